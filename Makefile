@@ -1,0 +1,31 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: bench test lint parity perf clean
+
+bench: $(READY)  ## set up, then run the quickstart suite on the embedded models
+	$(BIN)/python run_bench.py suites/quickstart.yaml
+
+test: $(READY)  ## set up, then run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+perf: $(READY)  ## wall times as ratios against pyautoattack, in one run
+	$(BIN)/python -m tests.perf
+
+# One pip command, so that the resolver sees the pinned torch beside what depends on it.
+# torchattacks comes without its pins: see pyproject.toml.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,train]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps torchattacks
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,118 @@
+"""Auto-PGD (Croce and Hein 2020, arXiv:2003.01690, algorithm 1), per image."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.attacks.engine import State, project
+from bench.types import Budget
+
+MOMENTUM = 0.75  # weight of the gradient step against the previous move
+
+
+@dataclass(frozen=True, slots=True)
+class Apgd:
+    """Signed ascent with momentum whose step halves where progress stalls.
+
+    At a checkpoint an image's step is halved and the image is sent back to its best
+    point if its loss rose in fewer than a share `rho` of the steps since the last
+    checkpoint, or if neither step nor best loss has changed since then. Checkpoints, the
+    start and the order of projections follow the authors' code (fra31/auto-attack).
+
+    Attributes:
+        steps: Number of gradient steps.
+        rho: The share of rising steps below which the step is halved.
+    """
+
+    steps: int
+    rho: float
+
+    def begin(self, images: Tensor, budget: Budget, noise: Tensor) -> State:
+        """Begin on the ball's surface: noise scaled to reach it in at least one pixel."""
+        reach = noise.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
+        point = project(images + budget.eps * noise / reach, images, budget)
+        zero = torch.zeros(len(images), dtype=images.dtype, device=images.device)
+        return {
+            "image": images,
+            "point": point,
+            "previous": point,
+            "best": point,
+            "best_gradient": torch.zeros_like(point),
+            "best_loss": zero - torch.inf,
+            "last_loss": zero + torch.inf,
+            "size": zero + 2 * budget.eps,
+            "rises": zero,
+            "halved": torch.ones(len(images), dtype=torch.bool, device=images.device),
+            "checkpoint_loss": zero - torch.inf,
+        }
+
+    def advance(self, state: State, loss: Tensor, gradient: Tensor, budget: Budget) -> State:
+        """Note the point's loss, halve steps at checkpoints, and move."""
+        state = self._note(state, loss, gradient)
+        state, gradient = self._check(state, gradient)
+        point, image = state["point"], state["image"]
+        size = state["size"][:, None, None, None]
+        # the first step has no previous move to carry on
+        share = torch.where(state["iteration"] > 0, MOMENTUM, 1.0).to(point.dtype)
+        share = share[:, None, None, None]
+        plain = project(point + size * gradient.sign(), image, budget)
+        carried = point + share * (plain - point) + (1 - share) * (point - state["previous"])
+        return {**state, "point": project(carried, image, budget), "previous": point}
+
+    def finish(self, state: State, loss: Tensor) -> Tensor:
+        """Hand out the point of the highest loss."""
+        better = (loss > state["best_loss"])[:, None, None, None]
+        return torch.where(better, state["point"], state["best"])
+
+    def _note(self, state: State, loss: Tensor, gradient: Tensor) -> State:
+        better = loss > state["best_loss"]
+        wide = better[:, None, None, None]
+        started = state["iteration"] > 0
+        return {
+            **state,
+            "best": torch.where(wide, state["point"], state["best"]),
+            "best_gradient": torch.where(wide, gradient, state["best_gradient"]),
+            "best_loss": torch.where(better, loss, state["best_loss"]),
+            "rises": state["rises"] + (started & (loss > state["last_loss"])),
+            "last_loss": loss,
+            "checkpoint_loss": torch.where(started, state["checkpoint_loss"], loss),
+        }
+
+    def _check(self, state: State, gradient: Tensor) -> tuple[State, Tensor]:
+        windows = checkpoints(self.steps)
+        table = torch.zeros(self.steps + 1, dtype=gradient.dtype, device=gradient.device)
+        for iteration, length in windows.items():
+            table[iteration] = length
+        window = table[state["iteration"]]
+        due = window > 0
+        stalled = state["rises"] <= self.rho * window
+        unchanged = ~state["halved"] & (state["checkpoint_loss"] >= state["best_loss"])
+        halve = due & (stalled | unchanged)
+        wide = halve[:, None, None, None]
+        checked = {
+            **state,
+            "size": torch.where(halve, state["size"] / 2, state["size"]),
+            "point": torch.where(wide, state["best"], state["point"]),
+            "halved": torch.where(due, halve, state["halved"]),
+            "checkpoint_loss": torch.where(due, state["best_loss"], state["checkpoint_loss"]),
+            "rises": torch.where(due, 0.0, state["rises"]).to(state["rises"].dtype),
+        }
+        return checked, torch.where(wide, state["best_gradient"], gradient)
+
+
+def checkpoints(steps: int) -> dict[int, int]:
+    """Return the iterations at which steps may halve, each with the window before it.
+
+    Windows begin at 22% of the steps and shrink by 3% each time, to no less than 6%.
+    """
+    window = max(int(0.22 * steps), 1)
+    least = max(int(0.06 * steps), 1)
+    shrink = max(int(0.03 * steps), 1)
+    found: dict[int, int] = {}
+    at = window
+    while at <= steps:
+        found[at] = window
+        window = max(window - shrink, least)
+        at += window
+    return found

@@ -1,0 +1,58 @@
+"""Write the tables of a suite: cells.csv, leaderboard.csv and a page for reading."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+
+from bench.store import Store, write_text
+from bench.suite import Suite
+from bench.tables import Scored, cells_frame, leaderboard, load_scored
+
+_HERE = Path(__file__).parent
+
+
+def export(suite: Suite, store: Store) -> pd.DataFrame:
+    """Write all tables from what is stored, and return the leaderboard."""
+    scored = load_scored(suite, store)
+    cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
+    texts = {
+        "cells.csv": cells.to_csv(index=False, float_format="%.6g"),
+        "leaderboard.csv": board.to_csv(index=False, float_format="%.6g"),
+        "leaderboard.html": render(suite, scored, board),
+    }
+    for name, text in texts.items():
+        write_text(store.folder / name, text)
+    return board
+
+
+def render(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> str:
+    """Return the page: the leaderboard, each dataset's numbers, and the protocol."""
+    environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True)
+    environment.filters["percent"] = percent
+    cells = cells_frame(suite, scored)
+    failures = cells[cells["status"] != "ok"]
+    return environment.get_template("leaderboard.html.j2").render(
+        suite=suite,
+        attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],
+        columns=[name for name in board.columns if "@" in name],
+        board=board.astype(object).where(board.notna(), None).to_dict("records"),
+        cells=cells.astype(object).where(cells.notna(), None).to_dict("records"),
+        failures=failures.to_dict("records"),
+        versions=_versions(scored),
+    )
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as a percentage with one decimal; a dash where there is none."""
+    return "–" if value is None or pd.isna(value) else f"{100 * value:.1f}"
+
+
+def _versions(scored: Sequence[Scored]) -> str:
+    found = {
+        ", ".join(f"{key} {value}" for key, value in item.result.provenance.items())
+        for item in scored
+        if item.result is not None
+    }
+    return "; ".join(sorted(found))

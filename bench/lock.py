@@ -1,0 +1,75 @@
+"""Resolve a suite's names to content: hashes of weights, images and what they are called."""
+
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from bench.data import index_dataset
+from bench.errors import CellError
+from bench.plan import DatasetLock, Lock
+from bench.specs import NanoModel, OpenClipModel, PythonModel, RAdaptModel
+from bench.suite import Suite
+
+T = TypeVar("T")
+
+NANO_FILES = Path(__file__).parent / "nano" / "weights"
+
+
+def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
+    """Resolve every model and dataset of a suite.
+
+    Returns:
+        The lock, and for each name that could not be resolved the reason.
+    """
+    problems: dict[str, str] = {}
+
+    def attempt(name: str, work: Callable[[], T]) -> dict[str, T]:
+        try:
+            return {name: work()}
+        except (OSError, CellError, ValueError, RuntimeError, ImportError) as error:
+            problems[name] = f"{type(error).__name__}: {error}"
+            return {}
+
+    models: dict[str, str] = {}
+    for name, spec in suite.models.items():
+        models |= attempt(name, partial(fingerprint, spec))
+    datasets: dict[str, DatasetLock] = {}
+    for entry in suite.datasets:
+        datasets |= attempt(entry.name, partial(index_dataset, entry, suite.samples, suite.seed))
+    return Lock(models, datasets), problems
+
+
+def fingerprint(spec: NanoModel | OpenClipModel | RAdaptModel | PythonModel) -> str:
+    """Return a hash of the files that a model's weights come from.
+
+    Raises:
+        OSError: A file is missing.
+    """
+    match spec:
+        case NanoModel():
+            names = (f"{spec.weights}.safetensors", "text.safetensors", "merges.txt.gz")
+            return hash_files([NANO_FILES / name for name in names])
+        case OpenClipModel():
+            from bench.models import open_clip_files
+
+            return hash_files(open_clip_files(spec))
+        case RAdaptModel():
+            return hash_files([Path(spec.anchor.file)]) if spec.anchor.file else "white"
+        case PythonModel():
+            module = spec.target.partition(":")[0]
+            found = importlib.util.find_spec(module)
+            if found is None or found.origin is None:
+                raise CellError(f"no module named {module!r}")
+            return hash_files([Path(found.origin)])
+
+
+def hash_files(paths: list[Path]) -> str:
+    """Return one SHA-256 over the contents of some files, in order."""
+    total = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()

@@ -1,0 +1,233 @@
+"""Build the model that a spec declares: images in [0,1] and texts to one embedding space."""
+
+import importlib
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.compat import ensure_torchvision
+from bench.errors import CellError
+from bench.specs import ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
+from bench.types import ImageTextModel
+from radapt import Anchor, adapt, extract_anchor
+from radapt.tower import normalise
+
+# The keys under which published checkpoints hold a vision tower's weights.
+_TOWER_KEYS = ("vision_encoder_state_dict", "state_dict", "model")
+
+
+class ClipModel(nn.Module):
+    """A CLIP whose resizing and normalisation are part of the forward pass."""
+
+    def __init__(
+        self,
+        tower: nn.Module,
+        encode: Callable[[Sequence[str]], Tensor],
+        logit_scale: float,
+        size: tuple[int, int],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+    ) -> None:
+        """Wrap a vision tower that takes normalised pixels of `size`."""
+        super().__init__()
+        self.tower = tower
+        self.encode = encode
+        self.logit_scale = logit_scale
+        self.size = size
+        self.mean = mean
+        self.std = std
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Resize (bicubic, antialiased) where the size differs, normalise and embed."""
+        if tuple(images.shape[-2:]) != self.size:
+            images = F.interpolate(images, self.size, mode="bicubic", antialias=True).clamp(0, 1)
+        return self.tower(normalise(images, self.mean, self.std))  # type: ignore[no-any-return]
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts `[n,d]`."""
+        return self.encode(texts)
+
+    def with_tower(self, tower: nn.Module) -> "ClipModel":
+        """Return the same model with another vision tower."""
+        return ClipModel(tower, self.encode, self.logit_scale, self.size, self.mean, self.std)
+
+
+def build_model(
+    name: str, specs: dict[str, ModelSpec], device: torch.device, *, trust: bool = False
+) -> ImageTextModel:
+    """Build one of a suite's models, frozen and in evaluation mode.
+
+    Args:
+        name: Which of `specs`.
+        specs: All models of the suite: an adapted model refers to others.
+        device: Where it runs.
+        trust: Whether code named by the suite may be imported.
+
+    Raises:
+        CellError: The model cannot be built, with a reason for the user.
+    """
+    spec = specs[name]
+    match spec:
+        case NanoModel():
+            return _nano(spec, device)
+        case OpenClipModel():
+            return _open_clip(spec, device)
+        case RAdaptModel():
+            return _radapt(spec, specs, device, trust=trust)
+        case PythonModel():
+            return _python(spec, device, trust=trust)
+
+
+def _nano(spec: NanoModel, device: torch.device) -> ClipModel:
+    from bench.nano.model import build_tokenizer, load_clip
+
+    return _wrap(load_clip(spec.weights), build_tokenizer(), device)
+
+
+def _open_clip(spec: OpenClipModel, device: torch.device) -> ClipModel:
+    ensure_torchvision()
+    import open_clip
+
+    try:
+        clip, _, _ = open_clip.create_model_and_transforms(spec.name, pretrained=spec.pretrained)
+        tokenizer = open_clip.get_tokenizer(spec.name)
+    except Exception as error:  # open_clip raises many kinds for one cause: it cannot be loaded
+        raise CellError(f"open_clip cannot load {spec.name!r}: {error}") from error
+    if spec.tower is not None:
+        load_tower(clip.visual, Path(spec.tower))
+    return _wrap(clip, tokenizer, device)
+
+
+def _wrap(clip: Any, tokenizer: Any, device: torch.device) -> ClipModel:
+    clip = clip.to(device).eval().requires_grad_(False)
+
+    def encode(texts: Sequence[str]) -> Tensor:
+        with torch.no_grad():
+            return clip.encode_text(tokenizer(list(texts)).to(device))  # type: ignore[no-any-return]
+
+    size = clip.visual.image_size
+    return ClipModel(
+        clip.visual,
+        encode,
+        float(clip.logit_scale.exp()),
+        (size, size) if isinstance(size, int) else tuple(size),
+        tuple(getattr(clip.visual, "image_mean", None) or _default_mean()),
+        tuple(getattr(clip.visual, "image_std", None) or _default_std()),
+    )
+
+
+def _default_mean() -> tuple[float, ...]:
+    import open_clip
+
+    return tuple(open_clip.OPENAI_DATASET_MEAN)
+
+
+def _default_std() -> tuple[float, ...]:
+    import open_clip
+
+    return tuple(open_clip.OPENAI_DATASET_STD)
+
+
+def load_tower(tower: nn.Module, path: Path) -> None:
+    """Load a vision tower's checkpoint as RobustVLM and TeCoA publish them.
+
+    Raises:
+        CellError: The file is missing, unsafe to load, or of another architecture.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CellError(f"{path}: no such checkpoint") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise CellError(f"{path}: not a checkpoint of weights alone ({error})") from error
+    for key in _TOWER_KEYS:
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    try:
+        tower.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()
+        raise CellError(f"{path}: another architecture: {' '.join(first[:2])}") from error
+
+
+def open_clip_files(spec: OpenClipModel) -> list[Path]:
+    """Return the local files that an open_clip model's weights come from.
+
+    Weights named by a tag or a hub name are downloaded, or found in the hub's cache.
+
+    Raises:
+        CellError: The weights are not known or cannot be had.
+    """
+    if spec.tower is not None and not Path(spec.tower).exists():
+        raise CellError(f"{spec.tower}: no such checkpoint")
+    ensure_torchvision()
+    from open_clip import pretrained as published
+
+    files = [Path(spec.tower)] if spec.tower else []
+    if spec.name.startswith("hf-hub:"):
+        downloaded = published.download_pretrained_from_hf(spec.name.removeprefix("hf-hub:"))
+        return [Path(downloaded), *files]
+    if spec.pretrained is None:
+        return files
+    if Path(spec.pretrained).exists():
+        return [Path(spec.pretrained), *files]
+    tag = published.get_pretrained_cfg(spec.name, spec.pretrained)
+    if not tag:
+        known = ", ".join(published.list_pretrained_tags_by_model(spec.name)) or "none"
+        raise CellError(f"{spec.name} has no pretrained tag {spec.pretrained!r}; known: {known}")
+    return [Path(published.download_pretrained(tag)), *files]
+
+
+def _radapt(
+    spec: RAdaptModel, specs: dict[str, ModelSpec], device: torch.device, *, trust: bool
+) -> ClipModel:
+    base = _clip_only(spec.base, specs, device, trust=trust)
+    try:
+        if spec.anchor.white is not None:
+            donor = _clip_only(spec.anchor.white, specs, device, trust=trust)
+            anchor = extract_anchor(donor.tower, mean=donor.mean, std=donor.std)
+        else:
+            anchor = Anchor.load(str(spec.anchor.file))
+        adapted = adapt(
+            base.tower,
+            Anchor(anchor.value.to(device), anchor.tower, anchor.size, anchor.origin),
+            alpha=spec.alpha,
+            cutoff=spec.cutoff,
+            mix=spec.mix,
+            cutoff_at=None if spec.cutoff_at == "image" else spec.cutoff_at,
+            mean=base.mean,
+            std=base.std,
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise CellError(f"R-Adapt over {spec.base!r}: {error}") from error
+    return base.with_tower(adapted)
+
+
+def _clip_only(
+    name: str, specs: dict[str, ModelSpec], device: torch.device, *, trust: bool
+) -> ClipModel:
+    model = build_model(name, specs, device, trust=trust)
+    if not isinstance(model, ClipModel):
+        raise CellError(f"R-Adapt needs a CLIP with a vision tower; {name!r} is another kind")
+    return model
+
+
+def _python(spec: PythonModel, device: torch.device, *, trust: bool) -> ImageTextModel:
+    if not trust:
+        raise CellError(f"{spec.target} is code named by the suite; run with --trust to import it")
+    module, _, attribute = spec.target.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise CellError(f"{spec.target}: {error}") from error
+    model = factory(device=device, **spec.args)
+    for member in ("encode_image", "encode_text", "logit_scale"):
+        if not hasattr(model, member):
+            raise CellError(f"{spec.target} returned an object without {member}")
+    return model  # type: ignore[no-any-return]

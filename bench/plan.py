@@ -1,0 +1,150 @@
+"""Expand a suite into cells, each with an identity made of all that changes its answer."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.specs import AnyAttack, DatasetSpec, ModelSpec, RAdaptModel, Threat, eps_value
+from bench.suite import Suite
+from bench.types import Budget, Mode
+
+PROTOCOL = 1  # raised whenever a change of the code changes numbers
+
+UNRESOLVED = "unresolved"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetLock:
+    """What a dataset's name stands for: content, chosen images, classes and prompts."""
+
+    fingerprint: str
+    sample_ids: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What a suite's names stand for, resolved: weights by hash, datasets by content.
+
+    A name that could not be resolved is absent; its cells fail when they run.
+    """
+
+    models: dict[str, str] = field(default_factory=dict)
+    datasets: dict[str, DatasetLock] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number: a target model, a dataset, an attack at one budget, a threat model.
+
+    Attributes:
+        id: Identity of the number.
+        craft_id: Identity of the adversarial images; empty for a clean cell.
+        target: Name of the model that is scored.
+        dataset: Name of the dataset.
+        attack: The attack, or None for clean accuracy.
+        eps: The one budget of this cell, as written in the suite; empty when clean.
+        threat: Who the attacker knows; None when clean.
+        seed: Seed of the attack's randomness.
+    """
+
+    id: str
+    craft_id: str
+    target: str
+    dataset: str
+    attack: AnyAttack | None
+    eps: str
+    threat: Threat | None
+    seed: int
+
+    @property
+    def source(self) -> str:
+        """Name of the model that the images are crafted on; the target's when white-box."""
+        return (self.threat.source if self.threat else None) or self.target
+
+    @property
+    def mode(self) -> Mode:
+        """How the images are crafted: a craft that others are scored on is always `full`."""
+        return "full" if self.threat is not None and self.threat.source else "success"
+
+    @property
+    def budget(self) -> Budget:
+        """The ball that the attack must stay in."""
+        return Budget(eps_value(self.eps))
+
+
+def expand(suite: Suite, lock: Lock) -> list[Cell]:
+    """Return all cells, in an order that keeps models warm and makes crafts before their use."""
+    sources = [threat.source for threat in suite.threats if threat.source]
+    order = sorted(suite.models, key=lambda name: name not in sources)
+    return [
+        cell
+        for target in order
+        for dataset in suite.datasets
+        for cell in _cells(suite, lock, target, dataset)
+    ]
+
+
+def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Iterator[Cell]:
+    data = _data_identity(suite, lock, dataset)
+    scored = {"protocol": PROTOCOL, "target": model_identity(suite, lock, target), "data": data}
+    clean = _digest({**scored, "attack": None})
+    yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed)
+    for threat in suite.threats:
+        for attack in suite.attacks:
+            for eps in attack.eps:
+                source = threat.source or target
+                craft = _digest(
+                    {
+                        "protocol": PROTOCOL,
+                        "source": model_identity(suite, lock, source),
+                        "data": data,
+                        "attack": attack_identity(attack),
+                        "eps": eps_value(eps),
+                        "mode": "full" if threat.source else "success",
+                        "seed": suite.seed,
+                    }
+                )
+                identity = _digest({**scored, "attack": craft})
+                yield Cell(identity, craft, target, dataset.name, attack, eps, threat, suite.seed)
+
+
+def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
+    """Return what a model's answer depends on, without names and paths."""
+    spec: ModelSpec = suite.models[name]
+    fingerprint = lock.models.get(name, f"{UNRESOLVED}:{name}")
+    if isinstance(spec, RAdaptModel):
+        white = spec.anchor.white
+        return {
+            "radapt": spec.model_dump(include={"alpha", "cutoff", "mix", "cutoff_at"}),
+            "base": model_identity(suite, lock, spec.base),
+            "anchor": model_identity(suite, lock, white) if white else fingerprint,
+        }
+    settings = spec.model_dump(exclude={"tower"}, exclude_defaults=True)
+    return {**settings, "fingerprint": fingerprint}
+
+
+def attack_identity(attack: AnyAttack) -> dict[str, Any]:
+    """Return what an attack's proposals depend on, without its name and budgets."""
+    return attack.model_dump(exclude={"name", "eps"}, exclude_defaults=True)
+
+
+def _data_identity(suite: Suite, lock: Lock, dataset: DatasetSpec) -> dict[str, Any]:
+    resolved = lock.datasets.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
+    templates = suite.protocol.templates
+    pixels = suite.protocol.pixels
+    return {
+        "fingerprint": resolved.fingerprint,
+        "samples": _digest(resolved.sample_ids),
+        "classes": _digest(resolved.classes),
+        "templates": resolved.templates if templates == "dataset" else templates,
+        "pixels": pixels if pixels == "native" else pixels.model_dump(),
+    }
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -1,0 +1,103 @@
+"""Run a suite from its file to its tables."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench.errors import UserError
+from bench.executors import Inline
+from bench.export import export
+from bench.lock import resolve
+from bench.plan import Cell, expand
+from bench.scheduler import run
+from bench.specs import PythonModel
+from bench.store import Store
+from bench.suite import Suite, load_suite
+from bench.types import CellResult
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did.
+
+    Attributes:
+        folder: Where the tables are.
+        board: The leaderboard.
+        cells: Cells in the suite.
+        computed: Cells computed now; the others were done before.
+        failed: Cells that failed.
+    """
+
+    folder: Path
+    board: pd.DataFrame
+    cells: int
+    computed: int
+    failed: int
+
+
+class Watcher:
+    """Is told how a run goes; this one does not care."""
+
+    def begin(self, cells: list[Cell], todo: list[Cell]) -> None:
+        """All cells of the suite, and those that will be computed."""
+
+    def starting(self, cell: Cell) -> None:
+        """A cell begins."""
+
+    def finished(self, cell: Cell, result: CellResult) -> None:
+        """A cell's result has been kept."""
+
+
+def run_suite(
+    suite: Suite | str | Path,
+    *,
+    results: str | Path = "results",
+    device: str | None = None,
+    batch: int = 128,
+    trust: bool = False,
+    watcher: Watcher | None = None,
+) -> Report:
+    """Compute the cells of a suite that are not done yet, and write its tables.
+
+    Args:
+        suite: A suite or its file.
+        results: Folder of all results.
+        device: Where models run; the accelerator where there is one, else the CPU.
+        batch: Images at once; changes no number beyond numerics.
+        trust: Whether code that the suite names may be imported.
+        watcher: Is told how it goes.
+
+    Raises:
+        UserError: The suite or the call is wrong.
+    """
+    if not isinstance(suite, Suite):
+        suite = load_suite(suite)
+    named = [name for name, spec in suite.models.items() if isinstance(spec, PythonModel)]
+    if named and not trust:
+        raise UserError(
+            f"models.{named[0]}.kind: got 'python', which imports code named by the suite; "
+            "run with --trust to allow it"
+        )
+    watcher = watcher or Watcher()
+    store = Store(Path(results), suite.suite)
+    lock, _ = resolve(suite)
+    store.put_lock(lock)
+    cells = expand(suite, lock)
+    by_id = {cell.id: cell for cell in cells}
+    watcher.begin(cells, [cell for cell in by_id.values() if not store.finished(cell.id)])
+    from bench.evaluate import Evaluator, pick_device  # torch, only once there is work
+
+    evaluate = Evaluator(suite, lock, store, pick_device(device), batch, trust)
+
+    def compute(cell: Cell) -> CellResult:
+        watcher.starting(cell)
+        return evaluate(cell)
+
+    def note(result: CellResult) -> None:
+        watcher.finished(by_id[result.cell_id], result)
+
+    computed = run(cells, Inline(), store, compute, note)
+    board = export(suite, store)
+    failed = sum(1 for cell in cells if (r := store.get(cell.id)) and r.status == "failed")
+    return Report(store.folder, board, len(cells), computed, failed)

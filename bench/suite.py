@@ -1,0 +1,186 @@
+"""Read a suite from YAML, and say everything that is wrong with it at once."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
+
+from bench.errors import SuiteError
+from bench.specs import (
+    AnyAttack,
+    AnyThreat,
+    DatasetSpec,
+    ModelSpec,
+    Name,
+    Protocol,
+    Spec,
+    expand_preset,
+)
+
+SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
+
+
+_VALIDATORS = ("function-", "tagged-union[", "literal[", "tuple[", "constrained-str")
+
+
+class Suite(Spec):
+    """Models x datasets x (clean + attacks x budgets x threats), under one protocol.
+
+    Attributes:
+        suite: Name of the suite and of its folder of results.
+        protocol: Pixels and prompts.
+        samples: Images per dataset; all of a dataset that has fewer.
+        seed: Seed of the subset and of all attacks.
+        models: By name, as they appear in tables.
+        datasets: In the order of tables.
+        attacks: Each at one or more budgets.
+        threats: Each attack runs under each of them.
+    """
+
+    suite: SuiteName
+    protocol: Annotated[Protocol, BeforeValidator(expand_preset)]
+    samples: Annotated[int, Field(ge=1)]
+    seed: int = 0
+    models: Annotated[dict[Name, ModelSpec], Field(min_length=1)]
+    datasets: Annotated[tuple[DatasetSpec, ...], Field(min_length=1)]
+    attacks: tuple[AnyAttack, ...] = ()
+    threats: Annotated[tuple[AnyThreat, ...], Field(min_length=1)] = ()
+
+
+def load_suite(path: str | Path) -> Suite:
+    """Read and check a suite.
+
+    Relative paths inside it (checkpoints, datasets, anchors) are taken from the
+    current folder, as on the command line.
+
+    Raises:
+        SuiteError: The file cannot be read, or has faults; all are listed.
+    """
+    try:
+        raw = yaml.load(Path(path).read_text("utf-8"), Loader=_UniqueKeyLoader)
+    except OSError as error:
+        raise SuiteError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SuiteError(str(path), [f"is not valid YAML: {error}"]) from error
+    if not isinstance(raw, dict):
+        raise SuiteError(str(path), ["a mapping is needed, with the key `suite` and others"])
+    faults = list(_reference_faults(raw))
+    try:
+        suite = Suite.model_validate(raw)
+    except ValidationError as error:
+        faults = [*_field_faults(error), *faults]
+    if faults:
+        raise SuiteError(str(path), faults)
+    return suite
+
+
+def _field_faults(error: ValidationError) -> Iterator[str]:
+    for item in error.errors():
+        # pydantic puts validators and the matched tag of a union into the path
+        keys = [str(key) for key in item["loc"] if not str(key).startswith(_VALIDATORS)]
+        path = ".".join(_without_tags(keys))
+        match item["type"]:
+            case "extra_forbidden":
+                yield f"{path}: unknown key"
+            case "missing":
+                yield f"{path}: missing"
+            case "union_tag_invalid":
+                context = item["ctx"]
+                yield f"{path}.kind: got {context['tag']!r}; allowed: {context['expected_tags']}"
+            case "union_tag_not_found":
+                yield f"{path}: the key `kind` is missing"
+            case "too_short":
+                yield f"{path}: is empty; at least one entry is needed"
+            case _:
+                yield f"{path}: got {item['input']!r}; {item['msg']}"
+
+
+def _without_tags(keys: list[str]) -> Iterator[str]:
+    for index, key in enumerate(keys):
+        is_tag = index == 2 and keys[0] in ("models", "datasets", "attacks")
+        is_branch = keys[0] == "protocol" and key in ("Pixels", "tuple")
+        if not is_tag and not is_branch:
+            yield key
+
+
+def _reference_faults(raw: dict[str, Any]) -> Iterator[str]:
+    """Faults between entries; reads the raw mapping so that none waits for another's mending."""
+    models = raw.get("models")
+    models = models if isinstance(models, dict) else {}
+    declared = ", ".join(str(name) for name in models) or "none"
+    for name, model in models.items():
+        if not isinstance(model, dict) or model.get("kind") != "radapt":
+            continue
+        for key, target in _references(model).items():
+            if target not in models:
+                yield f"models.{name}.{key}: got {target!r}; declared models: {declared}"
+        if name in _ancestors(name, models):
+            yield f"models.{name}: the model is built from itself"
+    for index, threat in enumerate(_entries(raw, "threats")):
+        source = threat.get("transfer") if isinstance(threat, dict) else None
+        if isinstance(source, str) and source not in models:
+            yield f"threats.{index}.transfer: got {source!r}; declared models: {declared}"
+    yield from _duplicates("datasets", [_dataset_name(d) for d in _entries(raw, "datasets")])
+    yield from _duplicates("attacks", [_attack_name(a) for a in _entries(raw, "attacks")])
+    yield from _duplicates("threats", [str(t) for t in _entries(raw, "threats")])
+    if _entries(raw, "attacks") and "threats" not in raw:
+        yield "threats: missing; attacks need at least one of: white-box, {transfer: MODEL}"
+
+
+def _entries(raw: dict[str, Any], key: str) -> list[Any]:
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _references(model: Any) -> dict[str, str]:
+    if not isinstance(model, dict):
+        return {}
+    anchor = model.get("anchor")
+    found = {"base": model.get("base")}
+    if isinstance(anchor, dict):
+        found["anchor.white"] = anchor.get("white")
+    return {key: target for key, target in found.items() if isinstance(target, str)}
+
+
+def _ancestors(name: object, models: dict[Any, Any]) -> set[str]:
+    seen: set[str] = set()
+    queue = list(_references(models.get(name)).values())
+    while queue:
+        current = queue.pop()
+        if current not in seen:
+            seen.add(current)
+            queue += _references(models.get(current)).values()
+    return seen
+
+
+def _dataset_name(entry: Any) -> str | None:
+    return entry if isinstance(entry, str) else entry.get("name") if entry else None
+
+
+def _attack_name(entry: Any) -> str | None:
+    return entry.get("name") or entry.get("kind") if isinstance(entry, dict) else None
+
+
+def _duplicates(key: str, names: list[str | None]) -> Iterator[str]:
+    for name, count in Counter(name for name in names if name).items():
+        if count > 1:
+            hint = "; give each its own `name`" if key != "threats" else ""
+            yield f"{key}: {name!r} appears {count} times{hint}"
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, which else keeps the last of two equal keys in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} appears twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,207 @@
+"""Turn stored results into pandas tables: one row per cell, and the leaderboard."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.plan import Cell, expand
+from bench.specs import eps_value
+from bench.stats import ranks, wilson
+from bench.store import Store
+from bench.suite import Suite
+from bench.types import CellResult
+
+CELL_COLUMNS = (
+    *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
+    *("n", "metric", "value", "ci_low", "ci_high", "seconds", "queries"),
+    *("status", "reason", "flags", "cell_id", "craft_id"),
+)
+SAME_SOURCE = "source=target"
+INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A cell of the plan with its result, or None where it has not run yet."""
+
+    cell: Cell
+    result: CellResult | None
+
+    @property
+    def correct(self) -> NDArray[np.bool_] | None:
+        """Per image, whether it was right; None unless the cell is ok."""
+        if self.result is None or self.result.status != "ok":
+            return None
+        return self.result.correct
+
+    @property
+    def column(self) -> str:
+        """Name of the cell's column in the leaderboard."""
+        return f"{self.cell.attack.label}@{self.cell.eps}" if self.cell.attack else "clean"
+
+
+def load_scored(suite: Suite, store: Store) -> list[Scored]:
+    """Pair the suite's cells, under the lock of its last run, with what is stored of them."""
+    return [Scored(cell, store.get(cell.id)) for cell in expand(suite, store.lock())]
+
+
+def load_results(folder: str | Path) -> pd.DataFrame:
+    """Read the `cells.csv` of a results folder: one row per cell, `value` a fraction."""
+    texts = dict.fromkeys(("threat", "source", "norm", "eps", "reason", "flags", "craft_id"), str)
+    frame = pd.read_csv(Path(folder) / "cells.csv", dtype=texts)
+    return frame.fillna(dict.fromkeys(texts, ""))
+
+
+def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
+    """Return one row per cell, in the order of the suite; cells not run yet are absent."""
+    rows = [_row(suite, item) for item in scored if item.result is not None]
+    return pd.DataFrame(rows, columns=list(CELL_COLUMNS))
+
+
+def _row(suite: Suite, item: Scored) -> dict[str, object]:
+    cell, result = item.cell, item.result
+    assert result is not None
+    correct = item.correct
+    n = 0 if correct is None else len(correct)
+    low, high = (None, None) if correct is None else wilson(int(correct.sum()), n)
+    return {
+        "suite": suite.suite,
+        "model": cell.target,
+        "dataset": cell.dataset,
+        "task": "zero-shot classification",
+        "threat": cell.threat.kind if cell.threat else "",
+        "source": cell.source if cell.threat else "",
+        "attack": cell.attack.label if cell.attack else "clean",
+        "norm": "Linf" if cell.attack else "",
+        "eps": cell.eps,
+        "n": n,
+        "metric": "accuracy",
+        "value": None if correct is None else float(correct.mean()),
+        "ci_low": low,
+        "ci_high": high,
+        "seconds": round(result.seconds, 3),
+        "queries": result.queries,
+        "status": result.status,
+        "reason": result.reason or "",
+        "flags": SAME_SOURCE if _same_source(cell) else "",
+        "cell_id": cell.id,
+        "craft_id": cell.craft_id,
+    }
+
+
+def _same_source(cell: Cell) -> bool:
+    return cell.threat is not None and cell.threat.source == cell.target
+
+
+def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
+    """Return one row per (model, threat, source): means over datasets, worst case and rank.
+
+    A mean over fewer datasets than the suite names is left blank and flagged. `worst` is
+    the per-image AND over all attacks at the largest budget; a white-box attacker has the
+    transferred images too, so they count in its row.
+    """
+    groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
+    clean: dict[str, list[Scored]] = defaultdict(list)
+    for item in scored:
+        cell = item.cell
+        if cell.threat is None:
+            clean[cell.target].append(item)
+        else:
+            groups[cell.target, cell.threat.kind, cell.source].append(item)
+    keys = list(groups) or [(model, "", "") for model in suite.models]
+    rows, broken = [], {}
+    for key in keys:
+        model, threat, source = key
+        items = [*clean[model], *groups[key]]
+        worst = _worst(suite, scored, key)
+        columns = {name: _mean(suite, items, name) for name in _columns(suite)}
+        complete = all(value is not None for value in columns.values())
+        complete = complete and (worst is not None or not suite.attacks)
+        flags = [] if complete else [INCOMPLETE]
+        if threat == "transfer" and source == model:
+            flags.append(SAME_SOURCE)
+        if worst is not None:
+            broken[key] = np.concatenate(worst)
+        rows.append(
+            {
+                "rank": None,
+                "model": model,
+                "threat": threat,
+                "source": "" if threat == "white-box" else source,
+                **columns,
+                "worst": None if worst is None else float(np.mean([w.mean() for w in worst])),
+                "n": sum(len(c) for item in clean[model] if (c := item.correct) is not None),
+                "datasets": len(suite.datasets),
+                "flags": " ".join(flags),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    frame["rank"] = _ranks(keys, frame["worst"].tolist(), broken)
+    order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
+    place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
+    frame = frame.assign(place=place).sort_values(
+        ["place", "worst"], ascending=[True, False], kind="stable", na_position="last"
+    )
+    return frame.drop(columns="place").reset_index(drop=True)
+
+
+def _columns(suite: Suite) -> list[str]:
+    attacks = [f"{attack.label}@{eps}" for attack in suite.attacks for eps in attack.eps]
+    return ["clean", *attacks]
+
+
+def _mean(suite: Suite, items: Sequence[Scored], column: str) -> float | None:
+    values = [
+        c.mean() for item in items if item.column == column and (c := item.correct) is not None
+    ]
+    return float(np.mean(values)) if len(values) == len(suite.datasets) else None
+
+
+def _worst(
+    suite: Suite, scored: Sequence[Scored], key: tuple[str, str, str]
+) -> list[NDArray[np.bool_]] | None:
+    """Return per dataset which images survive everything, or None where a cell is missing."""
+    budgets = [eps_value(eps) for attack in suite.attacks for eps in attack.eps]
+    if not budgets:
+        return None
+    model, threat, source = key
+    counted = [
+        item
+        for item in scored
+        if item.cell.target == model
+        and item.cell.attack is not None
+        and item.cell.budget.eps == max(budgets)
+        and (threat == "white-box" or item.cell.source == source)
+        and (threat == "white-box" or item.cell.mode == "full")
+    ]
+    survivors = []
+    for dataset in suite.datasets:
+        vectors = [item.correct for item in counted if item.cell.dataset == dataset.name]
+        known = [vector for vector in vectors if vector is not None]
+        if not known or len(known) < len(vectors):
+            return None
+        survivors.append(np.logical_and.reduce(known))
+    return survivors
+
+
+def _ranks(
+    keys: Sequence[tuple[str, str, str]],
+    worst: Sequence[float | None],
+    broken: dict[tuple[str, str, str], NDArray[np.bool_]],
+) -> "pd.Series[int]":
+    """Rank within (threat, source); every white-box row has its own source, so by threat."""
+    found: dict[int, int] = {}
+    by_group: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, key in enumerate(keys):
+        if key in broken:
+            by_group[key[1], "" if key[1] == "white-box" else key[2]].append(index)
+    for members in by_group.values():
+        vectors = [broken[keys[index]] for index in members]
+        scores = [float(worst[index] or 0.0) for index in members]
+        found |= dict(zip(members, ranks(vectors, scores), strict=True))
+    return pd.Series([found.get(index) for index in range(len(keys))], dtype="Int64")

@@ -1,0 +1,120 @@
+"""The nouns that the rooms of the harness share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # planning and reporting must start without torch
+    from torch import Tensor
+
+    from bench.plan import Cell
+
+Mode = Literal["success", "full"]
+Norm = Literal["linf"]
+Status = Literal["ok", "skip", "failed"]
+
+
+class Classifier(Protocol):
+    """Images `[b,3,h,w]` in [0,1] to logits `[b,k]`; differentiable."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the logits."""
+        ...
+
+
+class ImageTextModel(Protocol):
+    """A model that embeds images and texts in one space; what `kind: python` must return.
+
+    Resizing to the model's own size and normalisation happen inside `encode_image`.
+    """
+
+    logit_scale: float
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to embeddings `[b,d]`; differentiable."""
+        ...
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Map n texts to embeddings `[n,d]`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What an attacker may change: a ball of radius `eps` in [0,1] pixels around each image."""
+
+    eps: float
+    norm: Norm = "linf"
+
+
+class Attack(Protocol):
+    """Proposes adversarial images; `evaluate` projects, re-checks and decides who won.
+
+    In mode `success` an image that the model already gets wrong may be left as it is,
+    and one that is broken may be left where it broke: such images count on this model
+    alone. In mode `full` every image is attacked with all steps.
+    """
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        budget: Budget,
+        *,
+        mode: Mode,
+        seeds: Sequence[int],
+    ) -> Tensor:
+        """Return proposals `[b,3,h,w]` for images `[b,3,h,w]` with labels `[b]`.
+
+        `seeds` holds one random seed per image.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What came of one cell; numpy and scalars only, so that it crosses processes and JSON.
+
+    Attributes:
+        cell_id: Identity of the cell.
+        status: `ok`, `skip` (with the reason) or `failed` (with the error).
+        correct: Per image, whether it was classified correctly; empty unless `ok`.
+        sample_ids: The images, in the order of `correct`.
+        distance: Per image, the norm of the perturbation in [0,1] pixels; zero when clean.
+        seconds: Wall time, the craft included where this cell made it.
+        queries: Images sent forward through any model.
+        provenance: Versions, device and settings that do not change the answer.
+        reason: Why the cell was skipped or failed.
+    """
+
+    cell_id: str
+    status: Status
+    correct: NDArray[np.bool_]
+    sample_ids: tuple[str, ...]
+    distance: NDArray[np.float32]
+    seconds: float
+    queries: int
+    provenance: Mapping[str, str]
+    reason: str | None = None
+
+
+class RunCell(Protocol):
+    """Computes one cell; every failure of the cell itself comes back as a result."""
+
+    def __call__(self, cell: Cell) -> CellResult:
+        """Return the cell's result."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs cells somewhere and yields their results as they come."""
+
+    def run(self, cells: Iterable[Cell], function: RunCell) -> Iterator[CellResult]:
+        """Yield one result per cell."""
+        ...

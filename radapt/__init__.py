@@ -1,0 +1,12 @@
+"""R-Adapt (arXiv 2603.12799): adversarial robustness for a frozen CLIP by changing its start.
+
+anchor = extract_anchor(tower)                          # a white image through CLIP
+robust = adapt(tower, anchor, alpha=1.4, cutoff=40)     # a new tower; `tower` stays as it was
+"""
+
+from radapt.adapt import adapt
+from radapt.anchor import Anchor, extract_anchor
+from radapt.filters import GaussianFilter
+from radapt.fit import fit_anchor
+
+__all__ = ["Anchor", "GaussianFilter", "adapt", "extract_anchor", "fit_anchor"]

@@ -1,0 +1,109 @@
+"""The robustness anchor: what it is, how it is stored, and how it is read off a tower."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from radapt.tower import (
+    CLIP_MEAN,
+    CLIP_STD,
+    attention_path,
+    batch_leads,
+    clone_to,
+    describe,
+    image_size,
+    normalise,
+)
+
+FORMAT = "radapt-anchor-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A fixed response of the first attention block (the module's output, class token included).
+
+    Attributes:
+        value: `[1,n,d]`: n tokens of width d.
+        tower: The tower it belongs to, in words.
+        size: Height and width of the image it was made at, in pixels.
+        origin: How it was made.
+    """
+
+    value: Tensor
+    tower: str
+    size: tuple[int, int]
+    origin: str
+
+    def save(self, path: str | Path) -> None:
+        """Write the anchor as safetensors with its metadata."""
+        metadata = {
+            "format": FORMAT,
+            "tower": self.tower,
+            "size": f"{self.size[0]}x{self.size[1]}",
+            "origin": self.origin,
+        }
+        save_file({"anchor": self.value.detach().cpu().contiguous()}, str(path), metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Anchor":
+        """Read an anchor.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file holds something else.
+        """
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ValueError(f"{path}: not an anchor ({FORMAT}) but {metadata or 'unmarked'}")
+            height, _, width = metadata["size"].partition("x")
+            return cls(
+                file.get_tensor("anchor"),
+                metadata["tower"],
+                (int(height), int(width)),
+                metadata["origin"],
+            )
+
+
+def extract_anchor(
+    tower: nn.Module,
+    image: Tensor | None = None,
+    *,
+    mean: tuple[float, ...] = CLIP_MEAN,
+    std: tuple[float, ...] = CLIP_STD,
+) -> Anchor:
+    """Read the output of the first attention block on one image.
+
+    On CLIP's own tower this gives the training-free anchor of R-Adapt_CLIP, on a
+    robust tower the model-guided anchor of R-Adapt_M (through that tower's own
+    embedding and first attention).
+
+    Args:
+        tower: A vision tower that takes normalised pixels.
+        image: `[1,3,h,w]` in [0,1]; a white image of the tower's size when not given.
+        mean: Mean of the tower's normalisation, per channel.
+        std: Deviation of the tower's normalisation, per channel.
+
+    Raises:
+        TypeError: The tower has no known first attention block.
+    """
+    weight = next(tower.parameters())
+    origin = "uniform white image" if image is None else "given image"
+    pixels = torch.ones(1, 3, *image_size(tower)) if image is None else image
+    probe, attention = clone_to(tower, attention_path(tower))
+    captured: list[Tensor] = []
+
+    def keep(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        response = output[0] if isinstance(output, tuple) else output
+        captured.append(response if batch_leads(module) else response.transpose(0, 1))
+
+    attention.register_forward_hook(keep)
+    with torch.no_grad():
+        probe(normalise(pixels.to(weight), mean, std))
+    height, width = pixels.shape[-2:]
+    return Anchor(captured[0].detach().clone(), describe(tower), (height, width), origin)

@@ -82,10 +82,11 @@ def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels |
             have several sizes where `native` was asked, or the folder is damaged.
     """
     root, split = root_of(spec)
+    shards = _shards(root, split)
     classes = _lines(root / "classnames.txt")
     found: dict[str, tuple[NDArray[np.uint8], int]] = {}
     wanted = set(sample_ids)
-    for shard in _shards(root, split):
+    for shard in shards:
         with tarfile.open(shard) as archive:
             for key, image, label in _members(shard):
                 if key in wanted:

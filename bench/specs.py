@@ -248,7 +248,7 @@ class Protocol(Spec):
     @classmethod
     def _placeholder(cls, templates: Any) -> Any:
         if templates != "dataset" and any("{c}" not in text for text in templates):
-            raise PydanticCustomError("templates", "each template needs the placeholder {{c}}")
+            raise PydanticCustomError("templates", "each template needs the placeholder {c}")
         return templates
 
 

@@ -52,9 +52,13 @@ def load_scored(suite: Suite, store: Store) -> list[Scored]:
 
 def load_results(folder: str | Path) -> pd.DataFrame:
     """Read the `cells.csv` of a results folder: one row per cell, `value` a fraction."""
-    texts = dict.fromkeys(("threat", "source", "norm", "eps", "reason", "flags", "craft_id"), str)
-    frame = pd.read_csv(Path(folder) / "cells.csv", dtype=texts)
-    return frame.fillna(dict.fromkeys(texts, ""))
+    numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries")
+    return pd.read_csv(
+        Path(folder) / "cells.csv",
+        dtype={name: str for name in CELL_COLUMNS if name not in numbers},
+        keep_default_na=False,  # a model may be called "NA"
+        na_values={name: [""] for name in numbers},
+    )
 
 
 def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:

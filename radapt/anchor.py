@@ -92,10 +92,10 @@ def extract_anchor(
     Raises:
         TypeError: The tower has no known first attention block.
     """
+    probe, attention = clone_to(tower, attention_path(tower))
     weight = next(tower.parameters())
     origin = "uniform white image" if image is None else "given image"
     pixels = torch.ones(1, 3, *image_size(tower)) if image is None else image
-    probe, attention = clone_to(tower, attention_path(tower))
     captured: list[Tensor] = []
 
     def keep(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:

@@ -76,7 +76,7 @@ class OfficialApgd:
                 seed=seed,
                 device=x.device,
             )
-            adversarial, _ = attack.perturb(x, y, best_loss=True)
+            adversarial = attack.perturb(x, y, best_loss=True)
             return adversarial  # type: ignore[no-any-return]
 
         return _in_chunks(

@@ -1,0 +1,72 @@
+"""Who imports whom, read from the sources."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [ROOT / "run_bench.py", *ROOT.glob("bench/**/*.py"), *ROOT.glob("radapt/**/*.py")]
+
+# package -> the only modules that may import it
+ONLY = {
+    "open_clip": ("bench.models", "bench.text", "bench.nano"),
+    "radapt": ("bench.models", "bench.nano", "radapt"),
+    "ray": ("bench.executors",),
+    "pyautoattack": ("bench.attacks.adapters",),
+    "torchattacks": ("bench.attacks.adapters",),
+    "rich": ("bench.console",),
+    "jinja2": ("bench.export",),
+    "bench.evaluate": ("bench.run",),
+    "bench.models": ("bench.evaluate", "bench.lock"),
+    "bench.attacks": ("bench.evaluate", "bench.attacks"),
+    "bench.export": ("run_bench", "bench.run", "bench.console"),
+    "bench.tables": ("bench.export", "bench.summary", "bench"),
+    "bench.scheduler": ("bench.run",),
+    "bench.nano": ("bench.models", "bench.nano"),
+}
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(path: Path, top_level: bool = False) -> Iterator[str]:
+    tree = ast.parse(path.read_text())
+    for node in tree.body if top_level else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def test_only_the_named_modules_import_a_package() -> None:
+    for path in SOURCES:
+        importer = module_of(path)
+        for imported in imports(path):
+            for package, allowed in ONLY.items():
+                if within(imported, package) and not within(importer, package):
+                    assert any(
+                        importer == room if room == "bench" else within(importer, room)
+                        for room in allowed
+                    ), f"{importer} imports {imported}; only {', '.join(allowed)} may"
+
+
+def test_radapt_imports_nothing_of_bench() -> None:
+    for path in ROOT.glob("radapt/**/*.py"):
+        assert not [name for name in imports(path) if within(name, "bench")], path
+
+
+def test_planning_and_reporting_start_without_torch() -> None:
+    code = (
+        "import sys, bench, run_bench, bench.summary, bench.export, bench.console, bench.run, "
+        "bench.lock; assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

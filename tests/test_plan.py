@@ -1,0 +1,73 @@
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.plan import DatasetLock, Lock, expand
+from bench.suite import Suite, load_suite
+
+LOCK = Lock(
+    models={"CLIP": "w1", "FARE": "w2", "R-Adapt_CLIP": "white"},
+    datasets={"cifar10": DatasetLock("d1", ("a", "b"), ("x", "y"), ("a {c}",))},
+)
+
+
+def ids(suite: Suite, lock: Lock = LOCK) -> list[str]:
+    return [cell.id for cell in expand(suite, lock)]
+
+
+def test_cells_and_crafts(small: Suite) -> None:
+    cells = expand(small, LOCK)
+    assert len(cells) == 3 * (1 + 3 * 2)
+    assert len({cell.id for cell in cells}) == len(cells)
+    transfer = [cell for cell in cells if cell.threat and cell.threat.source]
+    assert len({cell.craft_id for cell in transfer}) == 3  # one per budget, whatever the target
+    assert {cell.mode for cell in transfer} == {"full"}
+    white = [cell for cell in cells if cell.threat and not cell.threat.source]
+    assert {cell.mode for cell in white} == {"success"}
+    # the same source, attack and budget, but an early-stopped craft: never shared
+    assert not {cell.craft_id for cell in white} & {cell.craft_id for cell in transfer}
+
+
+def test_sources_run_before_their_targets(suite_file: Callable[..., Path]) -> None:
+    suite = load_suite(suite_file(threats=[{"transfer": "FARE"}]))
+    assert expand(suite, LOCK)[0].target == "FARE"
+
+
+def test_identity_ignores_what_changes_no_answer(small: Suite) -> None:
+    raw = small.model_dump()
+    models = copy.deepcopy(raw["models"])
+    renamed = {("CLIP 2" if name == "CLIP" else name): spec for name, spec in models.items()}
+    renamed["R-Adapt_CLIP"]["base"] = renamed["R-Adapt_CLIP"]["anchor"]["white"] = "CLIP 2"
+    threats = ["white-box", {"transfer": "CLIP 2"}]
+    other = Suite.model_validate({**raw, "suite": "other", "models": renamed, "threats": threats})
+    lock = Lock({**LOCK.models, "CLIP 2": "w1"}, LOCK.datasets)
+    assert ids(other, lock) == ids(small)
+    attacks = [{**attack, "name": "x" + attack["kind"]} for attack in raw["attacks"]]
+    raw["threats"] = ["white-box"]
+    assert ids(Suite.model_validate({**raw, "attacks": attacks})) == ids(Suite.model_validate(raw))
+
+
+def test_identity_sees_what_changes_an_answer(suite_file: Callable[..., Path]) -> None:
+    base = set(ids(load_suite(suite_file())))
+
+    def unchanged(lock: Lock = LOCK, **changes: Any) -> int:
+        return len(base & set(ids(load_suite(suite_file(**changes)), lock)))
+
+    prompts = {"preset": "radapt-paper", "pixels": "native", "templates": ["a {c}"]}
+    assert unchanged(protocol=prompts) == 0
+    assert unchanged(Lock(LOCK.models, {"cifar10": DatasetLock("d2", ("a", "b"))})) == 0
+    clean = 3  # the clean cells know no attack
+    assert unchanged(seed=7) == clean
+    steps = [{"kind": "pgd", "eps": ["1/255", "2/255"], "steps": 4}]
+    assert unchanged(attacks=steps) == clean
+    weights = Lock({**LOCK.models, "FARE": "other"}, LOCK.datasets)
+    assert unchanged(weights) == 14  # all of CLIP and of R-Adapt over CLIP
+    weights = Lock({**LOCK.models, "CLIP": "other"}, LOCK.datasets)
+    assert unchanged(weights) == 4  # FARE: clean and white-box; transfer comes from CLIP
+
+
+def test_unresolved_names_stay_apart(suite_file: Callable[..., Path]) -> None:
+    suite = load_suite(suite_file(datasets=["cifar10", "digits"]))
+    found = ids(suite, Lock())
+    assert len(set(found)) == len(found)

@@ -1,0 +1,153 @@
+"""Tables and pages from made-up results whose every number is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import load_results
+from bench.export import export
+from bench.plan import Cell, DatasetLock, Lock, expand
+from bench.store import Store
+from bench.suite import Suite
+from bench.tables import CELL_COLUMNS, leaderboard, load_scored
+from bench.types import CellResult
+
+N = 40
+NANO = {"kind": "nano", "weights": "clip"}
+SUITE = Suite.model_validate(
+    {
+        "suite": "made-up",
+        "protocol": {"preset": "radapt-paper", "pixels": "native"},
+        "samples": N,
+        "models": {"A": NANO, "<b>B</b>": {**NANO, "weights": "fare"}},
+        "datasets": ["cifar10", "digits"],
+        "attacks": [
+            {"kind": "pgd", "eps": ["1/255", "2/255"]},
+            {"kind": "cw", "eps": "2/255"},
+        ],
+        "threats": ["white-box", {"transfer": "A"}],
+    }
+)
+LOCK = Lock(
+    {"A": "a", "<b>B</b>": "b"},
+    {name: DatasetLock(name, tuple(map(str, range(N))), ("x",)) for name in ("cifar10", "digits")},
+)
+
+
+def correct(cell: Cell) -> np.ndarray:  # type: ignore[type-arg]
+    """Which images are right: an interval of positions, by model, attack and threat."""
+    position = np.arange(N)
+    if cell.attack is None:
+        return position < 30
+    if cell.target != "A":
+        return position < 25
+    if cell.threat is not None and cell.threat.source:
+        return position >= 2  # transferred images break 0 and 1
+    return position < 10 if cell.attack.kind == "pgd" else (position >= 5) & (position < 12)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path, SUITE.suite)
+    store.put_lock(LOCK)
+    for cell in expand(SUITE, LOCK):
+        ids = LOCK.datasets[cell.dataset].sample_ids
+        far = np.full(N, 0.001, np.float32)
+        store.put(CellResult(cell.id, "ok", correct(cell), ids, far, 0.5, N, {"torch": "0"}))
+    return store
+
+
+def row(board: pd.DataFrame, model: str, threat: str) -> pd.Series:
+    return board[(board["model"] == model) & (board["threat"] == threat)].iloc[0]
+
+
+def test_leaderboard(store: Store) -> None:
+    board = leaderboard(SUITE, load_scored(SUITE, store))
+    assert list(board.columns) == [
+        *("rank", "model", "threat", "source", "clean"),
+        *("pgd@1/255", "pgd@2/255", "cw@2/255", "worst", "n", "datasets", "flags"),
+    ]
+    assert len(board) == 4
+    white = row(board, "A", "white-box")
+    assert white["clean"] == pytest.approx(30 / N)
+    assert white["pgd@2/255"] == pytest.approx(10 / N)
+    assert white["worst"] == pytest.approx(5 / N)  # positions 5 to 9 survive all three
+    assert (white["n"], white["datasets"], white["flags"]) == (2 * N, 2, "")
+    assert white["source"] == ""
+    transfer = row(board, "A", "transfer")
+    assert transfer["worst"] == pytest.approx(38 / N)
+    assert transfer["flags"] == "source=target"
+    assert row(board, "<b>B</b>", "white-box")["rank"] == 1
+    assert white["rank"] == 2
+    assert row(board, "<b>B</b>", "transfer")["rank"] == 2  # 25 of 40 against 38 of 40
+
+
+def test_whoever_a_transferred_image_breaks_is_broken_white_box(store: Store) -> None:
+    cells = expand(SUITE, LOCK)
+    for cell in cells:
+        if cell.target == "A" and cell.mode == "full" and cell.eps == "2/255":
+            none = np.zeros(N, bool)
+            ids = LOCK.datasets[cell.dataset].sample_ids
+            store.put(CellResult(cell.id, "ok", none, ids, np.zeros(N, np.float32), 1, N, {}))
+    board = leaderboard(SUITE, load_scored(SUITE, store))
+    assert row(board, "A", "white-box")["worst"] == 0
+
+
+@pytest.mark.parametrize("status", ["failed", "absent"])
+def test_a_hole_is_never_averaged_over(store: Store, status: str) -> None:
+    cell = next(
+        cell
+        for cell in expand(SUITE, LOCK)
+        if cell.target == "A" and cell.dataset == "digits" and cell.eps == "2/255"
+    )
+    if status == "failed":
+        empty = np.zeros(0)
+        store.put(
+            CellResult(
+                cell.id, "failed", empty.astype(bool), (), empty.astype(np.float32), 1, 0, {}, "why"
+            )
+        )
+    else:
+        (store.folder / "cells" / f"{cell.id}.json").unlink()
+    board = export(SUITE, store)
+    white = row(board, "A", "white-box")
+    assert white["flags"] == "incomplete"
+    assert pd.isna(white["pgd@2/255"])
+    assert pd.isna(white["worst"])
+    assert pd.isna(white["rank"])
+    assert white["pgd@1/255"] == pytest.approx(10 / N)
+
+
+def test_cells_csv(store: Store) -> None:
+    export(SUITE, store)
+    frame = load_results(store.folder)
+    assert tuple(frame.columns) == CELL_COLUMNS
+    assert len(frame) == 2 * 2 * (1 + 3 * 2)
+    clean = frame[frame["attack"] == "clean"]
+    assert set(clean["threat"]) == set(clean["eps"]) == set(clean["source"]) == {""}
+    attacked = frame[(frame["model"] == "A") & (frame["attack"] == "pgd")].iloc[0]
+    assert (attacked["threat"], attacked["source"], attacked["norm"]) == ("white-box", "A", "Linf")
+    assert attacked["eps"] == "1/255"
+    assert attacked["value"] == pytest.approx(0.25)
+    assert attacked["ci_low"] < 0.25 < attacked["ci_high"]
+
+
+def test_page_names_threats_and_escapes_names(store: Store) -> None:
+    export(SUITE, store)
+    page = (store.folder / "leaderboard.html").read_text()
+    assert "&lt;b&gt;B&lt;/b&gt;" in page
+    assert "<b>B</b>" not in page
+    assert "white-box" in page
+    assert "transfer" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert "12.5" in page  # the worst case of A, white-box
+
+
+def test_reexport_is_the_same_to_the_byte(store: Store) -> None:
+    export(SUITE, store)
+    first = {path.name: path.read_bytes() for path in store.folder.iterdir() if path.is_file()}
+    export(SUITE, store)
+    assert first == {p.name: p.read_bytes() for p in store.folder.iterdir() if p.is_file()}

@@ -19,6 +19,9 @@ lint: $(READY)
 perf: $(READY)  ## wall times as ratios against pyautoattack, in one run
 	$(BIN)/python -m tests.perf
 
+parity: $(READY)  ## native attacks against the reference implementations
+	$(BIN)/python -m tests.parity
+
 # One pip command, so that the resolver sees the pinned torch beside what depends on it.
 # torchattacks comes without its pins: see pyproject.toml.
 $(READY): pyproject.toml constraints.txt

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from bench.nano.model import build_clip, build_tokenizer
 from bench.nano.recipe.batches import Pool, augment, batch_rows
 from bench.nano.recipe.loop import Schedule, train
+from radapt import Anchor, extract_anchor, fit_anchor
 from radapt.finetune import RobustLoss, fare_loss, on_images, tecoa_loss
 from radapt.pgd import pgd, uniform_start
 
 LABEL_SMOOTHING = 0.1
 TECOA_TEMPLATE = "This is a photo of a {c}"
+PLUS_ALPHA, PLUS_CUTOFF = 0.8, 40.0  # the paper's, Table 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def _train_robust(
     out: Path,
     loss_for: Callable[[Tensor, Tensor], RobustLoss],
 ) -> nn.Module:
-    tower: nn.Module = copy.deepcopy(clip.visual).train()
+    tower: nn.Module = copy.deepcopy(clip.visual).train().requires_grad_(True)
     device = clip.logit_scale.device
 
     def embed(images: Tensor) -> Tensor:
@@ -155,3 +157,17 @@ def normalise(images: Tensor) -> Tensor:
     mean = images.new_tensor(open_clip.OPENAI_DATASET_MEAN)[:, None, None]
     std = images.new_tensor(open_clip.OPENAI_DATASET_STD)[:, None, None]
     return (images - mean) / std
+
+
+def fit_plus(clip: open_clip.CLIP, pool: Pool, settings: Settings, images: int = 2000) -> Anchor:
+    """Fit R-Adapt+'s anchor on train images of the pool, as many as the paper uses."""
+    device = clip.logit_scale.device
+    rows = torch.from_numpy(batch_rows(pool, (1.0,), images, settings.seed, 0))
+    return fit_anchor(
+        clip.visual,
+        pool.images[rows].to(device).float() / 255,
+        start=extract_anchor(clip.visual),
+        alpha=PLUS_ALPHA,
+        cutoff=PLUS_CUTOFF,
+        seed=settings.seed,
+    )

@@ -46,6 +46,7 @@ class Evaluator:
     Attributes:
         suite: What the cells' names refer to.
         lock: Which images they are scored on.
+        problems: What could not be resolved, by key path; its cells fail for that reason.
         store: Where shared crafts are kept.
         device: Where models run.
         batch: Images at once.
@@ -54,6 +55,7 @@ class Evaluator:
 
     suite: Suite
     lock: Lock
+    problems: Mapping[str, str]
     store: Store
     device: torch.device
     batch: int = 128
@@ -152,15 +154,21 @@ class Evaluator:
 
     def _model(self, name: str) -> ImageTextModel:
         if name not in self._models:
+            self._refuse(f"models.{name}")
             self._models[name] = build_model(name, self.suite.models, self.device, trust=self.trust)
         return self._models[name]
 
     def _data(self, name: str) -> ImageSet:
         if name not in self._images:
+            self._refuse(f"datasets.{name}")
             spec = next(entry for entry in self.suite.datasets if entry.name == name)
-            ids = self.lock.datasets[name].sample_ids if name in self.lock.datasets else ("",)
+            ids = self.lock.datasets[name].sample_ids
             self._images[name] = load_images(spec, ids, self.suite.protocol.pixels)
         return self._images[name]
+
+    def _refuse(self, key: str) -> None:
+        if key in self.problems:
+            raise CellError(self.problems[key])
 
     def _provenance(self) -> Mapping[str, str]:
         return {

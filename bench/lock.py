@@ -22,23 +22,27 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     """Resolve every model and dataset of a suite.
 
     Returns:
-        The lock, and for each name that could not be resolved the reason.
+        The lock, and for what could not be resolved the reason, by key path (`models.CLIP`).
     """
     problems: dict[str, str] = {}
 
-    def attempt(name: str, work: Callable[[], T]) -> dict[str, T]:
+    def attempt(room: str, name: str, work: Callable[[], T]) -> dict[str, T]:
         try:
             return {name: work()}
-        except (OSError, CellError, ValueError, RuntimeError, ImportError) as error:
-            problems[name] = f"{type(error).__name__}: {error}"
-            return {}
+        except CellError as error:
+            problems[f"{room}.{name}"] = str(error)
+        except Exception as error:  # hubs and loaders raise many kinds; each cell tells its own
+            problems[f"{room}.{name}"] = f"{type(error).__name__}: {error}"
+        return {}
 
     models: dict[str, str] = {}
     for name, spec in suite.models.items():
-        models |= attempt(name, partial(fingerprint, spec))
+        models |= attempt("models", name, partial(fingerprint, spec))
     datasets: dict[str, DatasetLock] = {}
     for entry in suite.datasets:
-        datasets |= attempt(entry.name, partial(index_dataset, entry, suite.samples, suite.seed))
+        datasets |= attempt(
+            "datasets", entry.name, partial(index_dataset, entry, suite.samples, suite.seed)
+        )
     return Lock(models, datasets), problems
 
 

@@ -15,7 +15,7 @@ from bench.errors import CellError
 from bench.specs import ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
 from bench.types import ImageTextModel
 from radapt import Anchor, adapt, extract_anchor
-from radapt.tower import normalise
+from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
 
 # The keys under which published checkpoints hold a vision tower's weights.
 _TOWER_KEYS = ("vision_encoder_state_dict", "state_dict", "model")
@@ -116,21 +116,9 @@ def _wrap(clip: Any, tokenizer: Any, device: torch.device) -> ClipModel:
         encode,
         float(clip.logit_scale.exp()),
         (size, size) if isinstance(size, int) else tuple(size),
-        tuple(getattr(clip.visual, "image_mean", None) or _default_mean()),
-        tuple(getattr(clip.visual, "image_std", None) or _default_std()),
+        tuple(getattr(clip.visual, "image_mean", None) or CLIP_MEAN),
+        tuple(getattr(clip.visual, "image_std", None) or CLIP_STD),
     )
-
-
-def _default_mean() -> tuple[float, ...]:
-    import open_clip
-
-    return tuple(open_clip.OPENAI_DATASET_MEAN)
-
-
-def _default_std() -> tuple[float, ...]:
-    import open_clip
-
-    return tuple(open_clip.OPENAI_DATASET_STD)
 
 
 def load_tower(tower: nn.Module, path: Path) -> None:
@@ -148,6 +136,8 @@ def load_tower(tower: nn.Module, path: Path) -> None:
     for key in _TOWER_KEYS:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
+    if not isinstance(state, dict):
+        raise CellError(f"{path}: holds a {type(state).__name__}, not a state dict")
     state = {name.removeprefix("module."): value for name, value in state.items()}
     try:
         tower.load_state_dict(state)

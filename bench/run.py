@@ -81,14 +81,14 @@ def run_suite(
         )
     watcher = watcher or Watcher()
     store = Store(Path(results), suite.suite)
-    lock, _ = resolve(suite)
+    lock, problems = resolve(suite)
     store.put_lock(lock)
     cells = expand(suite, lock)
     by_id = {cell.id: cell for cell in cells}
     watcher.begin(cells, [cell for cell in by_id.values() if not store.finished(cell.id)])
     from bench.evaluate import Evaluator, pick_device  # torch, only once there is work
 
-    evaluate = Evaluator(suite, lock, store, pick_device(device), batch, trust)
+    evaluate = Evaluator(suite, lock, problems, store, pick_device(device), batch, trust)
 
     def compute(cell: Cell) -> CellResult:
         watcher.starting(cell)

@@ -81,10 +81,8 @@ class Apgd:
 
     def _check(self, state: State, gradient: Tensor) -> tuple[State, Tensor]:
         windows = checkpoints(self.steps)
-        table = torch.zeros(self.steps + 1, dtype=gradient.dtype, device=gradient.device)
-        for iteration, length in windows.items():
-            table[iteration] = length
-        window = table[state["iteration"]]
+        lengths = [windows.get(iteration, 0) for iteration in range(self.steps + 1)]
+        window = torch.tensor(lengths, device=gradient.device)[state["iteration"]]
         due = window > 0
         stalled = state["rises"] <= self.rho * window
         unchanged = ~state["halved"] & (state["checkpoint_loss"] >= state["best_loss"])

@@ -25,7 +25,7 @@ class Progression(Watcher):
         self.live = sys.stderr.isatty()
         self.console = Console(stderr=True)
         self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
             TimeElapsedColumn(), TextColumn("{task.fields[rate]}"),
             console=self.console, transient=True,
         )  # fmt: skip

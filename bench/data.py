@@ -139,7 +139,7 @@ def _members(shard: Path) -> Iterator[tuple[str, tarfile.TarInfo, tarfile.TarInf
     for member in members:
         if member.offset_data + member.size > end:
             raise CellError(f"{shard}: truncated inside {member.name}")
-        key, _, extension = member.name.partition(".")
+        key, _, extension = member.name.removeprefix("./").partition(".")
         if extension.lower() in EXTENSIONS:
             images[key] = member
         elif extension == "cls":

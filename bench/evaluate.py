@@ -155,7 +155,9 @@ class Evaluator:
     def _model(self, name: str) -> ImageTextModel:
         if name not in self._models:
             self._refuse(f"models.{name}")
-            self._models[name] = build_model(name, self.suite.models, self.device, trust=self.trust)
+            self._models[name] = build_model(
+                self.suite.models[name], self.device, self._model, trust=self.trust
+            )
         return self._models[name]
 
     def _data(self, name: str) -> ImageSet:

@@ -58,27 +58,31 @@ class ClipModel(nn.Module):
 
 
 def build_model(
-    name: str, specs: dict[str, ModelSpec], device: torch.device, *, trust: bool = False
+    spec: ModelSpec,
+    device: torch.device,
+    refer: Callable[[str], ImageTextModel],
+    *,
+    trust: bool = False,
 ) -> ImageTextModel:
-    """Build one of a suite's models, frozen and in evaluation mode.
+    """Build the model that a spec declares, frozen and in evaluation mode.
 
     Args:
-        name: Which of `specs`.
-        specs: All models of the suite: an adapted model refers to others.
+        spec: The model.
         device: Where it runs.
+        refer: Returns a model of the same suite by its name: an adapted model shares the
+            weights of its base.
         trust: Whether code named by the suite may be imported.
 
     Raises:
         CellError: The model cannot be built, with a reason for the user.
     """
-    spec = specs[name]
     match spec:
         case NanoModel():
             return _nano(spec, device)
         case OpenClipModel():
             return _open_clip(spec, device)
         case RAdaptModel():
-            return _radapt(spec, specs, device, trust=trust)
+            return _radapt(spec, device, refer)
         case PythonModel():
             return _python(spec, device, trust=trust)
 
@@ -175,12 +179,12 @@ def open_clip_files(spec: OpenClipModel) -> list[Path]:
 
 
 def _radapt(
-    spec: RAdaptModel, specs: dict[str, ModelSpec], device: torch.device, *, trust: bool
+    spec: RAdaptModel, device: torch.device, refer: Callable[[str], ImageTextModel]
 ) -> ClipModel:
-    base = _clip_only(spec.base, specs, device, trust=trust)
+    base = _clip_only(spec.base, refer)
     try:
         if spec.anchor.white is not None:
-            donor = _clip_only(spec.anchor.white, specs, device, trust=trust)
+            donor = _clip_only(spec.anchor.white, refer)
             anchor = extract_anchor(donor.tower, mean=donor.mean, std=donor.std)
         else:
             anchor = Anchor.load(str(spec.anchor.file))
@@ -199,10 +203,8 @@ def _radapt(
     return base.with_tower(adapted)
 
 
-def _clip_only(
-    name: str, specs: dict[str, ModelSpec], device: torch.device, *, trust: bool
-) -> ClipModel:
-    model = build_model(name, specs, device, trust=trust)
+def _clip_only(name: str, refer: Callable[[str], ImageTextModel]) -> ClipModel:
+    model = refer(name)
     if not isinstance(model, ClipModel):
         raise CellError(f"R-Adapt needs a CLIP with a vision tower; {name!r} is another kind")
     return model

@@ -1,7 +1,7 @@
 """What a suite may say: typed, frozen, and closed to keys that do not exist."""
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -11,11 +11,10 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-NANO_WEIGHTS = ("clip", "fare", "tecoa")
-NANO_DATASETS = ("cifar10", "cifar100", "fashion-mnist", "digits")
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
 
 
@@ -29,7 +28,7 @@ def _eps(value: Any) -> str:
     text = str(value).strip()
     try:
         number = float(Fraction(text)) if not isinstance(value, bool) else -1.0
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         number = -1.0
     if not 0 <= number <= 1:
         raise PydanticCustomError(
@@ -81,12 +80,11 @@ class Anchor(Spec):
     white: Name | None = None
     file: str | None = None
 
-    @field_validator("file")
-    @classmethod
-    def _one_source(cls, file: str | None, info: Any) -> str | None:
-        if (file is None) == (info.data.get("white") is None):
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.file is None) == (self.white is None):
             raise PydanticCustomError("anchor", "exactly one of `white` and `file` is needed")
-        return file
+        return self
 
 
 class RAdaptModel(Spec):

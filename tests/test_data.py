@@ -8,7 +8,8 @@ from PIL import Image
 from bench.compat import ensure_torchvision
 from bench.data import fit, index_dataset, load_images
 from bench.errors import CellError
-from bench.specs import NANO_DATASETS, NanoDataset, Pixels, WebDataset
+from bench.nano.recipe.rawdata import DATASETS
+from bench.specs import NanoDataset, Pixels, WebDataset
 from tests.conftest import png, write_shard
 
 Maker = Callable[..., Path]
@@ -134,7 +135,7 @@ def test_fit_equals_torchvision_on_pil(size: tuple[int, int]) -> None:
     assert np.array_equal(fit(image, Pixels(size=224, fit="squash")), squash)
 
 
-@pytest.mark.parametrize("name", NANO_DATASETS)
+@pytest.mark.parametrize("name", DATASETS)
 def test_embedded_sets(name: str) -> None:
     entry = NanoDataset(name=name)  # type: ignore[arg-type]
     lock = index_dataset(entry, 10_000, 0)

@@ -18,12 +18,17 @@ from bench.models import ClipModel, build_model
 from bench.specs import Anchor as AnchorSpec
 from bench.specs import ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
 from bench.text import ZeroShotClassifier, zero_shot_head
+from bench.types import ImageTextModel
 
 ensure_torchvision()
 import open_clip  # noqa: E402
 
 CPU = torch.device("cpu")
 CLIP = NanoModel(kind="nano", weights="clip")
+
+
+def build(name: str, specs: dict[str, ModelSpec], trust: bool = False) -> ImageTextModel:
+    return build_model(specs[name], CPU, lambda other: build(other, specs, trust), trust=trust)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +83,7 @@ def test_tower_checkpoints(
     spec = OpenClipModel(
         kind="open_clip", name=small_architecture, tower=str(tmp_path / "tower.pt")
     )
-    model = build_model("M", {"M": spec}, CPU)
+    model = build("M", {"M": spec})
     assert isinstance(model, ClipModel)
     loaded = model.tower.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in state.items())
@@ -92,7 +97,7 @@ def test_full_checkpoint_and_open_clip_agree(small_architecture: str, tmp_path: 
     spec = OpenClipModel(
         kind="open_clip", name=small_architecture, pretrained=str(tmp_path / "clip.pt")
     )
-    model = build_model("M", {"M": spec}, CPU)
+    model = build("M", {"M": spec})
     images = torch.rand(3, 3, 32, 32)
     mean, std = (
         torch.tensor(v)[:, None, None]
@@ -123,19 +128,19 @@ def test_bad_checkpoints_are_told(
         torch.save(content, path)
     spec = OpenClipModel(kind="open_clip", name=small_architecture, tower=str(path))
     with pytest.raises(CellError, match=message):
-        build_model("M", {"M": spec}, CPU)
+        build("M", {"M": spec})
 
 
 def test_unknown_names_and_tags() -> None:
     with pytest.raises(CellError, match="open_clip cannot load 'ViT-Q'"):
-        build_model("M", {"M": OpenClipModel(kind="open_clip", name="ViT-Q")}, CPU)
+        build("M", {"M": OpenClipModel(kind="open_clip", name="ViT-Q")})
     spec = OpenClipModel(kind="open_clip", name="ViT-B-32", pretrained="made-up")
     with pytest.raises(CellError, match="no pretrained tag 'made-up'; known: openai"):
         fingerprint(spec)
 
 
 def test_images_of_another_size_are_resized_inside() -> None:
-    model = build_model("CLIP", {"CLIP": CLIP}, CPU)
+    model = build("CLIP", {"CLIP": CLIP})
     images = torch.rand(2, 3, 48, 48, requires_grad=True)
     resized = F.interpolate(images, (32, 32), mode="bicubic", antialias=True).clamp(0, 1)
     embedding = model.encode_image(images)
@@ -151,16 +156,16 @@ def radapt(**changes: Any) -> dict[str, ModelSpec]:
 
 def test_radapt_of_nothing_is_the_base() -> None:
     images = torch.rand(2, 3, 32, 32)
-    base = build_model("CLIP", {"CLIP": CLIP}, CPU).encode_image(images)
-    assert torch.equal(build_model("R", radapt(), CPU).encode_image(images), base)
-    changed = build_model("R", radapt(alpha=0.5), CPU).encode_image(images)
+    base = build("CLIP", {"CLIP": CLIP}).encode_image(images)
+    assert torch.equal(build("R", radapt()).encode_image(images), base)
+    changed = build("R", radapt(alpha=0.5)).encode_image(images)
     assert not torch.allclose(changed, base, atol=1e-3)
 
 
 def test_missing_anchor_is_told(tmp_path: Path) -> None:
     specs = radapt(anchor=AnchorSpec(file=str(tmp_path / "none.safetensors")))
     with pytest.raises(CellError, match="R-Adapt over 'CLIP'"):
-        build_model("R", specs, CPU)
+        build("R", specs)
 
 
 class Own:
@@ -181,13 +186,13 @@ class Own:
 def test_a_model_of_the_users_own() -> None:
     spec = PythonModel(kind="python", target="tests.test_models:Own", args={"width": 4})
     with pytest.raises(CellError, match="--trust"):
-        build_model("M", {"M": spec}, CPU)
-    model = build_model("M", {"M": spec}, CPU, trust=True)
+        build("M", {"M": spec})
+    model = build("M", {"M": spec}, trust=True)
     head = zero_shot_head(model, ["a", "b"], ["{c}"])
     assert ZeroShotClassifier(model, head)(torch.rand(5, 3, 8, 8)).shape == (5, 2)
     lost = PythonModel(kind="python", target="tests.test_models:Nowhere")
     with pytest.raises(CellError, match="Nowhere"):
-        build_model("M", {"M": lost}, CPU, trust=True)
+        build("M", {"M": lost}, trust=True)
 
 
 def test_class_vectors_are_the_normalised_mean_of_normalised_prompts() -> None:
@@ -202,7 +207,7 @@ def test_class_vectors_are_the_normalised_mean_of_normalised_prompts() -> None:
 
 
 def test_any_class_name_can_be_encoded() -> None:
-    model = build_model("CLIP", {"CLIP": CLIP}, CPU)
+    model = build("CLIP", {"CLIP": CLIP})
     texts = model.encode_text(["a photo of a quokka", "ein Foto von 世界", "x" * 500, ""])
     assert texts.shape == (4, 128)
     assert bool(torch.isfinite(texts).all())

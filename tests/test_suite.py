@@ -65,6 +65,23 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
         ({"protocol": {"preset": "radapt-paper", "pixels": {"size": 224, "fit": "zoom"}}}, "fit"),
         ({"protocol": {"preset": "radapt-paper", "templates": ["a photo"]}}, "placeholder {c}"),
         ({"threats": []}, "threats: is empty"),
+        ({"attacks": [{"kind": "pgd", "eps": []}]}, "attacks.0.eps: is empty"),
+        ({"attacks": [{"kind": "pgd", "eps": "1e999"}]}, "attacks.0.eps.0: got '1e999'"),
+        (
+            {
+                "models": {
+                    "CLIP": {"kind": "nano", "weights": "clip"},
+                    "R": {
+                        "kind": "radapt",
+                        "base": "CLIP",
+                        "anchor": {},
+                        "alpha": 1,
+                        "cutoff": None,
+                    },
+                }
+            },
+            "models.R.anchor: got {}; exactly one of `white` and `file` is needed",
+        ),
         ({"samples": 0}, "samples: got 0"),
         ({"suite": "../escape"}, "suite: got '../escape'"),
         ({"datasets": ["cifar10", "cifar10"]}, "datasets: 'cifar10' appears 2 times"),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from bench.errors import CellError
 from bench.plan import DatasetLock
@@ -136,6 +136,7 @@ def _members(shard: Path) -> Iterator[tuple[str, tarfile.TarInfo, tarfile.TarInf
     except (tarfile.TarError, EOFError) as error:
         raise CellError(f"{shard}: damaged or truncated archive ({error})") from error
     end = shard.stat().st_size
+    _check_end(shard, members[-1] if members else None, end)
     for member in members:
         if member.offset_data + member.size > end:
             raise CellError(f"{shard}: truncated inside {member.name}")
@@ -152,6 +153,21 @@ def _members(shard: Path) -> Iterator[tuple[str, tarfile.TarInfo, tarfile.TarInf
         yield key, images[key], labels[key]
 
 
+def _check_end(shard: Path, last: tarfile.TarInfo | None, size: int) -> None:
+    """Raise CellError unless the last entry is followed by the two zero blocks of an ending.
+
+    tarfile takes an unreadable header in the middle for the end, so a cut archive would
+    pass for a smaller dataset.
+    """
+    block = tarfile.BLOCKSIZE
+    end = 0 if last is None else last.offset_data + -(-last.size // block) * block
+    with shard.open("rb") as file:
+        file.seek(end)
+        rest = file.read()
+    if size - end < 2 * block or rest.strip(b"\0"):
+        raise CellError(f"{shard}: damaged or truncated after entry {last and last.name}")
+
+
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = archive.extractfile(member)
     if file is None:
@@ -162,7 +178,7 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
     try:
         image = Image.open(io.BytesIO(data)).convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise CellError(f"{place}: the image cannot be decoded ({error})") from error
     if isinstance(pixels, Pixels):
         image = fit(image, pixels)
@@ -193,4 +209,7 @@ def _label(data: bytes, classes: int, place: str) -> int:
 def _lines(path: Path) -> tuple[str, ...]:
     if not path.exists():
         raise CellError(f"{path} is missing")
-    return tuple(line for line in path.read_text("utf-8").splitlines() if line.strip())
+    lines = path.read_text("utf-8").rstrip().splitlines()
+    if not lines or not all(line.strip() for line in lines):
+        raise CellError(f"{path}: is empty or has an empty line; a line's number is its label")
+    return tuple(lines)

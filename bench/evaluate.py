@@ -5,7 +5,6 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from bench.attacks import build_attack
 from bench.attacks.engine import finite, project
 from bench.data import ImageSet, load_images
-from bench.errors import CellError
+from bench.errors import CellError, UserError
 from bench.models import build_model
 from bench.plan import Cell, Lock
 from bench.store import Store
@@ -112,8 +111,7 @@ class Evaluator:
         if not shared:
             return delta, source.images
         halves = delta.half().numpy()
-        info = {"source": cell.source, "dataset": cell.dataset, "eps": cell.eps}
-        self.store.put_craft(cell.craft_id, halves, info)
+        self.store.put_craft(cell.craft_id, halves)
         return torch.from_numpy(halves).float(), source.images
 
     def _craft(self, cell: Cell, source: Counted, clean: Tensor, labels: Tensor) -> Tensor:
@@ -192,6 +190,14 @@ def device_name(device: torch.device) -> str:
 
 
 def pick_device(name: str | None) -> torch.device:
-    """Return the named device, or the accelerator where there is one."""
-    found: Any = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(found)
+    """Return the named device, or the accelerator where there is one.
+
+    Raises:
+        UserError: There is no such device here.
+    """
+    found = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=found).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--device: got {found!r}, which cannot be used here: {reason}") from error

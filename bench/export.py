@@ -37,7 +37,10 @@ def render(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> str:
         suite=suite,
         attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],
         columns=[name for name in board.columns if "@" in name],
-        board=board.astype(object).where(board.notna(), None).to_dict("records"),
+        groups=[
+            rows.astype(object).where(rows.notna(), None).to_dict("records")
+            for _, rows in board.groupby(["threat", "source"], sort=False)
+        ],
         cells=cells.astype(object).where(cells.notna(), None).to_dict("records"),
         failures=failures.to_dict("records"),
         versions=_versions(scored),

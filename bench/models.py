@@ -222,4 +222,6 @@ def _python(spec: PythonModel, device: torch.device, *, trust: bool) -> ImageTex
     for member in ("encode_image", "encode_text", "logit_scale"):
         if not hasattr(model, member):
             raise CellError(f"{spec.target} returned an object without {member}")
+    if isinstance(model, nn.Module):
+        model.eval().requires_grad_(False)
     return model  # type: ignore[no-any-return]

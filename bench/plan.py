@@ -68,7 +68,7 @@ class Cell:
     @property
     def mode(self) -> Mode:
         """How the images are crafted: a craft that others are scored on is always `full`."""
-        return "full" if self.threat is not None and self.threat.source else "success"
+        return "full" if self.threat is not None and self.threat.kind == "transfer" else "success"
 
     @property
     def budget(self) -> Budget:
@@ -104,7 +104,7 @@ def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Itera
                         "data": data,
                         "attack": attack_identity(attack),
                         "eps": eps_value(eps),
-                        "mode": "full" if threat.source else "success",
+                        "mode": "full" if threat.kind == "transfer" else "success",
                         "seed": suite.seed,
                     }
                 )
@@ -123,7 +123,7 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
             "base": model_identity(suite, lock, spec.base),
             "anchor": model_identity(suite, lock, white) if white else fingerprint,
         }
-    settings = spec.model_dump(exclude={"tower"}, exclude_defaults=True)
+    settings = spec.model_dump(exclude={"tower", "pretrained"}, exclude_defaults=True)
     return {**settings, "fingerprint": fingerprint}
 
 

@@ -80,15 +80,16 @@ def run_suite(
             "run with --trust to allow it"
         )
     watcher = watcher or Watcher()
+    from bench.evaluate import Evaluator, pick_device  # brings torch: not needed to plan or report
+
+    place = pick_device(device)
     store = Store(Path(results), suite.suite)
     lock, problems = resolve(suite)
     store.put_lock(lock)
     cells = expand(suite, lock)
     by_id = {cell.id: cell for cell in cells}
     watcher.begin(cells, [cell for cell in by_id.values() if not store.finished(cell.id)])
-    from bench.evaluate import Evaluator, pick_device  # torch, only once there is work
-
-    evaluate = Evaluator(suite, lock, problems, store, pick_device(device), batch, trust)
+    evaluate = Evaluator(suite, lock, problems, store, place, batch, trust)
 
     def compute(cell: Cell) -> CellResult:
         watcher.starting(cell)

@@ -4,10 +4,12 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     StringConstraints,
     field_validator,
@@ -49,7 +51,15 @@ def _many(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-EpsList = Annotated[tuple[Eps, ...], BeforeValidator(_many), Field(min_length=1)]
+def _distinct(budgets: tuple[str, ...]) -> tuple[str, ...]:
+    if len({eps_value(eps) for eps in budgets}) < len(budgets):
+        raise PydanticCustomError("eps", "the same radius appears twice")
+    return budgets
+
+
+EpsList = Annotated[
+    tuple[Eps, ...], BeforeValidator(_many), Field(min_length=1), AfterValidator(_distinct)
+]
 
 
 # --- models ---------------------------------------------------------------------------
@@ -72,6 +82,14 @@ class OpenClipModel(Spec):
     name: str
     pretrained: str | None = None
     tower: str | None = None
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        if self.pretrained is None and not self.name.startswith("hf-hub:"):
+            raise PydanticCustomError(
+                "weights", "`pretrained` is needed: a tag or a file; only hf-hub: names imply one"
+            )
+        return self
 
 
 class Anchor(Spec):
@@ -104,7 +122,7 @@ class PythonModel(Spec):
 
     kind: Literal["python"]
     target: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
-    args: dict[str, Any] = {}
+    args: dict[str, JsonValue] = {}
 
 
 ModelSpec = Annotated[
@@ -195,7 +213,7 @@ class TorchAttacks(AttackSpec):
 
     kind: Literal["torchattacks"]
     attack: Literal["PGD"] = "PGD"
-    args: dict[str, Any] = {}
+    args: dict[str, JsonValue] = {}
     chunk: Annotated[int, Field(ge=1)] = 100
 
 
@@ -214,7 +232,7 @@ class Threat(Spec):
 def _threat(value: Any) -> Any:
     if value == "white-box":
         return {"kind": "white-box"}
-    if isinstance(value, dict) and set(value) == {"transfer"}:
+    if isinstance(value, dict) and set(value) == {"transfer"} and value["transfer"] is not None:
         return {"kind": "transfer", "source": value["transfer"]}
     raise PydanticCustomError("threat", "allowed: white-box, or {transfer: MODEL}")
 
@@ -263,7 +281,7 @@ def expand_preset(value: Any) -> Any:
     given = {"preset": value} if isinstance(value, str) else value
     if not isinstance(given, dict) or "preset" not in given:
         return given
-    if given["preset"] not in PRESETS:
+    if not isinstance(given["preset"], str) or given["preset"] not in PRESETS:
         raise PydanticCustomError(
             "preset", "unknown preset; allowed: {allowed}", {"allowed": ", ".join(PRESETS)}
         )

@@ -1,7 +1,7 @@
 """Intervals and paired tests for accuracies, in closed form."""
 
 from collections.abc import Sequence
-from math import comb, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,10 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     only_first = int((first & ~second).sum())
     only_second = int((second & ~first).sum())
     n = only_first + only_second
-    tail = sum(comb(n, k) for k in range(min(only_first, only_second) + 1))
+    tail = term = 1
+    for k in range(min(only_first, only_second)):
+        term = term * (n - k) // (k + 1)  # n choose k+1 from n choose k, exactly
+        tail += term
     return min(1.0, float(2 * tail / 2**n))  # integers divide exactly, also past a float's range
 
 

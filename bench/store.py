@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +80,11 @@ class Store:
         except ValueError as error:
             raise UserError(f"{path}: damaged ({error}); run the suite again") from error
 
-    def put_craft(self, craft_id: str, deltas: NDArray[np.float16], info: dict[str, Any]) -> None:
-        """Keep a craft's perturbations `[n,3,h,w]` with what is known of them."""
+    def put_craft(self, craft_id: str, deltas: NDArray[np.float16]) -> None:
+        """Keep a craft's perturbations `[n,3,h,w]`."""
         write_atomically(
             self._craft_path(craft_id),
-            lambda path: save_file({"delta": deltas}, path, {"info": json.dumps(info)}),
+            lambda path: save_file({"delta": deltas}, path),
         )
 
     def craft(self, craft_id: str) -> NDArray[np.float16] | None:

@@ -46,7 +46,7 @@ class Suite(Spec):
     seed: int = 0
     models: Annotated[dict[Name, ModelSpec], Field(min_length=1)]
     datasets: Annotated[tuple[DatasetSpec, ...], Field(min_length=1)]
-    attacks: tuple[AnyAttack, ...] = ()
+    attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)] = ()
     threats: Annotated[tuple[AnyThreat, ...], Field(min_length=1)] = ()
 
 
@@ -157,11 +157,13 @@ def _ancestors(name: object, models: dict[Any, Any]) -> set[str]:
 
 
 def _dataset_name(entry: Any) -> str | None:
-    return entry if isinstance(entry, str) else entry.get("name") if entry else None
+    name = entry.get("name") if isinstance(entry, dict) else entry
+    return name if isinstance(name, str) else None
 
 
 def _attack_name(entry: Any) -> str | None:
-    return entry.get("name") or entry.get("kind") if isinstance(entry, dict) else None
+    name = (entry.get("name") or entry.get("kind")) if isinstance(entry, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _duplicates(key: str, names: list[str | None]) -> Iterator[str]:
@@ -177,7 +179,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"a key must be a word, not {key!r}", key_node.start_mark
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} appears twice", key_node.start_mark

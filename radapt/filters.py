@@ -47,7 +47,9 @@ class GaussianFilter(nn.Module):
     def transfer(self, height: int, width: int, device: torch.device) -> Tensor:
         """Return the factor on each frequency that `rfft2` yields, `[h, w//2+1]`."""
         key = (height, width, device)
-        if key not in self._transfer:
+        if key in self._transfer:
+            return self._transfer[key]
+        with torch.inference_mode(False):  # an inference tensor could not serve a gradient later
             rows = torch.fft.fftfreq(height, device=device)
             columns = torch.fft.rfftfreq(width, device=device)
             # an offset of k at size n is the frequency k/n, in cycles per pixel

@@ -109,11 +109,12 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture
 def suite_file(tmp_path: Path) -> Callable[..., Path]:
-    """Return a writer of suites: the small one with some keys replaced."""
+    """Return a writer of suites: the small one with some keys replaced, or removed by None."""
 
     def write(**changes: Any) -> Path:
         path = tmp_path / "suite.yaml"
-        path.write_text(yaml.safe_dump({**SMALL, **changes}, sort_keys=False))
+        suite = {key: value for key, value in {**SMALL, **changes}.items() if value is not None}
+        path.write_text(yaml.safe_dump(suite, sort_keys=False))
         return path
 
     return write

@@ -92,6 +92,9 @@ def test_wrong_suites_and_calls_exit_with_2(
     assert "models.M.kind: got 'python'" in done.stderr
     assert "--trust" in done.stderr
     assert call("run", "x.yaml", "--batch", "0").returncode == 2
+    done = call(suite_file(), "--device", "banana", "--results", tmp_path)
+    assert done.returncode == 2
+    assert "--device: got 'banana'" in done.stderr
     assert call("nowhere.yaml").returncode == 2
     assert call().returncode == 2
     assert call("--help").returncode == 0
@@ -99,7 +102,7 @@ def test_wrong_suites_and_calls_exit_with_2(
 
 def test_a_failed_cell_exits_with_1(suite_file: Callable[..., Path], tmp_path: Path) -> None:
     gone = [{"name": "gone", "kind": "webdataset", "path": str(tmp_path / "gone")}]
-    done = call(suite_file(datasets=gone, attacks=[]), "--results", tmp_path / "r")
+    done = call(suite_file(datasets=gone, attacks=None), "--results", tmp_path / "r")
     assert done.returncode == 1
     assert "no such dataset folder" in done.stderr
 

@@ -1,3 +1,4 @@
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,29 @@ def break_archive(root: Path) -> str:
     return "truncated"
 
 
+def cut_between_entries(root: Path) -> str:
+    path = root / "test" / "0.tar"
+    with tarfile.open(path) as archive:
+        middle = archive.getmembers()[4].offset
+    path.write_bytes(path.read_bytes()[:middle])
+    return "damaged or truncated after entry"
+
+
+def spoil_a_header(root: Path) -> str:
+    path = root / "test" / "0.tar"
+    with tarfile.open(path) as archive:
+        middle = archive.getmembers()[4].offset
+    data = bytearray(path.read_bytes())
+    data[middle : middle + 512] = b"\xff" * 512
+    path.write_bytes(data)
+    return "damaged or truncated after entry"
+
+
+def blank_a_name(root: Path) -> str:
+    (root / "classnames.txt").write_text("a\n\nb\n")
+    return "has an empty line"
+
+
 def break_size(root: Path) -> str:
     write_shard(
         root / "test" / "0.tar", [("a.cls", b"0"), ("a.png", png(np.zeros((16, 16, 3), np.uint8)))]
@@ -106,6 +130,7 @@ def remove_names(root: Path) -> str:
     (
         *(break_label, break_image, break_pair, break_archive, break_size),
         *(remove_shard, remove_count, remove_names),
+        *(cut_between_entries, spoil_a_header, blank_a_name),
     ),
 )
 def test_damage_is_named(dataset: Maker, harm: Callable[[Path], str]) -> None:

@@ -92,7 +92,7 @@ def test_failures_stay_their_own(suite_file: Callable[..., Path], tmp_path: Path
                 "cifar10",
                 {"name": "gone", "kind": "webdataset", "path": str(tmp_path / "gone")},
             ],
-            attacks=[],
+            attacks=None,
             threats=["white-box"],
         )
     )

@@ -57,6 +57,15 @@ def small_architecture(tmp_path_factory: pytest.TempPathFactory) -> str:
     return "tiny-test"
 
 
+@pytest.fixture(scope="module")
+def full(small_architecture: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A full checkpoint of the small CLIP."""
+    torch.manual_seed(5)
+    path = tmp_path_factory.mktemp("weights") / "clip.pt"
+    torch.save(open_clip.create_model(small_architecture).state_dict(), path)
+    return str(path)
+
+
 def tower_state(name: str) -> dict[str, Tensor]:
     torch.manual_seed(3)
     return open_clip.create_model(name).visual.state_dict()
@@ -76,12 +85,15 @@ def parallel(state: dict[str, Tensor]) -> Any:
 
 @pytest.mark.parametrize("layout", [robustvlm, tecoa, parallel])
 def test_tower_checkpoints(
-    small_architecture: str, tmp_path: Path, layout: Callable[[dict[str, Tensor]], Any]
+    small_architecture: str, full: str, tmp_path: Path, layout: Callable[[dict[str, Tensor]], Any]
 ) -> None:
     state = tower_state(small_architecture)
     torch.save(layout(state), tmp_path / "tower.pt")
     spec = OpenClipModel(
-        kind="open_clip", name=small_architecture, tower=str(tmp_path / "tower.pt")
+        kind="open_clip",
+        name=small_architecture,
+        pretrained=full,
+        tower=str(tmp_path / "tower.pt"),
     )
     model = build("M", {"M": spec})
     assert isinstance(model, ClipModel)
@@ -119,21 +131,23 @@ def test_full_checkpoint_and_open_clip_agree(small_architecture: str, tmp_path: 
     ],
 )
 def test_bad_checkpoints_are_told(
-    small_architecture: str, tmp_path: Path, content: Any, message: str
+    small_architecture: str, full: str, tmp_path: Path, content: Any, message: str
 ) -> None:
     path = tmp_path / "tower.pt"
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif content is not None:
         torch.save(content, path)
-    spec = OpenClipModel(kind="open_clip", name=small_architecture, tower=str(path))
+    spec = OpenClipModel(
+        kind="open_clip", name=small_architecture, pretrained=full, tower=str(path)
+    )
     with pytest.raises(CellError, match=message):
         build("M", {"M": spec})
 
 
 def test_unknown_names_and_tags() -> None:
     with pytest.raises(CellError, match="open_clip cannot load 'ViT-Q'"):
-        build("M", {"M": OpenClipModel(kind="open_clip", name="ViT-Q")})
+        build("M", {"M": OpenClipModel(kind="open_clip", name="ViT-Q", pretrained="x")})
     spec = OpenClipModel(kind="open_clip", name="ViT-B-32", pretrained="made-up")
     with pytest.raises(CellError, match="no pretrained tag 'made-up'; known: openai"):
         fingerprint(spec)

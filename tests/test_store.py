@@ -69,5 +69,5 @@ def test_crafts(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     assert store.craft("c") is None
     deltas = np.full((2, 3, 4, 4), 1 / 255, np.float16)
-    store.put_craft("c", deltas, {"eps": "1/255"})
+    store.put_craft("c", deltas)
     assert np.array_equal(Store(tmp_path, "another suite").craft("c"), deltas)

@@ -65,6 +65,23 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
         ({"protocol": {"preset": "radapt-paper", "pixels": {"size": 224, "fit": "zoom"}}}, "fit"),
         ({"protocol": {"preset": "radapt-paper", "templates": ["a photo"]}}, "placeholder {c}"),
         ({"threats": []}, "threats: is empty"),
+        ({"attacks": []}, "attacks: is empty"),
+        ({"threats": [{"transfer": None}]}, "threats.0: got {'transfer': None}; allowed:"),
+        ({"datasets": [5]}, "datasets.0: got 5"),
+        (
+            {"datasets": [{"kind": "webdataset", "name": ["x"], "path": "p"}]},
+            "datasets.0.name: got",
+        ),
+        ({"attacks": [{"kind": ["pgd"]}]}, "attacks.0"),
+        ({"protocol": {"preset": ["x"]}}, "protocol: got"),
+        (
+            {"attacks": [{"kind": "pgd", "eps": ["4/255", "8/510"]}]},
+            "attacks.0.eps: got ['4/255', '8/510']; the same radius appears twice",
+        ),
+        (
+            {"models": {"CLIP": {"kind": "open_clip", "name": "ViT-B-32"}}},
+            "models.CLIP: got {'kind': 'open_clip', 'name': 'ViT-B-32'}; `pretrained` is needed",
+        ),
         ({"attacks": [{"kind": "pgd", "eps": []}]}, "attacks.0.eps: is empty"),
         ({"attacks": [{"kind": "pgd", "eps": "1e999"}]}, "attacks.0.eps.0: got '1e999'"),
         (
@@ -119,12 +136,19 @@ def test_equal_keys_are_refused(tmp_path: Path) -> None:
         load_suite(path)
 
 
-@pytest.mark.parametrize("text", ["- a list", "a: [", "\x00"])
+@pytest.mark.parametrize("text", ["- a list", "a: [", "\x00", "path: {{ root }}"])
 def test_not_a_suite(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(SuiteError, match=r"bad\.yaml"):
         load_suite(path)
+
+
+def test_merge_keys_are_understood(suite_file: Callable[..., Path]) -> None:
+    path = suite_file()
+    merged = "  B: &b {kind: nano, weights: clip}\n  C: {<<: *b, weights: fare}\n"
+    path.write_text(path.read_text().replace("models:\n", "models:\n" + merged))
+    assert load_suite(path).models["C"].kind == "nano"
 
 
 def test_missing_file() -> None:

@@ -18,7 +18,8 @@ class Apgd:
     At a checkpoint an image's step is halved and the image is sent back to its best
     point if its loss rose in fewer than a share `rho` of the steps since the last
     checkpoint, or if neither step nor best loss has changed since then. Checkpoints, the
-    start and the order of projections follow the authors' code (fra31/auto-attack).
+    start and the order of projections follow the authors' code (fra31/auto-attack), but
+    for one thing: there the first step always counts as a rise, here if the loss rose.
 
     Attributes:
         steps: Number of gradient steps.

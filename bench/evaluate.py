@@ -3,8 +3,9 @@
 import hashlib
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from bench.store import Store
 from bench.suite import Suite
 from bench.text import ZeroShotClassifier, zero_shot_head
 from bench.types import CellResult, ImageTextModel
+
+T = TypeVar("T")
 
 
 class Counted(nn.Module):
@@ -54,7 +57,7 @@ class Evaluator:
 
     suite: Suite
     lock: Lock
-    problems: Mapping[str, str]
+    problems: dict[str, str]
     store: Store
     device: torch.device
     batch: int = 128
@@ -152,23 +155,33 @@ class Evaluator:
 
     def _model(self, name: str) -> ImageTextModel:
         if name not in self._models:
-            self._refuse(f"models.{name}")
-            self._models[name] = build_model(
-                self.suite.models[name], self.device, self._model, trust=self.trust
+            spec = self.suite.models[name]
+            self._models[name] = self._once(
+                f"models.{name}",
+                lambda: build_model(spec, self.device, self._model, trust=self.trust),
             )
         return self._models[name]
 
     def _data(self, name: str) -> ImageSet:
         if name not in self._images:
-            self._refuse(f"datasets.{name}")
             spec = next(entry for entry in self.suite.datasets if entry.name == name)
-            ids = self.lock.datasets[name].sample_ids
-            self._images[name] = load_images(spec, ids, self.suite.protocol.pixels)
+            self._images[name] = self._once(
+                f"datasets.{name}",
+                lambda: load_images(
+                    spec, self.lock.datasets[name].sample_ids, self.suite.protocol.pixels
+                ),
+            )
         return self._images[name]
 
-    def _refuse(self, key: str) -> None:
+    def _once(self, key: str, make: Callable[[], T]) -> T:
+        """Make something by key path; what failed once fails for the same reason again."""
         if key in self.problems:
             raise CellError(self.problems[key])
+        try:
+            return make()
+        except CellError as error:
+            self.problems[key] = str(error)
+            raise
 
     def _provenance(self) -> Mapping[str, str]:
         return {
@@ -196,6 +209,7 @@ def pick_device(name: str | None) -> torch.device:
         UserError: There is no such device here.
     """
     found = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.allow_tf32 = False  # the protocols are in single precision throughout
     try:
         return torch.empty(0, device=found).device
     except (RuntimeError, AssertionError) as error:

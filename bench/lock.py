@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bench.data import index_dataset
 from bench.errors import CellError
-from bench.plan import DatasetLock, Lock
+from bench.plan import DatasetLock, Lock, spec_digests
 from bench.specs import NanoModel, OpenClipModel, PythonModel, RAdaptModel
 from bench.suite import Suite
 
@@ -43,7 +43,7 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
         datasets |= attempt(
             "datasets", entry.name, partial(index_dataset, entry, suite.samples, suite.seed)
         )
-    return Lock(models, datasets), problems
+    return Lock(models, datasets, spec_digests(suite)), problems
 
 
 def fingerprint(spec: NanoModel | OpenClipModel | RAdaptModel | PythonModel) -> str:

@@ -29,11 +29,13 @@ class DatasetLock:
 class Lock:
     """What a suite's names stand for, resolved: weights by hash, datasets by content.
 
-    A name that could not be resolved is absent; its cells fail when they run.
+    A name that could not be resolved is absent; its cells fail when they run. `specs` says
+    by key path what the suite said when its names were resolved.
     """
 
     models: dict[str, str] = field(default_factory=dict)
     datasets: dict[str, DatasetLock] = field(default_factory=dict)
+    specs: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,28 @@ class Cell:
     def budget(self) -> Budget:
         """The ball that the attack must stay in."""
         return Budget(eps_value(self.eps))
+
+
+def spec_digests(suite: Suite) -> dict[str, str]:
+    """Return a digest of what the suite says of each model and dataset, by key path."""
+    models = {f"models.{name}": spec.model_dump() for name, spec in suite.models.items()}
+    chosen = {"samples": suite.samples, "seed": suite.seed}
+    sets = {f"datasets.{d.name}": {**d.model_dump(), **chosen} for d in suite.datasets}
+    return {key: _digest(value) for key, value in {**models, **sets}.items()}
+
+
+def still_valid(suite: Suite, lock: Lock) -> Lock:
+    """Return a stored lock without the names that the suite has since given another meaning."""
+    now = spec_digests(suite)
+
+    def same(key: str) -> bool:
+        return lock.specs.get(key) == now.get(key)
+
+    return Lock(
+        {name: value for name, value in lock.models.items() if same(f"models.{name}")},
+        {name: value for name, value in lock.datasets.items() if same(f"datasets.{name}")},
+        lock.specs,
+    )
 
 
 def expand(suite: Suite, lock: Lock) -> list[Cell]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from bench.plan import Lock, expand
+from bench.plan import Lock, expand, still_valid
 from bench.specs import (
     PRESETS,
     AnyAttack,
@@ -22,7 +22,7 @@ _NATIVE_PIXELS = 32  # the embedded sets; a set attacked at native size may diff
 
 def plan_lines(suite: Suite, lock: Lock) -> Iterator[str]:
     """Say how many numbers a suite asks for, and what they cost in images and disk."""
-    cells = expand(suite, lock)
+    cells = expand(suite, still_valid(suite, lock))
     crafts = {cell.craft_id: cell for cell in cells if cell.attack is not None}
     shared = [cell for cell in crafts.values() if cell.mode == "full"]
     scored_shared = sum(1 for cell in cells if cell.attack is not None and cell.mode == "full")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.plan import Cell, expand
+from bench.plan import Cell, expand, still_valid
 from bench.specs import eps_value
 from bench.stats import ranks, wilson
 from bench.store import Store
@@ -47,7 +47,8 @@ class Scored:
 
 def load_scored(suite: Suite, store: Store) -> list[Scored]:
     """Pair the suite's cells, under the lock of its last run, with what is stored of them."""
-    return [Scored(cell, store.get(cell.id)) for cell in expand(suite, store.lock())]
+    lock = still_valid(suite, store.lock())
+    return [Scored(cell, store.get(cell.id)) for cell in expand(suite, lock)]
 
 
 def load_results(folder: str | Path) -> pd.DataFrame:

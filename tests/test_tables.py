@@ -8,7 +8,7 @@ import pytest
 
 from bench import load_results
 from bench.export import export
-from bench.plan import Cell, DatasetLock, Lock, expand
+from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
 from bench.store import Store
 from bench.suite import Suite
 from bench.tables import CELL_COLUMNS, leaderboard, load_scored
@@ -33,6 +33,7 @@ SUITE = Suite.model_validate(
 LOCK = Lock(
     {"A": "a", "<b>B</b>": "b"},
     {name: DatasetLock(name, tuple(map(str, range(N))), ("x",)) for name in ("cifar10", "digits")},
+    spec_digests(SUITE),
 )
 
 
@@ -151,3 +152,9 @@ def test_reexport_is_the_same_to_the_byte(store: Store) -> None:
     first = {path.name: path.read_bytes() for path in store.folder.iterdir() if path.is_file()}
     export(SUITE, store)
     assert first == {p.name: p.read_bytes() for p in store.folder.iterdir() if p.is_file()}
+
+
+def test_an_edited_suite_does_not_inherit_numbers(store: Store) -> None:
+    edited = SUITE.model_copy(update={"samples": N + 1})
+    assert all(item.result is None for item in load_scored(edited, store))
+    assert all(item.result is not None for item in load_scored(SUITE, store))

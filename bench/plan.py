@@ -70,7 +70,7 @@ class Cell:
     @property
     def mode(self) -> Mode:
         """How the images are crafted: a craft that others are scored on is always `full`."""
-        return "full" if self.threat is not None and self.threat.kind == "transfer" else "success"
+        return _mode(self.threat)
 
     @property
     def budget(self) -> Budget:
@@ -128,7 +128,7 @@ def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Itera
                         "data": data,
                         "attack": attack_identity(attack),
                         "eps": eps_value(eps),
-                        "mode": "full" if threat.kind == "transfer" else "success",
+                        "mode": _mode(threat),
                         "seed": suite.seed,
                     }
                 )
@@ -154,6 +154,10 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
 def attack_identity(attack: AnyAttack) -> dict[str, Any]:
     """Return what an attack's proposals depend on, without its name and budgets."""
     return attack.model_dump(exclude={"name", "eps"}, exclude_defaults=True)
+
+
+def _mode(threat: Threat | None) -> Mode:
+    return "full" if threat is not None and threat.kind == "transfer" else "success"
 
 
 def _data_identity(suite: Suite, lock: Lock, dataset: DatasetSpec) -> dict[str, Any]:

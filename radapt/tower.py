@@ -89,7 +89,9 @@ def _shallow(module: nn.Module | None) -> nn.Module:
     return clone
 
 
-def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+def normalise(
+    images: Tensor, mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD
+) -> Tensor:
     """Map [0,1] pixels to a tower's input."""
     return (images - _channels(images, mean)) / _channels(images, std)
 

@@ -18,6 +18,7 @@ from bench.nano.recipe.loop import Schedule, train
 from radapt import Anchor, extract_anchor, fit_anchor
 from radapt.finetune import RobustLoss, fare_loss, on_images, tecoa_loss
 from radapt.pgd import pgd, uniform_start
+from radapt.tower import normalise
 
 LABEL_SMOOTHING = 0.1
 TECOA_TEMPLATE = "This is a photo of a {c}"
@@ -150,13 +151,6 @@ def _train_robust(
 
     train(name, tower, loss_of_step, settings.robust, out)
     return tower.eval()
-
-
-def normalise(images: Tensor) -> Tensor:
-    """Subtract CLIP's mean and divide by its deviation, per channel."""
-    mean = images.new_tensor(open_clip.OPENAI_DATASET_MEAN)[:, None, None]
-    std = images.new_tensor(open_clip.OPENAI_DATASET_STD)[:, None, None]
-    return (images - mean) / std
 
 
 def fit_plus(clip: open_clip.CLIP, pool: Pool, settings: Settings, images: int = 2000) -> Anchor:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from bench.data import index_dataset
 from bench.errors import CellError
 from bench.plan import DatasetLock, Lock, spec_digests
-from bench.specs import NanoModel, OpenClipModel, PythonModel, RAdaptModel
+from bench.specs import GraftModel, ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
 from bench.suite import Suite
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     return Lock(models, datasets, spec_digests(suite)), problems
 
 
-def fingerprint(spec: NanoModel | OpenClipModel | RAdaptModel | PythonModel) -> str:
+def fingerprint(spec: ModelSpec) -> str:
     """Return a hash of the files that a model's weights come from.
 
     Raises:
@@ -62,6 +62,8 @@ def fingerprint(spec: NanoModel | OpenClipModel | RAdaptModel | PythonModel) -> 
             return hash_files(open_clip_files(spec))
         case RAdaptModel():
             return hash_files([Path(spec.anchor.file)]) if spec.anchor.file else "white"
+        case GraftModel():
+            return "graft"  # all that it is made of are other models
         case PythonModel():
             module = spec.target.partition(":")[0]
             found = importlib.util.find_spec(module)

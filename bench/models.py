@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.compat import ensure_torchvision
 from bench.errors import CellError
-from bench.specs import ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
+from bench.specs import GraftModel, ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
 from bench.types import ImageTextModel
 from radapt import Anchor, adapt, extract_anchor
 from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
@@ -69,8 +69,8 @@ def build_model(
     Args:
         spec: The model.
         device: Where it runs.
-        refer: Returns a model of the same suite by its name: an adapted model shares the
-            weights of its base.
+        refer: Returns a model of the same suite by its name: an adapted or grafted model
+            shares the weights of those it is made of.
         trust: Whether code named by the suite may be imported.
 
     Raises:
@@ -83,6 +83,8 @@ def build_model(
             return _open_clip(spec, device)
         case RAdaptModel():
             return _radapt(spec, device, refer)
+        case GraftModel():
+            return _graft(spec, refer)
         case PythonModel():
             return _python(spec, device, trust=trust)
 
@@ -203,10 +205,20 @@ def _radapt(
     return base.with_tower(adapted)
 
 
+def _graft(spec: GraftModel, refer: Callable[[str], ImageTextModel]) -> ClipModel:
+    from radapt.graft import graft
+
+    base, donor = _clip_only(spec.base, refer), _clip_only(spec.donor, refer)
+    try:
+        return base.with_tower(graft(base.tower, donor.tower, spec.modules))
+    except (ValueError, TypeError) as error:
+        raise CellError(f"a graft of {spec.donor!r} on {spec.base!r}: {error}") from error
+
+
 def _clip_only(name: str, refer: Callable[[str], ImageTextModel]) -> ClipModel:
     model = refer(name)
     if not isinstance(model, ClipModel):
-        raise CellError(f"R-Adapt needs a CLIP with a vision tower; {name!r} is another kind")
+        raise CellError(f"a CLIP with a vision tower is needed; {name!r} is another kind")
     return model
 
 

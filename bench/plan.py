@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.specs import AnyAttack, DatasetSpec, ModelSpec, RAdaptModel, Threat, eps_value
+from bench.specs import (
+    AnyAttack,
+    DatasetSpec,
+    GraftModel,
+    ModelSpec,
+    RAdaptModel,
+    Threat,
+    eps_value,
+)
 from bench.suite import Suite
 from bench.types import Budget, Mode
 
@@ -146,6 +154,12 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
             "radapt": spec.model_dump(include={"alpha", "cutoff", "mix", "cutoff_at"}),
             "base": model_identity(suite, lock, spec.base),
             "anchor": model_identity(suite, lock, white) if white else fingerprint,
+        }
+    if isinstance(spec, GraftModel):
+        return {
+            "graft": spec.modules,
+            "base": model_identity(suite, lock, spec.base),
+            "donor": model_identity(suite, lock, spec.donor),
         }
     settings = spec.model_dump(exclude={"tower", "pretrained"}, exclude_defaults=True)
     return {**settings, "fingerprint": fingerprint}

@@ -117,6 +117,19 @@ class RAdaptModel(Spec):
     cutoff_at: Literal[224, "image"] = 224
 
 
+class GraftModel(Spec):
+    """A declared model whose tower has some modules of another's.
+
+    `modules` names one or several: `Emb`, `B1-Attn`, `B3`, `Head`; `..B2` is all from the
+    input through B2, `B3..` all from B3 on.
+    """
+
+    kind: Literal["graft"]
+    base: Name
+    donor: Name
+    modules: Annotated[tuple[str, ...], BeforeValidator(_many), Field(min_length=1)]
+
+
 class PythonModel(Spec):
     """A factory of the user's own, `package.module:function`; runs only with `--trust`."""
 
@@ -126,7 +139,8 @@ class PythonModel(Spec):
 
 
 ModelSpec = Annotated[
-    NanoModel | OpenClipModel | RAdaptModel | PythonModel, Field(discriminator="kind")
+    NanoModel | OpenClipModel | RAdaptModel | GraftModel | PythonModel,
+    Field(discriminator="kind"),
 ]
 
 # --- datasets -------------------------------------------------------------------------

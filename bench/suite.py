@@ -19,6 +19,7 @@ from bench.specs import (
     Spec,
     expand_preset,
 )
+from bench.sweep import Origin, expand_sweeps, sweep_faults
 
 SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
 
@@ -51,7 +52,7 @@ class Suite(Spec):
 
 
 def load_suite(path: str | Path) -> Suite:
-    """Read and check a suite.
+    """Read and check a suite; a model with `sweep` becomes one model per combination.
 
     Relative paths inside it (checkpoints, datasets, anchors) are taken from the
     current folder, as on the command line.
@@ -67,24 +68,37 @@ def load_suite(path: str | Path) -> Suite:
         raise SuiteError(str(path), [f"is not valid YAML: {error}"]) from error
     if not isinstance(raw, dict):
         raise SuiteError(str(path), ["a mapping is needed, with the key `suite` and others"])
-    faults = list(_reference_faults(raw))
+    faults = []
+    origins: dict[str, Origin] = {}
+    if isinstance(declared := raw.get("models"), dict):
+        expanded = list(expand_sweeps(declared))
+        faults += sweep_faults(declared)
+        faults += _duplicates("models", [str(name) for name, _, _ in expanded])
+        raw = {**raw, "models": {name: entry for name, entry, _ in expanded}}
+        origins = {str(name): origin for name, _, origin in expanded}
+    faults += _reference_faults(raw, origins)
     try:
         suite = Suite.model_validate(raw)
     except ValidationError as error:
-        faults = [*_field_faults(error), *faults]
+        faults = [*_field_faults(error, origins), *faults]
     if faults:
-        raise SuiteError(str(path), faults)
+        raise SuiteError(str(path), list(dict.fromkeys(faults)))  # sweeps repeat an entry's faults
     return suite
 
 
-def _field_faults(error: ValidationError) -> Iterator[str]:
+def _field_faults(error: ValidationError, origins: dict[str, Origin]) -> Iterator[str]:
     for item in error.errors():
         # pydantic puts validators and the matched tag of a union into the path
         keys = [str(key) for key in item["loc"] if not str(key).startswith(_VALIDATORS)]
-        path = ".".join(_without_tags(keys))
+        keys = list(_without_tags(keys))
+        origin = origins.get(keys[1]) if keys[0] == "models" and len(keys) > 1 else None
+        path = origin.path(keys[2:]) if origin else ".".join(keys)
         match item["type"]:
             case "extra_forbidden":
-                yield f"{path}: unknown key"
+                named = origin.path(keys[2:], value=False) if origin else path
+                yield f"{named}: unknown key"
+            case "missing" if origin and keys[2] in origin.swept:
+                pass  # its values are at fault, which is told
             case "missing":
                 yield f"{path}: missing"
             case "union_tag_invalid":
@@ -106,19 +120,19 @@ def _without_tags(keys: list[str]) -> Iterator[str]:
             yield key
 
 
-def _reference_faults(raw: dict[str, Any]) -> Iterator[str]:
+def _reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterator[str]:
     """Faults between entries; reads the raw mapping so that none waits for another's mending."""
     models = raw.get("models")
     models = models if isinstance(models, dict) else {}
     declared = ", ".join(str(name) for name in models) or "none"
     for name, model in models.items():
-        if not isinstance(model, dict) or model.get("kind") != "radapt":
-            continue
+        origin = origins[str(name)]
         for key, target in _references(model).items():
             if target not in models:
-                yield f"models.{name}.{key}: got {target!r}; declared models: {declared}"
+                path = origin.path(key.split("."))
+                yield f"{path}: got {target!r}; declared models: {declared}"
         if name in _ancestors(name, models):
-            yield f"models.{name}: the model is built from itself"
+            yield f"{origin.path([])}: the model is built from itself"
     for index, threat in enumerate(_entries(raw, "threats")):
         source = threat.get("transfer") if isinstance(threat, dict) else None
         if isinstance(source, str) and source not in models:
@@ -136,11 +150,11 @@ def _entries(raw: dict[str, Any], key: str) -> list[Any]:
 
 
 def _references(model: Any) -> dict[str, str]:
-    if not isinstance(model, dict):
+    """Return the models that an entry names, by key path within it."""
+    if not isinstance(model, dict) or model.get("kind") not in ("radapt", "graft"):
         return {}
-    anchor = model.get("anchor")
-    found = {"base": model.get("base")}
-    if isinstance(anchor, dict):
+    found = {"base": model.get("base"), "donor": model.get("donor")}
+    if isinstance(anchor := model.get("anchor"), dict):
         found["anchor.white"] = anchor.get("white")
     return {key: target for key, target in found.items() if isinstance(target, str)}
 
@@ -169,7 +183,7 @@ def _attack_name(entry: Any) -> str | None:
 def _duplicates(key: str, names: list[str | None]) -> Iterator[str]:
     for name, count in Counter(name for name in names if name).items():
         if count > 1:
-            hint = "; give each its own `name`" if key != "threats" else ""
+            hint = "; give each its own `name`" if key in ("datasets", "attacks") else ""
             yield f"{key}: {name!r} appears {count} times{hint}"
 
 

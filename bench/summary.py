@@ -73,6 +73,9 @@ def list_lines() -> Iterator[str]:
             own = [text for text in fields if not text.startswith("kind")]
             yield f"  {kind:<12} {(spec.__doc__ or '').splitlines()[0]}"
             yield f"  {'':<12} {', '.join(own)}"
+    yield "sweeps, in any model:"
+    yield "  sweep: {FIELD: [VALUE, ...]} stands for one model per value; several fields for all"
+    yield "  combinations; each is called after its values: NAME[FIELD=VALUE]"
     yield "threats:"
     yield "  white-box, {transfer: MODEL}"
     yield "protocols:"

@@ -67,6 +67,21 @@ def test_identity_sees_what_changes_an_answer(suite_file: Callable[..., Path]) -
     assert unchanged(weights) == 4  # FARE: clean and white-box; transfer comes from CLIP
 
 
+def test_a_graft_is_its_base_its_donor_and_its_modules(suite_file: Callable[..., Path]) -> None:
+    def graft_ids(lock: Lock, **changes: Any) -> set[str]:
+        graft = {"kind": "graft", "base": "CLIP", "donor": "FARE", "modules": "B1", **changes}
+        models = {key: {"kind": "nano", "weights": key.lower()} for key in ("CLIP", "FARE")}
+        suite = load_suite(suite_file(models={**models, "G": graft}))
+        return {cell.id for cell in expand(suite, lock) if cell.target == "G"}
+
+    base = graft_ids(LOCK)
+    assert base == graft_ids(LOCK, modules=["B1"])
+    for weights in ({"CLIP": "other", "FARE": "w2"}, {"CLIP": "w1", "FARE": "other"}):
+        assert not base & graft_ids(Lock(weights, LOCK.datasets))
+    assert not base & graft_ids(LOCK, modules=["B1", "B2"])
+    assert not base & graft_ids(LOCK, base="FARE", donor="CLIP")
+
+
 def test_unresolved_names_stay_apart(suite_file: Callable[..., Path]) -> None:
     suite = load_suite(suite_file(datasets=["cifar10", "digits"]))
     found = ids(suite, Lock())

@@ -28,6 +28,7 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
                 "alpha": 1.0,
                 "cutof": 40,
             },
+            "G": {"kind": "graft", "base": "CLIP", "donor": "NOBODY", "modules": []},
         },
         datasets=[],
         attacks=[
@@ -43,10 +44,12 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
     for expected in (
         str(path),
         "models.CLIP.weights: got 'clipp'",
-        "models.X.kind: got 'nonsense'; allowed: 'nano', 'open_clip', 'radapt', 'python'",
+        "models.X.kind: got 'nonsense'; allowed: 'nano', 'open_clip', 'radapt', 'graft', 'python'",
         "models.R.cutof: unknown key",
         "models.R.cutoff: missing",
-        "models.R.base: got 'NOWHERE'; declared models: CLIP, X, R",
+        "models.R.base: got 'NOWHERE'; declared models: CLIP, X, R, G",
+        "models.G.donor: got 'NOBODY'; declared models: CLIP, X, R, G",
+        "models.G.modules: is empty",
         "datasets: is empty",
         "attacks.0.eps.0: got 4;",
         "attacks.1.eps.0: got '1/0'; a radius in [0,1] pixels is needed, written like 4/255",

@@ -68,7 +68,7 @@ def load_suite(path: str | Path) -> Suite:
         raise SuiteError(str(path), [f"is not valid YAML: {error}"]) from error
     if not isinstance(raw, dict):
         raise SuiteError(str(path), ["a mapping is needed, with the key `suite` and others"])
-    faults = []
+    faults: list[str] = []
     origins: dict[str, Origin] = {}
     if isinstance(declared := raw.get("models"), dict):
         expanded = list(expand_sweeps(declared))

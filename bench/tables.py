@@ -40,6 +40,11 @@ class Scored:
         return self.result.correct
 
     @property
+    def source(self) -> str:
+        """Model that the images are crafted on where it is another's; the target needs no name."""
+        return (self.cell.threat.source if self.cell.threat else None) or ""
+
+    @property
     def column(self) -> str:
         """Name of the cell's column in the leaderboard."""
         return f"{self.cell.attack.label}@{self.cell.eps}" if self.cell.attack else "clean"
@@ -80,7 +85,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "dataset": cell.dataset,
         "task": "zero-shot classification",
         "threat": cell.threat.kind if cell.threat else "",
-        "source": cell.source if cell.threat else "",
+        "source": item.source,
         "attack": cell.attack.label if cell.attack else "clean",
         "norm": "Linf" if cell.attack else "",
         "eps": cell.eps,
@@ -93,14 +98,10 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "queries": result.queries,
         "status": result.status,
         "reason": result.reason or "",
-        "flags": SAME_SOURCE if _same_source(cell) else "",
+        "flags": SAME_SOURCE if item.source == cell.target else "",
         "cell_id": cell.id,
         "craft_id": cell.craft_id,
     }
-
-
-def _same_source(cell: Cell) -> bool:
-    return cell.threat is not None and cell.threat.source == cell.target
 
 
 def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
@@ -117,7 +118,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         if cell.threat is None:
             clean[cell.target].append(item)
         else:
-            groups[cell.target, cell.threat.kind, cell.source].append(item)
+            groups[cell.target, cell.threat.kind, item.source].append(item)
     keys = list(groups) or [(model, "", "") for model in suite.models]
     rows, broken = [], {}
     for key in keys:
@@ -128,7 +129,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         complete = all(value is not None for value in columns.values())
         complete = complete and (worst is not None or not suite.attacks)
         flags = [] if complete else [INCOMPLETE]
-        if threat == "transfer" and source == model:
+        if source == model:
             flags.append(SAME_SOURCE)
         if worst is not None:
             broken[key] = np.concatenate(worst)
@@ -137,7 +138,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
                 "rank": None,
                 "model": model,
                 "threat": threat,
-                "source": "" if threat == "white-box" else source,
+                "source": source,
                 **columns,
                 "worst": None if worst is None else float(np.mean([w.mean() for w in worst])),
                 "n": sum(len(c) for item in clean[model] if (c := item.correct) is not None),
@@ -181,8 +182,7 @@ def _worst(
         if item.cell.target == model
         and item.cell.attack is not None
         and item.cell.budget.eps == max(budgets)
-        and (threat == "white-box" or item.cell.source == source)
-        and (threat == "white-box" or item.cell.mode == "full")
+        and (threat == "white-box" or (item.cell.mode == "full" and item.source == source))
     ]
     survivors = []
     for dataset in suite.datasets:
@@ -199,12 +199,12 @@ def _ranks(
     worst: Sequence[float | None],
     broken: dict[tuple[str, str, str], NDArray[np.bool_]],
 ) -> "pd.Series[int]":
-    """Rank within (threat, source); every white-box row has its own source, so by threat."""
+    """Rank within (threat, source)."""
     found: dict[int, int] = {}
     by_group: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         if key in broken:
-            by_group[key[1], "" if key[1] == "white-box" else key[2]].append(index)
+            by_group[key[1:]].append(index)
     for members in by_group.values():
         vectors = [broken[keys[index]] for index in members]
         scores = [float(worst[index] or 0.0) for index in members]

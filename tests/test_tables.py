@@ -129,10 +129,19 @@ def test_cells_csv(store: Store) -> None:
     clean = frame[frame["attack"] == "clean"]
     assert set(clean["threat"]) == set(clean["eps"]) == set(clean["source"]) == {""}
     attacked = frame[(frame["model"] == "A") & (frame["attack"] == "pgd")].iloc[0]
-    assert (attacked["threat"], attacked["source"], attacked["norm"]) == ("white-box", "A", "Linf")
+    assert (attacked["threat"], attacked["source"], attacked["norm"]) == ("white-box", "", "Linf")
     assert attacked["eps"] == "1/255"
     assert attacked["value"] == pytest.approx(0.25)
     assert attacked["ci_low"] < 0.25 < attacked["ci_high"]
+
+
+def test_cells_join_the_leaderboard(store: Store) -> None:
+    board = export(SUITE, store)
+    cells = load_results(store.folder)
+    attacked = cells[cells["attack"] != "clean"]
+    joined = attacked.merge(board, on=["model", "threat", "source"], validate="many_to_one")
+    assert len(joined) == len(attacked)
+    assert set(joined["source"]) == {"", "A"}
 
 
 def test_page_names_threats_and_escapes_names(store: Store) -> None:

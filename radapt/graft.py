@@ -1,0 +1,121 @@
+"""Put modules of one tower into another: which part of a robust tower carries its robustness?
+
+R-Adapt replaces CLIP's modules by FARE's from the input on: the embedding, then the first
+block's attention, then the first block, and so forth.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from torch import nn
+
+from radapt.layout import block_paths, has_part, layout_of
+from radapt.tower import clone_to, describe
+
+
+def units(tower: nn.Module) -> tuple[str, ...]:
+    """Return the names of a tower's units, from the input on: `Emb`, `B1`, ..., `BN`, `Head`.
+
+    Raises:
+        TypeError: The tower's layout is not known.
+    """
+    blocks = (f"B{index}" for index, _ in enumerate(block_paths(tower), 1))
+    return ("Emb", *blocks, "Head")
+
+
+def graft(base: nn.Module, donor: nn.Module, modules: Sequence[str]) -> nn.Module:
+    """Return a tower that is `base` with some of its units taken from `donor`.
+
+    Weights are shared with both towers, which stay as they were; the names in the state
+    dict are those of `base`. With all units the outputs are the donor's to the last bit, with
+    none the base's. Hooks on a tower's root are no unit: those of `base` stay.
+
+    Args:
+        base: An open_clip `VisionTransformer`, or a vision tower of Hugging Face's CLIP or SigLIP.
+        donor: A tower of the same kind and shape.
+        modules: Units and ranges of units. `Emb` is all before the blocks (patch embedding,
+            class token, positions, norm), `Head` all after them (norm, pooling, projection),
+            `B3` the third block; `B3-Attn` is its first half (norm, attention and its layer
+            scale), `B3-MLP` its second. A range includes both ends: `..B2`, `B3..`, `B2..B4`;
+            `..B1-Attn` is the embedding and the first attention, `..Head` the whole donor.
+
+    Raises:
+        TypeError: A tower's layout is not known.
+        ValueError: There is no such unit, or the towers differ in shape.
+    """
+    _check_match(base, donor)
+    order = _halves(base)
+    chosen = sorted({place for name in modules for place in _span(name, order)})
+    # a root of its own, since open_clip keeps parameters there
+    grafted, _ = clone_to(base, layout_of(base).blocks)
+    for place in chosen:
+        for path in _paths(base, order[place]):
+            grafted = _replace(grafted, donor, path)
+    return grafted
+
+
+def _halves(tower: nn.Module) -> tuple[str, ...]:
+    """Return the smallest units, in the order in which an image meets them."""
+    first, *blocks, last = units(tower)
+    return (first, *(f"{block}-{half}" for block in blocks for half in ("Attn", "MLP")), last)
+
+
+def _span(name: str, order: Sequence[str]) -> range:
+    """Return the places in `order` that a unit or a range of units covers."""
+    first, dots, last = name.partition("..")
+    ends = (first or order[0], last or order[-1]) if dots else (name, name)
+    spans = []
+    for end in ends:
+        if end in order:
+            spans.append(range(order.index(end), order.index(end) + 1))
+        elif f"{end}-Attn" in order:
+            spans.append(range(order.index(f"{end}-Attn"), order.index(f"{end}-MLP") + 1))
+    if len(spans) < 2 or spans[0].start > spans[1].start:
+        raise ValueError(
+            f"modules: got {name!r}; allowed are Emb, B1 to B{len(order) // 2 - 1}, Head, the "
+            "halves of a block, as in B1-Attn and B1-MLP, and ranges from the input on, as in "
+            "..B2, B3.. and B2..B4"
+        )
+    return range(spans[0].start, spans[1].stop)
+
+
+def _paths(tower: nn.Module, half: str) -> Iterator[str]:
+    """Yield the names of the modules and parameters that make up one of the smallest units."""
+    layout = layout_of(tower)
+    if half in ("Emb", "Head"):
+        parts = layout.embedding if half == "Emb" else layout.head
+        yield from (part for part in parts if has_part(tower, part))
+        return
+    number, _, kind = half.removeprefix("B").partition("-")
+    block = block_paths(tower)[int(number) - 1]
+    for name, _ in tower.get_submodule(block).named_children():
+        if (name in layout.attention) == (kind == "Attn"):
+            yield f"{block}.{name}"
+
+
+def _replace(tower: nn.Module, donor: nn.Module, path: str) -> nn.Module:
+    """Set one module or parameter of a tower whose root is nobody else's."""
+    parent, _, leaf = path.rpartition(".")
+    tower, holder = clone_to(tower, parent) if parent else (tower, tower)
+    source = donor.get_submodule(parent)
+    if leaf in source._modules:
+        holder._modules[leaf] = source._modules[leaf]
+    else:
+        # the clone still shares this table with its original
+        holder._parameters = {**holder._parameters, leaf: source._parameters[leaf]}
+    return tower
+
+
+def _check_match(base: nn.Module, donor: nn.Module) -> None:
+    shapes = [
+        {name: tuple(value.shape) for name, value in tower.state_dict().items()}
+        for tower in (base, donor)
+    ]
+    for name in {**shapes[0], **shapes[1]}:
+        ours, theirs = (shape.get(name, "missing") for shape in shapes)
+        if ours != theirs:
+            base_blocks, donor_blocks = (len(block_paths(tower)) for tower in (base, donor))
+            raise ValueError(
+                f"the base is a {describe(base)} of {base_blocks} blocks, the donor a "
+                f"{describe(donor)} of {donor_blocks}: {name} is {ours} in the base, "
+                f"{theirs} in the donor"
+            )

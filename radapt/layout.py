@@ -1,0 +1,84 @@
+"""Where the parts of a vision tower lie, by kind of tower."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Names of a tower's parts, from its root; a tower need not have all of them.
+
+    Attributes:
+        blocks: The list of blocks.
+        patches: The convolution that embeds patches.
+        class_token: The class token.
+        embedding: All that comes before the blocks.
+        attention: What a block's attention half consists of, named from the block: the
+            norm, the attention itself, then what scales its output.
+        head: All that comes after the blocks.
+    """
+
+    blocks: str
+    patches: str
+    class_token: str
+    embedding: tuple[str, ...]
+    attention: tuple[str, ...]
+    head: tuple[str, ...]
+
+
+_OPEN_CLIP = Layout(
+    blocks="transformer.resblocks",
+    patches="conv1",
+    class_token="class_embedding",
+    embedding=("conv1", "class_embedding", "positional_embedding", "patch_dropout", "ln_pre"),
+    attention=("ln_1", "attn", "ln_attn", "ls_1"),
+    head=("attn_pool", "attn_pool_contrastive", "ln_post", "proj"),
+)
+
+
+def _hugging_face(root: str) -> Layout:
+    return Layout(
+        blocks=f"{root}encoder.layers",
+        patches=f"{root}embeddings.patch_embedding",
+        class_token=f"{root}embeddings.class_embedding",
+        embedding=(f"{root}embeddings", f"{root}pre_layrnorm"),
+        attention=("layer_norm1", "self_attn"),
+        head=(f"{root}post_layernorm", f"{root}head", "visual_projection"),
+    )
+
+
+_KNOWN = (_OPEN_CLIP, _hugging_face("vision_model."), _hugging_face(""))
+
+
+def layout_of(tower: nn.Module) -> Layout:
+    """Return the layout of an open_clip or a Hugging Face CLIP or SigLIP vision tower.
+
+    Raises:
+        TypeError: The tower is of another kind, such as a ResNet.
+    """
+    for layout in _KNOWN:
+        if has_part(tower, layout.blocks):
+            return layout
+    looked_for = ", ".join(layout.blocks for layout in _KNOWN)
+    raise TypeError(f"{type(tower).__name__} has no blocks that are known; looked for {looked_for}")
+
+
+def has_part(tower: nn.Module, path: str) -> bool:
+    """Return whether a tower has a module or a parameter of this name."""
+    parent, _, leaf = path.rpartition(".")
+    try:
+        holder = tower.get_submodule(parent)
+    except AttributeError:
+        return False
+    return leaf in holder._modules or leaf in holder._parameters
+
+
+def block_paths(tower: nn.Module) -> tuple[str, ...]:
+    """Return the names of a tower's blocks, from the input on.
+
+    Raises:
+        TypeError: The tower's layout is not known.
+    """
+    blocks = layout_of(tower).blocks
+    return tuple(f"{blocks}.{name}" for name, _ in tower.get_submodule(blocks).named_children())

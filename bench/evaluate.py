@@ -72,11 +72,10 @@ class Evaluator:
         try:
             correct, distance, queries = self._measure(cell)
         except Exception as error:  # whatever goes wrong in a cell, the others go on
-            kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
             none = np.zeros(0)
             return CellResult(
                 cell.id, "failed", none.astype(np.bool_), (), none.astype(np.float32),
-                time.perf_counter() - started, 0, self._provenance(), f"{kind}{error}",
+                time.perf_counter() - started, 0, self._provenance(), _reason(error),
             )  # fmt: skip
         ids = self.lock.datasets[cell.dataset].sample_ids
         seconds = time.perf_counter() - started
@@ -104,18 +103,25 @@ class Evaluator:
         What is scored is always the decoded form, so that a stored craft and a fresh one
         give the same number.
         """
-        shared = cell.mode == "full"
-        stored = self.store.craft(cell.craft_id) if shared else None
+        if cell.mode == "success":
+            return self._make(cell, clean, labels)
+        stored = self.store.craft(cell.craft_id)
         if stored is not None and stored.shape == tuple(clean.shape):
             return torch.from_numpy(stored).float(), 0
+
+        def make_and_keep() -> tuple[Tensor, int]:
+            delta, queries = self._make(cell, clean, labels)
+            halves = delta.half().numpy()
+            self.store.put_craft(cell.craft_id, halves)
+            return torch.from_numpy(halves).float(), queries
+
+        return self._once(f"crafts.{cell.craft_id}", make_and_keep)
+
+    def _make(self, cell: Cell, clean: Tensor, labels: Tensor) -> tuple[Tensor, int]:
+        """Return the perturbations that the attack finds on its source, within the budget."""
         source = Counted(self._classifier(cell.source, cell.dataset))
         proposal = self._craft(cell, source, clean, labels)
-        delta = project(proposal, clean, cell.budget) - clean
-        if not shared:
-            return delta, source.images
-        halves = delta.half().numpy()
-        self.store.put_craft(cell.craft_id, halves)
-        return torch.from_numpy(halves).float(), source.images
+        return project(proposal, clean, cell.budget) - clean, source.images
 
     def _craft(self, cell: Cell, source: Counted, clean: Tensor, labels: Tensor) -> Tensor:
         if cell.attack is None:
@@ -174,13 +180,13 @@ class Evaluator:
         return self._images[name]
 
     def _once(self, key: str, make: Callable[[], T]) -> T:
-        """Make something by key path; what failed once fails for the same reason again."""
+        """Make something that cells share; what failed once in a run fails for all of them."""
         if key in self.problems:
             raise CellError(self.problems[key])
         try:
             return make()
-        except CellError as error:
-            self.problems[key] = str(error)
+        except Exception as error:
+            self.problems[key] = _reason(error)
             raise
 
     def _provenance(self) -> Mapping[str, str]:
@@ -190,6 +196,11 @@ class Evaluator:
             "device": device_name(self.device),
             "batch": str(self.batch),
         }
+
+
+def _reason(error: Exception) -> str:
+    kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
+    return f"{kind}{error}"
 
 
 def sample_seed(seed: int, sample_id: str) -> int:

@@ -109,6 +109,26 @@ def test_failures_stay_their_own(suite_file: Callable[..., Path], tmp_path: Path
     assert run_suite(suite, results=tmp_path / "results", trust=True).computed == 3
 
 
+def test_a_craft_that_failed_is_not_tried_again_for_each_target(
+    small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def no_memory(*args: object, **kwargs: object) -> None:
+        tried.append(args)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("bench.evaluate.build_attack", no_memory)
+    for run in (1, 2):  # the next run tries again
+        evaluate, cells = evaluator(small, tmp_path)
+        transfer = [cell for cell in cells if cell.mode == "full" and cell.eps == "1/255"]
+        results = [evaluate(cell) for cell in transfer]
+        assert len(results) == 3
+        assert {result.status for result in results} == {"failed"}
+        assert {result.reason for result in results} == {"RuntimeError: out of memory"}
+        assert len(tried) == run
+
+
 def test_robust_models_hold_where_clip_falls(
     suite_file: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from bench.errors import CellError
 from bench.specs import GraftModel, ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
 from bench.types import ImageTextModel
 from radapt import Anchor, adapt, extract_anchor
+from radapt.graft import graft
 from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
 
 # The keys under which published checkpoints hold a vision tower's weights.
@@ -206,8 +207,6 @@ def _radapt(
 
 
 def _graft(spec: GraftModel, refer: Callable[[str], ImageTextModel]) -> ClipModel:
-    from radapt.graft import graft
-
     base, donor = _clip_only(spec.base, refer), _clip_only(spec.donor, refer)
     try:
         return base.with_tower(graft(base.tower, donor.tower, spec.modules))

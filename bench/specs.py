@@ -118,7 +118,7 @@ class RAdaptModel(Spec):
 
 
 class GraftModel(Spec):
-    """A declared model whose tower has some modules of another's.
+    """A declared model with some modules of another's tower.
 
     `modules` names one or several: `Emb`, `B1-Attn`, `B3`, `Head`; `..B2` is all from the
     input through B2, `B3..` all from B3 on.

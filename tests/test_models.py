@@ -16,7 +16,7 @@ from bench.errors import CellError
 from bench.lock import fingerprint
 from bench.models import ClipModel, build_model
 from bench.specs import Anchor as AnchorSpec
-from bench.specs import ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
+from bench.specs import GraftModel, ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
 from bench.text import ZeroShotClassifier, zero_shot_head
 from bench.types import ImageTextModel
 
@@ -180,6 +180,32 @@ def test_missing_anchor_is_told(tmp_path: Path) -> None:
     specs = radapt(anchor=AnchorSpec(file=str(tmp_path / "none.safetensors")))
     with pytest.raises(CellError, match="R-Adapt over 'CLIP'"):
         build("R", specs)
+
+
+def graft(**changes: Any) -> dict[str, ModelSpec]:
+    settings = {"base": "CLIP", "donor": "FARE", "modules": "Emb", **changes}
+    fare = NanoModel(kind="nano", weights="fare")
+    return {"CLIP": CLIP, "FARE": fare, "G": GraftModel(kind="graft", **settings)}
+
+
+def test_a_graft_goes_from_its_base_to_its_donor() -> None:
+    images = torch.rand(2, 3, 32, 32)
+    base, donor = (build(name, graft()).encode_image(images) for name in ("CLIP", "FARE"))
+    part = build("G", graft()).encode_image(images)
+    assert not torch.allclose(part, base, atol=1e-3)
+    assert not torch.allclose(part, donor, atol=1e-3)
+    whole = build("G", graft(modules=["..B3", "B4.."]))
+    assert torch.equal(whole.encode_image(images), donor)
+    texts = build("CLIP", graft()).encode_text(["a dog"])
+    assert torch.equal(whole.encode_text(["a dog"]), texts)
+
+
+def test_a_graft_that_cannot_be_made_is_told() -> None:
+    with pytest.raises(CellError, match="a graft of 'FARE' on 'CLIP': modules: got 'B9'"):
+        build("G", graft(modules="B9"))
+    own = PythonModel(kind="python", target="tests.test_models:Own", args={"width": 4})
+    with pytest.raises(CellError, match="'FARE' is another kind"):
+        build("G", {**graft(), "FARE": own}, trust=True)
 
 
 class Own:

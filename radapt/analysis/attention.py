@@ -1,0 +1,156 @@
+"""Attention maps of a tower, where they look, and how much they depend on the image."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from radapt.analysis.taps import inputs_for, output_of
+from radapt.layout import block_paths, layout_of
+from radapt.tower import CLIP_MEAN, CLIP_STD
+
+Query = Literal["class", "patches"]
+
+
+@torch.no_grad()
+def attention_weights(
+    tower: nn.Module,
+    images: Tensor,
+    *,
+    block: int = 1,
+    mean: tuple[float, ...] = CLIP_MEAN,
+    std: tuple[float, ...] = CLIP_STD,
+) -> Tensor:
+    """Return a block's attention: `softmax(q k^T / sqrt(width of a head))`.
+
+    It is computed from the attention module's input and its weights, since fused kernels
+    do not hand it out. Blocks after this one are not run.
+
+    Args:
+        tower: A vision tower, adapted or not.
+        images: `[b,3,h,w]` in [0,1].
+        block: Which block, counted from 1 at the input.
+        mean: Mean of the tower's normalisation, per channel.
+        std: Deviation of the tower's normalisation, per channel.
+
+    Returns:
+        `[b,heads,n,n]`, single precision: each query (third axis) spreads 1 over the keys.
+
+    Raises:
+        TypeError: The tower's layout is not known.
+        ValueError: There is no such block.
+    """
+    paths = block_paths(tower)
+    if not 1 <= block <= len(paths):
+        raise ValueError(f"block: got {block}; allowed are 1 to {len(paths)}")
+    norm, attention, *_ = layout_of(tower).attention
+    path = paths[block - 1]
+    tokens = output_of(tower, f"{path}.{norm}", inputs_for(tower, images, mean, std))
+    module: Any = tower.get_submodule(f"{path}.{attention}")
+    queries, keys = (_by_head(x, module.num_heads) for x in _queries_and_keys(module, tokens))
+    logits = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
+    return logits.softmax(dim=-1, dtype=torch.float32)
+
+
+def _queries_and_keys(attention: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    if isinstance(attention, nn.MultiheadAttention):
+        both = 2 * attention.embed_dim  # rows of the weight: queries, keys, values
+        weight, bias = attention.in_proj_weight, attention.in_proj_bias
+        joint = F.linear(tokens, weight[:both], None if bias is None else bias[:both])
+        queries, keys = joint.chunk(2, dim=-1)
+        return queries, keys
+    return attention.q_proj(tokens), attention.k_proj(tokens)
+
+
+def _by_head(tokens: Tensor, heads: int) -> Tensor:
+    """Split `[b,n,d]` into `[b,heads,n,d / heads]`."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def heat_map(weights: Tensor, size: tuple[int, int], *, query: Query = "class") -> Tensor:
+    """Return where attention looks in the image, averaged over heads.
+
+    Which query R-Adapt's figure shows, and how it joins heads, is not known.
+
+    Args:
+        weights: `[b,heads,n,n]` from `attention_weights`, of a square image.
+        size: Height and width of the map in pixels.
+        query: `class`: what the class token attends to; `patches`: the mean over patches.
+
+    Returns:
+        `[b,height,width]`: the share of attention per patch, at most 1, brought to the size
+        bilinearly. What falls on the class token is left out.
+
+    Raises:
+        ValueError: Tokens form no square, or there is no class token to ask.
+    """
+    tokens = weights.shape[-1]
+    side = math.isqrt(tokens)
+    extra = tokens - side * side
+    if extra > 1:
+        raise ValueError(f"{tokens} tokens are no square of patches with or without a class token")
+    if query == "class" and not extra:
+        raise ValueError("query: got 'class'; the tower has no class token, use 'patches'")
+    over_heads = weights.mean(1)
+    rows = over_heads[:, 0] if query == "class" else over_heads[:, extra:].mean(1)
+    grid = rows[:, extra:].unflatten(-1, (1, side, side))
+    return F.interpolate(grid, size, mode="bilinear", align_corners=False)[:, 0]
+
+
+@torch.no_grad()
+def input_dependence(
+    tower: nn.Module,
+    batches: Iterable[Tensor],
+    *,
+    block: int = 1,
+    mean: tuple[float, ...] = CLIP_MEAN,
+    std: tuple[float, ...] = CLIP_STD,
+) -> NDArray[np.float64]:
+    """Return, per head, how much a block's attention differs between images.
+
+    The number is the Jensen-Shannon divergence, in bits, between what a query attends to
+    in one image and what the same query (by position) attends to in another, averaged
+    over all queries, class token included, and over all pairs of images of a batch. It is 0
+    where attention does not depend on the input, as R-Adapt finds of robust towers' first
+    block, and at most 1, where no key is attended to in both images.
+
+    Args:
+        tower: A vision tower, adapted or not.
+        batches: Images `[b,3,h,w]` in [0,1]. Pairs are formed within a batch, so a batch
+            should be a mixture; memory is that of a few `[b,heads,n,n]`.
+        block: Which block, counted from 1 at the input.
+        mean: Mean of the tower's normalisation, per channel.
+        std: Deviation of the tower's normalisation, per channel.
+
+    Returns:
+        `[heads]`, in [0,1].
+
+    Raises:
+        TypeError: The tower's layout is not known.
+        ValueError: There is no such block, or no batch has a pair.
+    """
+    total: Tensor | float = 0.0
+    pairs = 0
+    for images in batches:
+        weights = attention_weights(tower, images, block=block, mean=mean, std=std)
+        entropies = _entropy(weights)
+        for one in range(len(weights) - 1):
+            others = slice(one + 1, None)
+            mixed = _entropy((weights[one] + weights[others]) / 2)
+            divergence = mixed - (entropies[one] + entropies[others]) / 2
+            total = total + divergence.double().mean(-1).sum(0)
+            pairs += len(divergence)
+    if not isinstance(total, Tensor):
+        raise ValueError("batches: none has a pair of images")
+    result: NDArray[np.float64] = (total / pairs).clamp(min=0).cpu().numpy()
+    return result
+
+
+def _entropy(distributions: Tensor) -> Tensor:
+    """Return the entropy along the last axis, in bits."""
+    return torch.special.entr(distributions).sum(-1) / math.log(2)

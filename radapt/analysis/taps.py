@@ -1,0 +1,58 @@
+"""Read the outputs of modules inside a tower, on a copy that shares its weights."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from radapt.tower import attention_path, batch_leads, clone_to, normalise
+
+Keep = Callable[[Tensor], None]
+
+
+class _Reached(Exception):
+    """Ends a tower's forward pass where all that was wanted of it is known."""
+
+
+def tapped(tower: nn.Module, taps: Mapping[str, Keep]) -> nn.Module:
+    """Return a tower that hands the `[b,n,d]` outputs of the named modules to their taps.
+
+    Raises:
+        TypeError: The tower's layout is not known.
+    """
+    leads = batch_leads(tower.get_submodule(attention_path(tower)))
+    for path, keep in taps.items():
+        tower, module = clone_to(tower, path)
+        module.register_forward_hook(_hook(keep, leads))
+    return tower
+
+
+def _hook(keep: Keep, leads: bool) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        tokens = output[0] if isinstance(output, tuple) else output
+        keep(tokens if leads else tokens.transpose(0, 1))
+
+    return hook
+
+
+def output_of(tower: nn.Module, path: str, inputs: Tensor) -> Tensor:
+    """Return the `[b,n,d]` output of a named module, without running what comes after it."""
+    found: list[Tensor] = []
+
+    def keep(tokens: Tensor) -> None:
+        found.append(tokens)
+        raise _Reached
+
+    with suppress(_Reached):
+        tapped(tower, {path: keep})(inputs)
+    return found[0]
+
+
+def inputs_for(
+    tower: nn.Module, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Tensor:
+    """Normalise `[b,3,h,w]` pixels in [0,1], in the precision and on the device of a tower."""
+    weight = next(tower.parameters())
+    return normalise(images.to(weight.device, torch.float32), mean, std).to(weight.dtype)

@@ -110,6 +110,23 @@ def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels |
     )
 
 
+def native_size(spec: DatasetSpec) -> tuple[int, int] | None:
+    """Return height and width of a dataset's first image, or None where it cannot be read.
+
+    Only the image's header is read.
+    """
+    root, split = root_of(spec)
+    try:
+        with tarfile.open(_shards(root, split)[0]) as archive:
+            for member in archive:
+                if member.name.rpartition(".")[2].lower() in EXTENSIONS:
+                    with Image.open(io.BytesIO(_read(archive, member))) as image:
+                        return image.height, image.width
+    except (CellError, OSError, tarfile.TarError, Image.DecompressionBombError):
+        pass  # the run tells what is wrong with the dataset
+    return None
+
+
 def _shards(root: Path, split: str) -> list[Path]:
     if not root.is_dir():
         raise CellError(f"{root}: no such dataset folder")

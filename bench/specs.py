@@ -1,7 +1,7 @@
 """What a suite may say: typed, frozen, and closed to keys that do not exist."""
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -184,6 +184,11 @@ class AttackSpec(Spec):
         """Name of the attack in tables."""
         return self.name or str(self.kind)  # type: ignore[attr-defined]
 
+    @property
+    def gradients(self) -> int:
+        """Gradient steps on an image that withstands all of them."""
+        return int(self.steps)  # type: ignore[attr-defined]
+
 
 class Pgd(AttackSpec):
     """Native PGD on the cross-entropy. `step` is the step size times `steps` over eps."""
@@ -221,6 +226,11 @@ class PyAutoAttack(AttackSpec):
     restarts: Annotated[int, Field(ge=1)] = 1
     chunk: Annotated[int, Field(ge=1)] = 100
 
+    @property
+    def gradients(self) -> int:
+        """Gradient steps on an image that withstands all restarts."""
+        return self.restarts * self.steps
+
 
 class TorchAttacks(AttackSpec):
     """An attack of torchattacks with an `eps` argument, in chunks of a fixed size."""
@@ -229,6 +239,19 @@ class TorchAttacks(AttackSpec):
     attack: Literal["PGD"] = "PGD"
     args: dict[str, JsonValue] = {}
     chunk: Annotated[int, Field(ge=1)] = 100
+
+    @field_validator("args")
+    @classmethod
+    def _whole_steps(cls, args: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        steps = args.get("steps", 1)
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise PydanticCustomError("steps", "`steps` must be a whole number of at least 1")
+        return args
+
+    @property
+    def gradients(self) -> int:
+        """Gradient steps on an image, the library's default where `args` name none."""
+        return cast(int, self.args.get("steps", 10))
 
 
 AnyAttack = Annotated[Pgd | Cw | ApgdCe | PyAutoAttack | TorchAttacks, Field(discriminator="kind")]

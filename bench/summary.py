@@ -1,10 +1,11 @@
 """What `plan`, `status` and `list` say; starts without torch."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
-from bench.plan import Lock, expand, still_valid
+from bench.data import native_size
+from bench.plan import Cell, Lock, expand, still_valid
 from bench.specs import (
     PRESETS,
     AnyAttack,
@@ -17,34 +18,69 @@ from bench.store import Store
 from bench.suite import Suite
 from bench.tables import load_scored
 
-_NATIVE_PIXELS = 32  # the embedded sets; a set attacked at native size may differ
+_COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps")
 
 
 def plan_lines(suite: Suite, lock: Lock) -> Iterator[str]:
-    """Say how many numbers a suite asks for, and what they cost in images and disk."""
-    cells = expand(suite, still_valid(suite, lock))
-    crafts = {cell.craft_id: cell for cell in cells if cell.attack is not None}
-    shared = [cell for cell in crafts.values() if cell.mode == "full"]
-    scored_shared = sum(1 for cell in cells if cell.attack is not None and cell.mode == "full")
-    steps = sum(getattr(cell.attack, "steps", 1) for cell in crafts.values()) * suite.samples
-    pixels = suite.protocol.pixels
-    size = _NATIVE_PIXELS if pixels == "native" else pixels.size
-    disk = len(shared) * suite.samples * 3 * size * size * 2
-    yield f"suite {suite.suite}: {len(cells)} cells"
+    """List a suite's cells, then say what they cost in images and disk.
+
+    Args:
+        suite: The suite.
+        lock: What its names stood for in the last run; names that it lacks have
+            cells whose ids the next run will change.
+    """
+    lock = still_valid(suite, lock)
+    cells = expand(suite, lock)
+    rows = [_COLUMNS, *map(_row, cells)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    for row in rows:
+        yield "  ".join(
+            f"{text:<{width}}" for text, width in zip(row, widths, strict=True)
+        ).rstrip()
+    yield ""
+    yield f"suite {suite.suite}: {len(cells)} cells, {len({cell.id for cell in cells})} different"
     yield f"  models    {len(suite.models)}: {', '.join(suite.models)}"
     yield f"  datasets  {len(suite.datasets)}: {', '.join(d.name for d in suite.datasets)}"
     for attack in suite.attacks:
         yield f"  attack    {attack.label} at {', '.join(attack.eps)}"
     for threat in suite.threats:
         yield f"  threat    {f'transfer from {threat.source}' if threat.source else threat.kind}"
-    yield f"  crafts    {len(crafts)}, of which {len(shared)} are shared by {scored_shared} cells"
-    yield f"  attacking {steps:,} images x steps at most ({suite.samples} images a dataset)"
-    yield f"  disk      {disk / 1e6:,.0f} MB of crafts at {size} pixels"
-    yield ""
-    width = max(len(name) for name in suite.models)
-    for model in suite.models:
-        counts = Counter(cell.dataset for cell in cells if cell.target == model)
-        yield f"  {model:<{width}}  " + "  ".join(f"{d}: {n}" for d, n in counts.items())
+    yield from _cost_lines(suite, lock, cells)
+    sets = {dataset.name for dataset in suite.datasets}
+    if suite.models.keys() - lock.models.keys() or sets - lock.datasets.keys():
+        yield "  ids       preliminary: the first run puts hashes of weights and images into them"
+
+
+def _row(cell: Cell) -> tuple[str, ...]:
+    if cell.attack is None or cell.threat is None:
+        return (cell.id, cell.target, cell.dataset, "clean", *"----")
+    threat = cell.threat
+    known = (threat.kind, threat.source or "-", str(cell.attack.gradients))
+    return (cell.id, cell.target, cell.dataset, cell.attack.label, cell.eps, *known)
+
+
+def _cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Iterator[str]:
+    crafts = {cell.craft_id: cell for cell in cells if cell.attack is not None}
+    shared = [cell for cell in crafts.values() if cell.mode == "full"]
+    scored = sum(1 for cell in cells if cell.attack is not None and cell.mode == "full")
+    images = {
+        d.name: len(lock.datasets[d.name].sample_ids) if d.name in lock.datasets else suite.samples
+        for d in suite.datasets
+    }
+    steps = sum(images[c.dataset] * c.attack.gradients for c in crafts.values() if c.attack)
+    yield f"  crafts    {len(crafts)}, of which {len(shared)} are shared by {scored} cells"
+    yield f"  attacking {steps:,} images x steps at most"
+    pixels = suite.protocol.pixels
+    disk, unknown = 0, []
+    for dataset in suite.datasets:
+        size = native_size(dataset) if pixels == "native" else (pixels.size, pixels.size)
+        if size is None:
+            unknown.append(dataset.name)
+            continue
+        kept = sum(1 for cell in shared if cell.dataset == dataset.name)
+        disk += kept * images[dataset.name] * 3 * size[0] * size[1] * 2  # bytes of a half
+    without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
+    yield f"  disk      {disk / 1e6:,.0f} MB of crafts at most{without}"
 
 
 def status_lines(suite: Suite, store: Store) -> Iterator[str]:

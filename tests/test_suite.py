@@ -86,6 +86,10 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
             "models.CLIP: got {'kind': 'open_clip', 'name': 'ViT-B-32'}; `pretrained` is needed",
         ),
         ({"attacks": [{"kind": "pgd", "eps": []}]}, "attacks.0.eps: is empty"),
+        (
+            {"attacks": [{"kind": "torchattacks", "eps": 0.1, "args": {"steps": "many"}}]},
+            "attacks.0.args: got {'steps': 'many'}; `steps` must be a whole number",
+        ),
         ({"attacks": [{"kind": "pgd", "eps": "1e999"}]}, "attacks.0.eps.0: got '1e999'"),
         (
             {

@@ -1,0 +1,59 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.lock import resolve
+from bench.plan import Lock, expand
+from bench.suite import Suite, load_suite
+from bench.summary import plan_lines
+
+Write = Callable[..., Path]
+
+
+def test_plan_lists_every_cell_as_it_will_run(small: Suite) -> None:
+    lock, _ = resolve(small)
+    cells = expand(small, lock)
+    text = "\n".join(plan_lines(small, lock))
+    for cell in cells:
+        line = next(line for line in text.splitlines() if line.startswith(cell.id))
+        assert line.split()[1:3] == [cell.target, cell.dataset]
+        if cell.attack and cell.threat:
+            steps = "3" if cell.attack.kind == "pgd" else "5"
+            attack = [cell.attack.kind, cell.eps, cell.threat.kind, cell.threat.source or "-"]
+            assert line.split()[3:] == [*attack, steps]
+    assert "21 cells, 21 different" in text
+    assert "preliminary" not in text
+    assert "preliminary" in "\n".join(plan_lines(small, Lock()))
+
+
+@pytest.mark.parametrize(
+    ("attack", "steps"),
+    [
+        ({"kind": "torchattacks", "args": {"steps": 7}}, 7),
+        ({"kind": "torchattacks"}, 10),
+        ({"kind": "pyautoattack", "steps": 5, "restarts": 3}, 15),
+    ],
+)
+def test_plan_counts_steps(suite_file: Write, attack: dict[str, Any], steps: int) -> None:
+    path = suite_file(attacks=[{**attack, "eps": "1/255"}], threats=["white-box"])
+    text = "\n".join(plan_lines(load_suite(path), Lock()))
+    assert f"attacking {3 * 16 * steps} images x steps at most" in text
+
+
+def test_plan_reads_the_size_of_images(
+    suite_file: Write, dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    def disk(**changes: Any) -> str:
+        lines = plan_lines(load_suite(suite_file(samples=1000, **changes)), Lock())
+        return next(line for line in lines if line.startswith("  disk"))
+
+    entry = {"kind": "webdataset", "name": "set", "path": str(dataset(size=100))}
+    megabytes = 3 * 1000 * 3 * 100 * 100 * 2 / 1e6  # three shared crafts
+    assert disk(datasets=[entry]).endswith(f"{megabytes:.0f} MB of crafts at most")
+    gone = {**entry, "name": "gone", "path": str(tmp_path / "gone")}
+    assert disk(datasets=[entry, gone]).endswith("without gone, whose size is not known")
+    sized = {"preset": "radapt-paper", "pixels": {"size": 50, "fit": "squash"}}
+    both = 2 * megabytes / 4
+    assert disk(datasets=[entry, gone], protocol=sized).endswith(f"{both:.0f} MB of crafts at most")

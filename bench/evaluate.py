@@ -5,6 +5,8 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +20,7 @@ from bench.data import ImageSet, load_images
 from bench.errors import CellError, UserError
 from bench.models import build_model
 from bench.plan import Cell, Lock
+from bench.specs import PyAutoAttack, PythonModel, TorchAttacks
 from bench.store import Store
 from bench.suite import Suite
 from bench.text import ZeroShotClassifier, zero_shot_head
@@ -75,12 +78,12 @@ class Evaluator:
             none = np.zeros(0)
             return CellResult(
                 cell.id, "failed", none.astype(np.bool_), (), none.astype(np.float32),
-                time.perf_counter() - started, 0, self._provenance(), _reason(error),
+                time.perf_counter() - started, 0, self._provenance(cell), _reason(error),
             )  # fmt: skip
         ids = self.lock.datasets[cell.dataset].sample_ids
         seconds = time.perf_counter() - started
         return CellResult(
-            cell.id, "ok", correct, ids, distance, seconds, queries, self._provenance()
+            cell.id, "ok", correct, ids, distance, seconds, queries, self._provenance(cell)
         )
 
     def _measure(self, cell: Cell) -> tuple[NDArray[np.bool_], NDArray[np.float32], int]:
@@ -189,9 +192,14 @@ class Evaluator:
             self.problems[key] = _reason(error)
             raise
 
-    def _provenance(self) -> Mapping[str, str]:
+    def _provenance(self, cell: Cell) -> Mapping[str, str]:
+        models = (self.suite.models[name] for name in (cell.target, cell.source))
+        used = [] if all(isinstance(spec, PythonModel) for spec in models) else ["open_clip_torch"]
+        if isinstance(cell.attack, PyAutoAttack | TorchAttacks):
+            used.append(cell.attack.kind)
         return {
             "torch": torch.__version__,
+            **{library: _version(library) for library in used},
             "python": platform.python_version(),
             "device": device_name(self.device),
             "batch": str(self.batch),
@@ -201,6 +209,14 @@ class Evaluator:
 def _reason(error: Exception) -> str:
     kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
     return f"{kind}{error}"
+
+
+@cache
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def sample_seed(seed: int, sample_id: str) -> int:

@@ -1,5 +1,6 @@
 """Write the tables of a suite: cells.csv, leaderboard.csv and a page for reading."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,9 +54,8 @@ def percent(value: float | None) -> str:
 
 
 def _versions(scored: Sequence[Scored]) -> str:
-    found = {
-        ", ".join(f"{key} {value}" for key, value in item.result.provenance.items())
-        for item in scored
-        if item.result is not None
-    }
-    return "; ".join(sorted(found))
+    found: dict[str, set[str]] = defaultdict(set)
+    for item in scored:
+        for key, value in (item.result.provenance if item.result else {}).items():
+            found[key].add(value)
+    return ", ".join(f"{key} {' or '.join(sorted(values))}" for key, values in found.items())

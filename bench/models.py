@@ -154,7 +154,7 @@ def load_tower(tower: nn.Module, path: Path) -> None:
 
 
 def open_clip_files(spec: OpenClipModel) -> list[Path]:
-    """Return the local files that an open_clip model's weights come from.
+    """Return the local files that an open_clip model comes from: weights, and a hub's config.
 
     Weights named by a tag or a hub name are downloaded, or found in the hub's cache.
 
@@ -168,8 +168,13 @@ def open_clip_files(spec: OpenClipModel) -> list[Path]:
 
     files = [Path(spec.tower)] if spec.tower else []
     if spec.name.startswith("hf-hub:"):
-        downloaded = published.download_pretrained_from_hf(spec.name.removeprefix("hf-hub:"))
-        return [Path(downloaded), *files]
+        repository = spec.name.removeprefix("hf-hub:")
+        # the config holds the architecture and the normalisation
+        hub = [
+            published.download_pretrained_from_hf(repository, filename=name)
+            for name in (None, "open_clip_config.json")  # None: the weights, in either format
+        ]
+        return [*map(Path, hub), *files]
     if spec.pretrained is None:
         return files
     if Path(spec.pretrained).exists():

@@ -129,6 +129,28 @@ def test_a_craft_that_failed_is_not_tried_again_for_each_target(
         assert len(tried) == run
 
 
+def test_rows_say_which_libraries_made_them(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    own = {"kind": "python", "target": "tests.test_models:Own", "args": {"width": 4}}
+    attacks = [
+        {"kind": "torchattacks", "eps": "1/255", "args": {"steps": 1}},
+        {"kind": "pgd", "eps": "1/255", "steps": 1},
+    ]
+    models = {"CLIP": {"kind": "nano", "weights": "clip"}, "Own": own}
+    suite = load_suite(suite_file(models=models, attacks=attacks, threats=["white-box"], samples=2))
+    evaluate, cells = evaluator(suite, tmp_path, trust=True)
+    libraries = {"open_clip_torch", "torchattacks", "pyautoattack"}
+    for cell in cells:
+        expected = {"open_clip_torch"} if cell.target == "CLIP" else set()
+        expected |= (
+            {"torchattacks"} if cell.attack and cell.attack.kind == "torchattacks" else set()
+        )
+        provenance = evaluate(cell).provenance
+        assert provenance.keys() & libraries == expected
+        assert all(provenance[name][0].isdigit() for name in expected)
+
+
 def test_robust_models_hold_where_clip_falls(
     suite_file: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -153,6 +153,22 @@ def test_unknown_names_and_tags() -> None:
         fingerprint(spec)
 
 
+def test_a_hub_models_config_is_part_of_its_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def local(repository: str, filename: str | None = None) -> str:
+        return str(tmp_path / (filename or "weights"))
+
+    monkeypatch.setattr("open_clip.pretrained.download_pretrained_from_hf", local)
+    spec = OpenClipModel(kind="open_clip", name="hf-hub:someone/clip")
+    (tmp_path / "weights").write_bytes(b"w")
+    found = set()
+    for config in ("{}", '{"preprocess_cfg": {}}'):
+        (tmp_path / "open_clip_config.json").write_text(config)
+        found |= {fingerprint(spec), fingerprint(spec)}
+    assert len(found) == 2
+
+
 def test_images_of_another_size_are_resized_inside() -> None:
     model = build("CLIP", {"CLIP": CLIP})
     images = torch.rand(2, 3, 48, 48, requires_grad=True)

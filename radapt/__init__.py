@@ -5,8 +5,17 @@ robust = adapt(tower, anchor, alpha=1.4, cutoff=40)     # a new tower; `tower` s
 """
 
 from radapt.adapt import adapt
-from radapt.anchor import Anchor, extract_anchor
+from radapt.anchor import Anchor, extract_anchor, resize_anchor
 from radapt.filters import GaussianFilter
 from radapt.fit import fit_anchor
+from radapt.fit_task import FitOptions
 
-__all__ = ["Anchor", "GaussianFilter", "adapt", "extract_anchor", "fit_anchor"]
+__all__ = [
+    "Anchor",
+    "FitOptions",
+    "GaussianFilter",
+    "adapt",
+    "extract_anchor",
+    "fit_anchor",
+    "resize_anchor",
+]

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from radapt.anchor import Anchor
@@ -12,9 +13,12 @@ from radapt.tower import (
     attention_path,
     batch_leads,
     clone_to,
-    denormalise,
     describe,
+    image_size,
     normalise,
+    prefix_tokens,
+    token_grid,
+    token_width,
 )
 
 Mix = Literal["interpolate", "add"]
@@ -50,45 +54,77 @@ def adapt(
 
     Raises:
         TypeError: The tower has no known first attention block.
-        ValueError: The anchor belongs to a tower of another shape.
+        ValueError: The anchor belongs to a tower of another shape, or the tower is
+            adapted already.
     """
-    adapted, attention = clone_to(tower, attention_path(tower))
+    path = attention_path(tower)
+    if hasattr(tower.get_submodule(path), "radapt_anchor") or hasattr(tower, "radapt_filter"):
+        raise ValueError(f"this {type(tower).__name__} is adapted already; adapt its base")
+    adapted, attention = clone_to(tower, path)
     if alpha != 0:
         check_fits(anchor, tower)
-        attention.register_forward_hook(_mixer(anchor.value, alpha, mix))
+        # buffers and hooks follow the tower to its device and into its copies, and leave
+        # the names in its state dict as they are
+        attention.register_buffer("radapt_anchor", anchor.value, persistent=False)
+        attention.register_forward_hook(_Mixer(alpha, mix))
     if cutoff is not None:
-        gaussian = GaussianFilter(cutoff, at=cutoff_at)
-        adapted.register_forward_pre_hook(
-            lambda module, args: (
-                normalise(gaussian(denormalise(args[0], mean, std)), mean, std),
-                *args[1:],
-            )
-        )
+        # A Gaussian filter leaves constants alone, so it commutes with the normalisation;
+        # only the bounds of [0,1] have to be taken over into the tower's units.
+        adapted.radapt_filter = GaussianFilter(
+            cutoff,
+            at=cutoff_at,
+            clamp=(_bounds(0.0, mean, std), _bounds(1.0, mean, std)),
+            size=image_size(tower),
+        ).to(next(tower.parameters()).device)
+        adapted.register_forward_pre_hook(_filter, with_kwargs=True)
     return adapted
 
 
 def check_fits(anchor: Anchor, tower: nn.Module) -> None:
-    """Raise ValueError where an anchor's width is not the tower's."""
-    width = getattr(tower.get_submodule(attention_path(tower)), "embed_dim", None)
-    if width is not None and anchor.value.shape[-1] != width:
-        raise ValueError(
-            f"an anchor of shape {tuple(anchor.value.shape)}, made on {anchor.tower}, "
-            f"does not fit {describe(tower)}"
-        )
+    """Raise ValueError where an anchor's shape or image size is not the tower's."""
+    rows, columns = token_grid(tower)
+    wanted = (1, prefix_tokens(tower) + rows * columns, token_width(tower))
+    if tuple(anchor.value.shape) == wanted and anchor.size == image_size(tower):
+        return
+    hint = "" if anchor.value.shape[-1] != wanted[-1] else "; resize_anchor() makes it fit"
+    raise ValueError(
+        f"an anchor of shape {tuple(anchor.value.shape)}, made on {anchor.tower}, does not fit "
+        f"{describe(tower)}, whose first attention gives {wanted}{hint}"
+    )
 
 
-def _mixer(value: Tensor, alpha: float, mix: Mix) -> Any:
-    def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        response = output[0] if isinstance(output, tuple) else output
+class _Mixer:
+    """The hook that mixes the anchor in; a class, so that adapted towers can be copied."""
+
+    def __init__(self, alpha: float, mix: Mix) -> None:
+        self.alpha = alpha
+        self.scale = 1 - alpha if mix == "interpolate" else 1.0
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        response: Tensor = output[0] if isinstance(output, tuple) else output
         tokens = response.shape[1 if batch_leads(module) else 0]
+        value = module.radapt_anchor
+        assert isinstance(value, Tensor)
         if tokens != value.shape[1]:
             raise ValueError(
                 f"an anchor of {value.shape[1]} tokens meets a response of {tokens}; "
                 "was it made at another image size?"
             )
         anchor = (value if batch_leads(module) else value.transpose(0, 1)).to(response)
-        scale = 1 - alpha if mix == "interpolate" else 1.0
-        mixed = scale * response + alpha * anchor
+        mixed = self.scale * response + self.alpha * anchor
         return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
 
-    return hook
+
+def _filter(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    gaussian = module.radapt_filter
+    assert isinstance(gaussian, GaussianFilter)
+    if args:
+        return (gaussian(args[0]), *args[1:]), kwargs
+    return args, {**kwargs, "pixel_values": gaussian(kwargs["pixel_values"])}  # Hugging Face
+
+
+def _bounds(value: float, mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[float, ...]:
+    bounds = normalise(torch.full((3, 1, 1), value), mean, std).flatten().tolist()
+    return tuple(bounds)

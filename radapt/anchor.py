@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ from radapt.tower import (
     describe,
     image_size,
     normalise,
+    prefix_tokens,
+    token_grid,
+    token_width,
 )
 
 FORMAT = "radapt-anchor-1"
@@ -107,3 +111,33 @@ def extract_anchor(
         probe(normalise(pixels.to(weight), mean, std))
     height, width = pixels.shape[-2:]
     return Anchor(captured[0].detach().clone(), describe(tower), (height, width), origin)
+
+
+def resize_anchor(anchor: Anchor, tower: nn.Module) -> Anchor:
+    """Return an anchor resampled to a tower's token grid, as from 224 to 336 pixels.
+
+    The patch tokens are interpolated (bicubic) and a class token is kept. It is a guess at
+    what the tower itself would answer: where the tower is at hand, extract the anchor anew.
+
+    Args:
+        anchor: Made on a tower of the same width and patch size, at another image size.
+        tower: The tower that it shall fit.
+
+    Raises:
+        ValueError: The tower's tokens are of another width or another kind.
+    """
+    prefix, width = prefix_tokens(tower), anchor.value.shape[-1]
+    patches = anchor.value[:, prefix:]
+    height, breadth = anchor.size
+    rows = round((patches.shape[1] * height / breadth) ** 0.5)
+    columns = patches.shape[1] // max(rows, 1)
+    if width != token_width(tower) or rows * columns != patches.shape[1]:
+        raise ValueError(
+            f"an anchor of shape {tuple(anchor.value.shape)}, made on {anchor.tower}, cannot be "
+            f"resized for {describe(tower)}: width and class token have to agree"
+        )
+    grid = patches.transpose(1, 2).reshape(1, width, rows, columns)
+    sized = F.interpolate(grid.float(), token_grid(tower), mode="bicubic", align_corners=False)
+    value = torch.cat([anchor.value[:, :prefix], sized.flatten(2).transpose(1, 2).to(patches)], 1)
+    origin = f"{anchor.origin}, resized from {height}x{breadth}"
+    return Anchor(value, describe(tower), image_size(tower), origin)

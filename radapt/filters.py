@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 PAPER_SIZE = 224  # the image size that the paper's cutoffs are offsets of
+ZEROS, ONES = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
 class GaussianFilter(nn.Module):
@@ -13,9 +14,26 @@ class GaussianFilter(nn.Module):
     A uniform image passes unchanged. The formula is inferred: R-Adapt's page names a
     Gaussian low-pass filter with cutoff D0, and code of the same author (Summu77/CSR)
     filters in this way, clamping included.
+
+    The transfer function is a product of one factor per row and one per column, so the
+    filter is a circular convolution along each axis: two small real matrix products, made
+    once per size, in place of two transforms of each image. That is the same filter up to
+    rounding, and unlike a complex transform it compiles.
     """
 
-    def __init__(self, cutoff: float, *, at: int | None = PAPER_SIZE, clamp: bool = True) -> None:
+    rows: Tensor
+    columns: Tensor
+    low: Tensor | None
+    high: Tensor | None
+
+    def __init__(
+        self,
+        cutoff: float,
+        *,
+        at: int | None = PAPER_SIZE,
+        clamp: tuple[tuple[float, ...], tuple[float, ...]] | None = (ZEROS, ONES),
+        size: tuple[int, int] | None = None,
+    ) -> None:
         """Make the filter.
 
         Args:
@@ -23,7 +41,10 @@ class GaussianFilter(nn.Module):
             at: The size that `cutoff` refers to; at another size it scales with the
                 image, so that it names the same detail. None takes it at the image's
                 own size.
-            clamp: Whether to clamp the result to [0,1].
+            clamp: Least and greatest value per channel that the result is clamped to; None
+                for no clamping.
+            size: Height and width that the matrices are made for at once; those of
+                another size are made at each call.
 
         Raises:
             ValueError: The cutoff is not positive.
@@ -33,31 +54,46 @@ class GaussianFilter(nn.Module):
             raise ValueError(f"cutoff: got {cutoff}; a positive number is needed")
         self.cutoff = cutoff
         self.at = at
-        self.clamp = clamp
-        self._transfer: dict[tuple[int, int, torch.device], Tensor] = {}
+        self.size = size
+        rows, columns = (self.matrix(n) for n in size or (0, 0))
+        # buffers follow the module to its device; none of them is saved with the tower
+        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("columns", columns, persistent=False)
+        low, high = (None, None) if clamp is None else map(_per_channel, clamp)
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("high", high, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Filter images `[b,c,h,w]` in [0,1]; differentiable."""
+        """Filter images `[b,c,h,w]`; differentiable."""
         height, width = images.shape[-2:]
-        pixels = images.float()  # half precision has no FFT at sizes other than powers of two
-        spectrum = torch.fft.rfft2(pixels) * self.transfer(height, width, images.device)
-        smooth: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
-        return (smooth.clamp(0, 1) if self.clamp else smooth).to(images.dtype)
+        if (height, width) == self.size:
+            rows, columns = self.rows, self.columns
+        else:
+            rows, columns = self.matrix(height), self.matrix(width)
+        precise = torch.promote_types(images.dtype, torch.float32)
+        pixels = images.to(precise)
+        with torch.autocast(images.device.type, enabled=False):
+            smooth = rows.to(pixels) @ pixels @ columns.to(pixels)
+        if self.low is not None and self.high is not None:
+            smooth = torch.clamp(smooth, self.low.to(pixels), self.high.to(pixels))
+        return smooth.to(images.dtype)
 
-    def transfer(self, height: int, width: int, device: torch.device) -> Tensor:
-        """Return the factor on each frequency that `rfft2` yields, `[h, w//2+1]`."""
-        key = (height, width, device)
-        if key in self._transfer:
-            return self._transfer[key]
-        with torch.inference_mode(False):  # an inference tensor could not serve a gradient later
-            rows = torch.fft.fftfreq(height, device=device)
-            columns = torch.fft.rfftfreq(width, device=device)
-            # an offset of k at size n is the frequency k/n, in cycles per pixel
-            limits = [self.cutoff / (self.at or size) for size in (height, width)]
-            exponent = (rows[:, None] / limits[0]) ** 2 + (columns[None, :] / limits[1]) ** 2
-            self._transfer[key] = torch.exp(-exponent / 2)
-        return self._transfer[key]
+    def matrix(self, length: int) -> Tensor:
+        """Return the filter along an axis as a symmetric circulant matrix, `[n,n]`."""
+        if length == 0:
+            return torch.zeros(0, 0)
+        # an offset of k at size n is the frequency k/n, in cycles per pixel
+        limit = self.cutoff / (self.at or length)
+        factor = torch.exp(-((torch.fft.fftfreq(length, dtype=torch.float64) / limit) ** 2) / 2)
+        kernel = torch.fft.ifft(factor).real
+        index = torch.arange(length)
+        matrix: Tensor = kernel[(index[:, None] - index[None, :]) % length].float()
+        return matrix
 
     def extra_repr(self) -> str:
         """Show the settings when printed."""
-        return f"cutoff={self.cutoff}, at={self.at}, clamp={self.clamp}"
+        return f"cutoff={self.cutoff}, at={self.at}, size={self.size}"
+
+
+def _per_channel(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values)[:, None, None]

@@ -1,54 +1,134 @@
-"""Adversarial fine-tuning of a vision tower: the losses of FARE and TeCoA.
+"""Adversarial fine-tuning of a vision tower: one loop for FARE, TeCoA and TGA, at any size."""
 
-A loss says what the attacker maximises and what training minimises, which in both
-methods is the same number. The training loop belongs to whoever has the data.
-"""
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-from collections.abc import Callable
-from typing import Protocol
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
 
-import torch.nn.functional as F
-from torch import Tensor
-
-
-class RobustLoss(Protocol):
-    """One loss per image from its embedding, with everything else bound beforehand."""
-
-    def __call__(self, embedding: Tensor) -> Tensor:
-        """Map embeddings `[b,d]` of perturbed images to losses `[b]`."""
-        ...
+from radapt.loop import Schedule, train
+from radapt.objectives import Objective, final_tokens
+from radapt.pgd import pgd, uniform_start
+from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
 
 
-def fare_loss(clean_embedding: Tensor) -> RobustLoss:
-    """FARE: squared L2 distance to the original model's embedding of the clean image.
+@dataclass(frozen=True, slots=True)
+class InnerAttack:
+    """The attack inside training (Linf, from a uniform start).
 
-    Schlarmann et al. 2024 (arXiv:2402.12336), eq. 3. No labels and no text; the
-    embeddings are not normalised and the squares are summed over dimensions.
-
-    Args:
-        clean_embedding: `[b,d]`, from the frozen original tower on the clean images.
-    """
-    return lambda embedding: (embedding - clean_embedding).square().sum(dim=1)
-
-
-def tecoa_loss(text: Tensor, labels: Tensor, scale: float = 100.0) -> RobustLoss:
-    """TeCoA: cross-entropy of the zero-shot classifier over the training classes.
-
-    Mao et al. 2023 (arXiv:2212.07016), eq. 3, with RobustVLM's logit scale.
-
-    Args:
-        text: Normalised class vectors, `[k,d]`.
-        labels: Class of each image, `[b]`.
-        scale: Factor on the cosine similarity.
+    Attributes:
+        eps: Radius, in [0,1] pixels.
+        steps: Gradient steps.
+        step: Size of a step, in [0,1] pixels.
+        momentum: Decay of the accumulated gradient; 0 is plain PGD.
     """
 
-    def loss(embedding: Tensor) -> Tensor:
-        logits = scale * F.normalize(embedding, dim=1) @ text.T
-        return F.cross_entropy(logits, labels, reduction="none")
+    eps: float
+    steps: int
+    step: float
+    momentum: float = 0.0
 
-    return loss
 
+def finetune(
+    name: str,
+    tower: nn.Module,
+    objective: Objective,
+    batches: Callable[[int], Iterator[tuple[Tensor, Tensor]]],
+    attack: InnerAttack,
+    schedule: Schedule,
+    out: Path,
+    accelerator: Accelerator,
+    *,
+    identity: str = "",
+    seed: int = 0,
+    evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None,
+    evaluate_every: int = 25,
+    checkpoint_seconds: float = 120,
+    mean: tuple[float, ...] = CLIP_MEAN,
+    std: tuple[float, ...] = CLIP_STD,
+) -> nn.Module:
+    """Fine-tune every weight of `tower` in place, resuming from `out` where it was stopped.
 
-def on_images(loss: RobustLoss, tower: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Return the same loss as a function of pixels, for the attack inside training."""
-    return lambda images: loss(tower(images))
+    Args:
+        name: Name of the run's files in `out`.
+        tower: A vision tower that takes normalised pixels; on the accelerator's device.
+        objective: From `radapt.objectives`.
+        batches: Given the number of a part, yields that part's images `[b,3,h,w]` in
+            [0,1] and labels `[b]`, and those of all later parts. What it yields for a
+            part must not depend on where it was started. Each process yields its share.
+        attack: The attack inside training.
+        schedule: Optimiser, steps and learning rate.
+        out: Folder of the checkpoint and the log.
+        accelerator: Devices, processes and precision.
+        identity: What the run depends on besides attack, schedule and seed; a checkpoint
+            of another run is refused.
+        seed: Seed of the attack's random starts.
+        evaluate: Gives `clean` and `robust`, fractions, for the log.
+        evaluate_every: Rows of the log (20 steps each) between evaluations.
+        checkpoint_seconds: How often the state is saved, at the next row of the log.
+        mean: Mean of the tower's normalisation, per channel.
+        std: Deviation of the tower's normalisation, per channel.
+
+    Returns:
+        The tower, in evaluation mode.
+
+    Raises:
+        ValueError: The checkpoint in `out` belongs to a run with other settings.
+    """
+    tower.train().requires_grad_(True)
+    device, process = accelerator.device, accelerator.process_index
+    stream: Iterator[tuple[Tensor, Tensor]] | None = None
+
+    def loss_of_part(model: nn.Module, part: int) -> Tensor:
+        nonlocal stream
+        stream = stream or batches(part)
+        images, labels = (tensor.to(device, non_blocking=True) for tensor in next(stream))
+        # one stream of noise per part and process, whatever ran before it
+        noise = torch.Generator(device).manual_seed((seed * 1_000_003 + part) * 1009 + process)
+        with accelerator.autocast():
+            loss = objective.loss(images, labels)
+            tower.requires_grad_(False)  # the attack needs gradients of pixels only
+            adversarial = pgd(
+                # the bare tower: an attack's passes are nothing to synchronise
+                lambda pixels: loss(tower(normalise(pixels, mean, std)).float()),
+                images,
+                eps=attack.eps,
+                step=attack.step,
+                steps=attack.steps,
+                momentum=attack.momentum,
+                start=uniform_start(images, attack.eps, noise),
+            )
+            tower.requires_grad_(True)
+            if objective.guidance is None:
+                return loss(model(normalise(adversarial, mean, std)).float()).mean()
+            guidance = objective.guidance(images, labels)
+            # one pass over both: the wrapper of several processes wants one per backward
+            both = torch.cat([adversarial, images])
+            with final_tokens(tower) as found:
+                embedding = model(normalise(both, mean, std)).float()
+            attacked, clean = found[0].float().chunk(2)
+            return (loss(embedding[: len(images)]) + guidance(attacked, clean)).mean()
+
+    def evaluated(model: nn.Module) -> Mapping[str, float]:
+        assert evaluate is not None
+        model.eval()
+        try:
+            return evaluate(model)
+        finally:
+            model.train()
+
+    train(
+        name,
+        tower,
+        loss_of_part,
+        schedule,
+        out,
+        accelerator,
+        identity=f"{identity}|{attack}|{seed}",
+        evaluate=evaluated if evaluate else None,
+        evaluate_every=evaluate_every,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    return tower.eval()

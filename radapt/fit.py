@@ -1,18 +1,37 @@
 """R-Adapt+: optimise the anchor, and nothing else, on a few adversarial images."""
 
+import math
+import time
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radapt.adapt import Mix, adapt
 from radapt.anchor import Anchor
+from radapt.checkpoint import save_atomically
 from radapt.filters import PAPER_SIZE
-from radapt.finetune import fare_loss, on_images
-from radapt.pgd import pgd, uniform_start
-from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
+from radapt.fit_task import FitOptions, FitTask, seeded
+from radapt.tower import CLIP_MEAN, CLIP_STD
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One row of a fit's log.
+
+    Attributes:
+        epoch: Number, from 1.
+        loss: Mean training loss.
+        held_out: Mean loss on the held-out adversarial images; None without any.
+        seconds: Time of this epoch.
+    """
+
+    epoch: int
+    loss: float
+    held_out: float | None
+    seconds: float
 
 
 def fit_anchor(
@@ -22,101 +41,150 @@ def fit_anchor(
     start: Anchor,
     alpha: float,
     cutoff: float | None,
+    options: FitOptions | None = None,
+    labels: Tensor | None = None,
+    text: Tensor | None = None,
     mix: Mix = "interpolate",
     cutoff_at: int | None = PAPER_SIZE,
-    loss: Literal["l2", "cosine"] = "l2",
-    refresh: bool = False,
-    eps: float = 4 / 255,
-    steps: int = 10,
-    epochs: int = 10,
-    batch: int = 100,
-    lr: float = 1e-2,
-    seed: int = 0,
     mean: tuple[float, ...] = CLIP_MEAN,
     std: tuple[float, ...] = CLIP_STD,
+    checkpoint: Path | None = None,
+    report: Callable[[Epoch], None] | None = None,
 ) -> Anchor:
-    """Fit an anchor so that adversarial images embed as their clean originals do.
-
-    The paper says that only the anchor is optimised, on 2,000 adversarial images, and
-    draws it as starting from the white-image anchor; objective, optimiser and attack are
-    not published. The defaults are the likeliest reading: FARE's unsupervised loss, on
-    images crafted once against the unadapted tower.
+    """Fit an anchor with which adversarial images embed as their clean originals do.
 
     Args:
         tower: The frozen tower, taking normalised pixels.
-        images: Clean images in [0,1], `[n,3,h,w]`, of the tower's size.
+        images: Clean images in [0,1], `[n,3,h,w]`, of the tower's size; on any device.
         start: The anchor to begin from.
         alpha: As for `adapt`; the anchor is fitted for this value.
         cutoff: As for `adapt`.
+        options: Loss, attack, optimiser, early stopping.
+        labels: Class of each image, `[n]`; for the loss `ce` only.
+        text: Normalised class vectors, `[k,d]`; for the loss `ce` only.
         mix: As for `adapt`.
         cutoff_at: As for `adapt`.
-        loss: Distance between embeddings: FARE's squared L2, or one minus the cosine.
-        refresh: Craft anew against the adapted tower at each step, rather than once
-            against the unadapted one.
-        eps: Radius of the attack in [0,1] pixels (Linf).
-        steps: Steps of the attack.
-        epochs: Passes over the images.
-        batch: Images per step of the optimiser.
-        lr: Peak learning rate of Adam; it falls to zero along half a cosine.
-        seed: Seed of the random starts and of the order of images.
         mean: Mean of the tower's normalisation, per channel.
         std: Deviation of the tower's normalisation, per channel.
+        checkpoint: File that holds the state after each epoch; where it exists the fit
+            goes on from it, to the same anchor as an unbroken one.
+        report: Called after each epoch.
 
     Returns:
-        The fitted anchor, on the device of `start`.
+        The fitted anchor, on the tower's device.
+
+    Raises:
+        ValueError: The anchor would have no effect (alpha 0), `ce` lacks labels or text, or
+            the checkpoint belongs to another fit.
     """
-    generator = torch.Generator().manual_seed(seed)
-    value = start.value.detach().clone().requires_grad_(True)
-    # adapt() reads the anchor's tensor at each forward, so optimising it in place suffices
-    trained = Anchor(value, start.tower, start.size, start.origin)
+    chosen = options or FitOptions()
+    if alpha == 0:
+        raise ValueError("alpha: got 0; the anchor has no effect there, so none can be fitted")
+    if "ce" in (chosen.loss, chosen.attack_loss) and (labels is None or text is None):
+        raise ValueError("loss: got ce; it needs labels and text")
+    device = next(tower.parameters()).device
+    value = start.value.detach().clone().to(device).requires_grad_(True)
     adapted = adapt(
-        tower, trained, alpha=alpha, cutoff=cutoff, mix=mix, cutoff_at=cutoff_at, mean=mean, std=std
+        tower,
+        # adapt() keeps the very tensor that it is given, so optimising it in place suffices
+        Anchor(value, start.tower, start.size, start.origin),
+        alpha=alpha,
+        cutoff=cutoff,
+        mix=mix,
+        cutoff_at=cutoff_at,
+        mean=mean,
+        std=std,
     )
-
-    def embed(model: nn.Module) -> Callable[[Tensor], Tensor]:
-        return lambda pixels: model(normalise(pixels, mean, std))
-
-    def craft(model: nn.Module, clean: Tensor, target: Tensor) -> Tensor:
-        return pgd(
-            on_images(fare_loss(target), embed(model)),
-            clean,
-            eps=eps,
-            step=2.5 * eps / steps,
-            steps=steps,
-            start=uniform_start(clean, eps, generator),
-        )
-
-    with torch.no_grad():
-        targets = torch.cat([embed(tower)(part) for part in images.split(batch)])
-    static = (
-        None
-        if refresh
-        else torch.cat(
-            [
-                craft(tower, part, target)
-                for part, target in zip(images.split(batch), targets.split(batch), strict=True)
-            ]
-        )
+    task = FitTask(tower, adapted, images, labels, text, chosen, mean, std)
+    order = torch.randperm(len(images), generator=seeded(chosen.seed))
+    count = round(chosen.held_out * len(images))
+    judges, trained = order[:count], order[count:]
+    static = None if chosen.refresh else task.static()
+    optimiser = (
+        torch.optim.Adam([value], lr=chosen.lr)
+        if chosen.optimiser == "adam"
+        else torch.optim.SGD([value], lr=chosen.lr, momentum=0.9)
     )
-    optimiser = torch.optim.Adam([value], lr=lr)
-    total = epochs * -(-len(images) // batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(images), generator=generator).split(batch):
-            target = targets[rows]
-            attacked = craft(adapted, images[rows], target) if static is None else static[rows]
-            embedding = embed(adapted)(attacked)
-            distance = (
-                fare_loss(target)(embedding)
-                if loss == "l2"
-                else 1 - F.cosine_similarity(embedding, target, dim=1)
-            )
+    state = _State(0, value.detach().clone(), math.inf, 0)
+    identity = f"{chosen}|{alpha}|{cutoff}|{mix}|{cutoff_at}|{start.origin}|{tuple(images.shape)}"
+    if checkpoint is not None and checkpoint.exists():
+        state = _restore(checkpoint, identity, value, optimiser)
+    while state.epoch < chosen.epochs and not _tired(state, chosen):
+        started = time.monotonic()
+        parts = torch.randperm(len(trained), generator=seeded(chosen.seed, state.epoch, 1))
+        batches = [trained[part] for part in parts.split(chosen.batch)]
+        total = torch.zeros((), device=device)
+        for index, rows in enumerate(batches):
+            done = (state.epoch + index / len(batches)) / chosen.epochs
+            for group in optimiser.param_groups:
+                group["lr"] = chosen.rate(done)
+            loss = task.loss(rows, static, (state.epoch, index + 2)).mean()
             optimiser.zero_grad()
-            distance.mean().backward(inputs=[value])
+            loss.backward(inputs=[value])
             optimiser.step()
-            schedule.step()
-    crafted = "refreshed" if refresh else "static"
-    origin = (
-        f"fitted on {len(images)} images ({crafted}, {loss}, eps {eps:.5f}) from {start.origin}"
+            total += loss.detach() * len(rows)
+        held = _judged(task, judges, static) if count else None
+        state = state.after(value, held)
+        if checkpoint is not None:
+            _save(checkpoint, identity, state, value, optimiser)
+        if report is not None:
+            mean_loss = float(total) / len(trained)
+            report(Epoch(state.epoch, mean_loss, held, time.monotonic() - started))
+    best = value.detach() if not count else state.best
+    return Anchor(
+        best, start.tower, start.size, f"{chosen.words(len(trained))} from {start.origin}"
     )
-    return Anchor(value.detach(), start.tower, start.size, origin)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Where a fit stands: epochs done, the best anchor yet, its loss, epochs without a better."""
+
+    epoch: int
+    best: Tensor
+    least: float
+    waited: int
+
+    def after(self, value: Tensor, held: float | None) -> "_State":
+        """Return the state one epoch later."""
+        if held is None or held < self.least:
+            return _State(self.epoch + 1, value.detach().clone(), held or math.inf, 0)
+        return _State(self.epoch + 1, self.best, self.least, self.waited + 1)
+
+
+def _tired(state: _State, options: FitOptions) -> bool:
+    return options.patience is not None and state.waited >= options.patience
+
+
+def _judged(task: FitTask, rows: Tensor, static: Tensor | None) -> float:
+    parts = rows.split(task.options.batch)
+    losses = [task.loss(part, static, (0, 1)).detach() for part in parts]
+    return float(torch.cat(losses).mean())
+
+
+def _save(
+    path: Path, identity: str, state: _State, value: Tensor, optimiser: torch.optim.Optimizer
+) -> None:
+    kept = {
+        "identity": identity,
+        "epoch": state.epoch,
+        "best": state.best,
+        "least": state.least,
+        "waited": state.waited,
+        "value": value.detach(),
+        "optimiser": optimiser.state_dict(),
+    }
+    save_atomically(kept, path)
+
+
+def _restore(path: Path, identity: str, value: Tensor, optimiser: torch.optim.Optimizer) -> _State:
+    kept = torch.load(path, map_location=value.device, weights_only=True)
+    if kept["identity"] != identity:
+        raise ValueError(
+            f"{path}: the state of another fit ({kept['identity']}, not {identity}); choose "
+            "another file or remove it"
+        )
+    with torch.no_grad():
+        value.copy_(kept["value"])
+    optimiser.load_state_dict(kept["optimiser"])
+    return _State(kept["epoch"], kept["best"], kept["least"], kept["waited"])

@@ -1,38 +1,25 @@
 """What R-Adapt needs to know of a vision tower: its first attention and its pixel size."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from radapt.layout import has_part, layout_of
+
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-# Where the first attention module sits, by kind of tower.
-_PATHS = (
-    "transformer.resblocks.0.attn",  # open_clip VisionTransformer
-    "vision_model.encoder.layers.0.self_attn",  # Hugging Face CLIP and SigLIP vision models
-    "encoder.layers.0.self_attn",
-)
 
 
 def attention_path(tower: nn.Module) -> str:
     """Return the name of the first block's attention module.
 
     Raises:
-        TypeError: The tower has none that is known, as in a ResNet.
+        TypeError: The tower has no blocks, as a ResNet or a ConvNeXt.
     """
-    for path in _PATHS:
-        try:
-            tower.get_submodule(path)
-        except AttributeError:
-            continue
-        return path
-    raise TypeError(
-        f"{type(tower).__name__} has no first attention block that R-Adapt knows; "
-        f"looked for {', '.join(_PATHS)}"
-    )
+    layout = layout_of(tower)
+    return f"{layout.blocks}.0.{layout.attention[1]}"
 
 
 def image_size(tower: nn.Module) -> tuple[int, int]:
@@ -53,9 +40,40 @@ def image_size(tower: nn.Module) -> tuple[int, int]:
 
 def describe(tower: nn.Module) -> str:
     """Return a tower's kind and shape in words, for an anchor's metadata and for messages."""
-    attention = tower.get_submodule(attention_path(tower))
-    width = getattr(attention, "embed_dim", "?")
-    return f"{type(tower).__name__} {image_size(tower)[0]}px width {width}"
+    height, width = image_size(tower)
+    return f"{type(tower).__name__} {height}x{width}px, {token_width(tower)} wide"
+
+
+def token_width(tower: nn.Module) -> int:
+    """Return the width of a tower's tokens."""
+    return _patches(tower).out_channels
+
+
+def token_grid(tower: nn.Module) -> tuple[int, int]:
+    """Return the rows and columns of a tower's patch tokens at its own image size."""
+    step = _patches(tower).stride
+    height, width = image_size(tower)
+    return height // step[0], width // step[1]
+
+
+def prefix_tokens(tower: nn.Module) -> int:
+    """Return the number of tokens before the patches': 1 with a class token, 0 without."""
+    return int(has_part(tower, layout_of(tower).class_token))
+
+
+def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
+    """Return a tower's image embeddings, `[b,d]`, of normalised pixels `[b,3,h,w]`.
+
+    That is open_clip's output, and of Hugging Face's towers the projected embedding where
+    there is a projection, else the pooled one.
+    """
+    output: Any = tower(inputs)
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, tuple):  # open_clip with output_tokens
+        return cast(Tensor, output[0])
+    projected = getattr(output, "image_embeds", None)
+    return cast(Tensor, output.pooler_output if projected is None else projected)
 
 
 def batch_leads(attention: nn.Module) -> bool:
@@ -79,11 +97,17 @@ def clone_to(root: nn.Module, path: str) -> tuple[nn.Module, nn.Module]:
     return new_root, current
 
 
+def _patches(tower: nn.Module) -> nn.Conv2d:
+    return cast(nn.Conv2d, tower.get_submodule(layout_of(tower).patches))
+
+
 def _shallow(module: nn.Module | None) -> nn.Module:
     if module is None:
         raise TypeError("the path leads through an empty module")
     clone = copy.copy(module)
     clone._modules = dict(module._modules)
+    clone._buffers = dict(module._buffers)
+    clone._non_persistent_buffers_set = set(module._non_persistent_buffers_set)
     clone._forward_hooks = copy.copy(module._forward_hooks)
     clone._forward_pre_hooks = copy.copy(module._forward_pre_hooks)
     return clone
@@ -94,11 +118,6 @@ def normalise(
 ) -> Tensor:
     """Map [0,1] pixels to a tower's input."""
     return (images - _channels(images, mean)) / _channels(images, std)
-
-
-def denormalise(inputs: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Map a tower's input back to [0,1] pixels."""
-    return inputs * _channels(inputs, std) + _channels(inputs, mean)
 
 
 def _channels(like: Tensor, values: tuple[float, ...]) -> Tensor:

@@ -1,6 +1,7 @@
-"""The recipe: batches that depend on their number alone, exact resume, packed sets."""
+"""The recipe: batches that depend on their number alone, all stages, packed sets."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,26 +9,27 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
-from torch import Tensor, nn
 
 from bench.data import index_dataset, load_images
+from bench.nano.model import Architecture, load_clip, save_weights
 from bench.nano.recipe.batches import Pool, augment, batch_rows
-from bench.nano.recipe.loop import Schedule, train
 from bench.nano.recipe.pack import pack_test_set
 from bench.nano.recipe.rawdata import RawSet, load_raw
-from bench.nano.recipe.stages import Settings, train_clip, train_fare, train_tecoa
+from bench.nano.recipe.stages import Settings, train_clip, train_robust
 from bench.specs import WebDataset
+from radapt.finetune import InnerAttack
+from radapt.loop import Schedule
 
-CPU = torch.device("cpu")
 TINY = Settings(
+    architecture=Architecture(width=64, layers=2, text_width=64, text_layers=1, embedding=32),
     clip=Schedule(steps=6, warmup=2, lr=1e-3, weight_decay=0.05),
     robust=Schedule(steps=4, warmup=1, lr=1e-3, weight_decay=0.0),
+    attack=InnerAttack(eps=2 / 255, steps=2, step=2 / 255),
     batch=16,
     shares=(3, 1),
     robust_batch=8,
-    eps=2 / 255,
-    inner_steps=2,
     seed=0,
 )
 
@@ -72,49 +74,32 @@ def test_augmentation_keeps_unmirrored_images_and_the_range(pool: Pool) -> None:
     assert 0 <= float(out.min()) <= float(out.max()) <= 1
 
 
-class Stop(Exception):
-    pass
-
-
-def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
-    def module() -> nn.Module:
-        torch.manual_seed(0)
-        return nn.Linear(4, 2)
-
-    def loss_of(net: nn.Module, stop_at: int | None = None) -> object:
-        def loss(step: int) -> Tensor:
-            if step == stop_at:
-                raise Stop
-            x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
-            return net(x).square().mean()  # type: ignore[no-any-return]
-
-        return loss
-
-    schedule = Schedule(steps=12, warmup=3, lr=0.05, weight_decay=0.1)
-    unbroken = module()
-    train("net", unbroken, loss_of(unbroken), schedule, tmp_path / "a")  # type: ignore[arg-type]
-    killed = module()
-    with pytest.raises(Stop):
-        train("net", killed, loss_of(killed, 7), schedule, tmp_path / "b", checkpoint_seconds=0)  # type: ignore[arg-type]
-    resumed = module()
-    train("net", resumed, loss_of(resumed), schedule, tmp_path / "b")  # type: ignore[arg-type]
-    for name, value in unbroken.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], value)
-
-
 def test_all_stages_train(pool: Pool, tmp_path: Path) -> None:
-    clip = train_clip(pool, TINY, tmp_path, CPU)
+    clip = train_clip(pool, TINY, tmp_path, Accelerator(cpu=True))
+    clip.requires_grad_(False)
     before = {name: value.clone() for name, value in clip.visual.state_dict().items()}
     alone = Pool(pool.images[:40], pool.classes[:40], pool.mirrored[:40], pool.captions, ((0, 40),))
     names = tuple(f"thing {c}" for c in range(5))
-    for tower in (
-        train_tecoa(clip, alone, names, TINY, tmp_path),
-        train_fare(clip, alone, TINY, tmp_path),
-    ):
+    towers = {
+        method: train_robust(method, clip, alone, names, TINY, tmp_path, Accelerator(cpu=True))
+        for method in ("tecoa", "fare", "tga")
+    }
+    for tower in towers.values():
         moved = [not torch.equal(value, before[name]) for name, value in tower.state_dict().items()]
         assert all(moved)
     assert all(torch.equal(v, before[n]) for n, v in clip.visual.state_dict().items())
-    assert {path.name for path in tmp_path.glob("*.pt")} == {"clip.pt", "tecoa.pt", "fare.pt"}
+    assert {path.stem for path in tmp_path.glob("*.pt")} == {"clip", "tecoa", "fare", "tga"}
+    save_weights(clip, towers, TINY.architecture, tmp_path / "weights")
+    again = load_clip("tga", tmp_path / "weights")
+    assert again.visual.transformer.layers == 2
+    for name, value in towers["tga"].state_dict().items():
+        assert torch.allclose(again.visual.state_dict()[name], value, atol=1e-2), name
+
+
+def test_another_setting_refuses_the_checkpoint(pool: Pool, tmp_path: Path) -> None:
+    train_clip(pool, TINY, tmp_path, Accelerator(cpu=True))
+    with pytest.raises(ValueError, match="a checkpoint of a run with other settings"):
+        train_clip(pool, replace(TINY, seed=1), tmp_path, Accelerator(cpu=True))
 
 
 def test_cifar_from_parquet_shards(tmp_path: Path) -> None:

@@ -1,63 +1,67 @@
-"""Small random vision towers of each kind that radapt knows."""
+"""Small randomly initialised vision towers of every kind that R-Adapt supports."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.compat import ensure_torchvision
 
 ensure_torchvision()
-from open_clip.transformer import VisionTransformer  # noqa: E402
 
-SIZE = 16  # pixels; patches of 8 make four tokens and, but for SigLIP, a class token
+import open_clip  # noqa: E402  needs torchvision
+import transformers  # noqa: E402
+
+SIZE, PATCH, WIDTH = 32, 8, 32
 
 
-def open_clip_tower(**changes: Any) -> nn.Module:
-    shape = {"image_size": SIZE, "patch_size": 8, "width": 32, "heads": 4, "layers": 3}
-    tower: nn.Module = VisionTransformer(**{**shape, "mlp_ratio": 2, "output_dim": 16, **changes})
+def open_clip_tower(quick_gelu: bool = False, **vision: Any) -> nn.Module:
+    config = {"image_size": SIZE, "patch_size": PATCH, "width": WIDTH, "head_width": 16}
+    clip = open_clip.CLIP(
+        embed_dim=16,
+        vision_cfg={**config, "layers": 2, **vision},
+        text_cfg={"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1},
+        quick_gelu=quick_gelu,
+    )
+    tower: nn.Module = clip.visual
     return tower
 
 
-def hugging_face_tower(kind: str) -> nn.Module:
-    transformers = pytest.importorskip("transformers")
-    family = "Siglip" if kind.startswith("Siglip") else "CLIP"
-    config = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3}
-    config |= {"num_attention_heads": 4, "image_size": SIZE, "patch_size": 8}
-    shape = getattr(transformers, f"{family}VisionConfig")(**config)
-    tower: nn.Module = getattr(transformers, kind)(shape)
+def hugging_face(name: str, config: str, **extra: Any) -> nn.Module:
+    settings = getattr(transformers, config)(
+        image_size=SIZE, patch_size=PATCH, hidden_size=WIDTH, intermediate_size=64,
+        num_hidden_layers=2, num_attention_heads=2, **extra,
+    )  # fmt: skip
+    tower: nn.Module = getattr(transformers, name)(settings)
     return tower
 
 
-MAKERS: dict[str, Callable[[], nn.Module]] = {
-    "open_clip": open_clip_tower,
-    "open_clip, scaled": lambda: open_clip_tower(
-        ls_init_value=0.5, attentional_pool=True, attn_pooler_heads=4, pos_embed_type="sin_cos_2d"
+def timm_tower(name: str) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clip = open_clip.create_model(name, pretrained=None, force_image_size=SIZE)
+    tower: nn.Module = clip.visual
+    return tower
+
+
+TOWERS: dict[str, Callable[[], nn.Module]] = {
+    "gelu": open_clip_tower,
+    "quickgelu": lambda: open_clip_tower(quick_gelu=True),
+    "average": lambda: open_clip_tower(pool_type="avg", final_ln_after_pool=True),
+    "attention-pool": lambda: open_clip_tower(attentional_pool=True, attn_pooler_heads=2),
+    "layer-scale": lambda: open_clip_tower(ls_init_value=0.1, no_ln_pre=True),
+    "hf-clip": lambda: hugging_face("CLIPVisionModel", "CLIPVisionConfig"),
+    "hf-clip-projection": lambda: hugging_face(
+        "CLIPVisionModelWithProjection", "CLIPVisionConfig", projection_dim=16
     ),
-    "CLIPVisionModel": lambda: hugging_face_tower("CLIPVisionModel"),
-    "CLIPVisionModelWithProjection": lambda: hugging_face_tower("CLIPVisionModelWithProjection"),
-    "SiglipVisionModel": lambda: hugging_face_tower("SiglipVisionModel"),
+    "hf-siglip": lambda: hugging_face("SiglipVisionModel", "SiglipVisionConfig"),
 }
+CLASS_TOKEN = {name: name != "hf-siglip" for name in TOWERS}
 
 
-def randomised(tower: nn.Module, seed: int) -> nn.Module:
-    """Leave no parameter at a constant, so that each one counts in the output."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in tower.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3 + 0.1
-    return tower.eval().requires_grad_(False)
-
-
-def pixels(count: int = 2, seed: int = 2) -> Tensor:
-    """Return images in [0,1]."""
-    return torch.rand((count, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(seed))
-
-
-def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
-    found = tower(inputs)
-    if isinstance(found, Tensor):
-        return found
-    value: Tensor = found["image_embeds" if "image_embeds" in found else "pooler_output"]
-    return value
+def build(name: str) -> nn.Module:
+    """Return a frozen tower whose outputs are the same at every call."""
+    torch.manual_seed(0)
+    return TOWERS[name]().eval().requires_grad_(False)

@@ -1,20 +1,38 @@
 """The embedded CLIP: architecture, tokenizer, and reading its shipped weights."""
 
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import open_clip
 from open_clip.tokenizer import SimpleTokenizer
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 WEIGHTS = Path(__file__).parent / "weights"
-CONTEXT = 24
-ARCHITECTURE: dict[str, Any] = {
-    "embed_dim": 128,
-    "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 128, "head_width": 32, "layers": 6},
-    "text_cfg": {"context_length": CONTEXT, "width": 128, "heads": 4, "layers": 3},
-}
+IMAGE_SIZE, HEAD_WIDTH, CONTEXT = 32, 32, 24
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Size of an embedded CLIP; the defaults are those of the shipped one.
+
+    Attributes:
+        patch: Side of a patch, in pixels, of images of 32.
+        width: Width of the image tower, a multiple of 32.
+        layers: Blocks of the image tower.
+        text_width: Width of the text tower, a multiple of 32.
+        text_layers: Blocks of the text tower.
+        embedding: Width of the shared space.
+    """
+
+    patch: int = 8
+    width: int = 128
+    layers: int = 6
+    text_width: int = 128
+    text_layers: int = 3
+    embedding: int = 128
 
 
 def build_tokenizer() -> SimpleTokenizer:
@@ -22,11 +40,25 @@ def build_tokenizer() -> SimpleTokenizer:
     return SimpleTokenizer(str(WEIGHTS / "merges.txt.gz"), context_length=CONTEXT)
 
 
-def build_clip(architecture: dict[str, Any] = ARCHITECTURE) -> open_clip.CLIP:
-    """Return the embedded CLIP with random weights."""
-    text = {**architecture["text_cfg"], "vocab_size": build_tokenizer().vocab_size}
+def build_clip(architecture: Architecture | None = None) -> open_clip.CLIP:
+    """Return an embedded CLIP with random weights."""
+    size = architecture or Architecture()
     return open_clip.CLIP(
-        embed_dim=architecture["embed_dim"], vision_cfg=architecture["vision_cfg"], text_cfg=text
+        embed_dim=size.embedding,
+        vision_cfg={
+            "image_size": IMAGE_SIZE,
+            "patch_size": size.patch,
+            "width": size.width,
+            "head_width": HEAD_WIDTH,
+            "layers": size.layers,
+        },
+        text_cfg={
+            "context_length": CONTEXT,
+            "vocab_size": build_tokenizer().vocab_size,
+            "width": size.text_width,
+            "heads": size.text_width // HEAD_WIDTH,
+            "layers": size.text_layers,
+        },
     )
 
 
@@ -34,10 +66,12 @@ def load_clip(weights: str, folder: Path = WEIGHTS) -> open_clip.CLIP:
     """Return the embedded CLIP with one of its shipped image towers, in single precision.
 
     Args:
-        weights: `clip`, `fare` or `tecoa`.
-        folder: Where the weight files lie.
+        weights: `clip`, `fare`, `tecoa` or `tga`.
+        folder: Where the weight files lie; the text tower's file names the architecture.
     """
-    clip = build_clip()
+    with safe_open(folder / "text.safetensors", framework="pt") as file:
+        size = Architecture(**json.loads(file.metadata()["architecture"]))
+    clip = build_clip(size)
     state = dict(load_file(folder / "text.safetensors"))
     tower = load_file(folder / f"{weights}.safetensors")
     state |= {f"visual.{name}": tensor for name, tensor in tower.items()}
@@ -45,10 +79,13 @@ def load_clip(weights: str, folder: Path = WEIGHTS) -> open_clip.CLIP:
     return clip.eval()
 
 
-def save_weights(clip: open_clip.CLIP, towers: dict[str, nn.Module], folder: Path) -> None:
+def save_weights(
+    clip: open_clip.CLIP, towers: dict[str, nn.Module], architecture: Architecture, folder: Path
+) -> None:
     """Write the text tower once and each image tower, in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
     text = {k: v for k, v in clip.state_dict().items() if not k.startswith("visual.")}
     for name, state in {"text": text, **{k: t.state_dict() for k, t in towers.items()}}.items():
         halves = {key: tensor.half().cpu().contiguous() for key, tensor in state.items()}
-        save_file(halves, folder / f"{name}.safetensors")
+        metadata = {"architecture": json.dumps(asdict(architecture))}
+        save_file(halves, folder / f"{name}.safetensors", metadata if name == "text" else None)

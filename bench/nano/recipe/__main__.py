@@ -10,36 +10,45 @@ Stages that are finished are not repeated; a stage that was stopped goes on wher
 import argparse
 from pathlib import Path
 
-import torch
+from accelerate import Accelerator
+from torch import nn
 
 from bench.data import NANO_DATA
-from bench.nano.model import WEIGHTS, save_weights
+from bench.nano.model import WEIGHTS, Architecture, save_weights
 from bench.nano.recipe.batches import load_pool
-from bench.nano.recipe.loop import Schedule
 from bench.nano.recipe.pack import pack_test_set
 from bench.nano.recipe.rawdata import DATASETS, load_raw
-from bench.nano.recipe.stages import Settings, fit_plus, train_clip, train_fare, train_tecoa
+from bench.nano.recipe.stages import Settings, fit_plus, train_clip, train_robust
+from radapt.finetune import InnerAttack
+from radapt.loop import Schedule
 
 TRAIN_SETS = ("cifar100", "cifar10", "fashion-mnist", "digits")
+METHODS = ("tecoa", "fare", "tga")
+
+
+def _schedule(steps: int, warmup: int, lr: float, weight_decay: float) -> Schedule:
+    return Schedule(steps, warmup, lr, weight_decay, betas=(0.9, 0.98), floor=0.01, clip=1.0)
+
+
 SETTINGS = {
     "small": Settings(
-        clip=Schedule(steps=5000, warmup=200, lr=1e-3, weight_decay=0.05),
-        robust=Schedule(steps=900, warmup=50, lr=5e-4, weight_decay=1e-4),
+        architecture=Architecture(),
+        clip=_schedule(steps=5000, warmup=200, lr=1e-3, weight_decay=0.05),
+        robust=_schedule(steps=900, warmup=50, lr=5e-4, weight_decay=1e-4),
+        attack=InnerAttack(eps=2 / 255, steps=3, step=2 / 255 * 2 / 3),
         batch=256,
         shares=(55, 23, 16, 6),
         robust_batch=256,
-        eps=2 / 255,
-        inner_steps=3,
         seed=0,
     ),
     "large": Settings(
-        clip=Schedule(steps=60_000, warmup=1000, lr=1e-3, weight_decay=0.05),
-        robust=Schedule(steps=10_000, warmup=500, lr=5e-4, weight_decay=1e-4),
+        architecture=Architecture(patch=4, width=192, layers=8),
+        clip=_schedule(steps=60_000, warmup=1000, lr=1e-3, weight_decay=0.05),
+        robust=_schedule(steps=10_000, warmup=500, lr=5e-4, weight_decay=1e-4),
+        attack=InnerAttack(eps=2 / 255, steps=10, step=2 / 255 / 5),
         batch=512,
-        shares=(55, 23, 16, 6),
+        shares=(50, 20, 25, 5),
         robust_batch=512,
-        eps=2 / 255,
-        inner_steps=10,
         seed=0,
     ),
 }
@@ -55,22 +64,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of parquet shards and idx files")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--setting", choices=SETTINGS, default="small")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--ship", action="store_true", help="write into the package, not --out")
     options = parser.parse_args()
-    settings, device = SETTINGS[options.setting], torch.device(options.device)
-    clip = train_clip(load_pool(TRAIN_SETS, options.data), settings, options.out, device)
+    settings = SETTINGS[options.setting]
+    accelerator = Accelerator()
+    clip = train_clip(load_pool(TRAIN_SETS, options.data), settings, options.out, accelerator)
     clip.requires_grad_(False)
     cifar100 = load_pool(("cifar100",), options.data)
     classes = load_raw("cifar100", "test", options.data).classes
-    towers = {
-        "clip": clip.visual,
-        "tecoa": train_tecoa(clip, cifar100, classes, settings, options.out),
-        "fare": train_fare(clip, cifar100, settings, options.out),
-    }
+    towers: dict[str, nn.Module] = {"clip": clip.visual}
+    for method in METHODS:
+        towers[method] = train_robust(
+            method, clip, cifar100, classes, settings, options.out, accelerator
+        )
     weights = WEIGHTS if options.ship else options.out / "weights"
-    save_weights(clip, towers, weights)
-    fit_plus(clip, cifar100, settings).save(weights / "plus.safetensors")
+    save_weights(clip, towers, settings.architecture, weights)
+    fit_plus(clip, cifar100, settings, options.out).save(weights / "plus.safetensors")
     for name in DATASETS:
         raw = load_raw(name, "test", options.data)
         pack_test_set(name, raw, NANO_DATA if options.ship else options.out / "data")

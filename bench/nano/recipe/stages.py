@@ -1,8 +1,10 @@
-"""The stages of the recipe: CLIP by contrast, then FARE and TeCoA from it by attack."""
+"""The stages of the recipe: CLIP by contrast, then FARE, TeCoA and TGA from it by attack."""
 
 import copy
+import hashlib
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,19 +12,21 @@ import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from bench.nano.model import build_clip, build_tokenizer
+from bench.nano.model import IMAGE_SIZE, Architecture, build_clip, build_tokenizer
 from bench.nano.recipe.batches import Pool, augment, batch_rows
-from bench.nano.recipe.loop import Schedule, train
-from radapt import Anchor, extract_anchor, fit_anchor
-from radapt.finetune import RobustLoss, fare_loss, on_images, tecoa_loss
-from radapt.pgd import pgd, uniform_start
+from radapt import Anchor, FitOptions, extract_anchor, fit_anchor
+from radapt.filters import PAPER_SIZE
+from radapt.finetune import InnerAttack, finetune
+from radapt.loop import Schedule, train
+from radapt.objectives import fare, tecoa, tga
 from radapt.tower import normalise
 
 LABEL_SMOOTHING = 0.1
-TECOA_TEMPLATE = "This is a photo of a {c}"
-PLUS_ALPHA, PLUS_CUTOFF = 0.8, 40.0  # the paper's, Table 6
+TEMPLATE = "This is a photo of a {c}"
+PLUS_ALPHA, PLUS_CUTOFF, PLUS_IMAGES = 0.8, 40.0, 2000  # the paper's, Table 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +34,42 @@ class Settings:
     """Everything that a run of the recipe depends on besides the images.
 
     Attributes:
+        architecture: Size of the towers.
         clip: Schedule of the contrastive stage.
         robust: Schedule of each adversarial stage.
+        attack: The attack inside the adversarial stages.
         batch: Images per step of the contrastive stage.
         shares: Share of each set in a batch: cifar100, cifar10, fashion-mnist, digits.
         robust_batch: Images per step of the adversarial stages.
-        eps: Linf radius of adversarial training, in [0,1] pixels.
-        inner_steps: Steps of the attack inside training.
         seed: Seed of weights, batches, captions and attacks.
     """
 
+    architecture: Architecture
     clip: Schedule
     robust: Schedule
+    attack: InnerAttack
     batch: int
     shares: tuple[float, ...]
     robust_batch: int
-    eps: float
-    inner_steps: int
     seed: int
 
+    @property
+    def identity(self) -> str:
+        """What a checkpoint depends on besides its own schedule and attack, in a word."""
+        return f"{self.architecture} {self.batch} {self.shares} {self.robust_batch} {self.seed}"
 
-def train_clip(pool: Pool, settings: Settings, out: Path, device: torch.device) -> open_clip.CLIP:
+
+def train_clip(
+    pool: Pool, settings: Settings, out: Path, accelerator: Accelerator
+) -> open_clip.CLIP:
     """Train the embedded CLIP on images and captions; resume from `out/clip.pt`."""
     torch.manual_seed(settings.seed)
-    clip = build_clip().to(device)
+    device = accelerator.device
+    clip = build_clip(settings.architecture).to(device)
     tokenizer = build_tokenizer()
     captions = [tokenizer(list(texts)).to(device) for texts in pool.captions]
 
-    def loss_of_step(step: int) -> Tensor:
+    def loss_of_step(model: nn.Module, step: int) -> Tensor:
         rng = np.random.default_rng((settings.seed, 1, step))
         rows = torch.from_numpy(
             batch_rows(pool, settings.shares, settings.batch, settings.seed, step)
@@ -67,7 +79,7 @@ def train_clip(pool: Pool, settings: Settings, out: Path, device: torch.device) 
         texts = [captions[c][rng.integers(len(captions[c]))] for c in present.tolist()]
         return contrastive_loss(clip, normalise(images), torch.stack(texts), target.to(device))
 
-    train("clip", clip, loss_of_step, settings.clip, out)
+    train("clip", clip, loss_of_step, settings.clip, out, accelerator, identity=settings.identity)
     return clip.eval()
 
 
@@ -89,79 +101,74 @@ def contrastive_loss(clip: open_clip.CLIP, images: Tensor, texts: Tensor, target
     return (by_image + by_text) / 2
 
 
-def train_fare(clip: open_clip.CLIP, pool: Pool, settings: Settings, out: Path) -> nn.Module:
-    """Fine-tune CLIP's image tower with FARE's loss; resume from `out/fare.pt`."""
-    original = clip.visual.eval()
-
-    def loss_for(images: Tensor, labels: Tensor) -> RobustLoss:
-        with torch.no_grad():
-            return fare_loss(original(normalise(images)))
-
-    return _train_robust("fare", clip, pool, settings, out, loss_for)
-
-
-def train_tecoa(
-    clip: open_clip.CLIP, pool: Pool, classes: tuple[str, ...], settings: Settings, out: Path
-) -> nn.Module:
-    """Fine-tune CLIP's image tower with TeCoA's loss; resume from `out/tecoa.pt`."""
-    texts = [TECOA_TEMPLATE.replace("{c}", name) for name in classes]
-    device = clip.logit_scale.device
-    with torch.no_grad():
-        text = clip.encode_text(build_tokenizer()(texts).to(device), normalize=True)
-
-    def loss_for(images: Tensor, labels: Tensor) -> RobustLoss:
-        return tecoa_loss(text, labels, scale=clip.logit_scale.exp().item())
-
-    return _train_robust("tecoa", clip, pool, settings, out, loss_for)
-
-
-def _train_robust(
-    name: str,
+def train_robust(
+    method: str,
     clip: open_clip.CLIP,
     pool: Pool,
+    classes: tuple[str, ...],
     settings: Settings,
     out: Path,
-    loss_for: Callable[[Tensor, Tensor], RobustLoss],
+    accelerator: Accelerator,
 ) -> nn.Module:
-    tower: nn.Module = copy.deepcopy(clip.visual).train().requires_grad_(True)
-    device = clip.logit_scale.device
+    """Fine-tune CLIP's image tower by `fare`, `tecoa` or `tga`; resume from `out/<method>.pt`."""
+    texts = [TEMPLATE.replace("{c}", name) for name in classes]
+    with torch.no_grad():
+        text = clip.encode_text(build_tokenizer()(texts).to(accelerator.device), normalize=True)
+    scale = clip.logit_scale.exp().item()
+    match method:
+        case "fare":
+            objective = fare(clip.visual)
+        case "tecoa":
+            objective = tecoa(text, scale=scale)
+        case _:
+            # the distance between maps grows with their side: what 0.08 is at 224 pixels
+            far, near = 0.08 * PAPER_SIZE / IMAGE_SIZE, 0.05 * PAPER_SIZE / IMAGE_SIZE
+            objective = tga(clip.visual, text, scale=scale, attacked_weight=far, clean_weight=near)
 
-    def embed(images: Tensor) -> Tensor:
-        return tower(normalise(images))  # type: ignore[no-any-return]
+    def batches(first: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for step in itertools.count(first):
+            rng = np.random.default_rng((settings.seed, 2, step))
+            rows = torch.from_numpy(
+                batch_rows(pool, (1.0,), settings.robust_batch, settings.seed, step)
+            )
+            yield augment(pool.images[rows], pool.mirrored[rows], rng), pool.classes[rows]
 
-    def loss_of_step(step: int) -> Tensor:
-        rng = np.random.default_rng((settings.seed, 2, step))
-        generator = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + step)
-        rows = torch.from_numpy(
-            batch_rows(pool, (1.0,), settings.robust_batch, settings.seed, step)
-        )
-        images = augment(pool.images[rows].to(device), pool.mirrored[rows].to(device), rng)
-        loss = loss_for(images, pool.classes[rows].to(device))
-        tower.requires_grad_(False)
-        adversarial = pgd(
-            on_images(loss, embed),
-            images,
-            eps=settings.eps,
-            step=2 * settings.eps / settings.inner_steps,
-            steps=settings.inner_steps,
-            start=uniform_start(images, settings.eps, generator),
-        )
-        tower.requires_grad_(True)
-        return loss(embed(adversarial)).mean()
-
-    train(name, tower, loss_of_step, settings.robust, out)
-    return tower.eval()
+    return finetune(
+        method,
+        copy.deepcopy(clip.visual),
+        objective,
+        batches,
+        settings.attack,
+        settings.robust,
+        out,
+        accelerator,
+        identity=f"{method} {settings.identity} of {weights_hash(clip)}",
+        seed=settings.seed,
+    )
 
 
-def fit_plus(clip: open_clip.CLIP, pool: Pool, settings: Settings, images: int = 2000) -> Anchor:
-    """Fit R-Adapt+'s anchor on train images of the pool, as many as the paper uses."""
-    device = clip.logit_scale.device
-    rows = torch.from_numpy(batch_rows(pool, (1.0,), images, settings.seed, 0))
-    return fit_anchor(
+def fit_plus(clip: open_clip.CLIP, pool: Pool, settings: Settings, out: Path) -> Anchor:
+    """Fit R-Adapt+'s anchor on train images, as many as the paper uses; done once in `out`."""
+    path = out / "plus.safetensors"
+    if path.exists():
+        return Anchor.load(path)
+    rows = torch.from_numpy(batch_rows(pool, (1.0,), PLUS_IMAGES, settings.seed, 0))
+    anchor = fit_anchor(
         clip.visual,
-        pool.images[rows].to(device).float() / 255,
+        pool.images[rows].to(clip.logit_scale.device).float() / 255,
         start=extract_anchor(clip.visual),
         alpha=PLUS_ALPHA,
         cutoff=PLUS_CUTOFF,
-        seed=settings.seed,
+        options=FitOptions(seed=settings.seed),
     )
+    anchor.save(path)
+    return anchor
+
+
+def weights_hash(module: nn.Module) -> str:
+    """Return a digest of a module's weights."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

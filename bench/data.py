@@ -65,7 +65,7 @@ def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
         content.hexdigest(),
         tuple(sorted(chosen[:samples])),
         _lines(root / "classnames.txt"),
-        _lines(root / "zeroshot_classification_templates.txt"),
+        _templates(root),
     )
 
 
@@ -106,7 +106,7 @@ def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels |
         np.array([found[key][1] for key in sample_ids], np.int64),
         sample_ids,
         classes,
-        _lines(root / "zeroshot_classification_templates.txt"),
+        _templates(root),
     )
 
 
@@ -230,3 +230,12 @@ def _lines(path: Path) -> tuple[str, ...]:
     if not lines or not all(line.strip() for line in lines):
         raise CellError(f"{path}: is empty or has an empty line; a line's number is its label")
     return tuple(lines)
+
+
+def _templates(root: Path) -> tuple[str, ...]:
+    path = root / "zeroshot_classification_templates.txt"
+    templates = _lines(path)
+    for number, text in enumerate(templates, 1):
+        if "{c}" not in text:
+            raise CellError(f"{path}, line {number}: {text!r} lacks the placeholder {{c}}")
+    return templates

@@ -103,6 +103,11 @@ def blank_a_name(root: Path) -> str:
     return "has an empty line"
 
 
+def spoil_a_prompt(root: Path) -> str:
+    (root / "zeroshot_classification_templates.txt").write_text("a {c}\na photo of {}\n")
+    return r"templates\.txt, line 2: 'a photo of \{\}' lacks the placeholder \{c\}"
+
+
 def break_size(root: Path) -> str:
     write_shard(
         root / "test" / "0.tar", [("a.cls", b"0"), ("a.png", png(np.zeros((16, 16, 3), np.uint8)))]
@@ -130,7 +135,7 @@ def remove_names(root: Path) -> str:
     (
         *(break_label, break_image, break_pair, break_archive, break_size),
         *(remove_shard, remove_count, remove_names),
-        *(cut_between_entries, spoil_a_header, blank_a_name),
+        *(cut_between_entries, spoil_a_header, blank_a_name, spoil_a_prompt),
     ),
 )
 def test_damage_is_named(dataset: Maker, harm: Callable[[Path], str]) -> None:

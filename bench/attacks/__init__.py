@@ -1,5 +1,10 @@
 """Attacks: native ones on one engine, and adapters over pyautoattack and torchattacks."""
 
+from bench.attacks.adapters import OfficialApgd, TorchAttack
+from bench.attacks.apgd import Apgd
+from bench.attacks.engine import NativeAttack
+from bench.attacks.losses import cross_entropy, margin
+from bench.attacks.signed import SignedAscent
 from bench.specs import AnyAttack, ApgdCe, Cw, Pgd, PyAutoAttack, TorchAttacks
 from bench.types import Attack
 
@@ -12,12 +17,6 @@ def build_attack(spec: AnyAttack, *, batch: int) -> Attack:
         batch: Images in flight at once, for native attacks; their result does not depend
             on it. Adapters run in chunks of the size that their spec names.
     """
-    from bench.attacks.adapters import OfficialApgd, TorchAttack
-    from bench.attacks.apgd import Apgd
-    from bench.attacks.engine import NativeAttack
-    from bench.attacks.losses import cross_entropy, margin
-    from bench.attacks.signed import SignedAscent
-
     match spec:
         case Pgd():
             ascent = SignedAscent(spec.steps, spec.step, spec.random_start)

@@ -10,7 +10,7 @@ from bench.executors import Inline
 from bench.export import export
 from bench.lock import resolve
 from bench.plan import Cell, expand
-from bench.scheduler import run
+from bench.scheduler import missing, run
 from bench.specs import PythonModel
 from bench.store import Store
 from bench.suite import Suite, load_suite
@@ -88,17 +88,21 @@ def run_suite(
     store.put_lock(lock)
     cells = expand(suite, lock)
     by_id = {cell.id: cell for cell in cells}
-    watcher.begin(cells, [cell for cell in by_id.values() if not store.finished(cell.id)])
+    todo = missing(cells, store)
+    watcher.begin(cells, todo)
     evaluate = Evaluator(suite, lock, problems, store, place, batch, trust)
+    failed: set[str] = set()
 
     def compute(cell: Cell) -> CellResult:
         watcher.starting(cell)
         return evaluate(cell)
 
     def note(result: CellResult) -> None:
+        if result.status == "failed":
+            failed.add(result.cell_id)
         watcher.finished(by_id[result.cell_id], result)
 
-    computed = run(cells, Inline(), store, compute, note)
+    run(todo, Inline(), store, compute, note)
     board = export(suite, store)
-    failed = sum(1 for cell in cells if (r := store.get(cell.id)) and r.status == "failed")
-    return Report(store.folder, board, len(cells), computed, failed)
+    unmeasured = sum(1 for cell in cells if cell.id in failed)
+    return Report(store.folder, board, len(cells), len(todo), unmeasured)

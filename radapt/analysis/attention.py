@@ -54,22 +54,24 @@ def attention_weights(
     module: Any = tower.get_submodule(f"{path}.{attention}")
     queries, keys = (_by_head(x, module.num_heads) for x in _queries_and_keys(module, tokens))
     logits = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
-    return logits.softmax(dim=-1, dtype=torch.float32)
+    weights: Tensor = logits.softmax(dim=-1, dtype=torch.float32)
+    return weights
 
 
 def _queries_and_keys(attention: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
     if isinstance(attention, nn.MultiheadAttention):
-        both = 2 * attention.embed_dim  # rows of the weight: queries, keys, values
+        width = attention.embed_dim
         weight, bias = attention.in_proj_weight, attention.in_proj_bias
-        joint = F.linear(tokens, weight[:both], None if bias is None else bias[:both])
-        queries, keys = joint.chunk(2, dim=-1)
-        return queries, keys
+        rows = slice(0, 2 * width)  # queries and keys; the values' rows follow
+        joint = F.linear(tokens, weight[rows], None if bias is None else bias[rows])
+        return joint[..., :width], joint[..., width:]
     return attention.q_proj(tokens), attention.k_proj(tokens)
 
 
 def _by_head(tokens: Tensor, heads: int) -> Tensor:
     """Split `[b,n,d]` into `[b,heads,n,d / heads]`."""
-    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+    split: Tensor = tokens.unflatten(-1, (heads, -1))
+    return split.transpose(1, 2)
 
 
 def heat_map(weights: Tensor, size: tuple[int, int], *, query: Query = "class") -> Tensor:
@@ -153,4 +155,5 @@ def input_dependence(
 
 def _entropy(distributions: Tensor) -> Tensor:
     """Return the entropy along the last axis, in bits."""
-    return torch.special.entr(distributions).sum(-1) / math.log(2)
+    nats: Tensor = torch.special.entr(distributions).sum(-1)
+    return nats / math.log(2)

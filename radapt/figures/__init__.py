@@ -1,0 +1,10 @@
+"""Figures of sweeps and analyses, each beside the table that it shows.
+
+Every function takes a stem and writes `<stem>.csv`, `<stem>.png` and `<stem>.svg`: the same
+bytes for the same data. No meaning is carried by colour alone. Needs the `plot` extra.
+"""
+
+from radapt.figures.curves import curves
+from radapt.figures.maps import attention_overlays, cka_maps, dependence_bars, spectral_maps
+
+__all__ = ["attention_overlays", "cka_maps", "curves", "dependence_bars", "spectral_maps"]

@@ -1,0 +1,50 @@
+"""What all figures share: sizes, colours, and how they are written."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+COLUMN, PAGE = 3.3, 7.0  # widths in inches
+SMALL = 7  # points
+_STYLE: Any = {
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "hatch.linewidth": 0.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 300,
+    "svg.hashsalt": "radapt",
+}
+# Okabe and Ito's colours, in an order in which neighbours differ in lightness
+COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+HATCHES = ("", "////", "\\\\\\\\", "xxxx", "----", "||||", "++++")
+ORDERED = "cividis"  # lightness grows with the value, so it reads in grey as well
+
+
+def styled() -> AbstractContextManager[None]:
+    """Return a context in which figures are to be made and written; elsewhere nothing changes."""
+    return mpl.rc_context(_STYLE)
+
+
+def write(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
+    """Write a figure and its table as `<stem>.png`, `<stem>.svg` and `<stem>.csv`."""
+    path = Path(stem)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(f"{path}.csv", index=False, float_format="%.6g")
+    # dates and versions would make other bytes of the same figure
+    figure.savefig(f"{path}.png", metadata={"Software": None})
+    figure.savefig(f"{path}.svg", dpi=150, metadata={"Date": None, "Creator": None})

@@ -70,6 +70,8 @@ def test_what_there_is_to_draw_is_told() -> None:
         sweep_points(cells(ALPHAS), "alpha", attack="pgd")
     with pytest.raises(ValueError, match="no cells of apgd-ce@1/255"):
         sweep_points(cells(ALPHAS), "alpha", eps="1/255")
+    with pytest.raises(ValueError, match=r"references: got \['FARE'\]; models are CLIP"):
+        sweep_points(cells(ALPHAS), "alpha", references=["FARE"])
 
 
 def test_positions_on_the_axis() -> None:

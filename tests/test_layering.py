@@ -18,6 +18,7 @@ ONLY = {
     "torchattacks": ("bench.attacks.adapters",),
     "rich": ("bench.console",),
     "jinja2": ("bench.export",),
+    "matplotlib": ("radapt.figures",),
     "bench.evaluate": ("bench.run",),
     "bench.models": ("bench.evaluate", "bench.lock"),
     "bench.attacks": ("bench.evaluate", "bench.attacks"),

@@ -43,14 +43,16 @@ def sweep_points(
         `measure` is `clean` or `robust`; clean rows belong to every threat, and name none.
 
     Raises:
-        ValueError: No model sweeps the field, or none was attacked so.
+        ValueError: No model sweeps the field, none was attacked so, or a reference is not there.
     """
     good = cells[cells["status"] == "ok"].fillna({"threat": "", "source": "", "eps": ""})
     named = {model: _split(model, field) for model in good["model"].unique()}
     kept = {model: place for model, place in named.items() if place[1]}
     if not kept:
         raise ValueError(f"no model sweeps {field!r}; models are {', '.join(named) or 'none'}")
-    kept |= {model: (model, "") for model in references if model in named}
+    if absent := [model for model in references if model not in named]:
+        raise ValueError(f"references: got {absent}; models are {', '.join(named)}")
+    kept |= {model: (model, "") for model in references}
     good = good[good["model"].isin(kept)]
     attacked = good[good["attack"] == attack]
     budgets = sorted(attacked["eps"].unique(), key=Fraction)

@@ -44,7 +44,7 @@ def curves(
         published: A table of published curves over the same field.
 
     Raises:
-        ValueError: No model sweeps the field, or none was attacked so.
+        ValueError: No model sweeps the field, none was attacked so, or a reference is not there.
     """
     points = sweep_points(cells, field, attack=attack, eps=eps, references=references)
     clean = points[points["threat"] == ""]

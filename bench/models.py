@@ -1,7 +1,6 @@
 """Build the model that a spec declares: images in [0,1] and texts to one embedding space."""
 
 import importlib
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from bench.errors import CellError
 from bench.specs import GraftModel, ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
 from bench.types import ImageTextModel
 from radapt import Anchor, adapt, extract_anchor
+from radapt.checkpoint import load_tower
 from radapt.graft import graft
 from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
-
-# The keys under which published checkpoints hold a vision tower's weights.
-_TOWER_KEYS = ("vision_encoder_state_dict", "state_dict", "model")
 
 
 class ClipModel(nn.Module):
@@ -91,9 +88,9 @@ def build_model(
 
 
 def _nano(spec: NanoModel, device: torch.device) -> ClipModel:
-    from bench.nano.model import build_tokenizer, load_clip
+    from bench.nano.model import load_pair
 
-    return _wrap(load_clip(spec.weights), build_tokenizer(), device)
+    return _wrap(*load_pair(spec.weights), device)
 
 
 def _open_clip(spec: OpenClipModel, device: torch.device) -> ClipModel:
@@ -106,7 +103,10 @@ def _open_clip(spec: OpenClipModel, device: torch.device) -> ClipModel:
     except Exception as error:  # open_clip raises many kinds for one cause: it cannot be loaded
         raise CellError(f"open_clip cannot load {spec.name!r}: {error}") from error
     if spec.tower is not None:
-        load_tower(clip.visual, Path(spec.tower))
+        try:
+            load_tower(clip.visual, Path(spec.tower))
+        except ValueError as error:
+            raise CellError(str(error)) from error
     return _wrap(clip, tokenizer, device)
 
 
@@ -126,31 +126,6 @@ def _wrap(clip: Any, tokenizer: Any, device: torch.device) -> ClipModel:
         tuple(getattr(clip.visual, "image_mean", None) or CLIP_MEAN),
         tuple(getattr(clip.visual, "image_std", None) or CLIP_STD),
     )
-
-
-def load_tower(tower: nn.Module, path: Path) -> None:
-    """Load a vision tower's checkpoint as RobustVLM and TeCoA publish them.
-
-    Raises:
-        CellError: The file is missing, unsafe to load, or of another architecture.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CellError(f"{path}: no such checkpoint") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise CellError(f"{path}: not a checkpoint of weights alone ({error})") from error
-    for key in _TOWER_KEYS:
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict):
-        raise CellError(f"{path}: holds a {type(state).__name__}, not a state dict")
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    try:
-        tower.load_state_dict(state)
-    except RuntimeError as error:
-        first = str(error).splitlines()
-        raise CellError(f"{path}: another architecture: {' '.join(first[:2])}") from error
 
 
 def open_clip_files(spec: OpenClipModel) -> list[Path]:

@@ -1,13 +1,44 @@
-"""Writing a training state so that a stopped run can be trusted to go on from it."""
+"""Reading and writing weights and training states."""
 
 import os
+import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
+
+# The keys under which published checkpoints hold a vision tower's weights.
+_TOWER_KEYS = ("vision_encoder_state_dict", "state_dict", "model", "module")
+
+
+def load_tower(tower: nn.Module, path: Path) -> None:
+    """Load a vision tower's weights: as RobustVLM and TeCoA publish them, or of `finetune`.
+
+    Raises:
+        ValueError: The file is missing, unsafe to load, or of another architecture.
+    """
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such checkpoint") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path}: not a checkpoint of weights alone ({error})") from error
+    for key in _TOWER_KEYS:
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict):
+        raise ValueError(f"{path}: holds a {type(state).__name__}, not a state dict")
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    try:
+        tower.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()
+        raise ValueError(f"{path}: another architecture: {' '.join(first[:2])}") from error
 
 
 def save_atomically(state: dict[str, object], path: Path) -> None:
-    """Write a checkpoint so that a reader sees the old one or the new one, never a part."""
+    """Write a training state so that a reader sees the old one or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     torch.save(state, part)

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from radapt.loop import Schedule, train
-from radapt.objectives import Objective, final_tokens
+from radapt.objectives import Objective, final_tokens, on_images
 from radapt.pgd import pgd, uniform_start
 from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
 
@@ -92,7 +92,7 @@ def finetune(
             tower.requires_grad_(False)  # the attack needs gradients of pixels only
             adversarial = pgd(
                 # the bare tower: an attack's passes are nothing to synchronise
-                lambda pixels: loss(tower(normalise(pixels, mean, std)).float()),
+                on_images(loss, lambda pixels: tower(normalise(pixels, mean, std)).float()),
                 images,
                 eps=attack.eps,
                 step=attack.step,

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from radapt.objectives import RobustLoss, cosine_loss, fare_loss, tecoa_loss
+from radapt.objectives import RobustLoss, cosine_loss, fare_loss, on_images, tecoa_loss
 from radapt.pgd import pgd, uniform_start
 from radapt.tower import embedding, normalise
 
@@ -100,7 +100,7 @@ class FitTask:
         clean = self.take(self.images, rows)
         loss = self.bound(options.attack_loss or options.loss, rows)
         return pgd(
-            lambda pixels: loss(self.embed(model, pixels)),
+            on_images(loss, lambda pixels: self.embed(model, pixels)),
             clean,
             eps=options.eps,
             step=2.5 * options.eps / options.steps,

@@ -82,6 +82,11 @@ def tecoa_loss(text: Tensor, labels: Tensor, scale: float = 100.0) -> RobustLoss
     return loss
 
 
+def on_images(loss: RobustLoss, embed: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return a loss as a function of pixels, for an attack; `embed` maps [0,1] pixels."""
+    return lambda images: loss(embed(images))
+
+
 def fare(
     original: nn.Module,
     *,

@@ -11,8 +11,9 @@ SOURCES = [ROOT / "run_bench.py", *ROOT.glob("bench/**/*.py"), *ROOT.glob("radap
 
 # package -> the only modules that may import it
 ONLY = {
-    "open_clip": ("bench.models", "bench.text", "bench.nano"),
-    "radapt": ("bench.models", "bench.nano", "radapt"),
+    "open_clip": ("bench.models", "bench.text", "bench.nano", "radapt.clip"),
+    "radapt": ("bench.models", "bench.nano", "bench.compat", "radapt"),
+    "accelerate": ("radapt.loop", "radapt.finetune", "radapt.cli.finetune", "bench.nano.recipe"),
     "ray": ("bench.executors",),
     "pyautoattack": ("bench.attacks.adapters",),
     "torchattacks": ("bench.attacks.adapters",),

@@ -15,7 +15,7 @@ from PIL import Image
 from bench.data import index_dataset, load_images
 from bench.nano.model import Architecture, load_clip, save_weights
 from bench.nano.recipe.batches import Pool, augment, batch_rows
-from bench.nano.recipe.pack import pack_test_set
+from bench.nano.recipe.pack import pack
 from bench.nano.recipe.rawdata import RawSet, load_raw
 from bench.nano.recipe.stages import Settings, train_clip, train_robust
 from bench.specs import WebDataset
@@ -139,9 +139,9 @@ def test_packed_sets_read_back(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (1200, 3, 32, 32), dtype=np.uint8)
     raw = RawSet(images, np.arange(1200) % 3, ("a", "b", "c"))
-    pack_test_set("digits", raw, tmp_path)
+    pack("digits", raw, tmp_path)
     first = (tmp_path / "digits" / "test" / "0.tar").read_bytes()
-    pack_test_set("digits", raw, tmp_path)
+    pack("digits", raw, tmp_path)
     assert (tmp_path / "digits" / "test" / "0.tar").read_bytes() == first
     entry = WebDataset(kind="webdataset", name="d", path=str(tmp_path / "digits"))
     data = load_images(entry, index_dataset(entry, 1000, 0).sample_ids, "native")

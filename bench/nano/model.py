@@ -79,6 +79,11 @@ def load_clip(weights: str, folder: Path = WEIGHTS) -> open_clip.CLIP:
     return clip.eval()
 
 
+def load_pair(weights: str) -> tuple[open_clip.CLIP, SimpleTokenizer]:
+    """Return an embedded CLIP and its tokenizer, as `python -m radapt` asks for them."""
+    return load_clip(weights), build_tokenizer()
+
+
 def save_weights(
     clip: open_clip.CLIP, towers: dict[str, nn.Module], architecture: Architecture, folder: Path
 ) -> None:

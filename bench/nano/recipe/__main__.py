@@ -16,9 +16,9 @@ from torch import nn
 from bench.data import NANO_DATA
 from bench.nano.model import WEIGHTS, Architecture, save_weights
 from bench.nano.recipe.batches import load_pool
-from bench.nano.recipe.pack import pack_test_set
+from bench.nano.recipe.pack import pack
 from bench.nano.recipe.rawdata import DATASETS, load_raw
-from bench.nano.recipe.stages import Settings, fit_plus, train_clip, train_robust
+from bench.nano.recipe.stages import PLUS_IMAGES, Settings, fit_plus, train_clip, train_robust
 from radapt.finetune import InnerAttack
 from radapt.loop import Schedule
 
@@ -79,10 +79,12 @@ def main() -> None:
         )
     weights = WEIGHTS if options.ship else options.out / "weights"
     save_weights(clip, towers, settings.architecture, weights)
-    fit_plus(clip, cifar100, settings, options.out).save(weights / "plus.safetensors")
+    few = options.out / "few"  # as many images as the paper fits its anchor on
+    pack("cifar100", load_raw("cifar100", "train", options.data), few, "train", PLUS_IMAGES)
+    fit_plus(clip, few / "cifar100", settings, options.out).save(weights / "plus.safetensors")
     for name in DATASETS:
         raw = load_raw(name, "test", options.data)
-        pack_test_set(name, raw, NANO_DATA if options.ship else options.out / "data")
+        pack(name, raw, NANO_DATA if options.ship else options.out / "data")
     print(f"weights in {weights}")
 
 

@@ -1,4 +1,4 @@
-"""Write the embedded test sets as webdataset folders in CLIP_benchmark's layout."""
+"""Write embedded sets as webdataset folders in CLIP_benchmark's layout."""
 
 import io
 import tarfile
@@ -14,10 +14,12 @@ from bench.nano.recipe.rawdata import RawSet
 IMAGES = 500
 
 
-def pack_test_set(name: str, raw: RawSet, root: Path, seed: int = 0) -> None:
-    """Write a class-balanced subset of a test split to `root/name`, byte for byte repeatable."""
-    rows = balanced(raw.labels, IMAGES, seed)
-    folder = root / name / "test"
+def pack(
+    name: str, raw: RawSet, root: Path, split: str = "test", images: int = IMAGES, seed: int = 0
+) -> None:
+    """Write a class-balanced subset of a split to `root/name`, byte for byte repeatable."""
+    rows = balanced(raw.labels, images, seed)
+    folder = root / name / split
     folder.mkdir(parents=True, exist_ok=True)
     (root / name / "classnames.txt").write_text("\n".join(raw.classes) + "\n", "utf-8")
     (root / name / "zeroshot_classification_templates.txt").write_text(

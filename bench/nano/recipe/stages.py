@@ -20,6 +20,7 @@ from bench.nano.recipe.batches import Pool, augment, batch_rows
 from radapt import Anchor, FitOptions, extract_anchor, fit_anchor
 from radapt.filters import PAPER_SIZE
 from radapt.finetune import InnerAttack, finetune
+from radapt.images import open_images
 from radapt.loop import Schedule, train
 from radapt.objectives import fare, tecoa, tga
 from radapt.tower import normalise
@@ -147,15 +148,15 @@ def train_robust(
     )
 
 
-def fit_plus(clip: open_clip.CLIP, pool: Pool, settings: Settings, out: Path) -> Anchor:
-    """Fit R-Adapt+'s anchor on train images, as many as the paper uses; done once in `out`."""
+def fit_plus(clip: open_clip.CLIP, folder: Path, settings: Settings, out: Path) -> Anchor:
+    """Fit R-Adapt+'s anchor on the images of a webdataset folder; done once in `out`."""
     path = out / "plus.safetensors"
     if path.exists():
         return Anchor.load(path)
-    rows = torch.from_numpy(batch_rows(pool, (1.0,), PLUS_IMAGES, settings.seed, 0))
+    images, _ = open_images(folder, (IMAGE_SIZE, IMAGE_SIZE)).take(PLUS_IMAGES, settings.seed)
     anchor = fit_anchor(
         clip.visual,
-        pool.images[rows].to(clip.logit_scale.device).float() / 255,
+        images,
         start=extract_anchor(clip.visual),
         alpha=PLUS_ALPHA,
         cutoff=PLUS_CUTOFF,

@@ -1,0 +1,89 @@
+"""`python -m radapt fit`."""
+
+import argparse
+import csv
+from dataclasses import astuple, fields
+from fractions import Fraction
+from pathlib import Path
+
+from radapt.anchor import Anchor, extract_anchor
+from radapt.cli.shared import Commands, add_images, add_model, command, images_for, prepared
+from radapt.clip import load_clip
+from radapt.fit import Epoch, fit_anchor
+from radapt.fit_task import FitOptions
+
+EXAMPLE = """\
+  python -m radapt fit --model ViT-L-14-quickgelu:openai --data imagenet --images 2000 \\
+      --alpha 0.8 --cutoff 40 --out anchors/plus.safetensors"""
+DEFAULT = FitOptions()
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    words = "Optimise an anchor on adversarial images (R-Adapt+); nothing else is trained."
+    parser = command(commands, "fit", words, EXAMPLE)
+    add_model(parser)
+    add_images(parser, 2000)
+    parser.add_argument("--alpha", type=float, default=0.8, help="default: %(default)s")
+    parser.add_argument("--cutoff", type=float, default=40.0, help="D0; default: %(default)s")
+    parser.add_argument("--start", type=Path, help="an anchor's file (default: a white image)")
+    losses = ("l2", "cosine", "ce")
+    parser.add_argument("--loss", choices=losses, default=DEFAULT.loss)
+    parser.add_argument("--attack-loss", choices=losses, help="default: as --loss")
+    parser.add_argument("--refresh", action="store_true", help="craft anew at each step")
+    parser.add_argument("--eps", type=Fraction, default=Fraction(4, 255), help="default: 4/255")
+    for name in ("steps", "epochs", "batch"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(DEFAULT, name))
+    parser.add_argument("--optimiser", choices=("adam", "sgd"), default=DEFAULT.optimiser)
+    parser.add_argument("--lr", type=float, default=DEFAULT.lr)
+    parser.add_argument("--decay", choices=("cosine", "constant"), default=DEFAULT.decay)
+    parser.add_argument("--held-out", type=float, default=0.0, help="share that judges epochs")
+    parser.add_argument("--patience", type=int, help="epochs without a better one")
+    parser.add_argument("--template", default="a photo of a {c}", help="prompt for --loss ce")
+    parser.add_argument("--out", type=Path, required=True, help="a .safetensors file")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Fit, logging each epoch, and save; a stopped fit goes on where it was."""
+    clip = load_clip(options.model, options.device)
+    all_images, images, labels = images_for(options, clip)
+    choices = {field.name: getattr(options, field.name) for field in fields(FitOptions)}
+    start = (
+        Anchor.load(options.start)
+        if options.start
+        else extract_anchor(clip.tower, mean=clip.mean, std=clip.std)
+    )
+    log = prepared(options.out).with_suffix(".csv")
+    state = options.out.with_suffix(".state")
+    if not state.exists():
+        with log.open("w", newline="") as file:
+            csv.writer(file).writerow([field.name for field in fields(Epoch)])
+
+    def report(epoch: Epoch) -> None:
+        with log.open("a", newline="") as file:
+            csv.writer(file).writerow(astuple(epoch))
+        held = "" if epoch.held_out is None else f"  held out {epoch.held_out:.4f}"
+        print(
+            f"epoch {epoch.epoch}/{options.epochs}  loss {epoch.loss:.4f}{held}  "
+            f"{epoch.seconds:.0f} s",
+            flush=True,
+        )
+
+    anchor = fit_anchor(
+        clip.tower,
+        images,
+        start=start,
+        alpha=options.alpha,
+        cutoff=options.cutoff,
+        options=FitOptions(**{**choices, "eps": float(options.eps)}),
+        labels=labels,
+        text=clip.classes(all_images.classes, options.template),
+        mean=clip.mean,
+        std=clip.std,
+        checkpoint=state,
+        report=report,
+    )
+    anchor.save(options.out)
+    state.unlink(missing_ok=True)
+    print(f"{options.out}: {anchor.origin}")

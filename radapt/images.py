@@ -1,0 +1,200 @@
+"""Labelled images from a folder of classes or from webdataset shards, in any order.
+
+Shards are indexed once, by reading their headers, and images are then read where they lie:
+so batch t can be a function of t alone, which is what makes a resumed run exact. Streaming
+them from first to last would read faster from a network disk and could not be resumed so.
+"""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where one image lies: a file, or a part of one, and its class.
+
+    Attributes:
+        path: The image's file or its shard.
+        start: First byte in the file.
+        length: Number of bytes; -1 for all.
+        label: Its class.
+    """
+
+    path: Path
+    start: int
+    length: int
+    label: int
+
+
+class Images(Dataset[tuple[Tensor, int]]):
+    """Images `[3,h,w]` in [0,1] with their labels, resized and cropped to one size."""
+
+    def __init__(
+        self, entries: tuple[Entry, ...], classes: tuple[str, ...], size: tuple[int, int]
+    ) -> None:
+        """Join entries, class names and the height and width that is wanted."""
+        self.entries = entries
+        self.classes = classes
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        entry = self.entries[index]
+        with entry.path.open("rb") as file:
+            file.seek(entry.start)
+            data = file.read(entry.length)
+        try:
+            image = Image.open(io.BytesIO(data)).convert("RGB")
+        except OSError as error:
+            raise ValueError(f"{entry.path} at byte {entry.start}: no image ({error})") from error
+        return to_tensor(image, self.size), entry.label
+
+    def take(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Return some images `[n,3,h,w]` and labels `[n]`, drawn by a seed without repeats."""
+        rows = np.random.default_rng(seed).permutation(len(self))[:count]
+        pairs = [self[int(row)] for row in rows]
+        return torch.stack([image for image, _ in pairs]), torch.tensor([y for _, y in pairs])
+
+
+def open_images(root: Path, size: tuple[int, int], split: str = "train") -> Images:
+    """Index `root`: a folder per class, or webdataset shards in CLIP_benchmark's layout.
+
+    Args:
+        root: Holds class folders (in `root/<split>` or at once), or `<split>/*.tar`. Class
+            names come from `classnames.txt`, a line per class in order, else from the folders.
+        size: Height and width of the images to yield, in pixels.
+        split: Name of the split's folder, where there is one.
+
+    Raises:
+        ValueError: There are no images, or names and labels do not agree.
+    """
+    folder = root / split if (root / split).is_dir() else root
+    shards = sorted(folder.glob("*.tar"), key=lambda path: (len(path.name), path.name))
+    entries = tuple(_in_shards(shards) if shards else _in_folders(folder))
+    if not entries:
+        raise ValueError(f"{folder}: neither class folders with images nor .tar shards")
+    listed = root / "classnames.txt"
+    if listed.exists():
+        classes = tuple(listed.read_text("utf-8").splitlines())
+    elif shards:
+        raise ValueError(f"{listed}: missing; shards need class names, one per line")
+    else:
+        classes = tuple(path.name for path in _class_folders(folder))
+    highest = max(entry.label for entry in entries)
+    if highest >= len(classes):
+        raise ValueError(f"{listed}: {len(classes)} names, but a label is {highest}")
+    return Images(entries, classes, size)
+
+
+def to_tensor(image: Image.Image, size: tuple[int, int]) -> Tensor:
+    """Resize an image so that it covers `size` (bicubic), crop its centre, map it to [0,1]."""
+    height, width = size
+    scale = max(height / image.height, width / image.width)
+    whole = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
+    if whole != image.size:
+        image = image.resize(whole, Image.Resampling.BICUBIC)
+    left, top = (whole[0] - width) // 2, (whole[1] - height) // 2
+    pixels = np.asarray(image.crop((left, top, left + width, top + height)))
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).float() / 255
+
+
+def parts(
+    images: Images,
+    size: int,
+    seed: int,
+    first: int,
+    *,
+    process: int = 0,
+    processes: int = 1,
+    workers: int = 0,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches without end: part t is a function of (seed, t), every image once a pass.
+
+    Args:
+        images: The images.
+        size: Images per part, over all processes.
+        seed: Seed of the passes' orders.
+        first: Number of the first part to yield.
+        process: This process's index; it gets its share of each part.
+        processes: Number of processes.
+        workers: Processes that decode images ahead.
+    """
+    sampler = _Parts(len(images), size, seed, first, process, processes)
+    loader = DataLoader(
+        images, batch_sampler=sampler, num_workers=workers, pin_memory=torch.cuda.is_available()
+    )
+    yield from loader
+
+
+class _Parts(Sampler[list[int]]):
+    """Rows of part after part, without end."""
+
+    def __init__(
+        self, count: int, size: int, seed: int, first: int, process: int, processes: int
+    ) -> None:
+        self.count, self.size, self.seed, self.first = count, size, seed, first
+        self.share = slice(process, None, processes)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        part = self.first
+        while True:
+            places = np.arange(part * self.size, (part + 1) * self.size)
+            passes, offsets = np.divmod(places, self.count)
+            rows = [
+                int(_order(self.count, self.seed, int(number))[offset])
+                for number, offset in zip(passes, offsets, strict=True)
+            ]
+            yield rows[self.share]
+            part += 1
+
+
+@lru_cache(maxsize=2)
+def _order(count: int, seed: int, number: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, number)).permutation(count)
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def _in_folders(folder: Path) -> Iterator[Entry]:
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    for label, inner in enumerate(_class_folders(folder)):
+        for path in sorted(inner.iterdir()):
+            if path.suffix.lower() in SUFFIXES:
+                yield Entry(path, 0, -1, label)
+
+
+def _in_shards(shards: list[Path]) -> Iterator[Entry]:
+    for shard in shards:
+        found: dict[str, tuple[int, int]] = {}
+        labels: dict[str, int] = {}
+        with tarfile.open(shard) as archive:
+            for member in archive:
+                key, _, suffix = member.name.partition(".")
+                if f".{suffix.lower()}" in SUFFIXES:
+                    found[key] = (member.offset_data, member.size)
+                elif suffix == "cls":
+                    content = archive.extractfile(member)
+                    assert content is not None
+                    labels[key] = int(content.read())
+        for key, (start, length) in found.items():
+            if key not in labels:
+                raise ValueError(f"{shard}: {key} has no label ({key}.cls)")
+            yield Entry(shard, start, length, labels[key])

@@ -1,0 +1,140 @@
+"""A recipe of adversarial fine-tuning, as a YAML file says it."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from radapt.clip import Clip
+from radapt.finetune import InnerAttack
+from radapt.loop import Schedule
+from radapt.objectives import Objective, fare, tecoa, tga
+
+SHIPPED = Path(__file__).parent / "recipes"
+
+
+def _fraction(value: object) -> object:
+    """Read `4/255`; leave anything else to the field."""
+    try:
+        return float(Fraction(value)) if isinstance(value, str) else value
+    except (ValueError, ZeroDivisionError):
+        return value
+
+
+Pixels = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AttackSpec(_Spec):
+    """The attack inside training; sizes in [0,1] pixels, as in `4/255`."""
+
+    eps: Pixels
+    steps: int = Field(gt=0)
+    step: Pixels
+    momentum: float = Field(0.0, ge=0, lt=1)
+
+
+class GuidanceSpec(_Spec):
+    """TGA's attention term: weights at 224 pixels, and the axis of the features' norm."""
+
+    attacked_weight: float = Field(0.08, ge=0)
+    clean_weight: float = Field(0.05, ge=0)
+    norm_axis: Literal["tokens", "width"] = "tokens"
+
+
+class Recipe(_Spec):
+    """A recipe; the shipped ones hold the papers' values.
+
+    Attributes:
+        method: Objective.
+        steps: Optimiser steps.
+        warmup: Steps of linear warm-up; half a cosine follows.
+        batch: Images per step, over all processes and accumulated parts.
+        accumulate: Parts that a step's batch is cut into, to save memory.
+        optimiser: AdamW, or SGD with momentum 0.9.
+        lr: Peak learning rate.
+        weight_decay: Of all weights, biases and norms included, as the authors' code has it.
+        betas: AdamW's.
+        attack: The attack inside training.
+        template: Prompt with `{c}` for the class; TeCoA and TGA.
+        guidance: TGA's further term.
+        precision: Of the passes: single, or bfloat16 by autocast.
+        seed: Seed of order and attacks.
+    """
+
+    method: Literal["fare", "tecoa", "tga"]
+    steps: int = Field(gt=0)
+    warmup: int = Field(ge=0)
+    batch: int = Field(gt=0)
+    accumulate: int = Field(1, gt=0)
+    optimiser: Literal["adamw", "sgd"]
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    attack: AttackSpec
+    template: str = Field("This is a photo of a {c}", pattern=r".*\{c\}.*")
+    guidance: GuidanceSpec = GuidanceSpec()
+    precision: Literal["no", "bf16"] = "no"
+    seed: int = 0
+
+    def schedule(self) -> Schedule:
+        """Return optimiser, steps and learning rate."""
+        return Schedule(
+            self.steps,
+            self.warmup,
+            self.lr,
+            self.weight_decay,
+            self.optimiser,
+            self.betas,
+            decay="all",
+            accumulate=self.accumulate,
+        )
+
+    def inner_attack(self) -> InnerAttack:
+        """Return the attack inside training."""
+        return InnerAttack(**self.attack.model_dump())
+
+    def objective(self, clip: Clip, classes: tuple[str, ...]) -> Objective:
+        """Return the objective over `classes`, with `clip` the frozen original."""
+        if self.method == "fare":
+            return fare(clip.tower, mean=clip.mean, std=clip.std)
+        text = clip.classes(classes, self.template)
+        if self.method == "tecoa":
+            return tecoa(text, scale=clip.scale)
+        return tga(
+            clip.tower,
+            text,
+            scale=clip.scale,
+            mean=clip.mean,
+            std=clip.std,
+            **self.guidance.model_dump(),
+        )
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a recipe from a file, or a shipped one by its name.
+
+    Raises:
+        ValueError: There is none, or it has faults; all of them are named.
+    """
+    path = Path(name)
+    if not path.suffix:
+        path = SHIPPED / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
+        raise ValueError(f"{name}: no such recipe; give a YAML file or one of {known}")
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {error}") from error
+    except ValidationError as error:
+        faults = [
+            f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']} (got {fault['input']!r})"
+            for fault in error.errors()
+        ]
+        raise ValueError("\n".join([f"{path}: {len(faults)} fault(s)", *faults])) from error

@@ -1,0 +1,111 @@
+"""Images from class folders and shards; batches that depend on their number alone."""
+
+import io
+import itertools
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from radapt.images import Images, open_images, parts, to_tensor
+
+
+def picture(value: int, size: tuple[int, int] = (8, 8)) -> Image.Image:
+    return Image.fromarray(np.full((*size, 3), value, np.uint8))
+
+
+def encoded(value: int) -> bytes:
+    buffer = io.BytesIO()
+    picture(value).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    archive.addfile(info, io.BytesIO(data))
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    root = tmp_path / "wds"
+    (root / "train").mkdir(parents=True)
+    (root / "classnames.txt").write_text("cat\ndog\n")
+    for shard in range(2):
+        with tarfile.open(root / "train" / f"{shard}.tar", "w") as archive:
+            for index in range(5):
+                number = shard * 5 + index
+                add(archive, f"s{number:07d}.cls", str(number % 2).encode())
+                add(archive, f"s{number:07d}.png", encoded(number * 20))
+    return root
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    root = tmp_path / "folders"
+    for number in range(10):
+        place = root / "train" / ("cat", "dog")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        picture(number * 20).save(place / f"{number}.png")
+    return root
+
+
+@pytest.mark.parametrize("kind", ["shards", "folders"])
+def test_every_image_comes_with_its_label(kind: str, request: pytest.FixtureRequest) -> None:
+    images = open_images(request.getfixturevalue(kind), (8, 8))
+    assert images.classes == ("cat", "dog")
+    found = sorted((round(float(image.mean()) * 255), label) for image, label in images)
+    assert found == [(number * 20, number % 2) for number in range(10)]
+
+
+def test_images_are_covered_cropped_and_in_range() -> None:
+    wide = Image.fromarray(
+        np.repeat(np.arange(40, dtype=np.uint8)[None, :, None], 20, 0).repeat(3, 2)
+    )
+    tensor = to_tensor(wide, (10, 10))  # 40x20 becomes 20x10, of which the centre stays
+    assert tensor.shape == (3, 10, 10)
+    assert float(tensor.mean()) * 255 == pytest.approx(19.5, abs=0.6)
+    assert to_tensor(picture(255, (3, 7)), (5, 5)).min() == 1
+
+
+def rows_of(images: Images, first: int, count: int, **extra: int) -> list[list[int]]:
+    stream = parts(images, 4, 0, first, **extra)
+    return [
+        [round(float(image.mean()) * 255) // 20 for image in batch]
+        for batch, _ in itertools.islice(stream, count)
+    ]
+
+
+def test_a_part_depends_on_its_number_alone(shards: Path) -> None:
+    images = open_images(shards, (8, 8))
+    whole = rows_of(images, 0, 10)
+    assert rows_of(images, 7, 3) == whole[7:]
+    assert sorted(itertools.chain(*whole[:5])) == sorted([*range(10), *range(10)])
+    assert rows_of(images, 0, 4, workers=2) == whole[:4]
+    shares = [rows_of(images, 0, 4, process=index, processes=2) for index in range(2)]
+    for part, one, two in zip(whole, *shares, strict=False):
+        assert sorted(part) == sorted(one + two)
+    taken, labels = images.take(3, seed=1)
+    assert taken.shape == (3, 3, 8, 8)
+    assert torch.equal(taken, images.take(3, seed=1)[0])
+    assert labels.dtype == torch.int64
+
+
+def test_what_cannot_be_read_is_told(shards: Path, folders: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such folder"):
+        open_images(tmp_path / "none", (8, 8))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="neither class folders with images nor"):
+        open_images(tmp_path / "empty", (8, 8))
+    (shards / "classnames.txt").write_text("cat\n")
+    with pytest.raises(ValueError, match="1 names, but a label is 1"):
+        open_images(shards, (8, 8))
+    (shards / "classnames.txt").unlink()
+    with pytest.raises(ValueError, match=r"classnames\.txt: missing"):
+        open_images(shards, (8, 8))
+    (folders / "train" / "cat" / "0.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"0\.png at byte 0: no image"):
+        open_images(folders, (8, 8))[0]

@@ -16,8 +16,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-perf: $(READY)  ## wall times as ratios against pyautoattack, in one run
+perf: $(READY)  ## wall times as ratios, each in one run
 	$(BIN)/python -m tests.perf
+	$(BIN)/python -m tests.perf_radapt
 
 parity: $(READY)  ## native attacks against the reference implementations
 	$(BIN)/python -m tests.parity

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.attacks import build_attack
-from bench.attacks.engine import finite, project
+from bench.attacks.balls import length, project
+from bench.attacks.engine import finite
 from bench.data import ImageSet, load_images
 from bench.errors import CellError, UserError
 from bench.models import build_model
@@ -97,7 +98,7 @@ class Evaluator:
             deltas, queries = self._deltas(cell, clean, labels)
             images = project(clean + deltas, clean, cell.budget)
         correct = self._score(target, images, labels)
-        distance = (images - clean).abs().amax(dim=(1, 2, 3)).numpy()
+        distance = length(images - clean, cell.budget.norm if cell.attack else "linf").numpy()
         return correct, distance, queries + target.images
 
     def _deltas(self, cell: Cell, clean: Tensor, labels: Tensor) -> tuple[Tensor, int]:

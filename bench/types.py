@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # planning and reporting must start without torch
     from bench.plan import Cell
 
 Mode = Literal["success", "full"]
-Norm = Literal["linf"]
+Norm = Literal["linf", "l2"]
 Status = Literal["ok", "skip", "failed"]
 
 
@@ -91,6 +91,7 @@ class CellResult:
         queries: Images sent forward through any model.
         provenance: Versions, device and settings that do not change the answer.
         reason: Why the cell was skipped or failed.
+        flags: What a reader of the number must know, each one word: `targets=3`.
     """
 
     cell_id: str
@@ -102,6 +103,7 @@ class CellResult:
     queries: int
     provenance: Mapping[str, str]
     reason: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 class RunCell(Protocol):

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.attacks import build_attack
-from bench.attacks.engine import project
+from bench.attacks.balls import project
 from bench.attacks.losses import cross_entropy
 from bench.data import index_dataset, load_images
 from bench.evaluate import sample_seed
@@ -107,7 +107,9 @@ def reach(setting: Setting, attack: AnyAttack, samples: int, seed: int = 0) -> R
     points = run(model, images, labels, budget, mode=setting.mode, seeds=seeds)
     with torch.no_grad():
         logits = model(project(points, images, budget))
-    return Reached((logits.argmax(dim=1) == labels).numpy(), cross_entropy(logits, labels).numpy())
+    return Reached(
+        (logits.argmax(dim=1) == labels).numpy(), cross_entropy(logits, labels, labels).numpy()
+    )
 
 
 def _refers_to_none(name: str) -> ImageTextModel:

@@ -8,7 +8,7 @@ import time
 import torch
 
 from bench.attacks import build_attack
-from bench.attacks.engine import project
+from bench.attacks.balls import project
 from bench.data import index_dataset, load_images
 from bench.evaluate import sample_seed
 from bench.specs import ApgdCe, NanoDataset, PyAutoAttack

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.apgd import checkpoints
-from bench.attacks.engine import project, uniform
+from bench.attacks.balls import draw, project
 from bench.attacks.losses import margin
 from bench.errors import CellError
 from bench.specs import AnyAttack, ApgdCe, Cw, Pgd, PyAutoAttack, TorchAttacks
@@ -154,13 +154,14 @@ def test_checkpoints_follow_the_paper() -> None:
 
 def test_margin_is_capped_and_ignores_the_true_class() -> None:
     logits = torch.tensor([[3.0, 1.0, -2.0], [-5.0, -1.0, -2.0]])
-    assert margin(0.0)(logits, torch.tensor([0, 0])).tolist() == [-2.0, 0.0]
-    assert margin(9.0)(logits, torch.tensor([0, 0])).tolist() == [-2.0, 4.0]
+    labels = torch.tensor([0, 0])
+    assert margin(0.0)(logits, labels, labels).tolist() == [-2.0, 0.0]
+    assert margin(9.0)(logits, labels, labels).tolist() == [-2.0, 4.0]
 
 
 def test_noise_is_uniform_and_seeded() -> None:
-    noise = uniform((3, 100, 100), seed=5)
-    assert torch.equal(noise, uniform((3, 100, 100), seed=5))
-    assert not torch.equal(noise, uniform((3, 100, 100), seed=6))
+    noise = draw((3, 100, 100), 5, "linf")
+    assert torch.equal(noise, draw((3, 100, 100), 5, "linf"))
+    assert not torch.equal(noise, draw((3, 100, 100), 6, "linf"))
     assert float(noise.min()) < -0.99
     assert abs(float(noise.mean())) < 0.02

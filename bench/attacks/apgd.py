@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.attacks.engine import State, project
+from bench.attacks.balls import project, steepest, surface
+from bench.attacks.engine import State
 from bench.types import Budget
 
 MOMENTUM = 0.75  # weight of the gradient step against the previous move
@@ -13,7 +14,7 @@ MOMENTUM = 0.75  # weight of the gradient step against the previous move
 
 @dataclass(frozen=True, slots=True)
 class Apgd:
-    """Signed ascent with momentum whose step halves where progress stalls.
+    """Steepest ascent with momentum whose step halves where progress stalls.
 
     At a checkpoint an image's step is halved and the image is sent back to its best
     point if its loss rose in fewer than a share `rho` of the steps since the last
@@ -30,9 +31,8 @@ class Apgd:
     rho: float
 
     def begin(self, images: Tensor, budget: Budget, noise: Tensor) -> State:
-        """Begin on the ball's surface: noise scaled to reach it in at least one pixel."""
-        reach = noise.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
-        point = project(images + budget.eps * noise / reach, images, budget)
+        """Begin on the ball's surface: in Linf, noise scaled to reach it in one pixel."""
+        point = project(images + surface(noise, budget), images, budget)
         zero = torch.zeros(len(images), dtype=images.dtype, device=images.device)
         return {
             "image": images,
@@ -57,7 +57,7 @@ class Apgd:
         # the first step has no previous move to carry on
         share = torch.where(state["iteration"] > 0, MOMENTUM, 1.0).to(point.dtype)
         share = share[:, None, None, None]
-        plain = project(point + size * gradient.sign(), image, budget)
+        plain = project(point + size * steepest(gradient, budget.norm), image, budget)
         carried = point + share * (plain - point) + (1 - share) * (point - state["previous"])
         return {**state, "point": project(carried, image, budget), "previous": point}
 

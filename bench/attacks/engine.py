@@ -13,9 +13,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.attacks.losses import Loss
+from bench.attacks.balls import draw
+from bench.attacks.losses import Loss, wrong_class
 from bench.errors import CellError
 from bench.types import Budget, Classifier, Mode
+
+_STREAM = 0x9E3779B97F4A7C  # far apart, so that no two images' streams meet
+_SEEDS = 2**63  # torch takes no larger ones
 
 State = dict[str, Tensor]  # each `[b, ...]`, one row per image in flight
 
@@ -31,7 +35,8 @@ class Ascent(Protocol):
     def begin(self, images: Tensor, budget: Budget, noise: Tensor) -> State:
         """Return the state at iteration 0, with the first point under `point`.
 
-        `noise` `[b,3,h,w]` is uniform in [-1,1], drawn from each image's own stream.
+        `noise` `[b,3,h,w]` lies in the unit ball of the budget's norm, drawn from each
+        image's own stream.
         """
         ...
 
@@ -55,11 +60,18 @@ class NativeAttack:
         ascent: Where to go.
         loss: What to maximise, per image.
         batch: Images in flight at once.
+        stream: Which of an image's random streams to use; 0 is its own, others are for restarts.
+        rank: Go for the `rank`-th most likely wrong class of the clean image; 0 goes for any.
+        eot: Forward passes per step, whose losses, logits and gradients are averaged
+            (expectation over transformation, Athalye et al. 2018, arXiv:1707.07397).
     """
 
     ascent: Ascent
     loss: Loss
     batch: int
+    stream: int = 0
+    rank: int = 0
+    eot: int = 1
 
     def __call__(
         self,
@@ -74,37 +86,49 @@ class NativeAttack:
         """Attack every image; see `bench.types.Attack`."""
         result = images.clone()
         queue = torch.arange(len(images), device=images.device)
-        if mode == "success":
-            queue = queue[self._correct(model, images, labels)]
+        targets = labels
+        if mode == "success" or self.rank:
+            correct, targets = self._look(model, images, labels)
+            queue = queue[correct] if mode == "success" else queue
         state: State = {}
         while len(queue) or state:
             free = self.batch - (len(state["row"]) if state else 0)
             if free > 0 and len(queue):
-                fresh = self._begin(images, labels, budget, queue[:free], seeds)
+                fresh = self._begin(images, labels, targets, budget, queue[:free], seeds)
                 queue = queue[free:]
                 state = join(state, fresh) if state else fresh
             state = self._iterate(model, state, budget, mode, result)
         return result
 
-    def _correct(self, model: Classifier, images: Tensor, labels: Tensor) -> Tensor:
+    def _look(self, model: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which clean images are classified correctly, and each one's target."""
+        correct, targets = [], []
         with torch.no_grad():
-            found = [
-                finite(model(part)).argmax(dim=1) == truth
-                for part, truth in zip(
-                    images.split(self.batch), labels.split(self.batch), strict=True
-                )
-            ]
-        return torch.cat(found)
+            for part, truth in zip(images.split(self.batch), labels.split(self.batch), strict=True):
+                logits = finite(model(part))
+                correct.append(logits.argmax(dim=1) == truth)
+                targets.append(wrong_class(logits, truth, self.rank) if self.rank else truth)
+        return torch.cat(correct), torch.cat(targets)
 
     def _begin(
-        self, images: Tensor, labels: Tensor, budget: Budget, rows: Tensor, seeds: Sequence[int]
+        self,
+        images: Tensor,
+        labels: Tensor,
+        targets: Tensor,
+        budget: Budget,
+        rows: Tensor,
+        seeds: Sequence[int],
     ) -> State:
-        noise = torch.stack([uniform(images.shape[1:], seeds[row]) for row in rows.tolist()])
-        state = self.ascent.begin(images[rows], budget, noise.to(images))
+        noise = [
+            draw(images.shape[1:], (seeds[row] + _STREAM * self.stream) % _SEEDS, budget.norm)
+            for row in rows.tolist()
+        ]
+        state = self.ascent.begin(images[rows], budget, torch.stack(noise).to(images))
         return {
             **state,
             "row": rows,
             "label": labels[rows],
+            "target": targets[rows],
             "iteration": torch.zeros(len(rows), dtype=torch.long, device=images.device),
         }
 
@@ -113,16 +137,7 @@ class NativeAttack:
     ) -> State:
         """Evaluate the points in flight, hand out what is done, and move the rest."""
         last = state["iteration"] == self.ascent.steps
-        point = state["point"].detach().requires_grad_(not bool(last.all()))
-        with torch.set_grad_enabled(point.requires_grad):
-            logits = finite(model(point))
-            loss = self.loss(logits, state["label"])
-        gradient = (
-            torch.autograd.grad(loss.sum(), point)[0]
-            if point.requires_grad
-            else torch.zeros_like(point)
-        )
-        loss = loss.detach()
+        logits, loss, gradient = self._evaluate(model, state, backward=not bool(last.all()))
         done = last
         result[state["row"][last]] = take({"out": self.ascent.finish(state, loss)}, last)["out"]
         if mode == "success":
@@ -135,6 +150,27 @@ class NativeAttack:
         moved = self.ascent.advance(take(state, keep), loss[keep], gradient[keep], budget)
         return {**moved, "iteration": moved["iteration"] + 1}
 
+    def _evaluate(
+        self, model: Classifier, state: State, *, backward: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits, losses and gradients at the points, means over `eot` passes."""
+        point = state["point"].detach().requires_grad_(backward)
+        passes = []
+        for _ in range(self.eot):
+            with torch.set_grad_enabled(backward):
+                logits = finite(model(point))
+                loss = self.loss(logits, state["label"], state["target"])
+            gradient = (
+                torch.autograd.grad(loss.sum(), point)[0] if backward else torch.zeros_like(point)
+            )
+            passes.append((logits.detach(), loss.detach(), gradient))
+        if self.eot == 1:
+            return passes[0]
+        logits, loss, gradient = (
+            torch.stack(each).mean(dim=0) for each in zip(*passes, strict=True)
+        )
+        return logits, loss, gradient
+
 
 def take(state: State, rows: Tensor) -> State:
     """Return the chosen rows of a state."""
@@ -146,20 +182,9 @@ def join(first: State, second: State) -> State:
     return {key: torch.cat([value, second[key]]) for key, value in first.items()}
 
 
-def uniform(shape: Sequence[int], seed: int) -> Tensor:
-    """Draw from [-1,1] on the CPU, so that devices agree."""
-    generator = torch.Generator().manual_seed(seed)
-    return 2 * torch.rand(tuple(shape), generator=generator) - 1
-
-
 def finite(logits: Tensor) -> Tensor:
     """Return the logits, or raise CellError where one is not a number."""
     if not bool(torch.isfinite(logits).all()):
         count = int((~torch.isfinite(logits)).any(dim=1).sum())
         raise CellError(f"the model's logits are NaN or infinite for {count} of {len(logits)}")
     return logits
-
-
-def project(points: Tensor, images: Tensor, budget: Budget) -> Tensor:
-    """Bring points into the ball around the images and into [0,1]."""
-    return torch.clamp(points, images - budget.eps, images + budget.eps).clamp(0, 1)

@@ -1,16 +1,29 @@
 """Per-image losses that an attack maximises."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+
+class Loss(Protocol):
+    """A loss of logits `[b,k]` per image; higher is worse for the model."""
+
+    def __call__(self, logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss `[b]`.
+
+        Args:
+            logits: `[b,k]`.
+            labels: The true classes, `[b]`.
+            targets: The classes that a targeted attack goes for, `[b]`; of no meaning to
+                others.
+        """
+        ...
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of logits `[b,k]` and labels `[b]`, per image."""
+def cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy with the true class."""
     return F.cross_entropy(logits, labels, reduction="none")
 
 
@@ -21,9 +34,38 @@ def margin(kappa: float) -> Loss:
     is zero and the image stays where it is.
     """
 
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        true = logits.gather(1, labels[:, None]).squeeze(1)
-        others = logits.scatter(1, labels[:, None], -torch.inf)
-        return (others.amax(dim=1) - true).clamp(max=kappa)
+    def loss(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+        return (_largest_other(logits, labels) - _at(logits, labels)).clamp(max=kappa)
 
     return loss
+
+
+def dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Difference of logits ratio (Croce and Hein 2020, arXiv:2003.01690, eq. 7).
+
+    The margin over the gap between the first and the third logit, so at least 3 classes.
+    """
+    top = logits.topk(3, dim=1).values
+    gap = top[:, 0] - top[:, 2]
+    return (_largest_other(logits, labels) - _at(logits, labels)) / (gap + 1e-12)
+
+
+def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Targeted DLR (Croce and Hein 2020, arXiv:2003.01690, eq. 8); at least 4 classes."""
+    top = logits.topk(4, dim=1).values
+    gap = top[:, 0] - (top[:, 2] + top[:, 3]) / 2
+    return (_at(logits, targets) - _at(logits, labels)) / (gap + 1e-12)
+
+
+def wrong_class(logits: Tensor, labels: Tensor, rank: int) -> Tensor:
+    """Return per image the `rank`-th most likely of the wrong classes, `[b]`; 1 is first."""
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return others.topk(rank, dim=1).indices[:, -1]
+
+
+def _at(logits: Tensor, classes: Tensor) -> Tensor:
+    return logits.gather(1, classes[:, None]).squeeze(1)
+
+
+def _largest_other(logits: Tensor, labels: Tensor) -> Tensor:
+    return logits.scatter(1, labels[:, None], -torch.inf).amax(dim=1)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bench.attacks.engine import State, project
+from bench.attacks.balls import project, steepest
+from bench.attacks.engine import State
 from bench.types import Budget
 
 
@@ -30,7 +31,9 @@ class SignedAscent:
     def advance(self, state: State, loss: Tensor, gradient: Tensor, budget: Budget) -> State:
         """Go one step along the gradient's sign."""
         size = self.step * budget.eps / self.steps
-        moved = project(state["point"] + size * gradient.sign(), state["image"], budget)
+        moved = project(
+            state["point"] + size * steepest(gradient, budget.norm), state["image"], budget
+        )
         return {**state, "point": moved}
 
     def finish(self, state: State, loss: Tensor) -> Tensor:

@@ -48,11 +48,22 @@ def _hugging_face(root: str) -> Layout:
     )
 
 
-_KNOWN = (_OPEN_CLIP, _hugging_face("vision_model."), _hugging_face(""))
+_TIMM = Layout(  # what open_clip uses for SigLIP and EVA
+    blocks="trunk.blocks",
+    patches="trunk.patch_embed.proj",
+    class_token="trunk.cls_token",
+    embedding=tuple(
+        f"trunk.{name}" for name in ("patch_embed", "cls_token", "pos_embed", "norm_pre")
+    ),
+    attention=("norm1", "attn", "ls1", "drop_path1"),
+    head=("trunk.norm", "trunk.attn_pool", "trunk.fc_norm", "trunk.head", "head"),
+)
+
+_KNOWN = (_OPEN_CLIP, _hugging_face("vision_model."), _hugging_face(""), _TIMM)
 
 
 def layout_of(tower: nn.Module) -> Layout:
-    """Return the layout of an open_clip or a Hugging Face CLIP or SigLIP vision tower.
+    """Return the layout of a CLIP or SigLIP vision tower of open_clip or Hugging Face.
 
     Raises:
         TypeError: The tower is of another kind, such as a ResNet.

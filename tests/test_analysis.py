@@ -13,7 +13,7 @@ from radapt.analysis import attention_weights, cka, heat_map, input_dependence, 
 from radapt.analysis.cka import Tokens
 from radapt.analysis.taps import inputs_for, output_of
 from radapt.layout import block_paths, layout_of
-from radapt.tower import CLIP_MEAN, CLIP_STD
+from radapt.tower import CLIP_MEAN, CLIP_STD, prefix_tokens
 from tests.random_towers import pixels, random_tower, randomised
 from tests.towers import TOWERS, open_clip_tower
 
@@ -132,10 +132,13 @@ def attended(attention: Any, tokens: Tensor, weights: Tensor) -> Tensor:
         assert attention.in_proj_weight is not None and attention.in_proj_bias is not None
         weight, bias = attention.in_proj_weight.chunk(3)[2], attention.in_proj_bias.chunk(3)[2]
         values = tokens @ weight.T + bias
+    elif hasattr(attention, "qkv"):
+        values = attention.qkv(tokens).chunk(3, dim=-1)[2]
     else:
         values = attention.v_proj(tokens)
+    out = getattr(attention, "out_proj", None) or attention.proj
     by_head = values.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
-    result: Tensor = attention.out_proj((weights @ by_head).transpose(1, 2).flatten(2))
+    result: Tensor = out((weights @ by_head).transpose(1, 2).flatten(2))
     return result
 
 
@@ -143,7 +146,7 @@ def attended(attention: Any, tokens: Tensor, weights: Tensor) -> Tensor:
 def test_attention_reproduces_the_module(tower: nn.Module, block: int) -> None:
     images = pixels(3)
     weights = attention_weights(tower, images, block=block)
-    count = 16 if type(tower).__name__.startswith("Siglip") else 17
+    count = 16 + prefix_tokens(tower)
     assert weights.shape == (3, 2, count, count)
     assert torch.allclose(weights.sum(-1), torch.ones(3, 2, count))
     norm, attention, *_ = layout_of(tower).attention

@@ -1,6 +1,5 @@
 """Small randomly initialised vision towers of every kind that R-Adapt supports."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from bench.compat import ensure_torchvision
 ensure_torchvision()
 
 import open_clip  # noqa: E402  needs torchvision
+import timm  # noqa: E402
 import transformers  # noqa: E402
 
 SIZE, PATCH, WIDTH = 32, 8, 32
@@ -38,11 +38,15 @@ def hugging_face(name: str, config: str, **extra: Any) -> nn.Module:
     return tower
 
 
-def timm_tower(name: str) -> nn.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        clip = open_clip.create_model(name, pretrained=None, force_image_size=SIZE)
-    tower: nn.Module = clip.visual
+def timm_tower() -> nn.Module:
+    """What open_clip builds for SigLIP, around a smaller trunk."""
+    tower: nn.Module = open_clip.timm_model.TimmModel(
+        "vit_tiny_patch16_224", embed_dim=16, image_size=SIZE, pool="avg", proj="none"
+    )
+    tower.trunk = timm.models.vision_transformer.VisionTransformer(
+        img_size=SIZE, patch_size=PATCH, embed_dim=WIDTH, depth=2, num_heads=2, num_classes=0,
+        class_token=False, global_pool="map",
+    )  # fmt: skip
     return tower
 
 
@@ -57,8 +61,9 @@ TOWERS: dict[str, Callable[[], nn.Module]] = {
         "CLIPVisionModelWithProjection", "CLIPVisionConfig", projection_dim=16
     ),
     "hf-siglip": lambda: hugging_face("SiglipVisionModel", "SiglipVisionConfig"),
+    "timm-siglip": timm_tower,
 }
-CLASS_TOKEN = {name: name != "hf-siglip" for name in TOWERS}
+CLASS_TOKEN = {name: "siglip" not in name for name in TOWERS}
 
 
 def build(name: str) -> nn.Module:

@@ -65,6 +65,9 @@ def _queries_and_keys(attention: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
         rows = slice(0, 2 * width)  # queries and keys; the values' rows follow
         joint = F.linear(tokens, weight[rows], None if bias is None else bias[rows])
         return joint[..., :width], joint[..., width:]
+    if hasattr(attention, "qkv"):  # timm
+        queries, keys, _ = attention.qkv(tokens).chunk(3, dim=-1)
+        return queries, keys
     return attention.q_proj(tokens), attention.k_proj(tokens)
 
 

@@ -12,7 +12,7 @@ class NanoModel(Spec):
     """One of the embedded models."""
 
     kind: Literal["nano"]
-    weights: Literal["clip", "fare", "tecoa"]
+    weights: Literal["clip", "fare", "tecoa", "tga"]
 
 
 class OpenClipModel(Spec):

@@ -19,3 +19,7 @@ class SuiteError(UserError):
 
 class CellError(Exception):
     """A cell cannot be computed for a reason that a user can act on."""
+
+
+class CellSkip(Exception):
+    """A cell's number is not defined; the message says why. No fault, and not tried again."""

@@ -83,7 +83,7 @@ class Cell:
     @property
     def budget(self) -> Budget:
         """The ball that the attack must stay in."""
-        return Budget(eps_value(self.eps))
+        return Budget(eps_value(self.eps), self.attack.norm if self.attack else "linf")
 
 
 def spec_digests(suite: Suite) -> dict[str, str]:
@@ -131,6 +131,7 @@ def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Itera
                 source = threat.source or target
                 craft = _digest(
                     {
+                        **_storage_identity(suite),
                         "protocol": PROTOCOL,
                         "source": model_identity(suite, lock, source),
                         "data": data,
@@ -167,7 +168,12 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
 
 def attack_identity(attack: AnyAttack) -> dict[str, Any]:
     """Return what an attack's proposals depend on, without its name and budgets."""
-    return attack.model_dump(exclude={"name", "eps"}, exclude_defaults=True)
+    members = {"attacks": {"__all__": {"name", "eps", "norm"}}}
+    return attack.model_dump(exclude={"name": True, "eps": True, **members}, exclude_defaults=True)
+
+
+def _storage_identity(suite: Suite) -> dict[str, Any]:
+    return suite.protocol.model_dump(include={"storage"}, exclude_defaults=True)
 
 
 def _mode(threat: Threat | None) -> Mode:

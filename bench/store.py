@@ -57,6 +57,7 @@ class Store:
                 queries=record["queries"],
                 provenance=record["provenance"],
                 reason=record["reason"],
+                flags=tuple(record.get("flags", ())),  # records of before have none
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None  # absent or damaged: the cell is to be computed

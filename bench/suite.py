@@ -19,6 +19,7 @@ from bench.specs import (
     Spec,
     expand_preset,
 )
+from bench.specs.presets import expand_attacks, preset_faults
 from bench.sweep import Origin, expand_sweeps, sweep_faults
 
 SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
@@ -37,7 +38,7 @@ class Suite(Spec):
         seed: Seed of the subset and of all attacks.
         models: By name, as they appear in tables.
         datasets: In the order of tables.
-        attacks: Each at one or more budgets.
+        attacks: Each at one or more budgets, in one norm.
         threats: Each attack runs under each of them.
     """
 
@@ -52,7 +53,10 @@ class Suite(Spec):
 
 
 def load_suite(path: str | Path) -> Suite:
-    """Read and check a suite; a model with `sweep` becomes one model per combination.
+    """Read and check a suite.
+
+    A model with `sweep` becomes one model per combination, and an attack with `preset`
+    the attacks that it stands for.
 
     Relative paths inside it (checkpoints, datasets, anchors) are taken from the
     current folder, as on the command line.
@@ -76,21 +80,35 @@ def load_suite(path: str | Path) -> Suite:
         faults += _duplicates("models", [str(name) for name, _, _ in expanded])
         raw = {**raw, "models": {name: entry for name, entry, _ in expanded}}
         origins = {str(name): origin for name, _, origin in expanded}
+    places: list[int] = []
+    if isinstance(listed := raw.get("attacks"), list):
+        faults += preset_faults(listed)
+        attacks = list(expand_attacks(listed))
+        places = [place for place, _ in attacks]
+        # where presets are at fault the list may have become empty, which is no fault of its own
+        kept = {"attacks": [entry for _, entry in attacks]} if attacks or not listed else {}
+        raw = {**{key: value for key, value in raw.items() if key != "attacks"}, **kept}
     faults += _reference_faults(raw, origins)
     try:
         suite = Suite.model_validate(raw)
     except ValidationError as error:
-        faults = [*_field_faults(error, origins), *faults]
+        faults = [*_field_faults(error, origins, places), *faults]
     if faults:
         raise SuiteError(str(path), list(dict.fromkeys(faults)))  # sweeps repeat an entry's faults
     return suite
 
 
-def _field_faults(error: ValidationError, origins: dict[str, Origin]) -> Iterator[str]:
+def _field_faults(
+    error: ValidationError, origins: dict[str, Origin], places: list[int]
+) -> Iterator[str]:
     for item in error.errors():
         # pydantic puts validators and the matched tag of a union into the path
         keys = [str(key) for key in item["loc"] if not str(key).startswith(_VALIDATORS)]
         keys = list(_without_tags(keys))
+        if keys[0] == "attacks" and len(keys) > 1:
+            if keys[2:3] == ["attacks"] and keys[4:5] in (["eps"], ["norm"]):
+                continue  # members have it from their ensemble, whose own fault is told
+            keys[1] = str(places[int(keys[1])])
         origin = origins.get(keys[1]) if keys[0] == "models" and len(keys) > 1 else None
         path = origin.path(keys[2:]) if origin else ".".join(keys)
         match item["type"]:
@@ -115,6 +133,7 @@ def _field_faults(error: ValidationError, origins: dict[str, Origin]) -> Iterato
 def _without_tags(keys: list[str]) -> Iterator[str]:
     for index, key in enumerate(keys):
         is_tag = index == 2 and keys[0] in ("models", "datasets", "attacks")
+        is_tag = is_tag or (index == 5 and keys[0] == keys[3] == "attacks")
         is_branch = keys[0] == "protocol" and key in ("Pixels", "tuple")
         if not is_tag and not is_branch:
             yield key
@@ -177,7 +196,8 @@ def _dataset_name(entry: Any) -> str | None:
 
 def _attack_name(entry: Any) -> str | None:
     name = (entry.get("name") or entry.get("kind")) if isinstance(entry, dict) else None
-    return name if isinstance(name, str) else None
+    suffix = "-l2" if isinstance(entry, dict) and entry.get("norm") == "l2" else ""
+    return f"{name}{suffix}" if isinstance(name, str) else None
 
 
 def _duplicates(key: str, names: list[str | None]) -> Iterator[str]:

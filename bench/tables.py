@@ -47,7 +47,7 @@ class Scored:
     @property
     def column(self) -> str:
         """Name of the cell's column in the leaderboard."""
-        return f"{self.cell.attack.label}@{self.cell.eps}" if self.cell.attack else "clean"
+        return self.cell.attack.column(self.cell.eps) if self.cell.attack else "clean"
 
 
 def load_scored(suite: Suite, store: Store) -> list[Scored]:
@@ -87,7 +87,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "threat": cell.threat.kind if cell.threat else "",
         "source": item.source,
         "attack": cell.attack.label if cell.attack else "clean",
-        "norm": "Linf" if cell.attack else "",
+        "norm": cell.attack.norm.capitalize() if cell.attack else "",
         "eps": cell.eps,
         "n": n,
         "metric": "accuracy",
@@ -98,10 +98,17 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "queries": result.queries,
         "status": result.status,
         "reason": result.reason or "",
-        "flags": SAME_SOURCE if item.source == cell.target else "",
+        "flags": " ".join(_flags(item)),
         "cell_id": cell.id,
         "craft_id": cell.craft_id,
     }
+
+
+def _flags(item: Scored) -> list[str]:
+    """Return what is to be known of a row; a budget that its images leave among it."""
+    assert item.result is not None
+    own = [SAME_SOURCE] if item.source == item.cell.target else []
+    return [*own, *item.result.flags]
 
 
 def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
@@ -157,7 +164,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
 
 
 def _columns(suite: Suite) -> list[str]:
-    attacks = [f"{attack.label}@{eps}" for attack in suite.attacks for eps in attack.eps]
+    attacks = [attack.column(eps) for attack in suite.attacks for eps in attack.eps]
     return ["clean", *attacks]
 
 

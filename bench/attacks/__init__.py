@@ -1,32 +1,92 @@
 """Attacks: native ones on one engine, and adapters over pyautoattack and torchattacks."""
 
-from bench.attacks.adapters import OfficialApgd, TorchAttack
+import torch
+
 from bench.attacks.apgd import Apgd
-from bench.attacks.engine import NativeAttack
-from bench.attacks.losses import cross_entropy, margin
-from bench.attacks.signed import SignedAscent
-from bench.specs import AnyAttack, ApgdCe, Cw, Pgd, PyAutoAttack, TorchAttacks
+from bench.attacks.engine import Ascent, NativeAttack
+from bench.attacks.losses import Loss, cross_entropy, dlr, margin, targeted_dlr
+from bench.attacks.noise import RandomPoint
+from bench.attacks.official import OfficialAttack
+from bench.attacks.pgd import PgdAscent
+from bench.attacks.sequence import InSequence
+from bench.attacks.torch_attacks import TorchAttack
+from bench.specs import (
+    AnyAttack,
+    ApgdCe,
+    ApgdDlr,
+    ApgdT,
+    Cw,
+    Ensemble,
+    Fgsm,
+    MiFgsm,
+    Noise,
+    Pgd,
+    PyAutoAttack,
+    TorchAttacks,
+)
 from bench.types import Attack
+
+ANY_MARGIN = margin(torch.inf)  # ranks a point that fools the source above all that do not
 
 
 def build_attack(spec: AnyAttack, *, batch: int) -> Attack:
     """Return the attack that a spec declares; the only lookup there is.
 
     Args:
-        spec: The attack.
+        spec: The attack, with settings that the number of classes allows
+            (`bench.attacks.fitting`).
         batch: Images in flight at once, for native attacks; their result does not depend
             on it. Adapters run in chunks of the size that their spec names.
     """
+
+    def runs(ascent: Ascent, loss: Loss, restarts: int = 1, eot: int = 1) -> Attack:
+        return _in_turn(
+            [NativeAttack(ascent, loss, batch, stream, eot=eot) for stream in range(restarts)],
+            loss,
+            batch,
+        )
+
     match spec:
+        case Fgsm():
+            return runs(PgdAscent(1, 1.0, random_start=False), cross_entropy)
         case Pgd():
-            ascent = SignedAscent(spec.steps, spec.step, spec.random_start)
-            return NativeAttack(ascent, cross_entropy, batch)
+            best = spec.keep == "best"
+            ascent = PgdAscent(
+                spec.steps, spec.step, spec.random_start, spec.momentum, spec.halve, best
+            )
+            return runs(ascent, cross_entropy, spec.restarts, spec.eot)
+        case MiFgsm():
+            ascent = PgdAscent(spec.steps, spec.step, False, spec.momentum)
+            return runs(ascent, cross_entropy)
         case Cw():
-            ascent = SignedAscent(spec.steps, spec.step, spec.random_start)
-            return NativeAttack(ascent, margin(spec.kappa), batch)
+            ascent = PgdAscent(spec.steps, spec.step, spec.random_start)
+            return runs(ascent, margin(spec.kappa), spec.restarts, spec.eot)
         case ApgdCe():
-            return NativeAttack(Apgd(spec.steps, spec.rho), cross_entropy, batch)
+            return runs(Apgd(spec.steps, spec.rho), cross_entropy, spec.restarts, spec.eot)
+        case ApgdDlr():
+            return runs(Apgd(spec.steps, spec.rho), dlr, spec.restarts, spec.eot)
+        case ApgdT():
+            return _targeted(spec, batch)
+        case Noise():
+            draws = tuple(RandomPoint(stream) for stream in range(spec.draws))
+            return InSequence(draws, cross_entropy, batch)
         case PyAutoAttack():
-            return OfficialApgd(spec.steps, spec.restarts, spec.chunk)
+            return OfficialAttack(spec)
         case TorchAttacks():
             return TorchAttack(spec.attack, dict(spec.args), spec.chunk)
+        case Ensemble():
+            members = [build_attack(member, batch=batch) for member in spec.attacks]
+            return _in_turn(members, ANY_MARGIN, batch)
+
+
+def _targeted(spec: ApgdT, batch: int) -> Attack:
+    ascent = Apgd(spec.steps, spec.rho)
+    attacks = [
+        NativeAttack(ascent, targeted_dlr, batch, stream, 1 + stream // spec.restarts, spec.eot)
+        for stream in range(spec.targets * spec.restarts)
+    ]
+    return _in_turn(attacks, ANY_MARGIN, batch)
+
+
+def _in_turn(attacks: list[Attack] | list[NativeAttack], criterion: Loss, batch: int) -> Attack:
+    return attacks[0] if len(attacks) == 1 else InSequence(tuple(attacks), criterion, batch)

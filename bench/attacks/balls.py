@@ -7,6 +7,8 @@ from torch import Tensor
 
 from bench.types import Budget, Norm
 
+_STREAM = 0x9E3779B97F4A7C  # far apart, so that no two images' streams meet
+_SEEDS = 2**63  # torch takes no larger ones
 _TINY = torch.finfo(torch.float32).tiny  # keeps 0/0 at 0, and disturbs nothing else
 
 
@@ -47,6 +49,11 @@ def surface(noise: Tensor, budget: Budget) -> Tensor:
     """Scale points of the unit ball to the surface of the budget's ball."""
     reach = length(noise, budget.norm).clamp_min(1e-12)[:, None, None, None]
     return budget.eps * noise / reach
+
+
+def stream_seed(seed: int, stream: int) -> int:
+    """Return the seed of one of an image's random streams; stream 0 has the image's own."""
+    return (seed + _STREAM * stream) % _SEEDS
 
 
 def draw(shape: Sequence[int], seed: int, norm: Norm) -> Tensor:

@@ -1,18 +1,11 @@
 """What a suite may say: typed, frozen, and closed to keys that do not exist."""
 
-from bench.specs.attacks import (
-    AnyAttack,
-    AnyThreat,
-    ApgdCe,
-    Cw,
-    Pgd,
-    PyAutoAttack,
-    Threat,
-    TorchAttacks,
-    eps_value,
-)
+from bench.specs.attacks import ApgdCe, ApgdDlr, ApgdT, Cw, Fgsm, MiFgsm, Noise, Pgd
 from bench.specs.base import Name, Spec
+from bench.specs.budgets import eps_value
 from bench.specs.datasets import DatasetSpec, NanoDataset, WebDataset
+from bench.specs.ensembles import AnyAttack, Ensemble
+from bench.specs.libraries import PyAutoAttack, TorchAttacks
 from bench.specs.models import (
     Anchor,
     GraftModel,
@@ -22,21 +15,30 @@ from bench.specs.models import (
     PythonModel,
     RAdaptModel,
 )
-from bench.specs.protocol import PRESETS, Pixels, Protocol, expand_preset
+from bench.specs.presets import ATTACK_PRESETS
+from bench.specs.protocol import PRESETS, Pixels, Protocol, Storage, expand_preset
+from bench.specs.threats import AnyThreat, Threat
 
 __all__ = [
+    "ATTACK_PRESETS",
     "PRESETS",
     "Anchor",
     "AnyAttack",
     "AnyThreat",
     "ApgdCe",
+    "ApgdDlr",
+    "ApgdT",
     "Cw",
     "DatasetSpec",
+    "Ensemble",
+    "Fgsm",
     "GraftModel",
+    "MiFgsm",
     "ModelSpec",
     "Name",
     "NanoDataset",
     "NanoModel",
+    "Noise",
     "OpenClipModel",
     "Pgd",
     "Pixels",
@@ -45,6 +47,7 @@ __all__ = [
     "PythonModel",
     "RAdaptModel",
     "Spec",
+    "Storage",
     "Threat",
     "TorchAttacks",
     "WebDataset",

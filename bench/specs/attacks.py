@@ -1,56 +1,22 @@
-"""Attacks with their budgets, and who the attacker knows."""
+"""Native attacks with their settings and budgets."""
 
-from fractions import Fraction
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    JsonValue,
-    PlainSerializer,
-    field_validator,
-)
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.specs.base import Name, Spec, many
+from bench.specs.base import Name, Spec
+from bench.specs.budgets import EpsList
+from bench.types import Norm
 
-
-def _eps(value: Any) -> str:
-    text = str(value).strip()
-    try:
-        number = float(Fraction(text)) if not isinstance(value, bool) else -1.0
-    except (ValueError, ZeroDivisionError, OverflowError):
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise PydanticCustomError(
-            "eps", "a radius in [0,1] pixels is needed, written like 4/255 or 0.0157"
-        )
-    return text
-
-
-def eps_value(text: str) -> float:
-    """Return the number that a radius written as in a suite stands for."""
-    return float(Fraction(text))
-
-
-Eps = Annotated[str, BeforeValidator(_eps)]
-
-
-def _distinct(budgets: tuple[str, ...]) -> tuple[str, ...]:
-    if len({eps_value(eps) for eps in budgets}) < len(budgets):
-        raise PydanticCustomError("eps", "the same radius appears twice")
-    return budgets
-
-
-EpsList = Annotated[
-    tuple[Eps, ...], BeforeValidator(many), Field(min_length=1), AfterValidator(_distinct)
-]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class AttackSpec(Spec):
     """What all attacks share: budgets, each a cell of its own, and a name for the tables."""
 
+    norm: Norm = "linf"
     eps: EpsList
     name: Name | None = None
 
@@ -59,96 +25,127 @@ class AttackSpec(Spec):
         """Name of the attack in tables."""
         return self.name or str(self.kind)  # type: ignore[attr-defined]
 
+    def column(self, eps: str) -> str:
+        """Return the name of the leaderboard's column at one budget: `pgd@4/255`."""
+        return f"{self.label}{'' if self.norm == 'linf' else f'-{self.norm}'}@{eps}"
+
     @property
     def gradients(self) -> int:
         """Gradient steps on an image that withstands all of them."""
         return int(self.steps)  # type: ignore[attr-defined]
 
 
-class Pgd(AttackSpec):
-    """Native PGD on the cross-entropy. `step` is the step size times `steps` over eps."""
+class _Repeated(AttackSpec):
+    """An attack that may begin again elsewhere, and average over several forward passes.
 
-    kind: Literal["pgd"]
-    steps: Annotated[int, Field(ge=1)] = 10
-    step: Annotated[float, Field(gt=0)] = 2.5
+    `restarts` is the number of runs in all. `eot` passes per step are averaged, for models
+    that answer at random.
+    """
+
+    restarts: Count = 1
+    eot: Count = 1
+
+    @property
+    def gradients(self) -> int:
+        """Gradient steps on an image that withstands all runs."""
+        return int(self.steps) * self.restarts * self.eot  # type: ignore[attr-defined]
+
+
+class _FromNoise(_Repeated):
+    """A repeated attack that may begin at the image itself instead of a random point."""
+
     random_start: bool = True
 
+    @model_validator(mode="after")
+    def _differs(self) -> Self:
+        if self.restarts > 1 and not self.random_start:
+            raise PydanticCustomError("restarts", "`restarts` above 1 need `random_start: true`")
+        return self
 
-class Cw(AttackSpec):
+
+class Fgsm(AttackSpec):
+    """One step of the whole radius along the gradient, from the image itself."""
+
+    kind: Literal["fgsm"]
+
+    @property
+    def gradients(self) -> int:
+        """One."""
+        return 1
+
+
+class Pgd(_FromNoise):
+    """Native PGD on the cross-entropy. `step` is the step size times `steps` over eps.
+
+    `halve` names shares of the steps after which the step size halves, `momentum` is the
+    decay of accumulated gradients, and `keep` says which iterate a craft that others are
+    scored on hands out.
+    """
+
+    kind: Literal["pgd"]
+    steps: Count = 10
+    step: Annotated[float, Field(gt=0)] = 2.5
+    momentum: Annotated[float, Field(ge=0)] = 0.0
+    halve: tuple[Share, ...] = ()
+    keep: Literal["last", "best"] = "last"
+
+
+class MiFgsm(AttackSpec):
+    """Native MI-FGSM: momentum from the image itself; `step` as in `pgd`."""
+
+    kind: Literal["mi-fgsm"]
+    steps: Count = 10
+    step: Annotated[float, Field(gt=0)] = 1.0
+    momentum: Annotated[float, Field(ge=0)] = 1.0
+
+
+class Cw(_FromNoise):
     """Native PGD on Carlini and Wagner's margin, capped at `kappa`."""
 
     kind: Literal["cw"]
-    steps: Annotated[int, Field(ge=1)] = 30
+    steps: Count = 30
     step: Annotated[float, Field(gt=0)] = 2.5
-    random_start: bool = True
     kappa: Annotated[float, Field(ge=0)] = 0.0
 
 
-class ApgdCe(AttackSpec):
-    """Native Auto-PGD on the cross-entropy, one run."""
+class _Apgd(_Repeated):
+    """Settings of Auto-PGD."""
+
+    steps: Count = 100
+    rho: Share = 0.75
+
+
+class ApgdCe(_Apgd):
+    """Native Auto-PGD on the cross-entropy."""
 
     kind: Literal["apgd-ce"]
-    steps: Annotated[int, Field(ge=1)] = 100
-    rho: Annotated[float, Field(gt=0, lt=1)] = 0.75
 
 
-class PyAutoAttack(AttackSpec):
-    """An attack of the official AutoAttack code, in chunks of a fixed size."""
+class ApgdDlr(_Apgd):
+    """Native Auto-PGD on the difference of logits ratio; at least 3 classes."""
 
-    kind: Literal["pyautoattack"]
-    attack: Literal["apgd-ce"] = "apgd-ce"
-    steps: Annotated[int, Field(ge=1)] = 100
-    restarts: Annotated[int, Field(ge=1)] = 1
-    chunk: Annotated[int, Field(ge=1)] = 100
-
-    @property
-    def gradients(self) -> int:
-        """Gradient steps on an image that withstands all restarts."""
-        return self.restarts * self.steps
+    kind: Literal["apgd-dlr"]
 
 
-class TorchAttacks(AttackSpec):
-    """An attack of torchattacks with an `eps` argument, in chunks of a fixed size."""
+class ApgdT(_Apgd):
+    """Native Auto-PGD towards the `targets` likeliest wrong classes in turn; at least 4 classes."""
 
-    kind: Literal["torchattacks"]
-    attack: Literal["PGD"] = "PGD"
-    args: dict[str, JsonValue] = Field(default={})
-    chunk: Annotated[int, Field(ge=1)] = 100
-
-    @field_validator("args")
-    @classmethod
-    def _whole_steps(cls, args: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        steps = args.get("steps", 1)
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise PydanticCustomError("steps", "`steps` must be a whole number of at least 1")
-        return args
+    kind: Literal["apgd-t"]
+    targets: Count = 9
 
     @property
     def gradients(self) -> int:
-        """Gradient steps on an image, the library's default where `args` name none."""
-        return cast(int, self.args.get("steps", 10))
+        """Gradient steps on an image that withstands all targets."""
+        return super().gradients * self.targets
 
 
-AnyAttack = Annotated[Pgd | Cw | ApgdCe | PyAutoAttack | TorchAttacks, Field(discriminator="kind")]
+class Noise(AttackSpec):
+    """Random points of the ball, on its surface in L2; a control: the best of `draws` counts."""
 
+    kind: Literal["noise"]
+    draws: Count = 10
 
-class Threat(Spec):
-    """Who the attacker knows: the target itself, or a named source model (`transfer`)."""
-
-    kind: Literal["white-box", "transfer"]
-    source: Name | None = None
-
-
-def _threat(value: Any) -> Any:
-    if value == "white-box":
-        return {"kind": "white-box"}
-    if isinstance(value, dict) and set(value) == {"transfer"} and value["transfer"] is not None:
-        return {"kind": "transfer", "source": value["transfer"]}
-    raise PydanticCustomError("threat", "allowed: white-box, or {transfer: MODEL}")
-
-
-AnyThreat = Annotated[
-    Threat,
-    BeforeValidator(_threat),
-    PlainSerializer(lambda t: {"transfer": t.source} if t.source else t.kind),
-]
+    @property
+    def gradients(self) -> int:
+        """None: only forward passes."""
+        return 0

@@ -15,14 +15,20 @@ class Pixels(Spec):
     fit: Literal["crop", "squash"]
 
 
+Storage = Literal["float16", "uint8-truncate", "uint8-round"]
+
+
 class Protocol(Spec):
     """How images and prompts become a number, whatever the model.
 
     `templates` is a list of prompts, or `dataset` for those in the dataset's folder.
+    `storage` is the form in which adversarial images are kept: as float16 perturbations
+    where others are scored on them, or all of them as 8-bit images, cut or rounded.
     """
 
     pixels: Pixels | Literal["native"]
     templates: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["dataset"]
+    storage: Storage = "float16"
 
     @field_validator("templates")
     @classmethod

@@ -1,0 +1,75 @@
+"""PGD and its kin: steepest ascent with steps that are fixed beforehand."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.attacks.balls import project, steepest
+from bench.attacks.engine import State
+from bench.types import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class PgdAscent:
+    """Madry et al. 2018 (arXiv:1706.06083), eq. 1, and in one formula what varies it.
+
+    Attributes:
+        steps: Number of gradient steps.
+        step: Step size times `steps` over eps: 2.5 walks 2.5 radii in all.
+        random_start: Whether to begin at a randomly drawn point of the ball.
+        momentum: Decay of the accumulated gradients, each over its mean absolute value
+            (MI-FGSM, Dong et al. 2018, arXiv:1710.06081, eq. 6); 0 is plain PGD.
+        halve: Shares of the steps after which the step size halves.
+        keep_best: Whether to hand out the point of the highest loss, or the last.
+    """
+
+    steps: int
+    step: float
+    random_start: bool
+    momentum: float = 0.0
+    halve: tuple[float, ...] = ()
+    keep_best: bool = False
+
+    def begin(self, images: Tensor, budget: Budget, noise: Tensor) -> State:
+        """Begin at the image, or at a random point of its ball."""
+        start = images + budget.eps * noise if self.random_start else images
+        state = {"image": images, "point": project(start, images, budget)}
+        if self.momentum:
+            state["velocity"] = torch.zeros_like(images)
+        if self.keep_best:
+            state["best"] = state["point"]
+            state["best_loss"] = torch.full_like(images[:, 0, 0, 0], -torch.inf)
+        return state
+
+    def advance(self, state: State, loss: Tensor, gradient: Tensor, budget: Budget) -> State:
+        """Go one step along the steepest direction."""
+        if self.keep_best:
+            better = loss > state["best_loss"]
+            state = {
+                **state,
+                "best": torch.where(better[:, None, None, None], state["point"], state["best"]),
+                "best_loss": torch.where(better, loss, state["best_loss"]),
+            }
+        if self.momentum:
+            mean = gradient.abs().mean(dim=(1, 2, 3), keepdim=True)
+            gradient = gradient / mean.clamp_min(torch.finfo(gradient.dtype).tiny)
+            gradient = self.momentum * state["velocity"] + gradient
+            state = {**state, "velocity": gradient}
+        size = self._size(state["iteration"]) * budget.eps / self.steps
+        moved = state["point"] + size * steepest(gradient, budget.norm)
+        return {**state, "point": project(moved, state["image"], budget)}
+
+    def finish(self, state: State, loss: Tensor) -> Tensor:
+        """Hand out the last point, or the best."""
+        if not self.keep_best:
+            return state["point"]
+        better = (loss > state["best_loss"])[:, None, None, None]
+        return torch.where(better, state["point"], state["best"])
+
+    def _size(self, iteration: Tensor) -> float | Tensor:
+        if not self.halve:
+            return self.step
+        turns = torch.tensor([int(share * self.steps) for share in self.halve])
+        halvings = (iteration[:, None] >= turns.to(iteration.device)).sum(dim=1)
+        return self.step * 0.5 ** halvings[:, None, None, None]

@@ -2,7 +2,7 @@
 
 Stages that are finished are not repeated; a stage that was stopped goes on where it was.
 
-    python -m bench.nano.recipe --data raw --out ~/nano                   # CPU: 90 minutes
+    python -m bench.nano.recipe --data raw --out ~/nano                   # CPU: 105 minutes
     python -m bench.nano.recipe --data raw --out ~/nano --setting large   # for a GPU
     python -m bench.nano.recipe --data raw --out ~/nano --ship            # into the package
 """

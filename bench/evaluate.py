@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,15 +17,18 @@ from torch import Tensor, nn
 from bench.attacks import build_attack
 from bench.attacks.balls import length, project
 from bench.attacks.engine import finite
+from bench.attacks.fitting import fit
+from bench.attacks.official import doubts
 from bench.data import ImageSet, load_images
-from bench.errors import CellError, UserError
+from bench.errors import CellError, CellSkip, UserError
 from bench.models import build_model
 from bench.plan import Cell, Lock
-from bench.specs import PyAutoAttack, PythonModel, TorchAttacks
+from bench.specs import AnyAttack, Ensemble, PyAutoAttack, PythonModel, TorchAttacks
+from bench.storage import decode, encode
 from bench.store import Store
 from bench.suite import Suite
 from bench.text import ZeroShotClassifier, zero_shot_head
-from bench.types import CellResult, ImageTextModel
+from bench.types import CellResult, ImageTextModel, Status
 
 T = TypeVar("T")
 
@@ -74,73 +77,94 @@ class Evaluator:
         """Compute one cell; its own failures become its result."""
         started = time.perf_counter()
         try:
-            correct, distance, queries = self._measure(cell)
+            return self._measure(cell, started)
+        except CellSkip as skip:
+            return self._unmeasured(cell, "skip", str(skip), started)
         except Exception as error:  # whatever goes wrong in a cell, the others go on
-            none = np.zeros(0)
-            return CellResult(
-                cell.id, "failed", none.astype(np.bool_), (), none.astype(np.float32),
-                time.perf_counter() - started, 0, self._provenance(cell), _reason(error),
-            )  # fmt: skip
-        ids = self.lock.datasets[cell.dataset].sample_ids
-        seconds = time.perf_counter() - started
-        return CellResult(
-            cell.id, "ok", correct, ids, distance, seconds, queries, self._provenance(cell)
-        )
+            return self._unmeasured(cell, "failed", _reason(error), started)
 
-    def _measure(self, cell: Cell) -> tuple[NDArray[np.bool_], NDArray[np.float32], int]:
-        """Return per image correctness and distance, and the number of forward passes."""
+    def _unmeasured(self, cell: Cell, status: Status, reason: str, started: float) -> CellResult:
+        none = np.zeros(0)
+        return CellResult(
+            cell.id, status, none.astype(np.bool_), (), none.astype(np.float32),
+            time.perf_counter() - started, 0, self._provenance(cell), reason,
+        )  # fmt: skip
+
+    def _measure(self, cell: Cell, started: float) -> CellResult:
         data = self._data(cell.dataset)
         clean = torch.from_numpy(data.images).float() / 255
         labels = torch.from_numpy(data.labels)
         target = Counted(self._classifier(cell.target, cell.dataset))
         images, queries = clean, 0
+        flags: tuple[str, ...] = ()
         if cell.attack is not None:
-            deltas, queries = self._deltas(cell, clean, labels)
-            images = project(clean + deltas, clean, cell.budget)
+            attack, flags = fit(cell.attack, len(data.classes), cell.mode)
+            images, queries, more = self._attacked(cell, attack, clean, labels)
+            flags += more
         correct = self._score(target, images, labels)
-        distance = length(images - clean, cell.budget.norm if cell.attack else "linf").numpy()
-        return correct, distance, queries + target.images
+        budget = cell.budget
+        distance = length(images - clean, budget.norm)
+        if (
+            cell.attack is not None
+            and float(distance.max()) > budget.eps + 1e-6 + 1e-5 * budget.eps
+        ):
+            flags += ("beyond-eps",)  # 8-bit storage moves pixels; see `bench.storage`
+        return CellResult(
+            cell.id,
+            "ok",
+            correct,
+            self.lock.datasets[cell.dataset].sample_ids,
+            distance.numpy(),
+            time.perf_counter() - started,
+            queries + target.images,
+            self._provenance(cell),
+            flags=flags,
+        )
 
-    def _deltas(self, cell: Cell, clean: Tensor, labels: Tensor) -> tuple[Tensor, int]:
-        """Return the craft's perturbations: stored, or made now and stored where others need it.
+    def _attacked(
+        self, cell: Cell, attack: AnyAttack, clean: Tensor, labels: Tensor
+    ) -> tuple[Tensor, int, tuple[str, ...]]:
+        """Return the craft's images, forward passes and flags.
 
-        What is scored is always the decoded form, so that a stored craft and a fresh one
-        give the same number.
+        A craft that others are scored on is read where it is stored, else made and stored.
+        What is scored is the decoded form in either case, so that both give the same number.
         """
+        storage = self.suite.protocol.storage
         if cell.mode == "success":
-            return self._make(cell, clean, labels)
-        stored = self.store.craft(cell.craft_id)
-        if stored is not None and stored.shape == tuple(clean.shape):
-            return torch.from_numpy(stored).float(), 0
+            with doubts() as found:
+                points, queries = self._make(cell, attack, clean, labels)
+            if storage != "float16":  # a perturbation in full precision is nearer to the attack
+                points = decode(encode(points, clean, storage), clean, cell.budget, storage)
+            return points, queries, tuple(sorted(found))
 
-        def make_and_keep() -> tuple[Tensor, int]:
-            delta, queries = self._make(cell, clean, labels)
-            halves = delta.half().numpy()
-            self.store.put_craft(cell.craft_id, halves)
-            return torch.from_numpy(halves).float(), queries
+        def make_and_keep() -> tuple[NDArray[Any], int]:
+            with doubts():
+                points, queries = self._make(cell, attack, clean, labels)
+            kept = encode(points, clean, storage)
+            self.store.put_craft(cell.craft_id, kept)
+            return kept, queries
 
-        return self._once(f"crafts.{cell.craft_id}", make_and_keep)
+        kept, queries = self.store.craft(cell.craft_id), 0
+        if kept is None or kept.shape != tuple(clean.shape):
+            kept, queries = self._once(f"crafts.{cell.craft_id}", make_and_keep)
+        return decode(kept, clean, cell.budget, storage), queries, ()
 
-    def _make(self, cell: Cell, clean: Tensor, labels: Tensor) -> tuple[Tensor, int]:
-        """Return the perturbations that the attack finds on its source, within the budget."""
+    def _make(
+        self, cell: Cell, attack: AnyAttack, clean: Tensor, labels: Tensor
+    ) -> tuple[Tensor, int]:
+        """Return the points that the attack finds on its source, within the budget."""
         source = Counted(self._classifier(cell.source, cell.dataset))
-        proposal = self._craft(cell, source, clean, labels)
-        return project(proposal, clean, cell.budget) - clean, source.images
-
-    def _craft(self, cell: Cell, source: Counted, clean: Tensor, labels: Tensor) -> Tensor:
-        if cell.attack is None:
-            raise ValueError("a clean cell has no craft")
-        attack = build_attack(cell.attack, batch=self.batch)
-        seeds = [sample_seed(cell.seed, key) for key in self.lock.datasets[cell.dataset].sample_ids]
-        proposal = attack(
+        proposal = build_attack(attack, batch=self.batch)(
             source,
             clean.to(self.device),
             labels.to(self.device),
             cell.budget,
             mode=cell.mode,
-            seeds=seeds,
+            seeds=[
+                sample_seed(cell.seed, key) for key in self.lock.datasets[cell.dataset].sample_ids
+            ],
         )
-        return proposal.detach().cpu()
+        return project(proposal.detach().cpu(), clean, cell.budget), source.images
 
     def _score(self, target: Counted, images: Tensor, labels: Tensor) -> NDArray[np.bool_]:
         with torch.no_grad():
@@ -196,8 +220,9 @@ class Evaluator:
     def _provenance(self, cell: Cell) -> Mapping[str, str]:
         models = (self.suite.models[name] for name in (cell.target, cell.source))
         used = [] if all(isinstance(spec, PythonModel) for spec in models) else ["open_clip_torch"]
-        if isinstance(cell.attack, PyAutoAttack | TorchAttacks):
-            used.append(cell.attack.kind)
+        attacks = cell.attack.attacks if isinstance(cell.attack, Ensemble) else (cell.attack,)
+        libraries = {a.kind for a in attacks if isinstance(a, PyAutoAttack | TorchAttacks)}
+        used += sorted(libraries)
         return {
             "torch": torch.__version__,
             **{library: _version(library) for library in used},

@@ -83,7 +83,9 @@ class Cell:
     @property
     def budget(self) -> Budget:
         """The ball that the attack must stay in."""
-        return Budget(eps_value(self.eps), self.attack.norm if self.attack else "linf")
+        if self.attack is None:
+            return Budget(0.0)
+        return Budget(eps_value(self.eps), self.attack.norm)
 
 
 def spec_digests(suite: Suite) -> dict[str, str]:

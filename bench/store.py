@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,17 +82,16 @@ class Store:
         except ValueError as error:
             raise UserError(f"{path}: damaged ({error}); run the suite again") from error
 
-    def put_craft(self, craft_id: str, deltas: NDArray[np.float16]) -> None:
-        """Keep a craft's perturbations `[n,3,h,w]`."""
-        write_atomically(
-            self._craft_path(craft_id),
-            lambda path: save_file({"delta": deltas}, path),
-        )
+    def put_craft(self, craft_id: str, kept: NDArray[Any]) -> None:
+        """Keep a craft `[n,3,h,w]`: perturbations, or images where they have 8 bits."""
+        name = "image" if kept.dtype == np.uint8 else "delta"
+        write_atomically(self._craft_path(craft_id), lambda path: save_file({name: kept}, path))
 
-    def craft(self, craft_id: str) -> NDArray[np.float16] | None:
-        """Return a craft's perturbations, or None where there are none that can be read."""
+    def craft(self, craft_id: str) -> NDArray[Any] | None:
+        """Return a craft as it was kept, or None where there is none that can be read."""
         try:
-            return load_file(self._craft_path(craft_id))["delta"]
+            (kept,) = load_file(self._craft_path(craft_id)).values()
+            return kept
         except Exception:  # safetensors raises its own kinds; absent or damaged: craft again
             return None
 

@@ -1,12 +1,13 @@
 """What `plan`, `status` and `list` say; starts without torch."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from bench.data import native_size
 from bench.plan import Cell, Lock, expand, still_valid
 from bench.specs import (
+    ATTACK_PRESETS,
     PRESETS,
     AnyAttack,
     ModelSpec,
@@ -71,6 +72,7 @@ def _cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Iterator[str
     yield f"  crafts    {len(crafts)}, of which {len(shared)} are shared by {scored} cells"
     yield f"  attacking {steps:,} images x steps at most"
     pixels = suite.protocol.pixels
+    width = 2 if suite.protocol.storage == "float16" else 1  # bytes of a pixel's colour
     disk, unknown = 0, []
     for dataset in suite.datasets:
         size = native_size(dataset) if pixels == "native" else (pixels.size, pixels.size)
@@ -78,7 +80,7 @@ def _cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Iterator[str
             unknown.append(dataset.name)
             continue
         kept = sum(1 for cell in shared if cell.dataset == dataset.name)
-        disk += kept * images[dataset.name] * 3 * size[0] * size[1] * 2  # bytes of a half
+        disk += kept * images[dataset.name] * 3 * size[0] * size[1] * width
     without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
     yield f"  disk      {disk / 1e6:,.0f} MB of crafts at most{without}"
 
@@ -109,6 +111,9 @@ def list_lines() -> Iterator[str]:
             own = [text for text in fields if not text.startswith("kind")]
             yield f"  {kind:<12} {(spec.__doc__ or '').splitlines()[0]}"
             yield f"  {'':<12} {', '.join(own)}"
+    yield "attacks as papers ran them:"
+    for name, attacks in ATTACK_PRESETS.items():
+        yield f"  {{preset: {name}, eps: ...}}: {'; '.join(map(_written, attacks))}"
     yield "sweeps, in any model:"
     yield "  sweep: {FIELD: [VALUE, ...]} stands for one model per value; several fields for all"
     yield "  combinations; each is called after its values: NAME[FIELD=VALUE]"
@@ -117,6 +122,13 @@ def list_lines() -> Iterator[str]:
     yield "protocols:"
     for name, preset in PRESETS.items():
         yield f"  {name:<16} {preset.model_dump_json()}"
+
+
+def _written(attack: Mapping[str, Any]) -> str:
+    members = attack.get("attacks", [])
+    own = {key: value for key, value in attack.items() if key != "attacks"}
+    words = [str(own.pop("kind")), *(f"{key} {value}" for key, value in own.items())]
+    return " ".join([*words, *(f"({_written(member)})" for member in members)])
 
 
 def _members(union: Any) -> tuple[type[Spec], ...]:

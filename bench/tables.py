@@ -98,17 +98,10 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "queries": result.queries,
         "status": result.status,
         "reason": result.reason or "",
-        "flags": " ".join(_flags(item)),
+        "flags": " ".join([*([SAME_SOURCE] if item.source == cell.target else []), *result.flags]),
         "cell_id": cell.id,
         "craft_id": cell.craft_id,
     }
-
-
-def _flags(item: Scored) -> list[str]:
-    """Return what is to be known of a row; a budget that its images leave among it."""
-    assert item.result is not None
-    own = [SAME_SOURCE] if item.source == item.cell.target else []
-    return [*own, *item.result.flags]
 
 
 def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:

@@ -22,7 +22,7 @@ ONLY = {
     "matplotlib": ("radapt.figures",),
     "bench.evaluate": ("bench.run",),
     "bench.models": ("bench.evaluate", "bench.lock"),
-    "bench.attacks": ("bench.evaluate", "bench.attacks"),
+    "bench.attacks": ("bench.evaluate", "bench.storage", "bench.attacks"),
     "bench.export": ("run_bench", "bench.run", "bench.console"),
     "bench.tables": ("bench.export", "bench.summary", "bench"),
     "bench.scheduler": ("bench.run",),

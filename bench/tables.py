@@ -14,7 +14,7 @@ from bench.specs import eps_value
 from bench.stats import ranks, wilson
 from bench.store import Store
 from bench.suite import Suite
-from bench.types import CellResult
+from bench.types import Budget, CellResult
 
 CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
@@ -108,7 +108,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     """Return one row per (model, threat, source): means over datasets, worst case and rank.
 
     A mean over fewer datasets than the suite names is left blank and flagged. `worst` is
-    the per-image AND over all attacks at the largest budget; a white-box attacker has the
+    the per-image AND over all attacks at the largest Linf budget; a white-box attacker has the
     transferred images too, so they count in its row.
     """
     groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
@@ -127,7 +127,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         worst = _worst(suite, scored, key)
         columns = {name: _mean(suite, items, name) for name in _columns(suite)}
         complete = all(value is not None for value in columns.values())
-        complete = complete and (worst is not None or not suite.attacks)
+        complete = complete and (worst is not None or _largest(suite) is None)
         flags = [] if complete else [INCOMPLETE]
         if source == model:
             flags.append(SAME_SOURCE)
@@ -168,12 +168,21 @@ def _mean(suite: Suite, items: Sequence[Scored], column: str) -> float | None:
     return float(np.mean(values)) if len(values) == len(suite.datasets) else None
 
 
+def _largest(suite: Suite) -> float | None:
+    """Return the largest Linf radius; None where there is none."""
+    budgets = [a.eps for a in suite.attacks if a.norm == "linf"]
+    return max((eps_value(eps) for listed in budgets for eps in listed), default=None)
+
+
 def _worst(
     suite: Suite, scored: Sequence[Scored], key: tuple[str, str, str]
 ) -> list[NDArray[np.bool_]] | None:
-    """Return per dataset which images survive everything, or None where a cell is missing."""
-    budgets = [eps_value(eps) for attack in suite.attacks for eps in attack.eps]
-    if not budgets:
+    """Return per dataset which images survive everything, or None where a cell is missing.
+
+    What an attack is not defined for (a `skip`) it does not break.
+    """
+    largest = _largest(suite)
+    if largest is None:
         return None
     model, threat, source = key
     counted = [
@@ -181,7 +190,8 @@ def _worst(
         for item in scored
         if item.cell.target == model
         and item.cell.attack is not None
-        and item.cell.budget.eps == max(budgets)
+        and item.cell.budget == Budget(largest)
+        and not (item.result is not None and item.result.status == "skip")
         and (threat == "white-box" or (item.cell.mode == "full" and item.source == source))
     ]
     survivors = []

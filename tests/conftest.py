@@ -14,25 +14,35 @@ from PIL import Image
 from torch import Tensor
 
 from bench.suite import Suite, load_suite
+from bench.types import Norm
 
 torch.set_num_threads(1)  # two test processes share two cores
 
 
 class LinearModel:
-    """Two classes split by a hyperplane: an image's smallest Linf perturbation is known."""
+    """Two classes split by a hyperplane: an image's smallest perturbation is known.
 
-    def __init__(self, shape: tuple[int, int, int] = (3, 8, 8), seed: int = 0) -> None:
+    Further classes have constant logits far below, so that they are never predicted.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int] = (3, 8, 8), seed: int = 0, classes: int = 2
+    ) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.weight = torch.randn(shape, generator=generator)
         self.bias = -0.5 * self.weight.sum()
+        self.others = -20 - torch.arange(classes - 2.0)
 
     def __call__(self, images: Tensor) -> Tensor:
         score = (images * self.weight).sum(dim=(1, 2, 3)) + self.bias
-        return torch.stack([score, -score], dim=1)
+        return torch.cat(
+            [torch.stack([score, -score], dim=1), self.others.expand(len(images), -1)], dim=1
+        )
 
-    def smallest_eps(self, images: Tensor) -> Tensor:
+    def smallest_eps(self, images: Tensor, norm: Norm = "linf") -> Tensor:
         """Distance to the hyperplane in the dual norm; exact while the box does not bind."""
-        return self(images)[:, 0].abs() / self.weight.abs().sum()
+        dual = self.weight.abs().sum() if norm == "linf" else self.weight.norm()
+        return self(images)[:, 0].abs() / dual
 
 
 @pytest.fixture

@@ -3,13 +3,15 @@
 import torch
 
 from bench.attacks.apgd import Apgd
-from bench.attacks.engine import Ascent, NativeAttack
+from bench.attacks.ascent import Ascent
+from bench.attacks.engine import NativeAttack
 from bench.attacks.losses import Loss, cross_entropy, dlr, margin, targeted_dlr
 from bench.attacks.noise import RandomPoint
 from bench.attacks.official import OfficialAttack
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.sequence import InSequence
 from bench.attacks.torch_attacks import TorchAttack
+from bench.memory import Batch
 from bench.specs import (
     AnyAttack,
     ApgdCe,
@@ -29,14 +31,15 @@ from bench.types import Attack
 ANY_MARGIN = margin(torch.inf)  # ranks a point that fools the source above all that do not
 
 
-def build_attack(spec: AnyAttack, *, batch: int) -> Attack:
+def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
     """Return the attack that a spec declares; the only lookup there is.
 
     Args:
         spec: The attack, with settings that the number of classes allows
             (`bench.attacks.fitting`).
         batch: Images in flight at once, for native attacks; their result does not depend
-            on it. Adapters run in chunks of the size that their spec names.
+            on it, and a `Batch` is halved where memory ends. Adapters run in chunks of the
+            size that their spec names.
     """
 
     def runs(ascent: Ascent, loss: Loss, restarts: int = 1, eot: int = 1) -> Attack:
@@ -79,7 +82,7 @@ def build_attack(spec: AnyAttack, *, batch: int) -> Attack:
             return _in_turn(members, ANY_MARGIN, batch)
 
 
-def _targeted(spec: ApgdT, batch: int) -> Attack:
+def _targeted(spec: ApgdT, batch: int | Batch) -> Attack:
     ascent = Apgd(spec.steps, spec.rho)
     attacks = [
         NativeAttack(ascent, targeted_dlr, batch, stream, 1 + stream // spec.restarts, spec.eot)
@@ -88,5 +91,7 @@ def _targeted(spec: ApgdT, batch: int) -> Attack:
     return _in_turn(attacks, ANY_MARGIN, batch)
 
 
-def _in_turn(attacks: list[Attack] | list[NativeAttack], criterion: Loss, batch: int) -> Attack:
+def _in_turn(
+    attacks: list[Attack] | list[NativeAttack], criterion: Loss, batch: int | Batch
+) -> Attack:
     return attacks[0] if len(attacks) == 1 else InSequence(tuple(attacks), criterion, batch)

@@ -1,12 +1,13 @@
 """Auto-PGD (Croce and Hein 2020, arXiv:2003.01690, algorithm 1), per image."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
 
+from bench.attacks.ascent import State
 from bench.attacks.balls import project, steepest, surface
-from bench.attacks.engine import State
 from bench.types import Budget
 
 MOMENTUM = 0.75  # weight of the gradient step against the previous move
@@ -81,9 +82,7 @@ class Apgd:
         }
 
     def _check(self, state: State, gradient: Tensor) -> tuple[State, Tensor]:
-        windows = checkpoints(self.steps)
-        lengths = [windows.get(iteration, 0) for iteration in range(self.steps + 1)]
-        window = torch.tensor(lengths, device=gradient.device)[state["iteration"]]
+        window = windows(self.steps, gradient.device)[state["iteration"]]
         due = window > 0
         stalled = state["rises"] <= self.rho * window
         unchanged = ~state["halved"] & (state["checkpoint_loss"] >= state["best_loss"])
@@ -98,6 +97,13 @@ class Apgd:
             "rises": torch.where(due, 0.0, state["rises"]).to(state["rises"].dtype),
         }
         return checked, torch.where(wide, state["best_gradient"], gradient)
+
+
+@cache
+def windows(steps: int, device: torch.device) -> Tensor:
+    """Return the window before each iteration that is a checkpoint, else 0, `[steps + 1]`."""
+    found = checkpoints(steps)
+    return torch.tensor([found.get(at, 0) for at in range(steps + 1)], device=device)
 
 
 def checkpoints(steps: int) -> dict[int, int]:

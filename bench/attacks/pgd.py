@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.attacks.ascent import State
 from bench.attacks.balls import project, steepest
-from bench.attacks.engine import State
 from bench.types import Budget
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from bench.attacks.balls import project
 from bench.attacks.engine import finite
 from bench.attacks.losses import Loss
+from bench.memory import Batch, as_batch
 from bench.types import Attack, Budget, Classifier, Mode
 
 
@@ -28,7 +29,7 @@ class InSequence:
 
     attacks: tuple[Attack, ...]
     criterion: Loss
-    batch: int
+    batch: int | Batch
 
     def __call__(
         self,
@@ -64,10 +65,12 @@ class InSequence:
 
     def _judge(self, model: Classifier, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return which points fool the model, and the criterion at each."""
-        fooled, losses = [], []
+
+        def judge(part: slice) -> tuple[Tensor, Tensor]:
+            logits, truth = finite(model(points[part])), labels[part]
+            return logits.argmax(dim=1) != truth, self.criterion(logits, truth, truth)
+
         with torch.no_grad():
-            for part, truth in zip(points.split(self.batch), labels.split(self.batch), strict=True):
-                logits = finite(model(part))
-                fooled.append(logits.argmax(dim=1) != truth)
-                losses.append(self.criterion(logits, truth, truth))
+            parts = as_batch(self.batch).parts(len(points), judge)
+        fooled, losses = zip(*parts, strict=True)
         return torch.cat(fooled), torch.cat(losses)

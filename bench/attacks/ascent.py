@@ -1,0 +1,38 @@
+"""What moves images: the protocol between the engine and its ascents."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from bench.types import Budget
+
+State = dict[str, Tensor]  # each `[b, ...]`, one row per image in flight
+
+
+class Ascent(Protocol):
+    """Where to go, image by image; holds no state of its own."""
+
+    @property
+    def steps(self) -> int:
+        """Number of gradients that are used."""
+        ...
+
+    def begin(self, images: Tensor, budget: Budget, noise: Tensor) -> State:
+        """Return the state at iteration 0, with the first point under `point`.
+
+        `noise` `[b,3,h,w]` lies in the unit ball of the budget's norm, drawn from each
+        image's own stream.
+        """
+        ...
+
+    def advance(self, state: State, loss: Tensor, gradient: Tensor, budget: Budget) -> State:
+        """Return the state after the point's loss `[b]` and gradient `[b,3,h,w]` are known.
+
+        `state["iteration"]` counts the gradients used before this one. A state belongs to
+        the ascent until the next call, so it may be written over.
+        """
+        ...
+
+    def finish(self, state: State, loss: Tensor) -> Tensor:
+        """Return the images to hand out once the last point's loss is known."""
+        ...

@@ -124,6 +124,8 @@ def _field_faults(
                 yield f"{path}.kind: got {context['tag']!r}; allowed: {context['expected_tags']}"
             case "union_tag_not_found":
                 yield f"{path}: the key `kind` is missing"
+            case "too_short" if item["input"]:
+                pass  # entries with faults of their own are not counted
             case "too_short":
                 yield f"{path}: is empty; at least one entry is needed"
             case _:

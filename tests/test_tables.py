@@ -121,6 +121,43 @@ def test_a_hole_is_never_averaged_over(store: Store, status: str) -> None:
     assert white["pgd@1/255"] == pytest.approx(10 / N)
 
 
+def other_norm(tmp_path: Path, attacks: list[dict[str, object]]) -> tuple[Suite, Store]:
+    """The made-up suite with other attacks, under which 20 of 40 images stay right."""
+    suite = Suite.model_validate({**SUITE.model_dump(), "attacks": attacks})
+    store = Store(tmp_path, suite.suite)
+    store.put_lock(LOCK)
+    half = np.arange(N) < 20
+    for cell in expand(suite, LOCK):
+        ids, far = LOCK.datasets[cell.dataset].sample_ids, np.full(N, 0.001, np.float32)
+        store.put(CellResult(cell.id, "ok", half, ids, far, 0.5, N, {}, flags=("targets=3",)))
+    return suite, store
+
+
+def test_norms_are_named_and_worst_is_over_linf(tmp_path: Path) -> None:
+    pgd: dict[str, object] = {"kind": "pgd", "eps": "2/255"}
+    suite, store = other_norm(tmp_path, [pgd, {"kind": "pgd", "norm": "l2", "eps": 0.5}])
+    for cell in expand(suite, LOCK):  # whatever L2 breaks, worst is as before
+        if cell.attack is not None and cell.attack.norm == "l2":
+            none, far = np.zeros(N, bool), np.zeros(N, np.float32)
+            ids = LOCK.datasets[cell.dataset].sample_ids
+            store.put(CellResult(cell.id, "ok", none, ids, far, 0.5, N, {}))
+    board = export(suite, store)
+    white = row(board, "A", "white-box")
+    assert (white["pgd@2/255"], white["pgd-l2@0.5"], white["worst"]) == (0.5, 0.0, 0.5)
+    cells = load_results(store.folder)
+    assert set(cells[cells["eps"] == "0.5"]["norm"]) == {"L2"}
+    assert set(cells[cells["eps"] == "2/255"]["norm"]) == {"Linf"}
+    transfer = cells[(cells["threat"] == "transfer") & (cells["model"] == "A")]
+    assert set(transfer[transfer["eps"] == "2/255"]["flags"]) == {"source=target targets=3"}
+
+
+def test_without_linf_there_is_no_worst_and_nothing_is_missing(tmp_path: Path) -> None:
+    suite, store = other_norm(tmp_path, [{"kind": "pgd", "norm": "l2", "eps": 0.5}])
+    white = row(leaderboard(suite, load_scored(suite, store)), "A", "white-box")
+    assert pd.isna(white["worst"])
+    assert (white["pgd-l2@0.5"], white["flags"]) == (0.5, "")
+
+
 def test_cells_csv(store: Store) -> None:
     export(SUITE, store)
     frame = load_results(store.folder)

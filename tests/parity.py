@@ -2,51 +2,62 @@
 
     python -m tests.parity            # prints the tables that docs/parity.md holds
 
-Equal steps, one restart each. PGD is compared by its last iterate, which is what
-torchattacks returns; APGD in mode `success` by whether any iterate was misclassified,
+Equal steps, one restart each. PGD and MI-FGSM are compared by their last iterate, which is
+what torchattacks returns; APGD in mode `success` by whether any iterate was misclassified,
 which is what AutoAttack counts, and in mode `full` by the loss it reaches, against
 `perturb(x, y, best_loss=True)`.
+
+With fewer classes than a set has, neighbouring classes form groups, each a task of its own
+with the images of its classes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import project
 from bench.attacks.losses import cross_entropy
-from bench.data import index_dataset, load_images
+from bench.data import ImageSet, index_dataset, load_images
 from bench.evaluate import sample_seed
 from bench.models import build_model
-from bench.specs import (
-    AnyAttack,
-    ApgdCe,
-    NanoDataset,
-    NanoModel,
-    Pgd,
-    PyAutoAttack,
-    TorchAttacks,
-    eps_value,
-)
+from bench.specs import AnyAttack, NanoDataset, NanoModel, eps_value
 from bench.text import ZeroShotClassifier, zero_shot_head
-from bench.types import Budget, ImageTextModel, Mode
+from bench.types import Budget, ImageTextModel, Mode, Norm
 
 CPU = torch.device("cpu")
 TEMPLATES = ("a photo of a {c}",)
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One comparison; the budget leaves 20 to 80% of the images right."""
+class Place:
+    """A task and a budget that leaves 20 to 80% of its images right."""
 
-    attack: str
     model: str
     dataset: str
+    classes: int
     eps: str
+    norm: Norm = "linf"
+
+    @property
+    def budget(self) -> Budget:
+        """The ball that both sides stay in."""
+        return Budget(eps_value(self.eps), self.norm)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One comparison."""
+
+    attack: str
     steps: int
     mode: Mode
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +68,65 @@ class Reached:
     loss: NDArray[np.float32]
 
 
-SETTINGS = (
-    Setting("pgd", "clip", "cifar10", "1/255", 10, "full"),
-    Setting("pgd", "tecoa", "cifar10", "2/255", 10, "full"),
-    Setting("pgd", "tecoa", "cifar100", "1/255", 10, "full"),
-    Setting("pgd", "fare", "fashion-mnist", "4/255", 10, "full"),
-    Setting("apgd-ce", "clip", "cifar10", "1/255", 30, "success"),
-    Setting("apgd-ce", "tecoa", "cifar10", "2/255", 30, "success"),
-    Setting("apgd-ce", "tecoa", "cifar100", "1/255", 30, "success"),
-    Setting("apgd-ce", "fare", "fashion-mnist", "4/255", 30, "success"),
+PLACES = (
+    Place("clip", "cifar10", 10, "1/255"),
+    Place("tecoa", "cifar10", 10, "2/255"),
+    Place("tecoa", "cifar100", 100, "1/255"),
+    Place("fare", "fashion-mnist", 10, "4/255"),
+    Place("fare", "cifar10", 4, "2/255"),
+    Place("clip", "cifar10", 2, "2/255"),
+    Place("tecoa", "cifar10", 2, "5/255"),
+    Place("fare", "cifar10", 10, "48/255", "l2"),
+    Place("tecoa", "cifar100", 100, "32/255", "l2"),
+)
+ATTACKS: tuple[tuple[str, int, Mode], ...] = (
+    ("pgd", 10, "full"),
+    ("mi-fgsm", 10, "full"),
+    ("apgd-ce", 30, "success"),
+    ("apgd-dlr", 30, "success"),
+    ("apgd-t", 30, "success"),
+)
+_LEAST_CLASSES = {"apgd-dlr": 3, "apgd-t": 4}
+SETTINGS = tuple(
+    Setting(attack, steps, mode, place)
+    for attack, steps, mode in ATTACKS
+    for place in PLACES
+    if place.classes >= _LEAST_CLASSES.get(attack, 2)
+    and (attack, place.norm) != ("mi-fgsm", "l2")  # torchattacks has none in L2
 )
 FULL_SETTINGS = tuple(
-    replace(setting, mode="full") for setting in SETTINGS if setting.attack == "apgd-ce"
+    replace(setting, mode="full")
+    for setting in SETTINGS
+    if setting.attack == "apgd-ce" and setting.place in PLACES[:4]
 )
+
+_ATTACK: TypeAdapter[AnyAttack] = TypeAdapter(AnyAttack)
 
 
 def pair(setting: Setting) -> tuple[AnyAttack, AnyAttack]:
-    """Return the native attack, and its reference with equal steps."""
-    eps, steps = (setting.eps,), setting.steps
-    if setting.attack == "pgd":
-        alpha = 2.5 * eps_value(setting.eps) / steps
-        reference = TorchAttacks(
-            kind="torchattacks", eps=eps, args={"steps": steps, "alpha": alpha}
-        )
-        return Pgd(kind="pgd", eps=eps, steps=steps), reference
-    official = PyAutoAttack(kind="pyautoattack", eps=eps, steps=steps, restarts=1)
-    return ApgdCe(kind="apgd-ce", eps=eps, steps=steps), official
+    """Return the native attack, and its reference with equal steps and targets."""
+    place, steps = setting.place, {"steps": setting.steps}
+    budget = {"eps": place.eps, "norm": place.norm}
+    targets = {"targets": min(9, place.classes - 1)} if setting.attack == "apgd-t" else {}
+    native = {"kind": setting.attack, **budget, **steps, **targets}
+    reference: dict[str, object] = {
+        "kind": "pyautoattack", "attack": setting.attack, **steps, **targets
+    }  # fmt: skip
+    if not setting.attack.startswith("apgd"):
+        names = {"pgd": {"linf": "PGD", "l2": "PGDL2"}, "mi-fgsm": {"linf": "MIFGSM"}}
+        walked = {"pgd": 2.5, "mi-fgsm": 1.0}[setting.attack]  # radii in all
+        reference = {
+            "kind": "torchattacks",
+            "attack": names[setting.attack][place.norm],
+            "args": {**steps, "alpha": walked * place.budget.eps / setting.steps},
+        }
+    return _ATTACK.validate_python(native), _ATTACK.validate_python({**reference, **budget})
 
 
-def classifier(model: str, dataset: str) -> ZeroShotClassifier:
-    """Return an embedded model with the head of an embedded set."""
+def classifier(model: str, dataset: str, chosen: slice = slice(None)) -> ZeroShotClassifier:
+    """Return an embedded model with the head of an embedded set, or of some of its classes."""
     spec = NanoDataset(name=dataset)  # type: ignore[arg-type]
-    classes = index_dataset(spec, 1, 0).classes
+    classes = index_dataset(spec, 1, 0).classes[chosen]
     nano = NanoModel(kind="nano", weights=model)  # type: ignore[arg-type]
     built = build_model(nano, CPU, _refers_to_none)
     return ZeroShotClassifier(built, zero_shot_head(built, classes, TEMPLATES))
@@ -96,37 +134,55 @@ def classifier(model: str, dataset: str) -> ZeroShotClassifier:
 
 def reach(setting: Setting, attack: AnyAttack, samples: int, seed: int = 0) -> Reached:
     """Return what an attack reaches on a setting's model and images."""
-    spec = NanoDataset(name=setting.dataset)  # type: ignore[arg-type]
+    place = setting.place
+    spec = NanoDataset(name=place.dataset)  # type: ignore[arg-type]
     data = load_images(spec, index_dataset(spec, samples, 0).sample_ids, "native")
-    images = torch.from_numpy(data.images).float() / 255
-    labels = torch.from_numpy(data.labels)
-    model = classifier(setting.model, setting.dataset)
-    seeds = [sample_seed(seed, key) for key in data.sample_ids]
-    budget = Budget(eps_value(setting.eps))
     run = build_attack(attack, batch=128)
-    points = run(model, images, labels, budget, mode=setting.mode, seeds=seeds)
+    correct, losses = [], []
+    for group, rows in _groups(data, place.classes):
+        images = torch.from_numpy(data.images[rows]).float() / 255
+        labels = torch.from_numpy(data.labels[rows]) - group.start
+        seeds = [sample_seed(seed, data.sample_ids[row]) for row in rows]
+        model = classifier(place.model, place.dataset, group)
+        points = run(model, images, labels, place.budget, mode=setting.mode, seeds=seeds)
+        right, loss = _judge(model, project(points, images, place.budget), labels)
+        correct.append(right)
+        losses.append(loss)
+    return Reached(torch.cat(correct).numpy(), torch.cat(losses).numpy())
+
+
+def _groups(data: ImageSet, size: int) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    for start in range(0, len(data.classes) - size + 1, size):
+        rows = np.flatnonzero((data.labels >= start) & (data.labels < start + size))
+        yield slice(start, start + size), rows
+
+
+def _judge(model: ZeroShotClassifier, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
-        logits = model(project(points, images, budget))
-    return Reached(
-        (logits.argmax(dim=1) == labels).numpy(), cross_entropy(logits, labels, labels).numpy()
-    )
+        logits = model(points)
+    return logits.argmax(dim=1) == labels, cross_entropy(logits, labels, labels)
 
 
 def _refers_to_none(name: str) -> ImageTextModel:
     raise KeyError(name)
 
 
+def _described(place: Place) -> str:
+    eps = place.eps if place.norm == "linf" else f"{place.eps} (L2)"
+    return f"{place.model} | {place.dataset} | {place.classes} | {eps}"
+
+
 def print_survivors() -> None:
     """Print which images withstand each attack."""
-    print("| attack | reference | model | dataset | eps | steps | native | reference |"
+    print("| attack | reference | model | dataset | classes | eps | steps | native | reference |"
           " images apart | per-image agreement |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for setting in SETTINGS:
         by = pair(setting)
         native, reference = (reach(setting, attack, 500).correct for attack in by)
         print(
-            f"| {setting.attack} | {by[1].kind} | {setting.model} | {setting.dataset} "
-            f"| {setting.eps} | {setting.steps} | {native.mean():.1%} | {reference.mean():.1%} "
+            f"| {setting.attack} | {by[1].kind} | {_described(setting.place)} | {setting.steps} "
+            f"| {native.mean():.1%} | {reference.mean():.1%} "
             f"| {abs(int(native.sum()) - int(reference.sum()))} of {len(native)} "
             f"| {(native == reference).mean():.1%} |",
             flush=True,
@@ -135,16 +191,16 @@ def print_survivors() -> None:
 
 def print_losses() -> None:
     """Print which losses the attacks reach, and the reference once more with other starts."""
-    print("| model | dataset | eps | steps | | mean loss | reference's | at least as high |"
-          " misclassified | by the reference |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| model | dataset | classes | eps | steps | | mean loss | reference's |"
+          " at least as high | misclassified | by the reference |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for setting in FULL_SETTINGS:
         native, official = pair(setting)
         reference = reach(setting, official, 500)
         for name, attack, seed in (("native", native, 0), ("reference again", official, 1)):
             found = reach(setting, attack, 500, seed)
             print(
-                f"| {setting.model} | {setting.dataset} | {setting.eps} | {setting.steps} | {name} "
+                f"| {_described(setting.place)} | {setting.steps} | {name} "
                 f"| {found.loss.mean():.4f} | {reference.loss.mean():.4f} "
                 f"| {(found.loss >= reference.loss).mean():.1%} "
                 f"| {(~found.correct).mean():.1%} | {(~reference.correct).mean():.1%} |",

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--results", default="results", help="folder of all results")
     run = commands.choices["run"]
     run.add_argument("--device", help="e.g. cpu, cuda:1; default: the accelerator if there is one")
-    run.add_argument("--batch", type=_positive, default=128, help="images at once (default 128)")
+    run.add_argument("--batch", type=_positive, help="images at once; default: found by trial")
     run.add_argument("--trust", action="store_true", help="import code that the suite names")
     listing = commands.add_parser("list", help="say what a suite may name")
     listing.set_defaults(command=_list)

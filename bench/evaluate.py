@@ -1,51 +1,49 @@
 """The one place where model, data and attack meet."""
 
 import hashlib
-import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import length, project
 from bench.attacks.engine import finite
 from bench.attacks.fitting import fit
 from bench.attacks.official import doubts
-from bench.data import ImageSet, load_images
-from bench.errors import CellError, CellSkip, UserError
-from bench.models import build_model
+from bench.counted import Counted
+from bench.devices import provenance
+from bench.errors import CellError, CellSkip
 from bench.plan import Cell, Lock
-from bench.specs import AnyAttack, Ensemble, PyAutoAttack, PythonModel, TorchAttacks
+from bench.precision import arithmetic, stages
+from bench.specs import AnyAttack, Ensemble, Precision, PyAutoAttack, TorchAttacks
 from bench.storage import decode, encode
 from bench.store import Store
 from bench.suite import Suite
-from bench.text import ZeroShotClassifier, zero_shot_head
-from bench.types import CellResult, ImageTextModel, Status
+from bench.types import CellResult, Status
+from bench.warm import Images, Warm, reason
 
-T = TypeVar("T")
+_SLAB = 2**29  # bytes of images in float32 that are worked on together
 
 
-class Counted(nn.Module):
-    """A classifier that counts the images sent through it."""
+@dataclass(slots=True)
+class _Tally:
+    """What is found out about a cell, image by image, and what that took."""
 
-    def __init__(self, classifier: nn.Module) -> None:
-        """Wrap a classifier."""
-        super().__init__()
-        self.classifier = classifier
-        self.images = 0
+    correct: NDArray[np.bool_]
+    distance: NDArray[np.float32]
+    flags: tuple[str, ...] = ()
+    forwards: int = 0
+    backwards: int = 0
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits."""
-        self.images += len(images)
-        return self.classifier(images)  # type: ignore[no-any-return]
+    def add(self, counted: Counted) -> None:
+        self.forwards += counted.forwards
+        self.backwards += counted.backwards
 
 
 @dataclass
@@ -56,9 +54,9 @@ class Evaluator:
         suite: What the cells' names refer to.
         lock: Which images they are scored on.
         problems: What could not be resolved, by key path; its cells fail for that reason.
-        store: Where shared crafts are kept.
+        store: Where shared crafts are kept, and the cells of smaller budgets.
         device: Where models run.
-        batch: Images at once.
+        batch: Images at once; found by trial where None.
         trust: Whether code named by the suite may be imported.
     """
 
@@ -67,204 +65,189 @@ class Evaluator:
     problems: dict[str, str]
     store: Store
     device: torch.device
-    batch: int = 128
+    batch: int | None = None
     trust: bool = False
-    _models: dict[str, ImageTextModel] = field(default_factory=dict)
-    _images: dict[str, ImageSet] = field(default_factory=dict)
-    _classifiers: dict[tuple[str, str], nn.Module] = field(default_factory=dict)
+    _warm: Warm = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing warm."""
+        self._warm = Warm(self.suite, self.lock, self.problems, self.device, self.batch, self.trust)
 
     def __call__(self, cell: Cell) -> CellResult:
         """Compute one cell; its own failures become its result."""
         started = time.perf_counter()
+        known = provenance(self.suite, cell, self.device)
         try:
-            return self._measure(cell, started)
-        except CellSkip as skip:
-            return self._unmeasured(cell, "skip", str(skip), started)
+            found = self._measure(cell)
+            known = {
+                **known,
+                "batch": str(self._warm.batch(cell.source, cell.dataset).size),
+                "backwards": str(found.backwards),
+            }
         except Exception as error:  # whatever goes wrong in a cell, the others go on
-            return self._unmeasured(cell, "failed", _reason(error), started)
-
-    def _unmeasured(self, cell: Cell, status: Status, reason: str, started: float) -> CellResult:
-        none = np.zeros(0)
+            status: Status = "skip" if isinstance(error, CellSkip) else "failed"
+            text = str(error) if isinstance(error, CellSkip) else reason(error)
+            nothing = np.zeros(0)
+            return CellResult(
+                cell.id, status, nothing.astype(np.bool_), (), nothing.astype(np.float32),
+                time.perf_counter() - started, 0, known, text,
+            )  # fmt: skip
         return CellResult(
-            cell.id, status, none.astype(np.bool_), (), none.astype(np.float32),
-            time.perf_counter() - started, 0, self._provenance(cell), reason,
+            cell.id, "ok", found.correct, self.lock.datasets[cell.dataset].sample_ids,
+            found.distance, time.perf_counter() - started, found.forwards, known,
+            flags=found.flags,
         )  # fmt: skip
 
-    def _measure(self, cell: Cell, started: float) -> CellResult:
-        data = self._data(cell.dataset)
-        clean = torch.from_numpy(data.images).float() / 255
-        labels = torch.from_numpy(data.labels)
-        target = Counted(self._classifier(cell.target, cell.dataset))
-        images, queries = clean, 0
-        flags: tuple[str, ...] = ()
-        if cell.attack is not None:
-            attack, flags = fit(cell.attack, len(data.classes), cell.mode)
-            images, queries, more = self._attacked(cell, attack, clean, labels)
-            flags += more
-        correct = self._score(target, images, labels)
+    def _measure(self, cell: Cell) -> _Tally:
+        images = self._warm.images(cell.dataset)
+        count = len(images.labels)
+        tally = _Tally(np.ones(count, np.bool_), np.zeros(count, np.float32))
+        if cell.attack is None:
+            for rows in self._slabs(np.arange(count), images, None):
+                self._judge(cell, images, rows, images.floats(rows), tally)
+            return tally
+        attack, tally.flags = fit(cell.attack, len(images.classes), cell.mode)
+        if cell.mode == "success":
+            self._attack(cell, attack, images, tally)
+        else:
+            self._transfer(cell, attack, images, tally)
         budget = cell.budget
-        distance = length(images - clean, budget.norm)
-        if (
-            cell.attack is not None
-            and float(distance.max()) > budget.eps + 1e-6 + 1e-5 * budget.eps
-        ):
-            flags += ("beyond-eps",)  # 8-bit storage moves pixels; see `bench.storage`
-        return CellResult(
-            cell.id,
-            "ok",
-            correct,
-            self.lock.datasets[cell.dataset].sample_ids,
-            distance.numpy(),
-            time.perf_counter() - started,
-            queries + target.images,
-            self._provenance(cell),
-            flags=flags,
-        )
+        if tally.distance.max() > budget.eps + 1e-6 + 1e-5 * budget.eps:
+            tally.flags += ("beyond-eps",)  # 8-bit storage moves pixels; see `bench.storage`
+        precisions = stages(attack, cell.mode)
+        if precisions[-1] != "fp32":
+            tally.flags += (f"precision={precisions[-1]}",)
+        return tally
 
-    def _attacked(
-        self, cell: Cell, attack: AnyAttack, clean: Tensor, labels: Tensor
-    ) -> tuple[Tensor, int, tuple[str, ...]]:
-        """Return the craft's images, forward passes and flags.
+    def _attack(self, cell: Cell, attack: AnyAttack, images: Images, tally: _Tally) -> None:
+        """Attack the target itself: each stage sees what none before has broken."""
+        storage = self.suite.protocol.storage
+        if cell.below is not None:
+            below = self._at(cell.below)
+            tally.correct, tally.distance = below.correct.copy(), below.distance.copy()
+            tally.flags += ("nested",)
+        with doubts() as found:
+            for precision in stages(attack, cell.mode):
+                for rows in self._slabs(tally.correct.nonzero()[0], images, attack):
+                    clean = images.floats(rows)
+                    points = self._craft(cell, attack, images, rows, precision, tally)
+                    if storage != "float16":  # full precision is nearer to the attack than halves
+                        kept = encode(points, clean, storage)
+                        points = decode(kept, clean, cell.budget, storage)
+                    self._judge(cell, images, rows, points, tally)
+        tally.flags += tuple(sorted(found))
 
-        A craft that others are scored on is read where it is stored, else made and stored.
+    def _at(self, cell: Cell) -> CellResult:
+        """Return what a smaller budget came to, from the store or, where it is not there, now."""
+        result = self.store.get(cell.id)
+        if result is None:
+            result = self(cell)
+            self.store.put(result)
+        if result.status == "failed":
+            raise CellError(f"the attack failed at the smaller budget {cell.eps}: {result.reason}")
+        return result
+
+    def _transfer(self, cell: Cell, attack: AnyAttack, images: Images, tally: _Tally) -> None:
+        """Score a craft that others are scored on too, read from the store or made and kept.
+
         What is scored is the decoded form in either case, so that both give the same number.
         """
         storage = self.suite.protocol.storage
-        if cell.mode == "success":
-            with doubts() as found:
-                points, queries = self._make(cell, attack, clean, labels)
-            if storage != "float16":  # a perturbation in full precision is nearer to the attack
-                points = decode(encode(points, clean, storage), clean, cell.budget, storage)
-            return points, queries, tuple(sorted(found))
+        everything = np.arange(len(images.labels))
 
-        def make_and_keep() -> tuple[NDArray[Any], int]:
+        def make_and_keep() -> NDArray[Any]:
+            (precision,) = stages(attack, cell.mode)
             with doubts():
-                points, queries = self._make(cell, attack, clean, labels)
-            kept = encode(points, clean, storage)
+                parts = [
+                    encode(
+                        self._craft(cell, attack, images, rows, precision, tally),
+                        images.floats(rows),
+                        storage,
+                    )
+                    for rows in self._slabs(everything, images, attack)
+                ]
+            kept = np.concatenate(parts)
             self.store.put_craft(cell.craft_id, kept)
-            return kept, queries
+            return kept
 
-        kept, queries = self.store.craft(cell.craft_id), 0
-        if kept is None or kept.shape != tuple(clean.shape):
-            kept, queries = self._once(f"crafts.{cell.craft_id}", make_and_keep)
-        return decode(kept, clean, cell.budget, storage), queries, ()
+        kept = self.store.craft(cell.craft_id)
+        if kept is None or kept.shape != tuple(images.pixels.shape):
+            kept = self._warm.once(f"crafts.{cell.craft_id}", make_and_keep)
+        for rows in self._slabs(everything, images, None):
+            points = decode(kept[rows.numpy()], images.floats(rows), cell.budget, storage)
+            self._judge(cell, images, rows, points, tally)
 
-    def _make(
-        self, cell: Cell, attack: AnyAttack, clean: Tensor, labels: Tensor
-    ) -> tuple[Tensor, int]:
-        """Return the points that the attack finds on its source, within the budget."""
-        source = Counted(self._classifier(cell.source, cell.dataset))
-        proposal = build_attack(attack, batch=self.batch)(
-            source,
-            clean.to(self.device),
-            labels.to(self.device),
-            cell.budget,
-            mode=cell.mode,
-            seeds=[
-                sample_seed(cell.seed, key) for key in self.lock.datasets[cell.dataset].sample_ids
-            ],
-        )
-        return project(proposal.detach().cpu(), clean, cell.budget), source.images
-
-    def _score(self, target: Counted, images: Tensor, labels: Tensor) -> NDArray[np.bool_]:
-        with torch.no_grad():
-            predicted = [
-                finite(target(part.to(self.device))).argmax(dim=1).cpu()
-                for part in images.split(self.batch)
-            ]
-        return (torch.cat(predicted) == labels).numpy()
-
-    def _classifier(self, model: str, dataset: str) -> nn.Module:
-        key = (model, dataset)
-        if key not in self._classifiers:
-            data = self._data(dataset)
-            templates = self.suite.protocol.templates
-            head = zero_shot_head(
-                self._model(model),
-                data.classes,
-                data.templates if templates == "dataset" else templates,
-            )
-            self._classifiers[key] = ZeroShotClassifier(self._model(model), head)
-        return self._classifiers[key]
-
-    def _model(self, name: str) -> ImageTextModel:
-        if name not in self._models:
-            spec = self.suite.models[name]
-            self._models[name] = self._once(
-                f"models.{name}",
-                lambda: build_model(spec, self.device, self._model, trust=self.trust),
-            )
-        return self._models[name]
-
-    def _data(self, name: str) -> ImageSet:
-        if name not in self._images:
-            spec = next(entry for entry in self.suite.datasets if entry.name == name)
-            self._images[name] = self._once(
-                f"datasets.{name}",
-                lambda: load_images(
-                    spec, self.lock.datasets[name].sample_ids, self.suite.protocol.pixels
-                ),
-            )
-        return self._images[name]
-
-    def _once(self, key: str, make: Callable[[], T]) -> T:
-        """Make something that cells share; what failed once in a run fails for all of them."""
-        if key in self.problems:
-            raise CellError(self.problems[key])
+    def _craft(
+        self,
+        cell: Cell,
+        attack: AnyAttack,
+        images: Images,
+        rows: Tensor,
+        precision: Precision,
+        tally: _Tally,
+    ) -> Tensor:
+        """Return the points `[b,3,h,w]` that an attack finds on the source, within the budget."""
+        source = Counted(self._warm.classifier(cell.source, cell.dataset, precision))
+        batch = self._warm.batch(cell.source, cell.dataset)
+        ids = self.lock.datasets[cell.dataset].sample_ids
+        clean, labels = images.floats(rows), images.labels[rows.to(images.labels.device)]
+        run = build_attack(attack, batch=batch)
         try:
-            return make()
-        except Exception as error:
-            self.problems[key] = _reason(error)
-            raise
+            with arithmetic(precision):
+                proposal = run(
+                    source,
+                    clean,
+                    labels,
+                    cell.budget,
+                    mode=cell.mode,
+                    seeds=[sample_seed(cell.seed, ids[row]) for row in rows.tolist()],
+                )
+        except torch.OutOfMemoryError as error:  # of adapters: the engine makes do with less
+            raise CellError(
+                f"{attack.label}: chunks of {_chunk(attack)} images do not fit into the device's "
+                "memory; a smaller `chunk` is another cell, since its random numbers differ"
+            ) from error
+        tally.add(source)
+        return project(proposal.detach(), clean, cell.budget)
 
-    def _provenance(self, cell: Cell) -> Mapping[str, str]:
-        models = (self.suite.models[name] for name in (cell.target, cell.source))
-        used = [] if all(isinstance(spec, PythonModel) for spec in models) else ["open_clip_torch"]
-        attacks = cell.attack.attacks if isinstance(cell.attack, Ensemble) else (cell.attack,)
-        libraries = {a.kind for a in attacks if isinstance(a, PyAutoAttack | TorchAttacks)}
-        used += sorted(libraries)
-        return {
-            "torch": torch.__version__,
-            **{library: _version(library) for library in used},
-            "python": platform.python_version(),
-            "device": device_name(self.device),
-            "batch": str(self.batch),
-        }
+    def _judge(
+        self, cell: Cell, images: Images, rows: Tensor, points: Tensor, tally: _Tally
+    ) -> None:
+        """Note for points whether the target is right, and how far they are from their images."""
+        target = Counted(self._warm.classifier(cell.target, cell.dataset))
+        batch = self._warm.batch(cell.target, cell.dataset)
+        with torch.no_grad():
+            predicted = torch.cat(
+                batch.parts(len(rows), lambda part: finite(target(points[part])).argmax(dim=1))
+            )
+        tally.add(target)
+        place = rows.numpy()
+        tally.correct[place] = (predicted == images.labels[rows.to(predicted.device)]).cpu().numpy()
+        if cell.attack is not None:
+            distance = length(points - images.floats(rows), cell.budget.norm)
+            tally.distance[place] = distance.cpu().numpy()
+
+    def _slabs(
+        self, rows: NDArray[np.int64], images: Images, attack: AnyAttack | None
+    ) -> Iterator[Tensor]:
+        """Yield rows in as many as are worked on together, whole chunks where there are such.
+
+        Memory then grows by a byte a pixel, and not by all the copies in single precision.
+        """
+        size = max(1, _SLAB // (4 * images.pixels[0].numel()))
+        chunk = _chunk(attack)
+        if chunk is not None:
+            size = -(-size // chunk) * chunk
+        elif isinstance(attack, Ensemble) and any(_chunk(member) for member in attack.attacks):
+            size = len(rows)  # what its earlier members leave fills the chunks of the later ones
+        if len(rows):
+            yield from torch.from_numpy(rows).split(size)
 
 
-def _reason(error: Exception) -> str:
-    kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
-    return f"{kind}{error}"
-
-
-@cache
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "absent"
+def _chunk(attack: AnyAttack | None) -> int | None:
+    return attack.chunk if isinstance(attack, PyAutoAttack | TorchAttacks) else None
 
 
 def sample_seed(seed: int, sample_id: str) -> int:
     """Return the seed of one image's random stream."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{sample_id}".encode()).digest()[:7], "big")
-
-
-def device_name(device: torch.device) -> str:
-    """Return what a device is called by its maker, or `cpu`."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def pick_device(name: str | None) -> torch.device:
-    """Return the named device, or the accelerator where there is one.
-
-    Raises:
-        UserError: There is no such device here.
-    """
-    found = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    torch.backends.cudnn.allow_tf32 = False  # the protocols are in single precision throughout
-    try:
-        return torch.empty(0, device=found).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--device: got {found!r}, which cannot be used here: {reason}") from error

@@ -11,6 +11,7 @@ from bench.specs import (
     DatasetSpec,
     GraftModel,
     ModelSpec,
+    NativeSpec,
     RAdaptModel,
     Threat,
     eps_value,
@@ -59,6 +60,8 @@ class Cell:
         eps: The one budget of this cell, as written in the suite; empty when clean.
         threat: Who the attacker knows; None when clean.
         seed: Seed of the attack's randomness.
+        below: The cell of the next smaller budget where budgets are nested: what that broke
+            is broken here.
     """
 
     id: str
@@ -69,6 +72,7 @@ class Cell:
     eps: str
     threat: Threat | None
     seed: int
+    below: "Cell | None" = None
 
     @property
     def source(self) -> str:
@@ -129,11 +133,14 @@ def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Itera
     yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed)
     for threat in suite.threats:
         for attack in suite.attacks:
-            for eps in attack.eps:
-                source = threat.source or target
+            source = threat.source or target
+            nested = _mode(threat) == "success" and isinstance(attack, NativeSpec) and attack.nested
+            below: Cell | None = None
+            for eps in sorted(attack.eps, key=eps_value) if nested else attack.eps:
                 craft = _digest(
                     {
                         **_storage_identity(suite),
+                        **({"below": below.craft_id} if below else {}),
                         "protocol": PROTOCOL,
                         "source": model_identity(suite, lock, source),
                         "data": data,
@@ -144,7 +151,11 @@ def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Itera
                     }
                 )
                 identity = _digest({**scored, "attack": craft})
-                yield Cell(identity, craft, target, dataset.name, attack, eps, threat, suite.seed)
+                cell = Cell(
+                    identity, craft, target, dataset.name, attack, eps, threat, suite.seed, below
+                )
+                below = cell if nested else None
+                yield cell
 
 
 def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
@@ -169,9 +180,14 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
 
 
 def attack_identity(attack: AnyAttack) -> dict[str, Any]:
-    """Return what an attack's proposals depend on, without its name and budgets."""
+    """Return what an attack's proposals depend on, without its name and budgets.
+
+    That its budgets are nested is said by the smaller ones, which join a cell's identity; the
+    smallest one is attacked as ever.
+    """
     members = {"attacks": {"__all__": {"name", "eps", "norm"}}}
-    return attack.model_dump(exclude={"name": True, "eps": True, **members}, exclude_defaults=True)
+    own = {"name": True, "eps": True, "nested": True}
+    return attack.model_dump(exclude={**own, **members}, exclude_defaults=True)
 
 
 def _storage_identity(suite: Suite) -> dict[str, Any]:

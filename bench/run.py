@@ -54,7 +54,7 @@ def run_suite(
     *,
     results: str | Path = "results",
     device: str | None = None,
-    batch: int = 128,
+    batch: int | None = None,
     trust: bool = False,
     watcher: Watcher | None = None,
 ) -> Report:
@@ -64,7 +64,7 @@ def run_suite(
         suite: A suite or its file.
         results: Folder of all results.
         device: Where models run; the accelerator where there is one, else the CPU.
-        batch: Images at once; changes no number beyond numerics.
+        batch: Images at once; changes no number beyond numerics. Found by trial where None.
         trust: Whether code that the suite names may be imported.
         watcher: Is told how it goes.
 
@@ -80,7 +80,8 @@ def run_suite(
             "run with --trust to allow it"
         )
     watcher = watcher or Watcher()
-    from bench.evaluate import Evaluator, pick_device  # brings torch: not needed to plan or report
+    from bench.devices import pick_device  # brings torch: not needed to plan or report
+    from bench.evaluate import Evaluator
 
     place = pick_device(device)
     store = Store(Path(results), suite.suite)

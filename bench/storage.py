@@ -25,10 +25,10 @@ def encode(points: Tensor, clean: Tensor, storage: Storage) -> NDArray[Any]:
             kept = points.mul(255).byte()
         case "uint8-round":
             kept = points.mul(255).round().byte()
-    return kept.numpy()
+    return kept.cpu().numpy()
 
 
 def decode(kept: NDArray[Any], clean: Tensor, budget: Budget, storage: Storage) -> Tensor:
     """Return the images `[b,3,h,w]` in [0,1] that are scored."""
-    stored = torch.from_numpy(kept).float()
+    stored = torch.from_numpy(kept).to(clean.device).float()
     return project(clean + stored, clean, budget) if storage == "float16" else stored / 255

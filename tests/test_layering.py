@@ -21,7 +21,7 @@ ONLY = {
     "jinja2": ("bench.export",),
     "matplotlib": ("radapt.figures",),
     "bench.evaluate": ("bench.run",),
-    "bench.models": ("bench.evaluate", "bench.lock"),
+    "bench.models": ("bench.warm", "bench.lock"),
     "bench.attacks": ("bench.evaluate", "bench.storage", "bench.attacks"),
     "bench.export": ("run_bench", "bench.run", "bench.console"),
     "bench.tables": ("bench.export", "bench.summary", "bench"),

@@ -1,6 +1,17 @@
 """What a suite may say: typed, frozen, and closed to keys that do not exist."""
 
-from bench.specs.attacks import ApgdCe, ApgdDlr, ApgdT, Cw, Fgsm, MiFgsm, Noise, Pgd
+from bench.specs.attacks import (
+    ApgdCe,
+    ApgdDlr,
+    ApgdT,
+    Cw,
+    Fgsm,
+    MiFgsm,
+    NativeSpec,
+    Noise,
+    Pgd,
+    Precision,
+)
 from bench.specs.base import Name, Spec
 from bench.specs.budgets import eps_value
 from bench.specs.datasets import DatasetSpec, NanoDataset, WebDataset
@@ -38,10 +49,12 @@ __all__ = [
     "Name",
     "NanoDataset",
     "NanoModel",
+    "NativeSpec",
     "Noise",
     "OpenClipModel",
     "Pgd",
     "Pixels",
+    "Precision",
     "Protocol",
     "PyAutoAttack",
     "PythonModel",

@@ -10,6 +10,7 @@ from bench.specs.budgets import EpsList
 from bench.types import Norm
 
 Count = Annotated[int, Field(ge=1)]
+Precision = Literal["fp32", "tf32", "bf16"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -35,7 +36,27 @@ class AttackSpec(Spec):
         return int(self.steps)  # type: ignore[attr-defined]
 
 
-class _Repeated(AttackSpec):
+class NativeSpec(AttackSpec):
+    """An attack whose loop is ours; these settings concern white-box cells first of all.
+
+    With `nested`, an image that a smaller budget of the same attack broke counts as broken, and
+    only the others are attacked; crafts that others are scored on are made at their own
+    budget in any case. `precision` is that of the attack, never of the judgement. With
+    `confirm`, what withstands a lower precision is attacked in fp32 too.
+    """
+
+    nested: bool = False
+    precision: Precision = "fp32"
+    confirm: bool = True
+
+    @model_validator(mode="after")
+    def _something_to_confirm(self) -> Self:
+        if not self.confirm and self.precision == "fp32":
+            raise PydanticCustomError("confirm", "`confirm: false` needs a `precision` below fp32")
+        return self
+
+
+class _Repeated(NativeSpec):
     """An attack that may begin again elsewhere, and average over several forward passes.
 
     `restarts` is the number of runs in all. `eot` passes per step are averaged, for models
@@ -63,7 +84,7 @@ class _FromNoise(_Repeated):
         return self
 
 
-class Fgsm(AttackSpec):
+class Fgsm(NativeSpec):
     """One step of the whole radius along the gradient, from the image itself."""
 
     kind: Literal["fgsm"]
@@ -90,7 +111,7 @@ class Pgd(_FromNoise):
     keep: Literal["last", "best"] = "last"
 
 
-class MiFgsm(AttackSpec):
+class MiFgsm(NativeSpec):
     """Native MI-FGSM: momentum from the image itself; `step` as in `pgd`."""
 
     kind: Literal["mi-fgsm"]

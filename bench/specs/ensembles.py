@@ -1,18 +1,28 @@
 """Attacks in sequence, and the union of all attacks that a suite may declare."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.specs.attacks import ApgdCe, ApgdDlr, ApgdT, AttackSpec, Cw, Fgsm, MiFgsm, Noise, Pgd
+from bench.specs.attacks import (
+    ApgdCe,
+    ApgdDlr,
+    ApgdT,
+    Cw,
+    Fgsm,
+    MiFgsm,
+    NativeSpec,
+    Noise,
+    Pgd,
+)
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 
 _Single = Fgsm | Pgd | MiFgsm | Cw | ApgdCe | ApgdDlr | ApgdT | Noise | PyAutoAttack | TorchAttacks
 SHARED = ("eps", "norm")  # what members have from their ensemble
 
 
-class Ensemble(AttackSpec):
+class Ensemble(NativeSpec):
     """Attacks at one budget, each on what the earlier ones left; members take its eps and norm."""
 
     kind: Literal["ensemble"]
@@ -36,6 +46,15 @@ class Ensemble(AttackSpec):
                 )
             members.append({**member, **shared})
         return {**data, "attacks": members}
+
+    @model_validator(mode="after")
+    def _one_run(self) -> Self:
+        for member in self.attacks:
+            if isinstance(member, NativeSpec) and (member.nested or member.precision != "fp32"):
+                raise PydanticCustomError(
+                    "ensemble", "`nested` and `precision` are those of the whole ensemble"
+                )
+        return self
 
     @property
     def gradients(self) -> int:

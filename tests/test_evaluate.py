@@ -171,3 +171,154 @@ def test_a_damaged_craft_is_made_again(small: Suite, tmp_path: Path, damage: byt
     again = evaluate(cell)
     assert again.queries == first.queries
     assert np.array_equal(again.correct, first.correct)
+
+
+def test_costs_are_counted_in_both_directions(small: Suite, tmp_path: Path) -> None:
+    evaluate, cells = evaluator(small, tmp_path)
+    results = {cell.id: evaluate(cell) for cell in cells if cell.eps == "1/255"}
+    full = next(cell for cell in cells if cell.mode == "full" and cell.target == "CLIP")
+    assert results[full.id].provenance["backwards"] == str(16 * 3)
+    for cell in cells:
+        if cell.id in results and cell.mode == "success":
+            assert 0 < int(results[cell.id].provenance["backwards"]) <= 16 * 3
+
+
+def test_adapted_models_share_their_base_s_head(small: Suite, tmp_path: Path) -> None:
+    evaluate, cells = evaluator(small, tmp_path)
+    heads = {
+        cell.target: evaluate._warm.classifier(cell.target, cell.dataset).head for cell in cells
+    }
+    assert heads["R-Adapt_CLIP"] is heads["CLIP"]
+    assert heads["FARE"] is not heads["CLIP"]  # loaded on its own
+
+
+NESTED = [{"kind": "apgd-ce", "eps": ["2/255", "1/255"], "steps": 5, "nested": True}]
+
+
+def test_what_a_smaller_budget_broke_is_not_attacked_again(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    plain = [{**NESTED[0], "nested": False}]
+    suites = [load_suite(suite_file(attacks=attacks, samples=40)) for attacks in (plain, NESTED)]
+    (_, alone), (evaluate, cells) = (evaluator(suite, tmp_path) for suite in suites)
+    assert {c.id for c in cells if c.mode == "full" or c.eps != "2/255"} <= {c.id for c in alone}
+    store = evaluate.store
+    for cell in cells:
+        if cell.mode != "success" or not cell.attack:
+            continue
+        assert (cell.below is None) == (cell.eps == "1/255")  # ascending, whatever the order
+        result = evaluate(cell)
+        store.put(result)
+        if cell.below is None:
+            assert result.flags == ()
+            continue
+        below = store.get(cell.below.id)
+        assert below is not None
+        assert result.flags == ("nested",)
+        assert not (result.correct & ~below.correct).any()
+        assert np.array_equal(result.distance[~below.correct], below.distance[~below.correct])
+        survivors = int(below.correct.sum())
+        # a look at the clean image, five steps and the last point, then the judgement
+        assert result.queries <= survivors * (1 + 6 + 1)
+
+
+def test_a_nested_budget_computes_the_smaller_one_where_it_is_missing(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    suite = load_suite(suite_file(attacks=NESTED, threats=["white-box"]))
+    evaluate, cells = evaluator(suite, tmp_path / "a")
+    ordered = {}
+    for cell in cells:
+        ordered[cell.id] = evaluate(cell)
+        evaluate.store.put(ordered[cell.id])
+    evaluate, cells = evaluator(suite, tmp_path / "b")
+    larger = next(cell for cell in cells if cell.below)
+    result = evaluate(larger)
+    assert larger.below is not None
+    assert np.array_equal(result.correct, ordered[larger.id].correct)
+    assert evaluate.store.finished(larger.below.id)
+
+
+def test_low_precision_breaks_no_less_than_fp32(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = {"kind": "apgd-ce", "eps": "1/255", "steps": 8}
+    attacks = [
+        {**base, "name": "fp32"},
+        {**base, "name": "tf32", "precision": "tf32"},
+        {**base, "name": "bf16", "precision": "bf16"},
+        {**base, "name": "bf16 alone", "precision": "bf16", "confirm": False},
+    ]
+    models = {name: {"kind": "nano", "weights": name.lower()} for name in ("CLIP", "TeCoA")}
+    suite = load_suite(
+        suite_file(
+            models=models, attacks=attacks, samples=24, threats=["white-box", {"transfer": "CLIP"}]
+        )
+    )
+    evaluate, cells = evaluator(suite, tmp_path)
+    for model in models:
+        found = {
+            (cell.attack.label, cell.mode): evaluate(cell)
+            for cell in cells
+            if cell.attack and cell.target == model
+        }
+        full = found["fp32", "success"].correct
+        for name in ("tf32", "bf16"):
+            low = found[name, "success"]
+            # an image on the edge may fall on either side, since batches differ
+            assert int((low.correct & ~full).sum()) <= 1
+            assert low.flags == ()
+            assert found[name, "full"].flags[-1:] == (f"precision={name}",)
+        assert found["bf16 alone", "success"].flags == ("precision=bf16",)
+        assert int(found["bf16 alone", "success"].correct.sum()) >= int(low.correct.sum())
+
+
+class Tight(Own):
+    """Has room for so many images at once."""
+
+    def __init__(self, room: int, **args: Any) -> None:
+        super().__init__(**args)
+        self.room = room
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError("no room")
+        return super().encode_image(images)
+
+
+def test_memory_that_ends_is_no_failure_but_for_adapters(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    own = {"kind": "python", "target": "tests.test_evaluate:Tight"}
+    models = {
+        name: {**own, "args": {"width": 4, "room": room}} for name, room in (("A", 99), ("B", 5))
+    }
+    attacks = [
+        {"kind": "pgd", "eps": "1/255", "steps": 2},
+        {"kind": "pyautoattack", "eps": "1/255", "steps": 2, "chunk": 16},
+    ]
+    suite = load_suite(suite_file(models=models, attacks=attacks, threats=["white-box"]))
+    evaluate, cells = evaluator(suite, tmp_path, trust=True)
+    found = {(c.target, c.attack.label if c.attack else "clean"): evaluate(c) for c in cells}
+    assert found["A", "pgd"].provenance["batch"] == "128"
+    assert found["B", "pgd"].provenance["batch"] == "4"
+    assert np.array_equal(found["A", "pgd"].correct, found["B", "pgd"].correct)
+    assert found["B", "pyautoattack"].status == "failed"
+    assert "chunks of 16 images do not fit" in str(found["B", "pyautoattack"].reason)
+
+
+def test_work_in_slabs_moves_no_number(
+    suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attacks = [
+        {"kind": "pgd", "eps": "1/255", "steps": 2},
+        {"kind": "torchattacks", "eps": "1/255", "args": {"steps": 2}, "chunk": 4},
+    ]
+    suite = load_suite(suite_file(attacks=attacks))
+    whole = run(suite, tmp_path / "a")
+    monkeypatch.setattr("bench.evaluate._SLAB", 4 * 3 * 32 * 32 * 3)  # three images
+    parts = run(suite, tmp_path / "b")
+    moved = sum(int((whole[key].correct != parts[key].correct).sum()) for key in whole)
+    assert moved <= 1
+    for key in whole:
+        assert np.abs(whole[key].distance - parts[key].distance).max() < 1e-6

@@ -242,35 +242,29 @@ def test_a_nested_budget_computes_the_smaller_one_where_it_is_missing(
 def test_low_precision_breaks_no_less_than_fp32(
     suite_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    base = {"kind": "apgd-ce", "eps": "1/255", "steps": 8}
+    base = {"kind": "apgd-ce", "eps": "2/255", "steps": 3}
     attacks = [
         {**base, "name": "fp32"},
         {**base, "name": "tf32", "precision": "tf32"},
         {**base, "name": "bf16", "precision": "bf16"},
         {**base, "name": "bf16 alone", "precision": "bf16", "confirm": False},
     ]
-    models = {name: {"kind": "nano", "weights": name.lower()} for name in ("CLIP", "TeCoA")}
-    suite = load_suite(
-        suite_file(
-            models=models, attacks=attacks, samples=24, threats=["white-box", {"transfer": "CLIP"}]
-        )
-    )
+    models = {"TeCoA": {"kind": "nano", "weights": "tecoa"}}
+    threats = ["white-box", {"transfer": "TeCoA"}]
+    suite = load_suite(suite_file(models=models, attacks=attacks, threats=threats))
     evaluate, cells = evaluator(suite, tmp_path)
-    for model in models:
-        found = {
-            (cell.attack.label, cell.mode): evaluate(cell)
-            for cell in cells
-            if cell.attack and cell.target == model
-        }
-        full = found["fp32", "success"].correct
-        for name in ("tf32", "bf16"):
-            low = found[name, "success"]
-            # an image on the edge may fall on either side, since batches differ
-            assert int((low.correct & ~full).sum()) <= 1
-            assert low.flags == ()
-            assert found[name, "full"].flags[-1:] == (f"precision={name}",)
-        assert found["bf16 alone", "success"].flags == ("precision=bf16",)
-        assert int(found["bf16 alone", "success"].correct.sum()) >= int(low.correct.sum())
+    found = {(c.attack.label, c.mode): evaluate(c) for c in cells if c.attack}
+    robust = {
+        name: found[name, "success"].correct for name in ("fp32", "tf32", "bf16", "bf16 alone")
+    }
+    assert 0 < robust["fp32"].sum() < 16
+    for name in ("tf32", "bf16"):
+        # an image on the edge may fall on either side, since batches differ
+        assert int((robust[name] & ~robust["fp32"]).sum()) <= 1
+        assert found[name, "success"].flags == ()
+        assert found[name, "full"].flags[-1:] == (f"precision={name}",)
+    assert found["bf16 alone", "success"].flags == ("precision=bf16",)
+    assert not (robust["bf16"] & ~robust["bf16 alone"]).any()
 
 
 class Tight(Own):

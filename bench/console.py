@@ -79,7 +79,7 @@ def describe(cell: Cell) -> str:
     if cell.attack is None or cell.threat is None:
         return f"{cell.target} · {cell.dataset} · clean"
     threat = f"from {cell.source}" if cell.threat.source else cell.threat.kind
-    return f"{cell.target} · {cell.dataset} · {cell.attack.label} {cell.eps} {threat}"
+    return f"{cell.target} · {cell.dataset} · {cell.attack.label_in_norm} {cell.eps} {threat}"
 
 
 def print_leaderboard(board: pd.DataFrame, title: str) -> None:

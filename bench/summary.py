@@ -43,7 +43,7 @@ def plan_lines(suite: Suite, lock: Lock) -> Iterator[str]:
     yield f"  models    {len(suite.models)}: {', '.join(suite.models)}"
     yield f"  datasets  {len(suite.datasets)}: {', '.join(d.name for d in suite.datasets)}"
     for attack in suite.attacks:
-        yield f"  attack    {attack.label} at {', '.join(attack.eps)}"
+        yield f"  attack    {attack.label_in_norm} at {', '.join(attack.eps)}"
     for threat in suite.threats:
         yield f"  threat    {f'transfer from {threat.source}' if threat.source else threat.kind}"
     yield from _cost_lines(suite, lock, cells)
@@ -57,7 +57,7 @@ def _row(cell: Cell) -> tuple[str, ...]:
         return (cell.id, cell.target, cell.dataset, "clean", *"----")
     threat = cell.threat
     known = (threat.kind, threat.source or "-", str(cell.attack.gradients))
-    return (cell.id, cell.target, cell.dataset, cell.attack.label, cell.eps, *known)
+    return (cell.id, cell.target, cell.dataset, cell.attack.label_in_norm, cell.eps, *known)
 
 
 def _cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Iterator[str]:

@@ -23,6 +23,7 @@ CELL_COLUMNS = (
 )
 SAME_SOURCE = "source=target"
 INCOMPLETE = "incomplete"
+SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class Scored:
         if self.result is None or self.result.status != "ok":
             return None
         return self.result.correct
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the attack is not defined for the dataset."""
+        return self.result is not None and self.result.status == "skip"
 
     @property
     def source(self) -> str:
@@ -107,7 +113,8 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
 def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     """Return one row per (model, threat, source): means over datasets, worst case and rank.
 
-    A mean over fewer datasets than the suite names is left blank and flagged. `worst` is
+    A mean over fewer datasets than the suite names is left blank and flagged: `skipped` where
+    an attack is not defined for one, `incomplete` where a cell failed or is absent. `worst` is
     the per-image AND over all attacks at the largest Linf budget; a white-box attacker has the
     transferred images too, so they count in its row.
     """
@@ -124,11 +131,12 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     for key in keys:
         model, threat, source = key
         items = [*clean[model], *groups[key]]
-        worst = _worst(suite, scored, key)
+        counted = _counted(suite, scored, key)
+        worst = _worst(suite, counted)
         columns = {name: _mean(suite, items, name) for name in _columns(suite)}
-        complete = all(value is not None for value in columns.values())
-        complete = complete and (worst is not None or _largest(suite) is None)
-        flags = [] if complete else [INCOMPLETE]
+        read = [*items, *counted]
+        flags = [INCOMPLETE] if any(i.correct is None and not i.skipped for i in read) else []
+        flags += [SKIPPED] if any(item.skipped for item in items) else []
         if source == model:
             flags.append(SAME_SOURCE)
         if worst is not None:
@@ -174,29 +182,30 @@ def _largest(suite: Suite) -> float | None:
     return max((eps_value(eps) for listed in budgets for eps in listed), default=None)
 
 
-def _worst(
-    suite: Suite, scored: Sequence[Scored], key: tuple[str, str, str]
-) -> list[NDArray[np.bool_]] | None:
-    """Return per dataset which images survive everything, or None where a cell is missing.
-
-    What an attack is not defined for (a `skip`) it does not break.
-    """
+def _counted(suite: Suite, scored: Sequence[Scored], key: tuple[str, str, str]) -> list[Scored]:
+    """Return the cells whose attacks are the worst case of a row's."""
     largest = _largest(suite)
-    if largest is None:
-        return None
     model, threat, source = key
-    counted = [
+    return [
         item
         for item in scored
         if item.cell.target == model
         and item.cell.attack is not None
+        and largest is not None
         and item.cell.budget == Budget(largest)
-        and not (item.result is not None and item.result.status == "skip")
         and (threat == "white-box" or (item.cell.mode == "full" and item.source == source))
     ]
+
+
+def _worst(suite: Suite, counted: Sequence[Scored]) -> list[NDArray[np.bool_]] | None:
+    """Return per dataset which images survive everything, or None where a cell is missing.
+
+    What an attack is not defined for (a `skip`) it does not break.
+    """
     survivors = []
     for dataset in suite.datasets:
-        vectors = [item.correct for item in counted if item.cell.dataset == dataset.name]
+        ran = [i for i in counted if i.cell.dataset == dataset.name and not i.skipped]
+        vectors = [item.correct for item in ran]
         known = [vector for vector in vectors if vector is not None]
         if not known or len(known) < len(vectors):
             return None

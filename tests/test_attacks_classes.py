@@ -148,5 +148,6 @@ def test_a_skip_is_a_row_and_no_failure(
     assert frame.loc[("white-box", "pgd"), "status"] == "ok"
     board = report.board.set_index("threat")
     assert pd.isna(board.loc["white-box", "apgd-dlr@1/255"])
+    assert board.loc["white-box", "flags"] == "skipped"
     assert 0 <= board.loc["white-box", "worst"] <= board.loc["white-box", "pgd@1/255"]
     assert run_suite(suite, results=tmp_path / "results").computed == 0  # a skip is not retried

@@ -26,9 +26,14 @@ class AttackSpec(Spec):
         """Name of the attack in tables."""
         return self.name or str(self.kind)  # type: ignore[attr-defined]
 
+    @property
+    def label_in_norm(self) -> str:
+        """Name of the attack where rows of several norms meet: `pgd`, `pgd-l2`."""
+        return self.label if self.norm == "linf" else f"{self.label}-{self.norm}"
+
     def column(self, eps: str) -> str:
         """Return the name of the leaderboard's column at one budget: `pgd@4/255`."""
-        return f"{self.label}{'' if self.norm == 'linf' else f'-{self.norm}'}@{eps}"
+        return f"{self.label_in_norm}@{eps}"
 
     @property
     def gradients(self) -> int:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.specs import Ensemble, PyAutoAttack
 from tests.parity import FULL_SETTINGS, SETTINGS, Setting, pair, reach
 
 SMALL = {  # attack: its place, and as many images as it can afford
@@ -26,6 +27,24 @@ def test_native_and_reference_agree(setting: Setting) -> None:
     samples = SMALL[key(setting)]
     native, reference = (reach(setting, attack, samples).correct for attack in pair(setting))
     assert 0.2 <= reference.mean() <= 0.8  # agreement at 0 or 100% would prove nothing
+    assert abs(int(native.sum()) - int(reference.sum())) <= 2
+    assert (native == reference).mean() >= 0.97
+
+
+def test_the_ensemble_of_fares_preset_and_the_official_one_agree() -> None:
+    """As in the preset but for the steps: 5 restarts of APGD-CE, then 9 targets."""
+    setting = next(s for s in SETTINGS if key(s) == ("apgd-ce", "tecoa", 10))
+    eps, steps = (setting.place.eps,), 6
+    members = [
+        {"kind": "apgd-ce", "restarts": 5, "steps": steps},
+        {"kind": "apgd-t", "steps": steps},
+    ]
+    ours = Ensemble.model_validate({"kind": "ensemble", "eps": eps, "attacks": members})
+    official = PyAutoAttack(
+        kind="pyautoattack", eps=eps, attack=("apgd-ce", "apgd-t"), steps=steps, restarts=5
+    )
+    native, reference = (reach(setting, attack, 100).correct for attack in (ours, official))
+    assert 0.2 <= reference.mean() <= 0.8
     assert abs(int(native.sum()) - int(reference.sum())) <= 2
     assert (native == reference).mean() >= 0.97
 

@@ -1,0 +1,123 @@
+"""What the loop costs beside the model, and on an accelerator what the model makes of the chip."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.attacks.apgd import Apgd
+from bench.attacks.ascent import Ascent
+from bench.attacks.engine import NativeAttack
+from bench.attacks.losses import cross_entropy
+from bench.attacks.pgd import PgdAscent
+from bench.types import Budget
+from tests.perf.subjects import DEVICE, Subject, embedded, timed, true_size
+
+STEPS, ROUNDS = 6, 3
+ASCENTS: dict[str, Ascent] = {"apgd": Apgd(STEPS, 0.75), "pgd": PgdAscent(STEPS, 2.5, True)}
+CPU_BATCH = {"ViT-B-32": 16, "CLIP": 128}
+
+
+class Clock:
+    """Adds up the time inside a model's passes, forward and backward."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.model = subject.model
+        self.seconds = 0.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: list[Tensor] = []
+        self.seconds += timed(lambda: found.append(self.model(images)))
+        return found[0]
+
+    def __enter__(self) -> "Clock":
+        self.gradient = torch.autograd.grad
+
+        def clocked(*args: object, **options: object) -> tuple[Tensor, ...]:
+            found: list[tuple[Tensor, ...]] = []
+            self.seconds += timed(lambda: found.append(self.gradient(*args, **options)))  # type: ignore[arg-type]
+            return found[0]
+
+        torch.autograd.grad = clocked  # type: ignore[assignment]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        torch.autograd.grad = self.gradient
+
+
+def shares() -> Iterator[dict[str, object]]:
+    """Share of wall time outside the model, and images a second against a bare loop."""
+    for subject in (embedded("CLIP", 256), true_size(16)):
+        batch = 256 if DEVICE.type == "cuda" else CPU_BATCH[subject.name]
+        subject = subject.some(batch)
+        for name, ascent in ASCENTS.items():
+            ours, bare, outside = [], [], []
+            for turn in range(ROUNDS + 1):  # the first one warms up
+                seconds = timed(lambda: _attack(ascent, subject))  # noqa: B023
+                loop = timed(lambda: _bare(subject))  # noqa: B023
+                with Clock(subject) as clock:
+                    clocked = Subject(
+                        subject.name, clock.forward, subject.images, subject.labels, subject.seeds
+                    )
+                    total = timed(lambda: _attack(ascent, clocked))  # noqa: B023
+                if turn:
+                    ours.append(seconds)
+                    bare.append(loop)
+                    outside.append(1 - clock.seconds / total)
+            yield {
+                "model": subject.name,
+                "attack": name,
+                "batch": batch,
+                "steps": STEPS,
+                "outside the model": f"{sorted(outside)[ROUNDS // 2]:.2%}",
+                "images x steps / s": round(batch * STEPS / min(ours), 1),
+                "bare loop": round(batch * STEPS / min(bare), 1),
+                "share of it": f"{min(bare) / min(ours):.1%}",
+            }
+
+
+def rate() -> Iterator[dict[str, object]]:
+    """Share of the chip's measured bfloat16 matrix rate that a step reaches; accelerators only."""
+    if DEVICE.type != "cuda":
+        return
+    side = 8192
+    left, right = (torch.randn(side, side, device=DEVICE, dtype=torch.bfloat16) for _ in "ab")
+    chip = 2 * side**3 / min(timed(lambda: left @ right) for _ in range(10))
+    subject = true_size(128)
+    model = subject.model
+
+    def lowered(images: Tensor) -> Tensor:
+        with torch.autocast(DEVICE.type, torch.bfloat16):
+            return model(images).float()
+
+    subject = Subject(subject.name, lowered, subject.images, subject.labels, subject.seeds)
+    with FlopCounterMode(display=False) as counter:
+        _attack(ASCENTS["apgd"], subject)
+    seconds = min(timed(lambda: _attack(ASCENTS["apgd"], subject)) for _ in range(ROUNDS))
+    reached = counter.get_total_flops() / seconds
+    yield {
+        "model": subject.name,
+        "batch": len(subject.images),
+        "matrix TFLOP/s": round(chip / 1e12, 1),
+        "attack TFLOP/s": round(reached / 1e12, 1),
+        "share": f"{reached / chip:.1%}",
+    }
+
+
+def _attack(ascent: Ascent, subject: Subject) -> None:
+    run = NativeAttack(ascent, cross_entropy, len(subject.images))
+    run(
+        subject.model, subject.images, subject.labels, Budget(4 / 255), mode="full",
+        seeds=subject.seeds,
+    )  # fmt: skip
+
+
+def _bare(subject: Subject) -> None:
+    """Do what the model does for an attack: so many passes both ways, and one forward."""
+    for _ in range(STEPS):
+        points = subject.images.clone().requires_grad_(True)
+        loss = cross_entropy(subject.model(points), subject.labels, subject.labels).sum()
+        torch.autograd.grad(loss, points)
+    with torch.no_grad():
+        subject.model(subject.images)

@@ -1,0 +1,101 @@
+"""What is attacked: embedded models on embedded images, and vision towers of true size."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.compat import ensure_torchvision
+from bench.evaluate import sample_seed
+from bench.lock import resolve
+from bench.suite import load_suite
+from bench.types import Classifier
+from bench.warm import Warm
+from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
+
+ensure_torchvision()
+
+import open_clip  # noqa: E402  needs torchvision
+
+EMBEDDED = ("CLIP", "FARE", "R-Adapt_CLIP")
+TRUE_SIZE = "ViT-L-14" if torch.cuda.is_available() else "ViT-B-32"
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+_CLASSES = 10
+_TEXT = {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model with images `[n,3,h,w]`, labels `[n]` and a random seed per image."""
+
+    name: str
+    model: Classifier
+    images: Tensor
+    labels: Tensor
+    seeds: list[int]
+
+    def some(self, count: int) -> "Subject":
+        """Return the same with the first images only."""
+        return Subject(
+            self.name, self.model, self.images[:count], self.labels[:count], self.seeds[:count]
+        )
+
+
+def embedded(name: str, samples: int) -> Subject:
+    """Return a model of the quickstart suite with images of CIFAR-10."""
+    suite = load_suite("suites/quickstart.yaml").model_copy(update={"samples": samples})
+    lock, _ = resolve(suite)
+    warm = Warm(suite, lock, {}, DEVICE, None, False)
+    images = warm.images("cifar10")
+    ids = lock.datasets["cifar10"].sample_ids
+    return Subject(
+        name,
+        warm.classifier(name, "cifar10"),
+        images.floats(torch.arange(len(ids))),
+        images.labels,
+        [sample_seed(0, key) for key in ids],
+    )
+
+
+class Sized(nn.Module):
+    """A tower of true size with random weights, and a head of random class vectors."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        config = open_clip.get_model_config(name)
+        torch.manual_seed(0)
+        clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _TEXT)
+        self.tower = clip.visual.eval().requires_grad_(False)
+        self.head = nn.Buffer(F.normalize(torch.randn(config["embed_dim"], _CLASSES), dim=0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        embedding = self.tower(normalise(images, CLIP_MEAN, CLIP_STD))
+        return 100 * F.normalize(embedding.float(), dim=1) @ self.head.float()
+
+
+def true_size(samples: int, name: str = TRUE_SIZE) -> Subject:
+    """Return a tower of true size with enlarged images of CIFAR-10, labelled as it sees them."""
+    small = embedded("CLIP", samples)
+    images = F.interpolate(small.images, (224, 224), mode="bicubic", antialias=True).clamp(0, 1)
+    model = Sized(name).to(DEVICE)
+    with torch.no_grad():
+        labels = torch.cat([model(part).argmax(dim=1) for part in images.split(8)])
+    return Subject(name, model, images, labels, small.seeds)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the wall time of some work, in seconds."""
+    synchronise()
+    started = time.perf_counter()
+    work()
+    synchronise()
+    return time.perf_counter() - started
+
+
+def synchronise() -> None:
+    """Wait for the accelerator, where there is one."""
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()

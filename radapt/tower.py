@@ -104,6 +104,12 @@ def _patches(tower: nn.Module) -> nn.Conv2d:
 def _shallow(module: nn.Module | None) -> nn.Module:
     if module is None:
         raise TypeError("the path leads through an empty module")
+    if "forward" in vars(module) or hasattr(module, "_orig_mod"):
+        # a copy would go on calling the original, past whatever is put on the copy
+        raise TypeError(
+            f"{type(module).__name__} is wrapped (compiled, dispatched over devices, or prepared "
+            "for mixed precision), so a copy of it cannot be changed; take the bare tower"
+        )
     clone = copy.copy(module)
     clone._modules = dict(module._modules)
     clone._buffers = dict(module._buffers)

@@ -176,3 +176,17 @@ def test_true_size_vit_l_14() -> None:
     adapted = adapt(tower, anchor, alpha=1.4, cutoff=40)
     assert adapted(image).shape == (1, 768)
     assert not torch.allclose(adapted(image), tower(image), atol=1e-3)
+
+
+def test_wrapped_towers_are_refused_and_left_intact() -> None:
+    """A copy would keep calling the original's forward, and the anchor would not be seen."""
+    tower = build("gelu")
+    anchor, inputs = extract_anchor(tower), normalise(pixels())
+    expected = tower(inputs)
+    compiled = torch.compile(tower, backend="eager")
+    with pytest.raises(TypeError, match="OptimizedModule is wrapped"):
+        adapt(compiled, anchor, alpha=1, cutoff=None)  # type: ignore[arg-type]
+    assert torch.equal(tower(inputs), expected)
+    tower.forward = tower.forward  # what dispatching and autocast wrappers do
+    with pytest.raises(TypeError, match="take the bare tower"):
+        adapt(tower, anchor, alpha=1, cutoff=None)

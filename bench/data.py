@@ -203,14 +203,13 @@ def _decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
 
 
 def fit(image: Image.Image, pixels: Pixels) -> Image.Image:
-    """Bring an image to a square, as torchvision's bicubic Resize and CenterCrop do on PIL."""
-    size = pixels.size
+    """Bring an image to a square, as torchvision's Resize and CenterCrop do on PIL."""
+    size, kernel = pixels.size, Image.Resampling[pixels.kernel.upper()]
     if pixels.fit == "squash":
-        return image.resize((size, size), Image.Resampling.BICUBIC)
+        return image.resize((size, size), kernel)
     width, height = image.size
-    short = min(width, height)
-    scaled = (size * width // short, size * height // short)
-    image = image.resize(scaled, Image.Resampling.BICUBIC)
+    short, target = min(width, height), pixels.short or size
+    image = image.resize((target * width // short, target * height // short), kernel)
     left = round((image.width - size) / 2)
     top = round((image.height - size) / 2)
     return image.crop((left, top, left + size, top + size))

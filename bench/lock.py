@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.data import index_dataset
+from bench.digests import sha256
 from bench.errors import CellError
 from bench.plan import DatasetLock, Lock, spec_digests
-from bench.specs import GraftModel, ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
+from bench.specs import (
+    GraftModel,
+    HuggingFaceModel,
+    ModelSpec,
+    NanoModel,
+    OpenClipModel,
+    PythonModel,
+    RAdaptModel,
+)
 from bench.suite import Suite
+from bench.weights import origin, weight_files
 
 T = TypeVar("T")
 
@@ -36,30 +46,31 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
         return {}
 
     models: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for name, spec in suite.models.items():
         models |= attempt("models", name, partial(fingerprint, spec))
+        if name in models and (source := origin(spec)):
+            origins[name] = source
     datasets: dict[str, DatasetLock] = {}
     for entry in suite.datasets:
         datasets |= attempt(
             "datasets", entry.name, partial(index_dataset, entry, suite.samples, suite.seed)
         )
-    return Lock(models, datasets, spec_digests(suite)), problems
+    return Lock(models, datasets, spec_digests(suite), origins), problems
 
 
 def fingerprint(spec: ModelSpec) -> str:
     """Return a hash of the files that a model's weights come from.
 
     Raises:
-        OSError: A file is missing.
+        CellError: A file is missing.
     """
     match spec:
         case NanoModel():
             names = (f"{spec.weights}.safetensors", "text.safetensors", "merges.txt.gz")
             return hash_files([NANO_FILES / name for name in names])
-        case OpenClipModel():
-            from bench.models import open_clip_files
-
-            return hash_files(open_clip_files(spec))
+        case OpenClipModel() | HuggingFaceModel():
+            return hash_files(weight_files(spec))
         case RAdaptModel():
             return hash_files([Path(spec.anchor.file)]) if spec.anchor.file else "white"
         case GraftModel():
@@ -76,6 +87,5 @@ def hash_files(paths: list[Path]) -> str:
     """Return one SHA-256 over the contents of some files, in order."""
     total = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
+        total.update(sha256(path))
     return total.hexdigest()

@@ -10,8 +10,10 @@ from bench.specs import (
     AnyAttack,
     DatasetSpec,
     GraftModel,
+    HuggingFaceModel,
     ModelSpec,
     NativeSpec,
+    OpenClipModel,
     RAdaptModel,
     Threat,
     eps_value,
@@ -39,12 +41,14 @@ class Lock:
     """What a suite's names stand for, resolved: weights by hash, datasets by content.
 
     A name that could not be resolved is absent; its cells fail when they run. `specs` says
-    by key path what the suite said when its names were resolved.
+    by key path what the suite said when its names were resolved, and `origins` where weights
+    came from, `REPOSITORY@COMMIT` on the hub, for readers.
     """
 
     models: dict[str, str] = field(default_factory=dict)
     datasets: dict[str, DatasetLock] = field(default_factory=dict)
     specs: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ def still_valid(suite: Suite, lock: Lock) -> Lock:
         {name: value for name, value in lock.models.items() if same(f"models.{name}")},
         {name: value for name, value in lock.datasets.items() if same(f"datasets.{name}")},
         lock.specs,
+        lock.origins,
     )
 
 
@@ -175,7 +180,10 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
             "base": model_identity(suite, lock, spec.base),
             "donor": model_identity(suite, lock, spec.donor),
         }
-    settings = spec.model_dump(exclude={"tower", "pretrained"}, exclude_defaults=True)
+    places = {"tower", "pretrained", "revision"}
+    if isinstance(spec, HuggingFaceModel) or (isinstance(spec, OpenClipModel) and spec.folder):
+        places |= {"name"}  # the architecture is in the configuration, which is hashed
+    settings = spec.model_dump(exclude=places, exclude_defaults=True)
     return {**settings, "fingerprint": fingerprint}
 
 
@@ -201,13 +209,14 @@ def _mode(threat: Threat | None) -> Mode:
 def _data_identity(suite: Suite, lock: Lock, dataset: DatasetSpec) -> dict[str, Any]:
     resolved = lock.datasets.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
     templates = suite.protocol.templates
-    pixels = suite.protocol.pixels
+    pixels = suite.protocol.pixels_of(dataset.name)
     return {
         "fingerprint": resolved.fingerprint,
         "samples": _digest(resolved.sample_ids),
         "classes": _digest(resolved.classes),
         "templates": resolved.templates if templates == "dataset" else templates,
-        "pixels": pixels if pixels == "native" else pixels.model_dump(),
+        "pixels": pixels if pixels == "native" else pixels.model_dump(exclude_defaults=True),
+        **suite.protocol.model_dump(include={"resize"}, exclude_defaults=True),
     }
 
 

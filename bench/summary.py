@@ -71,10 +71,10 @@ def _cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Iterator[str
     steps = sum(images[c.dataset] * c.attack.gradients for c in crafts.values() if c.attack)
     yield f"  crafts    {len(crafts)}, of which {len(shared)} are shared by {scored} cells"
     yield f"  attacking {steps:,} images x steps at most"
-    pixels = suite.protocol.pixels
     width = 2 if suite.protocol.storage == "float16" else 1  # bytes of a pixel's colour
     disk, unknown = 0, []
     for dataset in suite.datasets:
+        pixels = suite.protocol.pixels_of(dataset.name)
         size = native_size(dataset) if pixels == "native" else (pixels.size, pixels.size)
         if size is None:
             unknown.append(dataset.name)

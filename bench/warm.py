@@ -107,7 +107,13 @@ class Warm:
             spec = self.suite.models[name]
             self._models[name] = self.once(
                 f"models.{name}",
-                lambda: build_model(spec, self.device, self.model, trust=self.trust),
+                lambda: build_model(
+                    spec,
+                    self.device,
+                    self.model,
+                    resize=self.suite.protocol.resize,
+                    trust=self.trust,
+                ),
             )
         return self._models[name]
 
@@ -120,7 +126,7 @@ class Warm:
     def _load(self, name: str) -> Images:
         spec = next(entry for entry in self.suite.datasets if entry.name == name)
         ids = self.lock.datasets[name].sample_ids
-        data = load_images(spec, ids, self.suite.protocol.pixels)
+        data = load_images(spec, ids, self.suite.protocol.pixels_of(name))
         pixels = torch.from_numpy(data.images)
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)

@@ -2,9 +2,11 @@
 
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,14 +14,29 @@ from torch import nn
 _TOWER_KEYS = ("vision_encoder_state_dict", "state_dict", "model", "module")
 
 
+# TeCoA and TGA-ZSR keep their best accuracy as a number of numpy, which torch
+# reads only where all that makes it up is named.
+_scalar: Any = np.float64(0).__reduce__()[0]
+_NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in (np.float32, np.float64)),
+    (_scalar, "numpy._core.multiarray.scalar"),
+    (_scalar, "numpy.core.multiarray.scalar"),
+]
+
+
 def load_tower(tower: nn.Module, path: Path) -> None:
-    """Load a vision tower's weights: as RobustVLM and TeCoA publish them, or of `finetune`.
+    """Load a vision tower's weights: of RobustVLM, TeCoA, TGA-ZSR, or of `finetune`.
+
+    RobustVLM publishes the state of open_clip's tower. TeCoA and TGA-ZSR publish training states
+    that hold the state of OpenAI's tower; its parameters have the same names.
 
     Raises:
         ValueError: The file is missing, unsafe to load, or of another architecture.
     """
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMBERS):
+            state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such checkpoint") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:

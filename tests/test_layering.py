@@ -11,7 +11,9 @@ SOURCES = [ROOT / "run_bench.py", *ROOT.glob("bench/**/*.py"), *ROOT.glob("radap
 
 # package -> the only modules that may import it
 ONLY = {
-    "open_clip": ("bench.models", "bench.text", "bench.nano", "radapt.clip"),
+    "open_clip": ("bench.models", "bench.weights", "bench.nano", "radapt.clip"),
+    "transformers": ("bench.models",),
+    "huggingface_hub": ("bench.hub",),
     "radapt": ("bench.models", "bench.nano", "bench.compat", "radapt"),
     "accelerate": ("radapt.loop", "radapt.finetune", "radapt.cli.finetune", "bench.nano.recipe"),
     "ray": ("bench.executors",),
@@ -21,7 +23,7 @@ ONLY = {
     "jinja2": ("bench.export",),
     "matplotlib": ("radapt.figures",),
     "bench.evaluate": ("bench.run",),
-    "bench.models": ("bench.warm", "bench.lock"),
+    "bench.models": ("bench.warm",),
     "bench.attacks": ("bench.evaluate", "bench.storage", "bench.attacks"),
     "bench.export": ("run_bench", "bench.run", "bench.console"),
     "bench.tables": ("bench.export", "bench.summary", "bench"),

@@ -1,9 +1,6 @@
 """Loaders, on small files in the published formats."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,15 +10,13 @@ from torch import Tensor
 
 from bench.compat import ensure_torchvision
 from bench.errors import CellError
-from bench.lock import fingerprint
-from bench.models import ClipModel, build_model
+from bench.models import build_model
 from bench.specs import Anchor as AnchorSpec
-from bench.specs import GraftModel, ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
+from bench.specs import GraftModel, ModelSpec, NanoModel, PythonModel, RAdaptModel
 from bench.text import ZeroShotClassifier, zero_shot_head
 from bench.types import ImageTextModel
 
 ensure_torchvision()
-import open_clip  # noqa: E402
 
 CPU = torch.device("cpu")
 CLIP = NanoModel(kind="nano", weights="clip")
@@ -29,144 +24,6 @@ CLIP = NanoModel(kind="nano", weights="clip")
 
 def build(name: str, specs: dict[str, ModelSpec], trust: bool = False) -> ImageTextModel:
     return build_model(specs[name], CPU, lambda other: build(other, specs, trust), trust=trust)
-
-
-@pytest.fixture(scope="module")
-def small_architecture(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Register a small CLIP with open_clip, as a real name would be."""
-    config = {
-        "embed_dim": 16,
-        "vision_cfg": {
-            "image_size": 32,
-            "patch_size": 8,
-            "width": 32,
-            "head_width": 16,
-            "layers": 2,
-        },
-        "text_cfg": {
-            "context_length": 77,
-            "vocab_size": 49408,
-            "width": 16,
-            "heads": 2,
-            "layers": 1,
-        },
-    }
-    path = tmp_path_factory.mktemp("config") / "tiny-test.json"
-    path.write_text(json.dumps(config))
-    open_clip.add_model_config(path)
-    return "tiny-test"
-
-
-@pytest.fixture(scope="module")
-def full(small_architecture: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A full checkpoint of the small CLIP."""
-    torch.manual_seed(5)
-    path = tmp_path_factory.mktemp("weights") / "clip.pt"
-    torch.save(open_clip.create_model(small_architecture).state_dict(), path)
-    return str(path)
-
-
-def tower_state(name: str) -> dict[str, Tensor]:
-    torch.manual_seed(3)
-    return open_clip.create_model(name).visual.state_dict()
-
-
-def robustvlm(state: dict[str, Tensor]) -> Any:
-    return state
-
-
-def tecoa(state: dict[str, Tensor]) -> Any:
-    return {"vision_encoder_state_dict": state, "epoch": 2, "best_acc1": 0.4}
-
-
-def parallel(state: dict[str, Tensor]) -> Any:
-    return {"state_dict": {f"module.{key}": value for key, value in state.items()}}
-
-
-@pytest.mark.parametrize("layout", [robustvlm, tecoa, parallel])
-def test_tower_checkpoints(
-    small_architecture: str, full: str, tmp_path: Path, layout: Callable[[dict[str, Tensor]], Any]
-) -> None:
-    state = tower_state(small_architecture)
-    torch.save(layout(state), tmp_path / "tower.pt")
-    spec = OpenClipModel(
-        kind="open_clip",
-        name=small_architecture,
-        pretrained=full,
-        tower=str(tmp_path / "tower.pt"),
-    )
-    model = build("M", {"M": spec})
-    assert isinstance(model, ClipModel)
-    loaded = model.tower.state_dict()
-    assert all(torch.equal(loaded[key], value) for key, value in state.items())
-    assert not any(parameter.requires_grad for parameter in model.tower.parameters())
-
-
-def test_full_checkpoint_and_open_clip_agree(small_architecture: str, tmp_path: Path) -> None:
-    torch.manual_seed(5)
-    clip = open_clip.create_model(small_architecture)
-    torch.save(clip.state_dict(), tmp_path / "clip.pt")
-    spec = OpenClipModel(
-        kind="open_clip", name=small_architecture, pretrained=str(tmp_path / "clip.pt")
-    )
-    model = build("M", {"M": spec})
-    images = torch.rand(3, 3, 32, 32)
-    mean, std = (
-        torch.tensor(v)[:, None, None]
-        for v in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
-    )
-    expected = clip.eval().encode_image((images - mean) / std)
-    assert torch.allclose(model.encode_image(images), expected, atol=1e-6)
-    tokens = open_clip.get_tokenizer(small_architecture)(["a dog"])
-    assert torch.allclose(model.encode_text(["a dog"]), clip.encode_text(tokens), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"conv1.weight": torch.zeros(4, 3, 8, 8)}, "another architecture"),
-        (b"not a checkpoint", "not a checkpoint of weights alone"),
-        (SimpleNamespace(code="arbitrary"), "not a checkpoint of weights alone"),
-        (None, "no such checkpoint"),
-    ],
-)
-def test_bad_checkpoints_are_told(
-    small_architecture: str, full: str, tmp_path: Path, content: Any, message: str
-) -> None:
-    path = tmp_path / "tower.pt"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif content is not None:
-        torch.save(content, path)
-    spec = OpenClipModel(
-        kind="open_clip", name=small_architecture, pretrained=full, tower=str(path)
-    )
-    with pytest.raises(CellError, match=message):
-        build("M", {"M": spec})
-
-
-def test_unknown_names_and_tags() -> None:
-    with pytest.raises(CellError, match="open_clip cannot load 'ViT-Q'"):
-        build("M", {"M": OpenClipModel(kind="open_clip", name="ViT-Q", pretrained="x")})
-    spec = OpenClipModel(kind="open_clip", name="ViT-B-32", pretrained="made-up")
-    with pytest.raises(CellError, match="no pretrained tag 'made-up'; known: openai"):
-        fingerprint(spec)
-
-
-def test_a_hub_models_config_is_part_of_its_identity(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def local(repository: str, filename: str | None = None) -> str:
-        return str(tmp_path / (filename or "weights"))
-
-    monkeypatch.setattr("open_clip.pretrained.download_pretrained_from_hf", local)
-    spec = OpenClipModel(kind="open_clip", name="hf-hub:someone/clip")
-    (tmp_path / "weights").write_bytes(b"w")
-    found = set()
-    for config in ("{}", '{"preprocess_cfg": {}}'):
-        (tmp_path / "open_clip_config.json").write_text(config)
-        found |= {fingerprint(spec), fingerprint(spec)}
-    assert len(found) == 2
 
 
 def test_images_of_another_size_are_resized_inside() -> None:

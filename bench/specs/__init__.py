@@ -20,6 +20,7 @@ from bench.specs.libraries import PyAutoAttack, TorchAttacks
 from bench.specs.models import (
     Anchor,
     GraftModel,
+    HuggingFaceModel,
     ModelSpec,
     NanoModel,
     OpenClipModel,
@@ -27,7 +28,7 @@ from bench.specs.models import (
     RAdaptModel,
 )
 from bench.specs.presets import ATTACK_PRESETS
-from bench.specs.protocol import PRESETS, Pixels, Protocol, Storage, expand_preset
+from bench.specs.protocol import PRESETS, Pixels, Protocol, Resize, Storage, expand_preset
 from bench.specs.threats import AnyThreat, Threat
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Ensemble",
     "Fgsm",
     "GraftModel",
+    "HuggingFaceModel",
     "MiFgsm",
     "ModelSpec",
     "Name",
@@ -59,6 +61,7 @@ __all__ = [
     "PyAutoAttack",
     "PythonModel",
     "RAdaptModel",
+    "Resize",
     "Spec",
     "Storage",
     "Threat",

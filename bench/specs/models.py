@@ -1,4 +1,4 @@
-"""Models: embedded, of open_clip, adapted, grafted, or of the user's own."""
+"""Models: embedded, of open_clip, of transformers, adapted, grafted, or of the user's own."""
 
 from typing import Annotated, Literal, Self
 
@@ -6,6 +6,8 @@ from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model
 from pydantic_core import PydanticCustomError
 
 from bench.specs.base import Name, Spec, many
+
+HUB, FOLDER = "hf-hub:", "local-dir:"
 
 
 class NanoModel(Spec):
@@ -18,21 +20,65 @@ class NanoModel(Spec):
 class OpenClipModel(Spec):
     """A model of open_clip: by name and pretrained tag, `hf-hub:` name, or local checkpoint.
 
-    `tower` is a checkpoint of the vision tower alone, as RobustVLM and TeCoA publish them.
+    `local-dir:` names a folder in the layout of such a hub repository. `revision` is a branch,
+    a tag or a commit of an `hf-hub:` name. `tower` is a checkpoint of the vision tower alone, as
+    RobustVLM, TeCoA and TGA-ZSR publish them.
     """
 
     kind: Literal["open_clip"]
     name: str
     pretrained: str | None = None
     tower: str | None = None
+    revision: str | None = None
+
+    @property
+    def repository(self) -> str | None:
+        """The repository of the hub that the name stands for, `owner/name`."""
+        return self.name.removeprefix(HUB) if self.name.startswith(HUB) else None
+
+    @property
+    def folder(self) -> str | None:
+        """The local folder that the name stands for."""
+        return self.name.removeprefix(FOLDER) if self.name.startswith(FOLDER) else None
 
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
-        if self.pretrained is None and not self.name.startswith("hf-hub:"):
+        itself = self.name.startswith((HUB, FOLDER))
+        if self.pretrained is None and not itself:
             raise PydanticCustomError(
                 "weights", "`pretrained` is needed: a tag or a file; only hf-hub: names imply one"
             )
+        if self.pretrained is not None and itself:
+            raise PydanticCustomError(
+                "weights", "a name with hf-hub: or local-dir: has its own weights; no `pretrained`"
+            )
+        if self.revision is not None and self.repository is None:
+            raise PydanticCustomError("revision", "only hf-hub: names have a `revision`")
         return self
+
+    @model_validator(mode="after")
+    def _has_quick_gelu(self) -> Self:
+        # open_clip before 2.29 built QuickGELU for OpenAI's weights under the plain name
+        if self.pretrained == "openai" and not self.name.endswith("-quickgelu"):
+            raise PydanticCustomError(
+                "activation",
+                "OpenAI's weights were trained with QuickGELU, which {name} lacks in today's "
+                "open_clip; allowed: {name}-quickgelu",
+                {"name": self.name},
+            )
+        return self
+
+
+class HuggingFaceModel(Spec):
+    """A CLIP or SigLIP of transformers: a hub's name, or a local folder in a hub's layout.
+
+    `revision` is a branch, a tag or a commit. SigLIP's logit bias is left out: the same number
+    on all classes changes no prediction and no loss of an attack.
+    """
+
+    kind: Literal["hugging_face"]
+    name: str
+    revision: str | None = None
 
 
 class Anchor(Spec):
@@ -82,6 +128,6 @@ class PythonModel(Spec):
 
 
 ModelSpec = Annotated[
-    NanoModel | OpenClipModel | RAdaptModel | GraftModel | PythonModel,
+    NanoModel | OpenClipModel | HuggingFaceModel | RAdaptModel | GraftModel | PythonModel,
     Field(discriminator="kind"),
 ]

@@ -1,18 +1,53 @@
 """How images and prompts become a number, and the presets of it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.specs.base import Spec
+from bench.specs.base import Name, Spec
+
+Kernel = Literal["bicubic", "bilinear"]
 
 
 class Pixels(Spec):
-    """Size of the images that are attacked, and how other sizes are brought to it."""
+    """Size of the images that are attacked, and how other sizes are brought to it.
+
+    With `crop` the shorter side becomes `short` (else `size`) before the middle is cut out.
+    """
 
     size: Annotated[int, Field(ge=8)]
     fit: Literal["crop", "squash"]
+    short: Annotated[int, Field(ge=8)] | None = None
+    kernel: Kernel = "bicubic"
+
+    @model_validator(mode="after")
+    def _holds_the_crop(self) -> Self:
+        if self.short is not None and (self.fit == "squash" or self.short < self.size):
+            raise PydanticCustomError("short", "`short` is at least `size`, and for `fit: crop`")
+        return self
+
+    def __str__(self) -> str:
+        """Return it in a few words: `224 crop`, `224 crop of 256 bilinear`."""
+        short = f" of {self.short}" if self.short else ""
+        kernel = "" if self.kernel == "bicubic" else f" {self.kernel}"
+        return f"{self.size} {self.fit}{short}{kernel}"
+
+
+class Resize(Spec):
+    """How a model brings images of another size to its own; attacks see through it.
+
+    With antialiasing the bicubic kernel is PIL's. `clamp` cuts what overshoots [0,1].
+    """
+
+    kernel: Kernel = "bicubic"
+    antialias: bool = True
+    clamp: bool = True
+
+    def __str__(self) -> str:
+        """Return it in a few words: `bicubic antialias clamp`."""
+        given = ("antialias" * self.antialias, "clamp" * self.clamp)
+        return " ".join([self.kernel, *filter(None, given)])
 
 
 Storage = Literal["float16", "uint8-truncate", "uint8-round"]
@@ -21,14 +56,21 @@ Storage = Literal["float16", "uint8-truncate", "uint8-round"]
 class Protocol(Spec):
     """How images and prompts become a number, whatever the model.
 
+    `native` names datasets that keep the size they have, whatever `pixels` says of the others.
     `templates` is a list of prompts, or `dataset` for those in the dataset's folder.
     `storage` is the form in which adversarial images are kept: as float16 perturbations
     where others are scored on them, or all of them as 8-bit images, cut or rounded.
     """
 
     pixels: Pixels | Literal["native"]
+    native: tuple[Name, ...] = ()
     templates: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["dataset"]
     storage: Storage = "float16"
+    resize: Resize = Resize()
+
+    def pixels_of(self, dataset: str) -> Pixels | Literal["native"]:
+        """Return at what size a dataset's images are attacked."""
+        return "native" if dataset in self.native else self.pixels
 
     @field_validator("templates")
     @classmethod
@@ -38,11 +80,28 @@ class Protocol(Spec):
         return templates
 
 
+# FARE and TeCoA attack small images at the size that they have, with torch's plain resizing
+# inside the model.
+_SMALL = ("cifar10", "cifar100", "stl10")
+_PLAIN = Resize(antialias=False, clamp=False)
+
 PRESETS = {
+    # R-Adapt (arXiv:2603.12799) states none; these are the settings of its authors' CSR code.
     "radapt-paper": Protocol(
         pixels=Pixels(size=224, fit="squash"), templates=("a photo of a {c}",)
     ),
     "clip-benchmark": Protocol(pixels=Pixels(size=224, fit="crop"), templates="dataset"),
+    # Schlarmann et al. 2024 (arXiv:2402.12336), as their code has it.
+    "fare-paper": Protocol(
+        pixels=Pixels(size=224, fit="crop"), native=_SMALL, templates="dataset", resize=_PLAIN
+    ),
+    # Mao et al. 2023 (arXiv:2212.07016), as their code has it.
+    "tecoa-paper": Protocol(
+        pixels=Pixels(size=224, fit="crop", short=256, kernel="bilinear"),
+        native=_SMALL,
+        templates=("This is a photo of a {c}",),
+        resize=_PLAIN,
+    ),
 }
 
 

@@ -1,0 +1,64 @@
+"""Models made of other models of the suite; they share their weights."""
+
+from collections.abc import Callable
+
+import torch
+
+from bench.errors import CellError
+from bench.models.clip import ClipModel
+from bench.specs import GraftModel, RAdaptModel
+from bench.types import ImageTextModel
+from radapt import Anchor, adapt, extract_anchor
+from radapt.graft import graft
+
+Refer = Callable[[str], ImageTextModel]
+
+
+def build_radapt(spec: RAdaptModel, device: torch.device, refer: Refer) -> ClipModel:
+    """Build R-Adapt over a CLIP or SigLIP, in the units of that model's own normalisation.
+
+    Raises:
+        CellError: The anchor is missing or does not fit, or there is no vision tower.
+    """
+    base = _clip_only(spec.base, refer)
+    how = base.preprocessing
+    try:
+        if spec.anchor.white is not None:
+            donor = _clip_only(spec.anchor.white, refer)
+            units = donor.preprocessing
+            anchor = extract_anchor(donor.tower, mean=units.mean, std=units.std)
+        else:
+            anchor = Anchor.load(str(spec.anchor.file))
+        adapted = adapt(
+            base.tower,
+            Anchor(anchor.value.to(device), anchor.tower, anchor.size, anchor.origin),
+            alpha=spec.alpha,
+            cutoff=spec.cutoff,
+            mix=spec.mix,
+            cutoff_at=None if spec.cutoff_at == "image" else spec.cutoff_at,
+            mean=how.mean,
+            std=how.std,
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise CellError(f"R-Adapt over {spec.base!r}: {error}") from error
+    return base.with_tower(adapted)
+
+
+def build_graft(spec: GraftModel, refer: Refer) -> ClipModel:
+    """Build a model with some modules of another's tower.
+
+    Raises:
+        CellError: The two do not fit, or there is no vision tower.
+    """
+    base, donor = _clip_only(spec.base, refer), _clip_only(spec.donor, refer)
+    try:
+        return base.with_tower(graft(base.tower, donor.tower, spec.modules))
+    except (ValueError, TypeError) as error:
+        raise CellError(f"a graft of {spec.donor!r} on {spec.base!r}: {error}") from error
+
+
+def _clip_only(name: str, refer: Refer) -> ClipModel:
+    model = refer(name)
+    if not isinstance(model, ClipModel):
+        raise CellError(f"a CLIP with a vision tower is needed; {name!r} is another kind")
+    return model

@@ -1,0 +1,32 @@
+"""Models of the user's own."""
+
+import importlib
+
+import torch
+from torch import nn
+
+from bench.errors import CellError
+from bench.specs import PythonModel
+from bench.types import ImageTextModel
+
+
+def build_own(spec: PythonModel, device: torch.device, *, trust: bool) -> ImageTextModel:
+    """Call the factory that a suite names.
+
+    Raises:
+        CellError: It may not be imported, is not there, or returns something else.
+    """
+    if not trust:
+        raise CellError(f"{spec.target} is code named by the suite; run with --trust to import it")
+    module, _, attribute = spec.target.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise CellError(f"{spec.target}: {error}") from error
+    model = factory(device=device, **spec.args)
+    for member in ("encode_image", "encode_text", "logit_scale"):
+        if not hasattr(model, member):
+            raise CellError(f"{spec.target} returned an object without {member}")
+    if isinstance(model, nn.Module):
+        model.eval().requires_grad_(False)
+    return model  # type: ignore[no-any-return]

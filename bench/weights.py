@@ -1,0 +1,170 @@
+"""Which files a model's weights come from: on the hub, in a folder in a hub's layout, or alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.errors import CellError
+from bench.hub import HubFile, NoSuchFile, bring, find
+from bench.specs import HuggingFaceModel, ModelSpec, OpenClipModel
+
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+# the first that exists is the one, as open_clip and transformers seek them
+_OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+_HUGGING_FACE_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+
+_Published = OpenClipModel | HuggingFaceModel
+_Read = Callable[[str], dict[str, Any]]  # a JSON file by its name; empty where it is not here
+
+
+def hub_files(spec: ModelSpec) -> list[tuple[HubFile, ...]]:
+    """Return what a model needs of the hub, each with its alternatives; brings nothing.
+
+    A tokenizer's files are among them as soon as the configuration that names it is here.
+    Models made of others, of local files or of weights from elsewhere need nothing.
+    """
+    if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
+        return _of_tag(spec.name, spec.pretrained)
+    if not isinstance(spec, _Published) or _folder(spec) is not None:
+        return []
+    repo = (spec.repository if isinstance(spec, OpenClipModel) else spec.name) or ""
+    revision = spec.revision or "main"
+
+    def read(name: str) -> dict[str, Any]:
+        path = find(HubFile(repo, name, revision, "model"))
+        return _json(path) if path else {}
+
+    return [
+        tuple(HubFile(repo, name, revision, "model") for name in names)
+        for names in _needs(spec, read)
+    ]
+
+
+def weight_files(spec: _Published) -> list[Path]:
+    """Return the local files that a model comes from, brought from the hub where need be.
+
+    Weights come first, then configurations and tokenizers, then a tower's own checkpoint.
+
+    Raises:
+        CellError: A file is not there and cannot be had.
+    """
+    tower = [Path(spec.tower)] if isinstance(spec, OpenClipModel) and spec.tower else []
+    for path in tower:
+        if not path.exists():
+            raise CellError(f"{path}: no such checkpoint")
+    folder = _folder(spec)
+    if folder is not None:
+        return [*_in_folder(spec, folder), *tower]
+    if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
+        if Path(spec.pretrained).exists():
+            return [Path(spec.pretrained), *tower]
+        if not hub_files(spec):
+            return [_download(spec.name, spec.pretrained), *tower]
+    files: list[Path] = []
+    while len(files) < len(wanted := hub_files(spec)):  # a configuration names further files
+        files += [_bring_any(alternatives) for alternatives in wanted[len(files) :]]
+    return [*files, *tower]
+
+
+def origin(spec: ModelSpec) -> str:
+    """Return `REPOSITORY@COMMIT` of a model that is in the hub's cache, else nothing."""
+    for alternatives in hub_files(spec):
+        for file in alternatives:
+            path = find(file)
+            if path is not None:
+                return f"{file.repo}@{path.parent.name}"  # snapshots/COMMIT/FILE
+    return ""
+
+
+def published_tag(name: str, tag: str) -> dict[str, Any]:
+    """Return what open_clip knows of a pretrained tag.
+
+    Raises:
+        CellError: There is no such model or tag, or it was trained with another activation.
+    """
+    from bench.compat import ensure_torchvision  # brings torch
+
+    ensure_torchvision()
+    from open_clip import factory, pretrained
+
+    config = factory.get_model_config(name)
+    if config is None:
+        raise CellError(f"open_clip has no model {name!r}; `open_clip.list_models()` names all")
+    known: dict[str, Any] = pretrained.get_pretrained_cfg(name, tag)
+    if not known:
+        tags = ", ".join(pretrained.list_pretrained_tags_by_model(name)) or "none"
+        raise CellError(f"{name} has no pretrained tag {tag!r}; known: {tags}")
+    if known.get("quick_gelu") and not config.get("quick_gelu"):
+        # open_clip only warns, and computes with GELU
+        raise CellError(
+            f"{name}: the weights {tag!r} were trained with QuickGELU; name {name}-quickgelu"
+        )
+    return known
+
+
+def _of_tag(name: str, tag: str) -> list[tuple[HubFile, ...]]:
+    if Path(tag).exists():
+        return []
+    repo, _, file = str(published_tag(name, tag).get("hf_hub", "")).rpartition("/")
+    names = (file,) if file else _OPEN_CLIP_WEIGHTS
+    return [tuple(HubFile(repo, each, kind="model") for each in names)] if repo else []
+
+
+def _download(name: str, tag: str) -> Path:
+    from open_clip.pretrained import download_pretrained
+
+    try:
+        return Path(download_pretrained(published_tag(name, tag)))
+    except Exception as error:  # of the network, in many kinds
+        raise CellError(f"{name}: the weights {tag!r} cannot be had: {error}") from error
+
+
+def _needs(spec: _Published, read: _Read) -> list[tuple[str, ...]]:
+    if isinstance(spec, OpenClipModel):
+        text = read(OPEN_CLIP_CONFIG).get("model_cfg", {}).get("text_cfg", {})
+        named = [(_TOKENIZER_CONFIG,), ("tokenizer.json",)] if "hf_tokenizer_name" in text else []
+        return [_OPEN_CLIP_WEIGHTS, (OPEN_CLIP_CONFIG,), *named]
+    needs = [_HUGGING_FACE_WEIGHTS, *(("config.json",), ("preprocessor_config.json",))]
+    kind = str(read(_TOKENIZER_CONFIG).get("tokenizer_class", ""))
+    vocabulary = "spiece.model" if kind.startswith("SiglipTokenizer") else "tokenizer.json"
+    return [*needs, (_TOKENIZER_CONFIG,), *([(vocabulary,)] if kind else [])]
+
+
+def _folder(spec: _Published) -> Path | None:
+    if isinstance(spec, OpenClipModel):
+        return None if spec.folder is None else Path(spec.folder)
+    return Path(spec.name) if Path(spec.name).is_dir() else None
+
+
+def _in_folder(spec: _Published, folder: Path) -> list[Path]:
+    def read(name: str) -> dict[str, Any]:
+        return _json(folder / name) if (folder / name).exists() else {}
+
+    found = []
+    for names in _needs(spec, read):
+        here = [folder / name for name in names if (folder / name).exists()]
+        if not here:
+            raise CellError(f"{folder}: {' or '.join(names)} is missing")
+        found.append(here[0])
+    return found
+
+
+def _bring_any(alternatives: tuple[HubFile, ...]) -> Path:
+    for file in alternatives[:-1]:
+        try:
+            return bring(file)
+        except NoSuchFile:
+            continue
+    return bring(alternatives[-1])
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise CellError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise CellError(f"{path}: a mapping is needed, got a {type(content).__name__}")
+    return content

@@ -137,9 +137,9 @@ def fit_anchor(
             mean_loss = float(total) / len(trained)
             report(Epoch(state.epoch, mean_loss, held, time.monotonic() - started))
     best = value.detach() if not count else state.best
-    return Anchor(
-        best, start.tower, start.size, f"{chosen.words(len(trained))} from {start.origin}"
-    )
+    used = f"alpha {alpha:g}, cutoff {'none' if cutoff is None else f'{cutoff:g}'}, mix {mix}"
+    origin = f"for {used}: {chosen.words(len(trained))} from {start.origin}"
+    return Anchor(best, start.tower, start.size, origin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,7 @@ def cka(options: argparse.Namespace) -> None:
     _, images, _ = images_for(options, clip)
     batches = images.split(64)
     others = (named_clip(text, options.device) for text in options.against)
-    maps = {
-        name: analysis.cka(clip.tower, other.tower, batches, mean=clip.mean, std=clip.std)
-        for name, other in others
-    }
+    maps = {name: analysis.cka(clip.tower, other.tower, batches) for name, other in others}
     figures.cka_maps(maps, options.out, rows=label, published=options.published)
 
 

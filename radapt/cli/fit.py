@@ -2,7 +2,7 @@
 
 import argparse
 import csv
-from dataclasses import astuple, fields, replace
+from dataclasses import astuple, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import get_args
@@ -87,6 +87,8 @@ def run(options: argparse.Namespace) -> None:
             flush=True,
         )
 
+    words = "ce" in (options.loss, options.attack_loss)
+    text = clip.classes(all_images.classes, options.template) if words else None
     anchor = fit_anchor(
         clip.tower,
         images,
@@ -96,15 +98,12 @@ def run(options: argparse.Namespace) -> None:
         mix=options.mix,
         options=FitOptions(**{**choices, "eps": float(options.eps)}),
         labels=labels,
-        text=clip.classes(all_images.classes, options.template),
+        text=text,
         mean=clip.mean,
         std=clip.std,
         checkpoint=state,
         report=report,
     )
-    cutoff = "none" if options.cutoff is None else f"{options.cutoff:g}"
-    used = f"alpha {options.alpha:g}, cutoff {cutoff}, mix {options.mix}"
-    anchor = replace(anchor, origin=f"for {used}: {anchor.origin}")
     anchor.save(options.out)
     state.unlink(missing_ok=True)
     print(f"{options.out}: {anchor.origin}")

@@ -2,12 +2,13 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from bench.data import index_dataset
+from bench.digests import sha256
 from bench.errors import CellError
 from bench.plan import DatasetLock, Lock, spec_digests
 from bench.specs import GraftModel, ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
@@ -46,6 +47,18 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     return Lock(models, datasets, spec_digests(suite)), problems
 
 
+def shortfalls(suite: Suite, lock: Lock) -> Iterator[str]:
+    """Say which datasets have fewer images than a suite asks for, and what then happens."""
+    for dataset in suite.datasets:
+        found = lock.datasets.get(dataset.name)
+        if found is not None and len(found.sample_ids) < suite.samples:
+            count = len(found.sample_ids)
+            yield (
+                f"datasets.{dataset.name}: has {count} images, samples asks for {suite.samples}; "
+                "all of them are used, and n in the tables says so"
+            )
+
+
 def fingerprint(spec: ModelSpec) -> str:
     """Return a hash of the files that a model's weights come from.
 
@@ -74,8 +87,4 @@ def fingerprint(spec: ModelSpec) -> str:
 
 def hash_files(paths: list[Path]) -> str:
     """Return one SHA-256 over the contents of some files, in order."""
-    total = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
+    return hashlib.sha256(b"".join(map(sha256, paths))).hexdigest()

@@ -72,7 +72,7 @@ def _positive(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from bench.console import Progression, print_leaderboard
-    from bench.lock import shortfalls
+    from bench.lock import remarks
     from bench.run import run_suite
     from bench.store import Store
     from bench.suite import load_suite
@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
     finally:
         watcher.close()
     print_leaderboard(report.board, suite.suite)
-    for line in shortfalls(suite, Store(Path(options.results), suite.suite).lock()):
+    for line in remarks(suite, Store(Path(options.results), suite.suite).lock()):
         print(line)
     print(f"{report.cells} cells, {report.computed} computed now, {report.failed} failed")
     for name in ("cells.csv", "leaderboard.csv", "leaderboard.html"):
@@ -131,7 +131,7 @@ def _export(options: argparse.Namespace) -> int:
 def _fetch(options: argparse.Namespace) -> int:
     from bench.console import Downloads
     from bench.fetch import fetch
-    from bench.lock import shortfalls
+    from bench.lock import remarks
     from bench.store import Store
     from bench.suite import load_suite
 
@@ -142,7 +142,7 @@ def _fetch(options: argparse.Namespace) -> int:
     finally:
         watcher.close()
     Store(Path(options.results), suite.suite).put_lock(lock)
-    for line in shortfalls(suite, lock):
+    for line in remarks(suite, lock):
         print(line)
     for key, reason in problems.items():
         print(f"{key}: {reason}", file=sys.stderr)

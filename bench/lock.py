@@ -7,11 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from bench import catalogue
 from bench.data import index_dataset
 from bench.digests import sha256
 from bench.errors import CellError
 from bench.plan import DatasetLock, Lock, spec_digests
-from bench.specs import GraftModel, ModelSpec, NanoModel, OpenClipModel, PythonModel, RAdaptModel
+from bench.specs import (
+    GraftModel,
+    HubDataset,
+    ModelSpec,
+    NanoModel,
+    OpenClipModel,
+    PythonModel,
+    RAdaptModel,
+)
 from bench.suite import Suite
 
 T = TypeVar("T")
@@ -47,8 +56,8 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     return Lock(models, datasets, spec_digests(suite)), problems
 
 
-def shortfalls(suite: Suite, lock: Lock) -> Iterator[str]:
-    """Say which datasets have fewer images than a suite asks for, and what then happens."""
+def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
+    """Say where a dataset's images are not what a suite's `samples` alone would tell."""
     for dataset in suite.datasets:
         found = lock.datasets.get(dataset.name)
         if found is not None and len(found.sample_ids) < suite.samples:
@@ -56,6 +65,12 @@ def shortfalls(suite: Suite, lock: Lock) -> Iterator[str]:
             yield (
                 f"datasets.{dataset.name}: has {count} images, samples asks for {suite.samples}; "
                 "all of them are used, and n in the tables says so"
+            )
+        facts = catalogue.datasets().get(dataset.name)
+        if isinstance(dataset, HubDataset) and dataset.shards and facts and facts.order == "class":
+            yield (
+                f"datasets.{dataset.name}: its shards are sorted by class, and {dataset.shards} of "
+                f"them hold few of the {facts.classes} classes; without `shards` all are drawn"
             )
 
 

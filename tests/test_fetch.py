@@ -17,7 +17,8 @@ from bench import hub as client
 from bench.doctor import examine
 from bench.errors import UserError
 from bench.fetch import Want, Wants, Watcher, fetch
-from bench.lock import shortfalls
+from bench.lock import remarks
+from bench.plan import Lock
 from bench.suite import Suite, load_suite
 from tests.hub_server import COMMIT, Hub
 
@@ -133,8 +134,14 @@ def test_a_small_disk_is_told_before_anything_comes(
 
 def test_a_set_with_fewer_images_than_asked(hub: Hub, suite: Suite) -> None:
     lock, _ = fetch(suite, Told())
-    (line,) = shortfalls(suite, lock)
+    (line,) = remarks(suite, lock)
     assert line.startswith("datasets.set: has 12 images, samples asks for 16; all of them are used")
+
+
+def test_few_shards_of_a_sorted_set_are_remarked(suite_file: Maker) -> None:
+    few = [{"kind": "hub", "name": name, "shards": 2} for name in ("imagenet", "pets")]
+    (line,) = remarks(load_suite(suite_file(datasets=few)), Lock())
+    assert line.startswith("datasets.imagenet: its shards are sorted by class, and 2 of them")
 
 
 def levels(suite: Suite | None, results: Path) -> dict[str, tuple[str, str]]:

@@ -56,7 +56,10 @@ def test_what_is_here_is_not_brought_again(served: Hub) -> None:
     assert len(served.bodies()) == 2
     served.log.clear()
     index_dataset(SPEC, 5, 0)
-    assert [method for method, _, _ in served.log] == ["HEAD"]
+    assert [method for method, _, _ in served.log] == ["HEAD"]  # which commit `main` is now
+    served.log.clear()
+    index_dataset(SPEC.model_copy(update={"revision": COMMIT}), 5, 0)
+    assert served.log == []
 
 
 def test_a_broken_connection_is_taken_up_where_it_broke(
@@ -94,6 +97,21 @@ def test_damage_on_the_disk_is_found(served: Hub) -> None:
     with pytest.raises(CellError, match="the damaged copy is removed, run again"):
         index_dataset(SPEC, 5, 0)
     assert len(index_dataset(SPEC, 100, 0).sample_ids) == 12
+
+
+def test_files_that_repositories_share_keep_their_checksum(served: Hub, tmp_path: Path) -> None:
+    lock = index_dataset(SPEC, 5, 0)
+    path = bring(HubFile(REPO, "test/0.tar"))
+    blob = path.parent / path.readlink()
+    shared = tmp_path / "cache" / "blobs" / "ab" / ("ab" * 32)  # called by another kind of hash
+    shared.parent.mkdir(parents=True)
+    blob.rename(shared)
+    blob.symlink_to(shared)
+    assert index_dataset(SPEC, 5, 0) == lock
+    shared.write_bytes(shared.read_bytes()[:-1] + b"!")
+    with pytest.raises(CellError, match="the damaged copy is removed"):
+        index_dataset(SPEC, 5, 0)
+    assert index_dataset(SPEC, 5, 0) == lock
 
 
 def test_half_a_file_is_never_read(served: Hub, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from bench.data.remote import (
     torchvision_folder,
 )
 from bench.errors import CellError, UserError
-from bench.hub import HubFile, NoSuchFile, bring, cache, offered
+from bench.hub import HubFile, NoSuchFile, bring, cache, offered, unreachable
 from bench.lock import resolve
 from bench.plan import Lock
 from bench.specs import DatasetSpec, HubDataset, ModelSpec, TorchvisionDataset
@@ -128,9 +128,14 @@ def fetch(suite: Suite, watcher: Watcher) -> tuple[Lock, dict[str, str]]:
         The lock, and by key path the reasons of what could not be had.
 
     Raises:
-        UserError: The disk is too small for what is to come.
+        UserError: The hub cannot be asked, or the disk is too small for what is to come.
     """
     wants = wanted(suite)
+    if wants.problems and (reason := unreachable()):
+        raise UserError(
+            f"{reason}, and these are not here: {', '.join(wants.problems)}; see to the network, "
+            "to HTTPS_PROXY or to HF_ENDPOINT for a mirror, or copy the hub's cache from elsewhere"
+        )
     watcher.begin(wants)
     _check_space(wants)
     problems = dict(wants.problems)

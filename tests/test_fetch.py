@@ -132,6 +132,13 @@ def test_a_small_disk_is_told_before_anything_comes(
     assert hub.bodies() == []
 
 
+def test_an_unreachable_hub_is_one_message(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    client._unreachable.cache_clear()
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:9 cannot be reached .*: datasets\.set; see"):
+        fetch(suite, Told())
+
+
 def test_a_set_with_fewer_images_than_asked(hub: Hub, suite: Suite) -> None:
     lock, _ = fetch(suite, Told())
     (line,) = remarks(suite, lock)

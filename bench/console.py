@@ -133,7 +133,8 @@ class Downloads(fetch.Watcher):
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self.bar.stop()
+        if self.live:
+            self.bar.stop()
 
 
 def describe(cell: Cell) -> str:

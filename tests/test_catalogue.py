@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bench import catalogue
 from bench.compat import ensure_torchvision
@@ -21,7 +22,7 @@ PROMPTS = {  # counts of CLIP_benchmark, which FARE and TeCoA evaluate with
     **{"cifar10": 18, "cifar100": 18, "stl10": 2, "cars": 8, "caltech101": 34, "pets": 1},
     **{"flowers": 1, "dtd": 8, "eurosat": 3, "fgvc_aircraft": 2, "pcam": 2, "imagenet-r": 80},
     **{"imagenet_sketch": 80, "imagenet": 80, "food101": 1, "sun397": 2, "country211": 5},
-    **{"caltech256": 34, "tiny-imagenet": 80},
+    **{"caltech256": 80, "tiny-imagenet": 80},
 }
 Write = Callable[..., Path]
 
@@ -78,6 +79,14 @@ def test_bare_names_are_embedded_and_others_say_where_they_are_from(suite_file: 
     ]
 
 
+def test_the_guides_examples_are_valid(suite_file: Write) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    blocks = [block.partition("```")[0] for block in text.split("```yaml\n")[1:]]
+    first, second = (yaml.safe_load(block) for block in blocks)
+    assert len(loaded(suite_file, *first["datasets"])) == 7
+    assert loaded(suite_file, *second) == [{"kind": "hub", "name": "imagenet", "shards": 2}]
+
+
 @pytest.mark.parametrize("name", DATASETS)
 def test_embedded_names_keep_their_meaning(suite_file: Write, name: str) -> None:
     assert loaded(suite_file, name) == [{"name": name}]
@@ -87,6 +96,7 @@ def test_embedded_names_keep_their_meaning(suite_file: Write, name: str) -> None
     ("entry", "message"),
     [
         ("imagenet", r"datasets\.0: got 'imagenet'; embedded: cifar10.*wds/imagenet1k, wds/vtab/"),
+        ("clip-benchmark/wds_cars", r"datasets\.0: got 'clip-benchmark/wds_cars'; embedded"),
         ("torchvision/mnist", r"datasets\.0\.name: got 'mnist'; .*'caltech256'"),
         ({"kind": "hub", "name": "caltech256"}, "torchvision/caltech256` has one"),
         ({"kind": "hub", "name": "mine"}, r"datasets\.0: .*no copy on the hub is known; known: im"),

@@ -44,6 +44,9 @@ def test_labels_are_the_places_of_sorted_folders(folders: Callable[..., Path]) -
     assert lock.classes == ("american flag", "zebra finch")
     assert lock.templates == ("a photo of a {c}.",)
     assert "zebra_finch/0.png" in lock.sample_ids
+    (root / "zebra_finch" / "images").mkdir()
+    (root / "zebra_finch" / "0.png").rename(root / "zebra_finch" / "images" / "0.png")
+    assert "zebra_finch/images/0.png" in index_dataset(entry, 100, 0).sample_ids
     data = load_images(entry, ("zebra_finch/1.png", "american-flag/2.png"), "native")
     assert list(data.labels) == [1, 0]
     assert list(data.images[:, 0, 0, 0]) == [1, 12]
@@ -113,9 +116,10 @@ def caltech256(path: Path) -> None:
     with tarfile.open(path, "w") as archive:
         for number in range(1, 258):
             data = picture(number % 256)
-            info = tarfile.TarInfo(f"256_ObjectCategories/{number:03d}.thing-{number}/1.jpg")
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
+            for name in ("1.jpg", "others/2.jpg"):
+                info = tarfile.TarInfo(f"256_ObjectCategories/{number:03d}.thing-{number}/{name}")
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
 
 
 def test_caltech256_as_torchvision_brings_it(
@@ -147,6 +151,7 @@ def test_caltech256_as_torchvision_brings_it(
     assert len(calls) == 2
     assert len(lock.classes) == 257
     assert lock.classes[0] == "thing 1"
+    assert len(index_dataset(entry, 1000, 0).sample_ids) == 257
     assert missing_data(entry, 0) is None
     assert load_images(entry, lock.sample_ids, "native").images.shape == (4, 3, 8, 8)
     assert len(calls) == 2

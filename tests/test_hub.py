@@ -208,7 +208,14 @@ def shard_gone(hub: Hub) -> tuple[HubDataset, str]:
     return SPEC, r"no file test/1\.tar at revision"
 
 
-@pytest.mark.parametrize("harm", [revision_gone, gated, unknown, other_layout, shard_gone])
+def prompts_gone(hub: Hub) -> tuple[HubDataset, str]:
+    del hub.repos[REPO]["zeroshot_classification_templates.txt"]
+    return SPEC, r"no file zeroshot_classification_templates\.txt at revision"
+
+
+@pytest.mark.parametrize(
+    "harm", [revision_gone, gated, unknown, other_layout, shard_gone, prompts_gone]
+)
 def test_what_the_hub_refuses_is_told(
     served: Hub, harm: Callable[[Hub], tuple[HubDataset, str]]
 ) -> None:

@@ -12,12 +12,8 @@ import yaml
 
 _FOLDER = Path(__file__).parent
 
-_PROMPTED_LIKE = {  # what CLIP_benchmark prompts as ImageNet, by name or for want of prompts
-    "imagenet-r": "imagenet",
-    "imagenet_sketch": "imagenet",
-    "tiny-imagenet": "imagenet",
-    "caltech256": "caltech101",
-}
+# for want of their own CLIP_benchmark prompts datasets as ImageNet
+_AS_IMAGENET = ("imagenet-r", "imagenet_sketch", "tiny-imagenet", "caltech256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ def _templates() -> dict[str, tuple[str, ...]]:
 
 def templates(name: str) -> tuple[str, ...] | None:
     """Return CLIP_benchmark's prompts of a dataset, placeholder `{c}`; None where unknown."""
-    return _templates().get(_PROMPTED_LIKE.get(name, name))
+    return _templates().get("imagenet" if name in _AS_IMAGENET else name)
 
 
 @cache

@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"^\d+\.")
 _PROMPTS = ("a photo of a {c}.",)
 
 
-def open_folder(root: Path, name: str) -> Split:
+def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
     """List the images of class folders; a key is an image's path within the root.
 
     Class names are those of `classnames.txt`; else CLIP's names of ImageNet's classes where
@@ -32,13 +32,18 @@ def open_folder(root: Path, name: str) -> Split:
     spaces for `_` and `-`. Prompts are those beside the images, else the catalogue's for `name`,
     else "a photo of a {c}.".
 
+    Args:
+        root: The folder of class folders.
+        name: The dataset's name in the catalogue, if it is there.
+        nested: Whether images in folders of a class folder count.
+
     Raises:
         CellError: There are no class folders, or names do not fit them.
     """
     if not root.is_dir():
         raise CellError(f"{root}: no such dataset folder")
     annotations = root / "val_annotations.txt"
-    by_class = _annotated(root, annotations) if annotations.exists() else _in_folders(root)
+    by_class = _annotated(root, annotations) if annotations.exists() else _in_folders(root, nested)
     folders = sorted(by_class)
     if not folders:
         raise CellError(f"{root}: no folders with images; one folder per class is needed")
@@ -54,11 +59,11 @@ def open_folder(root: Path, name: str) -> Split:
     )
 
 
-def _in_folders(root: Path) -> dict[str, list[str]]:
+def _in_folders(root: Path, nested: bool) -> dict[str, list[str]]:
     found = {
         folder.name: [
             path.relative_to(root).as_posix()
-            for path in sorted(folder.rglob("*"))
+            for path in sorted(folder.rglob("*") if nested else folder.iterdir())
             if path.suffix.lower() in _EXTENSIONS
         ]
         for folder in root.iterdir()

@@ -1,6 +1,5 @@
 """Datasets that are downloaded: which files they need, and where these lie afterwards."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from bench.errors import CellError
 from bench.hub import HubFile, NoSuchFile, bring, find
 from bench.specs import HubDataset, TorchvisionDataset
 
-_TEXTS = ("classnames.txt", "zeroshot_classification_templates.txt")
 _COUNT = "nshards.txt"
 
 
-def hub_root(spec: HubDataset, bring: Callable[[HubFile], Path] = bring) -> Path:
+def hub_root(spec: HubDataset) -> Path:
     """Bring what describes a dataset, and return its folder in the hub's cache.
 
     The folder's name is the commit that the revision stands for; all files are of that commit.
@@ -27,10 +25,11 @@ def hub_root(spec: HubDataset, bring: Callable[[HubFile], Path] = bring) -> Path
     count = bring(HubFile(spec.repository, f"{spec.split}/{_COUNT}", spec.revision))
     root = count.parents[len(Path(spec.split).parts)]
     try:
-        for name in _TEXTS:
-            bring(HubFile(spec.repository, name, root.name))
+        bring(HubFile(spec.repository, "classnames.txt", root.name))
     except NoSuchFile:  # with captions there are neither classes nor prompts
         bring(HubFile(spec.repository, "dataset_type.txt", root.name))
+    else:
+        bring(HubFile(spec.repository, "zeroshot_classification_templates.txt", root.name))
     return root
 
 
@@ -93,7 +92,8 @@ def open_torchvision(spec: TorchvisionDataset, *, download: bool) -> Split:
         bring_torchvision(folder)
     elif not is_complete(folder):
         raise CellError(f"{folder} is missing or incomplete; run `fetch`")
-    split = open_folder(folder / "256_ObjectCategories", spec.name)
+    # torchvision's own class counts what lies directly in a class's folder, too
+    split = open_folder(folder / "256_ObjectCategories", spec.name, nested=False)
     return check_labels(split, catalogue.datasets()[spec.name].classes)
 
 
@@ -134,6 +134,6 @@ def bring_torchvision(folder: Path) -> None:
 
 
 _MARK = ".complete"
-# as torchvision.datasets.Caltech256 has them; its own class counts on names that not all files have
+# as torchvision.datasets.Caltech256 has them
 _CALTECH256 = "https://data.caltech.edu/records/nyy15-4j048/files/256_ObjectCategories.tar"
 _CALTECH256_MD5 = "67b4f42ca05d46448c6bb8ecd2220f6d"

@@ -103,7 +103,8 @@ def expand_dataset(value: Any) -> Any:
 
 def _expand_known(value: Any) -> Any:
     """Expand a name; one that is neither embedded nor says where it is from is a fault."""
-    if isinstance(value, str) and "/" not in value and value not in EMBEDDED:
+    sourced = isinstance(value, str) and value.startswith(("wds/", "torchvision/"))
+    if isinstance(value, str) and not sourced and value not in EMBEDDED:
         raise PydanticCustomError(
             "dataset",
             "embedded: {embedded}; on the hub: {hub}; of torchvision: torchvision/caltech256",

@@ -11,7 +11,8 @@ SOURCES = [ROOT / "run_bench.py", *ROOT.glob("bench/**/*.py"), *ROOT.glob("radap
 
 # package -> the only modules that may import it
 ONLY = {
-    "open_clip": ("bench.models", "bench.text", "bench.nano", "radapt.clip"),
+    "open_clip": ("bench.models", "bench.text", "bench.nano", "bench.weights", "radapt.clip"),
+    "huggingface_hub": ("bench.hub",),
     "radapt": ("bench.models", "bench.nano", "bench.compat", "radapt"),
     "accelerate": ("radapt.loop", "radapt.finetune", "radapt.cli.finetune", "bench.nano.recipe"),
     "ray": ("bench.executors",),
@@ -68,7 +69,8 @@ def test_radapt_imports_nothing_of_bench() -> None:
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
         "import sys, bench, run_bench, bench.summary, bench.export, bench.console, bench.run, "
-        "bench.lock; assert 'torch' not in sys.modules, 'torch was imported'"
+        "bench.lock, bench.fetch, bench.doctor; "
+        "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

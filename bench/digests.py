@@ -1,0 +1,21 @@
+"""SHA-256 of files, computed once in a process while they stay as they are."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+
+def sha256(path: Path) -> bytes:
+    """Return the SHA-256 of a file's content.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    state = path.stat()
+    return _sha256(path.resolve(), state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, size: int, changed: int) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -4,6 +4,8 @@ python run_bench.py suites/quickstart.yaml          run a suite; go on where it 
 python run_bench.py plan suites/zero_shot.yaml      what a run would compute
 python run_bench.py status suites/quickstart.yaml   what is done
 python run_bench.py export suites/quickstart.yaml   write the tables again
+python run_bench.py fetch suites/zero_shot.yaml     bring models and data ahead of time
+python run_bench.py doctor suites/zero_shot.yaml    what is missing here, and what to do
 python run_bench.py list                            what a suite may name
 """
 
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 
-COMMANDS = ("run", "plan", "status", "export", "list")
+COMMANDS = ("run", "plan", "status", "export", "fetch", "doctor", "list")
 
 
 def main(arguments: list[str]) -> int:
@@ -45,10 +47,13 @@ def _parser() -> argparse.ArgumentParser:
         ("plan", _plan, "say what a run would compute, without computing"),
         ("status", _status, "say what is done"),
         ("export", _export, "write the tables from what is stored"),
+        ("fetch", _fetch, "bring models and data ahead of time; runs then need no network"),
+        ("doctor", _doctor, "say what is missing here, and what to do about it"),
     ):
         command = commands.add_parser(name, help=about)
         command.set_defaults(command=function)
-        command.add_argument("suite", help="a suite, e.g. suites/quickstart.yaml")
+        optional = {"nargs": "?"} if name == "doctor" else {}
+        command.add_argument("suite", help="a suite, e.g. suites/quickstart.yaml", **optional)
         command.add_argument("--results", default="results", help="folder of all results")
     run = commands.choices["run"]
     run.add_argument("--device", help="e.g. cpu, cuda:1; default: the accelerator if there is one")
@@ -67,7 +72,9 @@ def _positive(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from bench.console import Progression, print_leaderboard
+    from bench.lock import remarks
     from bench.run import run_suite
+    from bench.store import Store
     from bench.suite import load_suite
 
     suite = load_suite(options.suite)
@@ -80,6 +87,8 @@ def _run(options: argparse.Namespace) -> int:
     finally:
         watcher.close()
     print_leaderboard(report.board, suite.suite)
+    for line in remarks(suite, Store(Path(options.results), suite.suite).lock()):
+        print(line)
     print(f"{report.cells} cells, {report.computed} computed now, {report.failed} failed")
     for name in ("cells.csv", "leaderboard.csv", "leaderboard.html"):
         print(report.folder / name)
@@ -117,6 +126,45 @@ def _export(options: argparse.Namespace) -> int:
     print_leaderboard(export(suite, store), suite.suite)
     print(store.folder)
     return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from bench.console import Downloads
+    from bench.fetch import fetch
+    from bench.lock import remarks
+    from bench.store import Store
+    from bench.suite import load_suite
+
+    suite = load_suite(options.suite)
+    watcher = Downloads()
+    try:
+        lock, problems = fetch(suite, watcher)
+    finally:
+        watcher.close()
+    Store(Path(options.results), suite.suite).put_lock(lock)
+    for line in remarks(suite, lock):
+        print(line)
+    for key, reason in problems.items():
+        print(f"{key}: {reason}", file=sys.stderr)
+    if problems:
+        return 1
+    print("all is here; HF_HUB_OFFLINE=1 keeps a run from asking the hub")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from bench.doctor import examine
+    from bench.suite import load_suite
+
+    suite = load_suite(options.suite) if options.suite else None
+    bad = 0
+    for finding in examine(suite, Path(options.results)):
+        bad += finding.level == "bad"
+        print(f"{finding.level:<5} {finding.what}", flush=True)
+        if finding.advice:
+            print(f"      -> {finding.advice}")
+    print(f"{bad} things to do" if bad else "ready")
+    return 1 if bad else 0
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -2,17 +2,19 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from bench import catalogue
 from bench.data import index_dataset
 from bench.digests import sha256
 from bench.errors import CellError
 from bench.plan import DatasetLock, Lock, spec_digests
 from bench.specs import (
     GraftModel,
+    HubDataset,
     HuggingFaceModel,
     ModelSpec,
     NanoModel,
@@ -59,6 +61,24 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     return Lock(models, datasets, spec_digests(suite), origins), problems
 
 
+def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
+    """Say where a dataset's images are not what a suite's `samples` alone would tell."""
+    for dataset in suite.datasets:
+        found = lock.datasets.get(dataset.name)
+        if found is not None and len(found.sample_ids) < suite.samples:
+            count = len(found.sample_ids)
+            yield (
+                f"datasets.{dataset.name}: has {count} images, samples asks for {suite.samples}; "
+                "all of them are used, and n in the tables says so"
+            )
+        facts = catalogue.datasets().get(dataset.name)
+        if isinstance(dataset, HubDataset) and dataset.shards and facts and facts.order == "class":
+            yield (
+                f"datasets.{dataset.name}: its shards are sorted by class, and {dataset.shards} of "
+                f"them hold few of the {facts.classes} classes; without `shards` all are drawn"
+            )
+
+
 def fingerprint(spec: ModelSpec) -> str:
     """Return a hash of the files that a model's weights come from.
 
@@ -85,7 +105,4 @@ def fingerprint(spec: ModelSpec) -> str:
 
 def hash_files(paths: list[Path]) -> str:
     """Return one SHA-256 over the contents of some files, in order."""
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(sha256(path))
-    return total.hexdigest()
+    return hashlib.sha256(b"".join(map(sha256, paths))).hexdigest()

@@ -28,12 +28,17 @@ UNRESOLVED = "unresolved"
 
 @dataclass(frozen=True, slots=True)
 class DatasetLock:
-    """What a dataset's name stands for: content, chosen images, classes and prompts."""
+    """What a dataset's name stands for: content, chosen images, classes and prompts.
+
+    `origin` says where the content came from, `REPOSITORY@COMMIT` on the hub. It is for readers:
+    equal content from elsewhere has the same identity.
+    """
 
     fingerprint: str
     sample_ids: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

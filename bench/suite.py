@@ -17,6 +17,7 @@ from bench.specs import (
     Name,
     Protocol,
     Spec,
+    expand_dataset,
     expand_preset,
 )
 from bench.specs.presets import expand_attacks, preset_faults
@@ -192,7 +193,8 @@ def _ancestors(name: object, models: dict[Any, Any]) -> set[str]:
 
 
 def _dataset_name(entry: Any) -> str | None:
-    name = entry.get("name") if isinstance(entry, dict) else entry
+    entry = expand_dataset(entry)
+    name = entry.get("name") if isinstance(entry, dict) else None
     return name if isinstance(name, str) else None
 
 

@@ -4,16 +4,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
+from bench import catalogue
 from bench.data import native_size
 from bench.plan import Cell, Lock, expand, still_valid
+from bench.presence import download_line
 from bench.specs import (
     ATTACK_PRESETS,
     PRESETS,
     AnyAttack,
+    DatasetSpec,
     ModelSpec,
-    NanoDataset,
     Spec,
-    WebDataset,
 )
 from bench.store import Store
 from bench.suite import Suite
@@ -47,6 +48,7 @@ def plan_lines(suite: Suite, lock: Lock) -> Iterator[str]:
     for threat in suite.threats:
         yield f"  threat    {f'transfer from {threat.source}' if threat.source else threat.kind}"
     yield from _cost_lines(suite, lock, cells)
+    yield f"  download  {download_line(suite)}"
     sets = {dataset.name for dataset in suite.datasets}
     if suite.models.keys() - lock.models.keys() or sets - lock.datasets.keys():
         yield "  ids       preliminary: the first run puts hashes of weights and images into them"
@@ -101,7 +103,7 @@ def list_lines() -> Iterator[str]:
     """Say what a suite may name, from the specs themselves."""
     for title, union in (
         ("models", ModelSpec),
-        ("datasets", NanoDataset | WebDataset),
+        ("datasets", DatasetSpec),
         ("attacks", AnyAttack),
     ):
         yield f"{title}:"
@@ -111,6 +113,10 @@ def list_lines() -> Iterator[str]:
             own = [text for text in fields if not text.startswith("kind")]
             yield f"  {kind:<12} {(spec.__doc__ or '').splitlines()[0]}"
             yield f"  {'':<12} {', '.join(own)}"
+    yield "datasets of the catalogue (hub, or as docs/data.md says):"
+    for name, facts in catalogue.datasets().items():
+        holds = f"{facts.images:,} images, {facts.classes or 'captions, no'} classes"
+        yield f"  {name:<16} {holds}; {facts.source}; terms: {facts.terms}"
     yield "attacks as papers ran them:"
     for name, attacks in ATTACK_PRESETS.items():
         yield f"  {{preset: {name}, eps: ...}}: {'; '.join(map(_written, attacks))}"

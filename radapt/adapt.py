@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from radapt.anchor import Anchor
 from radapt.filters import PAPER_SIZE, GaussianFilter
+from radapt.options import check_word
 from radapt.tower import (
-    CLIP_MEAN,
-    CLIP_STD,
     attention_path,
     batch_leads,
     clone_to,
     describe,
     image_size,
+    normalisation,
     normalise,
     prefix_tokens,
     token_grid,
@@ -32,8 +32,8 @@ def adapt(
     cutoff: float | None,
     mix: Mix = "interpolate",
     cutoff_at: int | None = PAPER_SIZE,
-    mean: tuple[float, ...] = CLIP_MEAN,
-    std: tuple[float, ...] = CLIP_STD,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> nn.Module:
     """Return an adapted tower that shares the weights of `tower`, which stays as it was.
 
@@ -49,14 +49,16 @@ def adapt(
         cutoff: D0 of the input filter in frequency offsets at 224 pixels; None for no filter.
         mix: How the anchor joins.
         cutoff_at: Image size that `cutoff` refers to; None for the image's own.
-        mean: Mean of the tower's normalisation, per channel.
-        std: Deviation of the tower's normalisation, per channel.
+        mean: Mean of the tower's normalisation, per channel; its own when not given
+            (`radapt.tower.normalisation`).
+        std: Deviation of the tower's normalisation, likewise.
 
     Raises:
         TypeError: The tower has no known first attention block.
-        ValueError: The anchor belongs to a tower of another shape, or the tower is
-            adapted already.
+        ValueError: The anchor belongs to a tower of another shape, the tower is adapted
+            already, or `mix` is unknown.
     """
+    check_word("mix", mix, Mix)
     path = attention_path(tower)
     if hasattr(tower.get_submodule(path), "radapt_anchor") or hasattr(tower, "radapt_filter"):
         raise ValueError(f"this {type(tower).__name__} is adapted already; adapt its base")
@@ -73,7 +75,7 @@ def adapt(
         adapted.radapt_filter = GaussianFilter(
             cutoff,
             at=cutoff_at,
-            clamp=(_bounds(0.0, mean, std), _bounds(1.0, mean, std)),
+            clamp=(_bounds(0.0, tower, mean, std), _bounds(1.0, tower, mean, std)),
             size=image_size(tower),
         ).to(next(tower.parameters()).device)
         adapted.register_forward_pre_hook(_filter, with_kwargs=True)
@@ -125,6 +127,11 @@ def _filter(
     return args, {**kwargs, "pixel_values": gaussian(kwargs["pixel_values"])}  # Hugging Face
 
 
-def _bounds(value: float, mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[float, ...]:
-    bounds = normalise(torch.full((3, 1, 1), value), mean, std).flatten().tolist()
-    return tuple(bounds)
+def _bounds(
+    value: float,
+    tower: nn.Module,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> tuple[float, ...]:
+    pixel = torch.full((3, 1, 1), value)
+    return tuple(normalise(pixel, *normalisation(tower, mean, std)).flatten().tolist())

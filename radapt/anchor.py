@@ -11,13 +11,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from radapt.tower import (
-    CLIP_MEAN,
-    CLIP_STD,
     attention_path,
     batch_leads,
     clone_to,
     describe,
     image_size,
+    normalisation,
     normalise,
     prefix_tokens,
     token_grid,
@@ -78,8 +77,8 @@ def extract_anchor(
     tower: nn.Module,
     image: Tensor | None = None,
     *,
-    mean: tuple[float, ...] = CLIP_MEAN,
-    std: tuple[float, ...] = CLIP_STD,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> Anchor:
     """Read the output of the first attention block on one image.
 
@@ -90,8 +89,9 @@ def extract_anchor(
     Args:
         tower: A vision tower that takes normalised pixels.
         image: `[1,3,h,w]` in [0,1]; a white image of the tower's size when not given.
-        mean: Mean of the tower's normalisation, per channel.
-        std: Deviation of the tower's normalisation, per channel.
+        mean: Mean of the tower's normalisation, per channel; its own when not given
+            (`radapt.tower.normalisation`).
+        std: Deviation of the tower's normalisation, likewise.
 
     Raises:
         TypeError: The tower has no known first attention block.
@@ -108,7 +108,7 @@ def extract_anchor(
 
     attention.register_forward_hook(keep)
     with torch.no_grad():
-        probe(normalise(pixels.to(weight), mean, std))
+        probe(normalise(pixels.to(weight), *normalisation(tower, mean, std)))
     height, width = pixels.shape[-2:]
     return Anchor(captured[0].detach().clone(), describe(tower), (height, width), origin)
 

@@ -1,6 +1,7 @@
 """The CLIP that a command line names: its vision tower, its text encoder, its normalisation."""
 
 import importlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from radapt.checkpoint import load_tower
 from radapt.compat import ensure_torchvision
-from radapt.tower import CLIP_MEAN, CLIP_STD
+from radapt.tower import normalisation
 
 REFERENCE = (
     "NAME:PRETRAINED of open_clip (ViT-L-14-quickgelu:openai; PRETRAINED a tag or a file), "
@@ -42,8 +43,30 @@ class Clip:
     name: str
 
     def classes(self, names: Sequence[str], template: str) -> Tensor:
-        """Return normalised class vectors, `[k,d]`, of names put for `{c}` in a template."""
-        return F.normalize(self.encode([template.replace("{c}", name) for name in names]), dim=1)
+        """Return normalised class vectors, `[k,d]`, of names put for `{c}` in a template.
+
+        ImageNet's 1,000 folders, called by WordNet ids, stand for CLIP's names of them.
+
+        Raises:
+            ValueError: Some names are WordNet ids, and not all of ImageNet's.
+        """
+        words = _words(names)
+        return F.normalize(self.encode([template.replace("{c}", name) for name in words]), dim=1)
+
+
+def _words(names: Sequence[str]) -> Sequence[str]:
+    ids = [name for name in names if re.fullmatch(r"n\d{8}", name)]
+    if not ids:
+        return names
+    if len(ids) == len(names) == 1000 and ids == sorted(ids):
+        ensure_torchvision()
+        from open_clip import IMAGENET_CLASSNAMES
+
+        return IMAGENET_CLASSNAMES  # type: ignore[no-any-return]
+    raise ValueError(
+        f"class names: got {ids[0]!r}, a WordNet id and no word; list the names, one per line in "
+        "the order of the folders, in classnames.txt beside them"
+    )
 
 
 def load_clip(reference: str, device: torch.device | str = "cpu") -> Clip:
@@ -63,14 +86,8 @@ def load_clip(reference: str, device: torch.device | str = "cpu") -> Clip:
         with torch.no_grad():
             return model.encode_text(tokenizer(list(texts)).to(device))  # type: ignore[no-any-return]
 
-    return Clip(
-        model.visual,
-        encode,
-        float(model.logit_scale.exp()),
-        tuple(getattr(model.visual, "image_mean", None) or CLIP_MEAN),
-        tuple(getattr(model.visual, "image_std", None) or CLIP_STD),
-        reference,
-    )
+    mean, std = normalisation(model.visual)
+    return Clip(model.visual, encode, float(model.logit_scale.exp()), mean, std, reference)
 
 
 def _python(reference: str) -> tuple[Any, Any]:

@@ -9,9 +9,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from radapt.loop import Schedule, train
-from radapt.objectives import Objective, final_tokens, on_images
+from radapt.objectives import Objective, on_images, shared_tokens
 from radapt.pgd import pgd, uniform_start
-from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
+from radapt.tower import embedding, normalisation, normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,11 @@ class InnerAttack:
         eps: Radius, in [0,1] pixels.
         steps: Gradient steps.
         step: Size of a step, in [0,1] pixels.
-        momentum: Decay of the accumulated gradient; 0 is plain PGD.
     """
 
     eps: float
     steps: int
     step: float
-    momentum: float = 0.0
 
 
 def finetune(
@@ -46,15 +44,15 @@ def finetune(
     evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None,
     evaluate_every: int = 25,
     checkpoint_seconds: float = 120,
-    mean: tuple[float, ...] = CLIP_MEAN,
-    std: tuple[float, ...] = CLIP_STD,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> nn.Module:
     """Fine-tune every weight of `tower` in place, resuming from `out` where it was stopped.
 
     Args:
         name: Name of the run's files in `out`.
         tower: A vision tower that takes normalised pixels; on the accelerator's device.
-        objective: From `radapt.objectives`.
+        objective: From `radapt.objectives`; its losses are computed in single precision.
         batches: Given the number of a part, yields that part's images `[b,3,h,w]` in
             [0,1] and labels `[b]`, and those of all later parts. What it yields for a
             part must not depend on where it was started. Each process yields its share.
@@ -68,18 +66,26 @@ def finetune(
         evaluate: Gives `clean` and `robust`, fractions, for the log.
         evaluate_every: Rows of the log (20 steps each) between evaluations.
         checkpoint_seconds: How often the state is saved, at the next row of the log.
-        mean: Mean of the tower's normalisation, per channel.
-        std: Deviation of the tower's normalisation, per channel.
+        mean: Mean of the tower's normalisation, per channel; its own when not given
+            (`radapt.tower.normalisation`).
+        std: Deviation of the tower's normalisation, likewise.
 
     Returns:
-        The tower, in evaluation mode.
+        The tower, in evaluation mode, without what mixed precision or several processes put
+        around it.
 
     Raises:
         ValueError: The checkpoint in `out` belongs to a run with other settings.
     """
+    mean, std = normalisation(tower, mean, std)
     tower.train().requires_grad_(True)
     device, process = accelerator.device, accelerator.process_index
     stream: Iterator[tuple[Tensor, Tensor]] | None = None
+
+    def embed(model: nn.Module, pixels: Tensor) -> Tensor:
+        with accelerator.autocast():
+            found = embedding(model, normalise(pixels, mean, std))
+        return found.float()  # losses are single precision throughout: logits need it
 
     def loss_of_part(model: nn.Module, part: int) -> Tensor:
         nonlocal stream
@@ -89,27 +95,25 @@ def finetune(
         noise = torch.Generator(device).manual_seed((seed * 1_000_003 + part) * 1009 + process)
         with accelerator.autocast():
             loss = objective.loss(images, labels)
-            tower.requires_grad_(False)  # the attack needs gradients of pixels only
-            adversarial = pgd(
-                # the bare tower: an attack's passes are nothing to synchronise
-                on_images(loss, lambda pixels: tower(normalise(pixels, mean, std)).float()),
-                images,
-                eps=attack.eps,
-                step=attack.step,
-                steps=attack.steps,
-                momentum=attack.momentum,
-                start=uniform_start(images, attack.eps, noise),
-            )
-            tower.requires_grad_(True)
-            if objective.guidance is None:
-                return loss(model(normalise(adversarial, mean, std)).float()).mean()
-            guidance = objective.guidance(images, labels)
-            # one pass over both: the wrapper of several processes wants one per backward
-            both = torch.cat([adversarial, images])
-            with final_tokens(tower) as found:
-                embedding = model(normalise(both, mean, std)).float()
-            attacked, clean = found[0].float().chunk(2)
-            return (loss(embedding[: len(images)]) + guidance(attacked, clean)).mean()
+            guidance = objective.guidance(images, labels) if objective.guidance else None
+        tower.requires_grad_(False)  # the attack needs gradients of pixels only
+        adversarial = pgd(
+            # the bare tower: an attack's passes are nothing to synchronise
+            on_images(loss, lambda pixels: embed(tower, pixels)),
+            images,
+            eps=attack.eps,
+            step=attack.step,
+            steps=attack.steps,
+            start=uniform_start(images, attack.eps, noise),
+        )
+        tower.requires_grad_(True)
+        if guidance is None:
+            return loss(embed(model, adversarial)).mean()
+        # one pass over both: the wrapper of several processes wants one per backward
+        with shared_tokens(tower) as found:
+            embeddings = embed(model, torch.cat([adversarial, images]))
+        attacked, clean = found[0].chunk(2)
+        return (loss(embeddings[: len(images)]) + guidance(attacked, clean)).mean()
 
     def evaluated(model: nn.Module) -> Mapping[str, float]:
         assert evaluate is not None

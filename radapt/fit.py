@@ -13,8 +13,9 @@ from radapt.adapt import Mix, adapt
 from radapt.anchor import Anchor
 from radapt.checkpoint import save_atomically
 from radapt.filters import PAPER_SIZE
+from radapt.fingerprint import fingerprint
 from radapt.fit_task import FitOptions, FitTask, seeded
-from radapt.tower import CLIP_MEAN, CLIP_STD
+from radapt.tower import normalisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def fit_anchor(
     text: Tensor | None = None,
     mix: Mix = "interpolate",
     cutoff_at: int | None = PAPER_SIZE,
-    mean: tuple[float, ...] = CLIP_MEAN,
-    std: tuple[float, ...] = CLIP_STD,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
     checkpoint: Path | None = None,
     report: Callable[[Epoch], None] | None = None,
 ) -> Anchor:
@@ -64,14 +65,15 @@ def fit_anchor(
         text: Normalised class vectors, `[k,d]`; for the loss `ce` only.
         mix: As for `adapt`.
         cutoff_at: As for `adapt`.
-        mean: Mean of the tower's normalisation, per channel.
-        std: Deviation of the tower's normalisation, per channel.
+        mean: Mean of the tower's normalisation, per channel; its own when not given
+            (`radapt.tower.normalisation`).
+        std: Deviation of the tower's normalisation, likewise.
         checkpoint: File that holds the state after each epoch; where it exists the fit
             goes on from it, to the same anchor as an unbroken one.
         report: Called after each epoch.
 
     Returns:
-        The fitted anchor, on the tower's device.
+        The fitted anchor, in single precision, on the tower's device.
 
     Raises:
         ValueError: The anchor would have no effect (alpha 0), `ce` lacks labels or text, or
@@ -83,7 +85,8 @@ def fit_anchor(
     if "ce" in (chosen.loss, chosen.attack_loss) and (labels is None or text is None):
         raise ValueError("loss: got ce; it needs labels and text")
     device = next(tower.parameters()).device
-    value = start.value.detach().clone().to(device).requires_grad_(True)
+    # the optimiser's steps would be lost in half precision, whatever the tower's is
+    value = start.value.detach().to(device, torch.float32, copy=True).requires_grad_(True)
     adapted = adapt(
         tower,
         # adapt() keeps the very tensor that it is given, so optimising it in place suffices
@@ -95,7 +98,8 @@ def fit_anchor(
         mean=mean,
         std=std,
     )
-    task = FitTask(tower, adapted, images, labels, text, chosen, mean, std)
+    scaling = normalisation(tower, mean, std)
+    task = FitTask(tower, adapted, images, labels, text, chosen, *scaling)
     order = torch.randperm(len(images), generator=seeded(chosen.seed))
     count = round(chosen.held_out * len(images))
     judges, trained = order[:count], order[count:]
@@ -106,7 +110,9 @@ def fit_anchor(
         else torch.optim.SGD([value], lr=chosen.lr, momentum=0.9)
     )
     state = _State(0, value.detach().clone(), math.inf, 0)
-    identity = f"{chosen}|{alpha}|{cutoff}|{mix}|{cutoff_at}|{start.origin}|{tuple(images.shape)}"
+    identity = f"{chosen}|{alpha}|{cutoff}|{mix}|{cutoff_at}|{scaling}"
+    if checkpoint is not None:
+        identity += f"|{fingerprint(tower, start.value, images, labels, text)}"
     if checkpoint is not None and checkpoint.exists():
         state = _restore(checkpoint, identity, value, optimiser)
     while state.epoch < chosen.epochs and not _tired(state, chosen):
@@ -131,9 +137,9 @@ def fit_anchor(
             mean_loss = float(total) / len(trained)
             report(Epoch(state.epoch, mean_loss, held, time.monotonic() - started))
     best = value.detach() if not count else state.best
-    return Anchor(
-        best, start.tower, start.size, f"{chosen.words(len(trained))} from {start.origin}"
-    )
+    used = f"alpha {alpha:g}, cutoff {'none' if cutoff is None else f'{cutoff:g}'}, mix {mix}"
+    origin = f"for {used}: {chosen.words(len(trained))} from {start.origin}"
+    return Anchor(best, start.tower, start.size, origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +187,8 @@ def _restore(path: Path, identity: str, value: Tensor, optimiser: torch.optim.Op
     kept = torch.load(path, map_location=value.device, weights_only=True)
     if kept["identity"] != identity:
         raise ValueError(
-            f"{path}: the state of another fit ({kept['identity']}, not {identity}); choose "
-            "another file or remove it"
+            f"{path}: the state of another fit, of other settings, images or weights "
+            f"({kept['identity']}, not {identity}); choose another file or remove it"
         )
     with torch.no_grad():
         value.copy_(kept["value"])

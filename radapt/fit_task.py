@@ -9,10 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from radapt.objectives import RobustLoss, cosine_loss, fare_loss, on_images, tecoa_loss
+from radapt.options import check_word
 from radapt.pgd import pgd, uniform_start
 from radapt.tower import embedding, normalise
 
 Loss = Literal["l2", "cosine", "ce"]
+Optimiser = Literal["adam", "sgd"]
+Decay = Literal["cosine", "constant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,19 @@ class FitOptions:
     steps: int = 10
     epochs: int = 10
     batch: int = 100
-    optimiser: Literal["adam", "sgd"] = "adam"
+    optimiser: Optimiser = "adam"
     lr: float = 1e-2
-    decay: Literal["cosine", "constant"] = "cosine"
+    decay: Decay = "cosine"
     held_out: float = 0.0
     patience: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse words that would be taken for others."""
+        check_word("loss", self.loss, Loss)
+        check_word("attack_loss", self.attack_loss or self.loss, Loss)
+        check_word("optimiser", self.optimiser, Optimiser)
+        check_word("decay", self.decay, Decay)
 
     def rate(self, done: float) -> float:
         """Return the learning rate when a share `done` of the fit is behind."""
@@ -119,8 +129,9 @@ class FitTask:
         return fare_loss(target) if kind == "l2" else cosine_loss(target)
 
     def embed(self, model: nn.Module, pixels: Tensor) -> Tensor:
-        """Return a tower's embeddings of [0,1] pixels."""
-        return embedding(model, normalise(pixels, self.mean, self.std))
+        """Return a tower's embeddings of [0,1] pixels, in single precision."""
+        inputs = normalise(pixels, self.mean, self.std)
+        return embedding(model, inputs.to(next(self.tower.parameters()).dtype)).float()
 
     def take(self, values: Tensor, rows: Tensor) -> Tensor:
         """Return some rows, on the tower's device."""

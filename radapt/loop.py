@@ -15,13 +15,16 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from radapt.checkpoint import save_atomically
+from radapt.options import check_word
 
+Optimiser = Literal["adamw", "sgd"]
+Decay = Literal["weights", "all"]
 COLUMNS = ("step", "loss", "lr", "seconds", "clean", "robust")
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Linear warm-up, then half a cosine down to `floor` times the peak.
+    """Linear warm-up to the peak, then half a cosine down to `floor` times it (open_clip's).
 
     Attributes:
         steps: Number of optimiser steps in all.
@@ -40,17 +43,26 @@ class Schedule:
     warmup: int
     lr: float
     weight_decay: float
-    optimiser: Literal["adamw", "sgd"] = "adamw"
+    optimiser: Optimiser = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
-    decay: Literal["weights", "all"] = "weights"
+    decay: Decay = "weights"
     floor: float = 0.0
     clip: float | None = None
     accumulate: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse words and numbers that would mean something else than they say."""
+        check_word("optimiser", self.optimiser, Optimiser)
+        check_word("decay", self.decay, Decay)
+        if not 0 <= self.warmup < self.steps:
+            raise ValueError(f"warmup: got {self.warmup}; allowed: 0 to {self.steps - 1} (steps)")
+
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
-        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        return self.lr * max(min(1.0, (step + 1) / max(self.warmup, 1)) * cosine, self.floor)
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        done = (step - self.warmup) / (self.steps - self.warmup)
+        return self.lr * max(0.5 * (1 + math.cos(math.pi * done)), self.floor)
 
 
 def train(
@@ -68,6 +80,8 @@ def train(
     log_every: int = 20,
 ) -> None:
     """Train `module` in place, going on from `out/<name>.pt` where an earlier run stopped.
+
+    When it returns, nothing of the accelerator is left on the module.
 
     Losses go to `out/<name>.csv`, each the mean over the steps since the row before and
     over processes. A resumed run continues that file as an unbroken one would have
@@ -125,6 +139,10 @@ def train(
             state = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
             save_atomically({**state, "step": steps.stop, "identity": identity}, path)
     accelerator.wait_for_everyone()
+    # mixed precision replaces `forward` on the module itself; a copy of it, as adapt() makes,
+    # would go on calling the original's
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    vars(module).pop("forward", None)
 
 
 def _advance(

@@ -13,13 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
+from radapt.options import check_word
+from radapt.tower import embedding, normalisation, normalise
+
+NormAxis = Literal["tokens", "width"]
 
 
 class RobustLoss(Protocol):
     """One loss per image from its embedding, with everything else bound beforehand."""
 
-    def __call__(self, embedding: Tensor) -> Tensor:
+    def __call__(self, embedding: Tensor, /) -> Tensor:
         """Map embeddings `[b,d]` of perturbed images to losses `[b]`."""
         ...
 
@@ -28,7 +31,7 @@ class TokenLoss(Protocol):
     """One loss per image from its tokens under attack and clean."""
 
     def __call__(self, attacked: Tensor, clean: Tensor) -> Tensor:
-        """Map two sets of tokens `[b,n,w]`, after the final norm, to losses `[b]`."""
+        """Map two sets of tokens in the shared space, `[b,1+n,d]`, to losses `[b]`."""
         ...
 
 
@@ -56,12 +59,12 @@ def fare_loss(clean_embedding: Tensor) -> RobustLoss:
     Args:
         clean_embedding: `[b,d]`, from the frozen original tower on the clean images.
     """
-    return lambda embedding: (embedding - clean_embedding).square().sum(dim=1)
+    return lambda attacked: (attacked - clean_embedding).square().sum(dim=1)
 
 
 def cosine_loss(clean_embedding: Tensor) -> RobustLoss:
     """One minus the cosine between an embedding and that of the clean image, `[b,d]`."""
-    return lambda embedding: 1 - F.cosine_similarity(embedding, clean_embedding, dim=1)
+    return lambda attacked: 1 - F.cosine_similarity(attacked, clean_embedding, dim=1)
 
 
 def tecoa_loss(text: Tensor, labels: Tensor, scale: float = 100.0) -> RobustLoss:
@@ -75,8 +78,8 @@ def tecoa_loss(text: Tensor, labels: Tensor, scale: float = 100.0) -> RobustLoss
         scale: Factor on the cosine similarity.
     """
 
-    def loss(embedding: Tensor) -> Tensor:
-        logits = scale * F.normalize(embedding, dim=1) @ text.T
+    def loss(attacked: Tensor) -> Tensor:
+        logits = scale * F.normalize(attacked, dim=1) @ text.T
         return F.cross_entropy(logits, labels, reduction="none")
 
     return loss
@@ -90,14 +93,15 @@ def on_images(loss: RobustLoss, embed: Callable[[Tensor], Tensor]) -> Callable[[
 def fare(
     original: nn.Module,
     *,
-    mean: tuple[float, ...] = CLIP_MEAN,
-    std: tuple[float, ...] = CLIP_STD,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> Objective:
     """Return FARE's objective, with `original` the frozen tower that training starts from."""
+    scaling = normalisation(original, mean, std)
 
     def loss(images: Tensor, labels: Tensor) -> RobustLoss:
         with torch.no_grad():
-            return fare_loss(original(normalise(images, mean, std)))
+            return fare_loss(embedding(original, normalise(images, *scaling)).float())
 
     return Objective(loss)
 
@@ -114,9 +118,9 @@ def tga(
     scale: float = 100.0,
     attacked_weight: float = 0.08,
     clean_weight: float = 0.05,
-    norm_axis: Literal["tokens", "width"] = "tokens",
-    mean: tuple[float, ...] = CLIP_MEAN,
-    std: tuple[float, ...] = CLIP_STD,
+    norm_axis: NormAxis = "tokens",
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> Objective:
     """Return TGA's objective: TeCoA's, and text-guided attention held to the original's.
 
@@ -134,22 +138,22 @@ def tga(
         clean_weight: Weight of the clean image's distance (the paper's beta).
         norm_axis: Axis along which patch features are divided by their norm. The authors'
             code takes the axis of tokens; the text vector would suggest the width.
-        mean: Mean of the tower's normalisation, per channel.
-        std: Deviation of the tower's normalisation, per channel.
+        mean: Mean of the tower's normalisation, per channel; its own when not given
+            (`radapt.tower.normalisation`).
+        std: Deviation of the tower's normalisation, likewise.
     """
+    check_word("norm_axis", norm_axis, NormAxis)
+    scaling = normalisation(original, mean, std)
 
     def guidance(images: Tensor, labels: Tensor) -> TokenLoss:
         wanted = text[labels]
         size = (images.shape[-2], images.shape[-1])
-        with torch.no_grad(), final_tokens(original) as found:
-            original(normalise(images, mean, std))
-            target = text_attention(original, found[0], wanted, size, norm_axis)
+        with torch.no_grad(), shared_tokens(original) as found:
+            original(normalise(images, *scaling))
+        target = text_attention(found[0], wanted, size, norm_axis)
 
         def loss(attacked: Tensor, clean: Tensor) -> Tensor:
-            maps = [
-                text_attention(original, tokens, wanted, size, norm_axis)
-                for tokens in (attacked, clean)
-            ]
+            maps = [text_attention(tokens, wanted, size, norm_axis) for tokens in (attacked, clean)]
             far, near = (torch.linalg.vector_norm(m - target, dim=(1, 2)) for m in maps)
             total: Tensor = attacked_weight * far + clean_weight * near
             return total
@@ -160,17 +164,16 @@ def tga(
 
 
 def text_attention(
-    tower: nn.Module,
     tokens: Tensor,
     wanted: Tensor,
     size: tuple[int, int],
-    norm_axis: Literal["tokens", "width"] = "tokens",
+    norm_axis: NormAxis = "tokens",
 ) -> Tensor:
     """Return where an image agrees with a text: TGA-ZSR's text-guided attention.
 
     Args:
-        tower: Gives the projection into the shared space.
-        tokens: `[b,1+n,w]`, after the final norm, class token first.
+        tokens: In the shared space, `[b,1+n,d]`, class token first. It takes part in the
+            norm over tokens and is left out of the map.
         wanted: One normalised text vector per image, `[b,d]`.
         size: Height and width of the map, in pixels.
         norm_axis: See `tga`.
@@ -178,9 +181,9 @@ def text_attention(
     Returns:
         Maps in [0,1], `[b,h,w]`.
     """
-    patches = tokens[:, 1:] @ _projection(tower).to(tokens)
-    patches = F.normalize(patches, dim=1 if norm_axis == "tokens" else 2)
-    match = torch.einsum("bnd,bd->bn", patches, wanted.to(patches))
+    with torch.autocast(tokens.device.type, enabled=False):  # an einsum would be lowered
+        patches = F.normalize(tokens.float(), dim=1 if norm_axis == "tokens" else 2)[:, 1:]
+        match = torch.einsum("bnd,bd->bn", patches, wanted.float())
     low, high = match.amin(dim=1, keepdim=True), match.amax(dim=1, keepdim=True)
     match = (match - low) / (high - low).clamp_min(1e-12)
     side = int(match.shape[1] ** 0.5)
@@ -190,33 +193,34 @@ def text_attention(
 
 
 @contextmanager
-def final_tokens(tower: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect the tokens after the final norm, `[b,1+n,w]`, at each forward in the block.
+def shared_tokens(tower: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect all tokens in the shared space, `[b,1+n,d]`, at each forward in the block.
+
+    They pass the tower's own final norm and projection, as the class token does, so that
+    training moves both.
 
     Raises:
         TypeError: The tower is no open_clip vision transformer with a norm over all tokens.
     """
-    norm = getattr(tower, "ln_post", None)
+    norm, projection = getattr(tower, "ln_post", None), getattr(tower, "proj", None)
     pooled_first = getattr(tower, "final_ln_after_pool", False)
-    if norm is None or pooled_first or getattr(tower, "attn_pool", None) is not None:
+    if (
+        norm is None
+        or not isinstance(projection, Tensor)
+        or pooled_first
+        or getattr(tower, "attn_pool", None) is not None
+    ):
         raise TypeError(
-            f"TGA needs patch tokens after a final norm; {type(tower).__name__} has none "
-            "(open_clip's VisionTransformer with the usual pooling has)"
+            f"TGA needs patch tokens after a final norm and a projection; {type(tower).__name__} "
+            "has none (open_clip's VisionTransformer with the usual pooling has)"
         )
     found: list[Tensor] = []
 
     def keep(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        found.append(output)
+        found.append(output @ projection)
 
     handle = norm.register_forward_hook(keep)
     try:
         yield found
     finally:
         handle.remove()
-
-
-def _projection(tower: nn.Module) -> Tensor:
-    projection = getattr(tower, "proj", None)
-    if not isinstance(projection, Tensor):
-        raise TypeError(f"{type(tower).__name__} has no projection `proj`")
-    return projection

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from radapt.clip import Clip
 from radapt.finetune import InnerAttack
 from radapt.loop import Schedule
-from radapt.objectives import Objective, fare, tecoa, tga
+from radapt.objectives import NormAxis, Objective, fare, tecoa, tga
 
 SHIPPED = Path(__file__).parent / "recipes"
 
@@ -36,7 +36,6 @@ class AttackSpec(_Spec):
     eps: Pixels
     steps: int = Field(gt=0)
     step: Pixels
-    momentum: float = Field(0.0, ge=0, lt=1)
 
 
 class GuidanceSpec(_Spec):
@@ -44,11 +43,11 @@ class GuidanceSpec(_Spec):
 
     attacked_weight: float = Field(0.08, ge=0)
     clean_weight: float = Field(0.05, ge=0)
-    norm_axis: Literal["tokens", "width"] = "tokens"
+    norm_axis: NormAxis = "tokens"
 
 
 class Recipe(_Spec):
-    """A recipe; the shipped ones hold the papers' values.
+    """A recipe; the shipped ones hold the papers' hyper-parameters.
 
     Attributes:
         method: Objective.

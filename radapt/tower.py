@@ -61,6 +61,23 @@ def prefix_tokens(tower: nn.Module) -> int:
     return int(has_part(tower, layout_of(tower).class_token))
 
 
+def normalisation(
+    tower: nn.Module,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and deviation per channel that a tower's [0,1] pixels are normalised with.
+
+    What is given comes first, then what the tower says: open_clip notes it on the tower. Hugging
+    Face keeps it with the processor; its SigLIP towers take 0.5 for both. Else it is CLIP's.
+    """
+    config: Any = getattr(tower, "config", None)
+    halves = str(getattr(config, "model_type", "")).startswith("siglip")
+    own_mean = getattr(tower, "image_mean", None) or ((0.5,) * 3 if halves else CLIP_MEAN)
+    own_std = getattr(tower, "image_std", None) or ((0.5,) * 3 if halves else CLIP_STD)
+    return tuple(mean or own_mean), tuple(std or own_std)
+
+
 def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
     """Return a tower's image embeddings, `[b,d]`, of normalised pixels `[b,3,h,w]`.
 

@@ -2,7 +2,7 @@
 
 import io
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from huggingface_hub import constants
 from PIL import Image
 from torch import Tensor
 
+import bench.hub
 from bench.suite import Suite, load_suite
 from bench.types import Norm
+from tests.hub_server import Hub, serving
 
 torch.set_num_threads(1)  # two test processes share two cores
 
@@ -91,6 +94,20 @@ def dataset(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Return an empty hub that its client asks in this test, with a cache of its own."""
+    with serving() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+        bench.hub._unreachable.cache_clear()
+        yield server
+    bench.hub._unreachable.cache_clear()
 
 
 SMALL: dict[str, Any] = {

@@ -15,7 +15,7 @@ from radapt.analysis.taps import inputs_for, output_of
 from radapt.layout import block_paths, layout_of
 from radapt.tower import CLIP_MEAN, CLIP_STD, prefix_tokens
 from tests.random_towers import pixels, random_tower, randomised
-from tests.towers import TOWERS, open_clip_tower
+from tests.towers import TOWERS, open_clip_tower, timm_tower
 
 
 @pytest.fixture(params=TOWERS)
@@ -144,6 +144,19 @@ def attended(attention: Any, tokens: Tensor, weights: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("block", [1, 2])
 def test_attention_reproduces_the_module(tower: nn.Module, block: int) -> None:
+    check_attention(tower, block)
+
+
+def test_attention_with_norms_of_queries_and_keys_but_not_with_rotary_positions() -> None:
+    tower = randomised(timm_tower(qk_norm=True), 0)
+    assert not isinstance(tower.get_submodule("trunk.blocks.0.attn.q_norm"), nn.Identity)
+    check_attention(tower, 1)
+    tower.get_submodule("trunk").rope = nn.Identity()
+    with pytest.raises(TypeError, match="rotary positions"):
+        attention_weights(tower, pixels())
+
+
+def check_attention(tower: nn.Module, block: int) -> None:
     images = pixels(3)
     weights = attention_weights(tower, images, block=block)
     count = 16 + prefix_tokens(tower)
@@ -151,7 +164,7 @@ def test_attention_reproduces_the_module(tower: nn.Module, block: int) -> None:
     assert torch.allclose(weights.sum(-1), torch.ones(3, 2, count))
     norm, attention, *_ = layout_of(tower).attention
     path = block_paths(tower)[block - 1]
-    inputs = inputs_for(tower, images, CLIP_MEAN, CLIP_STD)
+    inputs = inputs_for(tower, images, None, None)
     module = tower.get_submodule(f"{path}.{attention}")
     expected = output_of(tower, f"{path}.{attention}", inputs)
     tokens = output_of(tower, f"{path}.{norm}", inputs)

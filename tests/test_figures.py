@@ -1,5 +1,6 @@
 """Sweeps read off a results table, and figures: what they write, and that it stays the same."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from radapt.analysis.points import accuracy_points, published_ablation
 from radapt.analysis.sweeps import positions, published_points, sweep_points
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
@@ -103,6 +105,23 @@ def test_published_sweep_agrees_with_the_published_table() -> None:
     assert np.allclose(100 * both["value"], both["value_percent"])
 
 
+def test_points_of_an_ablation() -> None:
+    points = accuracy_points(cells(["CLIP", "FRA", "none"]), eps="2/255")
+    assert list(dict.fromkeys(points["series"])) == ["CLIP", "FRA", "none"]
+    assert set(points["eps"]) == {"", "2/255"} and set(points["x"]) == {""}
+    assert len(points) == 3 * 2 * 3
+
+
+def test_published_ablation_is_named_as_the_suite_is() -> None:
+    points = published_ablation(PUBLISHED / "tables.csv")
+    assert list(dict.fromkeys(points["series"])) == ["CLIP", "FRA", "GIF", "FRA+GIF"]
+    digest = points.set_index(["series", "dataset", "measure"])["value"]
+    assert digest["FRA+GIF", "caltech256", "robust"] == pytest.approx(0.825)
+    assert digest["GIF", "eurosat", "clean"] == pytest.approx(0.52)
+    with pytest.raises(ValueError, match=r"alpha\.csv: no rows of Table 6"):
+        published_ablation(PUBLISHED / "alpha.csv")
+
+
 def draw(name: str, folder: Path) -> Path:
     """Draw one figure, of the same data each time."""
     figures: Any = pytest.importorskip("radapt.figures", exc_type=ImportError)
@@ -116,7 +135,11 @@ def draw(name: str, folder: Path) -> Path:
             names = ("Emb", "..B1-Attn", "..B1", "..Head")
             figures.curves(cells([f"FARE[modules={name}]" for name in names]), "modules", stem)
         case "cka":
-            figures.cka_maps({"FARE": rng.random((6, 6)), "TeCoA": rng.random((6, 24))}, stem)
+            maps = {"FARE": rng.random((6, 6)), "TeCoA": rng.random((6, 24))}
+            figures.cka_maps(maps, stem, published=PUBLISHED / "cka.csv")
+        case "ablation":
+            models = cells(["CLIP", "FRA", "GIF", "FRA+GIF"])
+            figures.ablation(models, stem, published=PUBLISHED / "tables.csv")
         case "shift":
             figures.spectral_maps({"FARE": rng.random((14, 14)) - 0.5}, stem, limit=0.3)
         case "attention":
@@ -127,7 +150,34 @@ def draw(name: str, folder: Path) -> Path:
     return stem
 
 
-@pytest.mark.parametrize("name", ["modules", "cka", "attention", "heads"])
+FIGURES = ["alpha", "modules", "cka", "ablation", "shift", "attention", "heads"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_a_column_wide_and_its_text_is_readable(name: str, tmp_path: Path) -> None:
+    picture = Path(f"{draw(name, tmp_path)}.svg").read_text()
+    width = re.search(r'<svg [^>]*width="([\d.]+)pt"', picture)
+    assert width is not None and 8.4 < float(width[1]) / 72 * 2.54 < 8.6
+    # a glyph's outline is drawn at 100 units a size, and scaled to points
+    sizes = [100 * float(scale) for scale in re.findall(r"scale\(([\d.]+) -", picture)]
+    assert sizes and min(sizes) >= 6
+
+
+def test_series_differ_without_their_colours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves: Any = pytest.importorskip("radapt.figures.curves", exc_type=ImportError)
+    drawn: list[Any] = []
+    monkeypatch.setattr(curves, "write", lambda figure, table, stem: drawn.append(figure))
+    draw("alpha", tmp_path)
+    lines = {line.get_label(): line for line in drawn[0].legends[0].get_lines()}
+    series = [line for name, line in lines.items() if name not in ("clean", "robust")]
+    assert len(series) == 4 and len({line.get_marker() for line in series}) == 4
+    assert lines["clean"].get_linestyle() != lines["robust"].get_linestyle()
+    assert lines["clean"].get_markerfacecolor() == "white"
+
+
+@pytest.mark.parametrize("name", ["modules", "cka", "ablation", "attention", "heads"])
 def test_a_figure_is_written_the_same_each_time(name: str, tmp_path: Path) -> None:
     one, other = (draw(name, tmp_path / folder) for folder in ("a", "b"))
     for suffix in ("csv", "png", "svg"):
@@ -146,7 +196,11 @@ def test_the_table_of_curves_has_the_published_ones(tmp_path: Path) -> None:
 
 def test_tables_of_maps_count_as_the_axes_do(tmp_path: Path) -> None:
     cka = pd.read_csv(f"{draw('cka', tmp_path)}.csv")
-    assert len(cka) == 36 + 144 and cka["block of CLIP"].max() == 6 and cka["block"].min() == 1
+    measured, published = (cka[cka["source"] == name] for name in ("measured", "published"))
+    assert len(measured) == 36 + 144 and len(published) == 32
+    assert measured["block of CLIP"].max() == 6 and measured["block"].min() == 1
+    first = published[(published["block of CLIP"] == 1) & (published["block"] == 1)]
+    assert dict(zip(first["tower"], first["cka"], strict=True)) == {"FARE": 0.25, "TeCoA": 0.3}
     shift = pd.read_csv(f"{draw('shift', tmp_path)}.csv")
     assert (shift["vertical"].min(), shift["vertical"].max()) == (-7, 6)
 

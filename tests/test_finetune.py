@@ -4,17 +4,30 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
+from radapt import adapt, extract_anchor
 from radapt.finetune import InnerAttack, finetune
 from radapt.loop import Schedule, train
-from radapt.objectives import Objective, fare, fare_loss, final_tokens, tecoa, text_attention, tga
+from radapt.objectives import (
+    Objective,
+    RobustLoss,
+    fare,
+    fare_loss,
+    shared_tokens,
+    tecoa,
+    text_attention,
+    tga,
+)
 from radapt.tower import normalise
 from tests.towers import build
 
@@ -89,19 +102,18 @@ def test_tecoa_is_the_cross_entropy_of_scaled_cosines() -> None:
 
 @pytest.mark.parametrize("axis", ["tokens", "width"])
 def test_text_attention_by_hand(axis: str) -> None:
+    """As TGA-ZSR's public code has it: the class token counts in the norm, not in the map."""
     tower, images = build("gelu"), torch.rand(2, 3, 32, 32)
-    with final_tokens(tower) as found:
+    with shared_tokens(tower) as found:
         embedding = tower(normalise(images))
     tokens = found[0]
-    assert torch.allclose(tokens[:, 0] @ tower.proj, embedding, atol=1e-6)  # type: ignore[operator]
+    assert torch.allclose(tokens[:, 0], embedding, atol=1e-6)
     wanted = text()[:2]
-    maps = text_attention(tower, tokens, wanted, (4, 4), axis)  # type: ignore[arg-type]
-    patches = (tokens[:, 1:] @ tower.proj).detach()  # type: ignore[operator]
+    maps = text_attention(tokens, wanted, (4, 4), axis)  # type: ignore[arg-type]
     for image in range(2):
-        features = patches[image] / patches[image].norm(
-            dim=0 if axis == "tokens" else 1, keepdim=True
-        ).clamp_min(1e-12)
-        match = features @ wanted[image]
+        along = 0 if axis == "tokens" else 1
+        features = tokens[image] / tokens[image].norm(dim=along, keepdim=True)
+        match = features[1:] @ wanted[image]
         match = (match - match.min()) / (match.max() - match.min())
         assert torch.allclose(maps[image].flatten(), match, atol=1e-5)
     assert float(maps.min()) == 0
@@ -109,22 +121,144 @@ def test_text_attention_by_hand(axis: str) -> None:
 
 
 def test_tga_guides_the_attention_of_attacked_and_clean_images() -> None:
-    tower = build("gelu")
+    tower, tuned = build("gelu"), build("gelu")
+    tuned.proj = nn.Parameter(2 * torch.randn_like(tuned.proj))  # type: ignore[arg-type]
     images, labels = torch.rand(2, 3, 32, 32), torch.tensor([0, 1])
     goal = tga(tower, text(), attacked_weight=0.08, clean_weight=0.05)
     assert goal.guidance is not None
     guidance = goal.guidance(images, labels)
-    with final_tokens(tower) as found:
+    with shared_tokens(tower) as found:
         tower(normalise(images))
         tower(normalise(1 - images))
     clean, other = found
     assert torch.equal(guidance(clean, clean), torch.zeros(2))
     far, near = guidance(other, clean), guidance(clean, other)
     assert torch.allclose(far / near, torch.full((2,), 0.08 / 0.05))
-    maps = [text_attention(tower, t, text()[labels], (32, 32)) for t in (other, clean)]
+    maps = [text_attention(t, text()[labels], (32, 32)) for t in (other, clean)]
     assert torch.allclose(far, 0.08 * (maps[0] - maps[1]).flatten(1).norm(dim=1))
-    with pytest.raises(TypeError, match="TGA needs patch tokens"), final_tokens(build("average")):
+    with shared_tokens(tuned) as moved:  # a tower's own projection is held to the original's
+        tuned(normalise(images))
+    assert (guidance(clean, moved[0]) > 0).all()
+    with pytest.raises(TypeError, match="TGA needs patch tokens"), shared_tokens(build("average")):
         pass
+    with pytest.raises(ValueError, match="norm_axis: got 'rows'; allowed: tokens, width"):
+        tga(tower, text(), norm_axis="rows")  # type: ignore[arg-type]
+
+
+class Pixels(nn.Module):
+    """A tower whose embeddings are its pixels, so that a loss sees what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.scale * inputs.flatten(1)
+
+
+NO_SCALING = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+
+
+def test_the_attack_inside_training(tmp_path: Path) -> None:
+    """Uniform start within eps, signed steps of the given size, on the loss of each image."""
+    seen: list[tuple[Tensor, Tensor, list[Tensor]]] = []
+
+    def loss(images: Tensor, labels: Tensor) -> RobustLoss:
+        given: list[Tensor] = []
+        seen.append((images, labels, given))
+
+        def rising(embedding: Tensor) -> Tensor:
+            given.append(embedding.detach().reshape(images.shape))
+            return embedding.sum(dim=1)
+
+        return rising
+
+    def middle(first: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in batches(first):
+            yield 0.2 + 0.6 * images, labels + first
+
+    schedule = Schedule(steps=2, warmup=0, lr=1e-9, weight_decay=0.0, optimiser="sgd")
+    attack = InnerAttack(eps=0.1, steps=2, step=0.03)
+    finetune(
+        "seen", Pixels(), Objective(loss), middle, attack, schedule, tmp_path,
+        Accelerator(cpu=True), **NO_SCALING,
+    )  # type: ignore[arg-type]  # fmt: skip
+    starts = []
+    for (images, labels, given), (wanted, truth) in zip(seen, middle(0), strict=False):
+        assert torch.equal(images, wanted)
+        assert torch.equal(labels, truth)
+        start, once, twice = (points - images for points in given)
+        assert float(start.abs().max()) <= 0.1 + 1e-6
+        assert float(start.std()) == pytest.approx(0.2 / 12**0.5, rel=0.05)  # uniform
+        assert torch.allclose(once, (start + 0.03).clamp(max=0.1), atol=1e-6)
+        assert torch.allclose(twice, (start + 0.06).clamp(max=0.1), atol=1e-6)
+        starts.append(start)
+    assert len(starts) == 2
+    assert not torch.allclose(starts[0], starts[1], atol=1e-3)
+
+
+def test_the_rate_warms_up_to_its_peak_and_falls_along_half_a_cosine() -> None:
+    schedule = Schedule(steps=30, warmup=10, lr=1.0, weight_decay=0.0, floor=0.05)
+    rates = [schedule.rate(step) for step in range(30)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert rates[10] == pytest.approx(1)
+    assert rates[20] == pytest.approx(0.5)
+    assert rates[25] == pytest.approx(0.5 * (1 - 0.5**0.5))
+    assert rates[29] == pytest.approx(0.05)
+    assert Schedule(steps=4, warmup=0, lr=2.0, weight_decay=0.0).rate(0) == 2
+    for change, message in (
+        ({"warmup": 30}, "warmup: got 30; allowed: 0 to 29"),
+        ({"optimiser": "adam"}, "optimiser: got 'adam'; allowed: adamw, sgd"),
+        ({"decay": "none"}, "decay: got 'none'; allowed: weights, all"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(schedule, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["hf-clip", "hf-clip-projection", "hf-siglip", "average"])
+def test_fare_trains_every_kind_of_tower(name: str, tmp_path: Path) -> None:
+    tower = build(name)
+    before = {key: value.clone() for key, value in tower.state_dict().items()}
+    finetune(
+        "fare", tower, fare(build(name)), batches, ATTACK, SCHEDULE, tmp_path, Accelerator(cpu=True)
+    )
+    patches = next(key for key in before if "patch_embedding.weight" in key or "conv1" in key)
+    assert not torch.equal(tower.state_dict()[patches], before[patches])
+
+
+@pytest.mark.parametrize("method", ["fare", "tecoa", "tga"])
+def test_mixed_precision_trains_with_losses_in_single_and_leaves_a_bare_tower(
+    method: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    types: list[tuple[torch.dtype, torch.dtype]] = []
+    goal = objective(method)
+
+    def watched(images: Tensor, labels: Tensor) -> RobustLoss:
+        loss = goal.loss(images, labels)
+
+        def note(embedding: Tensor) -> Tensor:
+            found = loss(embedding)
+            types.append((embedding.dtype, found.dtype))
+            product = embedding @ embedding.T
+            types.append((product.dtype, product.dtype))
+            return found
+
+        return note
+
+    AcceleratorState._reset_state(True)  # a process has one precision, here for this test
+    request.addfinalizer(partial(AcceleratorState._reset_state, True))
+    tower = build("gelu")
+    finetune(
+        method, tower, Objective(watched, goal.guidance), batches, ATTACK, SCHEDULE, tmp_path,
+        Accelerator(cpu=True, mixed_precision="bf16"),
+    )  # fmt: skip
+    assert set(types) == {(torch.float32, torch.float32)}
+    inputs = normalise(torch.rand(2, 3, 32, 32))
+    adapted = adapt(tower, extract_anchor(tower), alpha=1.0, cutoff=None)
+    assert not torch.allclose(adapted(inputs), tower(inputs), atol=1e-3)
+    fresh = build("gelu")
+    fresh.load_state_dict(tower.requires_grad_(False).state_dict())
+    assert torch.equal(fresh(inputs), tower(inputs))  # no autocast is left on it
 
 
 @pytest.mark.parametrize("method", ["fare", "tga"])

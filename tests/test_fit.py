@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from radapt import Anchor, FitOptions, adapt, extract_anchor, fit_anchor
 from radapt.fit import Epoch
-from radapt.tower import normalise
+from radapt.fit_task import FitTask, seeded
+from radapt.objectives import tecoa_loss
+from radapt.pgd import pgd, uniform_start
+from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
 from tests.towers import build
 
 QUICK = FitOptions(steps=3, epochs=15, batch=4, lr=0.02)
@@ -78,8 +81,18 @@ def test_a_killed_fit_goes_on_to_the_same_anchor(
     resumed = fit(tower, options, checkpoint=tmp_path / "fit.pt", report=rows.append)
     assert [row.epoch for row in rows] == [4, 5, 6]
     assert torch.equal(resumed.value, whole.value)
-    with pytest.raises(ValueError, match=r"fit\.pt: the state of another fit"):
-        fit(tower, replace(options, seed=1), checkpoint=tmp_path / "fit.pt")
+    other = build("gelu")
+    other.get_parameter("class_embedding").data[0] += 0.01
+    for model, given, changed in (
+        (tower, images(), replace(options, seed=1)),
+        (other, images(), options),
+        (tower, images().flip(0), options),
+    ):
+        with pytest.raises(ValueError, match=r"fit\.pt: the state of another fit"):
+            fit_anchor(
+                model, given, start=extract_anchor(tower), alpha=0.8, cutoff=40,
+                options=changed, checkpoint=tmp_path / "fit.pt",
+            )  # fmt: skip
 
 
 def test_early_stopping_keeps_the_best_epoch(tower: nn.Module) -> None:
@@ -94,8 +107,45 @@ def test_early_stopping_keeps_the_best_epoch(tower: nn.Module) -> None:
     assert "fitted on 6 images" in fitted.origin
 
 
+def task(tower: nn.Module, options: FitOptions) -> FitTask:
+    anchor = extract_anchor(tower)
+    adapted = adapt(tower, anchor, alpha=0.8, cutoff=40)
+    text = F.normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(1)), dim=1)
+    labels = torch.arange(8)
+    return FitTask(tower, adapted, images(), labels, text, options, CLIP_MEAN, CLIP_STD)
+
+
+def test_a_crafted_image_is_pgd_on_its_own_loss_from_its_own_start(tower: nn.Module) -> None:
+    options = replace(QUICK, loss="cosine", attack_loss="ce", eps=8 / 255, steps=4)
+    fitted = task(tower, options)
+    rows = torch.tensor([5, 2])
+    clean = images()[rows]
+    expected = pgd(
+        lambda x: tecoa_loss(fitted.text, rows)(tower(normalise(x))),  # type: ignore[arg-type]
+        clean, eps=8 / 255, step=2.5 * 8 / 255 / 4, steps=4,
+        start=uniform_start(clean, 8 / 255, seeded(options.seed, 3, 1)),
+    )  # fmt: skip
+    found = fitted.craft(tower, rows, (3, 1))
+    assert torch.equal(found, expected)
+    assert float((found - clean).abs().max()) == pytest.approx(8 / 255, abs=1e-6)
+    assert not torch.equal(fitted.craft(tower, rows, (3, 2)), found)
+
+
+@pytest.mark.parametrize("refresh", [False, True])
+def test_each_image_is_held_to_its_own_clean_embedding(tower: nn.Module, refresh: bool) -> None:
+    fitted = task(tower, replace(QUICK, refresh=refresh))
+    rows = torch.tensor([6, 0, 3])
+    static = None if refresh else fitted.static()
+    attacked = fitted.craft(fitted.adapted, rows, (1, 4)) if static is None else static[rows]
+    moved = fitted.adapted(normalise(attacked)) - tower(normalise(images()[rows]))
+    assert torch.allclose(fitted.loss(rows, static, (1, 4)), moved.square().sum(dim=1), rtol=1e-4)
+
+
 def test_what_cannot_be_fitted_is_told(tower: nn.Module) -> None:
     with pytest.raises(ValueError, match="alpha: got 0"):
         fit(tower, alpha=0)
+    for word in ("loss", "attack_loss", "optimiser", "decay"):
+        with pytest.raises(ValueError, match=rf"{word}: got 'other'; allowed: "):
+            replace(QUICK, **{word: "other"})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="it needs labels and text"):
         fit(tower, replace(QUICK, attack_loss="ce"))

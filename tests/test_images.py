@@ -3,6 +3,7 @@
 import io
 import itertools
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from radapt.clip import Clip
 from radapt.images import Images, open_images, parts, to_tensor
 
 
@@ -92,6 +94,22 @@ def test_a_part_depends_on_its_number_alone(shards: Path) -> None:
     assert taken.shape == (3, 3, 8, 8)
     assert torch.equal(taken, images.take(3, seed=1)[0])
     assert labels.dtype == torch.int64
+
+
+def test_wordnet_ids_become_words_where_they_are_imagenets_and_make_no_prompts_else() -> None:
+    texts: list[str] = []
+
+    def encode(given: Sequence[str]) -> torch.Tensor:
+        texts.extend(given)
+        return torch.ones(len(given), 2)
+
+    clip = Clip(torch.nn.Identity(), encode, 1.0, (), (), "clip")
+    ids = tuple(f"n{number:08d}" for number in range(1000))
+    assert clip.classes(ids, "a photo of a {c}").shape == (1000, 2)
+    assert texts[:2] == ["a photo of a tench", "a photo of a goldfish"]
+    for names in (("dog", "n01440764"), ids[:200], ids[::-1]):
+        with pytest.raises(ValueError, match=r"a WordNet id and no word.*in classnames\.txt"):
+            clip.classes(names, "a photo of a {c}")
 
 
 def test_what_cannot_be_read_is_told(shards: Path, folders: Path, tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def test_radapt_imports_nothing_of_bench() -> None:
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
         "import sys, bench, run_bench, bench.summary, bench.export, bench.console, bench.run, "
-        "bench.lock; assert 'torch' not in sys.modules, 'torch was imported'"
+        "bench.lock, bench.fetch, bench.doctor; "
+        "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -50,6 +50,23 @@ def test_filter_leaves_a_uniform_image(value: float) -> None:
     assert torch.allclose(GaussianFilter(40)(uniform), uniform, atol=1e-6)
 
 
+def test_the_filter_clamps_to_the_box_unless_told_otherwise() -> None:
+    beyond = torch.full((1, 3, 32, 32), 1.5)
+    assert torch.equal(GaussianFilter(40)(beyond), torch.ones(1, 3, 32, 32))
+    assert torch.equal(GaussianFilter(40)(-beyond), torch.zeros(1, 3, 32, 32))
+    assert torch.allclose(GaussianFilter(40, clamp=None)(beyond), beyond, atol=1e-6)
+
+
+def test_an_adapted_tower_filters_pixels_and_clamps_them_to_the_box(tower: nn.Module) -> None:
+    """As if [0,1] pixels were filtered before normalisation, whatever unit the tower takes."""
+    anchor = extract_anchor(tower)
+    for given in (images(), 3 * images() - 1):
+        for at in (224, None):
+            adapted = adapt(tower, anchor, alpha=0, cutoff=12, cutoff_at=at)
+            expected = tower(normalise(GaussianFilter(12, at=at)(given)))
+            assert torch.allclose(adapted(normalise(given)), expected, atol=1e-5)
+
+
 def test_filter_refuses_a_cutoff_of_nothing() -> None:
     with pytest.raises(ValueError, match="cutoff: got 0"):
         GaussianFilter(0)
@@ -142,6 +159,11 @@ def test_foreign_anchors_and_towers_are_refused(tower: nn.Module) -> None:
     long = Anchor(torch.zeros(1, 50, 128), "a long tower", (56, 56), "test")
     with pytest.raises(ValueError, match=r"\(1, 50, 128\), made on a long.*gives \(1, 17, 128\)"):
         adapt(tower, long, alpha=1, cutoff=None)
+    elsewhere = Anchor(torch.zeros(1, 17, 128), "a tower of other patches", (64, 64), "test")
+    with pytest.raises(ValueError, match="made on a tower of other patches, does not fit"):
+        adapt(tower, elsewhere, alpha=1, cutoff=None)
+    with pytest.raises(ValueError, match="mix: got 'sum'; allowed: interpolate, add"):
+        adapt(tower, extract_anchor(tower), alpha=1, cutoff=None, mix="sum")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="adapted already"):
         adapt(adapt(tower, extract_anchor(tower), alpha=1, cutoff=None), wide, alpha=0, cutoff=1)
     with pytest.raises(TypeError, match="Sequential has no blocks"):
@@ -153,9 +175,9 @@ def test_pgd_reaches_the_corner_of_a_linear_loss() -> None:
     clean = torch.full((2, 3, 8, 8), 0.5)
     start = uniform_start(clean, 0.1, torch.Generator().manual_seed(0))
     assert float(start.abs().max()) <= 0.1
-    for momentum in (0.0, 0.9):
-        found = pgd(
-            lambda x: (x * weight).sum(dim=(1, 2, 3)), clean,
-            eps=0.1, step=0.05, steps=6, momentum=momentum, start=start,
-        )  # fmt: skip
-        assert torch.allclose(found, (clean + 0.1 * weight.sign()), atol=1e-6)
+    found = pgd(
+        lambda x: (x * weight).sum(dim=(1, 2, 3)), clean, eps=0.1, step=0.05, steps=6, start=start
+    )
+    assert torch.allclose(found, (clean + 0.1 * weight.sign()), atol=1e-6)
+    found = pgd(lambda x: (x * weight).sum(dim=(1, 2, 3)), clean, eps=0.1, step=0.02, steps=2)
+    assert torch.allclose(found, (clean + 0.04 * weight.sign()), atol=1e-6)

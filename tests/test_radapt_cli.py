@@ -1,5 +1,7 @@
 """`python -m radapt`, run on the embedded CLIP and its images."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +12,17 @@ import torch
 
 from bench.data import NANO_DATA
 from bench.nano.model import load_clip
-from radapt import Anchor, extract_anchor
+from radapt import Anchor, extract_anchor, fit_anchor
 from radapt.checkpoint import load_tower
+from radapt.cli import analyze, fit
 from radapt.cli.main import main
+from radapt.fit_task import FitOptions
+from radapt.images import open_images
 from radapt.recipe import SHIPPED, load_recipe
 
 CLIP = "python:bench.nano.model:load_pair:clip"
 FARE = "python:bench.nano.model:load_pair:fare"
+DOCS = Path(__file__).parents[1] / "docs"
 IMAGES = ["--data", str(NANO_DATA / "cifar10"), "--split", "test"]
 RECIPE = """\
 method: {method}
@@ -56,6 +62,34 @@ def test_fit_saves_an_anchor_and_its_log(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.state"))
 
 
+def test_fit_for_another_mix_and_no_filter(tmp_path: Path) -> None:
+    few = ["--images", 8, "--batch", 8, "--epochs", 1, "--steps", 1, "--device", "cpu"]
+    out = tmp_path / "add.safetensors"
+    how = ["--mix", "add", "--cutoff", "none", "--alpha", "0.5"]
+    assert run("fit", "--model", CLIP, *IMAGES, *few, *how, "--out", out) == 0
+    fitted = Anchor.load(out)
+    assert fitted.origin.startswith("for alpha 0.5, cutoff none, mix add: fitted on 8 images")
+    tower = load_clip("clip").visual
+    images, _ = open_images(NANO_DATA / "cifar10", (32, 32), "test").take(8, 0)
+    options = FitOptions(batch=8, epochs=1, steps=1)
+    start = extract_anchor(tower)
+    values = [
+        fit_anchor(
+            tower, images, start=start, alpha=0.5, cutoff=cutoff, mix=mix, options=options
+        ).value
+        for mix, cutoff in (("add", None), ("add", 40), ("interpolate", None))
+    ]
+    same = [torch.allclose(fitted.value, value, atol=1e-5) for value in values]
+    assert same == [True, False, False]
+
+
+def test_a_cutoff_is_a_number_or_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run("fit", "--model", CLIP, *IMAGES, "--cutoff", "off", "--out", "x")
+    message = "argument --cutoff: got 'off'; allowed are a number and none"
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("method", ["fare", "tga"])
 def test_finetune_from_a_recipe(method: str, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
@@ -82,13 +116,14 @@ def test_analyses_write_table_and_pictures(tmp_path: Path) -> None:
     towers = ["--model", f"CLIP={CLIP}", "--against", f"FARE={FARE}", "--device", "cpu"]
     assert run("analyze", "spectrum", *towers, "--out", tmp_path / "spectrum") == 0
     few = [*IMAGES, "--images", 16]
-    assert run("analyze", "cka", *towers, *few, "--out", tmp_path / "cka") == 0
+    published = ["--published", "results/published/cka.csv"]
+    assert run("analyze", "cka", *towers, *few, *published, "--out", tmp_path / "cka") == 0
     assert run("analyze", "attention", *towers, *few, "--shown", 2, "--out", tmp_path / "att") == 0
     for stem in ("spectrum", "cka", "att", "att-heads"):
         for suffix in ("csv", "png", "svg"):
             assert (tmp_path / f"{stem}.{suffix}").stat().st_size > 100
     table = pd.read_csv(tmp_path / "cka.csv")
-    assert len(table) == 36
+    assert table["source"].value_counts().to_dict() == {"measured": 36, "published": 32}
     assert table["cka"].between(-0.2, 1.01).all()
 
 
@@ -113,6 +148,29 @@ def test_curves_of_a_sweep(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "curve.csv")
     assert set(table["threat"].dropna()) == {"transfer from CLIP", "published"}
     assert run("analyze", "curves", cells, "--over", "cutoff", "--out", tmp_path / "x") == 2
+
+
+def test_ablation_beside_the_published_one(tmp_path: Path) -> None:
+    rows = [
+        {
+            "model": model, "dataset": "d", "status": "ok", "n": 10, "attack": attack, "eps": eps,
+            "threat": threat, "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "source": "",
+        }
+        for model in ("CLIP", "FRA+GIF")
+        for attack, eps, threat in (("clean", "", ""), ("apgd-ce", "4/255", "white-box"))
+    ]  # fmt: skip
+    cells = tmp_path / "cells.csv"
+    pd.DataFrame(rows).to_csv(cells, index=False)
+    out = ["--out", tmp_path / "bars"]
+    tables = ["--published", "results/published/tables.csv"]
+    assert run("analyze", "ablation", cells, *tables, *out) == 0
+    table = pd.read_csv(tmp_path / "bars.csv")
+    assert list(table["series"][:4]) == ["CLIP", "FRA+GIF"] * 2
+    assert set(table.loc[table["threat"] == "published", "series"]) == {
+        "CLIP", "FRA", "GIF", "FRA+GIF",
+    }  # fmt: skip
+    sweep = ["--published", "results/published/alpha.csv"]
+    assert run("analyze", "ablation", cells, *sweep, *out) == 2
 
 
 @pytest.mark.parametrize(
@@ -151,6 +209,51 @@ def test_recipes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"bad\.yaml: 3 fault.*\n.*method.*\n.*template") as caught:
         load_recipe(str(bad))
     assert "lrr" in str(caught.value)
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the words of each `python -m radapt` and `run_bench.py` in a text."""
+    joined = text.replace("\\\n", " ").replace("$NANO", "python:bench.nano.model:load_pair")
+    lines = (line.removeprefix("python ").split() for line in joined.splitlines())
+    return [line for line in lines if line[:2] == ["-m", "radapt"] or line[:1] == ["run_bench.py"]]
+
+
+def committed() -> list[list[str]]:
+    """Return what docs/analyses/commands.sh runs."""
+    script = ["sh", str(DOCS / "analyses" / "commands.sh"), "towers", "sweeps", "fit"]
+    run = subprocess.run(
+        script, env={**os.environ, "PYTHON": "echo"}, capture_output=True, text=True, check=True
+    )
+    return commands(run.stdout)
+
+
+def test_the_script_of_the_analyses_has_the_commands_that_the_docs_show() -> None:
+    shown = commands((DOCS / "analyses.md").read_text())
+    assert len(shown) == 11
+    assert [command for command in shown if command not in committed()] == []
+    drawn = {words[-1] for words in committed()}
+    pictures = {f"docs/analyses/{picture.stem}" for picture in DOCS.glob("analyses/*.png")}
+    assert pictures - {"docs/analyses/attention-heads"} <= drawn
+
+
+def test_the_script_of_the_analyses_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command parses, and each suite and each of its anchors is there or made before."""
+    parsed = []
+    for module, names in (
+        (analyze, ("cka", "spectrum", "attention", "curves", "ablation")),
+        (fit, ("run",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, parsed.append)
+    made: set[str] = set()
+    for words in committed():
+        if words[0] == "run_bench.py":
+            anchors = re.findall(r"file: ([^}\s]+)", Path(words[1]).read_text())
+            assert all(path in made or Path(path).exists() for path in anchors), words[1]
+        else:
+            assert main(words[2:]) == 0
+            made.add(words[-1])
+    assert len(parsed) == 7 + 11
 
 
 @pytest.mark.parametrize("command", ["anchor", "fit", "finetune", "analyze"])

@@ -44,7 +44,8 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
     for expected in (
         str(path),
         "models.CLIP.weights: got 'clipp'",
-        "models.X.kind: got 'nonsense'; allowed: 'nano', 'open_clip', 'radapt', 'graft', 'python'",
+        "models.X.kind: got 'nonsense'; allowed: 'nano', 'open_clip', 'hugging_face', 'radapt', "
+        "'graft', 'python'",
         "models.R.cutof: unknown key",
         "models.R.cutoff: missing",
         "models.R.base: got 'NOWHERE'; declared models: CLIP, X, R, G",
@@ -109,7 +110,7 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
         ({"samples": 0}, "samples: got 0"),
         ({"suite": "../escape"}, "suite: got '../escape'"),
         ({"datasets": ["cifar10", "cifar10"]}, "datasets: 'cifar10' appears 2 times"),
-        ({"datasets": ["imagenet"]}, "datasets.0.name: got 'imagenet'"),
+        ({"datasets": ["imagenet"]}, "datasets.0: got 'imagenet'; embedded: cifar10, "),
     ],
 )
 def test_fault(suite_file: Callable[..., Path], changes: dict[str, Any], expected: str) -> None:

@@ -8,6 +8,7 @@ from bench.lock import resolve
 from bench.plan import Lock, expand
 from bench.suite import Suite, load_suite
 from bench.summary import plan_lines
+from tests.hub_server import Hub
 
 Write = Callable[..., Path]
 
@@ -57,3 +58,17 @@ def test_plan_reads_the_size_of_images(
     sized = {"preset": "radapt-paper", "pixels": {"size": 50, "fit": "squash"}}
     both = 2 * megabytes / 4
     assert disk(datasets=[entry, gone], protocol=sized).endswith(f"{both:.0f} MB of crafts at most")
+
+
+def test_plan_says_what_is_to_be_downloaded(
+    hub: Hub, suite_file: Write, dataset: Write, small: Suite
+) -> None:
+    sets = ["wds/imagenet1k", "wds/vtab/dtd", {"kind": "hub", "name": "set", "repo": "me/wds_set"}]
+    suite = load_suite(suite_file(datasets=sets))
+    text = "\n".join(plan_lines(suite, Lock()))
+    assert "download  3 datasets, about 6.9 GB, and 2 of unknown size" in text
+    assert hub.log == []
+    assert "download  no data" in "\n".join(plan_lines(small, Lock()))
+    hub.add("me/wds_set", dataset())
+    resolve(suite)
+    assert "download  2 datasets, about 6.9 GB, and 1" in "\n".join(plan_lines(suite, Lock()))

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from radapt import Anchor, FitOptions, adapt, extract_anchor, fit_anchor, resize_anchor
-from radapt.tower import CLIP_MEAN, CLIP_STD, attention_path, embedding, normalise
+from radapt.tower import (
+    CLIP_MEAN,
+    CLIP_STD,
+    attention_path,
+    embedding,
+    normalisation,
+    normalise,
+)
 from tests.towers import CLASS_TOKEN, SIZE, TOWERS, WIDTH, build, open_clip, open_clip_tower
 
 every_tower = pytest.mark.parametrize("name", TOWERS)
@@ -44,7 +51,7 @@ def test_adapting_changes_a_copy_and_no_weight(name: str) -> None:
 @every_tower
 def test_at_alpha_one_a_white_image_sees_no_change(name: str) -> None:
     tower = build(name)
-    white = normalise(torch.ones(1, 3, SIZE, SIZE))
+    white = normalise(torch.ones(1, 3, SIZE, SIZE), *normalisation(tower))
     adapted = adapt(tower, extract_anchor(tower), alpha=1, cutoff=40)
     assert torch.allclose(embedding(adapted, white), embedding(tower, white), atol=1e-5)
 
@@ -87,6 +94,39 @@ def test_fitting_brings_attacked_images_home(name: str) -> None:
         report=lambda epoch: rows.append(epoch.loss),
     )  # fmt: skip
     assert rows[-1] < 0.8 * rows[0]
+
+
+@every_tower
+def test_a_tower_in_half_precision_is_fitted_in_single(name: str) -> None:
+    tower = build(name).bfloat16()
+    start = extract_anchor(tower)
+    assert start.value.dtype == torch.bfloat16
+    options = FitOptions(steps=1, epochs=2, batch=4)
+    fitted = fit_anchor(tower, pixels(4), start=start, alpha=0.8, cutoff=40, options=options)
+    assert fitted.value.dtype == torch.float32
+    moved = (fitted.value - start.value.float()).abs()
+    assert 0 < float(moved.max()) < 0.1
+    adapt(tower, fitted, alpha=0.8, cutoff=40)(normalise(pixels()).bfloat16())
+
+
+def test_pixels_are_normalised_as_the_tower_says() -> None:
+    assert normalisation(build("gelu")) == (CLIP_MEAN, CLIP_STD)
+    assert normalisation(build("hf-clip")) == (CLIP_MEAN, CLIP_STD)
+    halves = (0.5, 0.5, 0.5)
+    siglip = build("hf-siglip")
+    assert normalisation(siglip) == (halves, halves)
+    assert normalisation(siglip, CLIP_MEAN) == (CLIP_MEAN, halves)
+    noted = build("timm-siglip")
+    noted.image_mean, noted.image_std = [0.4, 0.5, 0.6], [0.1, 0.2, 0.3]  # type: ignore[assignment]
+    assert normalisation(noted) == ((0.4, 0.5, 0.6), (0.1, 0.2, 0.3))
+    given = extract_anchor(siglip, mean=halves, std=halves)
+    assert torch.equal(extract_anchor(siglip).value, given.value)
+    assert not torch.allclose(extract_anchor(siglip, mean=CLIP_MEAN).value, given.value, atol=1e-4)
+    adapted = adapt(siglip, given, alpha=0, cutoff=40)
+    beyond = torch.full((1, 3, SIZE, SIZE), 1.5)  # clamped to white in the tower's own units
+    white = normalise(torch.ones(1, 3, SIZE, SIZE), halves, halves)
+    found = embedding(adapted, normalise(beyond, halves, halves))
+    assert torch.allclose(found, embedding(siglip, white), atol=1e-5)
 
 
 @every_tower

@@ -14,7 +14,15 @@ from bench.specs.attacks import (
 )
 from bench.specs.base import Name, Spec
 from bench.specs.budgets import eps_value
-from bench.specs.datasets import DatasetSpec, NanoDataset, WebDataset
+from bench.specs.datasets import (
+    DatasetSpec,
+    FolderDataset,
+    HubDataset,
+    NanoDataset,
+    TorchvisionDataset,
+    WebDataset,
+    expand_dataset,
+)
 from bench.specs.ensembles import AnyAttack, Ensemble
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 from bench.specs.models import (
@@ -44,7 +52,9 @@ __all__ = [
     "DatasetSpec",
     "Ensemble",
     "Fgsm",
+    "FolderDataset",
     "GraftModel",
+    "HubDataset",
     "HuggingFaceModel",
     "MiFgsm",
     "ModelSpec",
@@ -66,7 +76,9 @@ __all__ = [
     "Storage",
     "Threat",
     "TorchAttacks",
+    "TorchvisionDataset",
     "WebDataset",
     "eps_value",
+    "expand_dataset",
     "expand_preset",
 ]

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from radapt.analysis.taps import inputs_for, output_of
 from radapt.layout import block_paths, layout_of
-from radapt.tower import CLIP_MEAN, CLIP_STD
 
 Query = Literal["class", "patches"]
 
@@ -23,8 +22,8 @@ def attention_weights(
     images: Tensor,
     *,
     block: int = 1,
-    mean: tuple[float, ...] = CLIP_MEAN,
-    std: tuple[float, ...] = CLIP_STD,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> Tensor:
     """Return a block's attention: `softmax(q k^T / sqrt(width of a head))`.
 
@@ -35,16 +34,18 @@ def attention_weights(
         tower: A vision tower, adapted or not.
         images: `[b,3,h,w]` in [0,1].
         block: Which block, counted from 1 at the input.
-        mean: Mean of the tower's normalisation, per channel.
-        std: Deviation of the tower's normalisation, per channel.
+        mean: Mean of the tower's normalisation, per channel; its own when not given.
+        std: Deviation of the tower's normalisation, likewise.
 
     Returns:
         `[b,heads,n,n]`, single precision: each query (third axis) spreads 1 over the keys.
 
     Raises:
-        TypeError: The tower's layout is not known.
+        TypeError: The tower's layout is not known, or its positions are rotary.
         ValueError: There is no such block.
     """
+    if getattr(getattr(tower, "trunk", None), "rope", None) is not None:
+        raise TypeError(f"{type(tower).__name__}: attention with rotary positions is not read")
     paths = block_paths(tower)
     if not 1 <= block <= len(paths):
         raise ValueError(f"block: got {block}; allowed are 1 to {len(paths)}")
@@ -53,6 +54,8 @@ def attention_weights(
     tokens = output_of(tower, f"{path}.{norm}", inputs_for(tower, images, mean, std))
     module: Any = tower.get_submodule(f"{path}.{attention}")
     queries, keys = (_by_head(x, module.num_heads) for x in _queries_and_keys(module, tokens))
+    if hasattr(module, "q_norm"):  # timm's; most often it does nothing
+        queries, keys = module.q_norm(queries), module.k_norm(keys)
     logits = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
     weights: Tensor = logits.softmax(dim=-1, dtype=torch.float32)
     return weights
@@ -113,8 +116,8 @@ def input_dependence(
     batches: Iterable[Tensor],
     *,
     block: int = 1,
-    mean: tuple[float, ...] = CLIP_MEAN,
-    std: tuple[float, ...] = CLIP_STD,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> NDArray[np.float64]:
     """Return, per head, how much a block's attention differs between images.
 
@@ -129,8 +132,8 @@ def input_dependence(
         batches: Images `[b,3,h,w]` in [0,1]. Pairs are formed within a batch, so a batch
             should be a mixture; memory is that of a few `[b,heads,n,n]`.
         block: Which block, counted from 1 at the input.
-        mean: Mean of the tower's normalisation, per channel.
-        std: Deviation of the tower's normalisation, per channel.
+        mean: Mean of the tower's normalisation, per channel; its own when not given.
+        std: Deviation of the tower's normalisation, likewise.
 
     Returns:
         `[heads]`, in [0,1].

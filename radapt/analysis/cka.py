@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from radapt.analysis.taps import inputs_for, tapped
 from radapt.layout import block_paths, has_part, layout_of
-from radapt.tower import CLIP_MEAN, CLIP_STD
 
 Tokens = Literal["flat", "mean", "class"]
 _POOL: Mapping[Tokens, Callable[[Tensor], Tensor]] = {
@@ -29,8 +28,8 @@ def cka(
     batches: Iterable[Tensor],
     *,
     tokens: Tokens = "flat",
-    mean: tuple[float, ...] = CLIP_MEAN,
-    std: tuple[float, ...] = CLIP_STD,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> NDArray[np.float64]:
     """Return how alike each block of one tower is to each of another, over the same images.
 
@@ -48,8 +47,8 @@ def cka(
             al. and Raghu et al. (2021, arXiv:2108.08810) take them, so that position counts;
             `mean`: the mean over tokens; `class`: the class token. What the authors of
             R-Adapt took is not known.
-        mean: Mean of the towers' normalisation, per channel.
-        std: Deviation of the towers' normalisation, per channel.
+        mean: Mean of the towers' normalisation, per channel; each one's own when not given.
+        std: Deviation of the towers' normalisation, likewise.
 
     Returns:
         `[blocks of first, blocks of second]`: 1 for features alike up to rotation and

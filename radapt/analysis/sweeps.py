@@ -5,17 +5,12 @@ A swept model is named after its value, as in `R-Adapt_CLIP[alpha=0.2]`.
 
 import re
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import pandas as pd
 
-COLUMNS = {
-    **dict.fromkeys(("series", "x", "dataset", "threat", "attack", "eps", "measure"), "str"),
-    "n": "Int64",  # published points have none
-    **dict.fromkeys(("value", "ci_low", "ci_high"), "float64"),
-}
-PUBLISHED = "published"
+from radapt.analysis.points import accuracy_points, good_cells, published
+
 _ENDS = {"none": -1, "Emb": 0, "Head": 10_000}
 _PARTS = {"Attn": 0, "MLP": 1, "": 2}
 
@@ -31,21 +26,19 @@ def sweep_points(
     """Return the points of the curves over one swept field.
 
     Args:
-        cells: One row per number, with the columns `model, dataset, threat, source, attack, eps,
-            n, value, ci_low, ci_high, status`; numbers are fractions.
+        cells: The harness's table, one row per number; see `accuracy_points`.
         field: The field that models are swept over: `alpha`, `cutoff`, `modules`.
         attack: The attack that robust accuracy is read at.
         eps: Its budget as the table has it; the largest one when not given.
         references: Models without a sweep to keep as well; their `x` is empty.
 
     Returns:
-        Columns `series, x, dataset, threat, attack, eps, measure, n, value, ci_low, ci_high`.
-        `measure` is `clean` or `robust`; clean rows belong to every threat, and name none.
+        The columns of `accuracy_points`: `series` is the model without its value, `x` the value.
 
     Raises:
         ValueError: No model sweeps the field, none was attacked so, or a reference is not there.
     """
-    good = cells[cells["status"] == "ok"].fillna({"threat": "", "source": "", "eps": ""})
+    good = good_cells(cells)
     named = {model: _split(model, field) for model in good["model"].unique()}
     kept = {model: place for model, place in named.items() if place[1]}
     if not kept:
@@ -53,21 +46,9 @@ def sweep_points(
     if absent := [model for model in references if model not in named]:
         raise ValueError(f"references: got {absent}; models are {', '.join(named)}")
     kept |= {model: (model, "") for model in references}
-    good = good[good["model"].isin(kept)]
-    attacked = good[good["attack"] == attack]
-    budgets = sorted(attacked["eps"].unique(), key=Fraction)
-    budget = eps or (budgets[-1] if budgets else None)
-    if budget not in budgets:
-        known = good[["attack", "eps"]].drop_duplicates().agg("@".join, axis=1)
-        raise ValueError(f"no cells of {attack}@{budget}; there are {', '.join(known)}")
-    clean = good[good["attack"] == "clean"].assign(measure="clean", threat="")
-    robust = attacked[attacked["eps"] == budget].assign(measure="robust")
-    transfer = robust["threat"] == "transfer"
-    robust.loc[transfer, "threat"] = "transfer from " + robust.loc[transfer, "source"]
-    points = pd.concat([clean, robust])
-    points["series"] = [kept[model][0] for model in points["model"]]
-    points["x"] = [kept[model][1] for model in points["model"]]
-    return points[list(COLUMNS)].astype(COLUMNS).reset_index(drop=True)
+    points = accuracy_points(good[good["model"].isin(kept)], attack=attack, eps=eps)
+    places = [kept[model] for model in points["series"]]
+    return points.assign(series=[name for name, _ in places], x=[value for _, value in places])
 
 
 def published_points(path: str | Path) -> pd.DataFrame:
@@ -77,11 +58,8 @@ def published_points(path: str | Path) -> pd.DataFrame:
         path: A table with the columns `model, dataset, x, measure, value_percent`.
     """
     table = pd.read_csv(path, dtype={"x": str}, keep_default_na=False)
-    points = table.rename(columns={"model": "series"})
-    points["x"] = [_unit(x) for x in points["x"]]
-    points["value"] = points["value_percent"] / 100
-    points = points.assign(threat=PUBLISHED, attack="", eps="")
-    return points.reindex(columns=list(COLUMNS)).astype(COLUMNS)
+    table["x"] = [_unit(x) for x in table["x"]]
+    return published(table.rename(columns={"model": "series"}).assign(attack="", eps=""))
 
 
 def positions(values: Iterable[str]) -> dict[str, float]:

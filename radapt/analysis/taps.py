@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from radapt.tower import attention_path, batch_leads, clone_to, normalise
+from radapt.tower import attention_path, batch_leads, clone_to, normalisation, normalise
 
 Keep = Callable[[Tensor], None]
 
@@ -51,8 +51,12 @@ def output_of(tower: nn.Module, path: str, inputs: Tensor) -> Tensor:
 
 
 def inputs_for(
-    tower: nn.Module, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]
+    tower: nn.Module,
+    images: Tensor,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
 ) -> Tensor:
     """Normalise `[b,3,h,w]` pixels in [0,1], in the precision and on the device of a tower."""
     weight = next(tower.parameters())
-    return normalise(images.to(weight.device, torch.float32), mean, std).to(weight.dtype)
+    pixels = images.to(weight.device, torch.float32)
+    return normalise(pixels, *normalisation(tower, mean, std)).to(weight.dtype)

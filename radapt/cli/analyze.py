@@ -14,13 +14,16 @@ EXAMPLE = """\
 
 cka: how alike the blocks of two towers are. spectrum: how the kernels' spectra shift. attention:
 what the first block attends to, and how far that depends on the image. curves: accuracy over
-what a suite sweeps. Each writes OUT.csv, OUT.png and OUT.svg."""
+what a suite sweeps. ablation: accuracy with each part of R-Adapt+ alone. Each writes OUT.csv,
+OUT.png and OUT.svg, a column of a paper (8.5 cm) wide."""
+
+PUBLISHED = "a table of results/published, to be drawn beside"
 
 
 def add(commands: Commands) -> None:
     """Add the command and what it draws."""
     parser = command(commands, "analyze", "Redraw the paper's analyses.", EXAMPLE)
-    kinds = parser.add_subparsers(required=True, metavar="cka|spectrum|attention|curves")
+    kinds = parser.add_subparsers(required=True, metavar="cka|spectrum|attention|curves|ablation")
     for name, run, count in (
         ("cka", cka, 512),
         ("spectrum", spectrum, 0),
@@ -34,17 +37,24 @@ def add(commands: Commands) -> None:
             add_images(kind, count)
         if run is attention:
             kind.add_argument("--shown", type=int, default=4, help="overlays (default: 4)")
+        if run is cka:
+            kind.add_argument("--published", type=Path, help=PUBLISHED)
         kind.add_argument("--out", type=Path, required=True, help="a file name without suffix")
         kind.set_defaults(run=run)
-    kind = command(kinds, "curves", "Draw accuracy over what a suite sweeps.", EXAMPLE)
-    kind.add_argument("cells", type=Path, help="cells.csv of a suite with a sweep")
-    kind.add_argument("--over", required=True, help="the swept field: alpha, cutoff, modules")
-    kind.add_argument("--attack", default="apgd-ce")
-    kind.add_argument("--eps", help="as in the table (default: the largest)")
-    kind.add_argument("--references", nargs="*", default=(), help="models to draw as levels")
-    kind.add_argument("--published", type=Path, help="a table in results/published")
-    kind.add_argument("--out", type=Path, required=True, help="a file name without suffix")
-    kind.set_defaults(run=curves)
+    for name, drawn, words in (
+        ("curves", curves, "Draw accuracy over what a suite sweeps."),
+        ("ablation", ablation, "Draw accuracy of a suite's models as bars, beside Table 6."),
+    ):
+        kind = command(kinds, name, words, EXAMPLE)
+        kind.add_argument("cells", type=Path, help="cells.csv of a suite")
+        if drawn is curves:
+            kind.add_argument("--over", required=True, help="swept field: alpha, cutoff, modules")
+            kind.add_argument("--references", nargs="*", default=(), help="models drawn as levels")
+        kind.add_argument("--attack", default="apgd-ce")
+        kind.add_argument("--eps", help="as in the table (default: the largest)")
+        kind.add_argument("--published", type=Path, help=PUBLISHED)
+        kind.add_argument("--out", type=Path, required=True, help="a file name without suffix")
+        kind.set_defaults(run=drawn)
 
 
 def cka(options: argparse.Namespace) -> None:
@@ -55,11 +65,8 @@ def cka(options: argparse.Namespace) -> None:
     _, images, _ = images_for(options, clip)
     batches = images.split(64)
     others = (named_clip(text, options.device) for text in options.against)
-    maps = {
-        name: analysis.cka(clip.tower, other.tower, batches, mean=clip.mean, std=clip.std)
-        for name, other in others
-    }
-    figures.cka_maps(maps, options.out, rows=label)
+    maps = {name: analysis.cka(clip.tower, other.tower, batches) for name, other in others}
+    figures.cka_maps(maps, options.out, rows=label, published=options.published)
 
 
 def spectrum(options: argparse.Namespace) -> None:
@@ -96,16 +103,29 @@ def attention(options: argparse.Namespace) -> None:
 
 def curves(options: argparse.Namespace) -> None:
     """Draw clean and robust accuracy over a swept field."""
-    import pandas as pd
-
     from radapt import figures
+    from radapt.analysis.points import read_cells
 
     figures.curves(
-        pd.read_csv(options.cells, keep_default_na=False, na_values=[""]),
+        read_cells(options.cells),
         options.over,
         options.out,
         attack=options.attack,
         eps=options.eps,
         references=options.references,
+        published=options.published,
+    )
+
+
+def ablation(options: argparse.Namespace) -> None:
+    """Draw clean and robust accuracy of a suite's models as bars."""
+    from radapt import figures
+    from radapt.analysis.points import read_cells
+
+    figures.ablation(
+        read_cells(options.cells),
+        options.out,
+        attack=options.attack,
+        eps=options.eps,
         published=options.published,
     )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from radapt.cli.shared import Commands, command
 from radapt.clip import Clip, load_clip
+from radapt.fingerprint import fingerprint
 from radapt.images import open_images, parts
 from radapt.objectives import on_images, tecoa_loss
 from radapt.pgd import pgd
@@ -89,7 +90,8 @@ def run(options: argparse.Namespace) -> None:
         recipe.schedule(),
         options.out,
         accelerator,
-        identity=f"{recipe} {clip.name} {len(images)} {images.classes} {accelerator.num_processes}",
+        identity=f"{recipe} {fingerprint(clip.tower)} {len(images)} {images.classes} "
+        f"{accelerator.num_processes}",
         seed=recipe.seed,
         evaluate=judge,
         mean=clip.mean,

@@ -5,7 +5,9 @@ import csv
 from dataclasses import astuple, fields
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
+from radapt.adapt import Mix
 from radapt.anchor import Anchor, extract_anchor
 from radapt.cli.shared import Commands, add_images, add_model, command, images_for, prepared
 from radapt.clip import load_clip
@@ -25,7 +27,15 @@ def add(commands: Commands) -> None:
     add_model(parser)
     add_images(parser, 2000)
     parser.add_argument("--alpha", type=float, default=0.8, help="default: %(default)s")
-    parser.add_argument("--cutoff", type=float, default=40.0, help="D0; default: %(default)s")
+    parser.add_argument(
+        "--cutoff", type=_cutoff, default=40.0, help="D0, or none: no filter (default: 40)"
+    )
+    parser.add_argument(
+        "--mix",
+        choices=get_args(Mix),
+        default="interpolate",
+        help="(1-alpha) A + alpha R (default), or A + alpha R",
+    )
     parser.add_argument("--start", type=Path, help="an anchor's file (default: a white image)")
     losses = ("l2", "cosine", "ce")
     parser.add_argument("--loss", choices=losses, default=DEFAULT.loss)
@@ -42,6 +52,13 @@ def add(commands: Commands) -> None:
     parser.add_argument("--template", default="a photo of a {c}", help="prompt for --loss ce")
     parser.add_argument("--out", type=Path, required=True, help="a .safetensors file")
     parser.set_defaults(run=run)
+
+
+def _cutoff(text: str) -> float | None:
+    try:
+        return None if text == "none" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed are a number and none") from None
 
 
 def run(options: argparse.Namespace) -> None:
@@ -70,15 +87,18 @@ def run(options: argparse.Namespace) -> None:
             flush=True,
         )
 
+    words = "ce" in (options.loss, options.attack_loss)
+    text = clip.classes(all_images.classes, options.template) if words else None
     anchor = fit_anchor(
         clip.tower,
         images,
         start=start,
         alpha=options.alpha,
         cutoff=options.cutoff,
+        mix=options.mix,
         options=FitOptions(**{**choices, "eps": float(options.eps)}),
         labels=labels,
-        text=clip.classes(all_images.classes, options.template),
+        text=text,
         mean=clip.mean,
         std=clip.std,
         checkpoint=state,

@@ -4,7 +4,16 @@ Every function takes a stem and writes `<stem>.csv`, `<stem>.png` and `<stem>.sv
 bytes for the same data. No meaning is carried by colour alone. Needs the `plot` extra.
 """
 
+from radapt.figures.bars import ablation, dependence_bars
+from radapt.figures.cka import cka_maps
 from radapt.figures.curves import curves
-from radapt.figures.maps import attention_overlays, cka_maps, dependence_bars, spectral_maps
+from radapt.figures.maps import attention_overlays, spectral_maps
 
-__all__ = ["attention_overlays", "cka_maps", "curves", "dependence_bars", "spectral_maps"]
+__all__ = [
+    "ablation",
+    "attention_overlays",
+    "cka_maps",
+    "curves",
+    "dependence_bars",
+    "spectral_maps",
+]

@@ -1,15 +1,17 @@
 """Accuracy over what a sweep varies: anchor strength, filter cutoff, replaced modules."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from radapt.analysis.sweeps import PUBLISHED, positions, published_points, sweep_points
-from radapt.figures.style import COLOURS, MARKERS, PAGE, styled, write
+from radapt.analysis.points import PUBLISHED
+from radapt.analysis.sweeps import positions, published_points, sweep_points
+from radapt.figures.style import COLOURS, MARKERS, SMALL, WIDTH, styled, write
 
 AXES = {
     "alpha": "anchor strength α",
@@ -17,6 +19,8 @@ AXES = {
     "modules": "replaced module",
 }
 THIN = 0.8
+ACROSS = 2  # panels in a row
+Parts = Mapping[str, pd.DataFrame]
 
 
 def curves(
@@ -31,8 +35,8 @@ def curves(
 ) -> None:
     """Draw clean and robust accuracy over a swept field, with 95% intervals as bands.
 
-    There is a row of panels per threat and a panel per data set, and published curves have a
-    row of their own, since their models and images are others.
+    Clean accuracy, each threat, and what is published (of other models and images) have panels of
+    their own, one per data set. A series is told by its marker, clean from robust by open ones.
 
     Args:
         cells: The harness's table, one row per number; see `sweep_points`.
@@ -47,79 +51,104 @@ def curves(
         ValueError: No model sweeps the field, none was attacked so, or a reference is not there.
     """
     points = sweep_points(cells, field, attack=attack, eps=eps, references=references)
-    clean = points[points["threat"] == ""]
-    attacked = points[points["threat"] != ""].groupby(["threat", "attack", "eps"], sort=False)
-    rows = {
-        f"{threat}, {attack} {eps}": pd.concat([clean, part])
-        for (threat, attack, eps), part in attacked
-    }
+    blocks: list[Parts] = [_by_threat(points)]
     if published is not None:
-        rows[PUBLISHED] = published_points(published)
-        points = pd.concat([points, rows[PUBLISHED]], ignore_index=True)
+        others = published_points(published)
+        blocks.append({PUBLISHED: others})
+        points = pd.concat([points, others], ignore_index=True)
     # references last, so that a series looks the same with and without them
     series = [*points.loc[points["x"] != "", "series"], *points["series"]]
     looks = {name: place for place, name in enumerate(dict.fromkeys(series))}
+    handles = list(_legend(looks, references))
+    heights = [1.15 * _rows(block) + 0.3 for block in blocks]
     with styled():
-        figure = Figure(figsize=(PAGE, 1.9 * len(rows) + 0.5))
-        parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
-        for part, (title, row) in zip(parts, rows.items(), strict=True):
-            part.suptitle(title, fontweight="bold", fontsize=8)
-            _row(part, row, looks)
+        figure = Figure(figsize=(WIDTH, sum(heights) + 0.06 * len(handles)))
+        parts = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for part, block in zip(parts, blocks, strict=True):
+            _panels(part, block, looks)
         parts[-1].supxlabel(AXES.get(field, field), fontsize=8)
-        handles = list(_legend(looks, references))
-        one_line = sum(8 + len(str(handle.get_label())) for handle in handles) < 130
-        columns = len(handles) if one_line else -(-len(handles) // 2)
-        figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+        figure.legend(handles=handles, loc="outside upper center", ncols=3)
         write(figure, points, stem)
 
 
-def _row(part: SubFigure, points: pd.DataFrame, looks: Mapping[str, int]) -> None:
-    by_dataset = points.groupby("dataset", sort=False)
-    panels = part.subplots(1, by_dataset.ngroups, sharey=True, squeeze=False)[0]
-    for axes, (dataset, shown) in zip(panels, by_dataset, strict=True):
-        places = positions(x for x in shown["x"] if x)
-        for (series, measure), line in shown.groupby(["series", "measure"], sort=False):
-            _draw(axes, line, places, looks[str(series)], measure == "clean")
-        axes.set_title(dataset)
-        axes.grid(axis="y", lw=0.3, color="0.85")
-        _label_places(axes, places, room=PAGE / len(panels) - 0.5)
-    highest = 100 * points[["value", "ci_high"]].max().max()
-    panels[0].set_ylim(-3, min(highest + 5, 103))
-    panels[0].set_ylabel("accuracy (%)")
+def _by_threat(points: pd.DataFrame) -> Parts:
+    """Return the points of each threat under its title, clean ones first."""
+    groups = points.groupby(["threat", "attack", "eps"], sort=False)
+    return {
+        f"{threat},\n{attack} {eps}" if threat else "clean": part
+        for (threat, attack, eps), part in groups
+    }
 
 
-def _label_places(axes: Axes, places: Mapping[str, float], room: float) -> None:
-    """Name the places on an axis of `room` inches, unless they are many numbers."""
+def _rows(block: Parts) -> int:
+    """Return how many rows of panels a block takes; each part begins a row."""
+    return sum(-(-part["dataset"].nunique() // ACROSS) for part in block.values())
+
+
+def _panels(figure: SubFigure, block: Parts, looks: Mapping[str, int]) -> None:
+    """Draw a panel per part and data set; only the lowest ones of like axes name the places."""
+    spare = list(figure.subplots(_rows(block), ACROSS, squeeze=False).flat)
+    named: dict[tuple[int, tuple[str, ...]], Axes] = {}
+    for title, part in block.items():
+        highest = min(100 * part[["value", "ci_high"]].max().max() + 5, 103)
+        for index, (dataset, shown) in enumerate(part.groupby("dataset", sort=False)):
+            axes = spare.pop(0)
+            places = positions(x for x in shown["x"] if x)
+            for (series, measure), line in shown.groupby(["series", "measure"], sort=False):
+                _draw(axes, line, places, looks[str(series)], measure == "clean")
+            axes.set(title=dataset, ylim=(-3, highest))
+            axes.grid(axis="y", lw=0.3, color="0.85")
+            _label_places(axes, places)
+            column = index % ACROSS
+            if column == 0:
+                axes.set_ylabel(f"{title} (%)", fontsize=SMALL)
+            above = named.pop((column, tuple(places)), None)
+            if above is not None:
+                above.tick_params(labelbottom=False)
+            named[column, tuple(places)] = axes
+        for _ in range(-(index + 1) % ACROSS):
+            spare.pop(0).remove()
+
+
+def _label_places(axes: Axes, places: Mapping[str, float]) -> None:
+    """Name the places on an axis, unless they are many numbers."""
     words = not all(name.replace(".", "", 1).isdigit() for name in places)
     if not words and len(places) > 8:
         return
     shown = list(places)[:: 1 if len(places) <= 12 else 4]
-    wide = sum(len(name) + 2 for name in shown) * 0.055 > room
+    wide = sum(len(name) + 2 for name in shown) * 0.055 > WIDTH / ACROSS - 0.35
     axes.set_xticks([places[name] for name in shown], shown, rotation=90 if wide else 0)
 
 
 def _draw(
     axes: Axes, line: pd.DataFrame, places: Mapping[str, float], look: int, is_clean: bool
 ) -> None:
-    colour, dashes = COLOURS[look % len(COLOURS)], "--" if is_clean else "-"
+    style = _style(look, is_clean)
     percent = 100 * line[["value", "ci_low", "ci_high"]].astype(float)
     if not line["x"].any():
-        axes.axhline(percent["value"].iloc[0], color=colour, ls=dashes, lw=THIN)
+        level = [percent["value"].iloc[0]] * 2
+        edges = axes.get_yaxis_transform()
+        axes.plot([0, 1], level, transform=edges, markevery=[1], clip_on=False, lw=THIN, **style)
         return
     percent = percent.assign(at=line["x"].map(places)).sort_values("at")
-    axes.plot(
-        percent["at"], percent["value"], color=colour, ls=dashes,
-        marker=MARKERS[look % len(MARKERS)], markerfacecolor="white" if is_clean else colour,
-    )  # fmt: skip
+    axes.plot(percent["at"], percent["value"], markevery=-(-len(percent) // 12), **style)
     axes.fill_between(
-        percent["at"], percent["ci_low"], percent["ci_high"], color=colour, alpha=0.15, lw=0
+        percent["at"], percent["ci_low"], percent["ci_high"], color=style["color"], alpha=0.15, lw=0
     )
 
 
-def _legend(looks: Mapping[str, int], level: Sequence[str]) -> Iterator[Line2D]:
+def _style(look: int, is_clean: bool) -> dict[str, Any]:
+    colour = COLOURS[look % len(COLOURS)]
+    return {
+        "color": colour,
+        "ls": "--" if is_clean else "-",
+        "marker": MARKERS[look % len(MARKERS)],
+        "markerfacecolor": "white" if is_clean else colour,
+    }
+
+
+def _legend(looks: Mapping[str, int], level: Iterable[str]) -> Iterator[Line2D]:
     for name, look in looks.items():
-        marker, width = ("", THIN) if name in level else (MARKERS[look % len(MARKERS)], 1.2)
-        colour = COLOURS[look % len(COLOURS)]
-        yield Line2D([], [], label=name, color=colour, marker=marker, lw=width)
+        yield Line2D([], [], label=name, lw=THIN if name in level else 1.2, **_style(look, False))
     yield Line2D([], [], color="0.5", ls="--", marker="o", markerfacecolor="white", label="clean")
     yield Line2D([], [], color="0.5", marker="o", label="robust")

@@ -8,8 +8,8 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-COLUMN, PAGE = 3.3, 7.0  # widths in inches
-SMALL = 7  # points
+WIDTH = 3.35  # inches: a column of a paper, 8.5 cm, so that the sizes below are those in print
+SMALL, SMALLEST = 7, 6  # points
 _STYLE: Any = {
     "font.size": 8,
     "axes.labelsize": 8,

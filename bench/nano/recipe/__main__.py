@@ -68,6 +68,8 @@ def main() -> None:
     options = parser.parse_args()
     settings = SETTINGS[options.setting]
     accelerator = Accelerator()
+    if accelerator.num_processes > 1:  # each would train on the same rows
+        parser.error(f"{accelerator.num_processes} processes; models this small train on one")
     clip = train_clip(load_pool(TRAIN_SETS, options.data), settings, options.out, accelerator)
     clip.requires_grad_(False)
     cifar100 = load_pool(("cifar100",), options.data)

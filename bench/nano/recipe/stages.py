@@ -1,7 +1,6 @@
 """The stages of the recipe: CLIP by contrast, then FARE, TeCoA and TGA from it by attack."""
 
 import copy
-import hashlib
 import itertools
 import math
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from bench.nano.recipe.batches import Pool, augment, batch_rows
 from radapt import Anchor, FitOptions, extract_anchor, fit_anchor
 from radapt.filters import PAPER_SIZE
 from radapt.finetune import InnerAttack, finetune
+from radapt.fingerprint import fingerprint
 from radapt.images import open_images
 from radapt.loop import Schedule, train
 from radapt.objectives import fare, tecoa, tga
@@ -143,7 +143,7 @@ def train_robust(
         settings.robust,
         out,
         accelerator,
-        identity=f"{method} {settings.identity} of {weights_hash(clip)}",
+        identity=f"{method} {settings.identity} of {fingerprint(clip)}",
         seed=settings.seed,
     )
 
@@ -164,12 +164,3 @@ def fit_plus(clip: open_clip.CLIP, folder: Path, settings: Settings, out: Path) 
     )
     anchor.save(path)
     return anchor
-
-
-def weights_hash(module: nn.Module) -> str:
-    """Return a digest of a module's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]

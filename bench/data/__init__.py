@@ -1,0 +1,165 @@
+"""Images with labels or captions, from wherever a suite's datasets are."""
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench import catalogue
+from bench.data.folder import open_folder
+from bench.data.pictures import decode, fit, size_of
+from bench.data.remote import open_cached, open_hub, open_torchvision
+from bench.data.split import Split, check_labels, choose
+from bench.data.webdataset import first_image, open_webdataset, shard_paths
+from bench.errors import CellError
+from bench.plan import DatasetLock
+from bench.specs import (
+    DatasetSpec,
+    FolderDataset,
+    HubDataset,
+    NanoDataset,
+    Pixels,
+    TorchvisionDataset,
+    WebDataset,
+)
+
+__all__ = [
+    "NANO_DATA",
+    "CaptionSet",
+    "ImageSet",
+    "fit",
+    "index_dataset",
+    "load_captioned",
+    "load_images",
+    "native_size",
+]
+
+NANO_DATA = Path(__file__).parents[1] / "nano" / "data"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Images `[n,3,h,w]` uint8 with labels `[n]`, ids, and what the labels are called."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    sample_ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    templates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionSet:
+    """Images `[n,3,h,w]` uint8 with ids, and one or more captions of each."""
+
+    images: NDArray[np.uint8]
+    captions: tuple[tuple[str, ...], ...]
+    sample_ids: tuple[str, ...]
+
+
+def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
+    """Choose the images of a subset and fingerprint the dataset, without decoding images.
+
+    What is not here yet is downloaded. A subset holds the images whose ids hash lowest under
+    the seed, so a smaller subset is part of a larger one and neither depends on shards or
+    their order. Where a dataset says `shards`, the images are those of that many shards, which
+    the seed chooses; a copy of the same shards has the same ids and the same fingerprint.
+
+    Raises:
+        CellError: The dataset cannot be had, is not in its layout, or is damaged.
+    """
+    split = _open(spec, seed)
+    ids = choose(split.labels, samples, seed)
+    return DatasetLock(split.digest(ids), ids, split.classes, split.templates, split.origin)
+
+
+def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str) -> ImageSet:
+    """Decode the named images, in the order of `sample_ids`; nothing is downloaded.
+
+    Args:
+        spec: The dataset.
+        sample_ids: Which images.
+        pixels: The size to bring them to, or `native` to keep the size they have.
+
+    Raises:
+        CellError: An image cannot be decoded, a label is outside the classes, images
+            have several sizes where `native` was asked, or the folder is damaged.
+    """
+    split, images = _load(spec, sample_ids, pixels)
+    if split.captioned:
+        raise CellError(f"{split.place}: its images come with captions, not with classes")
+    labels = np.array([split.labels[key] for key in sample_ids], np.int64)
+    return ImageSet(images, labels, sample_ids, split.classes, split.templates)
+
+
+def load_captioned(
+    spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str
+) -> CaptionSet:
+    """Decode the named images of a retrieval set, with all captions of each.
+
+    Raises:
+        CellError: As of `load_images`, or the images come with classes.
+    """
+    split, images = _load(spec, sample_ids, pixels)
+    found = [split.labels[key] for key in sample_ids]
+    captions = tuple(label for label in found if isinstance(label, tuple))
+    if len(captions) != len(found):
+        raise CellError(f"{split.place}: its images come with classes, not with captions")
+    return CaptionSet(images, captions, sample_ids)
+
+
+def native_size(spec: DatasetSpec) -> tuple[int, int] | None:
+    """Return height and width of a dataset's first image, or None where it cannot be read.
+
+    Only the image's header is read; what is not here is known from the catalogue, if at all.
+    """
+    try:
+        match spec:
+            case NanoDataset():
+                return size_of(first_image(shard_paths(NANO_DATA / spec.name, "test")[0]) or b"")
+            case WebDataset():
+                return size_of(first_image(shard_paths(Path(spec.path), spec.split)[0]) or b"")
+            case FolderDataset():
+                split = open_folder(Path(spec.path), spec.name)
+                return size_of(next(split.read([min(split.labels)]))[1])
+            case HubDataset() | TorchvisionDataset():
+                facts = catalogue.datasets().get(spec.name)
+                return (facts.pixels, facts.pixels) if facts and facts.pixels else None
+    except (CellError, OSError, tarfile.TarError, Image.DecompressionBombError):
+        return None  # the run tells what is wrong with the dataset
+
+
+def _open(spec: DatasetSpec, seed: int | None) -> Split:
+    """Open a dataset, and bring what a seed needs of it; nothing is brought without a seed."""
+    match spec:
+        case NanoDataset():
+            return check_labels(open_webdataset(NANO_DATA / spec.name, "test"))
+        case WebDataset():
+            return check_labels(open_webdataset(Path(spec.path), spec.split))
+        case FolderDataset():
+            return check_labels(open_folder(Path(spec.path), spec.name))
+        case TorchvisionDataset():
+            return open_torchvision(spec, download=seed is not None)
+        case HubDataset():
+            return open_cached(spec) if seed is None else open_hub(spec, seed)
+
+
+def _load(
+    spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str
+) -> tuple[Split, NDArray[np.uint8]]:
+    split = _open(spec, None)
+    missing = set(sample_ids) - set(split.labels)
+    if missing:
+        raise CellError(f"{split.place}: {len(missing)} images are gone, {min(missing)} the first")
+    found = {
+        key: decode(data, pixels, f"{split.place}: {key}") for key, data in split.read(sample_ids)
+    }
+    sizes = {picture.shape for picture in found.values()}
+    if len(sizes) > 1:
+        raise CellError(
+            f"{split.place}: the images have {len(sizes)} sizes; protocol.pixels must name one size"
+        )
+    return split, np.stack([found[key] for key in sample_ids])

@@ -1,0 +1,111 @@
+"""One split of a dataset as it lies on disk, and which of its images a subset takes."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import CellError
+
+Label = int | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Images with their labels, named by keys; nothing is decoded yet.
+
+    Attributes:
+        place: Where it is, for messages.
+        labels: By key, the number of the class, or the captions.
+        classes: What the numbers are called; empty where captions stand for them.
+        templates: Prompts, placeholder `{c}`; empty with captions.
+        read: Yields key and encoded image of those named, in any order.
+        digest: Returns a hash of the content that a subset of keys is part of.
+        origin: Where it came from, `REPOSITORY@COMMIT` on the hub.
+    """
+
+    place: str
+    labels: Mapping[str, Label]
+    classes: tuple[str, ...]
+    templates: tuple[str, ...]
+    read: Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
+    digest: Callable[[Sequence[str]], str]
+    origin: str = ""
+
+    @property
+    def captioned(self) -> bool:
+        """Whether images come with captions rather than classes."""
+        return not self.classes
+
+
+def choose(keys: Collection[str], count: int, seed: int) -> tuple[str, ...]:
+    """Return the keys that hash lowest under a seed, sorted.
+
+    A smaller subset is part of a larger one, and neither depends on shards or their order.
+    """
+    ranked = sorted(keys, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
+    return tuple(sorted(ranked[:count]))
+
+
+def choose_shards(total: int, wanted: int | None, seed: int) -> tuple[int, ...]:
+    """Return the numbers of the shards that a seed picks, sorted; all where None are wanted."""
+    if wanted is None or wanted >= total:
+        return tuple(range(total))
+    picked = choose([f"shard {number:08d}" for number in range(total)], wanted, seed)
+    return tuple(int(name.removeprefix("shard ")) for name in picked)
+
+
+def check_labels(split: Split, expected: int | None = None) -> Split:
+    """Return a split unchanged if its class names go with its labels.
+
+    Args:
+        split: The split.
+        expected: How many classes the dataset is known to have, where its whole split is here.
+
+    Raises:
+        CellError: A label has no name, or there are more names or labels than the dataset has.
+    """
+    if split.captioned:
+        return split
+    names = len(split.classes)
+    numbers = {key: label for key, label in split.labels.items() if isinstance(label, int)}
+    for key, label in numbers.items():
+        if label >= names:
+            raise CellError(
+                f"{split.place}: {key}: label '{label}' is outside the {names} classes "
+                "of classnames.txt"
+            )
+    if expected is not None and not names == max(numbers.values()) + 1 == expected:
+        raise CellError(
+            f"{split.place}: {names} class names and labels up to {max(numbers.values())}, "
+            f"where the dataset has {expected} classes; is this another dataset or revision?"
+        )
+    return split
+
+
+def lines_of(path: Path) -> tuple[str, ...]:
+    """Return a file's lines, none of which may be empty.
+
+    Raises:
+        CellError: The file is missing, is empty or has an empty line.
+    """
+    if not path.exists():
+        raise CellError(f"{path} is missing")
+    lines = path.read_text("utf-8").rstrip().splitlines()
+    if not lines or not all(line.strip() for line in lines):
+        raise CellError(f"{path}: is empty or has an empty line; a line's number is its label")
+    return tuple(lines)
+
+
+def templates_of(root: Path) -> tuple[str, ...]:
+    """Return the prompts that travel with a dataset.
+
+    Raises:
+        CellError: Their file is missing, or one lacks the placeholder.
+    """
+    path = root / "zeroshot_classification_templates.txt"
+    templates = lines_of(path)
+    for number, text in enumerate(templates, 1):
+        if "{c}" not in text:
+            raise CellError(f"{path}, line {number}: {text!r} lacks the placeholder {{c}}")
+    return templates

@@ -1,0 +1,101 @@
+"""Bars: accuracies of R-Adapt+'s parts, and heads' dependence on the image."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from radapt.analysis.points import PUBLISHED, accuracy_points, published_ablation
+from radapt.figures.panels import Values, long, panels
+from radapt.figures.style import COLOURS, HATCHES, SMALL, WIDTH, styled, write
+
+
+def ablation(
+    cells: pd.DataFrame,
+    stem: str | Path,
+    *,
+    attack: str = "apgd-ce",
+    eps: str | None = None,
+    published: str | Path | None = None,
+) -> None:
+    """Draw clean and robust accuracy of a few models, as the paper's Table 6 has it.
+
+    There is a row of bars for clean accuracy and for each threat, with 95% intervals, and one
+    for each of the published columns, whose data sets are others.
+
+    Args:
+        cells: The harness's table, one row per number; see `accuracy_points`.
+        stem: Where to write, without a suffix.
+        attack: The attack that robust accuracy is read at.
+        eps: Its budget as the table has it; the largest one when not given.
+        published: The published tables; see `published_ablation`.
+
+    Raises:
+        ValueError: No model was attacked so, or Table 6 is not among the tables.
+    """
+    points = accuracy_points(cells, attack=attack, eps=eps)
+    if published is not None:
+        points = pd.concat([points, published_ablation(published)], ignore_index=True)
+    rows = list(points.groupby(["threat", "measure", "eps"], sort=False))
+    models = list(dict.fromkeys(points["series"]))
+    many = max(part["dataset"].nunique() for _, part in rows) > 4
+    with styled():
+        figure = Figure(figsize=(WIDTH, (1.5 if many else 1.05) * len(rows) + 0.3))
+        for axes, ((threat, measure, budget), part) in zip(
+            panels(figure, len(rows), 1), rows, strict=True
+        ):
+            against = measure if threat == PUBLISHED else f"{attack} {budget}"
+            axes.set_title(f"{threat}, {against}" if threat else str(measure))
+            places = {name: place for place, name in enumerate(dict.fromkeys(part["dataset"]))}
+            groups = {}
+            for model in models:
+                of_model = part[part["series"] == model].set_index("dataset")
+                groups[model] = 100 * of_model[["value", "ci_low", "ci_high"]].reindex(places)
+            _accuracies(axes, groups)
+            axes.set_xticks(list(places.values()), list(places), rotation=90 if many else 0)
+            axes.set_ylim(0, 103)
+        figure.supylabel("accuracy (%)", fontsize=8)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+        write(figure, points, stem)
+
+
+def _accuracies(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> None:
+    _bars(axes, {name: part["value"].to_numpy(float) for name, part in groups.items()})
+    for bars, part in zip(list(axes.containers), groups.values(), strict=True):
+        middles = [bar.get_x() + bar.get_width() / 2 for bar in bars]
+        reach = [part["value"] - part["ci_low"], part["ci_high"] - part["value"]]
+        axes.errorbar(middles, part["value"], reach, fmt="none", ecolor="0.55", elinewidth=0.7)
+
+
+def dependence_bars(values: Mapping[str, ArrayLike], stem: str | Path) -> None:
+    """Draw how much each head's attention depends on the image, a bar per tower.
+
+    Args:
+        values: Per tower its name and a `[heads]` array from `radapt.analysis.input_dependence`.
+        stem: Where to write, without a suffix.
+    """
+    heads = {name: np.asarray(value, dtype=float) for name, value in values.items()}
+    count = max(len(value) for value in heads.values())
+    with styled():
+        figure = Figure(figsize=(WIDTH, 2.2))
+        axes = figure.subplots()
+        _bars(axes, {f"{name} (mean {value.mean():.2f})": value for name, value in heads.items()})
+        axes.set_xticks(range(count), [str(head + 1) for head in range(count)], fontsize=SMALL)
+        axes.set(xlabel="head", ylabel="divergence between\nimages (bits)")
+        figure.legend(loc="outside upper center", ncols=2)
+        write(figure, long(heads, "tower", ("head", "divergence"), first=1), stem)
+
+
+def _bars(axes: Axes, groups: Mapping[str, Values]) -> None:
+    """Draw a bar per value, those of the same index side by side."""
+    width = 0.8 / len(groups)
+    for index, (name, value) in enumerate(groups.items()):
+        axes.bar(
+            np.arange(len(value)) + (index - (len(groups) - 1) / 2) * width, value, width,
+            color=COLOURS[index % len(COLOURS)], hatch=HATCHES[index % len(HATCHES)],
+            edgecolor="white", lw=0.3, label=name,
+        )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +83,7 @@ class Evaluator:
                 **known,
                 "batch": str(self._warm.batch(cell.source, cell.dataset).size),
                 "backwards": str(found.backwards),
+                **self._warm.facts(cell.target),
             }
         except Exception as error:  # whatever goes wrong in a cell, the others go on
             status: Status = "skip" if isinstance(error, CellSkip) else "failed"
@@ -93,19 +94,16 @@ class Evaluator:
                 time.perf_counter() - started, 0, known, text,
             )  # fmt: skip
         return CellResult(
-            cell.id, "ok", found.correct, self.lock.datasets[cell.dataset].sample_ids,
-            found.distance, time.perf_counter() - started, found.forwards, known,
+            cell.id, "ok", found.correct, self._warm.ids(cell), found.distance,
+            time.perf_counter() - started, found.forwards, known,
             flags=found.flags,
         )  # fmt: skip
 
     def _measure(self, cell: Cell) -> _Tally:
-        images = self._warm.images(cell.dataset)
-        count = len(images.labels)
-        tally = _Tally(np.ones(count, np.bool_), np.zeros(count, np.float32))
         if cell.attack is None:
-            for rows in self._slabs(np.arange(count), images, None):
-                self._judge(cell, images, rows, images.floats(rows), tally)
-            return tally
+            return _joined([self._clean(cell, images) for images in self._warm.unattacked(cell)])
+        images = self._warm.images(cell.dataset)
+        tally = _untouched(images)
         attack, tally.flags = fit(cell.attack, len(images.classes), cell.mode)
         if cell.mode == "success":
             self._attack(cell, attack, images, tally)
@@ -117,6 +115,12 @@ class Evaluator:
         precisions = stages(attack, cell.mode)
         if precisions[-1] != "fp32":
             tally.flags += (f"precision={precisions[-1]}",)
+        return tally
+
+    def _clean(self, cell: Cell, images: Images) -> _Tally:
+        tally = _untouched(images)
+        for rows in self._slabs(np.arange(len(images.labels)), images, None):
+            self._judge(cell, images, rows, images.floats(rows), tally)
         return tally
 
     def _attack(self, cell: Cell, attack: AnyAttack, images: Images, tally: _Tally) -> None:
@@ -242,6 +246,19 @@ class Evaluator:
             size = len(rows)  # what its earlier members leave fills the chunks of the later ones
         if len(rows):
             yield from torch.from_numpy(rows).split(size)
+
+
+def _untouched(images: Images) -> _Tally:
+    count = len(images.labels)
+    return _Tally(np.ones(count, np.bool_), np.zeros(count, np.float32))
+
+
+def _joined(parts: Sequence[_Tally]) -> _Tally:
+    return _Tally(
+        np.concatenate([part.correct for part in parts]),
+        np.concatenate([part.distance for part in parts]),
+        forwards=sum(part.forwards for part in parts),
+    )
 
 
 def _chunk(attack: AnyAttack | None) -> int | None:

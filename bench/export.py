@@ -1,4 +1,4 @@
-"""Write the tables of a suite: cells.csv, leaderboard.csv and a page for reading."""
+"""Write the tables of a suite: cells, leaderboard, a page for reading, what stands behind them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,21 +7,27 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
+from bench.manifest import manifest, manifest_text
+from bench.plan import still_valid
 from bench.store import Store, write_text
 from bench.suite import Suite
 from bench.tables import Scored, cells_frame, leaderboard, load_scored
 
 _HERE = Path(__file__).parent
+# what a cell's record knows of its model and its batches, which the manifest has
+OF_ONE_CELL = ("batch", "backwards", *("activation", "model_pixels", "mean", "std", "logit_scale"))
 
 
 def export(suite: Suite, store: Store) -> pd.DataFrame:
     """Write all tables from what is stored, and return the leaderboard."""
     scored = load_scored(suite, store)
+    entries = manifest(suite, still_valid(suite, store.lock()), scored)
     cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
     texts = {
         "cells.csv": cells.to_csv(index=False, float_format="%.6g"),
         "leaderboard.csv": board.to_csv(index=False, float_format="%.6g"),
         "leaderboard.html": render(suite, scored, board),
+        "manifest.json": manifest_text(entries),
     }
     for name, text in texts.items():
         write_text(store.folder / name, text)
@@ -57,5 +63,6 @@ def _versions(scored: Sequence[Scored]) -> str:
     found: dict[str, set[str]] = defaultdict(set)
     for item in scored:
         for key, value in (item.result.provenance if item.result else {}).items():
-            found[key].add(value)
+            if key not in OF_ONE_CELL:
+                found[key].add(value)
     return ", ".join(f"{key} {' or '.join(sorted(values))}" for key, values in found.items())

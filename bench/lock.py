@@ -27,6 +27,7 @@ from bench.weights import origin, weight_files
 
 T = TypeVar("T")
 
+_ALL = 2**62  # more images than any dataset has
 NANO_FILES = Path(__file__).parent / "nano" / "weights"
 
 
@@ -58,7 +59,12 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
         datasets |= attempt(
             "datasets", entry.name, partial(index_dataset, entry, suite.samples, suite.seed)
         )
-    return Lock(models, datasets, spec_digests(suite), origins), problems
+    whole: dict[str, DatasetLock] = {}
+    for entry in suite.datasets if suite.protocol.clean == "all" else ():
+        if entry.name in datasets:
+            everything = partial(index_dataset, entry, _ALL, suite.seed)
+            whole |= attempt("datasets", entry.name, everything)
+    return Lock(models, datasets, spec_digests(suite), origins, whole), problems
 
 
 def remarks(suite: Suite, lock: Lock) -> Iterator[str]:

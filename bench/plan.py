@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,13 +47,15 @@ class Lock:
 
     A name that could not be resolved is absent; its cells fail when they run. `specs` says
     by key path what the suite said when its names were resolved, and `origins` where weights
-    came from, `REPOSITORY@COMMIT` on the hub, for readers.
+    came from, `REPOSITORY@COMMIT` on the hub, for readers. `whole` has the datasets with all of
+    their images, where clean accuracy is that of all.
     """
 
     models: dict[str, str] = field(default_factory=dict)
     datasets: dict[str, DatasetLock] = field(default_factory=dict)
     specs: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
+    whole: dict[str, DatasetLock] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,17 @@ def still_valid(suite: Suite, lock: Lock) -> Lock:
         {name: value for name, value in lock.datasets.items() if same(f"datasets.{name}")},
         lock.specs,
         lock.origins,
+        {name: value for name, value in lock.whole.items() if same(f"datasets.{name}")},
     )
+
+
+def data_of(suite: Suite, lock: Lock, cell: Cell) -> DatasetLock | None:
+    """Return what a cell's dataset stands for, all of it where clean accuracy is of all images.
+
+    None where it is not resolved.
+    """
+    whole = cell.attack is None and suite.protocol.clean == "all"
+    return (lock.whole if whole else lock.datasets).get(cell.dataset)
 
 
 def expand(suite: Suite, lock: Lock) -> list[Cell]:
@@ -137,9 +149,10 @@ def expand(suite: Suite, lock: Lock) -> list[Cell]:
 
 
 def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Iterator[Cell]:
-    data = _data_identity(suite, lock, dataset)
+    data = _data_identity(suite, dataset, lock.datasets)
     scored = {"protocol": PROTOCOL, "target": model_identity(suite, lock, target), "data": data}
-    clean = _digest({**scored, "attack": None})
+    unattacked = lock.whole if suite.protocol.clean == "all" else lock.datasets
+    clean = _digest({**scored, "data": _data_identity(suite, dataset, unattacked), "attack": None})
     yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed)
     for threat in suite.threats:
         for attack in suite.attacks:
@@ -211,8 +224,10 @@ def _mode(threat: Threat | None) -> Mode:
     return "full" if threat is not None and threat.kind == "transfer" else "success"
 
 
-def _data_identity(suite: Suite, lock: Lock, dataset: DatasetSpec) -> dict[str, Any]:
-    resolved = lock.datasets.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
+def _data_identity(
+    suite: Suite, dataset: DatasetSpec, locks: Mapping[str, DatasetLock]
+) -> dict[str, Any]:
+    resolved = locks.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
     templates = suite.protocol.templates
     pixels = suite.protocol.pixels_of(dataset.name)
     return {

@@ -149,7 +149,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
                 "source": source,
                 **columns,
                 "worst": None if worst is None else float(np.mean([w.mean() for w in worst])),
-                "n": sum(len(c) for item in clean[model] if (c := item.correct) is not None),
+                "n": _images(items),
                 "datasets": len(suite.datasets),
                 "flags": " ".join(flags),
             }
@@ -162,6 +162,16 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         ["place", "worst"], ascending=[True, False], kind="stable", na_position="last"
     )
     return frame.drop(columns="place").reset_index(drop=True)
+
+
+def _images(items: Sequence[Scored]) -> int:
+    """Return how many images were attacked, or not where there is no attack."""
+    counts: dict[str, int] = {}
+    for item in items:
+        if (correct := item.correct) is not None:
+            dataset = item.cell.dataset
+            counts[dataset] = min(len(correct), counts.get(dataset, len(correct)))
+    return sum(counts.values())
 
 
 def _columns(suite: Suite) -> list[str]:

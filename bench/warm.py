@@ -1,6 +1,6 @@
 """What cells share and is made once: models, zero-shot heads, decoded images, batch sizes."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from bench.data import load_images
 from bench.errors import CellError
 from bench.memory import Batch, batch_for
 from bench.models import ClipModel, build_model
-from bench.plan import Lock
+from bench.plan import Cell, Lock, data_of
 from bench.precision import Lowered
 from bench.specs import Precision
 from bench.suite import Suite
@@ -20,6 +20,7 @@ from bench.types import ImageTextModel
 
 T = TypeVar("T")
 
+_PART = 4096  # images of a whole dataset at once: 0.6 GB at 224 pixels
 _SHARE = 0.25  # of an accelerator's free memory that a dataset may take
 
 
@@ -117,15 +118,37 @@ class Warm:
             )
         return self._models[name]
 
+    def facts(self, model: str) -> dict[str, str]:
+        """Return what a model of the suite is like as built; nothing of the user's own."""
+        built = self.model(model)
+        return built.facts() if isinstance(built, ClipModel) else {}
+
     def images(self, name: str) -> Images:
         """Return a dataset of the suite."""
         if name not in self._images:
-            self._images[name] = self.once(f"datasets.{name}", lambda: self._load(name))
+            self._images[name] = self.once(
+                f"datasets.{name}", lambda: self._load(name, self.lock.datasets[name].sample_ids)
+            )
         return self._images[name]
 
-    def _load(self, name: str) -> Images:
+    def ids(self, cell: Cell) -> tuple[str, ...]:
+        """Return the ids of the images that a cell is scored on."""
+        found = data_of(self.suite, self.lock, cell)
+        assert found is not None  # else its images could not have been loaded
+        return found.sample_ids
+
+    def unattacked(self, cell: Cell) -> Iterator[Images]:
+        """Yield the images of a clean cell; all of a dataset's in parts, which are not kept."""
+        sample = self.images(cell.dataset)
+        if self.suite.protocol.clean == "sample":
+            yield sample
+            return
+        ids = self.ids(cell)
+        for start in range(0, len(ids), _PART):
+            yield self._load(cell.dataset, ids[start : start + _PART])
+
+    def _load(self, name: str, ids: tuple[str, ...]) -> Images:
         spec = next(entry for entry in self.suite.datasets if entry.name == name)
-        ids = self.lock.datasets[name].sample_ids
         data = load_images(spec, ids, self.suite.protocol.pixels_of(name))
         pixels = torch.from_numpy(data.images)
         if self.device.type == "cuda":

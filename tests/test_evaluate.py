@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
+from bench import load_results
 from bench.evaluate import Evaluator
 from bench.lock import resolve
 from bench.plan import Cell, expand
@@ -316,3 +318,26 @@ def test_work_in_slabs_moves_no_number(
     assert moved <= 1
     for key in whole:
         assert np.abs(whole[key].distance - parts[key].distance).max() < 1e-6
+
+
+def test_clean_accuracy_of_all_images(
+    suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.warm._PART", 200)  # cifar10 has 500 embedded images: three parts
+
+    def frame(name: str, **changes: Any) -> pd.DataFrame:
+        attacks = [{"kind": "pgd", "eps": "1/255", "steps": 1}]
+        path = suite_file(**{"attacks": attacks, "threats": ["white-box"], **changes})
+        return load_results(run_suite(path, results=tmp_path / name).folder)
+
+    protocol = {"preset": "radapt-paper", "pixels": "native"}
+    sample, whole = frame("sample"), frame("whole", protocol={**protocol, "clean": "all"})
+    everything = frame("everything", samples=500, attacks=None, threats=None)
+    clean, attacked = whole[whole["attack"] == "clean"], whole[whole["attack"] == "pgd"]
+    assert set(clean["n"]) == {500}
+    assert set(attacked["n"]) == {16}
+    assert list(clean["cell_id"]) == list(everything["cell_id"])
+    assert list(clean["value"]) == list(everything["value"])
+    old = sample[sample["attack"] == "pgd"]
+    assert list(old["cell_id"]) == list(attacked["cell_id"])
+    assert list(old["value"]) == list(attacked["value"])

@@ -26,7 +26,7 @@ ONLY = {
     "bench.models": ("bench.warm",),
     "bench.attacks": ("bench.evaluate", "bench.storage", "bench.attacks"),
     "bench.export": ("run_bench", "bench.run", "bench.console"),
-    "bench.tables": ("bench.export", "bench.summary", "bench"),
+    "bench.tables": ("bench.export", "bench.summary", "bench.manifest", "bench.compare", "bench"),
     "bench.scheduler": ("bench.run",),
     "bench.nano": ("bench.models", "bench.nano"),
 }

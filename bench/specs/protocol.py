@@ -59,7 +59,8 @@ class Protocol(Spec):
     `native` names datasets that keep the size they have, whatever `pixels` says of the others.
     `templates` is a list of prompts, or `dataset` for those in the dataset's folder.
     `storage` is the form in which adversarial images are kept: as float16 perturbations
-    where others are scored on them, or all of them as 8-bit images, cut or rounded.
+    where others are scored on them, or all of them as 8-bit images, cut or rounded. `clean`
+    says whether clean accuracy is that of the images that are attacked, or of all.
     """
 
     pixels: Pixels | Literal["native"]
@@ -67,6 +68,7 @@ class Protocol(Spec):
     templates: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["dataset"]
     storage: Storage = "float16"
     resize: Resize = Resize()
+    clean: Literal["sample", "all"] = "sample"
 
     def pixels_of(self, dataset: str) -> Pixels | Literal["native"]:
         """Return at what size a dataset's images are attacked."""
@@ -93,7 +95,11 @@ PRESETS = {
     "clip-benchmark": Protocol(pixels=Pixels(size=224, fit="crop"), templates="dataset"),
     # Schlarmann et al. 2024 (arXiv:2402.12336), as their code has it.
     "fare-paper": Protocol(
-        pixels=Pixels(size=224, fit="crop"), native=_SMALL, templates="dataset", resize=_PLAIN
+        pixels=Pixels(size=224, fit="crop"),
+        native=_SMALL,
+        templates="dataset",
+        resize=_PLAIN,
+        clean="all",
     ),
     # Mao et al. 2023 (arXiv:2212.07016), as their code has it.
     "tecoa-paper": Protocol(

@@ -1,0 +1,85 @@
+"""What stands behind each number of a suite: all that changes it, and what it ran on."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bench.plan import UNRESOLVED, Lock, data_of
+from bench.settings import settings
+from bench.specs import ModelSpec, PythonModel
+from bench.suite import Suite
+from bench.tables import Scored
+
+NORMALISATION = "inside the model, after resizing; attacks work on [0,1] pixels"
+
+
+def manifest(suite: Suite, lock: Lock, scored: Sequence[Scored]) -> dict[str, dict[str, Any]]:
+    """Return one entry per cell that has run, by the cell's id as in `cells.csv`."""
+    return {item.cell.id: _entry(suite, lock, item) for item in scored if item.result is not None}
+
+
+def manifest_text(entries: dict[str, dict[str, Any]]) -> str:
+    """Return entries as JSON, one cell a line, so that a changed cell is a changed line."""
+    lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _entry(suite: Suite, lock: Lock, item: Scored) -> dict[str, Any]:
+    cell, result, protocol = item.cell, item.result, suite.protocol
+    assert result is not None
+    resolved = data_of(suite, lock, cell)
+    templates = protocol.templates
+    if templates == "dataset":
+        templates = resolved.templates if resolved else ()
+    own = isinstance(suite.models[cell.target], PythonModel)
+    entry: dict[str, Any] = {
+        "model": cell.target,
+        "weights": weights(suite, lock, cell.target),
+        "dataset": cell.dataset,
+        "content": resolved.fingerprint if resolved else UNRESOLVED,
+        "content_origin": resolved.origin if resolved else "",
+        "images": len(result.sample_ids),
+        "image_ids": _hash(result.sample_ids),
+        "seed": cell.seed,
+        "classes": len(resolved.classes) if resolved else 0,
+        "class_names": _hash(resolved.classes if resolved else ()),
+        "templates": list(templates) if len(templates) <= 1 else len(templates),
+        "templates_hash": _hash(templates),
+        "pixels": str(protocol.pixels_of(cell.dataset)),
+        "resize_in_model": "the model's own" if own else str(protocol.resize),
+        "normalisation": "the model's own" if own else NORMALISATION,
+        "judged_in": "fp32",
+        "ran_on": dict(result.provenance),
+    }
+    if cell.attack is not None and cell.threat is not None:
+        entry |= {
+            "attack": cell.attack.model_dump(mode="json", exclude={"eps", "name"}),
+            **settings(cell.attack),
+            "eps": cell.eps,
+            "threat": cell.threat.kind,
+            "source": cell.source,
+            "source_weights": weights(suite, lock, cell.source),
+            "craft": cell.mode,
+            "stored_as": protocol.storage if cell.mode == "full" else "not stored",
+        }
+    return entry
+
+
+def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
+    """Return where a model's weights come from: its specification, their hash and commit."""
+    spec: ModelSpec = suite.models[name]
+    found = {**spec.model_dump(mode="json", exclude_defaults=True), "kind": spec.kind}
+    found["hash"] = lock.models.get(name, UNRESOLVED)
+    if name in lock.origins:
+        found["origin"] = lock.origins[name]
+    for part in ("base", "donor"):
+        if part in found:
+            found[part] = weights(suite, lock, found[part])
+    if (white := found.get("anchor", {}).get("white")) is not None:
+        found["anchor"] = {"white": weights(suite, lock, white)}
+    return found
+
+
+def _hash(values: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(values).encode()).hexdigest()[:20]

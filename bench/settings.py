@@ -1,0 +1,57 @@
+"""An attack's settings as a table states them: members, steps, restarts, targets."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench.specs import AnyAttack, ApgdT, Ensemble, Noise, PyAutoAttack, TorchAttacks
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One member of an attack.
+
+    Attributes:
+        name: Which attack.
+        steps: Iterations of one run; queries where it sees no gradients.
+        restarts: Runs in all, per target where there are targets.
+        targets: Classes that it is steered to in turn; 0 where it is untargeted.
+    """
+
+    name: str
+    steps: int
+    restarts: int = 1
+    targets: int = 0
+
+
+def settings(attack: AnyAttack) -> dict[str, str]:
+    """Return the settings of all members in turn, joined: `apgd-ce+apgd-t`, `100+100`, `5+1`."""
+    runs = list(_runs(attack))
+    return {
+        "attacks": "+".join(run.name for run in runs),
+        "steps": "+".join(str(run.steps) for run in runs),
+        "restarts": "+".join(str(run.restarts) for run in runs),
+        "targets": "+".join(str(run.targets) for run in runs),
+    }
+
+
+def _runs(attack: AnyAttack) -> Iterator[Run]:
+    match attack:
+        case Ensemble():
+            for member in attack.attacks:
+                yield from _runs(member)
+        case PyAutoAttack():
+            for name in attack.members:
+                if name == "square":
+                    yield Run(name, attack.queries)
+                elif name.endswith("-t"):
+                    yield Run(name, attack.steps, 1, attack.targets)
+                else:
+                    yield Run(name, attack.steps, attack.restarts)
+        case TorchAttacks():
+            yield Run(attack.attack, attack.gradients)
+        case Noise():
+            yield Run(attack.kind, attack.draws)
+        case _:
+            targets = attack.targets if isinstance(attack, ApgdT) else 0
+            restarts = getattr(attack, "restarts", 1)  # of those that may begin again
+            yield Run(attack.kind, getattr(attack, "steps", 1), restarts, targets)

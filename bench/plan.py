@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.metrics import ACCURACY, metrics_of
 from bench.specs import (
     AnyAttack,
     DatasetSpec,
@@ -15,6 +16,7 @@ from bench.specs import (
     RAdaptModel,
     Threat,
     eps_value,
+    task_of,
 )
 from bench.suite import Suite
 from bench.types import Budget, Mode
@@ -67,6 +69,7 @@ class Cell:
         seed: Seed of the attack's randomness.
         below: The cell of the next smaller budget where budgets are nested: what that broke
             is broken here.
+        metric: What the number measures (`bench.metrics`).
     """
 
     id: str
@@ -78,6 +81,7 @@ class Cell:
     threat: Threat | None
     seed: int
     below: "Cell | None" = None
+    metric: str = ACCURACY
 
     @property
     def source(self) -> str:
@@ -86,8 +90,11 @@ class Cell:
 
     @property
     def mode(self) -> Mode:
-        """How the images are crafted: a craft that others are scored on is always `full`."""
-        return _mode(self.threat)
+        """How the images are crafted: a craft that others are scored on is always `full`.
+
+        So is one that several metrics are read off: at its source's boundary it would be weak.
+        """
+        return _mode(self.threat, self.metric)
 
     @property
     def budget(self) -> Budget:
@@ -132,14 +139,27 @@ def expand(suite: Suite, lock: Lock) -> list[Cell]:
 
 
 def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Iterator[Cell]:
+    for metric in metrics_of(task_of(dataset)):
+        yield from _cells_of(suite, lock, target, dataset, metric)
+
+
+def _cells_of(
+    suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str
+) -> Iterator[Cell]:
     data = _data_identity(suite, lock, dataset)
-    scored = {"protocol": PROTOCOL, "target": model_identity(suite, lock, target), "data": data}
+    scored = {
+        "protocol": PROTOCOL,
+        "target": model_identity(suite, lock, target),
+        "data": data,
+        **({} if metric == ACCURACY else {"metric": metric}),
+    }
     clean = _digest({**scored, "attack": None})
-    yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed)
+    yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
     for threat in suite.threats:
         for attack in suite.attacks:
             source = threat.source or target
-            nested = _mode(threat) == "success" and isinstance(attack, NativeSpec) and attack.nested
+            mode = _mode(threat, metric)
+            nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
             below: Cell | None = None
             for eps in sorted(attack.eps, key=eps_value) if nested else attack.eps:
                 craft = _digest(
@@ -151,14 +171,15 @@ def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Itera
                         "data": data,
                         "attack": attack_identity(attack),
                         "eps": eps_value(eps),
-                        "mode": _mode(threat),
+                        "mode": mode,
                         "seed": suite.seed,
                     }
                 )
                 identity = _digest({**scored, "attack": craft})
                 cell = Cell(
-                    identity, craft, target, dataset.name, attack, eps, threat, suite.seed, below
-                )
+                    identity, craft, target, dataset.name, attack, eps, threat, suite.seed, below,
+                    metric,
+                )  # fmt: skip
                 below = cell if nested else None
                 yield cell
 
@@ -199,13 +220,14 @@ def _storage_identity(suite: Suite) -> dict[str, Any]:
     return suite.protocol.model_dump(include={"storage"}, exclude_defaults=True)
 
 
-def _mode(threat: Threat | None) -> Mode:
-    return "full" if threat is not None and threat.kind == "transfer" else "success"
+def _mode(threat: Threat | None, metric: str) -> Mode:
+    transferred = threat is not None and threat.kind == "transfer"
+    return "full" if transferred or metric != ACCURACY else "success"
 
 
 def _data_identity(suite: Suite, lock: Lock, dataset: DatasetSpec) -> dict[str, Any]:
     resolved = lock.datasets.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
-    templates = suite.protocol.templates
+    templates = () if task_of(dataset) == "retrieval" else suite.protocol.templates
     pixels = suite.protocol.pixels
     return {
         "fingerprint": resolved.fingerprint,

@@ -25,9 +25,11 @@ from bench.specs import AnyAttack, Ensemble, Precision, PyAutoAttack, TorchAttac
 from bench.storage import decode, encode
 from bench.store import Store
 from bench.suite import Suite
+from bench.tasks.retrieval import RetrievalClassifier, caption_ids, recall
 from bench.types import CellResult, Status
 from bench.warm import Images, Warm, reason
 
+_Points = Iterator[tuple[Tensor, Tensor]]  # rows of a dataset, and their images `[b,3,h,w]`
 _SLAB = 2**29  # bytes of images in float32 that are worked on together
 
 
@@ -37,6 +39,7 @@ class _Tally:
 
     correct: NDArray[np.bool_]
     distance: NDArray[np.float32]
+    sample_ids: tuple[str, ...]
     flags: tuple[str, ...] = ()
     forwards: int = 0
     backwards: int = 0
@@ -94,21 +97,25 @@ class Evaluator:
                 time.perf_counter() - started, 0, known, text,
             )  # fmt: skip
         return CellResult(
-            cell.id, "ok", found.correct, self._warm.ids(cell), found.distance,
-            time.perf_counter() - started, found.forwards, known,
-            flags=found.flags,
+            cell.id, "ok", found.correct, found.sample_ids, found.distance,
+            time.perf_counter() - started, found.forwards, known, flags=found.flags,
         )  # fmt: skip
 
     def _measure(self, cell: Cell) -> _Tally:
-        if cell.attack is None:
-            return _joined([self._clean(cell, images) for images in self._warm.unattacked(cell)])
+        if cell.attack is None and cell.dataset in self.lock.whole:
+            return _joined([self._clean(cell, part) for part in self._warm.parts(cell.dataset)])
         images = self._warm.images(cell.dataset)
         tally = _untouched(images)
-        attack, tally.flags = fit(cell.attack, len(images.classes), cell.mode)
-        if cell.mode == "success":
+        attack: AnyAttack | None = None
+        if cell.attack is not None:
+            attack, tally.flags = fit(cell.attack, len(images.classes), cell.mode)
+        if attack is not None and cell.mode == "success":
             self._attack(cell, attack, images, tally)
         else:
-            self._transfer(cell, attack, images, tally)
+            score = self._retrieve if images.captions else self._classify
+            score(cell, images, self._points(cell, attack, images, tally), tally)
+        if attack is None:
+            return tally
         budget = cell.budget
         if tally.distance.max() > budget.eps + 1e-6 + 1e-5 * budget.eps:
             tally.flags += ("beyond-eps",)  # 8-bit storage moves pixels; see `bench.storage`
@@ -119,8 +126,7 @@ class Evaluator:
 
     def _clean(self, cell: Cell, images: Images) -> _Tally:
         tally = _untouched(images)
-        for rows in self._slabs(np.arange(len(images.labels)), images, None):
-            self._judge(cell, images, rows, images.floats(rows), tally)
+        self._classify(cell, images, self._points(cell, None, images, tally), tally)
         return tally
 
     def _attack(self, cell: Cell, attack: AnyAttack, images: Images, tally: _Tally) -> None:
@@ -151,13 +157,40 @@ class Evaluator:
             raise CellError(f"the attack failed at the smaller budget {cell.eps}: {result.reason}")
         return result
 
-    def _transfer(self, cell: Cell, attack: AnyAttack, images: Images, tally: _Tally) -> None:
-        """Score a craft that others are scored on too, read from the store or made and kept.
+    def _classify(self, cell: Cell, images: Images, points: _Points, tally: _Tally) -> None:
+        for rows, part in points:
+            self._judge(cell, images, rows, part, tally)
 
-        What is scored is the decoded form in either case, so that both give the same number.
+    def _retrieve(self, cell: Cell, images: Images, points: _Points, tally: _Tally) -> None:
+        """Note for each image or caption whether it finds its own among all of the others."""
+        target = self._warm.classifier(cell.target, cell.dataset)
+        assert isinstance(target, RetrievalClassifier)
+        batch = self._warm.batch(cell.target, cell.dataset)
+        cosines: list[Tensor] = []
+        with torch.no_grad():
+            for rows, part in points:
+                cosines += batch.parts(len(rows), lambda some: target.cosines(part[some]))  # noqa: B023
+                tally.forwards += len(rows)
+                self._note_distance(cell, images, rows, part, tally)
+        found = recall(finite(torch.cat(cosines)), target.owners, cell.metric)
+        tally.correct = found.cpu().numpy()
+        if cell.metric.startswith("image"):
+            tally.sample_ids = caption_ids(images.sample_ids, images.captions)
+
+    def _points(
+        self, cell: Cell, attack: AnyAttack | None, images: Images, tally: _Tally
+    ) -> _Points:
+        """Yield rows with their images, clean or of a craft that several cells share.
+
+        The craft is read from the store or made and kept. What is scored is the decoded form in
+        either case, so that both give the same number.
         """
-        storage = self.suite.protocol.storage
         everything = np.arange(len(images.labels))
+        if attack is None:
+            for rows in self._slabs(everything, images, None):
+                yield rows, images.floats(rows)
+            return
+        storage = self.suite.protocol.storage
 
         def make_and_keep() -> NDArray[Any]:
             (precision,) = stages(attack, cell.mode)
@@ -178,8 +211,7 @@ class Evaluator:
         if kept is None or kept.shape != tuple(images.pixels.shape):
             kept = self._warm.once(f"crafts.{cell.craft_id}", make_and_keep)
         for rows in self._slabs(everything, images, None):
-            points = decode(kept[rows.numpy()], images.floats(rows), cell.budget, storage)
-            self._judge(cell, images, rows, points, tally)
+            yield rows, decode(kept[rows.numpy()], images.floats(rows), cell.budget, storage)
 
     def _craft(
         self,
@@ -193,7 +225,6 @@ class Evaluator:
         """Return the points `[b,3,h,w]` that an attack finds on the source, within the budget."""
         source = Counted(self._warm.classifier(cell.source, cell.dataset, precision))
         batch = self._warm.batch(cell.source, cell.dataset)
-        ids = self.lock.datasets[cell.dataset].sample_ids
         clean, labels = images.floats(rows), images.labels[rows.to(images.labels.device)]
         run = build_attack(attack, batch=batch)
         try:
@@ -204,7 +235,7 @@ class Evaluator:
                     labels,
                     cell.budget,
                     mode=cell.mode,
-                    seeds=[sample_seed(cell.seed, ids[row]) for row in rows.tolist()],
+                    seeds=[sample_seed(cell.seed, images.sample_ids[row]) for row in rows.tolist()],
                 )
         except torch.OutOfMemoryError as error:  # of adapters: the engine makes do with less
             raise CellError(
@@ -227,9 +258,14 @@ class Evaluator:
         tally.add(target)
         place = rows.numpy()
         tally.correct[place] = (predicted == images.labels[rows.to(predicted.device)]).cpu().numpy()
+        self._note_distance(cell, images, rows, points, tally)
+
+    def _note_distance(
+        self, cell: Cell, images: Images, rows: Tensor, points: Tensor, tally: _Tally
+    ) -> None:
         if cell.attack is not None:
             distance = length(points - images.floats(rows), cell.budget.norm)
-            tally.distance[place] = distance.cpu().numpy()
+            tally.distance[rows.numpy()] = distance.cpu().numpy()
 
     def _slabs(
         self, rows: NDArray[np.int64], images: Images, attack: AnyAttack | None
@@ -250,13 +286,14 @@ class Evaluator:
 
 def _untouched(images: Images) -> _Tally:
     count = len(images.labels)
-    return _Tally(np.ones(count, np.bool_), np.zeros(count, np.float32))
+    return _Tally(np.ones(count, np.bool_), np.zeros(count, np.float32), images.sample_ids)
 
 
 def _joined(parts: Sequence[_Tally]) -> _Tally:
     return _Tally(
         np.concatenate([part.correct for part in parts]),
         np.concatenate([part.distance for part in parts]),
+        tuple(key for part in parts for key in part.sample_ids),
         forwards=sum(part.forwards for part in parts),
     )
 

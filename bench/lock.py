@@ -11,7 +11,7 @@ from bench import catalogue
 from bench.data import index_dataset
 from bench.digests import sha256
 from bench.errors import CellError
-from bench.plan import DatasetLock, Lock, spec_digests
+from bench.plan import DatasetLock, Lock, scores_all, spec_digests
 from bench.specs import (
     GraftModel,
     HubDataset,
@@ -60,8 +60,8 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
             "datasets", entry.name, partial(index_dataset, entry, suite.samples, suite.seed)
         )
     whole: dict[str, DatasetLock] = {}
-    for entry in suite.datasets if suite.protocol.clean == "all" else ():
-        if entry.name in datasets:
+    for entry in suite.datasets:
+        if entry.name in datasets and scores_all(suite, entry):
             everything = partial(index_dataset, entry, _ALL, suite.seed)
             whole |= attempt("datasets", entry.name, everything)
     return Lock(models, datasets, spec_digests(suite), origins, whole), problems

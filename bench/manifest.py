@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from bench.plan import UNRESOLVED, Lock, data_of
+from bench.plan import UNRESOLVED, Lock
 from bench.settings import settings
 from bench.specs import ModelSpec, PythonModel
 from bench.suite import Suite
@@ -28,7 +28,8 @@ def manifest_text(entries: dict[str, dict[str, Any]]) -> str:
 def _entry(suite: Suite, lock: Lock, item: Scored) -> dict[str, Any]:
     cell, result, protocol = item.cell, item.result, suite.protocol
     assert result is not None
-    resolved = data_of(suite, lock, cell)
+    known = lock.whole if cell.attack is None and cell.dataset in lock.whole else lock.datasets
+    resolved = known.get(cell.dataset)
     templates = protocol.templates
     if templates == "dataset":
         templates = resolved.templates if resolved else ()
@@ -37,6 +38,7 @@ def _entry(suite: Suite, lock: Lock, item: Scored) -> dict[str, Any]:
         "model": cell.target,
         "weights": weights(suite, lock, cell.target),
         "dataset": cell.dataset,
+        "metric": cell.metric,
         "content": resolved.fingerprint if resolved else UNRESOLVED,
         "content_origin": resolved.origin if resolved else "",
         "images": len(result.sample_ids),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.metrics import ACCURACY, metrics_of
 from bench.specs import (
     AnyAttack,
     DatasetSpec,
@@ -17,6 +18,7 @@ from bench.specs import (
     RAdaptModel,
     Threat,
     eps_value,
+    task_of,
 )
 from bench.suite import Suite
 from bench.types import Budget, Mode
@@ -73,6 +75,7 @@ class Cell:
         seed: Seed of the attack's randomness.
         below: The cell of the next smaller budget where budgets are nested: what that broke
             is broken here.
+        metric: What the number measures (`bench.metrics`).
     """
 
     id: str
@@ -84,6 +87,7 @@ class Cell:
     threat: Threat | None
     seed: int
     below: "Cell | None" = None
+    metric: str = ACCURACY
 
     @property
     def source(self) -> str:
@@ -92,8 +96,11 @@ class Cell:
 
     @property
     def mode(self) -> Mode:
-        """How the images are crafted: a craft that others are scored on is always `full`."""
-        return _mode(self.threat)
+        """How the images are crafted: a craft that others are scored on is always `full`.
+
+        So is one that several metrics are read off: at its source's boundary it would be weak.
+        """
+        return _mode(self.threat, self.metric)
 
     @property
     def budget(self) -> Budget:
@@ -127,13 +134,13 @@ def still_valid(suite: Suite, lock: Lock) -> Lock:
     )
 
 
-def data_of(suite: Suite, lock: Lock, cell: Cell) -> DatasetLock | None:
-    """Return what a cell's dataset stands for, all of it where clean accuracy is of all images.
+def scores_all(suite: Suite, dataset: DatasetSpec) -> bool:
+    """Return whether clean accuracy is that of all images; a recall is among a sample's."""
+    return suite.protocol.clean == "all" and task_of(dataset) == "classification"
 
-    None where it is not resolved.
-    """
-    whole = cell.attack is None and suite.protocol.clean == "all"
-    return (lock.whole if whole else lock.datasets).get(cell.dataset)
+
+def _unattacked(suite: Suite, lock: Lock, dataset: DatasetSpec) -> Mapping[str, DatasetLock]:
+    return lock.whole if scores_all(suite, dataset) else lock.datasets
 
 
 def expand(suite: Suite, lock: Lock) -> list[Cell]:
@@ -149,15 +156,28 @@ def expand(suite: Suite, lock: Lock) -> list[Cell]:
 
 
 def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Iterator[Cell]:
+    for metric in metrics_of(task_of(dataset)):
+        yield from _cells_of(suite, lock, target, dataset, metric)
+
+
+def _cells_of(
+    suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str
+) -> Iterator[Cell]:
     data = _data_identity(suite, dataset, lock.datasets)
-    scored = {"protocol": PROTOCOL, "target": model_identity(suite, lock, target), "data": data}
-    unattacked = lock.whole if suite.protocol.clean == "all" else lock.datasets
-    clean = _digest({**scored, "data": _data_identity(suite, dataset, unattacked), "attack": None})
-    yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed)
+    scored = {
+        "protocol": PROTOCOL,
+        "target": model_identity(suite, lock, target),
+        "data": data,
+        **({} if metric == ACCURACY else {"metric": metric}),
+    }
+    images = _data_identity(suite, dataset, _unattacked(suite, lock, dataset))
+    clean = _digest({**scored, "data": images, "attack": None})
+    yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
     for threat in suite.threats:
         for attack in suite.attacks:
             source = threat.source or target
-            nested = _mode(threat) == "success" and isinstance(attack, NativeSpec) and attack.nested
+            mode = _mode(threat, metric)
+            nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
             below: Cell | None = None
             for eps in sorted(attack.eps, key=eps_value) if nested else attack.eps:
                 craft = _digest(
@@ -169,14 +189,15 @@ def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Itera
                         "data": data,
                         "attack": attack_identity(attack),
                         "eps": eps_value(eps),
-                        "mode": _mode(threat),
+                        "mode": mode,
                         "seed": suite.seed,
                     }
                 )
                 identity = _digest({**scored, "attack": craft})
                 cell = Cell(
-                    identity, craft, target, dataset.name, attack, eps, threat, suite.seed, below
-                )
+                    identity, craft, target, dataset.name, attack, eps, threat, suite.seed, below,
+                    metric,
+                )  # fmt: skip
                 below = cell if nested else None
                 yield cell
 
@@ -220,15 +241,16 @@ def _storage_identity(suite: Suite) -> dict[str, Any]:
     return suite.protocol.model_dump(include={"storage"}, exclude_defaults=True)
 
 
-def _mode(threat: Threat | None) -> Mode:
-    return "full" if threat is not None and threat.kind == "transfer" else "success"
+def _mode(threat: Threat | None, metric: str) -> Mode:
+    transferred = threat is not None and threat.kind == "transfer"
+    return "full" if transferred or metric != ACCURACY else "success"
 
 
 def _data_identity(
     suite: Suite, dataset: DatasetSpec, locks: Mapping[str, DatasetLock]
 ) -> dict[str, Any]:
     resolved = locks.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
-    templates = suite.protocol.templates
+    templates = () if task_of(dataset) == "retrieval" else suite.protocol.templates
     pixels = suite.protocol.pixels_of(dataset.name)
     return {
         "fingerprint": resolved.fingerprint,

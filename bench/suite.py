@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from bench.errors import SuiteError
 from bench.specs import (
@@ -19,6 +20,7 @@ from bench.specs import (
     Spec,
     expand_dataset,
     expand_preset,
+    task_of,
 )
 from bench.specs.presets import expand_attacks, preset_faults
 from bench.sweep import Origin, expand_sweeps, sweep_faults
@@ -51,6 +53,19 @@ class Suite(Spec):
     datasets: Annotated[tuple[DatasetSpec, ...], Field(min_length=1)]
     attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)] = ()
     threats: Annotated[tuple[AnyThreat, ...], Field(min_length=1)] = ()
+
+    @field_validator("datasets")
+    @classmethod
+    def _one_task(cls, datasets: tuple[DatasetSpec, ...]) -> tuple[DatasetSpec, ...]:
+        captioned = [entry.name for entry in datasets if task_of(entry) == "retrieval"]
+        if captioned and len(captioned) < len(datasets):
+            raise PydanticCustomError(
+                "tasks",
+                "{captioned} have captions and the others classes; recalls and accuracies have no "
+                "mean, so each task needs a suite of its own",
+                {"captioned": ", ".join(captioned)},
+            )
+        return datasets
 
 
 def load_suite(path: str | Path) -> Suite:

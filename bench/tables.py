@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.metrics import metrics_of, suffix, task_named
 from bench.plan import Cell, expand, still_valid
-from bench.specs import eps_value
+from bench.specs import eps_value, task_of
 from bench.stats import ranks, wilson
 from bench.store import Store
 from bench.suite import Suite
@@ -53,7 +54,8 @@ class Scored:
     @property
     def column(self) -> str:
         """Name of the cell's column in the leaderboard."""
-        return self.cell.attack.column(self.cell.eps) if self.cell.attack else "clean"
+        name = self.cell.attack.column(self.cell.eps) if self.cell.attack else "clean"
+        return f"{name}{suffix(self.cell.metric)}"
 
 
 def load_scored(suite: Suite, store: Store) -> list[Scored]:
@@ -89,14 +91,14 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "suite": suite.suite,
         "model": cell.target,
         "dataset": cell.dataset,
-        "task": "zero-shot classification",
+        "task": task_named(cell.metric),
         "threat": cell.threat.kind if cell.threat else "",
         "source": item.source,
         "attack": cell.attack.label if cell.attack else "clean",
         "norm": cell.attack.norm.capitalize() if cell.attack else "",
         "eps": cell.eps,
         "n": n,
-        "metric": "accuracy",
+        "metric": cell.metric,
         "value": None if correct is None else float(correct.mean()),
         "ci_low": low,
         "ci_high": high,
@@ -120,6 +122,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     """
     groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
     clean: dict[str, list[Scored]] = defaultdict(list)
+    (first, *_), names = metrics_of(task_of(suite.datasets[0])), _columns(suite)
     for item in scored:
         cell = item.cell
         if cell.threat is None:
@@ -131,9 +134,9 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     for key in keys:
         model, threat, source = key
         items = [*clean[model], *groups[key]]
-        counted = _counted(suite, scored, key)
+        counted = _counted(suite, [item for item in scored if item.cell.metric == first], key)
         worst = _worst(suite, counted)
-        columns = {name: _mean(suite, items, name) for name in _columns(suite)}
+        columns = {name: _mean(suite, items, name) for name in names}
         read = [*items, *counted]
         flags = [INCOMPLETE] if any(i.correct is None and not i.skipped for i in read) else []
         flags += [SKIPPED] if any(item.skipped for item in items) else []
@@ -175,8 +178,10 @@ def _images(items: Sequence[Scored]) -> int:
 
 
 def _columns(suite: Suite) -> list[str]:
+    """Return the columns of means, those of the metric that stands for the task first."""
     attacks = [attack.column(eps) for attack in suite.attacks for eps in attack.eps]
-    return ["clean", *attacks]
+    endings = map(suffix, metrics_of(task_of(suite.datasets[0])))
+    return [f"{name}{ending}" for ending in endings for name in ("clean", *attacks)]
 
 
 def _mean(suite: Suite, items: Sequence[Scored], column: str) -> float | None:

@@ -19,13 +19,18 @@ def zero_shot_head(
     Each prompt's embedding is normalised before the mean, as in CLIP and CLIP_benchmark.
     """
     prompts = [text.replace("{c}", name) for name in classes for text in templates]
+    by_class = text_vectors(model, prompts).unflatten(0, (len(classes), len(templates)))
+    return F.normalize(by_class.mean(dim=1), dim=1).T.contiguous()
+
+
+def text_vectors(model: ImageTextModel, texts: Sequence[str]) -> Tensor:
+    """Return the normalised embeddings of n texts, `[n,d]`."""
     with torch.no_grad():
         parts = [
-            F.normalize(model.encode_text(prompts[start : start + _TEXTS_AT_ONCE]), dim=1)
-            for start in range(0, len(prompts), _TEXTS_AT_ONCE)
+            F.normalize(model.encode_text(texts[start : start + _TEXTS_AT_ONCE]), dim=1)
+            for start in range(0, len(texts), _TEXTS_AT_ONCE)
         ]
-    by_class = torch.cat(parts).unflatten(0, (len(classes), len(templates)))
-    return F.normalize(by_class.mean(dim=1), dim=1).T.contiguous()
+    return torch.cat(parts)
 
 
 class ZeroShotClassifier(nn.Module):

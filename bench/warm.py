@@ -4,18 +4,21 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.data import load_images
+from bench.data import load_captioned, load_images
 from bench.errors import CellError
 from bench.memory import Batch, batch_for
 from bench.models import ClipModel, build_model
-from bench.plan import Cell, Lock, data_of
+from bench.plan import Lock
 from bench.precision import Lowered
-from bench.specs import Precision
+from bench.specs import Precision, task_of
 from bench.suite import Suite
-from bench.text import ZeroShotClassifier, zero_shot_head
+from bench.tasks.retrieval import RetrievalClassifier
+from bench.text import ZeroShotClassifier, text_vectors, zero_shot_head
 from bench.types import ImageTextModel
 
 T = TypeVar("T")
@@ -29,16 +32,20 @@ class Images:
     """A dataset's images, decoded once; on the device where they fit.
 
     Attributes:
+        sample_ids: What the images are called.
         pixels: `[n,3,h,w]`, uint8.
-        labels: `[n]`, on the device.
+        labels: `[n]`, on the device. With captions, each image is a class of its own.
         classes: What the labels are called.
         templates: The dataset's own prompts.
+        captions: Those of each image; empty where there are classes.
     """
 
+    sample_ids: tuple[str, ...]
     pixels: Tensor
     labels: Tensor
     classes: tuple[str, ...]
     templates: tuple[str, ...]
+    captions: tuple[tuple[str, ...], ...] = ()
 
     def floats(self, rows: Tensor) -> Tensor:
         """Return the chosen images in [0,1], `[b,3,h,w]`, on the device."""
@@ -72,15 +79,29 @@ class Warm:
     def classifier(self, model: str, dataset: str, precision: Precision = "fp32") -> nn.Module:
         """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to `[b,k]`."""
         built, images = self.model(model), self.images(dataset)
-        templates = self.suite.protocol.templates
-        prompts = images.templates if templates == "dataset" else templates
+        tower = Lowered(built, self.device) if precision == "bf16" else built
         # models that differ in their image tower alone, as adapted ones do, share their heads
         text = built.encode if isinstance(built, ClipModel) else built
+        if images.captions:
+            return self._retrieval(tower, built, text, images)
+        templates = self.suite.protocol.templates
+        prompts = images.templates if templates == "dataset" else templates
         key = (text, images.classes, prompts)
         if key not in self._heads:
             self._heads[key] = zero_shot_head(built, images.classes, prompts)
-        tower = Lowered(built, self.device) if precision == "bf16" else built
         return ZeroShotClassifier(tower, self._heads[key])
+
+    def _retrieval(
+        self, tower: ImageTextModel, built: ImageTextModel, text: object, images: Images
+    ) -> RetrievalClassifier:
+        key = (text, images.captions)
+        if key not in self._heads:
+            every = [caption for own in images.captions for caption in own]
+            self._heads[key] = text_vectors(built, every).T.contiguous()
+        owners = [place for place, own in enumerate(images.captions) for _ in own]
+        return RetrievalClassifier(
+            tower, self._heads[key], torch.tensor(owners, device=self.device)
+        )
 
     def batch(self, model: str, dataset: str) -> Batch:
         """Return how many of a dataset's images go through a model at once."""
@@ -131,31 +152,30 @@ class Warm:
             )
         return self._images[name]
 
-    def ids(self, cell: Cell) -> tuple[str, ...]:
-        """Return the ids of the images that a cell is scored on."""
-        found = data_of(self.suite, self.lock, cell)
-        assert found is not None  # else its images could not have been loaded
-        return found.sample_ids
-
-    def unattacked(self, cell: Cell) -> Iterator[Images]:
-        """Yield the images of a clean cell; all of a dataset's in parts, which are not kept."""
-        sample = self.images(cell.dataset)
-        if self.suite.protocol.clean == "sample":
-            yield sample
-            return
-        ids = self.ids(cell)
+    def parts(self, name: str) -> Iterator[Images]:
+        """Yield all images of a dataset in parts, which are not kept."""
+        ids = self.lock.whole[name].sample_ids
         for start in range(0, len(ids), _PART):
-            yield self._load(cell.dataset, ids[start : start + _PART])
+            yield self._load(name, ids[start : start + _PART])
 
     def _load(self, name: str, ids: tuple[str, ...]) -> Images:
         spec = next(entry for entry in self.suite.datasets if entry.name == name)
-        data = load_images(spec, ids, self.suite.protocol.pixels_of(name))
-        pixels = torch.from_numpy(data.images)
+        size = self.suite.protocol.pixels_of(name)
+        if task_of(spec) == "retrieval":
+            captioned = load_captioned(spec, ids, size)
+            labels = torch.arange(len(ids), device=self.device)
+            return Images(ids, self._placed(captioned.images), labels, ids, (), captioned.captions)
+        data = load_images(spec, ids, size)
+        labels = torch.from_numpy(data.labels).to(self.device)
+        return Images(ids, self._placed(data.images), labels, data.classes, data.templates)
+
+    def _placed(self, images: NDArray[np.uint8]) -> Tensor:
+        """Return images on the accelerator where it has room for them."""
+        pixels = torch.from_numpy(images)
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             pixels = pixels.to(self.device) if pixels.nbytes < _SHARE * free else pixels
-        labels = torch.from_numpy(data.labels).to(self.device)
-        return Images(pixels, labels, data.classes, data.templates)
+        return pixels
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """Make something that cells share; what failed once in a run fails for all of them."""

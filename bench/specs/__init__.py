@@ -19,9 +19,11 @@ from bench.specs.datasets import (
     FolderDataset,
     HubDataset,
     NanoDataset,
+    Task,
     TorchvisionDataset,
     WebDataset,
     expand_dataset,
+    task_of,
 )
 from bench.specs.ensembles import AnyAttack, Ensemble
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
@@ -74,6 +76,7 @@ __all__ = [
     "Resize",
     "Spec",
     "Storage",
+    "Task",
     "Threat",
     "TorchAttacks",
     "TorchvisionDataset",
@@ -81,4 +84,5 @@ __all__ = [
     "eps_value",
     "expand_dataset",
     "expand_preset",
+    "task_of",
 ]

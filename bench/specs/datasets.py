@@ -11,6 +11,7 @@ from bench.specs.base import Name, Spec
 Repository = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
 
 
+Task = Literal["classification", "retrieval"]
 EmbeddedName = Literal["cifar10", "cifar100", "fashion-mnist", "digits"]
 EMBEDDED: tuple[str, ...] = get_args(EmbeddedName)
 
@@ -25,8 +26,9 @@ class NanoDataset(Spec):
 class HubDataset(Spec):
     """A dataset of the Hugging Face hub in CLIP_benchmark's webdataset layout.
 
-    `repo` is not needed for those of the catalogue. `revision` is a branch, a tag or a commit.
-    `shards` reads only so many of the split's shards, chosen by the seed.
+    `repo` is not needed for those of the catalogue, whose `task` is known too. `revision` is a
+    branch, a tag or a commit. `shards` reads only so many of the split's shards, as the seed
+    chooses.
     """
 
     kind: Literal["hub"]
@@ -34,6 +36,7 @@ class HubDataset(Spec):
     repo: Repository | None = None
     revision: str = "main"
     split: str = "test"
+    task: Task = "classification"
     shards: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
@@ -63,12 +66,16 @@ class TorchvisionDataset(Spec):
 
 
 class WebDataset(Spec):
-    """A folder in CLIP_benchmark's webdataset layout."""
+    """A folder in CLIP_benchmark's webdataset layout.
+
+    `task: retrieval` is one of images with captions (`dataset_type.txt` says so there).
+    """
 
     kind: Literal["webdataset"]
     name: Name
     path: str
     split: str = "test"
+    task: Task = "classification"
 
 
 class FolderDataset(Spec):
@@ -118,6 +125,13 @@ def _expand_known(value: Any) -> Any:
 
 def _wds_name(repo: str) -> str:
     return f"wds/{repo.partition('wds_')[2].replace('vtab-', 'vtab/')}"
+
+
+def task_of(spec: "DatasetSpec") -> Task:
+    """Return what a dataset's images are scored by: their classes, or their captions."""
+    if isinstance(spec, HubDataset) and spec.repo is None:
+        return catalogue.datasets()[spec.name].task
+    return spec.task if isinstance(spec, HubDataset | WebDataset) else "classification"
 
 
 DatasetSpec = Annotated[

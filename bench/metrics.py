@@ -1,0 +1,35 @@
+"""What a number measures, by task, under the names that CLIP_benchmark uses."""
+
+from bench.specs import Task
+
+ACCURACY = "accuracy"
+DEPTHS = (1, 5, 10)
+# the first of a task stands for it in means, ranks and worst cases
+_OF_TASK: dict[Task, tuple[str, ...]] = {
+    "classification": (ACCURACY,),
+    "retrieval": (
+        *(f"text_retrieval_recall@{depth}" for depth in DEPTHS),  # an image finds its captions
+        *(f"image_retrieval_recall@{depth}" for depth in DEPTHS),  # a caption finds its image
+    ),
+}
+
+
+def metrics_of(task: Task) -> tuple[str, ...]:
+    """Return the metrics of a task, the one that stands for it first."""
+    return _OF_TASK[task]
+
+
+def task_named(metric: str) -> str:
+    """Return what a table calls the task of a metric."""
+    return "zero-shot classification" if metric == ACCURACY else "zero-shot retrieval"
+
+
+def suffix(metric: str) -> str:
+    """Return what a leaderboard adds to a column's name: nothing for a task's first metric.
+
+    `TR@5` is recall among captions, `IR@5` among images.
+    """
+    if metric in (first for first, *_ in _OF_TASK.values()):
+        return ""
+    kind, _, depth = metric.partition("_retrieval_recall@")
+    return f" {kind[0].upper()}R@{depth}"

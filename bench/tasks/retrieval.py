@@ -1,0 +1,76 @@
+"""Retrieval: does an image find its captions, and a caption its image?"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.types import ImageTextModel
+
+
+class RetrievalClassifier(nn.Module):
+    """An image's similarity to each image's captions, as logits over the images.
+
+    The logit for image j is the largest cosine with any caption of j, times the model's logit
+    scale. So the arg max is an image's own index exactly where its nearest caption is one of its
+    own, which is recall@1, and cross-entropy sets the similarity to its own captions against that
+    to all others: an attack on a classifier is an attack on retrieval.
+    """
+
+    def __init__(self, model: ImageTextModel, captions: Tensor, owners: Tensor) -> None:
+        """Join a model with the captions' normalised vectors `[d,m]` and their images `[m]`."""
+        super().__init__()
+        self.model = model
+        self.captions = captions
+        self.owners = owners
+        self.images = int(owners.max()) + 1
+
+    def cosines(self, images: Tensor) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to cosines with all captions, `[b,m]`."""
+        return F.normalize(self.model.encode_image(images), dim=1) @ self.captions
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to logits `[b,n]`."""
+        found = self.cosines(images)
+        nearest = found.new_full((len(images), self.images), -torch.inf)
+        owners = self.owners.expand_as(found)
+        return self.model.logit_scale * nearest.scatter_reduce(1, owners, found, "amax")
+
+
+def recall(cosines: Tensor, owners: Tensor, metric: str) -> Tensor:
+    """Return per query whether it found its own; `metric` is one of `bench.metrics`."""
+    kind, _, depth = metric.partition("_retrieval_recall@")
+    found = images_to_text if kind == "text" else text_to_images
+    return found(cosines, owners, int(depth))
+
+
+def images_to_text(cosines: Tensor, owners: Tensor, k: int) -> Tensor:
+    """Return per image whether one of its captions is among the `k` nearest ones, `[n]`.
+
+    Args:
+        cosines: Of images with captions, `[n,m]`.
+        owners: The image of each caption, `[m]`.
+        k: How many captions are looked at; all where there are fewer.
+    """
+    nearest = cosines.topk(min(k, cosines.shape[1]), dim=1).indices
+    own = owners[nearest] == torch.arange(len(cosines), device=cosines.device)[:, None]
+    return own.any(dim=1)
+
+
+def text_to_images(cosines: Tensor, owners: Tensor, k: int) -> Tensor:
+    """Return per caption whether its image is among the `k` nearest ones, `[m]`.
+
+    Arguments are those of `images_to_text`.
+    """
+    nearest = cosines.topk(min(k, len(cosines)), dim=0).indices
+    return (nearest == owners).any(dim=0)
+
+
+def caption_ids(image_ids: Sequence[str], captions: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return an id for each caption, in the order of the columns of cosines."""
+    return tuple(
+        f"{key}#{number}"
+        for key, own in zip(image_ids, captions, strict=True)
+        for number, _ in enumerate(own)
+    )

@@ -4,6 +4,7 @@ python run_bench.py suites/quickstart.yaml          run a suite; go on where it 
 python run_bench.py plan suites/zero_shot.yaml      what a run would compute
 python run_bench.py status suites/quickstart.yaml   what is done
 python run_bench.py export suites/quickstart.yaml   write the tables again
+python run_bench.py check suites/zero_shot.yaml     compare with published numbers
 python run_bench.py fetch suites/zero_shot.yaml     bring models and data ahead of time
 python run_bench.py doctor suites/zero_shot.yaml    what is missing here, and what to do
 python run_bench.py list                            what a suite may name
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 
-COMMANDS = ("run", "plan", "status", "export", "fetch", "doctor", "list")
+COMMANDS = ("run", "plan", "status", "export", "check", "fetch", "doctor", "list")
 
 
 def main(arguments: list[str]) -> int:
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         ("plan", _plan, "say what a run would compute, without computing"),
         ("status", _status, "say what is done"),
         ("export", _export, "write the tables from what is stored"),
+        ("check", _check, "compare what is stored with published numbers; 1 if some differ"),
         ("fetch", _fetch, "bring models and data ahead of time; runs then need no network"),
         ("doctor", _doctor, "say what is missing here, and what to do about it"),
     ):
@@ -55,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         optional = {"nargs": "?"} if name == "doctor" else {}
         command.add_argument("suite", help="a suite, e.g. suites/quickstart.yaml", **optional)
         command.add_argument("--results", default="results", help="folder of all results")
+    published = "published numbers, e.g. results/published/fare.csv; default: the suite's own"
+    commands.choices["check"].add_argument("--against", metavar="FILE", help=published)
     run = commands.choices["run"]
     run.add_argument("--device", help="e.g. cpu, cuda:1; default: the accelerator if there is one")
     run.add_argument("--batch", type=_positive, help="images at once; default: found by trial")
@@ -165,6 +169,19 @@ def _doctor(options: argparse.Namespace) -> int:
             print(f"      -> {finding.advice}")
     print(f"{bad} things to do" if bad else "ready")
     return 1 if bad else 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from bench.check import check, check_lines
+    from bench.store import Store
+    from bench.suite import load_suite
+
+    suite = load_suite(options.suite)
+    store = Store(Path(options.results), suite.suite)
+    found, absent = check(suite, store, options.against)
+    print("\n".join(check_lines(found, absent)))
+    print(store.folder / "check.csv")
+    return 1 if any(item.verdict == "differs" for item in found) else 0
 
 
 def _list(options: argparse.Namespace) -> int:

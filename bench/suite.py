@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.errors import SuiteError
 from bench.specs import (
+    Against,
     AnyAttack,
     AnyThreat,
     DatasetSpec,
@@ -43,6 +44,7 @@ class Suite(Spec):
         datasets: In the order of tables.
         attacks: Each at one or more budgets, in one norm.
         threats: Each attack runs under each of them.
+        against: The published numbers that it is meant to reproduce.
     """
 
     suite: SuiteName
@@ -53,6 +55,7 @@ class Suite(Spec):
     datasets: Annotated[tuple[DatasetSpec, ...], Field(min_length=1)]
     attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)] = ()
     threats: Annotated[tuple[AnyThreat, ...], Field(min_length=1)] = ()
+    against: Against | None = None
 
     @field_validator("datasets")
     @classmethod

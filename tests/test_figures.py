@@ -97,7 +97,7 @@ def test_published_sweep_agrees_with_the_published_table() -> None:
     """R-Adapt+ of the ablation is the sweep at alpha 0.8."""
     sweep = published_points(PUBLISHED / "alpha.csv")
     plus = sweep[(sweep["series"] == "R-Adapt+") & (sweep["x"] == "0.8")]
-    table = pd.read_csv(PUBLISHED / "tables.csv")
+    table = pd.read_csv(PUBLISHED / "radapt.csv")
     table = table[(table["table"] == "Table 6") & (table["model"] == "R-Adapt+")]
     table = table.assign(measure=np.where(table["attack"] == "clean", "clean", "robust"))
     both = plus.merge(table, on=["dataset", "measure"])
@@ -113,7 +113,7 @@ def test_points_of_an_ablation() -> None:
 
 
 def test_published_ablation_is_named_as_the_suite_is() -> None:
-    points = published_ablation(PUBLISHED / "tables.csv")
+    points = published_ablation(PUBLISHED / "radapt.csv")
     assert list(dict.fromkeys(points["series"])) == ["CLIP", "FRA", "GIF", "FRA+GIF"]
     digest = points.set_index(["series", "dataset", "measure"])["value"]
     assert digest["FRA+GIF", "caltech256", "robust"] == pytest.approx(0.825)
@@ -139,7 +139,7 @@ def draw(name: str, folder: Path) -> Path:
             figures.cka_maps(maps, stem, published=PUBLISHED / "cka.csv")
         case "ablation":
             models = cells(["CLIP", "FRA", "GIF", "FRA+GIF"])
-            figures.ablation(models, stem, published=PUBLISHED / "tables.csv")
+            figures.ablation(models, stem, published=PUBLISHED / "radapt.csv")
         case "shift":
             figures.spectral_maps({"FARE": rng.random((14, 14)) - 0.5}, stem, limit=0.3)
         case "attention":

@@ -26,7 +26,14 @@ ONLY = {
     "bench.models": ("bench.warm",),
     "bench.attacks": ("bench.evaluate", "bench.storage", "bench.attacks"),
     "bench.export": ("run_bench", "bench.run", "bench.console"),
-    "bench.tables": ("bench.export", "bench.summary", "bench.manifest", "bench.compare", "bench"),
+    "bench.tables": (
+        "bench.export",
+        "bench.summary",
+        "bench.manifest",
+        "bench.compare",
+        "bench.check",
+        "bench",
+    ),
     "bench.scheduler": ("bench.run",),
     "bench.nano": ("bench.models", "bench.nano"),
 }
@@ -69,8 +76,8 @@ def test_radapt_imports_nothing_of_bench() -> None:
 
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
-        "import sys, bench, run_bench, bench.summary, bench.export, bench.console, bench.run, "
-        "bench.lock, bench.fetch, bench.doctor; "
+        "import sys, bench, run_bench, bench.summary, bench.export, bench.check, bench.console, "
+        "bench.run, bench.lock, bench.fetch, bench.doctor; "
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

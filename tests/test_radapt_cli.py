@@ -162,7 +162,7 @@ def test_ablation_beside_the_published_one(tmp_path: Path) -> None:
     cells = tmp_path / "cells.csv"
     pd.DataFrame(rows).to_csv(cells, index=False)
     out = ["--out", tmp_path / "bars"]
-    tables = ["--published", "results/published/tables.csv"]
+    tables = ["--published", "results/published/radapt.csv"]
     assert run("analyze", "ablation", cells, *tables, *out) == 0
     table = pd.read_csv(tmp_path / "bars.csv")
     assert list(table["series"][:4]) == ["CLIP", "FRA+GIF"] * 2

@@ -1,5 +1,6 @@
 """What a suite may say: typed, frozen, and closed to keys that do not exist."""
 
+from bench.specs.against import Against
 from bench.specs.attacks import (
     ApgdCe,
     ApgdDlr,
@@ -44,6 +45,7 @@ from bench.specs.threats import AnyThreat, Threat
 __all__ = [
     "ATTACK_PRESETS",
     "PRESETS",
+    "Against",
     "Anchor",
     "AnyAttack",
     "AnyThreat",

@@ -1,0 +1,172 @@
+"""Measured against published: one verdict per number."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Literal
+
+from bench.plan import Cell
+from bench.protocol import protocol
+from bench.published import PROTOCOL_FIELDS, Published
+from bench.specs import eps_value
+from bench.stats import wilson
+from bench.suite import Suite
+from bench.tables import Scored
+
+Verdict = Literal["agrees", "differs", "cannot be compared"]
+UNNAMED = "unnamed"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A rate with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One published number beside what was measured.
+
+    Attributes:
+        published: The number and its protocol.
+        attack: The suite's label of the attack.
+        threat: The threat that was measured, `transfer from CLIP`; empty when clean.
+        measured: With its interval; None where a cell of it has no number.
+        n: Images measured in all.
+        verdict: Whether the two agree.
+        why: What differs where they cannot be compared.
+    """
+
+    published: Published
+    attack: str
+    threat: str
+    measured: Interval | None
+    n: int
+    verdict: Verdict
+    why: str = ""
+
+
+def compare(
+    suite: Suite, scored: Sequence[Scored], published: Sequence[Published]
+) -> tuple[list[Comparison], int]:
+    """Compare published numbers with a suite's.
+
+    Returns:
+        The comparisons, and how many numbers are of models, datasets, attacks or budgets that
+        the suite lacks.
+    """
+    found: list[Comparison] = []
+    absent = 0
+    for row in published:
+        some = list(_of_row(suite, scored, row))
+        found += some
+        absent += not some
+    return found, absent
+
+
+def _of_row(suite: Suite, scored: Sequence[Scored], row: Published) -> Iterator[Comparison]:
+    groups: dict[tuple[str, str], dict[str, Scored]] = {}
+    for item in scored:
+        if _is_of(item.cell, row):
+            key = (_attack(item.cell), _threat(item.cell))
+            groups.setdefault(key, {})[item.cell.dataset] = item
+    groups = {key: items for key, items in groups.items() if _has_any(row, items)}
+    fitting = {key: items for key, items in groups.items() if key[1] == row.threat_model}
+    for (attack, threat), items in (fitting or groups).items():
+        yield _compared(suite, row, attack, threat, items)
+
+
+def _compared(
+    suite: Suite, row: Published, attack: str, threat: str, items: dict[str, Scored]
+) -> Comparison:
+    names = row.datasets or tuple(items)
+    measured, n, reason = _measured(names, items)
+    differing = [reason] if reason else []
+    if not row.datasets:
+        differing.append("datasets: those of the mean are not stated")
+    if row.attack == UNNAMED:
+        differing.append("attack: the paper names none")
+    if row.threat_model != threat and row.attack != "clean":
+        differing.append(f"threat model: {row.threat_model or 'not stated'} published, {threat}")
+    cell = next(iter(items.values())).cell
+    ours = protocol(suite, row.model, names, cell.attack)
+    for field in PROTOCOL_FIELDS:
+        theirs = getattr(row, field)
+        if theirs and theirs != ours.get(field, theirs):
+            differing.append(f"{field}: {theirs} published, {ours[field]}")
+    if differing or measured is None:
+        why = "; ".join(differing)
+        return Comparison(row, attack, threat, measured, n, "cannot be compared", why)
+    low, high = difference(measured, _printed(row))
+    same = low - row.rounding <= 0 <= high + row.rounding
+    return Comparison(row, attack, threat, measured, n, "agrees" if same else "differs")
+
+
+def difference(first: Interval, second: Interval) -> tuple[float, float]:
+    """Return the 95% interval of the difference of two rates (Newcombe 1998, method 10)."""
+    value = first.value - second.value
+    below = sqrt((first.value - first.low) ** 2 + (second.high - second.value) ** 2)
+    above = sqrt((first.high - first.value) ** 2 + (second.value - second.low) ** 2)
+    return value - below, value + above
+
+
+def mean_of(parts: Sequence[Interval]) -> Interval:
+    """Return the mean of independent rates; its interval comes of theirs (MOVER, Zou 2008)."""
+    value = sum(part.value for part in parts) / len(parts)
+    below = sqrt(sum((part.value - part.low) ** 2 for part in parts)) / len(parts)
+    above = sqrt(sum((part.high - part.value) ** 2 for part in parts)) / len(parts)
+    return Interval(value, value - below, value + above)
+
+
+def _printed(row: Published) -> Interval:
+    """Return a printed number with the interval of its sample.
+
+    Accuracy on all images, or where nobody says on how many, has none of its own. A mean over k
+    sets of n images varies at most as one rate over k times n images does.
+    """
+    if not row.samples.isdigit():
+        return Interval(row.value, row.value, row.value)
+    n = int(row.samples) * len(row.datasets)
+    return Interval(row.value, *wilson(round(row.value * n), n))
+
+
+def _measured(names: Sequence[str], items: dict[str, Scored]) -> tuple[Interval | None, int, str]:
+    parts, n = [], 0
+    for name in names:
+        item = items.get(name)
+        if item is None:
+            return None, 0, f"datasets: the suite lacks {name}"
+        correct = item.correct
+        if correct is None:
+            said = item.result.reason if item.result else "not run yet"
+            return None, 0, f"{name}: {said}"
+        count, right = len(correct), int(correct.sum())
+        parts.append(Interval(right / count, *wilson(right, count)))
+        n += count
+    return mean_of(parts), n, ""
+
+
+def _is_of(cell: Cell, row: Published) -> bool:
+    if (cell.target, cell.metric) != (row.model, row.metric):
+        return False
+    if cell.attack is None or not row.eps:
+        return cell.attack is None and row.attack == "clean"
+    named = row.attack in (UNNAMED, _attack(cell))
+    return named and eps_value(cell.eps) == eps_value(row.eps)
+
+
+def _has_any(row: Published, items: dict[str, Scored]) -> bool:
+    return not row.datasets or any(name in items for name in row.datasets)
+
+
+def _attack(cell: Cell) -> str:
+    return cell.attack.label_in_norm if cell.attack else "clean"
+
+
+def _threat(cell: Cell) -> str:
+    if cell.threat is None:
+        return ""
+    return f"transfer from {cell.source}" if cell.threat.source else cell.threat.kind

@@ -1,0 +1,56 @@
+"""A suite's protocol in the words in which published numbers state theirs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.settings import settings
+from bench.specs import AnyAttack, HuggingFaceModel, NanoModel, OpenClipModel, RAdaptModel
+from bench.specs.models import HUB
+from bench.suite import Suite
+
+
+def protocol(
+    suite: Suite, model: str, datasets: Sequence[str], attack: AnyAttack | None
+) -> dict[str, str]:
+    """Return the fields that a number of a model on datasets depends on."""
+    templates = suite.protocol.templates
+    return {
+        "weights": weights(suite, model),
+        "pixels": pixels(suite, datasets),
+        "resize": str(suite.protocol.resize),
+        "templates": templates if templates == "dataset" else " | ".join(templates),
+        **(settings(attack) if attack else {}),
+    }
+
+
+def weights(suite: Suite, name: str) -> str:
+    """Return where a model's weights come from, `ViT-L-14-quickgelu openai + filter`."""
+    match spec := suite.models[name]:
+        case OpenClipModel():
+            tower = Path(spec.tower).name if spec.tower else None
+            parts = (spec.name.removeprefix(HUB), spec.pretrained, tower)
+            return " ".join(part for part in parts if part)
+        case RAdaptModel():
+            white = spec.anchor.white
+            anchor = f"white {weights(suite, white)}" if white else "fitted"
+            parts = (
+                weights(suite, spec.base),
+                f"anchor({anchor})" if spec.alpha else "",
+                "filter" if spec.cutoff else "",
+            )
+            return " + ".join(part for part in parts if part)
+        case NanoModel():
+            return f"nano {spec.weights}"
+        case HuggingFaceModel():
+            return spec.name
+        case _:
+            return spec.kind
+
+
+def pixels(suite: Suite, datasets: Sequence[str]) -> str:
+    """Return at what size datasets are attacked, `224 crop; native: cifar10 stl10`."""
+    sizes = {name: str(suite.protocol.pixels_of(name)) for name in datasets}
+    if len(set(sizes.values())) == 1:
+        return next(iter(sizes.values()))
+    native = " ".join(sorted(name for name, size in sizes.items() if size == "native"))
+    return f"{suite.protocol.pixels}; native: {native}"

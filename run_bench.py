@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         optional = {"nargs": "?"} if name == "doctor" else {}
         command.add_argument("suite", help="a suite, e.g. suites/quickstart.yaml", **optional)
         command.add_argument("--results", default="results", help="folder of all results")
+    commands.choices["plan"].add_argument(
+        "--gpu", default="h100", help="whose time is estimated, e.g. a100; default: h100"
+    )
     published = "published numbers, e.g. results/published/fare.csv; default: the suite's own"
     commands.choices["check"].add_argument("--against", metavar="FILE", help=published)
     run = commands.choices["run"]
@@ -105,7 +108,9 @@ def _plan(options: argparse.Namespace) -> int:
     from bench.summary import plan_lines
 
     suite = load_suite(options.suite)
-    print("\n".join(plan_lines(suite, Store(Path(options.results), suite.suite).lock())))
+    print(
+        "\n".join(plan_lines(suite, Store(Path(options.results), suite.suite).lock(), options.gpu))
+    )
     return 0
 
 

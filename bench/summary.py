@@ -1,11 +1,11 @@
 """What `plan`, `status` and `list` say; starts without torch."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from bench import catalogue
-from bench.data import native_size
+from bench.costs import cost_lines
 from bench.plan import Cell, Lock, expand, still_valid
 from bench.presence import download_line
 from bench.specs import (
@@ -23,13 +23,14 @@ from bench.tables import load_scored
 _COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps")
 
 
-def plan_lines(suite: Suite, lock: Lock) -> Iterator[str]:
+def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
     """List a suite's cells, then say what they cost in images and disk.
 
     Args:
         suite: The suite.
         lock: What its names stood for in the last run; names that it lacks have
             cells whose ids the next run will change.
+        gpu: Whose time is estimated, one of `bench.costs.GPUS`.
     """
     lock = still_valid(suite, lock)
     cells = expand(suite, lock)
@@ -47,7 +48,7 @@ def plan_lines(suite: Suite, lock: Lock) -> Iterator[str]:
         yield f"  attack    {attack.label_in_norm} at {', '.join(attack.eps)}"
     for threat in suite.threats:
         yield f"  threat    {f'transfer from {threat.source}' if threat.source else threat.kind}"
-    yield from _cost_lines(suite, lock, cells)
+    yield from cost_lines(suite, lock, cells, gpu)
     yield f"  download  {download_line(suite)}"
     sets = {dataset.name for dataset in suite.datasets}
     if suite.models.keys() - lock.models.keys() or sets - lock.datasets.keys():
@@ -60,31 +61,6 @@ def _row(cell: Cell) -> tuple[str, ...]:
     threat = cell.threat
     known = (threat.kind, threat.source or "-", str(cell.attack.gradients))
     return (cell.id, cell.target, cell.dataset, cell.attack.label_in_norm, cell.eps, *known)
-
-
-def _cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Iterator[str]:
-    crafts = {cell.craft_id: cell for cell in cells if cell.attack is not None}
-    shared = [cell for cell in crafts.values() if cell.mode == "full"]
-    scored = sum(1 for cell in cells if cell.attack is not None and cell.mode == "full")
-    images = {
-        d.name: len(lock.datasets[d.name].sample_ids) if d.name in lock.datasets else suite.samples
-        for d in suite.datasets
-    }
-    steps = sum(images[c.dataset] * c.attack.gradients for c in crafts.values() if c.attack)
-    yield f"  crafts    {len(crafts)}, of which {len(shared)} are shared by {scored} cells"
-    yield f"  attacking {steps:,} images x steps at most"
-    width = 2 if suite.protocol.storage == "float16" else 1  # bytes of a pixel's colour
-    disk, unknown = 0, []
-    for dataset in suite.datasets:
-        pixels = suite.protocol.pixels_of(dataset.name)
-        size = native_size(dataset) if pixels == "native" else (pixels.size, pixels.size)
-        if size is None:
-            unknown.append(dataset.name)
-            continue
-        kept = sum(1 for cell in shared if cell.dataset == dataset.name)
-        disk += kept * images[dataset.name] * 3 * size[0] * size[1] * width
-    without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
-    yield f"  disk      {disk / 1e6:,.0f} MB of crafts at most{without}"
 
 
 def status_lines(suite: Suite, store: Store) -> Iterator[str]:

@@ -29,16 +29,8 @@ def hub_files(spec: ModelSpec) -> list[tuple[HubFile, ...]]:
         return _of_tag(spec.name, spec.pretrained)
     if not isinstance(spec, _Published) or _folder(spec) is not None:
         return []
-    repo = (spec.repository if isinstance(spec, OpenClipModel) else spec.name) or ""
-    revision = spec.revision or "main"
-
-    def read(name: str) -> dict[str, Any]:
-        path = find(HubFile(repo, name, revision, "model"))
-        return _json(path) if path else {}
-
     return [
-        tuple(HubFile(repo, name, revision, "model") for name in names)
-        for names in _needs(spec, read)
+        tuple(_hub_file(spec, name) for name in names) for names in _needs(spec, _read_cached(spec))
     ]
 
 
@@ -76,6 +68,24 @@ def origin(spec: ModelSpec) -> str:
             if path is not None:
                 return f"{file.repo}@{path.parent.name}"  # snapshots/COMMIT/FILE
     return ""
+
+
+def in_cache(spec: _Published) -> bool:
+    """Return whether all files of a model are here; of a tag that is not known: False."""
+    if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
+        return Path(spec.pretrained).exists()
+    return all(any(find(file) for file in alternatives) for alternatives in hub_files(spec))
+
+
+def local_config(spec: _Published) -> dict[str, Any]:
+    """Return a model's configuration where it is here, in a folder or in the cache."""
+    name = OPEN_CLIP_CONFIG if isinstance(spec, OpenClipModel) else "config.json"
+    if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
+        return {}
+    folder = _folder(spec)
+    if folder is not None:
+        return _json(folder / name) if (folder / name).exists() else {}
+    return _read_cached(spec)(name)
 
 
 def published_tag(name: str, tag: str) -> dict[str, Any]:
@@ -130,6 +140,19 @@ def _needs(spec: _Published, read: _Read) -> list[tuple[str, ...]]:
     kind = str(read(_TOKENIZER_CONFIG).get("tokenizer_class", ""))
     vocabulary = "spiece.model" if kind.startswith("SiglipTokenizer") else "tokenizer.json"
     return [*needs, (_TOKENIZER_CONFIG,), *([(vocabulary,)] if kind else [])]
+
+
+def _hub_file(spec: _Published, name: str) -> HubFile:
+    repo = (spec.repository if isinstance(spec, OpenClipModel) else spec.name) or ""
+    return HubFile(repo, name, spec.revision or "main", "model")
+
+
+def _read_cached(spec: _Published) -> _Read:
+    def read(name: str) -> dict[str, Any]:
+        path = find(_hub_file(spec, name))
+        return _json(path) if path else {}
+
+    return read
 
 
 def _folder(spec: _Published) -> Path | None:

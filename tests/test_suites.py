@@ -1,0 +1,126 @@
+"""The shipped suites: what they plan, and that their numbers can be compared with the papers'."""
+
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from bench.compare import Comparison, compare
+from bench.plan import Lock, expand
+from bench.published import read_published
+from bench.suite import Suite, load_suite
+from bench.summary import plan_lines
+from bench.tables import Scored
+from bench.types import CellResult
+from tests.test_cli import ENVIRONMENT, ROOT, call
+
+SUITES = ROOT / "suites"
+REAL = ("zero_shot", "white_box", "table3", "table6", "fare", "retrieval")
+
+
+def of(name: str) -> Suite:
+    return load_suite(SUITES / f"{name}.yaml")
+
+
+def plan(name: str, gpu: str = "h100") -> str:
+    return "\n".join(plan_lines(of(name), Lock(), gpu))
+
+
+def half_right(suite: Suite) -> list[Scored]:
+    """Return a suite's cells as if each had been measured, with every second image right."""
+    correct = np.arange(100) % 2 == 0
+    ids = tuple(map(str, range(100)))
+    distance = np.zeros(100, np.float32)
+    return [
+        Scored(cell, CellResult(cell.id, "ok", correct, ids, distance, 1.0, 100, {}))
+        for cell in expand(suite, Lock())
+    ]
+
+
+def compared(name: str) -> Sequence[Comparison]:
+    suite = of(name)
+    assert suite.against is not None
+    found, absent = compare(suite, half_right(suite), read_published(suite.against))
+    assert absent == 0, "a published number has no counterpart in the suite"
+    return found
+
+
+@pytest.mark.parametrize(("name", "count"), [("zero_shot", 90), ("table3", 21), ("fare", 225)])
+def test_every_number_of_a_table_can_be_compared(name: str, count: int) -> None:
+    found = compared(name)
+    assert len(found) == count
+    assert not [item.why for item in found if item.verdict == "cannot be compared"]
+
+
+def test_table_6_can_be_compared_where_images_are_transferred() -> None:
+    found = compared("table6")
+    assert len(found) == 32
+    assert {item.threat for item in found} == {"", "transfer from CLIP"}
+    assert not [item.why for item in found if item.why]
+
+
+def test_white_box_numbers_are_never_held_against_transferred_ones() -> None:
+    found = compared("white_box")
+    attacked = [item for item in found if item.published.attack != "clean"]
+    assert len(attacked) == 81
+    for item in attacked:
+        assert item.verdict == "cannot be compared"
+        assert "threat model: transfer from CLIP published, white-box" in item.why
+
+
+def test_retrieval_shows_recalls_beside_an_attack_that_is_not_named() -> None:
+    found = compared("retrieval")
+    clean = [item for item in found if item.published.attack == "clean"]
+    assert len(clean) == 6
+    assert not [item.why for item in clean if item.why]
+    assert all("attack" in item.why for item in found if item not in clean)
+
+
+def test_one_craft_serves_the_whole_table() -> None:
+    """Attacking each of the nine models by itself costs nine times as much: over seven."""
+    text = plan("zero_shot")
+    assert "crafts    144, of which 144 are shared by 1296 cells" in text
+    steps = 16 * 1000 * 3 * (10 + 30 + 30)
+    assert f"attacking {steps:,} images x steps at most" in text
+    assert f"would be {9 * steps:,}, 9.0 times as many" in text
+
+
+def test_the_time_of_a_named_gpu() -> None:
+    hours = {
+        gpu: float(re.findall(rf"time +([\d,.]+) hours of one {gpu}", plan("zero_shot", gpu))[0])
+        for gpu in ("h100", "a100")
+    }
+    # ViT-L/14 has 162 GFLOP per image; a gradient costs two passes; 9 x 160 cells are scored
+    passes = 2 * 16_000 * 3 * 70 + 9 * 160 * 1000
+    assert hours["h100"] == pytest.approx(passes * 162e9 / (67e12 * 0.4) / 3600, rel=0.02)
+    assert hours["a100"] == pytest.approx(hours["h100"] * 67 / 19.5, rel=0.01)
+    done = call("plan", SUITES / "zero_shot.yaml", "--gpu", "abacus")
+    assert done.returncode == 2
+    assert "--gpu: got 'abacus'; allowed: h100" in done.stderr
+
+
+def test_weights_to_be_had() -> None:
+    line = next(line for line in plan("zero_shot").splitlines() if "  weights " in line)
+    assert "FARE 1.71 GB, TeCoA 1.71 GB" in line
+    assert "TGA" not in line  # a tower over CLIP's own weights
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_planning_needs_neither_network_nor_torch_nor_time(name: str) -> None:
+    code = (
+        "import sys, run_bench; "
+        f"assert run_bench.main(['plan', {str(SUITES / f'{name}.yaml')!r}]) == 0; "
+        "assert 'torch' not in sys.modules"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=ENVIRONMENT
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    assert "hours of one h100 at most" in done.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2

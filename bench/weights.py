@@ -1,6 +1,7 @@
 """Which files a model's weights come from: on the hub, in a folder in a hub's layout, or alone."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ OPEN_CLIP_CONFIG = "open_clip_config.json"
 _OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _HUGGING_FACE_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+
+_OWNED = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 _Published = OpenClipModel | HuggingFaceModel
 _Read = Callable[[str], dict[str, Any]]  # a JSON file by its name; empty where it is not here
@@ -54,6 +57,8 @@ def weight_files(spec: _Published) -> list[Path]:
             return [Path(spec.pretrained), *tower]
         if not hub_files(spec):
             return [_download(spec.name, spec.pretrained), *tower]
+    if isinstance(spec, HuggingFaceModel) and not _OWNED.fullmatch(spec.name):
+        raise CellError(f"{spec.name}: no such folder, and no OWNER/NAME of the hub")
     files: list[Path] = []
     while len(files) < len(wanted := hub_files(spec)):  # a configuration names further files
         files += [_bring_any(alternatives) for alternatives in wanted[len(files) :]]

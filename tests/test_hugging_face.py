@@ -162,3 +162,9 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(CellError, match="is a 'bert'; allowed: clip, siglip"):
         build(at(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["/nowhere/clip", "./clip", "clip"])
+def test_a_folder_that_is_not_there_is_told(name: str) -> None:
+    with pytest.raises(CellError, match="no such folder, and no OWNER/NAME of the hub"):
+        build(at(name))

@@ -18,7 +18,9 @@ from bench.errors import CellError, SuiteError
 from bench.lock import fingerprint
 from bench.models import ClipModel, build_model
 from bench.plan import Lock, model_identity
+from bench.run import run_suite
 from bench.specs import OpenClipModel
+from bench.store import Store
 from bench.suite import load_suite
 from bench.types import ImageTextModel
 from bench.weights import origin, published_tag
@@ -183,6 +185,28 @@ def test_unknown_names_and_tags() -> None:
     spec = OpenClipModel(kind="open_clip", name="ViT-B-32", pretrained="made-up")
     with pytest.raises(CellError, match="no pretrained tag 'made-up'; known: openai"):
         fingerprint(spec)
+
+
+def test_a_suite_over_a_model_of_the_hub(
+    cache: Path, tmp_path: Path, suite_file: Callable[..., Path], dataset: Callable[..., Path]
+) -> None:
+    put(cache, "chs20/fare2-clip", hub_files(small_clip(quick_gelu=True), quick_gelu="TRUE"))
+    adapted = {"kind": "radapt", "base": "M", "anchor": {"white": "M"}, "alpha": 1.0, "cutoff": 40}
+    path = suite_file(
+        models={"M": {"kind": "open_clip", "name": HUB}, "R": adapted},
+        datasets=[{"kind": "webdataset", "name": "set", "path": str(dataset())}],
+        attacks=[{"kind": "pgd", "eps": "1/255", "steps": 2}],
+        threats=["white-box", {"transfer": "M"}],
+    )
+    report = run_suite(path, results=tmp_path / "results")
+    assert (report.cells, report.failed) == (6, 0)
+    store = Store(tmp_path / "results", "small")
+    assert store.lock().origins == {"M": f"chs20/fare2-clip@{FIRST}"}
+    entries = json.loads((report.folder / "manifest.json").read_text()).values()
+    for entry in entries:
+        weights = entry["weights"] if entry["model"] == "M" else entry["weights"]["base"]
+        assert weights["origin"] == f"chs20/fare2-clip@{FIRST}"
+        assert entry["ran_on"]["activation"] == "quick_gelu"
 
 
 # Towers over a model: the small CLIP's full checkpoint is registered under a name of open_clip's.

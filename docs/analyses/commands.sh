@@ -40,7 +40,7 @@ sweeps() {
     $PYTHON run_bench.py suites/ablation.yaml
     numbers results/ablation/cells.csv $OUT/ablation-cells.csv
     $PYTHON -m radapt analyze ablation results/ablation/cells.csv \
-        --published results/published/tables.csv --out $OUT/ablation
+        --published results/published/radapt.csv --out $OUT/ablation
 }
 
 fit() {

@@ -47,7 +47,7 @@ def adapt(
     Args:
         tower: A vision tower that takes normalised pixels `[b,3,h,w]`.
         anchor: From `extract_anchor`, `fit_anchor` or a file; made for such a tower.
-        alpha: Strength of the anchor; the paper uses 0.8 to 1.4.
+        alpha: Strength of the anchor; the paper sweeps 0 to 2, and its R-Adapt+ has 0.8.
         cutoff: D0 of the input filter in frequency offsets at 224 pixels; None for no filter.
         mix: How the anchor joins.
         cutoff_at: Image size that `cutoff` refers to; None for the image's own.

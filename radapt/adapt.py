@@ -1,19 +1,21 @@
 """Adapt a frozen tower: a filter on its input, an anchor mixed into its first attention."""
 
+import math
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from radapt.anchor import Anchor
+from radapt.clone import clone_to
 from radapt.filters import PAPER_SIZE, GaussianFilter
 from radapt.options import check_word
 from radapt.tower import (
     attention_path,
     batch_leads,
-    clone_to,
     describe,
     image_size,
+    is_adapted,
     normalisation,
     normalise,
     prefix_tokens,
@@ -45,7 +47,7 @@ def adapt(
     Args:
         tower: A vision tower that takes normalised pixels `[b,3,h,w]`.
         anchor: From `extract_anchor`, `fit_anchor` or a file; made for such a tower.
-        alpha: Strength of the anchor; the paper uses 0.8 to 1.4.
+        alpha: Strength of the anchor; the paper sweeps 0 to 2, and its R-Adapt+ has 0.8.
         cutoff: D0 of the input filter in frequency offsets at 224 pixels; None for no filter.
         mix: How the anchor joins.
         cutoff_at: Image size that `cutoff` refers to; None for the image's own.
@@ -56,19 +58,24 @@ def adapt(
     Raises:
         TypeError: The tower has no known first attention block.
         ValueError: The anchor belongs to a tower of another shape, the tower is adapted
-            already, or `mix` is unknown.
+            already, `mix` is unknown, or a number is not finite.
     """
     check_word("mix", mix, Mix)
+    for name, value in (("alpha", alpha), ("cutoff", cutoff)):
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{name}: got {value}; a finite number is needed")
     path = attention_path(tower)
-    if hasattr(tower.get_submodule(path), "radapt_anchor") or hasattr(tower, "radapt_filter"):
+    if is_adapted(tower):
         raise ValueError(f"this {type(tower).__name__} is adapted already; adapt its base")
     adapted, attention = clone_to(tower, path)
+    device = next(tower.parameters()).device
+    handles = []
     if alpha != 0:
         check_fits(anchor, tower)
         # buffers and hooks follow the tower to its device and into its copies, and leave
         # the names in its state dict as they are
-        attention.register_buffer("radapt_anchor", anchor.value, persistent=False)
-        attention.register_forward_hook(_Mixer(alpha, mix))
+        attention.register_buffer("radapt_anchor", anchor.value.to(device), persistent=False)
+        handles.append(attention.register_forward_hook(_Mixer(alpha, mix)))
     if cutoff is not None:
         # A Gaussian filter leaves constants alone, so it commutes with the normalisation;
         # only the bounds of [0,1] have to be taken over into the tower's units.
@@ -77,8 +84,11 @@ def adapt(
             at=cutoff_at,
             clamp=(_bounds(0.0, tower, mean, std), _bounds(1.0, tower, mean, std)),
             size=image_size(tower),
-        ).to(next(tower.parameters()).device)
-        adapted.register_forward_pre_hook(_filter, with_kwargs=True)
+        ).to(device)
+        handles.append(adapted.register_forward_pre_hook(_filter, with_kwargs=True))
+    # kept because unpickling one reserves its number: in a new process, where numbers begin
+    # again, the next hook of anybody's would else take this one's place
+    vars(adapted)["radapt_handles"] = handles
     return adapted
 
 

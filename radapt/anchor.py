@@ -6,16 +6,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from radapt.checkpoint import write_atomically
+from radapt.clone import clone_to
 from radapt.tower import (
     attention_path,
     batch_leads,
-    clone_to,
     describe,
     image_size,
+    is_adapted,
     normalisation,
     normalise,
     prefix_tokens,
@@ -50,7 +52,8 @@ class Anchor:
             "size": f"{self.size[0]}x{self.size[1]}",
             "origin": self.origin,
         }
-        save_file({"anchor": self.value.detach().cpu().contiguous()}, str(path), metadata)
+        kept = {"anchor": self.value.detach().cpu().contiguous()}
+        write_atomically(Path(path), lambda part: save_file(kept, str(part), metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> "Anchor":
@@ -60,6 +63,13 @@ class Anchor:
             FileNotFoundError: There is no such file.
             ValueError: The file holds something else.
         """
+        try:
+            return cls._load(path)
+        except SafetensorError as error:
+            raise ValueError(f"{path}: not an anchor: {error}") from error
+
+    @classmethod
+    def _load(cls, path: str | Path) -> "Anchor":
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
@@ -96,7 +106,10 @@ def extract_anchor(
     Raises:
         TypeError: The tower has no known first attention block.
     """
+    if is_adapted(tower):
+        raise ValueError(f"this {type(tower).__name__} is adapted; extract from its base")
     probe, attention = clone_to(tower, attention_path(tower))
+    probe.eval()  # dropout would make it another anchor at each call
     weight = next(tower.parameters())
     origin = "uniform white image" if image is None else "given image"
     pixels = torch.ones(1, 3, *image_size(tower)) if image is None else image
@@ -131,10 +144,14 @@ def resize_anchor(anchor: Anchor, tower: nn.Module) -> Anchor:
     height, breadth = anchor.size
     rows = round((patches.shape[1] * height / breadth) ** 0.5)
     columns = patches.shape[1] // max(rows, 1)
-    if width != token_width(tower) or rows * columns != patches.shape[1]:
+    sides = (height / max(rows, 1), breadth / max(columns, 1))  # of a patch, in pixels
+    like = tuple(
+        size / count for size, count in zip(image_size(tower), token_grid(tower), strict=True)
+    )
+    if width != token_width(tower) or rows * columns != patches.shape[1] or sides != like:
         raise ValueError(
             f"an anchor of shape {tuple(anchor.value.shape)}, made on {anchor.tower}, cannot be "
-            f"resized for {describe(tower)}: width and class token have to agree"
+            f"resized for {describe(tower)}: width, class token and patches' size have to agree"
         )
     grid = patches.transpose(1, 2).reshape(1, width, rows, columns)
     sized = F.interpolate(grid.float(), token_grid(tower), mode="bicubic", align_corners=False)

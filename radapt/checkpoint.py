@@ -2,7 +2,7 @@
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,16 @@ def load_tower(tower: nn.Module, path: Path) -> None:
         raise ValueError(f"{path}: another architecture: {' '.join(first[:2])}") from error
 
 
-def save_atomically(state: dict[str, object], path: Path) -> None:
-    """Write a training state so that a reader sees the old one or the new one, never a part."""
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` fill a file beside `path`, flush it to disk, and rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    torch.save(state, part)
+    part = path.with_name(f".{path.name}.part")
+    write(part)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
     os.replace(part, path)
+
+
+def save_atomically(state: Mapping[str, object], path: Path) -> None:
+    """Write a training state so that a reader sees the old one or the new one, never a part."""
+    write_atomically(path, lambda part: torch.save(state, part))

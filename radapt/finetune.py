@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from radapt.fingerprint import fingerprint
 from radapt.loop import Schedule, train
 from radapt.objectives import Objective, on_images, shared_tokens
 from radapt.pgd import pgd, uniform_start
@@ -60,8 +61,8 @@ def finetune(
         schedule: Optimiser, steps and learning rate.
         out: Folder of the checkpoint and the log.
         accelerator: Devices, processes and precision.
-        identity: What the run depends on besides attack, schedule and seed; a checkpoint
-            of another run is refused.
+        identity: What the run depends on besides tower, attack, schedule and seed, such as the
+            images and the objective; a checkpoint of another run is refused.
         seed: Seed of the attack's random starts.
         evaluate: Gives `clean` and `robust`, fractions, for the log.
         evaluate_every: Rows of the log (20 steps each) between evaluations.
@@ -78,6 +79,7 @@ def finetune(
         ValueError: The checkpoint in `out` belongs to a run with other settings.
     """
     mean, std = normalisation(tower, mean, std)
+    started = fingerprint(tower)
     tower.train().requires_grad_(True)
     device, process = accelerator.device, accelerator.process_index
     stream: Iterator[tuple[Tensor, Tensor]] | None = None
@@ -88,6 +90,12 @@ def finetune(
         return found.float()  # losses are single precision throughout: logits need it
 
     def loss_of_part(model: nn.Module, part: int) -> Tensor:
+        # dropout draws from the global stream
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed((seed * 1_000_003 + part) * 1009 + process)
+            return loss_of(model, part)
+
+    def loss_of(model: nn.Module, part: int) -> Tensor:
         nonlocal stream
         stream = stream or batches(part)
         images, labels = (tensor.to(device, non_blocking=True) for tensor in next(stream))
@@ -96,7 +104,7 @@ def finetune(
         with accelerator.autocast():
             loss = objective.loss(images, labels)
             guidance = objective.guidance(images, labels) if objective.guidance else None
-        tower.requires_grad_(False)  # the attack needs gradients of pixels only
+        tower.eval().requires_grad_(False)  # the attack needs gradients of pixels only
         adversarial = pgd(
             # the bare tower: an attack's passes are nothing to synchronise
             on_images(loss, lambda pixels: embed(tower, pixels)),
@@ -106,7 +114,7 @@ def finetune(
             steps=attack.steps,
             start=uniform_start(images, attack.eps, noise),
         )
-        tower.requires_grad_(True)
+        tower.train().requires_grad_(True)
         if guidance is None:
             return loss(embed(model, adversarial)).mean()
         # one pass over both: the wrapper of several processes wants one per backward
@@ -130,7 +138,7 @@ def finetune(
         schedule,
         out,
         accelerator,
-        identity=f"{identity}|{attack}|{seed}",
+        identity=f"{identity}|{started}|{attack}|{seed}",
         evaluate=evaluated if evaluate else None,
         evaluate_every=evaluate_every,
         checkpoint_seconds=checkpoint_seconds,

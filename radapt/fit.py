@@ -70,20 +70,26 @@ def fit_anchor(
         std: Deviation of the tower's normalisation, likewise.
         checkpoint: File that holds the state after each epoch; where it exists the fit
             goes on from it, to the same anchor as an unbroken one.
-        report: Called after each epoch.
+        report: Called after each epoch, before its checkpoint: a fit that is stopped in between
+            reports that epoch again.
 
     Returns:
         The fitted anchor, in single precision, on the tower's device.
 
     Raises:
-        ValueError: The anchor would have no effect (alpha 0), `ce` lacks labels or text, or
-            the checkpoint belongs to another fit.
+        ValueError: The anchor would have no effect (alpha 0), `ce` lacks labels or text,
+            images are not in [0,1], the checkpoint belongs to another fit, or the loss is no
+            number any more.
     """
     chosen = options or FitOptions()
     if alpha == 0:
         raise ValueError("alpha: got 0; the anchor has no effect there, so none can be fitted")
     if "ce" in (chosen.loss, chosen.attack_loss) and (labels is None or text is None):
         raise ValueError("loss: got ce; it needs labels and text")
+    if not images.is_floating_point() or float(images.min()) < 0 or float(images.max()) > 1:
+        raise ValueError(
+            f"images: got {images.dtype} up to {float(images.max()):g}; allowed: floats in [0,1]"
+        )
     device = next(tower.parameters()).device
     # the optimiser's steps would be lost in half precision, whatever the tower's is
     value = start.value.detach().to(device, torch.float32, copy=True).requires_grad_(True)
@@ -130,12 +136,14 @@ def fit_anchor(
             optimiser.step()
             total += loss.detach() * len(rows)
         held = _judged(task, judges, static) if count else None
+        mean_loss = float(total) / len(trained)
+        if not math.isfinite(mean_loss):
+            raise ValueError(f"the loss of epoch {state.epoch + 1} is {mean_loss}; is lr too high?")
         state = state.after(value, held)
+        if report is not None:  # before the checkpoint, so that no epoch goes unreported
+            report(Epoch(state.epoch, mean_loss, held, time.monotonic() - started))
         if checkpoint is not None:
             _save(checkpoint, identity, state, value, optimiser)
-        if report is not None:
-            mean_loss = float(total) / len(trained)
-            report(Epoch(state.epoch, mean_loss, held, time.monotonic() - started))
     best = value.detach() if not count else state.best
     used = f"alpha {alpha:g}, cutoff {'none' if cutoff is None else f'{cutoff:g}'}, mix {mix}"
     origin = f"for {used}: {chosen.words(len(trained))} from {start.origin}"
@@ -154,7 +162,8 @@ class _State:
     def after(self, value: Tensor, held: float | None) -> "_State":
         """Return the state one epoch later."""
         if held is None or held < self.least:
-            return _State(self.epoch + 1, value.detach().clone(), held or math.inf, 0)
+            least = math.inf if held is None else held
+            return _State(self.epoch + 1, value.detach().clone(), least, 0)
         return _State(self.epoch + 1, self.best, self.least, self.waited + 1)
 
 

@@ -60,11 +60,25 @@ class FitOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse words that would be taken for others."""
+        """Refuse words that would be taken for others, and numbers that fit nothing.
+
+        Raises:
+            ValueError: With the option's name, what was given and what is allowed.
+        """
         check_word("loss", self.loss, Loss)
         check_word("attack_loss", self.attack_loss or self.loss, Loss)
         check_word("optimiser", self.optimiser, Optimiser)
         check_word("decay", self.decay, Decay)
+        for name in ("steps", "epochs", "batch", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: got {value}; allowed: 1 and more")
+        if not 0 < self.eps <= 1:
+            raise ValueError(f"eps: got {self.eps:g}; allowed: up to 1, as in 4/255")
+        if not 0 <= self.held_out < 1:
+            raise ValueError(f"held_out: got {self.held_out:g}; allowed: 0 up to, not with, 1")
+        if self.patience is not None and not self.held_out:
+            raise ValueError(f"patience: got {self.patience}; it needs held_out, which judges")
 
     def rate(self, done: float) -> float:
         """Return the learning rate when a share `done` of the fit is behind."""

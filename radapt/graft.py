@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+from radapt.clone import clone
 from radapt.layout import block_paths, has_part, layout_of
-from radapt.tower import clone_to, describe
+from radapt.tower import describe
 
 
 def units(tower: nn.Module) -> tuple[str, ...]:
@@ -45,11 +46,10 @@ def graft(base: nn.Module, donor: nn.Module, modules: Sequence[str]) -> nn.Modul
     _check_match(base, donor)
     order = _halves(base)
     chosen = sorted({place for name in modules for place in _span(name, order)})
-    # a root of its own, since open_clip keeps parameters there
-    grafted, _ = clone_to(base, layout_of(base).blocks)
+    grafted, given = clone(base), clone(donor)
     for place in chosen:
         for path in _paths(base, order[place]):
-            grafted = _replace(grafted, donor, path)
+            _replace(grafted, given, path)
     return grafted
 
 
@@ -92,17 +92,14 @@ def _paths(tower: nn.Module, half: str) -> Iterator[str]:
             yield f"{block}.{name}"
 
 
-def _replace(tower: nn.Module, donor: nn.Module, path: str) -> nn.Module:
-    """Set one module or parameter of a tower whose root is nobody else's."""
+def _replace(tower: nn.Module, donor: nn.Module, path: str) -> None:
+    """Set one module or parameter of a tower, both of which are nobody else's."""
     parent, _, leaf = path.rpartition(".")
-    tower, holder = clone_to(tower, parent) if parent else (tower, tower)
-    source = donor.get_submodule(parent)
+    holder, source = tower.get_submodule(parent), donor.get_submodule(parent)
     if leaf in source._modules:
         holder._modules[leaf] = source._modules[leaf]
     else:
-        # the clone still shares this table with its original
-        holder._parameters = {**holder._parameters, leaf: source._parameters[leaf]}
-    return tower
+        holder._parameters[leaf] = source._parameters[leaf]
 
 
 def _check_match(base: nn.Module, donor: nn.Module) -> None:

@@ -8,6 +8,7 @@ them from first to last would read faster from a network disk and could not be r
 import io
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -65,7 +66,13 @@ class Images(Dataset[tuple[Tensor, int]]):
         return to_tensor(image, self.size), entry.label
 
     def take(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Return some images `[n,3,h,w]` and labels `[n]`, drawn by a seed without repeats."""
+        """Return some images `[n,3,h,w]` and labels `[n]`, drawn by a seed without repeats.
+
+        Raises:
+            ValueError: There are not so many, or one cannot be read.
+        """
+        if not 0 < count <= len(self):
+            raise ValueError(f"images: got {count}; allowed: 1 to {len(self)}, which there are")
         rows = np.random.default_rng(seed).permutation(len(self))[:count]
         pairs = [self[int(row)] for row in rows]
         return torch.stack([image for image, _ in pairs]), torch.tensor([y for _, y in pairs])
@@ -102,13 +109,18 @@ def open_images(root: Path, size: tuple[int, int], split: str = "train") -> Imag
 
 
 def to_tensor(image: Image.Image, size: tuple[int, int]) -> Tensor:
-    """Resize an image so that it covers `size` (bicubic), crop its centre, map it to [0,1]."""
+    """Resize an image so that it covers `size` (bicubic), crop its centre, map it to [0,1].
+
+    On a square that is torchvision's Resize and CenterCrop to the last bit, as CLIP has it.
+    """
     height, width = size
-    scale = max(height / image.height, width / image.width)
-    whole = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
+    if width * image.height >= height * image.width:  # the width is what has to be covered
+        whole = (width, max(height, int(width * image.height / image.width)))
+    else:
+        whole = (max(width, int(height * image.width / image.height)), height)
     if whole != image.size:
         image = image.resize(whole, Image.Resampling.BICUBIC)
-    left, top = (whole[0] - width) // 2, (whole[1] - height) // 2
+    left, top = round((whole[0] - width) / 2), round((whole[1] - height) / 2)
     pixels = np.asarray(image.crop((left, top, left + width, top + height)))
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).float() / 255
 
@@ -176,16 +188,25 @@ def _in_folders(folder: Path) -> Iterator[Entry]:
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     for label, inner in enumerate(_class_folders(folder)):
-        for path in sorted(inner.iterdir()):
+        for path in sorted(inner.rglob("*")):  # TinyImageNet has a folder within
             if path.suffix.lower() in SUFFIXES:
                 yield Entry(path, 0, -1, label)
+
+
+@contextmanager
+def _opened(shard: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(shard) as archive:
+            yield archive
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(f"{shard}: damaged or truncated archive ({error})") from error
 
 
 def _in_shards(shards: list[Path]) -> Iterator[Entry]:
     for shard in shards:
         found: dict[str, tuple[int, int]] = {}
         labels: dict[str, int] = {}
-        with tarfile.open(shard) as archive:
+        with _opened(shard) as archive:
             for member in archive:
                 key, _, suffix = member.name.partition(".")
                 if f".{suffix.lower()}" in SUFFIXES:

@@ -48,7 +48,7 @@ def _hugging_face(root: str) -> Layout:
     )
 
 
-_TIMM = Layout(  # what open_clip uses for SigLIP and EVA
+_TIMM = Layout(  # what open_clip uses for SigLIP
     blocks="trunk.blocks",
     patches="trunk.patch_embed.proj",
     class_token="trunk.cls_token",
@@ -66,13 +66,25 @@ def layout_of(tower: nn.Module) -> Layout:
     """Return the layout of a CLIP or SigLIP vision tower of open_clip or Hugging Face.
 
     Raises:
-        TypeError: The tower is of another kind, such as a ResNet.
+        TypeError: The tower is of another kind, such as a ResNet or timm's EVA.
     """
+    if hasattr(tower, "text_model"):
+        raise TypeError(f"{type(tower).__name__} is a whole model; take its vision tower")
     for layout in _KNOWN:
         if has_part(tower, layout.blocks):
+            _check_kind(tower, layout)
             return layout
     looked_for = ", ".join(layout.blocks for layout in _KNOWN)
     raise TypeError(f"{type(tower).__name__} has no blocks that are known; looked for {looked_for}")
+
+
+def _check_kind(tower: nn.Module, layout: Layout) -> None:
+    """Raise TypeError for kin of the known towers whose parts lie or work otherwise."""
+    trunk = getattr(tower, "trunk", None)
+    if trunk is not None and type(trunk).__name__ != "VisionTransformer":
+        raise TypeError(f"{type(tower).__name__} around {type(trunk).__name__} is not known")
+    if not isinstance(tower.get_submodule(layout.patches), nn.Conv2d):
+        raise TypeError(f"{type(tower).__name__} does not embed patches by one convolution")
 
 
 def has_part(tower: nn.Module, path: str) -> bool:

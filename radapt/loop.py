@@ -4,9 +4,10 @@ import csv
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from radapt.checkpoint import save_atomically
+from radapt.checkpoint import save_atomically, write_atomically
 from radapt.options import check_word
 
 Optimiser = Literal["adamw", "sgd"]
@@ -105,8 +106,14 @@ def train(
         log_every: Steps per row of the log.
 
     Raises:
-        ValueError: The checkpoint there belongs to a run with other settings.
+        ValueError: The checkpoint there belongs to a run with other settings, or accelerate
+            accumulates gradients by itself.
     """
+    if accelerator.gradient_accumulation_steps != 1:
+        raise ValueError(
+            f"accelerate accumulates over {accelerator.gradient_accumulation_steps} steps beside "
+            "the schedule; leave that to the schedule (ACCELERATE_GRADIENT_ACCUMULATION_STEPS=1)"
+        )
     identity = hashlib.sha256(f"{schedule}|{identity}".encode()).hexdigest()[:16]
     optimiser = _optimiser(module, schedule)
     path, log = out / f"{name}.pt", out / f"{name}.csv"
@@ -187,13 +194,17 @@ def _restore(path: Path, identity: str, module: nn.Module, optimiser: torch.opti
 
 
 def _cut(log: Path, step: int) -> None:
-    """Drop the rows after a step: the run that goes on from there writes them again."""
+    """Drop the rows after a step, and one cut short: the run that goes on writes them again."""
     rows: list[dict[str, str]] = []
     if log.exists():
         with log.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", newline="") as file:
+            whole = (row for row in csv.DictReader(file) if None not in row.values())
+            rows = [row for row in whole if int(row["step"]) <= step]
+    write_atomically(log, partial(_write, rows))
+
+
+def _write(rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)

@@ -200,7 +200,8 @@ def shared_tokens(tower: nn.Module) -> Iterator[list[Tensor]]:
     training moves both.
 
     Raises:
-        TypeError: The tower is no open_clip vision transformer with a norm over all tokens.
+        TypeError: The tower is no open_clip vision transformer with a norm over all tokens, or
+            leaves some of them out.
     """
     norm, projection = getattr(tower, "ln_post", None), getattr(tower, "proj", None)
     pooled_first = getattr(tower, "final_ln_after_pool", False)
@@ -214,6 +215,8 @@ def shared_tokens(tower: nn.Module) -> Iterator[list[Tensor]]:
             f"TGA needs patch tokens after a final norm and a projection; {type(tower).__name__} "
             "has none (open_clip's VisionTransformer with the usual pooling has)"
         )
+    if getattr(getattr(tower, "patch_dropout", None), "prob", 0):
+        raise TypeError("TGA compares maps of all patches; this tower drops some (patch_dropout)")
     found: list[Tensor] = []
 
     def keep(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:

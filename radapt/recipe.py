@@ -2,10 +2,10 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from radapt.clip import Clip
 from radapt.finetune import InnerAttack
@@ -80,6 +80,12 @@ class Recipe(_Spec):
     guidance: GuidanceSpec = GuidanceSpec()
     precision: Literal["no", "bf16"] = "no"
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _warms_up_within(self) -> Self:
+        if self.warmup >= self.steps:
+            raise ValueError(f"`warmup` must be below `steps`, which is {self.steps}")
+        return self
 
     def schedule(self) -> Schedule:
         """Return optimiser, steps and learning rate."""

@@ -1,6 +1,5 @@
 """What R-Adapt needs to know of a vision tower: its first attention and its pixel size."""
 
-import copy
 from typing import Any, cast
 
 import torch
@@ -57,8 +56,9 @@ def token_grid(tower: nn.Module) -> tuple[int, int]:
 
 
 def prefix_tokens(tower: nn.Module) -> int:
-    """Return the number of tokens before the patches': 1 with a class token, 0 without."""
-    return int(has_part(tower, layout_of(tower).class_token))
+    """Return the number of tokens before the patches', most often 1: the class token."""
+    of_timm = getattr(getattr(tower, "trunk", None), "num_prefix_tokens", None)  # and registers
+    return int(has_part(tower, layout_of(tower).class_token) if of_timm is None else of_timm)
 
 
 def normalisation(
@@ -93,47 +93,18 @@ def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
     return cast(Tensor, output.pooler_output if projected is None else projected)
 
 
+def is_adapted(tower: nn.Module) -> bool:
+    """Return whether a tower comes from `adapt`."""
+    return hasattr(tower, "radapt_handles")
+
+
 def batch_leads(attention: nn.Module) -> bool:
     """Return whether an attention module takes `[b,n,d]`, rather than `[n,b,d]`."""
     return bool(getattr(attention, "batch_first", True))
 
 
-def clone_to(root: nn.Module, path: str) -> tuple[nn.Module, nn.Module]:
-    """Copy the modules along `path` and share everything else, weights included.
-
-    Returns:
-        The new root and the new module at the path. Hooks put on either are not seen
-        by the original, and its state dict still loads into the new root.
-    """
-    new_root = _shallow(root)
-    current = new_root
-    for name in path.split("."):
-        child = _shallow(current._modules[name])
-        current._modules[name] = child
-        current = child
-    return new_root, current
-
-
 def _patches(tower: nn.Module) -> nn.Conv2d:
     return cast(nn.Conv2d, tower.get_submodule(layout_of(tower).patches))
-
-
-def _shallow(module: nn.Module | None) -> nn.Module:
-    if module is None:
-        raise TypeError("the path leads through an empty module")
-    if "forward" in vars(module) or hasattr(module, "_orig_mod"):
-        # a copy would go on calling the original, past whatever is put on the copy
-        raise TypeError(
-            f"{type(module).__name__} is wrapped (compiled, dispatched over devices, or prepared "
-            "for mixed precision), so a copy of it cannot be changed; take the bare tower"
-        )
-    clone = copy.copy(module)
-    clone._modules = dict(module._modules)
-    clone._buffers = dict(module._buffers)
-    clone._non_persistent_buffers_set = set(module._non_persistent_buffers_set)
-    clone._forward_hooks = copy.copy(module._forward_hooks)
-    clone._forward_pre_hooks = copy.copy(module._forward_pre_hooks)
-    return clone
 
 
 def normalise(

@@ -29,7 +29,7 @@ from radapt.objectives import (
     tga,
 )
 from radapt.tower import normalise
-from tests.towers import build
+from tests.towers import build, open_clip_tower
 
 ROOT = Path(__file__).parents[1]
 SCHEDULE = Schedule(steps=6, warmup=2, lr=1e-3, weight_decay=0.01)
@@ -283,6 +283,50 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_curve(method: str, tmp_pat
         for run in ("whole", "cut")
     ]
     assert curves[0] == curves[1]
+
+
+def test_a_killed_run_goes_on_with_dropout_too(tmp_path: Path) -> None:
+    """Each part has its own stream of noise; the attack sees the tower without dropout."""
+
+    def run(out: str, stop: int | None = None) -> nn.Module:
+        tower = open_clip_tower(patch_dropout=0.5)
+        tower.load_state_dict(build("gelu").state_dict())
+        return finetune(
+            "fare", tower, fare(build("gelu")), lambda first: batches(first, stop), ATTACK,
+            replace(SCHEDULE, steps=40), tmp_path / out, Accelerator(cpu=True),
+            checkpoint_seconds=0,
+        )  # fmt: skip
+
+    whole = run("whole")
+    with pytest.raises(Stop):
+        run("cut", stop=30)
+    resumed = run("cut").state_dict()
+    assert all(torch.equal(resumed[name], value) for name, value in whole.state_dict().items())
+    with pytest.raises(TypeError, match="drops some"), shared_tokens(whole):
+        pass
+
+
+def test_a_row_that_was_cut_short_is_written_again(tmp_path: Path) -> None:
+    schedule = replace(SCHEDULE, steps=60)
+    trained("fare", tmp_path, schedule, checkpoint_seconds=0)
+    log = tmp_path / "fare.csv"
+    whole = log.read_text().splitlines()
+    log.write_text("\n".join([*whole[:3], "6"]))  # of 60
+    with pytest.raises(Stop):  # nothing is left to do, and nothing is asked for
+        finetune(
+            "fare", build("gelu"), objective("fare"), lambda first: batches(first, first), ATTACK,
+            replace(schedule, steps=60), tmp_path, Accelerator(cpu=True),
+        )  # fmt: skip
+        raise Stop
+    assert log.read_text().splitlines() == whole[:3]
+
+
+def test_accumulation_is_the_schedules_alone(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="accelerate accumulates over 4 steps"):
+        finetune(
+            "fare", build("gelu"), objective("fare"), batches, ATTACK, SCHEDULE, tmp_path,
+            Accelerator(cpu=True, gradient_accumulation_steps=4),
+        )  # fmt: skip
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:

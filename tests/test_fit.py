@@ -79,7 +79,7 @@ def test_a_killed_fit_goes_on_to_the_same_anchor(
         fit(tower, options, checkpoint=tmp_path / "fit.pt", report=die)
     rows: list[Epoch] = []
     resumed = fit(tower, options, checkpoint=tmp_path / "fit.pt", report=rows.append)
-    assert [row.epoch for row in rows] == [4, 5, 6]
+    assert [row.epoch for row in rows] == [3, 4, 5, 6]  # told of the third, but it was not kept
     assert torch.equal(resumed.value, whole.value)
     other = build("gelu")
     other.get_parameter("class_embedding").data[0] += 0.01
@@ -142,6 +142,21 @@ def test_each_image_is_held_to_its_own_clean_embedding(tower: nn.Module, refresh
 
 
 def test_what_cannot_be_fitted_is_told(tower: nn.Module) -> None:
+    for change, message in (
+        ({"patience": 0, "held_out": 0.5}, "patience: got 0; allowed: 1 and more"),
+        ({"epochs": 0}, "epochs: got 0"),
+        ({"patience": 2}, "patience: got 2; it needs held_out"),
+        ({"held_out": 1.0}, "held_out: got 1"),
+        ({"held_out": -0.5}, "held_out: got -0.5"),
+        ({"eps": 4.0}, "eps: got 4; allowed: up to 1, as in 4/255"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(QUICK, **change)  # type: ignore[arg-type]
+    for given in (images() * 255, (images() * 255).byte()):
+        with pytest.raises(ValueError, match=r"images: got torch.*allowed: floats in \[0,1\]"):
+            fit_anchor(tower, given, start=extract_anchor(tower), alpha=0.8, cutoff=40)
+    with pytest.raises(ValueError, match=r"the loss of epoch 1 is (nan|inf); is lr too high"):
+        fit(tower, replace(QUICK, lr=1e38, optimiser="sgd", decay="constant"))
     with pytest.raises(ValueError, match="alpha: got 0"):
         fit(tower, alpha=0)
     for word in ("loss", "attack_loss", "optimiser", "decay"):

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from radapt.clip import Clip
+from radapt.compat import ensure_torchvision
 from radapt.images import Images, open_images, parts, to_tensor
 
 
@@ -49,7 +50,7 @@ def shards(tmp_path: Path) -> Path:
 def folders(tmp_path: Path) -> Path:
     root = tmp_path / "folders"
     for number in range(10):
-        place = root / "train" / ("cat", "dog")[number % 2]
+        place = root / "train" / ("cat", "dog")[number % 2] / ("", "images")[number // 5]
         place.mkdir(parents=True, exist_ok=True)
         picture(number * 20).save(place / f"{number}.png")
     return root
@@ -71,6 +72,21 @@ def test_images_are_covered_cropped_and_in_range() -> None:
     assert tensor.shape == (3, 10, 10)
     assert float(tensor.mean()) * 255 == pytest.approx(19.5, abs=0.6)
     assert to_tensor(picture(255, (3, 7)), (5, 5)).min() == 1
+
+
+def test_squares_are_cut_as_torchvision_cuts_them() -> None:
+    transforms = ensure_torchvision().transforms
+    as_clip = transforms.Compose(
+        [
+            transforms.Resize(24, transforms.InterpolationMode.BICUBIC),
+            transforms.CenterCrop(24),
+            transforms.ToTensor(),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    for height, width in ((375, 500), (31, 47), (24, 25), (100, 24), (67, 33), (24, 24), (20, 23)):
+        image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        assert torch.equal(to_tensor(image, (24, 24)), as_clip(image)), (height, width)
 
 
 def rows_of(images: Images, first: int, count: int, **extra: int) -> list[list[int]]:
@@ -115,6 +131,13 @@ def test_wordnet_ids_become_words_where_they_are_imagenets_and_make_no_prompts_e
 def test_what_cannot_be_read_is_told(shards: Path, folders: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         open_images(tmp_path / "none", (8, 8))
+    with pytest.raises(ValueError, match="images: got 11; allowed: 1 to 10"):
+        open_images(shards, (8, 8)).take(11, seed=0)
+    whole = (shards / "train" / "1.tar").read_bytes()
+    (shards / "train" / "1.tar").write_bytes(b"not an archive" * 100)
+    with pytest.raises(ValueError, match=r"1\.tar: damaged or truncated archive"):
+        open_images(shards, (8, 8))
+    (shards / "train" / "1.tar").write_bytes(whole)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="neither class folders with images nor"):
         open_images(tmp_path / "empty", (8, 8))

@@ -181,7 +181,7 @@ def test_ablation_beside_the_published_one(tmp_path: Path) -> None:
         (["anchor", "--model", "python:no.such:f", "--out", "x"], "No module named"),
         (["finetune", "fare9", "--model", CLIP, "--data", "x", "--out", "x"], "fare2, fare4, tec"),
         (["fit", "--model", CLIP, "--data", "nowhere", "--out", "x"], "nowhere: no such folder"),
-        (["fit", "--model", CLIP, *IMAGES, "--alpha", "0", "--out", "x"], "alpha: got 0"),
+        (["fit", "--model", CLIP, *IMAGES, "--out", "x"], "images: got 2000; allowed: 1 to 500"),
     ],
 )
 def test_a_wrong_call_is_one_message(

@@ -11,13 +11,21 @@ COLUMNS = {
     **dict.fromkeys(("value", "ci_low", "ci_high"), "float64"),
 }
 PUBLISHED = "published"
+_OF_CELLS = ("model", "dataset", "threat", "source", "attack", "eps", "status", "n", "value")
 # Table 6's names of what suites/ablation.yaml calls FRA, GIF and FRA+GIF
 _ABLATION = {"CLIP + FRA": "FRA", "CLIP + GIF": "GIF", "R-Adapt+": "FRA+GIF"}
 
 
 def read_cells(path: str | Path) -> pd.DataFrame:
-    """Read the harness's `cells.csv`; a model may be called `none` or `nan`."""
-    return pd.read_csv(path, dtype={"eps": str}, keep_default_na=False, na_values=[""])
+    """Read the harness's `cells.csv`; a model may be called `none` or `nan`.
+
+    Raises:
+        ValueError: It is another table.
+    """
+    cells = pd.read_csv(path, dtype={"eps": str}, keep_default_na=False, na_values=[""])
+    if missing := [name for name in _OF_CELLS if name not in cells]:
+        raise ValueError(f"{path}: no column {missing[0]!r}; the cells.csv of a suite is needed")
+    return cells
 
 
 def good_cells(cells: pd.DataFrame) -> pd.DataFrame:

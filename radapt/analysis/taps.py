@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from radapt.tower import attention_path, batch_leads, clone_to, normalisation, normalise
+from radapt.clone import clone_to
+from radapt.tower import attention_path, batch_leads, normalisation, normalise
 
 Keep = Callable[[Tensor], None]
 

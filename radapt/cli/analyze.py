@@ -3,7 +3,15 @@
 import argparse
 from pathlib import Path
 
-from radapt.cli.shared import Commands, add_device, add_images, command, images_for, named_clip
+from radapt.cli.shared import (
+    Commands,
+    add_device,
+    add_images,
+    command,
+    images_for,
+    named_clip,
+    positive,
+)
 from radapt.tower import prefix_tokens, token_grid
 
 EXAMPLE = """\
@@ -36,7 +44,7 @@ def add(commands: Commands) -> None:
         if count:
             add_images(kind, count)
         if run is attention:
-            kind.add_argument("--shown", type=int, default=4, help="overlays (default: 4)")
+            kind.add_argument("--shown", type=positive, default=4, help="overlays (default: 4)")
         if run is cka:
             kind.add_argument("--published", type=Path, help=PUBLISHED)
         kind.add_argument("--out", type=Path, required=True, help="a file name without suffix")

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from radapt.checkpoint import save_atomically
 from radapt.cli.shared import Commands, command
 from radapt.clip import Clip, load_clip
 from radapt.fingerprint import fingerprint
@@ -99,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
     )
     if accelerator.is_main_process:
         path = options.out / f"{recipe.method}-tower.pt"
-        torch.save(tower.state_dict(), path)
+        save_atomically(tower.state_dict(), path)
         print(f"{path}: the tower's weights")
 
 

@@ -4,12 +4,22 @@ import argparse
 import csv
 from dataclasses import astuple, fields
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from radapt.adapt import Mix
 from radapt.anchor import Anchor, extract_anchor
-from radapt.cli.shared import Commands, add_images, add_model, command, images_for, prepared
+from radapt.checkpoint import write_atomically
+from radapt.cli.shared import (
+    Commands,
+    add_images,
+    add_model,
+    command,
+    images_for,
+    positive,
+    prepared,
+)
 from radapt.clip import load_clip
 from radapt.fit import Epoch, fit_anchor
 from radapt.fit_task import FitOptions
@@ -41,17 +51,24 @@ def add(commands: Commands) -> None:
     parser.add_argument("--loss", choices=losses, default=DEFAULT.loss)
     parser.add_argument("--attack-loss", choices=losses, help="default: as --loss")
     parser.add_argument("--refresh", action="store_true", help="craft anew at each step")
-    parser.add_argument("--eps", type=Fraction, default=Fraction(4, 255), help="default: 4/255")
+    parser.add_argument("--eps", type=_radius, default=Fraction(4, 255), help="default: 4/255")
     for name in ("steps", "epochs", "batch"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(DEFAULT, name))
+        parser.add_argument(f"--{name}", type=positive, default=getattr(DEFAULT, name))
     parser.add_argument("--optimiser", choices=("adam", "sgd"), default=DEFAULT.optimiser)
     parser.add_argument("--lr", type=float, default=DEFAULT.lr)
     parser.add_argument("--decay", choices=("cosine", "constant"), default=DEFAULT.decay)
     parser.add_argument("--held-out", type=float, default=0.0, help="share that judges epochs")
-    parser.add_argument("--patience", type=int, help="epochs without a better one")
+    parser.add_argument("--patience", type=positive, help="epochs without a better one")
     parser.add_argument("--template", default="a photo of a {c}", help="prompt for --loss ce")
     parser.add_argument("--out", type=Path, required=True, help="a .safetensors file")
     parser.set_defaults(run=run)
+
+
+def _radius(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: as in 4/255") from None
 
 
 def _cutoff(text: str) -> float | None:
@@ -73,17 +90,16 @@ def run(options: argparse.Namespace) -> None:
     )
     log = prepared(options.out).with_suffix(".csv")
     state = options.out.with_suffix(".state")
-    if not state.exists():
-        with log.open("w", newline="") as file:
-            csv.writer(file).writerow([field.name for field in fields(Epoch)])
+    rows = _rows(log) if state.exists() else {}
 
     def report(epoch: Epoch) -> None:
-        with log.open("a", newline="") as file:
-            csv.writer(file).writerow(astuple(epoch))
-        held = "" if epoch.held_out is None else f"  held out {epoch.held_out:.4f}"
+        # an epoch that was reported before the fit was stopped, but not kept, is done again
+        rows[epoch.epoch] = astuple(epoch)
+        write_atomically(log, partial(_write, [rows[number] for number in sorted(rows)]))
         print(
-            f"epoch {epoch.epoch}/{options.epochs}  loss {epoch.loss:.4f}{held}  "
-            f"{epoch.seconds:.0f} s",
+            f"epoch {epoch.epoch}/{options.epochs}  loss {epoch.loss:.4f}"
+            + ("" if epoch.held_out is None else f"  held out {epoch.held_out:.4f}")
+            + f"  {epoch.seconds:.0f} s",
             flush=True,
         )
 
@@ -107,3 +123,17 @@ def run(options: argparse.Namespace) -> None:
     anchor.save(options.out)
     state.unlink(missing_ok=True)
     print(f"{options.out}: {anchor.origin}")
+
+
+def _rows(log: Path) -> dict[int, tuple[object, ...]]:
+    if not log.exists():
+        return {}
+    with log.open(newline="") as file:
+        return {int(row[0]): tuple(row) for row in list(csv.reader(file))[1:]}
+
+
+def _write(rows: list[tuple[object, ...]], path: Path) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in fields(Epoch)])
+        writer.writerows(rows)

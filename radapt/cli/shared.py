@@ -35,7 +35,23 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add the option that names a device."""
     best = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=best, help="default here: %(default)s")
+    parser.add_argument("--device", type=_device, default=best, help="default here: %(default)s")
+
+
+def _device(name: str) -> str:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # by what is missing
+        reason = str(error).splitlines()[0]
+        raise argparse.ArgumentTypeError(f"got {name!r}, which cannot be used: {reason}") from None
+    return name
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1."""
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"got {text!r}; a positive whole number is needed")
+    return int(text)
 
 
 def add_images(parser: argparse.ArgumentParser, count: int) -> None:
@@ -44,7 +60,9 @@ def add_images(parser: argparse.ArgumentParser, count: int) -> None:
         "--data", type=Path, required=True, help="class folders, or webdataset shards"
     )
     parser.add_argument("--split", default="train", help="folder in it (default: train)")
-    parser.add_argument("--images", type=int, default=count, help=f"how many (default: {count})")
+    parser.add_argument(
+        "--images", type=positive, default=count, help=f"how many (default: {count})"
+    )
     parser.add_argument("--seed", type=int, default=0)
 
 

@@ -9,14 +9,13 @@ from typing import Any
 from bench.errors import CellError
 from bench.hub import HubFile, NoSuchFile, bring, find
 from bench.specs import HuggingFaceModel, ModelSpec, OpenClipModel
+from bench.specs.models import REPOSITORY
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 # the first that exists is the one, as open_clip and transformers seek them
 _OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _HUGGING_FACE_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _TOKENIZER_CONFIG = "tokenizer_config.json"
-
-_OWNED = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 _Published = OpenClipModel | HuggingFaceModel
 _Read = Callable[[str], dict[str, Any]]  # a JSON file by its name; empty where it is not here
@@ -30,7 +29,7 @@ def hub_files(spec: ModelSpec) -> list[tuple[HubFile, ...]]:
     """
     if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
         return _of_tag(spec.name, spec.pretrained)
-    if not isinstance(spec, _Published) or _folder(spec) is not None:
+    if not isinstance(spec, _Published) or not _is_of_hub(spec):
         return []
     return [
         tuple(_hub_file(spec, name) for name in names) for names in _needs(spec, _read_cached(spec))
@@ -50,6 +49,8 @@ def weight_files(spec: _Published) -> list[Path]:
         if not path.exists():
             raise CellError(f"{path}: no such checkpoint")
     folder = _folder(spec)
+    if folder is not None and spec.revision is not None:
+        raise CellError(f"{spec.name}: a folder has no revision {spec.revision!r}")
     if folder is not None:
         return [*_in_folder(spec, folder), *tower]
     if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
@@ -57,7 +58,7 @@ def weight_files(spec: _Published) -> list[Path]:
             return [Path(spec.pretrained), *tower]
         if not hub_files(spec):
             return [_download(spec.name, spec.pretrained), *tower]
-    if isinstance(spec, HuggingFaceModel) and not _OWNED.fullmatch(spec.name):
+    if isinstance(spec, HuggingFaceModel) and not _is_of_hub(spec):
         raise CellError(f"{spec.name}: no such folder, and no OWNER/NAME of the hub")
     files: list[Path] = []
     while len(files) < len(wanted := hub_files(spec)):  # a configuration names further files
@@ -145,6 +146,12 @@ def _needs(spec: _Published, read: _Read) -> list[tuple[str, ...]]:
     kind = str(read(_TOKENIZER_CONFIG).get("tokenizer_class", ""))
     vocabulary = "spiece.model" if kind.startswith("SiglipTokenizer") else "tokenizer.json"
     return [*needs, (_TOKENIZER_CONFIG,), *([(vocabulary,)] if kind else [])]
+
+
+def _is_of_hub(spec: _Published) -> bool:
+    if isinstance(spec, OpenClipModel):
+        return spec.repository is not None
+    return _folder(spec) is None and re.fullmatch(REPOSITORY, spec.name) is not None
 
 
 def _hub_file(spec: _Published, name: str) -> HubFile:

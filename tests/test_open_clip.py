@@ -23,7 +23,7 @@ from bench.specs import OpenClipModel
 from bench.store import Store
 from bench.suite import load_suite
 from bench.types import ImageTextModel
-from bench.weights import origin, published_tag
+from bench.weights import origin, published_tag, weight_files
 from tests.hub_cache import FIRST, SECOND, offline, put
 from tests.small_clip import MEAN, STD, as_of_numpy_1, hub_files, pickled, small_clip, tuned
 
@@ -177,6 +177,16 @@ def test_other_weights_with_another_activation_are_refused() -> None:
         published_tag("ViT-B-32", "laion400m_e32")
     for name, tag in (("ViT-L-14-quickgelu", "openai"), ("ViT-B-32", "laion2b_s34b_b79k")):
         assert published_tag(name, tag)
+
+
+def test_a_tag_is_found_where_open_clip_keeps_it(cache: Path) -> None:
+    spec = OpenClipModel(kind="open_clip", name="ViT-B-32-quickgelu", pretrained="openai")
+    with pytest.raises(CellError, match=r"timm/vit_base_patch32_clip_224.openai: .*not in the"):
+        weight_files(spec)
+    files = {"open_clip_model.safetensors": b"weights"}
+    snapshot = put(cache, "timm/vit_base_patch32_clip_224.openai", files)
+    assert weight_files(spec) == [snapshot / "open_clip_model.safetensors"]
+    assert origin(spec) == f"timm/vit_base_patch32_clip_224.openai@{FIRST}"
 
 
 def test_unknown_names_and_tags() -> None:

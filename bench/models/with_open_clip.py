@@ -70,12 +70,13 @@ def _loadable(spec: OpenClipModel) -> Iterator[str]:
     if spec.pretrained is not None:
         yield spec.name
         return
+    tower = Path(spec.tower) if spec.tower else None
     with TemporaryDirectory() as place:
         for path in files:
             if path.name == OPEN_CLIP_CONFIG:
                 config = _with_booleans(json.loads(path.read_text("utf-8")))
                 (Path(place) / path.name).write_text(json.dumps(config), "utf-8")
-            elif str(path) != spec.tower:
+            elif path != tower:
                 (Path(place) / path.name).symlink_to(path.resolve())
         yield f"local-dir:{place}"
 

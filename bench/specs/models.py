@@ -1,5 +1,6 @@
 """Models: embedded, of open_clip, of transformers, adapted, grafted, or of the user's own."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
@@ -8,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from bench.specs.base import Name, Spec, many
 
 HUB, FOLDER = "hf-hub:", "local-dir:"
+REPOSITORY = r"[\w-][\w.-]*/[\w.-]+"  # OWNER/NAME
 
 
 class NanoModel(Spec):
@@ -52,6 +54,8 @@ class OpenClipModel(Spec):
             raise PydanticCustomError(
                 "weights", "a name with hf-hub: or local-dir: has its own weights; no `pretrained`"
             )
+        if self.repository is not None and not re.fullmatch(REPOSITORY, self.repository):
+            raise PydanticCustomError("name", "a name on the hub is hf-hub:OWNER/NAME")
         if self.revision is not None and self.repository is None:
             raise PydanticCustomError("revision", "only hf-hub: names have a `revision`")
         return self

@@ -55,14 +55,23 @@ class NativeAttack:
         *,
         mode: Mode,
         seeds: Sequence[int],
+        clean: Tensor | None = None,
     ) -> Tensor:
-        """Attack every image; see `bench.types.Attack`."""
+        """Attack every image; see `bench.types.Attack`.
+
+        `clean` are the model's logits `[b,k]` at the images, where they are known.
+        """
         batch = as_batch(self.batch)
         queue, targets = torch.arange(len(images), device=images.device), labels
         with torch.no_grad():
-            if self.rank or (mode == "success" and not self._starts_clean(images[:1], budget)):
-                correct, targets = self._look(model, images, labels, batch)
-                queue = queue[correct] if mode == "success" else queue
+            asked = mode == "success" and not self._starts_clean(images[:1], budget)
+            if clean is None and (asked or self.rank):
+                look = batch.parts(len(images), lambda part: finite(model(images[part])))
+                clean = torch.cat(look)
+            if clean is not None:
+                targets = wrong_class(clean, labels, self.rank) if self.rank else labels
+                if mode == "success":
+                    queue = queue[clean.argmax(dim=1) == labels]
             run = _Run(self, model, images, labels, targets, budget, mode, batch)
             run.through(queue.tolist(), seeds)
         return run.result
@@ -73,19 +82,6 @@ class NativeAttack:
             return True
         first = self.ascent.begin(image, budget, torch.full_like(image, 0.5))["point"]
         return torch.equal(first, image)
-
-    def _look(
-        self, model: Classifier, images: Tensor, labels: Tensor, batch: Batch
-    ) -> tuple[Tensor, Tensor]:
-        """Return which clean images are classified correctly, and each one's target."""
-
-        def look(part: slice) -> tuple[Tensor, Tensor]:
-            logits, truth = finite(model(images[part])), labels[part]
-            target = wrong_class(logits, truth, self.rank) if self.rank else truth
-            return logits.argmax(dim=1) == truth, target
-
-        correct, targets = zip(*batch.parts(len(images), look), strict=True)
-        return torch.cat(correct), torch.cat(targets)
 
 
 @dataclass

@@ -58,6 +58,7 @@ class Evaluator:
         device: Where models run.
         batch: Images at once; found by trial where None.
         trust: Whether code named by the suite may be imported.
+        compiled: Whether towers are compiled for gradients of full batches.
     """
 
     suite: Suite
@@ -67,11 +68,14 @@ class Evaluator:
     device: torch.device
     batch: int | None = None
     trust: bool = False
+    compiled: bool = False
     _warm: Warm = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing warm."""
-        self._warm = Warm(self.suite, self.lock, self.problems, self.device, self.batch, self.trust)
+        self._warm = Warm(
+            self.suite, self.lock, self.problems, self.device, self.batch, self.trust, self.compiled
+        )
 
     def __call__(self, cell: Cell) -> CellResult:
         """Compute one cell; its own failures become its result."""
@@ -81,6 +85,7 @@ class Evaluator:
             found = self._measure(cell)
             known = {
                 **known,
+                **self._warm.choices(cell.source),
                 "batch": str(self._warm.batch(cell.source, cell.dataset).size),
                 "backwards": str(found.backwards),
             }

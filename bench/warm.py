@@ -14,6 +14,7 @@ from bench.models import ClipModel, build_model
 from bench.plan import Lock
 from bench.precision import Lowered
 from bench.specs import Precision
+from bench.speed import Compiled, lay_out
 from bench.suite import Suite
 from bench.text import ZeroShotClassifier, zero_shot_head
 from bench.types import ImageTextModel
@@ -55,6 +56,7 @@ class Warm:
         device: Where models run.
         size: Images at once; found by trial where None.
         trust: Whether code named by the suite may be imported.
+        compiled: Whether towers are compiled for full batches.
     """
 
     suite: Suite
@@ -63,6 +65,9 @@ class Warm:
     device: torch.device
     size: int | None
     trust: bool
+    compiled: bool = False
+    _layouts: dict[str, str] = field(default_factory=dict)
+    _towers: dict[Hashable, Compiled] = field(default_factory=dict)
     _models: dict[str, ImageTextModel] = field(default_factory=dict)
     _images: dict[str, Images] = field(default_factory=dict)
     _heads: dict[Hashable, Tensor] = field(default_factory=dict)
@@ -70,6 +75,12 @@ class Warm:
 
     def classifier(self, model: str, dataset: str, precision: Precision = "fp32") -> nn.Module:
         """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to `[b,k]`."""
+        tower: ImageTextModel = self._tower(model, dataset) if self.compiled else self.model(model)
+        if precision == "bf16":
+            tower = Lowered(tower, self.device)
+        return ZeroShotClassifier(tower, self._head(model, dataset))
+
+    def _head(self, model: str, dataset: str) -> Tensor:
         built, images = self.model(model), self.images(dataset)
         templates = self.suite.protocol.templates
         prompts = images.templates if templates == "dataset" else templates
@@ -78,8 +89,13 @@ class Warm:
         key = (text, images.classes, prompts)
         if key not in self._heads:
             self._heads[key] = zero_shot_head(built, images.classes, prompts)
-        tower = Lowered(built, self.device) if precision == "bf16" else built
-        return ZeroShotClassifier(tower, self._heads[key])
+        return self._heads[key]
+
+    def _tower(self, model: str, dataset: str) -> Compiled:
+        batch = self.batch(model, dataset)
+        if (model, batch) not in self._towers:
+            self._towers[model, batch] = Compiled(self.model(model), batch)
+        return self._towers[model, batch]
 
     def batch(self, model: str, dataset: str) -> Batch:
         """Return how many of a dataset's images go through a model at once."""
@@ -92,7 +108,7 @@ class Warm:
         return self._batches[key]
 
     def _trial(self, model: str, dataset: str, height: int, width: int) -> Batch:
-        classifier = self.classifier(model, dataset)
+        classifier = ZeroShotClassifier(self.model(model), self._head(model, dataset))
 
         def both_ways(part: slice) -> None:
             shape = (part.stop - part.start, 3, height, width)
@@ -105,11 +121,21 @@ class Warm:
         """Return a model of the suite."""
         if name not in self._models:
             spec = self.suite.models[name]
-            self._models[name] = self.once(
+            built = self.once(
                 f"models.{name}",
                 lambda: build_model(spec, self.device, self.model, trust=self.trust),
             )
+            layout = lay_out(built.tower) if isinstance(built, ClipModel) else None
+            if layout:
+                self._layouts[name] = layout
+            self._models[name] = built
         return self._models[name]
+
+    def choices(self, model: str) -> dict[str, str]:
+        """Return what a row says of how its model ran, where that is not as ever."""
+        compiled = {"compiled": "full batches"} if self.compiled else {}
+        layout = self._layouts.get(model)
+        return {**compiled, **({"layout": layout} if layout else {})}
 
     def images(self, name: str) -> Images:
         """Return a dataset of the suite."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.evaluate import Evaluator
@@ -184,3 +185,24 @@ def test_a_machine_without_a_compiler_is_told(
     assert "C++ compiler" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "r").exists()  # nothing was begun
+
+
+def test_gradients_go_through_fused_attention(
+    small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once per block, the adapted one included, and no matrix of attention is ever made."""
+    lock, _ = resolve(small)
+    warm = Evaluator(small, lock, {}, Store(tmp_path, small.suite), CPU)._warm
+    fused, calls = F.scaled_dot_product_attention, []
+
+    def noted(*args: Any, **options: Any) -> Tensor:
+        calls.append(args[0].shape)
+        return fused(*args, **options)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", noted)
+    for name in ("CLIP", "R-Adapt_CLIP"):
+        classifier = warm.classifier(name, "cifar10")
+        calls.clear()
+        points = torch.rand(2, 3, 32, 32, requires_grad=True)
+        torch.autograd.grad(classifier(points).sum(), points)
+        assert len(calls) == 6

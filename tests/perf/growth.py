@@ -65,6 +65,7 @@ def growth() -> Iterator[dict[str, object]]:
 
 def main(count: int) -> None:
     """Run the suite on so many random images."""
+    torch.set_num_threads(1)
     suite = Suite.model_validate({**_SUITE, "samples": count})
     ids = tuple(map(str, range(count)))
     lock = Lock({"cheap": ""}, {"cifar10": DatasetLock("", ids, tuple("abcdefghij"), ("{c}",))})

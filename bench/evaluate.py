@@ -13,9 +13,9 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import length, project
-from bench.attacks.engine import finite
 from bench.attacks.fitting import fit
 from bench.attacks.official import doubts
+from bench.attacks.passes import finite
 from bench.counted import Counted
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip

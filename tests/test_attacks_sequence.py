@@ -200,7 +200,7 @@ def test_passes_are_counted(four: LinearModel) -> None:
 
 
 def test_what_is_known_of_an_image_is_not_asked_again(four: LinearModel) -> None:
-    """A clean image is seen once by an ensemble, and a point once after each single attack."""
+    """A clean image is seen once by an ensemble, and a point once after all runs of a member."""
     images = grey_images(8)
     right = four(images).argmax(dim=1)
     labels = torch.where(torch.arange(8) < 6, right, 1 - right)  # the last two are wrong already
@@ -218,7 +218,7 @@ def test_what_is_known_of_an_image_is_not_asked_again(four: LinearModel) -> None
         )
         return model.images
 
-    assert queries(1e-6) == 8 + 6 * runs * (steps + 1 + 1)  # none falls
+    assert queries(1e-6) == 8 + 6 * (runs * (steps + 1) + len(members))  # none falls
     assert queries(0.4) <= 8 + 6 * (2 + 1)  # all fall at the first or second point
 
 

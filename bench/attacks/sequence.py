@@ -1,14 +1,15 @@
 """Attacks one after another: restarts, targets, and ensembles of different attacks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from bench.attacks.balls import project
-from bench.attacks.engine import NativeAttack, finite
+from bench.attacks.engine import NativeAttack
 from bench.attacks.losses import Loss
+from bench.attacks.passes import finite
 from bench.memory import Batch, as_batch
 from bench.types import Attack, Budget, Classifier, Mode
 
@@ -62,7 +63,7 @@ class InSequence:
         themselves, and who called need not judge the points.
         """
         result, fooled = images.clone(), clean.argmax(dim=1) != labels
-        for attack in self.attacks:
+        for attack in _side_by_side(self.attacks):
             left = (~fooled).nonzero().squeeze(1)
             if not len(left):
                 break
@@ -104,3 +105,19 @@ class InSequence:
                 len(points), lambda part: finite(model(points[part]))
             )
         return torch.cat(parts)
+
+
+def _side_by_side(attacks: Sequence[Attack]) -> list[Attack]:
+    """Join native attacks that differ in their runs alone: the engine fills batches with them."""
+    joined: list[Attack] = []
+    for attack in attacks:
+        last = joined[-1] if joined else None
+        if (
+            isinstance(attack, NativeAttack)
+            and isinstance(last, NativeAttack)
+            and replace(attack, runs=last.runs) == last
+        ):
+            joined[-1] = replace(last, runs=last.runs + attack.runs)
+        else:
+            joined.append(attack)
+    return joined

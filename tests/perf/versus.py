@@ -126,6 +126,9 @@ def _side(subject: Subject, runs: Runs, which: int) -> _Side:
     robust, seconds = [], 0.0
     for eps, pair in runs:
         rows = standing if which == 0 else everything
+        if not len(rows):  # a smaller budget broke them all
+            robust.append(0)
+            continue
         held: list[Tensor] = []
         seconds += timed(lambda: held.append(_robust(watched, pair[which], eps, rows)))  # noqa: B023
         standing = rows[held[0]]

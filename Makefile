@@ -16,9 +16,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-perf: $(READY)  ## wall times as ratios, each in one run
+perf: $(READY)  ## wall times as ratios, each in one run; writes docs/perf.md
 	$(BIN)/python -m tests.perf
-	$(BIN)/python -m tests.perf_radapt
 
 parity: $(READY)  ## native attacks against the reference implementations
 	$(BIN)/python -m tests.parity

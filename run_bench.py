@@ -65,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.choices["run"]
     run.add_argument("--device", help="e.g. cpu, cuda:1; default: the accelerator if there is one")
     run.add_argument("--batch", type=_positive, help="images at once; default: found by trial")
+    run.add_argument(
+        "--compile", action="store_true", help="compile towers for full batches; for long runs"
+    )
     run.add_argument("--trust", action="store_true", help="import code that the suite names")
     listing = commands.add_parser("list", help="say what a suite may name")
     listing.set_defaults(command=_list)
@@ -89,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         report = run_suite(
             suite, results=options.results, device=options.device, batch=options.batch,
-            trust=options.trust, watcher=watcher,
+            trust=options.trust, compiled=options.compile, watcher=watcher,
         )  # fmt: skip
     finally:
         watcher.close()

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import length, project
-from bench.attacks.engine import finite
 from bench.attacks.fitting import fit
 from bench.attacks.official import doubts
+from bench.attacks.passes import finite
 from bench.counted import Counted
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip
@@ -61,6 +61,7 @@ class Evaluator:
         device: Where models run.
         batch: Images at once; found by trial where None.
         trust: Whether code named by the suite may be imported.
+        compiled: Whether towers are compiled for gradients of full batches.
     """
 
     suite: Suite
@@ -70,11 +71,14 @@ class Evaluator:
     device: torch.device
     batch: int | None = None
     trust: bool = False
+    compiled: bool = False
     _warm: Warm = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing warm."""
-        self._warm = Warm(self.suite, self.lock, self.problems, self.device, self.batch, self.trust)
+        self._warm = Warm(
+            self.suite, self.lock, self.problems, self.device, self.batch, self.trust, self.compiled
+        )
 
     def __call__(self, cell: Cell) -> CellResult:
         """Compute one cell; its own failures become its result."""

@@ -56,6 +56,7 @@ def run_suite(
     device: str | None = None,
     batch: int | None = None,
     trust: bool = False,
+    compiled: bool = False,
     watcher: Watcher | None = None,
 ) -> Report:
     """Compute the cells of a suite that are not done yet, and write its tables.
@@ -66,6 +67,8 @@ def run_suite(
         device: Where models run; the accelerator where there is one, else the CPU.
         batch: Images at once; changes no number beyond numerics. Found by trial where None.
         trust: Whether code that the suite names may be imported.
+        compiled: Whether towers are compiled for gradients of full batches; changes no number
+            beyond numerics.
         watcher: Is told how it goes.
 
     Raises:
@@ -82,8 +85,11 @@ def run_suite(
     watcher = watcher or Watcher()
     from bench.devices import pick_device  # brings torch: not needed to plan or report
     from bench.evaluate import Evaluator
+    from bench.speed import check_compiler
 
     place = pick_device(device)
+    if compiled:
+        check_compiler(place)
     store = Store(Path(results), suite.suite)
     lock, problems = resolve(suite)
     store.put_lock(lock)
@@ -91,7 +97,7 @@ def run_suite(
     by_id = {cell.id: cell for cell in cells}
     todo = missing(cells, store)
     watcher.begin(cells, todo)
-    evaluate = Evaluator(suite, lock, problems, store, place, batch, trust)
+    evaluate = Evaluator(suite, lock, problems, store, place, batch, trust, compiled)
     failed: set[str] = set()
 
     def compute(cell: Cell) -> CellResult:

@@ -16,6 +16,7 @@ from bench.models import ClipModel, build_model
 from bench.plan import Lock
 from bench.precision import Lowered
 from bench.specs import Precision, task_of
+from bench.speed import Compiled, lay_out
 from bench.suite import Suite
 from bench.tasks.retrieval import RetrievalClassifier
 from bench.text import ZeroShotClassifier, text_vectors, zero_shot_head
@@ -63,6 +64,7 @@ class Warm:
         device: Where models run.
         size: Images at once; found by trial where None.
         trust: Whether code named by the suite may be imported.
+        compiled: Whether towers are compiled for full batches.
     """
 
     suite: Suite
@@ -71,6 +73,9 @@ class Warm:
     device: torch.device
     size: int | None
     trust: bool
+    compiled: bool = False
+    _layouts: dict[str, str] = field(default_factory=dict)
+    _towers: dict[Hashable, Compiled] = field(default_factory=dict)
     _models: dict[str, ImageTextModel] = field(default_factory=dict)
     _images: dict[str, Images] = field(default_factory=dict)
     _heads: dict[Hashable, Tensor] = field(default_factory=dict)
@@ -78,12 +83,24 @@ class Warm:
 
     def classifier(self, model: str, dataset: str, precision: Precision = "fp32") -> nn.Module:
         """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to `[b,k]`."""
+        tower: ImageTextModel = self._tower(model, dataset) if self.compiled else self.model(model)
+        if precision == "bf16":
+            tower = Lowered(tower, self.device)
+        return self._joined(tower, model, dataset)
+
+    def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> nn.Module:
+        """Join a model's image tower, in whatever form, with the head of its texts."""
         built, images = self.model(model), self.images(dataset)
-        tower = Lowered(built, self.device) if precision == "bf16" else built
         # models that differ in their image tower alone, as adapted ones do, share their heads
         text = built.encode if isinstance(built, ClipModel) else built
         if images.captions:
-            return self._retrieval(tower, built, text, images)
+            key: Hashable = (text, images.captions)
+            if key not in self._heads:
+                every = [caption for own in images.captions for caption in own]
+                self._heads[key] = text_vectors(built, every).T.contiguous()
+            owners = [place for place, own in enumerate(images.captions) for _ in own]
+            placed = torch.tensor(owners, device=self.device)
+            return RetrievalClassifier(tower, self._heads[key], placed)
         templates = self.suite.protocol.templates
         prompts = images.templates if templates == "dataset" else templates
         key = (text, images.classes, prompts)
@@ -91,17 +108,11 @@ class Warm:
             self._heads[key] = zero_shot_head(built, images.classes, prompts)
         return ZeroShotClassifier(tower, self._heads[key])
 
-    def _retrieval(
-        self, tower: ImageTextModel, built: ImageTextModel, text: object, images: Images
-    ) -> RetrievalClassifier:
-        key = (text, images.captions)
-        if key not in self._heads:
-            every = [caption for own in images.captions for caption in own]
-            self._heads[key] = text_vectors(built, every).T.contiguous()
-        owners = [place for place, own in enumerate(images.captions) for _ in own]
-        return RetrievalClassifier(
-            tower, self._heads[key], torch.tensor(owners, device=self.device)
-        )
+    def _tower(self, model: str, dataset: str) -> Compiled:
+        batch = self.batch(model, dataset)
+        if (model, batch) not in self._towers:
+            self._towers[model, batch] = Compiled(self.model(model), batch)
+        return self._towers[model, batch]
 
     def batch(self, model: str, dataset: str) -> Batch:
         """Return how many of a dataset's images go through a model at once."""
@@ -114,7 +125,7 @@ class Warm:
         return self._batches[key]
 
     def _trial(self, model: str, dataset: str, height: int, width: int) -> Batch:
-        classifier = self.classifier(model, dataset)
+        classifier = self._joined(self.model(model), model, dataset)
 
         def both_ways(part: slice) -> None:
             shape = (part.stop - part.start, 3, height, width)
@@ -127,7 +138,7 @@ class Warm:
         """Return a model of the suite."""
         if name not in self._models:
             spec = self.suite.models[name]
-            self._models[name] = self.once(
+            built = self.once(
                 f"models.{name}",
                 lambda: build_model(
                     spec,
@@ -137,12 +148,19 @@ class Warm:
                     trust=self.trust,
                 ),
             )
+            layout = lay_out(built.tower) if isinstance(built, ClipModel) else None
+            if layout:
+                self._layouts[name] = layout
+            self._models[name] = built
         return self._models[name]
 
     def facts(self, model: str) -> dict[str, str]:
-        """Return what a model of the suite is like as built; nothing of the user's own."""
+        """Return what a model of the suite is like as built, and how it runs where not as ever."""
         built = self.model(model)
-        return built.facts() if isinstance(built, ClipModel) else {}
+        own = built.facts() if isinstance(built, ClipModel) else {}
+        compiled = {"compiled": "full batches"} if self.compiled else {}
+        layout = {"layout": self._layouts[model]} if model in self._layouts else {}
+        return {**own, **compiled, **layout}
 
     def images(self, name: str) -> Images:
         """Return a dataset of the suite."""

@@ -9,7 +9,19 @@ from bench.attacks.apgd import checkpoints
 from bench.attacks.balls import draw, length, project, stream_seed, surface
 from bench.attacks.losses import dlr, margin, targeted_dlr, wrong_class
 from bench.errors import CellError
-from bench.specs import AnyAttack, ApgdCe, ApgdDlr, ApgdT, Cw, Ensemble, Fgsm, MiFgsm, Noise, Pgd
+from bench.specs import (
+    AnyAttack,
+    ApgdCe,
+    ApgdDlr,
+    ApgdT,
+    Cw,
+    Ensemble,
+    Fgsm,
+    MiFgsm,
+    Noise,
+    Pgd,
+    PyAutoAttack,
+)
 from bench.types import Budget, Classifier, Mode, Norm
 from tests.conftest import LinearModel, grey_images
 
@@ -33,6 +45,12 @@ NATIVE: dict[str, AnyAttack] = {
     "ensemble": Ensemble.model_validate(
         {"kind": "ensemble", "eps": EPS, "attacks": [CE, {"kind": "apgd-t", "targets": 2}]}
     ),
+}
+LIBRARIES: dict[str, AnyAttack] = {  # their Square searches at random and is left to luck
+    f"official-{name}": PyAutoAttack(
+        kind="pyautoattack", eps=EPS, attack=(name,), steps=20, targets=3
+    )
+    for name in ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t")
 }
 NOISE = Noise(kind="noise", eps=EPS, draws=3)
 ALL = {**NATIVE, "noise": NOISE}
@@ -79,6 +97,23 @@ def test_breaks_exactly_what_can_be_broken(
     found = attacked(NATIVE[name], four, images, labels, Budget(eps, norm), mode)
     broken = four(found).argmax(dim=1) != labels
     assert torch.equal(broken[decided], (distance < eps)[decided])
+
+
+@BOTH_NORMS
+@pytest.mark.parametrize("name", [*NATIVE, *LIBRARIES])
+def test_each_image_falls_within_one_percent_of_its_smallest_budget(
+    four: LinearModel, name: str, norm: Norm
+) -> None:
+    """The stated tolerance: at 0.99 of the distance to the hyperplane none falls, at 1.01 all."""
+    spec = {**NATIVE, **LIBRARIES}[name].model_copy(update={"norm": norm})
+    images = grey_images(6)
+    labels = four(images).argmax(dim=1)
+    for image, label, distance in zip(
+        images.split(1), labels.split(1), four.smallest_eps(images, norm).tolist(), strict=True
+    ):
+        for share, falls in ((0.99, False), (1.01, True)):
+            found = attacked(spec, four, image, label, Budget(share * distance, norm))
+            assert bool(four(found).argmax(dim=1) != label) == falls
 
 
 @BOTH_MODES

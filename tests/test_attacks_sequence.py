@@ -199,6 +199,29 @@ def test_passes_are_counted(four: LinearModel) -> None:
     assert queries == [8 * 5, 8 * 5 * 3]
 
 
+def test_what_is_known_of_an_image_is_not_asked_again(four: LinearModel) -> None:
+    """A clean image is seen once by an ensemble, and a point once after all runs of a member."""
+    images = grey_images(8)
+    right = four(images).argmax(dim=1)
+    labels = torch.where(torch.arange(8) < 6, right, 1 - right)  # the last two are wrong already
+    steps, runs = 4, 2 + 3
+    members = [
+        {"kind": "apgd-ce", "steps": steps, "restarts": 2},
+        {"kind": "apgd-t", "steps": steps, "targets": 3},
+    ]
+    spec = Ensemble.model_validate({"kind": "ensemble", "eps": EPS, "attacks": members})
+
+    def queries(eps: float) -> int:
+        model = Counted(four)
+        build_attack(spec, batch=8)(
+            model, images, labels, Budget(eps), mode="success", seeds=range(8)
+        )
+        return model.images
+
+    assert queries(1e-6) == 8 + 6 * (runs * (steps + 1) + len(members))  # none falls
+    assert queries(0.4) <= 8 + 6 * (2 + 1)  # all fall at the first or second point
+
+
 def test_momentum_carries_on_across_a_flat_place() -> None:
     ascent = PgdAscent(steps=2, step=2.0, random_start=False, momentum=1.0)
     images, budget = plain([0.5]), Budget(0.1)

@@ -269,6 +269,67 @@ def test_low_precision_breaks_no_less_than_fp32(
     assert not (robust["bf16"] & ~robust["bf16 alone"]).any()
 
 
+class Brittle(Own):
+    """Sees the opposite at low precision: all is wrong there already, and none of it in fp32."""
+
+    def __init__(self, **args: Any) -> None:
+        super().__init__(**args)
+        self.weight = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        sign = -1 if torch.is_autocast_enabled("cpu") else 1
+        return sign * (images - 0.5).mean(dim=(2, 3)) @ self.weight
+
+    def encode_text(self, texts: list[str]) -> Tensor:
+        return torch.randn(len(texts), 4, generator=torch.Generator().manual_seed(1))
+
+
+def test_what_low_precision_alone_gets_wrong_goes_back_to_fp32(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    own = {"kind": "python", "target": "tests.test_evaluate:Brittle", "args": {"width": 4}}
+    base = {"kind": "pgd", "eps": "4/255", "steps": 5}
+    attacks = [
+        {**base, "name": "fp32"},
+        {**base, "name": "bf16", "precision": "bf16"},
+        {**base, "name": "bf16 alone", "precision": "bf16", "confirm": False},
+    ]
+    suite = load_suite(
+        suite_file(models={"M": own}, attacks=attacks, threats=["white-box"], samples=300)
+    )
+    evaluate, cells = evaluator(suite, tmp_path, trust=True)
+    correct = {c.attack.label if c.attack else "clean": evaluate(c).correct for c in cells}
+    right = {name: int(found.sum()) for name, found in correct.items()}
+    assert 0 < right["fp32"] < right["clean"]
+    assert np.array_equal(correct["bf16"], correct["fp32"])
+    assert right["bf16 alone"] > right["fp32"]  # it left alone what fp32 gets right
+
+
+def test_images_are_decoded_once_and_heads_are_made_once(
+    small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench import warm
+
+    made: list[str] = []
+
+    def noting(name: str) -> Callable[..., Any]:
+        original = getattr(warm, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            made.append(name)
+            return original(*args, **options)
+
+        return call
+
+    for name in ("load_images", "zero_shot_head"):
+        monkeypatch.setattr(warm, name, noting(name))
+    evaluate, cells = evaluator(small, tmp_path)
+    for cell in cells:
+        evaluate(cell)
+    assert sorted(made) == ["load_images"] + 2 * ["zero_shot_head"]  # CLIP's is the adapted one's
+    assert evaluate._warm.images("cifar10").pixels.dtype == torch.uint8
+
+
 class Tight(Own):
     """Has room for so many images at once."""
 

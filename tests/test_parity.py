@@ -1,22 +1,30 @@
 """A small version of `python -m tests.parity`, whose full tables are docs/parity.md."""
 
+from pathlib import Path
+
 import pytest
 
 from bench.specs import Ensemble, PyAutoAttack
+from bench.types import Norm
+from tests import parity
 from tests.parity import FULL_SETTINGS, SETTINGS, Setting, pair, reach
 
 SMALL = {  # attack: its place, and as many images as it can afford
-    ("pgd", "tecoa", 10): 150,
-    ("mi-fgsm", "tecoa", 10): 150,
-    ("apgd-ce", "tecoa", 10): 150,
-    ("apgd-ce", "clip", 2): 100,
-    ("apgd-dlr", "fare", 4): 100,
-    ("apgd-t", "fare", 4): 80,
+    ("pgd", "tecoa", 10, "linf"): 150,
+    ("pgd", "tecoa", 100, "l2"): 100,
+    ("mi-fgsm", "tecoa", 10, "linf"): 150,
+    ("apgd-ce", "tecoa", 10, "linf"): 150,
+    ("apgd-ce", "tecoa", 100, "linf"): 80,
+    ("apgd-ce", "clip", 2, "linf"): 100,
+    ("apgd-dlr", "fare", 4, "linf"): 100,
+    ("apgd-dlr", "fare", 10, "l2"): 60,
+    ("apgd-t", "fare", 4, "linf"): 80,
 }
 
 
-def key(setting: Setting) -> tuple[str, str, int]:
-    return setting.attack, setting.place.model, setting.place.classes
+def key(setting: Setting) -> tuple[str, str, int, Norm]:
+    place = setting.place
+    return setting.attack, place.model, place.classes, place.norm
 
 
 CHOSEN = [setting for setting in SETTINGS if key(setting) in SMALL]
@@ -33,7 +41,7 @@ def test_native_and_reference_agree(setting: Setting) -> None:
 
 def test_the_ensemble_of_fares_preset_and_the_official_one_agree() -> None:
     """As in the preset but for the steps: 5 restarts of APGD-CE, then 9 targets."""
-    setting = next(s for s in SETTINGS if key(s) == ("apgd-ce", "tecoa", 10))
+    setting = next(s for s in SETTINGS if key(s) == ("apgd-ce", "tecoa", 10, "linf"))
     eps, steps = (setting.place.eps,), 6
     members = [
         {"kind": "apgd-ce", "restarts": 5, "steps": steps},
@@ -57,6 +65,26 @@ def test_the_settings_meet_every_number_of_classes() -> None:
         assert {n for name, n in seen if name == attack} == {
             n for n in (2, 4, 10, 100) if n >= least
         }
+
+
+def test_the_page_is_for_all_images_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it holds is the two tables as they were printed, each below its text."""
+    monkeypatch.setattr(parity, "SETTINGS", CHOSEN[:1])
+    monkeypatch.setattr(parity, "FULL_SETTINGS", FULL_SETTINGS[:1])
+    monkeypatch.setattr(parity, "PAGE", tmp_path / "parity.md")
+    parity.main(["--samples", "10"])
+    assert not (tmp_path / "parity.md").exists()
+    capsys.readouterr()
+    monkeypatch.setattr(parity, "SAMPLES", 10)
+    parity.main([])
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    held = (tmp_path / "parity.md").read_text().splitlines()
+    assert [line for line in held if line.startswith("|")] == printed
+    assert len(printed) == (2 + 1) + (2 + 3)
+    assert held[0] == "# Parity with the reference implementations"
+    assert "## Crafts for transfer" in held
 
 
 def test_full_crafts_reach_the_losses_of_the_reference() -> None:

@@ -4,7 +4,7 @@ import torch
 
 from bench.attacks.apgd import Apgd
 from bench.attacks.ascent import Ascent
-from bench.attacks.engine import NativeAttack
+from bench.attacks.engine import NativeAttack, Run
 from bench.attacks.losses import Loss, cross_entropy, dlr, margin, targeted_dlr
 from bench.attacks.noise import RandomPoint
 from bench.attacks.official import OfficialAttack
@@ -44,7 +44,7 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
 
     def runs(ascent: Ascent, loss: Loss, restarts: int = 1, eot: int = 1) -> Attack:
         return _in_turn(
-            [NativeAttack(ascent, loss, batch, stream, eot=eot) for stream in range(restarts)],
+            [NativeAttack(ascent, loss, batch, (Run(stream),), eot) for stream in range(restarts)],
             loss,
             batch,
         )
@@ -85,7 +85,9 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
 def _targeted(spec: ApgdT, batch: int | Batch) -> Attack:
     ascent = Apgd(spec.steps, spec.rho)
     attacks = [
-        NativeAttack(ascent, targeted_dlr, batch, stream, 1 + stream // spec.restarts, spec.eot)
+        NativeAttack(
+            ascent, targeted_dlr, batch, (Run(stream, 1 + stream // spec.restarts),), spec.eot
+        )
         for stream in range(spec.targets * spec.restarts)
     ]
     return _in_turn(attacks, ANY_MARGIN, batch)

@@ -5,11 +5,13 @@ images are done, and gives their slots to the next ones, so that batches stay fu
 images are waiting. Every quantity is per image: its iteration, its step size, its best
 point, its random start. So the outcome for an image does not depend on its neighbours in a
 batch, beyond numerics.
+
+Restarts and targets are runs. An image's next run begins when the last one ends, or beside it
+where slots would otherwise be empty; the first run to break the image ends the others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -17,12 +19,24 @@ from torch import Tensor
 from bench.attacks.ascent import Ascent, State
 from bench.attacks.balls import draw, stream_seed
 from bench.attacks.losses import Loss, wrong_class
+from bench.attacks.passes import Seen, complain, evaluate, finite
+from bench.attacks.roster import Fresh, Roster
 from bench.attacks.slots import drawn, join, put, take
-from bench.errors import CellError
 from bench.memory import Batch, as_batch
 from bench.types import Budget, Classifier, Mode
 
-_Seen = tuple[Tensor, Tensor, Tensor]  # logits [b,k], losses [b], gradients [b,3,h,w]
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """From where to where.
+
+    Attributes:
+        stream: Which of an image's random streams to use; 0 is its own, others are for restarts.
+        rank: Go for the `rank`-th most likely wrong class of the clean image; 0 goes for any.
+    """
+
+    stream: int = 0
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +47,8 @@ class NativeAttack:
         ascent: Where to go.
         loss: What to maximise, per image.
         batch: Images in flight at once; halved where they do not fit into memory.
-        stream: Which of an image's random streams to use; 0 is its own, others are for restarts.
-        rank: Go for the `rank`-th most likely wrong class of the clean image; 0 goes for any.
+        runs: What is tried on an image in turn; one alone in mode `full`, where points of
+            several would have to be ranked.
         eot: Forward passes per step, whose losses, logits and gradients are averaged
             (expectation over transformation, Athalye et al. 2018, arXiv:1707.07397).
     """
@@ -42,8 +56,7 @@ class NativeAttack:
     ascent: Ascent
     loss: Loss
     batch: int | Batch
-    stream: int = 0
-    rank: int = 0
+    runs: tuple[Run, ...] = (Run(),)
     eot: int = 1
 
     def __call__(
@@ -55,17 +68,30 @@ class NativeAttack:
         *,
         mode: Mode,
         seeds: Sequence[int],
+        clean: Tensor | None = None,
     ) -> Tensor:
-        """Attack every image; see `bench.types.Attack`."""
+        """Attack every image; see `bench.types.Attack`.
+
+        `clean` are the model's logits `[b,k]` at the images, where they are known.
+        """
         batch = as_batch(self.batch)
-        queue, targets = torch.arange(len(images), device=images.device), labels
+        queue, targets = torch.arange(len(images), device=images.device), labels[None]
         with torch.no_grad():
-            if self.rank or (mode == "success" and not self._starts_clean(images[:1], budget)):
-                correct, targets = self._look(model, images, labels, batch)
-                queue = queue[correct] if mode == "success" else queue
-            run = _Run(self, model, images, labels, targets, budget, mode, batch)
-            run.through(queue.tolist(), seeds)
-        return run.result
+            targeted = any(run.rank for run in self.runs)
+            asked = mode == "success" and not self._starts_clean(images[:1], budget)
+            if clean is None and (asked or targeted):
+                look = batch.parts(len(images), lambda part: finite(model(images[part])))
+                clean = torch.cat(look)
+            if clean is not None:
+                targets = torch.stack(
+                    [wrong_class(clean, labels, r.rank) if r.rank else labels for r in self.runs]
+                )
+                if mode == "success":
+                    queue = queue[clean.argmax(dim=1) == labels]
+            targets = targets.expand(len(self.runs), -1)
+            loop = _Loop(self, model, images, labels, targets, budget, mode, batch)
+            loop.through(queue.tolist(), seeds)
+        return loop.result
 
     def _starts_clean(self, image: Tensor, budget: Budget) -> bool:
         """Return whether the first point is the image: then no other look at it is needed."""
@@ -74,26 +100,17 @@ class NativeAttack:
         first = self.ascent.begin(image, budget, torch.full_like(image, 0.5))["point"]
         return torch.equal(first, image)
 
-    def _look(
-        self, model: Classifier, images: Tensor, labels: Tensor, batch: Batch
-    ) -> tuple[Tensor, Tensor]:
-        """Return which clean images are classified correctly, and each one's target."""
-
-        def look(part: slice) -> tuple[Tensor, Tensor]:
-            logits, truth = finite(model(images[part])), labels[part]
-            target = wrong_class(logits, truth, self.rank) if self.rank else truth
-            return logits.argmax(dim=1) == truth, target
-
-        correct, targets = zip(*batch.parts(len(images), look), strict=True)
-        return torch.cat(correct), torch.cat(targets)
-
 
 @dataclass
-class _Run:
+class _Loop:
     """One attack on one set of images; runs without gradients but where it asks for them.
 
     Reading a tensor makes an accelerator wait, so the host keeps its own count of
     iterations and reads one small tensor an iteration, none in mode `full`.
+
+    Attributes:
+        targets: By run and image, the classes that the attack goes for, `[runs,n]`.
+        result: Per image the point to hand out.
     """
 
     attack: NativeAttack
@@ -105,135 +122,123 @@ class _Run:
     mode: Mode
     batch: Batch
     result: Tensor = field(init=False)
+    _roster: Roster = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with no image changed."""
         self.result = self.images.clone()
+        runs, steps = len(self.attack.runs), self.attack.ascent.steps
+        self._roster = Roster(len(self.images), runs, self.batch.size, steps)
 
     def through(self, queue: list[int], seeds: Sequence[int]) -> None:
         """Attack the images of the queue, in its order."""
-        shape, norm = self.images.shape[1:], self.budget.norm
-        streams = [stream_seed(seeds[row], self.attack.stream) for row in queue]
-        noise = drawn(lambda seed: draw(shape, seed, norm), streams, self.images.device)
-        waiting = iter(zip(queue, noise, strict=True))
-        slots, steps = self.batch.size, self.attack.ascent.steps
-        state = self._begin(list(islice(waiting, slots)))
+        slots = self.batch.size
+        self._roster.expect(self._waiting(queue, seeds))
+        state = self._refill({}, self._roster.row.bool())
         ended: State = {}  # wait for their last evaluation, which needs no gradient
-        age = torch.zeros(len(state["row"]) if state else 0, dtype=torch.long)
         while state:
             logits, loss, gradient = self._evaluate(state, backward=True)
-            broken = self._hand_out(state, logits)
+            self._hand_out(state, logits)
             iteration = state["iteration"]
             state = self.attack.ascent.advance(state, loss, gradient, self.budget)
             state["iteration"] = iteration + 1
-            age += 1
-            last = ~broken & (age == steps)
+            free, last = self._roster.advance()
             if bool(last.any()):
                 ended = join(ended, take(state, self._rows(last)))
                 if len(ended["row"]) >= slots:
                     ended = self._close(ended)
-            free = broken | last
-            if bool(free.any()):
-                state, age = self._refill(state, age, free, list(islice(waiting, int(free.sum()))))
+            state = self._refill(state, free)
         self._close(ended)
 
-    def _begin(self, fresh: list[tuple[int, Tensor]]) -> State:
-        if not fresh:
-            return {}
-        rows = torch.tensor([row for row, _ in fresh], device=self.images.device)
-        noise = torch.stack([start for _, start in fresh]).to(self.images)
+    def _waiting(self, queue: list[int], seeds: Sequence[int]) -> Iterator[Fresh]:
+        """Yield all runs of all images; by the time they are drawn, some will have fallen."""
+        shape, norm = self.images.shape[1:], self.budget.norm
+        pairs = (
+            (row, index)
+            for index in range(len(self.attack.runs))
+            for row in queue
+            if not self._roster.fallen(row)
+        )
+
+        def noise(pair: tuple[int, int]) -> Fresh:
+            row, index = pair
+            stream = self.attack.runs[index].stream
+            return row, index, draw(shape, stream_seed(seeds[row], stream), norm)
+
+        return drawn(noise, pairs, self.images.device)
+
+    def _begin(self, fresh: list[Fresh]) -> State:
+        device = self.images.device
+        rows = torch.tensor([row for row, _, _ in fresh], device=device)
+        runs = torch.tensor([index for _, index, _ in fresh], device=device)
+        noise = torch.stack([start for _, _, start in fresh]).to(self.images)
         zero = torch.zeros_like(rows)
         return {
             **self.attack.ascent.begin(self.images[rows], self.budget, noise),
             "row": rows,
+            "run": runs,
             "label": self.labels[rows],
-            "target": self.targets[rows],
+            "target": self.targets[runs, rows],
             "iteration": zero,
             "faulty": zero.bool(),
         }
 
-    def _refill(
-        self, state: State, age: Tensor, free: Tensor, fresh: list[tuple[int, Tensor]]
-    ) -> tuple[State, Tensor]:
-        """Give free slots to fresh images, and drop those for which there are none."""
-        slots = free.nonzero().squeeze(1)
-        filled, spare = slots[: len(fresh)], slots[len(fresh) :]
+    def _refill(self, state: State, free: Tensor) -> State:
+        """Write what begins now over what is done, drop what is left of that, and add the rest."""
+        fresh = self._roster.admit()
+        if not len(fresh) and not bool(free.any()):
+            return state
+        filled, kept = self._roster.seat(free, fresh)
         if len(filled):
-            state = put(state, filled.to(self.images.device), self._begin(fresh))
-            age[filled] = 0
-        if len(spare):
-            kept = torch.ones_like(free)
-            kept[spare] = False
-            state, age = take(state, self._rows(kept)) if bool(kept.any()) else {}, age[kept]
-        return state, age
+            state = put(state, filled.to(self.images.device), self._begin(fresh[: len(filled)]))
+        if not bool(kept.all()):
+            state = take(state, self._rows(kept)) if bool(kept.any()) else {}
+        added = fresh[len(filled) :]
+        return join(state, self._begin(added)) if added else state
 
-    def _hand_out(self, state: State, logits: Tensor) -> Tensor:
-        """Hand out the points that are broken, and return on the host which slots they had."""
+    def _hand_out(self, state: State, logits: Tensor) -> None:
+        """Hand out the points that are broken."""
         faulty = ~torch.isfinite(logits).all(dim=1)
         if self.mode == "full":  # read at the end
             state["faulty"] = state["faulty"] | faulty
-            return torch.zeros(len(faulty), dtype=torch.bool)
+            return
         wrong = logits.argmax(dim=1) != state["label"]
         broken, bad = torch.stack([wrong, faulty]).cpu().unbind()
-        _complain(bad)
+        complain(bad)
         if bool(broken.any()):
-            rows = self._rows(broken)
-            self.result[state["row"][rows]] = state["point"][rows]
-        return broken
+            self._keep_broken(state, broken, self._roster.row, self._roster.run)
+
+    def _keep_broken(self, state: State, broken: Tensor, row: Tensor, run: Tensor) -> None:
+        """Keep the broken points that decide; all but the state is on the host."""
+        places = broken.nonzero().squeeze(1)
+        chosen = places[self._roster.strike(row[places].tolist(), run[places].tolist())]
+        rows = chosen.to(self.images.device)
+        self.result[state["row"][rows]] = state["point"][rows]
 
     def _close(self, state: State) -> State:
         """Evaluate last points, hand out what the ascent makes of them, return that none wait."""
-        if state:
-            logits, loss, _ = self._evaluate(state, backward=False)
-            _complain(state["faulty"] | ~torch.isfinite(logits).all(dim=1))
-            found = self.attack.ascent.finish(state, loss)
-            if self.mode == "success":
-                broken = (logits.argmax(dim=1) != state["label"])[:, None, None, None]
-                found = torch.where(broken, state["point"], found)
+        if not state:
+            return {}
+        logits, loss, _ = self._evaluate(state, backward=False)
+        complain(state["faulty"] | ~torch.isfinite(logits).all(dim=1))
+        found = self.attack.ascent.finish(state, loss)
+        if self.mode == "full":
             self.result[state["row"]] = found
+            return {}
+        row, run = state["row"].cpu(), state["run"].cpu()
+        broken = (logits.argmax(dim=1) != state["label"]).cpu()
+        self._keep_broken(state, broken, row, run)
+        standing = {at: place for place, at in enumerate(row.tolist())}  # of runs the last one
+        left = [place for at, place in standing.items() if not self._roster.fallen(at)]
+        rows = torch.tensor(left, dtype=torch.long, device=self.images.device)
+        self.result[state["row"][rows]] = found[rows]
         return {}
 
-    def _evaluate(self, state: State, *, backward: bool) -> _Seen:
-        """Return logits, losses and gradients at the points, means over `eot` passes."""
-        passes = []
-        for _ in range(self.attack.eot):
-            parts = self.batch.parts(
-                len(state["row"]), lambda part: self._pass(state, part, backward=backward)
-            )
-            passes.append(_merge(parts, torch.cat))
-        return _merge(passes, lambda each: torch.stack(each).mean(dim=0))
-
-    def _pass(self, state: State, part: slice, *, backward: bool) -> _Seen:
-        point = state["point"][part].detach().requires_grad_(backward)
-        with torch.set_grad_enabled(backward):
-            logits = self.model(point)
-            loss = self.attack.loss(logits, state["label"][part], state["target"][part])
-            total = loss.sum()
-        if backward and not total.requires_grad:
-            finite(logits)
-            raise CellError("the model's logits have no gradient with respect to the images")
-        gradient = torch.autograd.grad(total, point)[0] if backward else logits.new_empty(0)
-        return logits.detach(), loss.detach(), gradient
+    def _evaluate(self, state: State, *, backward: bool) -> Seen:
+        attack = self.attack
+        return evaluate(
+            self.model, attack.loss, state, self.batch, eot=attack.eot, backward=backward
+        )
 
     def _rows(self, mask: Tensor) -> Tensor:
         return mask.nonzero().squeeze(1).to(self.images.device, non_blocking=True)
-
-
-def _merge(seen: list[_Seen], how: Callable[[list[Tensor]], Tensor]) -> _Seen:
-    if len(seen) == 1:  # as it nearly always is: saves a copy
-        return seen[0]
-    logits, loss, gradient = (how(list(each)) for each in zip(*seen, strict=True))
-    return logits, loss, gradient
-
-
-def finite(logits: Tensor) -> Tensor:
-    """Return the logits, or raise CellError where one is not a number."""
-    _complain(~torch.isfinite(logits).all(dim=1))
-    return logits
-
-
-def _complain(faulty: Tensor) -> None:
-    if bool(faulty.any()):
-        raise CellError(
-            f"the model's logits are NaN or infinite for {int(faulty.sum())} of {len(faulty)}"
-        )

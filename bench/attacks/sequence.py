@@ -1,14 +1,15 @@
 """Attacks one after another: restarts, targets, and ensembles of different attacks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from bench.attacks.balls import project
-from bench.attacks.engine import finite
+from bench.attacks.engine import NativeAttack
 from bench.attacks.losses import Loss
+from bench.attacks.passes import finite
 from bench.memory import Batch, as_batch
 from bench.types import Attack, Budget, Classifier, Mode
 
@@ -23,7 +24,7 @@ class InSequence:
 
     Attributes:
         attacks: In the order of their turns.
-        criterion: What ranks their points.
+        criterion: What ranks their points in mode `full`.
         batch: Images at once when their points are judged.
     """
 
@@ -42,35 +43,81 @@ class InSequence:
         seeds: Sequence[int],
     ) -> Tensor:
         """Attack every image; see `bench.types.Attack`."""
-        result = images.clone()
-        highest = torch.full_like(images[:, 0, 0, 0], -torch.inf)
-        left = torch.arange(len(images), device=images.device)
-        if mode == "success":
-            left = left[~self._judge(model, images, labels)[0]]
-        for attack in self.attacks:
+        if mode == "full":
+            return self._strongest(model, images, labels, budget, seeds)
+        clean = self._logits(model, images)
+        return self.succeed(model, images, labels, budget, seeds, clean)[0]
+
+    def succeed(
+        self,
+        model: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        budget: Budget,
+        seeds: Sequence[int],
+        clean: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Attack in mode `success`, and return the points and which of them fool the model.
+
+        What is known is not asked again: `clean` are the logits `[b,k]` of the images
+        themselves, and who called need not judge the points.
+        """
+        result, fooled = images.clone(), clean.argmax(dim=1) != labels
+        for attack in _side_by_side(self.attacks):
+            left = (~fooled).nonzero().squeeze(1)
             if not len(left):
                 break
-            clean, truth = images[left], labels[left]
             own = [seeds[row] for row in left.tolist()]
-            found = attack(model, clean, truth, budget, mode=mode, seeds=own)
-            found = project(found, clean, budget)
-            fooled, loss = self._judge(model, found, truth)
-            if mode == "success":
-                result[left] = found
-                left = left[~fooled]
+            given = (model, images[left], labels[left], budget)
+            if isinstance(attack, InSequence):
+                found, broken = attack.succeed(*given, own, clean[left])
             else:
-                better = loss > highest
-                result[better], highest[better] = found[better], loss[better]
+                if isinstance(attack, NativeAttack):
+                    found = attack(*given, mode="success", seeds=own, clean=clean[left])
+                else:
+                    found = attack(*given, mode="success", seeds=own)
+                found = project(found, images[left], budget)
+                broken = self._logits(model, found).argmax(dim=1) != labels[left]
+            result[left], fooled[left] = found, broken
+        return result, fooled
+
+    def _strongest(
+        self,
+        model: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        budget: Budget,
+        seeds: Sequence[int],
+    ) -> Tensor:
+        result = images.clone()
+        highest = torch.full_like(images[:, 0, 0, 0], -torch.inf)
+        for attack in self.attacks:
+            found = attack(model, images, labels, budget, mode="full", seeds=seeds)
+            found = project(found, images, budget)
+            loss = self.criterion(self._logits(model, found), labels, labels)
+            better = loss > highest
+            result[better], highest[better] = found[better], loss[better]
         return result
 
-    def _judge(self, model: Classifier, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which points fool the model, and the criterion at each."""
-
-        def judge(part: slice) -> tuple[Tensor, Tensor]:
-            logits, truth = finite(model(points[part])), labels[part]
-            return logits.argmax(dim=1) != truth, self.criterion(logits, truth, truth)
-
+    def _logits(self, model: Classifier, points: Tensor) -> Tensor:
         with torch.no_grad():
-            parts = as_batch(self.batch).parts(len(points), judge)
-        fooled, losses = zip(*parts, strict=True)
-        return torch.cat(fooled), torch.cat(losses)
+            parts = as_batch(self.batch).parts(
+                len(points), lambda part: finite(model(points[part]))
+            )
+        return torch.cat(parts)
+
+
+def _side_by_side(attacks: Sequence[Attack]) -> list[Attack]:
+    """Join native attacks that differ in their runs alone: the engine fills batches with them."""
+    joined: list[Attack] = []
+    for attack in attacks:
+        last = joined[-1] if joined else None
+        if (
+            isinstance(attack, NativeAttack)
+            and isinstance(last, NativeAttack)
+            and replace(attack, runs=last.runs) == last
+        ):
+            joined[-1] = replace(last, runs=last.runs + attack.runs)
+        else:
+            joined.append(attack)
+    return joined

@@ -1,14 +1,17 @@
 """The rows of images in flight: one dictionary of tensors, a row per image."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from bench.attacks.ascent import State
 
+S = TypeVar("S")
+T = TypeVar("T")
 _AHEAD, _WORKERS = 256, 8  # random starts drawn before they are asked for, and by how many
 
 
@@ -39,20 +42,18 @@ def put(state: State, rows: Tensor, fresh: State) -> State:
     return written
 
 
-def drawn(
-    draw: Callable[[int], Tensor], seeds: Sequence[int], device: torch.device
-) -> Iterator[Tensor]:
-    """Yield `draw(seed)` for each seed in turn, drawn on the CPU so that devices agree.
+def drawn(draw: Callable[[S], T], things: Iterable[S], device: torch.device) -> Iterator[T]:
+    """Yield `draw(thing)` for each in turn, drawn on the CPU so that devices agree.
 
     Other threads draw ahead while an accelerator works. A CPU has no time to spare.
     """
     if device.type == "cpu":
-        yield from map(draw, seeds)
+        yield from map(draw, things)
         return
-    coming: deque[Future[Tensor]] = deque()
+    coming: deque[Future[T]] = deque()
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for seed in seeds:
-            coming.append(pool.submit(draw, seed))
+        for thing in things:
+            coming.append(pool.submit(draw, thing))
             if len(coming) > _AHEAD:
                 yield coming.popleft().result()
         while coming:

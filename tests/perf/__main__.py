@@ -1,7 +1,8 @@
-"""Print and save the tables of speed.
+"""Print and save the tables of speed, and write docs/perf.md from them.
 
 python -m tests.perf                        all parts; tables in results/perf/*.csv
 python -m tests.perf --only shares growth   some of them
+python -m tests.perf --markdown             none: only the page, from what is saved
 """
 
 import argparse
@@ -12,43 +13,52 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from bench.devices import device_name
-from tests.perf import engine, growth, versus
-from tests.perf.subjects import DEVICE
+from tests.perf import engine, growth, options, page, versus
+from tests.perf.subjects import machine
+from tests.perf_radapt import adapting
 
 FOLDER = Path("results/perf")
 
 
 def main() -> None:
     """Run the chosen parts."""
-    parser = argparse.ArgumentParser(prog="python -m tests.perf", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.perf",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--samples", type=int, default=200, help="images of the embedded models")
-    parser.add_argument("--sized", type=int, default=8, help="images of the tower of true size")
-    options = parser.parse_args()
-    where = f"{device_name(DEVICE)}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    parser.add_argument("--markdown", action="store_true", help="write the page, measure nothing")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--samples", type=int, default=150, help="images of the embedded models")
+    parser.add_argument("--sized", type=int, default=4, help="images of the tower of true size")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in options.only:
-        print(f"\n{name} ({where})", flush=True)
+    for name in () if given.markdown else given.only:
+        print(f"\n{name} ({machine()})", flush=True)
         rows = []
-        for row in PARTS[name](options):
-            rows.append({**row, "where": where})
+        for row in PARTS[name](given):
+            rows.append({**row, "where": machine()})
             print("  " + "   ".join(f"{key}: {value}" for key, value in row.items()), flush=True)
         if rows:
             pd.DataFrame(rows).to_csv(FOLDER / f"{name}.csv", index=False)
+    print(page.write(FOLDER))
 
 
 def _against(part: Callable[[int, int], Iterator[dict[str, object]]]) -> partial[object]:
-    return partial(lambda run, options: run(options.samples, options.sized), part)
+    return partial(lambda run, given: run(given.samples, given.sized), part)
 
 
 PARTS = {
     "apgd": _against(versus.apgd),
-    "nested": _against(versus.nested),
     "fare": _against(versus.fare),
-    "shares": lambda options: engine.shares(),
-    "rate": lambda options: engine.rate(),
-    "growth": lambda options: growth.growth(),
+    "nested": _against(versus.nested),
+    "shares": lambda given: engine.shares(),
+    "rate": lambda given: engine.rate(),
+    "options": lambda given: options.options(),
+    "adapting": lambda given: adapting(),
+    "growth": lambda given: growth.growth(),
 }
 
 

@@ -65,6 +65,7 @@ def growth() -> Iterator[dict[str, object]]:
 
 def main(count: int) -> None:
     """Run the suite on so many random images."""
+    torch.set_num_threads(1)
     suite = Suite.model_validate({**_SUITE, "samples": count})
     ids = tuple(map(str, range(count)))
     lock = Lock({"cheap": ""}, {"cifar10": DatasetLock("", ids, tuple("abcdefghij"), ("{c}",))})
@@ -72,7 +73,7 @@ def main(count: int) -> None:
     before = peak()
     pixels = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
     labels = torch.arange(count) % 10
-    images = Images(torch.from_numpy(pixels), labels, tuple("abcdefghij"), ("{c}",))
+    images = Images(ids, torch.from_numpy(pixels), labels, tuple("abcdefghij"), ("{c}",))
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder), "growth")
         evaluate = Evaluator(suite, lock, {}, store, device, trust=True)

@@ -1,14 +1,18 @@
 """What is attacked: embedded models on embedded images, and vision towers of true size."""
 
+import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.compat import ensure_torchvision
+from bench.devices import device_name
 from bench.evaluate import sample_seed
 from bench.lock import resolve
 from bench.suite import load_suite
@@ -84,6 +88,21 @@ def true_size(samples: int, name: str = TRUE_SIZE) -> Subject:
     with torch.no_grad():
         labels = torch.cat([model(part).argmax(dim=1) for part in images.split(8)])
     return Subject(name, model, images, labels, small.seeds)
+
+
+def machine() -> str:
+    """Return in words what the figures are taken on."""
+    threads = torch.get_num_threads()
+    many = f"{threads} thread{'s' if threads > 1 else ''}"
+    chip = device_name(DEVICE) if DEVICE.type == "cuda" else "no GPU"
+    return f"{many} of a {os.cpu_count()}-core {_processor()}, {chip}, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    described = Path("/proc/cpuinfo")  # Linux tells no other way
+    lines = described.read_text().splitlines() if described.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def timed(work: Callable[[], object]) -> float:

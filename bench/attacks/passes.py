@@ -1,0 +1,69 @@
+"""Passes through the model: logits, losses and gradients at the points of a state."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bench.attacks.ascent import State
+from bench.attacks.losses import Loss
+from bench.errors import CellError
+from bench.memory import Batch
+from bench.types import Classifier
+
+Seen = tuple[Tensor, Tensor, Tensor]  # logits [b,k], losses [b], gradients [b,3,h,w]
+
+
+def evaluate(
+    model: Classifier, loss: Loss, state: State, batch: Batch, *, eot: int, backward: bool
+) -> Seen:
+    """Return logits, losses and gradients at the points of a state.
+
+    Args:
+        model: What is attacked.
+        loss: What is maximised, per image.
+        state: With the points, labels and targets.
+        batch: Images at once; halved where memory ends.
+        eot: Passes to average over.
+        backward: Whether gradients are wanted; else there are none.
+
+    Raises:
+        CellError: There are no gradients, or the logits are not numbers.
+    """
+
+    def both_ways(part: slice) -> Seen:
+        point = state["point"][part].detach().requires_grad_(backward)
+        with torch.set_grad_enabled(backward):
+            logits = model(point)
+            losses = loss(logits, state["label"][part], state["target"][part])
+            total = losses.sum()
+        if backward and not total.requires_grad:
+            finite(logits)
+            raise CellError("the model's logits have no gradient with respect to the images")
+        gradient = torch.autograd.grad(total, point)[0] if backward else logits.new_empty(0)
+        return logits.detach(), losses.detach(), gradient
+
+    count = len(state["point"])
+    passes = [_merge(batch.parts(count, both_ways), torch.cat) for _ in range(eot)]
+    return _merge(passes, lambda each: torch.stack(each).mean(dim=0))
+
+
+def _merge(seen: list[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:
+    if len(seen) == 1:  # as it nearly always is: saves a copy
+        return seen[0]
+    logits, losses, gradients = (how(list(each)) for each in zip(*seen, strict=True))
+    return logits, losses, gradients
+
+
+def finite(logits: Tensor) -> Tensor:
+    """Return the logits, or raise CellError where one is not a number."""
+    complain(~torch.isfinite(logits).all(dim=1))
+    return logits
+
+
+def complain(faulty: Tensor) -> None:
+    """Raise CellError where an image's logits are not numbers."""
+    if bool(faulty.any()):
+        raise CellError(
+            f"the model's logits are NaN or infinite for {int(faulty.sum())} of {len(faulty)}"
+        )

@@ -1,0 +1,46 @@
+"""What the tables of speed are made of: medians with intervals, and a page of saved tables."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.perf import page
+from tests.perf.pairs import in_turn, ratio, spread
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"), [(1, 1, 1), (5, 1, 5), (6, 1, 6), (20, 6, 15), (25, 8, 18)]
+)
+def test_intervals_are_those_of_the_sign_test(count: int, low: int, high: int) -> None:
+    """From tables of the binomial: with 20 values, the 6th and the 15th."""
+    found = spread(list(range(count, 0, -1)))
+    assert (found.low, found.middle, found.high) == (low, (count + 1) / 2, high)
+
+
+def test_ratios_are_taken_within_rounds() -> None:
+    """A machine that slows down tenfold half way changes no ratio."""
+    assert (
+        ratio([1.1, 2.2, 11.0, 22.0], [1.0, 2.0, 10.0, 20.0]).text(".2f") == "1.10 (1.10 to 1.10)"
+    )
+
+
+def test_works_take_turns() -> None:
+    calls: list[str] = []
+    seconds = in_turn(2, lambda: calls.append("a"), lambda: calls.append("b"))
+    assert "".join(calls) == "ab" + "ab" + "ba"
+    assert [len(each) for each in seconds] == [2, 2]
+
+
+def test_the_page_holds_the_tables_that_were_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "PAGE", tmp_path / "perf.md")
+    where = '"1 thread, no GPU"'
+    (tmp_path / "apgd.csv").write_text(f"model,ratio,where\nCLIP,12.5,{where}\n")
+    text = page.write(tmp_path).read_text()
+    assert "| model | ratio |\n| --- | --- |\n| CLIP | 12.5 |\n" in text
+    assert "*1 thread, no GPU*" in text
+    assert "No figure here is from an accelerator" in text
+    assert "## Growth" not in text
+    (tmp_path / "growth.csv").write_text("images,where\n500,one H100\n")
+    assert "No figure here is from an accelerator" not in page.write(tmp_path).read_text()

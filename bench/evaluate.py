@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,28 +25,13 @@ from bench.specs import AnyAttack, Ensemble, Precision, PyAutoAttack, TorchAttac
 from bench.storage import decode, encode
 from bench.store import Store
 from bench.suite import Suite
+from bench.tally import Tally, joined, untouched
 from bench.tasks.retrieval import RetrievalClassifier, caption_ids, recall
 from bench.types import CellResult, Status
 from bench.warm import Images, Warm, reason
 
 _Points = Iterator[tuple[Tensor, Tensor]]  # rows of a dataset, and their images `[b,3,h,w]`
 _SLAB = 2**29  # bytes of images in float32 that are worked on together
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What is found out about a cell, image by image, and what that took."""
-
-    correct: NDArray[np.bool_]
-    distance: NDArray[np.float32]
-    sample_ids: tuple[str, ...]
-    flags: tuple[str, ...] = ()
-    forwards: int = 0
-    backwards: int = 0
-
-    def add(self, counted: Counted) -> None:
-        self.forwards += counted.forwards
-        self.backwards += counted.backwards
 
 
 @dataclass
@@ -105,11 +90,11 @@ class Evaluator:
             time.perf_counter() - started, found.forwards, known, flags=found.flags,
         )  # fmt: skip
 
-    def _measure(self, cell: Cell) -> _Tally:
+    def _measure(self, cell: Cell) -> Tally:
         if cell.attack is None and cell.dataset in self.lock.whole:
-            return _joined([self._clean(cell, part) for part in self._warm.parts(cell.dataset)])
+            return joined([self._clean(cell, part) for part in self._warm.parts(cell.dataset)])
         images = self._warm.images(cell.dataset)
-        tally = _untouched(images)
+        tally = untouched(images.sample_ids)
         attack: AnyAttack | None = None
         if cell.attack is not None:
             attack, tally.flags = fit(cell.attack, len(images.classes), cell.mode)
@@ -128,12 +113,12 @@ class Evaluator:
             tally.flags += (f"precision={precisions[-1]}",)
         return tally
 
-    def _clean(self, cell: Cell, images: Images) -> _Tally:
-        tally = _untouched(images)
+    def _clean(self, cell: Cell, images: Images) -> Tally:
+        tally = untouched(images.sample_ids)
         self._classify(cell, images, self._points(cell, None, images, tally), tally)
         return tally
 
-    def _attack(self, cell: Cell, attack: AnyAttack, images: Images, tally: _Tally) -> None:
+    def _attack(self, cell: Cell, attack: AnyAttack, images: Images, tally: Tally) -> None:
         """Attack the target itself: each stage sees what none before has broken."""
         storage = self.suite.protocol.storage
         if cell.below is not None:
@@ -161,11 +146,11 @@ class Evaluator:
             raise CellError(f"the attack failed at the smaller budget {cell.eps}: {result.reason}")
         return result
 
-    def _classify(self, cell: Cell, images: Images, points: _Points, tally: _Tally) -> None:
+    def _classify(self, cell: Cell, images: Images, points: _Points, tally: Tally) -> None:
         for rows, part in points:
             self._judge(cell, images, rows, part, tally)
 
-    def _retrieve(self, cell: Cell, images: Images, points: _Points, tally: _Tally) -> None:
+    def _retrieve(self, cell: Cell, images: Images, points: _Points, tally: Tally) -> None:
         """Note for each image or caption whether it finds its own among all of the others."""
         target = self._warm.classifier(cell.target, cell.dataset)
         assert isinstance(target, RetrievalClassifier)
@@ -182,7 +167,7 @@ class Evaluator:
             tally.sample_ids = caption_ids(images.sample_ids, images.captions)
 
     def _points(
-        self, cell: Cell, attack: AnyAttack | None, images: Images, tally: _Tally
+        self, cell: Cell, attack: AnyAttack | None, images: Images, tally: Tally
     ) -> _Points:
         """Yield rows with their images, clean or of a craft that several cells share.
 
@@ -224,7 +209,7 @@ class Evaluator:
         images: Images,
         rows: Tensor,
         precision: Precision,
-        tally: _Tally,
+        tally: Tally,
     ) -> Tensor:
         """Return the points `[b,3,h,w]` that an attack finds on the source, within the budget."""
         source = Counted(self._warm.classifier(cell.source, cell.dataset, precision))
@@ -250,7 +235,7 @@ class Evaluator:
         return project(proposal.detach(), clean, cell.budget)
 
     def _judge(
-        self, cell: Cell, images: Images, rows: Tensor, points: Tensor, tally: _Tally
+        self, cell: Cell, images: Images, rows: Tensor, points: Tensor, tally: Tally
     ) -> None:
         """Note for points whether the target is right, and how far they are from their images."""
         target = Counted(self._warm.classifier(cell.target, cell.dataset))
@@ -265,7 +250,7 @@ class Evaluator:
         self._note_distance(cell, images, rows, points, tally)
 
     def _note_distance(
-        self, cell: Cell, images: Images, rows: Tensor, points: Tensor, tally: _Tally
+        self, cell: Cell, images: Images, rows: Tensor, points: Tensor, tally: Tally
     ) -> None:
         if cell.attack is not None:
             distance = length(points - images.floats(rows), cell.budget.norm)
@@ -286,20 +271,6 @@ class Evaluator:
             size = len(rows)  # what its earlier members leave fills the chunks of the later ones
         if len(rows):
             yield from torch.from_numpy(rows).split(size)
-
-
-def _untouched(images: Images) -> _Tally:
-    count = len(images.labels)
-    return _Tally(np.ones(count, np.bool_), np.zeros(count, np.float32), images.sample_ids)
-
-
-def _joined(parts: Sequence[_Tally]) -> _Tally:
-    return _Tally(
-        np.concatenate([part.correct for part in parts]),
-        np.concatenate([part.distance for part in parts]),
-        tuple(key for part in parts for key in part.sample_ids),
-        forwards=sum(part.forwards for part in parts),
-    )
 
 
 def _chunk(attack: AnyAttack | None) -> int | None:

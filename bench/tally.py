@@ -1,0 +1,51 @@
+"""What is found out about a cell, image by image, and what that took."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.counted import Counted
+
+
+@dataclass(slots=True)
+class Tally:
+    """Filled in as a cell is measured.
+
+    Attributes:
+        correct: Per image, or per caption that looks for its image, whether it was right.
+        distance: Per image, the norm of the perturbation.
+        sample_ids: What `correct` is of.
+        flags: What a reader of the number must know.
+        forwards: Images sent forward.
+        backwards: Images for which a gradient was computed.
+    """
+
+    correct: NDArray[np.bool_]
+    distance: NDArray[np.float32]
+    sample_ids: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+    forwards: int = 0
+    backwards: int = 0
+
+    def add(self, counted: Counted) -> None:
+        """Add the passes through one model."""
+        self.forwards += counted.forwards
+        self.backwards += counted.backwards
+
+
+def untouched(sample_ids: tuple[str, ...]) -> Tally:
+    """Return the tally of images that nothing was done to."""
+    count = len(sample_ids)
+    return Tally(np.ones(count, np.bool_), np.zeros(count, np.float32), sample_ids)
+
+
+def joined(parts: Sequence[Tally]) -> Tally:
+    """Return the tally of the parts of one dataset, in their order."""
+    return Tally(
+        np.concatenate([part.correct for part in parts]),
+        np.concatenate([part.distance for part in parts]),
+        tuple(key for part in parts for key in part.sample_ids),
+        forwards=sum(part.forwards for part in parts),
+    )

@@ -7,7 +7,7 @@ point, its random start. So the outcome for an image does not depend on its neig
 batch, beyond numerics.
 
 Restarts and targets are runs. An image's next run begins when the last one ends, or beside it
-where slots would otherwise be empty; the first run to break the image ends the others.
+where batches would be part-empty; a run that breaks the image ends its later ones.
 """
 
 from collections.abc import Iterator, Sequence

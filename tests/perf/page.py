@@ -26,15 +26,15 @@ matrix rate and bf16's gain are not known.
 _PARTS: Mapping[str, tuple[str, str]] = {
     "apgd": (
         "APGD-CE against pyautoattack",
-        """100 steps, one run. Survivors go through all steps on either side, so they bound the
-ratio: *most* is the reference's gradients over those that the survivors alone need, were all else
-free. An undefended model of true size has no survivors at 4/255; the small one has none at 8/255.
-Where few survive, their batches are small, and a gradient then costs more than one of the
-reference's, which carries broken images along.""",
+        """100 steps, one run. Survivors go through all steps on either side, and bound the ratio:
+*most* is the reference's gradients over those that the survivors alone need. At a like cost of a
+gradient no loop can be faster. An undefended model of true size has no survivors at 4/255; the
+small one has none at 8/255. Where few survive, batches are small and a gradient costs more.""",
     ),
     "fare": (
         "The preset `fare-paper` against pyautoattack",
-        "APGD-CE with 5 restarts, then APGD-T with 9 targets, 100 steps each.",
+        """APGD-CE with 5 restarts, then APGD-T with 9 targets, 100 steps each. Natively the runs of
+the few survivors share batches, so that a gradient costs less than the reference's.""",
     ),
     "nested": (
         "Three nested budgets against three runs of pyautoattack",

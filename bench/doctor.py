@@ -89,7 +89,11 @@ def _libraries(suite: Suite | None) -> list[str]:
         for attack in (suite.attacks if suite else ())
         for member in (attack.attacks if isinstance(attack, Ensemble) else (attack,))
     ]
-    return ["torchattacks"] if any(member.kind == "torchattacks" for member in attacks) else []
+    models = suite.models.values() if suite else ()
+    return [
+        *(["torchattacks"] if any(member.kind == "torchattacks" for member in attacks) else []),
+        *(["transformers"] if any(model.kind == "hugging_face" for model in models) else []),
+    ]
 
 
 def _accelerator() -> Finding:
@@ -164,7 +168,12 @@ def _contents(suite: Suite) -> Iterator[Finding]:
 def _content(key: str, missing: str | None) -> Finding:
     if missing is None:
         return Finding("ok", f"{key}: here")
-    return Finding("bad", f"{key}: {missing}", "run_bench.py fetch SUITE, or correct the path")
+    return Finding(
+        "bad",
+        f"{key}: {missing}",
+        "run_bench.py fetch SUITE brings what is public; correct a path, or make the file first: "
+        "anchors by `python -m radapt fit`, towers by `python -m radapt finetune`",
+    )
 
 
 def _network(*, needed: bool) -> Finding:

@@ -168,6 +168,10 @@ def _ask(file: HubFile, **options: Any) -> Any:
         return hf_hub_download(
             file.repo, file.path, revision=file.revision, repo_type=file.kind, **options
         )
+    except errors.LocalEntryNotFoundError as error:
+        # its client's word for a hub that failed, and for a file that is not in the cache
+        kind = NoSuchFile if unreachable() else CellError
+        raise kind(f"{file.repo}: {_reason(error, file)}") from error
     except errors.EntryNotFoundError as error:
         raise NoSuchFile(f"{file.repo}: {_reason(error, file)}") from error
     except Exception as error:  # of the client, of its HTTP library or of the system

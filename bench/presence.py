@@ -11,6 +11,7 @@ from bench.specs import (
     DatasetSpec,
     FolderDataset,
     HubDataset,
+    HuggingFaceModel,
     ModelSpec,
     NanoDataset,
     OpenClipModel,
@@ -19,7 +20,7 @@ from bench.specs import (
     WebDataset,
 )
 from bench.suite import Suite
-from bench.weights import hub_files
+from bench.weights import hub_files, is_of_hub
 
 
 def missing_data(spec: DatasetSpec, seed: int) -> str | None:
@@ -46,7 +47,7 @@ def missing_weights(spec: ModelSpec) -> str | None:
     """Return what a model lacks here, or None. Tags of open_clip bring torch."""
     for path in _local_files(spec):
         if not path.exists():
-            return f"{path}: no such file"
+            return f"{path}: no such file or folder; it is the suite's own"
     for alternatives in hub_files(spec):
         if not any(find(file) for file in alternatives):
             names = " or ".join(file.path for file in alternatives)
@@ -72,8 +73,10 @@ def download_line(suite: Suite) -> str:
 
 def _local_files(spec: ModelSpec) -> list[Path]:
     match spec:
-        case OpenClipModel() if spec.tower is not None:
-            return [Path(spec.tower)]
+        case OpenClipModel():
+            return [Path(place) for place in (spec.folder, spec.tower) if place is not None]
+        case HuggingFaceModel() if not is_of_hub(spec):
+            return [Path(spec.name)]
         case RAdaptModel() if spec.anchor.file is not None:
             return [Path(spec.anchor.file)]
         case _:

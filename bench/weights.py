@@ -29,7 +29,7 @@ def hub_files(spec: ModelSpec) -> list[tuple[HubFile, ...]]:
     """
     if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
         return _of_tag(spec.name, spec.pretrained)
-    if not isinstance(spec, _Published) or not _is_of_hub(spec):
+    if not isinstance(spec, _Published) or not is_of_hub(spec):
         return []
     return [
         tuple(_hub_file(spec, name) for name in names) for names in _needs(spec, _read_cached(spec))
@@ -58,7 +58,7 @@ def weight_files(spec: _Published) -> list[Path]:
             return [Path(spec.pretrained), *tower]
         if not hub_files(spec):
             return [_download(spec.name, spec.pretrained), *tower]
-    if isinstance(spec, HuggingFaceModel) and not _is_of_hub(spec):
+    if isinstance(spec, HuggingFaceModel) and not is_of_hub(spec):
         raise CellError(f"{spec.name}: no such folder, and no OWNER/NAME of the hub")
     files: list[Path] = []
     while len(files) < len(wanted := hub_files(spec)):  # a configuration names further files
@@ -148,7 +148,8 @@ def _needs(spec: _Published, read: _Read) -> list[tuple[str, ...]]:
     return [*needs, (_TOKENIZER_CONFIG,), *([(vocabulary,)] if kind else [])]
 
 
-def _is_of_hub(spec: _Published) -> bool:
+def is_of_hub(spec: _Published) -> bool:
+    """Return whether a model's name is a repository's, and not a folder's."""
     if isinstance(spec, OpenClipModel):
         return spec.repository is not None
     return _folder(spec) is None and re.fullmatch(REPOSITORY, spec.name) is not None

@@ -19,6 +19,7 @@ class Hub:
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
     cut: dict[str, int] = field(default_factory=dict)  # path -> bytes after which, once
+    failing: set[str] = field(default_factory=set)  # paths that the server fails to look up
     forged: set[str] = field(default_factory=set)  # paths whose content is not what was promised
     log: list[tuple[str, str, str | None]] = field(default_factory=list)
     url: str = ""
@@ -66,6 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(403, "GatedRepo")
         if revision not in ("main", COMMIT):
             return self._error(404, "RevisionNotFound")
+        if path in self.hub.failing:
+            return self._error(500, "Unavailable")
         data = self.hub.repos[repo].get(path)
         if data is None:
             return self._error(404, "EntryNotFound", {"X-Repo-Commit": COMMIT})

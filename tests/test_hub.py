@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from bench import hub as client
 from bench.data import index_dataset, load_captioned, load_images, native_size
 from bench.errors import CellError
-from bench.hub import HubFile, bring
+from bench.hub import HubFile, NoSuchFile, bring
 from bench.presence import missing_data
 from bench.specs import HubDataset, WebDataset
 from tests.conftest import png, write_shard
@@ -74,6 +74,22 @@ def test_a_broken_connection_is_taken_up_where_it_broke(
     ranges = [given for _, place, given in served.log if place.startswith("/cdn/")]
     assert ranges == [None, "bytes=10000-"]
     assert sum(come) == size
+
+
+def test_a_hub_that_fails_is_not_one_that_lacks_the_file(served: Hub) -> None:
+    """Else the next of some alternatives would be taken, and the number be another's."""
+    served.failing.add("test/1.tar")
+    with pytest.raises(CellError) as failed:
+        bring(HubFile(REPO, "test/1.tar"))
+    assert not isinstance(failed.value, NoSuchFile)
+    with pytest.raises(NoSuchFile):
+        bring(HubFile(REPO, "test/9.tar"))
+
+
+def test_a_dataset_without_names_lacks_the_names(served: Hub) -> None:
+    del served.repos[REPO]["classnames.txt"]
+    with pytest.raises(CellError, match=r"no file classnames\.txt"):
+        index_dataset(SPEC, 5, 0)
 
 
 def test_a_wrong_checksum_is_told_and_not_kept(served: Hub, tmp_path: Path) -> None:

@@ -91,3 +91,18 @@ def test_settings_of_an_attack(attack: dict[str, Any], expected: tuple[str, ...]
     ((_, entry),) = expand_attacks([{**attack, "eps": "1/255"}])
     spec = TypeAdapter(AnyAttack).validate_python(entry)
     assert tuple(settings(spec).values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("storage", "white_box", "transfer"),
+    [("float16", "float32", "float16"), ("uint8-truncate", "uint8-truncate", "uint8-truncate")],
+)
+def test_the_form_in_which_images_were_judged(
+    suite_file: Write, tmp_path: Path, storage: str, white_box: str, transfer: str
+) -> None:
+    protocol = {"preset": "radapt-paper", "pixels": "native", "storage": storage}
+    attacks = [{"kind": "fgsm", "eps": "2/255"}]
+    path = suite_file(samples=4, protocol=protocol, attacks=attacks)
+    found = read(run_suite(path, results=tmp_path).folder)
+    judged = {entry["threat"]: entry["judged_as"] for entry in found.values() if "threat" in entry}
+    assert judged == {"white-box": white_box, "transfer": transfer}

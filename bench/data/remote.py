@@ -9,7 +9,7 @@ from bench.data.split import Split, check_labels, choose_shards
 from bench.data.webdataset import open_webdataset, shard_count
 from bench.errors import CellError
 from bench.hub import HubFile, NoSuchFile, bring, find
-from bench.specs import HubDataset, TorchvisionDataset
+from bench.specs import HubDataset, TorchvisionDataset, task_of
 
 _COUNT = "nshards.txt"
 
@@ -26,8 +26,10 @@ def hub_root(spec: HubDataset) -> Path:
     root = count.parents[len(Path(spec.split).parts)]
     try:
         bring(HubFile(spec.repository, "classnames.txt", root.name))
-    except NoSuchFile:  # with captions there are neither classes nor prompts
-        bring(HubFile(spec.repository, "dataset_type.txt", root.name))
+    except NoSuchFile:
+        if task_of(spec) == "classification":
+            raise
+        bring(HubFile(spec.repository, "dataset_type.txt", root.name))  # and captions
     else:
         bring(HubFile(spec.repository, "zeroshot_classification_templates.txt", root.name))
     return root

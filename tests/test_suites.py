@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bench import catalogue
-from bench.attacks.fitting import fit
 from bench.compare import Comparison, compare
 from bench.errors import CellSkip
+from bench.fitting import fit
 from bench.plan import Cell, Lock, expand
 from bench.published import read_published
 from bench.suite import Suite, load_suite
@@ -134,6 +134,15 @@ def test_one_craft_serves_the_whole_table() -> None:
     steps = 16 * 1000 * 3 * (10 + 30 + 30)
     assert f"attacking {steps:,} images x steps at most" in text
     assert f"would be {9 * steps:,}, 9.0 times as many" in text
+
+
+def test_what_will_be_skipped_is_not_counted() -> None:
+    """APGD-DLR on PCAM's two classes, at two budgets and for three models."""
+    text = plan("table3")
+    assert "skipped   6 cells: apgd-dlr needs at least 3 classes; this dataset has 2" in text
+    crafts = 16 * 4 - 2
+    assert f"crafts    {crafts}, of which {crafts} are shared by {3 * crafts} cells" in text
+    assert f"attacking {15 * 1000 * 2 * 100:,} images x steps at most" in text
 
 
 def test_the_time_of_a_named_gpu() -> None:

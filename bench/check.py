@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.compare import Comparison, compare
 from bench.errors import UserError
-from bench.published import read_published
+from bench.published import Published, read_published
 from bench.specs import Against
 from bench.store import Store, write_text
 from bench.suite import Suite
@@ -72,8 +72,14 @@ def _row(item: Comparison) -> tuple[str, ...]:
         row.value_percent,
         f"{100 * measured.value:.1f}" if measured else "-",
         f"{100 * measured.low:.1f}-{100 * measured.high:.1f}" if measured else "-",
-        f"{item.verdict}{f': {item.why}' if item.why else ''}",
+        f"{item.verdict}{f': {item.why}' if item.why else ''}{_remarks(row)}",
     )
+
+
+def _remarks(row: Published) -> str:
+    basis = f"threat {row.threat_basis}" if row.threat_basis else ""
+    said = "; ".join(filter(None, (basis, row.note)))
+    return f" ({said})" if said else ""
 
 
 def _record(item: Comparison) -> dict[str, object]:

@@ -6,15 +6,14 @@ from math import sqrt
 from typing import Literal
 
 from bench.plan import Cell
-from bench.protocol import protocol
-from bench.published import PROTOCOL_FIELDS, Published
+from bench.published import UNNAMED, Published
 from bench.specs import eps_value
 from bench.stats import wilson
 from bench.suite import Suite
 from bench.tables import Scored
+from bench.unequal import is_attack_of, reasons
 
 Verdict = Literal["agrees", "differs", "cannot be compared"]
-UNNAMED = "unnamed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,22 @@ def _of_row(suite: Suite, scored: Sequence[Scored], row: Published) -> Iterator[
             key = (_attack(item.cell), _threat(item.cell))
             groups.setdefault(key, {})[item.cell.dataset] = item
     groups = {key: items for key, items in groups.items() if _has_any(row, items)}
-    fitting = {key: items for key, items in groups.items() if key[1] == row.threat_model}
-    for (attack, threat), items in (fitting or groups).items():
+    # the attack and the threat that the number is of stand alone where the suite has them
+    for fits in (_is_equal_attack, _is_equal_threat):
+        fitting = {key: items for key, items in groups.items() if fits(row, key, items)}
+        groups = fitting or groups
+    for (attack, threat), items in groups.items():
         yield _compared(suite, row, attack, threat, items)
+    if not groups and row.incomparable and row.model in suite.models:
+        yield Comparison(row, row.attack, "", None, 0, "cannot be compared", row.incomparable)
+
+
+def _is_equal_attack(row: Published, _: tuple[str, str], items: dict[str, Scored]) -> bool:
+    return is_attack_of(row, next(iter(items.values())).cell)
+
+
+def _is_equal_threat(row: Published, key: tuple[str, str], _: dict[str, Scored]) -> bool:
+    return key[1] == row.threat_model
 
 
 def _compared(
@@ -84,19 +96,8 @@ def _compared(
 ) -> Comparison:
     names = row.datasets or tuple(items)
     measured, n, reason = _measured(names, items)
-    differing = [reason] if reason else []
-    if not row.datasets:
-        differing.append("datasets: those of the mean are not stated")
-    if row.attack == UNNAMED:
-        differing.append("attack: the paper names none")
-    if row.threat_model != threat and row.attack != "clean":
-        differing.append(f"threat model: {row.threat_model or 'not stated'} published, {threat}")
     cell = next(iter(items.values())).cell
-    ours = protocol(suite, row.model, names, cell.attack)
-    for field in PROTOCOL_FIELDS:
-        theirs = getattr(row, field)
-        if theirs and theirs != ours.get(field, theirs):
-            differing.append(f"{field}: {theirs} published, {ours[field]}")
+    differing = [*([reason] if reason else []), *reasons(suite, row, names, cell, threat)]
     if differing or measured is None:
         why = "; ".join(differing)
         return Comparison(row, attack, threat, measured, n, "cannot be compared", why)
@@ -155,7 +156,8 @@ def _is_of(cell: Cell, row: Published) -> bool:
     if cell.attack is None or not row.eps:
         return cell.attack is None and row.attack == "clean"
     named = row.attack in (UNNAMED, _attack(cell))
-    return named and eps_value(cell.eps) == eps_value(row.eps)
+    same = bool(row.preset_attack) and is_attack_of(row, cell)
+    return (named or same) and eps_value(cell.eps) == eps_value(row.eps)
 
 
 def _has_any(row: Published, items: dict[str, Scored]) -> bool:

@@ -1,12 +1,14 @@
 """What a suite costs before it runs: crafts, time on a named GPU, disk, weights to download."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench import catalogue
 from bench.architecture import size_of
 from bench.data import native_size
-from bench.errors import UserError
+from bench.errors import CellSkip, UserError
+from bench.fitting import fit
 from bench.plan import Cell, Lock
 from bench.specs import (
     AnyAttack,
@@ -60,6 +62,10 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
     """
     if gpu not in GPUS:
         raise UserError(f"--gpu: got {gpu!r}; allowed: {', '.join(GPUS)}")
+    skipped = {cell.id: reason for cell in cells if (reason := _skip(lock, cell))}
+    cells = [cell for cell in cells if cell.id not in skipped]
+    for reason, count in Counter(skipped.values()).items():
+        yield f"  skipped   {count} cells: {reason}"
     work = _work(suite, lock, cells)
     yield f"  crafts    {work.crafts}, of which {work.shared} are shared by {work.cells} cells"
     yield f"  attacking {work.steps:,} images x steps at most"
@@ -71,6 +77,20 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
     yield _time_line(suite, lock, cells, gpu)
     yield _disk_line(suite, lock, cells)
     yield from _weights_line(suite)
+
+
+def _skip(lock: Lock, cell: Cell) -> str | None:
+    """Return why a cell will be skipped, where the number of its dataset's classes is known."""
+    found = lock.datasets.get(cell.dataset)
+    facts = catalogue.datasets().get(cell.dataset)
+    classes = len(found.classes) if found else facts.classes if facts else 0
+    if cell.attack is None or not classes:
+        return None
+    try:
+        fit(cell.attack, classes, cell.mode)
+    except CellSkip as skip:
+        return str(skip)
+    return None
 
 
 def _work(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Work:

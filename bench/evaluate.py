@@ -13,12 +13,12 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import length, project
-from bench.attacks.fitting import fit
 from bench.attacks.official import doubts
 from bench.attacks.passes import finite
 from bench.counted import Counted
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip
+from bench.fitting import fit
 from bench.plan import Cell, Lock
 from bench.precision import arithmetic, stages
 from bench.specs import AnyAttack, Ensemble, Precision, PyAutoAttack, TorchAttacks

@@ -19,7 +19,7 @@ def protocol(
         "pixels": pixels(suite, datasets),
         "resize": str(suite.protocol.resize),
         "templates": templates if templates == "dataset" else " | ".join(templates),
-        **(settings(attack) if attack else {}),
+        **({"storage": suite.protocol.storage, **settings(attack)} if attack else {}),
     }
 
 

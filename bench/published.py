@@ -6,11 +6,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.specs import Against, eps_value
+from bench.specs import ATTACK_PRESETS, Against, eps_value
 
 MEAN = "mean"
+UNNAMED = "unnamed"  # the attack, where the source names none
 # fields of a protocol that a number depends on; what is empty is not stated
-PROTOCOL_FIELDS = ("weights", "pixels", "resize", "templates", "steps", "restarts", "targets")
+PROTOCOL_FIELDS = (
+    *("weights", "pixels", "storage", "resize", "templates"),
+    *("steps", "restarts", "targets"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class Published:
         model: As the table names it.
         dataset: As the catalogue names it, or `mean`.
         attack: As a suite labels it; `clean`, or `unnamed` where the source names none.
+        preset_attack: The one of an attack preset that the number is of, by its name there,
+            where what `attack` names is done in a way of its own.
         eps: Radius as a suite writes it, `4/255`; empty when clean.
         metric: As in `cells.csv`.
         value_percent: As printed: its last digit says how it was rounded.
@@ -33,11 +39,13 @@ class Published:
         samples: Images per dataset, or `all`.
         weights: Where the model's weights come from, as `bench.protocol.weights` writes it.
         pixels: Size that is attacked, as `bench.protocol.pixels` writes it.
+        storage: How adversarial images are kept, as a suite's protocol has it.
         resize: Resizing inside the model, where there is any.
         templates: `dataset`, or the prompts separated by ` | `.
         steps: Iterations of each member, joined by `+`.
         restarts: Of each member.
         targets: Of each member.
+        incomparable: Why nothing can be held against the number, whatever is measured.
         source: Where the number was read.
         note: What a reader must know of it.
     """
@@ -48,6 +56,7 @@ class Published:
     eps: str
     metric: str
     value_percent: str
+    preset_attack: str = ""
     paper: str = ""
     table: str = ""
     over: str = ""
@@ -57,11 +66,13 @@ class Published:
     samples: str = ""
     weights: str = ""
     pixels: str = ""
+    storage: str = ""
     resize: str = ""
     templates: str = ""
     steps: str = ""
     restarts: str = ""
     targets: str = ""
+    incomparable: str = ""
     source: str = ""
     note: str = ""
 
@@ -88,6 +99,7 @@ class Published:
 
 
 _KNOWN = {field.name for field in fields(Published)}
+_PRESET_ATTACKS = tuple(entry["name"] for preset in ATTACK_PRESETS.values() for entry in preset)
 _NEEDED = ("model", "dataset", "attack", "eps", "metric", "value_percent")
 
 
@@ -130,6 +142,11 @@ def _rows(path: Path, reader: "csv.DictReader[str]") -> Iterator[Published]:
             raise UserError(
                 f"{path}, line {number}: got value_percent {row.value_percent!r} and eps "
                 f"{row.eps!r}; a percentage and a radius like 4/255 are needed"
+            )
+        if row.preset_attack not in ("", *_PRESET_ATTACKS):
+            raise UserError(
+                f"{path}, line {number}: got preset_attack {row.preset_attack!r}; allowed: "
+                f"{', '.join(_PRESET_ATTACKS)}"
             )
         if row.samples not in ("", "all") and not row.samples.isdigit():
             raise UserError(f"{path}, line {number}: got samples {row.samples!r}; a count or `all`")

@@ -24,6 +24,7 @@ from bench.specs import (
     task_of,
 )
 from bench.specs.presets import expand_attacks, preset_faults
+from bench.specs.protocol import native_faults
 from bench.sweep import Origin, expand_sweeps, sweep_faults
 
 SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
@@ -177,7 +178,9 @@ def _reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterat
         source = threat.get("transfer") if isinstance(threat, dict) else None
         if isinstance(source, str) and source not in models:
             yield f"threats.{index}.transfer: got {source!r}; declared models: {declared}"
-    yield from _duplicates("datasets", [_dataset_name(d) for d in _entries(raw, "datasets")])
+    datasets = [_dataset_name(entry) for entry in _entries(raw, "datasets")]
+    yield from native_faults(raw.get("protocol"), [name for name in datasets if name])
+    yield from _duplicates("datasets", datasets)
     yield from _duplicates("attacks", [_attack_name(a) for a in _entries(raw, "attacks")])
     yield from _duplicates("threats", [str(t) for t in _entries(raw, "threats")])
     if _entries(raw, "attacks") and "threats" not in raw:

@@ -9,8 +9,8 @@ import pytest
 
 from bench import load_results
 from bench.attacks import build_attack
-from bench.attacks.fitting import fit
 from bench.errors import CellSkip
+from bench.fitting import fit
 from bench.run import run_suite
 from bench.specs import AnyAttack, ApgdDlr, ApgdT, Ensemble, PyAutoAttack, TorchAttacks
 from bench.suite import load_suite

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.check import check, check_lines
-from bench.compare import Comparison, Interval, difference, mean_of
+from bench.compare import Comparison, Interval, compare, difference, mean_of
 from bench.errors import UserError
 from bench.plan import Lock, expand
 from bench.published import Published, read_published
@@ -18,6 +18,7 @@ from bench.specs import Against
 from bench.stats import wilson
 from bench.store import Store
 from bench.suite import Suite, load_suite
+from bench.tables import Scored
 from bench.types import CellResult
 from tests.test_cli import call
 
@@ -97,6 +98,23 @@ def compared(known: tuple[Suite, Store, Path], path: Path, **row: str) -> list[C
             "",
             "threat model: transfer from CLIP published, white-box",
         ),
+        ({"value_percent": "41", "attack": "pgd", "preset_attack": "PGD-10"}, "agrees", ""),
+        (
+            {"value_percent": "41", "attack": "pgd", "preset_attack": "APGD-30"},
+            "",
+            "attack: APGD-30 published, pgd",
+        ),
+        (
+            {"value_percent": "41", "attack": "pgd", "storage": "uint8-truncate"},
+            "",
+            "storage: uint8-truncate published, float16",
+        ),
+        ({"value_percent": "80", "storage": "uint8-truncate"}, "agrees", ""),
+        (
+            {"value_percent": "80", "incomparable": "printed value is suspect: a misprint"},
+            "",
+            "printed value is suspect: a misprint",
+        ),
         ({"value_percent": "80", "pixels": "224 crop"}, "", "pixels: 224 crop published, native"),
         ({"value_percent": "80", "templates": "dataset"}, "", "templates: dataset published, a ph"),
         (
@@ -133,6 +151,67 @@ def test_an_unnamed_attack_stands_beside_all(
     assert [item.attack for item in found] == ["pgd", "cw"]
     assert all("the paper names none" in item.why for item in found)
     assert found[0].measured and found[0].measured.value == 0.4
+
+
+def test_what_nothing_can_be_held_against_is_not_absent(
+    known: tuple[Suite, Store, Path], tmp_path: Path
+) -> None:
+    (found,) = compared(known, tmp_path, value_percent="27", attack="fab", incomparable="worn off")
+    assert (found.attack, found.measured, found.why) == ("fab", None, "worn off")
+    assert not compared(known, tmp_path, value_percent="27", model="Nobody", incomparable="x")
+
+
+def test_the_attack_of_the_number_stands_alone_where_the_suite_has_it(
+    suite_file: Write, tmp_path: Path
+) -> None:
+    attacks = [{"kind": "apgd-ce", "eps": "4/255"}, {"preset": "radapt-paper", "eps": "4/255"}]
+    row = {"attack": "apgd-ce", "preset_attack": "APGD-30", "value_percent": "1"}
+    path = published(tmp_path / "p.csv", row)
+    seen = {}
+    for name, some in {"both": attacks, "official": attacks[:1], "authors": attacks[1:]}.items():
+        suite = load_suite(suite_file(suite=name, attacks=some, threats=["white-box"]))
+        (found,), _ = check(suite, Store(tmp_path, name), str(path))
+        seen[name] = (found.attack, "attack: APGD-30 published, apgd-ce" in found.why)
+    assert seen == {
+        "both": ("APGD-30", False),
+        "official": ("apgd-ce", True),
+        "authors": ("APGD-30", False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, ""),
+        ({"repo": "clip-benchmark/wds_vtab-pcam"}, ""),
+        ({"shards": 2}, "pcam as published, 2 of its shards"),
+        ({"split": "train"}, "pcam as published, the split train"),
+        ({"repo": "someone/pcam"}, "pcam as published, the copy someone/pcam"),
+        ({"kind": "webdataset", "path": "x", "split": "train"}, "published, the split train"),
+    ],
+)
+def test_a_part_or_a_copy_is_not_the_dataset(
+    suite_file: Write, tmp_path: Path, changes: dict[str, Any], why: str
+) -> None:
+    suite = load_suite(suite_file(datasets=[{"kind": "hub", "name": "pcam", **changes}]))
+    rows = [
+        {"value_percent": "50", "dataset": "pcam"},
+        {"value_percent": "50", "dataset": "mean", "over": "pcam"},
+    ]
+    path = published(tmp_path / "p.csv", *rows)
+    found, _ = check(suite, Store(tmp_path, suite.suite), str(path))
+    assert len(found) == 2
+    for item in found:
+        assert why in item.why
+        assert ("datasets: " in item.why) == bool(why)
+
+
+def test_what_a_reader_must_know_stands_beside_the_verdict(
+    known: tuple[Suite, Store, Path], tmp_path: Path
+) -> None:
+    row = {"value_percent": "41", "attack": "pgd", "threat_basis": "inferred", "note": "of code"}
+    (line,) = [line for line in check_lines(compared(known, tmp_path, **row), 0) if "pgd" in line]
+    assert line.endswith("  agrees (threat inferred; of code)")
 
 
 def test_what_the_suite_lacks_is_counted(known: tuple[Suite, Store, Path], tmp_path: Path) -> None:
@@ -204,6 +283,10 @@ def test_the_command(known: tuple[Suite, Store, Path], tmp_path: Path) -> None:
         ("model,dataset\nCLIP,x\n", "the columns attack, eps, metric, value_percent are missing"),
         ("{head}\nCLIP,x,clean,,accuracy,many\n", "line 2: got value_percent 'many'"),
         ("{head}\nCLIP,x,pgd,4/0,accuracy,3\n", "line 2: got value_percent '3' and eps '4/0'"),
+        (
+            "{head},preset_attack\nCLIP,x,pgd,4/255,accuracy,3,APGD\n",
+            "line 2: got preset_attack 'APGD'; allowed: fare-paper, PGD-10, C&W-30, APGD-30",
+        ),
         ("{head},samples\nCLIP,x,clean,,accuracy,3,few\n", "line 2: got samples 'few'"),
     ],
 )
@@ -230,6 +313,23 @@ def test_shipped_numbers_have_their_sources(name: str) -> None:
         attacked = row.attack != "clean" and "LVLM" not in row.table
         assert bool(row.threat) == attacked, row
         assert bool(row.threat_basis) == attacked, row
+
+
+def test_fare_s_clean_imagenet_is_of_5000_images() -> None:
+    """What open_clip has on all 50,000, 75.5, agrees with the printed 74.9."""
+    rows = [row for row in numbers("fare") if row.dataset == "imagenet" and row.attack == "clean"]
+    assert {row.samples for row in rows} == {"5000"}
+    assert all("RobustBench" in row.note for row in rows)
+    suite = load_suite(PUBLISHED.parents[1] / "suites" / "fare.yaml")
+    (cell,) = [
+        cell
+        for cell in expand(suite, Lock())
+        if (cell.target, cell.dataset, cell.attack) == ("CLIP", "imagenet", None)
+    ]
+    right = np.arange(50_000) < 37_750
+    result = CellResult(cell.id, "ok", right, (), np.zeros(0, np.float32), 1.0, 50_000, {})
+    (found,), _ = compare(suite, [Scored(cell, result)], rows[:1])
+    assert (found.published.value_percent, found.verdict) == ("74.9", "agrees")
 
 
 def test_printed_means_that_their_cells_do_not_give_are_noted() -> None:

@@ -68,6 +68,10 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
         ({"protocol": "made-up"}, "protocol: got 'made-up'; unknown preset; allowed: radapt-paper"),
         ({"protocol": {"preset": "radapt-paper", "pixels": {"size": 224, "fit": "zoom"}}}, "fit"),
         ({"protocol": {"preset": "radapt-paper", "templates": ["a photo"]}}, "placeholder {c}"),
+        (
+            {"protocol": {"preset": "radapt-paper", "native": ["cifar10", "cifar_10"]}},
+            "protocol.native.1: got 'cifar_10'; datasets of the suite: cifar10",
+        ),
         ({"threats": []}, "threats: is empty"),
         ({"attacks": []}, "attacks: is empty"),
         ({"threats": [{"transfer": None}]}, "threats.0: got {'transfer': None}; allowed:"),
@@ -117,6 +121,12 @@ def test_fault(suite_file: Callable[..., Path], changes: dict[str, Any], expecte
     with pytest.raises(SuiteError) as caught:
         load_suite(suite_file(**changes))
     assert expected in str(caught.value)
+
+
+def test_a_preset_may_name_datasets_that_the_suite_lacks(suite_file: Callable[..., Path]) -> None:
+    suite = load_suite(suite_file(protocol="fare-paper"))
+    assert {"cifar100", "stl10"} < set(suite.protocol.native)
+    assert [dataset.name for dataset in suite.datasets] == ["cifar10"]
 
 
 def test_models_built_from_themselves(suite_file: Callable[..., Path]) -> None:

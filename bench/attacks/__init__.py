@@ -36,7 +36,7 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
 
     Args:
         spec: The attack, with settings that the number of classes allows
-            (`bench.attacks.fitting`).
+            (`bench.fitting`).
         batch: Images in flight at once, for native attacks; their result does not depend
             on it, and a `Batch` is halved where memory ends. Adapters run in chunks of the
             size that their spec names.

@@ -19,7 +19,7 @@ class TorchAttack:
     """An attack of torchattacks with an `eps` argument.
 
     It does the same in both modes; those that hand back clean images never come here in
-    mode `full` (`bench.attacks.fitting`).
+    mode `full` (`bench.fitting`).
 
     Attributes:
         name: Its class in torchattacks.

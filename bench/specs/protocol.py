@@ -1,5 +1,6 @@
 """How images and prompts become a number, and the presets of it."""
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -109,6 +110,15 @@ PRESETS = {
         resize=_PLAIN,
     ),
 }
+
+
+def native_faults(value: Any, datasets: Sequence[str]) -> Iterator[str]:
+    """Say which names of a suite's own `native` are none of its datasets; a preset's may be."""
+    native = value.get("native") if isinstance(value, dict) else None
+    known = ", ".join(datasets) or "none"
+    for place, name in enumerate(native if isinstance(native, list) else []):
+        if isinstance(name, str) and name not in datasets:
+            yield f"protocol.native.{place}: got {name!r}; datasets of the suite: {known}"
 
 
 def expand_preset(value: Any) -> Any:

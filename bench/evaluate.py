@@ -19,6 +19,7 @@ from bench.counted import Counted
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip
 from bench.fitting import fit
+from bench.metrics import counts_captions
 from bench.plan import Cell, Lock
 from bench.precision import arithmetic, stages
 from bench.specs import AnyAttack, Ensemble, Precision, PyAutoAttack, TorchAttacks
@@ -163,7 +164,7 @@ class Evaluator:
                 self._note_distance(cell, images, rows, part, tally)
         found = recall(finite(torch.cat(cosines)), target.owners, cell.metric)
         tally.correct = found.cpu().numpy()
-        if cell.metric.startswith("image"):
+        if counts_captions(cell.metric):
             tally.sample_ids = caption_ids(images.sample_ids, images.captions)
 
     def _points(

@@ -4,6 +4,7 @@ from bench.specs import Task
 
 ACCURACY = "accuracy"
 DEPTHS = (1, 5, 10)
+CAPTION = "#"  # between an image's id and the number of its caption
 # the first of a task stands for it in means, ranks and worst cases
 _OF_TASK: dict[Task, tuple[str, ...]] = {
     "classification": (ACCURACY,),
@@ -33,3 +34,8 @@ def suffix(metric: str) -> str:
         return ""
     kind, _, depth = metric.partition("_retrieval_recall@")
     return f" {kind[0].upper()}R@{depth}"
+
+
+def counts_captions(metric: str) -> bool:
+    """Return whether a metric counts captions that look for their image, rather than images."""
+    return metric.startswith("image_retrieval")

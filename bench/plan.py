@@ -220,7 +220,8 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
             "donor": model_identity(suite, lock, spec.donor),
         }
     places = {"tower", "pretrained", "revision"}
-    if isinstance(spec, HuggingFaceModel) or (isinstance(spec, OpenClipModel) and spec.folder):
+    configured = isinstance(spec, OpenClipModel) and (spec.folder or spec.repository)
+    if isinstance(spec, HuggingFaceModel) or configured:
         places |= {"name"}  # the architecture is in the configuration, which is hashed
     settings = spec.model_dump(exclude=places, exclude_defaults=True)
     return {**settings, "fingerprint": fingerprint}

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 Z95 = 1.959963984540054  # normal quantile of a two-sided 95% interval
 
 
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """Return the 95% Wilson score interval of a rate (Wilson 1927), within [0,1]."""
+def wilson(correct: float, n: int) -> tuple[float, float]:
+    """Return the 95% Wilson score interval of the rate correct / n (Wilson 1927), within [0,1]."""
     if n == 0:
         return 0.0, 1.0
     rate = correct / n

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.metrics import metrics_of, suffix, task_named
+from bench.metrics import CAPTION, counts_captions, metrics_of, suffix, task_named
 from bench.plan import Cell, expand, still_valid
 from bench.specs import eps_value, task_of
 from bench.stats import ranks, wilson
@@ -86,7 +86,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
     assert result is not None
     correct = item.correct
     n = 0 if correct is None else len(correct)
-    low, high = (None, None) if correct is None else wilson(int(correct.sum()), n)
+    low, high = (None, None) if correct is None else _interval(item, correct)
     return {
         "suite": suite.suite,
         "model": cell.target,
@@ -110,6 +110,14 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "cell_id": cell.id,
         "craft_id": cell.craft_id,
     }
+
+
+def _interval(item: Scored, correct: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the 95% interval; captions of one image, which fall together, count as one."""
+    if item.result is None or not counts_captions(item.cell.metric):
+        return wilson(int(correct.sum()), len(correct))
+    images = len({key.rpartition(CAPTION)[0] for key in item.result.sample_ids})
+    return wilson(float(correct.mean()) * images, images)
 
 
 def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:

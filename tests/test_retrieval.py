@@ -18,6 +18,7 @@ from bench.models import build_model
 from bench.plan import expand
 from bench.run import run_suite
 from bench.specs import NanoDataset
+from bench.stats import wilson
 from bench.store import Store
 from bench.suite import Suite
 from bench.tasks.retrieval import RetrievalClassifier, images_to_text, text_to_images
@@ -118,6 +119,8 @@ def test_a_suite_of_captions_from_file_to_tables(
     assert len(list((tmp_path / "crafts").iterdir())) == 3
     cells = load_results(report.folder).set_index(["model", "metric", "threat"])["value"].unstack()
     lengths = load_results(report.folder).groupby("metric")["n"].unique()
+    for row in load_results(report.folder).itertuples():  # two captions an image are no more
+        assert (row.ci_low, row.ci_high) == pytest.approx(wilson(row.value * 20, 20), abs=1e-5)
     for kind, count in (("text", 20), ("image", 40)):
         names = [f"{kind}_retrieval_recall@{depth}" for depth in (1, 5, 10)]
         assert all(list(lengths[name]) == [count] for name in names)

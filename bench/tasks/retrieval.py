@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.metrics import CAPTION
 from bench.types import ImageTextModel
 
 
@@ -70,7 +71,7 @@ def text_to_images(cosines: Tensor, owners: Tensor, k: int) -> Tensor:
 def caption_ids(image_ids: Sequence[str], captions: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Return an id for each caption, in the order of the columns of cosines."""
     return tuple(
-        f"{key}#{number}"
+        f"{key}{CAPTION}{number}"
         for key, own in zip(image_ids, captions, strict=True)
         for number, _ in enumerate(own)
     )

@@ -86,11 +86,15 @@ def main(count: int) -> None:
 
 
 def peak() -> float:
-    """Return the most memory that this process has held, in MB."""
-    status = Path("/proc/self/status")  # Linux's getrusage counts the parent's memory as well
+    """Return the most memory that this process has held, in MB.
+
+    Linux counts a parent's memory into `getrusage` of what it started, so the kernel's own
+    mark is read where there is one.
+    """
+    status = Path("/proc/self/status")
     if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return float(lines["VmHWM"].split()[0]) / 1000
+        marks = [line.split() for line in status.read_text().splitlines() if "VmHWM" in line]
+        return int(marks[0][1]) / 1000
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 

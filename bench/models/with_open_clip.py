@@ -17,7 +17,7 @@ from bench.models.clip import ClipModel, Preprocessing
 from bench.specs import OpenClipModel, Resize
 from bench.weights import OPEN_CLIP_CONFIG, weight_files
 from radapt.checkpoint import load_tower
-from radapt.tower import CLIP_MEAN, CLIP_STD
+from radapt.tower import normalisation
 
 _AKIN = 0.3  # cosine of weights; fine-tuning stays near 1, independent weights are near 0
 _COMPARED = 8  # matrices
@@ -56,8 +56,7 @@ def wrap(clip: Any, tokenizer: Any, device: torch.device, resize: Resize) -> Cli
     size = clip.visual.image_size
     preprocessing = Preprocessing(
         (size, size) if isinstance(size, int) else tuple(size),
-        tuple(getattr(clip.visual, "image_mean", None) or CLIP_MEAN),
-        tuple(getattr(clip.visual, "image_std", None) or CLIP_STD),
+        *normalisation(clip.visual),
         resize,
     )
     return ClipModel(clip.visual, encode, float(clip.logit_scale.exp()), preprocessing)

@@ -17,7 +17,7 @@ from bench.models.clip import ClipModel, Preprocessing
 from bench.specs import OpenClipModel, Resize
 from bench.weights import OPEN_CLIP_CONFIG, weight_files
 from radapt.checkpoint import load_tower
-from radapt.tower import normalisation
+from radapt.tower import image_size, normalisation
 
 _AKIN = 0.3  # cosine of weights; fine-tuning stays near 1, independent weights are near 0
 _COMPARED = 8  # matrices
@@ -53,13 +53,9 @@ def wrap(clip: Any, tokenizer: Any, device: torch.device, resize: Resize) -> Cli
         with torch.no_grad():
             return clip.encode_text(tokenizer(list(texts)).to(device))  # type: ignore[no-any-return]
 
-    size = clip.visual.image_size
-    preprocessing = Preprocessing(
-        (size, size) if isinstance(size, int) else tuple(size),
-        *normalisation(clip.visual),
-        resize,
-    )
-    return ClipModel(clip.visual, encode, float(clip.logit_scale.exp()), preprocessing)
+    visual = clip.visual
+    preprocessing = Preprocessing(image_size(visual), *normalisation(visual), resize)
+    return ClipModel(visual, encode, float(clip.logit_scale.exp()), preprocessing)
 
 
 @contextmanager

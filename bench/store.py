@@ -42,6 +42,7 @@ class Store:
             "correct": "".join("1" if flag else "0" for flag in result.correct),
             "distance": [round(float(value), 8) for value in result.distance],
         }
+        del record["again"]
         write_text(self.folder / "cells" / f"{result.cell_id}.json", json.dumps(record))
 
     def get(self, cell_id: str) -> CellResult | None:

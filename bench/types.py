@@ -92,6 +92,7 @@ class CellResult:
         provenance: Versions, device and settings that do not change the answer.
         reason: Why the cell was skipped or failed.
         flags: What a reader of the number must know, each one word: `targets=3`.
+        again: Whether another try may do better: memory ran out, or a worker died. Not kept.
     """
 
     cell_id: str
@@ -104,6 +105,7 @@ class CellResult:
     provenance: Mapping[str, str]
     reason: str | None = None
     flags: tuple[str, ...] = ()
+    again: bool = False
 
 
 class RunCell(Protocol):

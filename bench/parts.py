@@ -1,0 +1,28 @@
+"""A cell's images in parts: each is attacked by itself, kept, and may be another worker's.
+
+What a part comes to depends on nothing outside of it, so a cell that is split, or interrupted and
+taken up again, ends with the number of one that ran through. The size is fixed: were it fitted
+to the machine, numerics would differ where machines do.
+"""
+
+from bench.specs import AnyAttack, Ensemble, PyAutoAttack, TorchAttacks
+
+PART = 512  # images: minutes of a long attack, and enough to fill a large batch
+
+
+def parts_of(attack: AnyAttack, count: int) -> list[range]:
+    """Return the rows of each part of `count` images: whole chunks of an attack that has such."""
+    chunk = chunk_of(attack)
+    size = -(-PART // chunk) * chunk if chunk else PART
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def chunk_of(attack: AnyAttack) -> int | None:
+    """Return the images that an attack of another library takes at once; None where any will do."""
+    return attack.chunk if isinstance(attack, PyAutoAttack | TorchAttacks) else None
+
+
+def in_chunks(attack: AnyAttack) -> bool:
+    """Return whether an attack or one of its members draws random numbers for a whole chunk."""
+    members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
+    return any(chunk_of(member) for member in members)

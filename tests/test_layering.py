@@ -24,7 +24,10 @@ ONLY = {
     "matplotlib": ("radapt.figures",),
     "bench.evaluate": ("bench.run",),
     "bench.models": ("bench.warm",),
-    "bench.attacks": ("bench.evaluate", "bench.storage", "bench.attacks"),
+    "bench.attacks": (
+        *("bench.evaluate", "bench.crafting", "bench.scoring", "bench.storage"),
+        "bench.attacks",
+    ),
     "bench.export": ("run_bench", "bench.run", "bench.console"),
     "bench.tables": (
         "bench.export",

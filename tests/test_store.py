@@ -5,7 +5,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.plan import DatasetLock, Lock
-from bench.store import Store, write_text
+from bench.store import Craft, Store, write_text
 from bench.types import CellResult
 
 
@@ -69,5 +69,8 @@ def test_crafts(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     assert store.craft("c") is None
     deltas = np.full((2, 3, 4, 4), 1 / 255, np.float16)
-    store.put_craft("c", deltas)
-    assert np.array_equal(Store(tmp_path, "another suite").craft("c"), deltas)
+    store.put_craft("c", Craft(deltas, 5, 3))
+    found = Store(tmp_path, "another suite").craft("c")
+    assert found is not None
+    assert np.array_equal(found.kept, deltas)
+    assert (found.forwards, found.backwards) == (5, 3)

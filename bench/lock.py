@@ -36,16 +36,18 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
 
     Returns:
         The lock, and for what could not be resolved the reason, by key path (`models.CLIP`).
+        That of all images of a dataset, where clean accuracy needs them, is `datasets.NAME.whole`:
+        the sample that is attacked may be had all the same.
     """
     problems: dict[str, str] = {}
 
-    def attempt(room: str, name: str, work: Callable[[], T]) -> dict[str, T]:
+    def attempt(room: str, name: str, work: Callable[[], T], part: str = "") -> dict[str, T]:
         try:
             return {name: work()}
         except CellError as error:
-            problems[f"{room}.{name}"] = str(error)
+            problems[f"{room}.{name}{part}"] = str(error)
         except Exception as error:  # hubs and loaders raise many kinds; each cell tells its own
-            problems[f"{room}.{name}"] = f"{type(error).__name__}: {error}"
+            problems[f"{room}.{name}{part}"] = f"{type(error).__name__}: {error}"
         return {}
 
     models: dict[str, str] = {}
@@ -63,7 +65,7 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     for entry in suite.datasets:
         if entry.name in datasets and scores_all(suite, entry):
             everything = partial(index_dataset, entry, _ALL, suite.seed)
-            whole |= attempt("datasets", entry.name, everything)
+            whole |= attempt("datasets", entry.name, everything, ".whole")
     return Lock(models, datasets, spec_digests(suite), origins, whole), problems
 
 

@@ -22,7 +22,7 @@ from bench.types import CellResult
 from tests.test_cli import ENVIRONMENT, ROOT, call
 
 SUITES = ROOT / "suites"
-REAL = (*("zero_shot", "white_box", "white_box_table3", "table3", "table6", "fare", "retrieval"),)
+REAL = ("zero_shot", "white_box", "white_box_table3", "table3", "table6", "fare", "retrieval")
 
 
 def of(name: str) -> Suite:

@@ -19,6 +19,7 @@ from bench.suite import Suite, load_suite
 from bench.summary import plan_lines
 from bench.tables import Scored
 from bench.types import CellResult
+from bench.unequal import unstated
 from tests.test_cli import ENVIRONMENT, ROOT, call
 
 SUITES = ROOT / "suites"
@@ -99,6 +100,7 @@ def test_of_fare_s_table_all_but_suspect_numbers_can_be_compared() -> None:
     }
     assert all(item.why.startswith("printed value is suspect: ") for item in suspect)
     assert {item.attack for item in suspect} == {"clean"}
+    assert {unstated(item.published) for item in found} == {()}
 
 
 def test_table_6_stands_beside_all_attacks_since_its_own_is_not_named() -> None:

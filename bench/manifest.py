@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.plan import UNRESOLVED, Lock
+from bench.protocol import judged_as
 from bench.settings import settings
-from bench.specs import ModelSpec, PythonModel, Storage
+from bench.specs import ModelSpec, PythonModel
 from bench.suite import Suite
 from bench.tables import Scored
-from bench.types import Mode
 
 NORMALISATION = "inside the model, after resizing; attacks work on [0,1] pixels"
 
@@ -64,14 +64,9 @@ def _entry(suite: Suite, lock: Lock, item: Scored) -> dict[str, Any]:
             "source": cell.source,
             "source_weights": weights(suite, lock, cell.source),
             "craft": cell.mode,
-            "judged_as": _judged_as(protocol.storage, cell.mode),
+            "judged_as": judged_as(protocol.storage, cell.mode),
         }
     return entry
-
-
-def _judged_as(storage: Storage, mode: Mode) -> str:
-    """Return the form in which attacked images were judged: 8 bits, or nearer to the attack."""
-    return "float32" if storage == "float16" and mode == "success" else storage
 
 
 def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:

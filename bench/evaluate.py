@@ -15,7 +15,7 @@ from bench.devices import provenance
 from bench.errors import CellError, CellSkip, DiskFull
 from bench.fitting import fit
 from bench.parts import part_key, parts_of
-from bench.plan import Cell, Lock, expand
+from bench.plan import Cell, Lock, expand, scores_all
 from bench.precision import stages
 from bench.scoring import Points, judge, score
 from bench.specs import AnyAttack
@@ -130,7 +130,8 @@ class Evaluator:
         return replace(tally, flags=(*flags, *tally.flags, *self._doubts(cell, attack, tally)))
 
     def _clean(self, cell: Cell, deadline: Deadline) -> Tally:
-        whole = cell.dataset in self.lock.whole
+        spec = next(entry for entry in self.suite.datasets if entry.name == cell.dataset)
+        whole = scores_all(self.suite, spec)
         sets = self._warm.parts(cell.dataset) if whole else [self._warm.images(cell.dataset)]
         tallies = []
         for images in sets:

@@ -205,8 +205,9 @@ class Warm:
     def parts(self, name: str) -> Iterator[Images]:
         """Yield all images of a dataset in parts, which are not kept."""
         spec, size = self._dataset(name), self.suite.protocol.pixels_of(name)
-        if (key := f"datasets.{name}.whole") in self.problems:
-            raise CellError(self.problems[key])
+        for key in (f"datasets.{name}", f"datasets.{name}.whole"):
+            if key in self.problems:
+                raise CellError(self.problems[key])
         for data in load_in_parts(spec, self.lock.whole[name].sample_ids, size, _PART):
             yield self._classified(data)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench import load_results
+from bench.errors import CellError
 from bench.evaluate import Evaluator
 from bench.lock import resolve
 from bench.plan import Cell, expand
@@ -403,3 +404,25 @@ def test_clean_accuracy_of_all_images(
     old = sample[sample["attack"] == "pgd"]
     assert list(old["cell_id"]) == list(attacked["cell_id"])
     assert list(old["value"]) == list(attacked["value"])
+
+
+def test_what_is_wrong_with_a_whole_set_leaves_attacked_cells_be(
+    suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench import lock
+
+    index = lock.index_dataset
+
+    def sample_only(spec: Any, samples: int, seed: int) -> Any:
+        if samples > 16:
+            raise CellError("shard 7 is missing")
+        return index(spec, samples, seed)
+
+    monkeypatch.setattr(lock, "index_dataset", sample_only)
+    protocol = {"preset": "radapt-paper", "pixels": "native", "clean": "all"}
+    attacks = [{"kind": "pgd", "eps": "1/255", "steps": 1}]
+    path = suite_file(attacks=attacks, threats=["white-box"], protocol=protocol)
+    frame = load_results(run_suite(path, results=tmp_path).folder)
+    clean = frame[frame["attack"] == "clean"]
+    assert set(clean["reason"]) == {"shard 7 is missing"}
+    assert set(frame[frame["attack"] == "pgd"]["status"]) == {"ok"}

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from bench.export import export
 from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
 from bench.scheduler import missing
+from bench.status import status_lines
 from bench.store import Store
 from bench.suite import Suite
-from bench.summary import status_lines
 from bench.types import CellResult
 from tests.perf.peak import peak
 

@@ -79,7 +79,7 @@ class Progress:
         counts = (
             (self.statuses.get("failed", 0), "failed"),
             (self.retries, "tried again"),
-            (len(self.lost), "workers lost"),
+            (len(self.lost), "lost"),
         )
         return ", ".join(f"{count} {word}" for count, word in counts if count)
 

@@ -31,7 +31,7 @@ class Owner:
         pid: That process.
         started: When the run began, in UTC as ISO 8601.
         executor: Where its cells run: `inline`, `ray`.
-        logs: Folder of its events and of its workers' logs.
+        logs: Folder of its events and of its workers' logs, as seen from the suite's folder.
     """
 
     host: str
@@ -59,7 +59,8 @@ def hold(folder: Path, executor: str, logs: Path) -> Iterator[Owner]:
     with _open(folder) as file:
         _take(file, folder)
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        owner = Owner(socket.gethostname(), os.getpid(), started, executor, str(logs))
+        within = os.path.relpath(logs, folder)
+        owner = Owner(socket.gethostname(), os.getpid(), started, executor, within)
         write_text(folder / "run.json", json.dumps(asdict(owner), indent=1))
         try:
             yield owner

@@ -37,7 +37,7 @@ def run_lines(folder: Path, now: datetime) -> Iterator[str]:
     """
     running, dead = owner(folder), killed(folder)
     known = running or dead
-    logs = Path(known.logs) if known else _last(folder)
+    logs = folder / known.logs if known else _last(folder)
     progress = progress_of(read_events(logs / "events.jsonl")) if logs else None
     if running:
         yield f"  running: {running}, executor {running.executor}"

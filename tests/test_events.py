@@ -93,7 +93,7 @@ def test_a_run_is_told_line_by_line(
     assert (found.statuses, found.done, found.images) == ({"failed": 1}, 2, 150)
     assert (found.doing, set(found.where)) == ({}, {"1", "2"})
     assert found.left == (40.0, 3.0)  # no newer estimate
-    assert found.troubles() == "1 failed, 1 tried again, 1 workers lost"
+    assert found.troubles() == "1 failed, 1 tried again, 1 lost"
     file.ended("done")
     found = progress_of(read_events(path))
     assert found is not None

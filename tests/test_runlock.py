@@ -21,7 +21,7 @@ _HOLD = """
 import sys
 from pathlib import Path
 from bench.runlock import hold
-with hold(Path(sys.argv[1]), "inline", Path("logs")):
+with hold(Path(sys.argv[1]), "inline", Path(sys.argv[1], "runs", "1")):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -42,7 +42,7 @@ def test_a_second_run_is_refused_and_told_who_runs(tmp_path: Path) -> None:
         found = owner(tmp_path)
         assert found is not None
         assert (found.host, found.pid) == (socket.gethostname(), process.pid)
-        assert (found.executor, found.logs) == ("inline", "logs")
+        assert (found.executor, found.logs) == ("inline", "runs/1")
         with pytest.raises(UserError) as error, hold(tmp_path, "inline", tmp_path):
             pass
         for word in (str(tmp_path), str(process.pid), socket.gethostname(), found.started):

@@ -89,7 +89,7 @@ def test_status_of_a_run(suite_file: Callable[..., Path], tmp_path: Path) -> Non
         assert "this run: 1 of 20 cells, 19 left; 1 before it" in text
         assert "in parts: 1 of 21 jobs" in text
         assert "images/s, 83 min left" in text
-        assert "trouble: 1 tried again, 1 workers lost" in text
+        assert "trouble: 1 tried again, 1 lost" in text
         assert str(results / "small" / "runs" / "20260101T000000-1") in text
         again = status(suite, results)  # whoever looks leaves the lock as it was
         assert f"running: process {process.pid} on " in again

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from bench.jobs import Job
 from bench.plan import Cell
 from bench.types import CellResult
@@ -112,7 +114,7 @@ def read_events(path: Path) -> Iterator[Event]:
         return
     for line in lines:
         try:
-            event = json.loads(line)
+            event = from_json(line)
         except ValueError:
             continue
         if isinstance(event, dict) and "event" in event:

@@ -54,14 +54,18 @@ def hold(folder: Path, executor: str, logs: Path) -> Iterator[Owner]:
         logs: Folder of this run's events and logs, for whoever asks.
 
     Raises:
-        UserError: Another run holds the folder, or its file system has no locks.
+        UserError: Another run holds the folder, it cannot be written to, or its file system has
+            no locks.
     """
     with _open(folder) as file:
         _take(file, folder)
         started = datetime.now(UTC).isoformat(timespec="seconds")
         within = os.path.relpath(logs, folder)
         owner = Owner(socket.gethostname(), os.getpid(), started, executor, within)
-        write_text(folder / "run.json", json.dumps(asdict(owner), indent=1))
+        try:
+            write_text(folder / "run.json", json.dumps(asdict(owner), indent=1))
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         try:
             yield owner
         finally:
@@ -86,7 +90,11 @@ def _open(folder: Path) -> IO[bytes]:
         folder.mkdir(parents=True, exist_ok=True)
         return (folder / "run.lock").open("ab")
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written to ({error.strerror})") from error
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"{folder}: cannot be written to ({error.strerror})")
 
 
 def _take(file: IO[bytes], folder: Path) -> None:

@@ -120,3 +120,21 @@ def test_a_file_system_without_locks_is_named(
     ):
         pass
     assert owner(tmp_path) is None
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with (
+            pytest.raises(UserError, match=f"^{folder}: cannot be written to"),
+            hold(folder, "inline", folder),
+        ):
+            pass
+    (tmp_path / "run.json").mkdir()
+    (tmp_path / "run.json" / "full").touch()  # nothing can be put in its place
+    with (
+        pytest.raises(UserError, match="cannot be written to"),
+        hold(tmp_path, "inline", tmp_path),
+    ):
+        pass
+    assert owner(tmp_path) is None

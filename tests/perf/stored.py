@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.events import EventFile
 from bench.export import export
+from bench.jobs import Job
 from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
 from bench.scheduler import missing
 from bench.status import status_lines
@@ -68,7 +70,7 @@ LOCK = Lock(
 
 
 def fill(store: Store) -> None:
-    """Put a result of every cell, with all that a real one has.
+    """Put a result of every cell, with all that a real one has, and the events of a run.
 
     Some images are hard for all models and some models better than others, so that the
     paired tests behind the ranks have as much to count as in a real table.
@@ -77,9 +79,15 @@ def fill(store: Store) -> None:
     generator = np.random.default_rng(0)
     hard = {name: generator.random(IMAGES) for name in _SETS}
     skill = {name: 0.4 + 0.2 * generator.random() for name in SUITE.models}
-    for place, cell in enumerate(expand(SUITE, LOCK)):
+    cells = expand(SUITE, LOCK)
+    events = EventFile(store.folder / "runs" / "made-up" / "events.jsonl")
+    events.begin(cells, [Job(cell.id, cell) for cell in cells], 8)
+    for place, cell in enumerate(cells):
         given = skill[cell.target] - 10 * cell.budget.eps + 0.1 * generator.random(IMAGES)
-        store.put(_result(cell, hard[cell.dataset] < given, generator, place))
+        result = _result(cell, hard[cell.dataset] < given, generator, place)
+        events.starting(str(place % 8), Job(cell.id, cell), 10.0)
+        store.put(result)
+        events.finished(str(place % 8), Job(cell.id, cell), result, 10.0)
 
 
 def _result(

@@ -26,7 +26,7 @@ def export(suite: Suite, store: Store) -> pd.DataFrame:
     texts = {
         "cells.csv": cells.to_csv(index=False, float_format="%.6g"),
         "leaderboard.csv": board.to_csv(index=False, float_format="%.6g"),
-        "leaderboard.html": render(suite, scored, board),
+        "leaderboard.html": render(suite, scored, cells, board),
         "manifest.json": manifest_text(entries),
     }
     for name, text in texts.items():
@@ -34,11 +34,10 @@ def export(suite: Suite, store: Store) -> pd.DataFrame:
     return board
 
 
-def render(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> str:
+def render(suite: Suite, scored: Sequence[Scored], cells: pd.DataFrame, board: pd.DataFrame) -> str:
     """Return the page: the leaderboard, each dataset's numbers, and the protocol."""
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True)
     environment.filters["percent"] = percent
-    cells = cells_frame(suite, scored)
     failures = cells[cells["status"] != "ok"]
     return environment.get_template("leaderboard.html.j2").render(
         suite=suite,

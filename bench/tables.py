@@ -42,6 +42,15 @@ class Scored:
         return self.result.correct
 
     @property
+    def images(self) -> int:
+        """How many images were scored: captions of one, which fall together, count as one."""
+        if self.result is None:
+            return 0
+        if not counts_captions(self.cell.metric):
+            return len(self.result.correct)
+        return len({key.rpartition(CAPTION)[0] for key in self.result.sample_ids})
+
+    @property
     def skipped(self) -> bool:
         """Whether the attack is not defined for the dataset."""
         return self.result is not None and self.result.status == "skip"
@@ -86,7 +95,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
     assert result is not None
     correct = item.correct
     n = 0 if correct is None else len(correct)
-    low, high = (None, None) if correct is None else _interval(item, correct)
+    low, high = (None, None) if correct is None else _interval(correct, item.images)
     return {
         "suite": suite.suite,
         "model": cell.target,
@@ -112,11 +121,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
     }
 
 
-def _interval(item: Scored, correct: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the 95% interval; captions of one image, which fall together, count as one."""
-    if item.result is None or not counts_captions(item.cell.metric):
-        return wilson(int(correct.sum()), len(correct))
-    images = len({key.rpartition(CAPTION)[0] for key in item.result.sample_ids})
+def _interval(correct: NDArray[np.bool_], images: int) -> tuple[float, float]:
     return wilson(float(correct.mean()) * images, images)
 
 
@@ -151,7 +156,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         if source == model:
             flags.append(SAME_SOURCE)
         if worst is not None:
-            broken[key] = np.concatenate(worst)
+            broken[key] = worst
         rows.append(
             {
                 "rank": None,
@@ -166,7 +171,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    frame["rank"] = _ranks(keys, frame["worst"].tolist(), broken)
+    frame["rank"] = _ranks(keys, broken)
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
     frame = frame.assign(place=place).sort_values(
@@ -238,8 +243,7 @@ def _worst(suite: Suite, counted: Sequence[Scored]) -> list[NDArray[np.bool_]] |
 
 def _ranks(
     keys: Sequence[tuple[str, str, str]],
-    worst: Sequence[float | None],
-    broken: dict[tuple[str, str, str], NDArray[np.bool_]],
+    broken: dict[tuple[str, str, str], list[NDArray[np.bool_]]],
 ) -> "pd.Series[int]":
     """Rank within (threat, source)."""
     found: dict[int, int] = {}
@@ -248,7 +252,5 @@ def _ranks(
         if key in broken:
             by_group[key[1:]].append(index)
     for members in by_group.values():
-        vectors = [broken[keys[index]] for index in members]
-        scores = [float(worst[index] or 0.0) for index in members]
-        found |= dict(zip(members, ranks(vectors, scores), strict=True))
+        found |= dict(zip(members, ranks([broken[keys[i]] for i in members]), strict=True))
     return pd.Series([found.get(index) for index in range(len(keys))], dtype="Int64")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.check import check, check_lines
-from bench.compare import Comparison, Interval, compare, difference, mean_of
+from bench.compare import Comparison, compare
 from bench.errors import UserError
 from bench.plan import Lock, expand
 from bench.published import Published, read_published
@@ -29,10 +29,6 @@ RATES = {("cifar10", "clean"): 0.8, ("digits", "clean"): 0.6, ("cifar10", "pgd")
 FAILED, MISSING = ("digits", "pgd"), ("cifar10", "cw")
 
 Write = Callable[..., Path]
-
-
-def rate(correct: int, n: int) -> Interval:
-    return Interval(correct / n, *wilson(correct, n))
 
 
 @pytest.fixture
@@ -264,19 +260,6 @@ def test_the_matching_threat_alone_is_shown(suite_file: Write, tmp_path: Path) -
     assert found.why.startswith("cifar10: not run yet")
     both, _ = check(suite, store, str(published(tmp_path / "g.csv", {**row, "threat": "grey"})))
     assert [item.threat for item in both] == ["white-box", "transfer from CLIP"]
-
-
-def test_the_interval_of_a_difference() -> None:
-    """The worked example of Newcombe (1998), method 10."""
-    low, high = difference(rate(56, 70), rate(48, 80))
-    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-
-
-def test_a_mean_is_known_better_than_its_parts() -> None:
-    part = rate(50, 100)
-    whole = mean_of([part] * 4)
-    assert whole.value == 0.5
-    assert whole.high - 0.5 == pytest.approx((part.high - 0.5) / 2)
 
 
 def test_the_command(known: tuple[Suite, Store, Path], tmp_path: Path) -> None:

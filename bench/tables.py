@@ -1,7 +1,7 @@
 """Turn stored results into pandas tables: one row per cell, and the leaderboard."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
     *("n", "metric", "value", "ci_low", "ci_high", "seconds", "queries"),
     *("status", "reason", "flags", "cell_id", "craft_id"),
+    "seed",
 )
 SAME_SOURCE = "source=target"
 INCOMPLETE = "incomplete"
@@ -75,10 +76,10 @@ def load_scored(suite: Suite, store: Store) -> list[Scored]:
 
 def load_results(folder: str | Path) -> pd.DataFrame:
     """Read the `cells.csv` of a results folder: one row per cell, `value` a fraction."""
-    numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries")
+    numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries", "seed")
     return pd.read_csv(
         Path(folder) / "cells.csv",
-        dtype={name: str for name in CELL_COLUMNS if name not in numbers},
+        dtype={"seed": "Int64"} | {name: "str" for name in CELL_COLUMNS if name not in numbers},
         keep_default_na=False,  # a model may be called "NA"
         na_values={name: [""] for name in numbers},
     )
@@ -87,7 +88,7 @@ def load_results(folder: str | Path) -> pd.DataFrame:
 def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     """Return one row per cell, in the order of the suite; cells not run yet are absent."""
     rows = [_row(suite, item) for item in scored if item.result is not None]
-    return pd.DataFrame(rows, columns=list(CELL_COLUMNS))
+    return pd.DataFrame(rows, columns=list(CELL_COLUMNS)).astype({"seed": "Int64"})
 
 
 def _row(suite: Suite, item: Scored) -> dict[str, object]:
@@ -118,6 +119,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "flags": " ".join([*([SAME_SOURCE] if item.source == cell.target else []), *result.flags]),
         "cell_id": cell.id,
         "craft_id": cell.craft_id,
+        "seed": cell.seed if cell.attack else None,
     }
 
 
@@ -131,7 +133,10 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     A mean over fewer datasets than the suite names is left blank and flagged: `skipped` where
     an attack is not defined for one, `incomplete` where a cell failed or is absent. `worst` is
     the per-image AND over all attacks at the largest Linf budget; a white-box attacker has the
-    transferred images too, so they count in its row.
+    transferred images too, so they count in its row. Where attacks run with several seeds, their
+    columns are means over them, `worst` is the AND over them too, and after all other columns each
+    `<attack>@<eps>` has a `<attack>@<eps> spread`: the largest less the smallest of its means over
+    datasets, by seed.
     """
     groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
     clean: dict[str, list[Scored]] = defaultdict(list)
@@ -149,7 +154,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         items = [*clean[model], *groups[key]]
         counted = _counted(suite, [item for item in scored if item.cell.metric == first], key)
         worst = _worst(suite, counted)
-        columns = {name: _mean(suite, items, name) for name in names}
+        columns = {name: _mean(items, name) for name in names}
         read = [*items, *counted]
         flags = [INCOMPLETE] if any(i.correct is None and not i.skipped for i in read) else []
         flags += [SKIPPED] if any(item.skipped for item in items) else []
@@ -168,6 +173,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
                 "n": _images(items),
                 "datasets": len(suite.datasets),
                 "flags": " ".join(flags),
+                **_spreads(suite, items, columns),
             }
         )
     frame = pd.DataFrame(rows)
@@ -197,11 +203,30 @@ def _columns(suite: Suite) -> list[str]:
     return [f"{name}{ending}" for ending in endings for name in ("clean", *attacks)]
 
 
-def _mean(suite: Suite, items: Sequence[Scored], column: str) -> float | None:
-    values = [
-        c.mean() for item in items if item.column == column and (c := item.correct) is not None
-    ]
-    return float(np.mean(values)) if len(values) == len(suite.datasets) else None
+def _mean(items: Sequence[Scored], column: str) -> float | None:
+    vectors = [item.correct for item in items if item.column == column]
+    known = [vector.mean() for vector in vectors if vector is not None]
+    return float(np.mean(known)) if known and len(known) == len(vectors) else None
+
+
+def _spreads(
+    suite: Suite, items: Sequence[Scored], means: Mapping[str, float | None]
+) -> dict[str, float | None]:
+    """Return by how much the means over datasets differ between seeds, where there are several."""
+    if len(suite.attack_seeds) == 1:
+        return {}
+    by_seed: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for item in items:
+        if item.cell.attack is not None:
+            correct = item.correct
+            rate = np.nan if correct is None else float(correct.mean())
+            by_seed[item.column][item.cell.seed].append(rate)
+    return {
+        f"{name} spread": None
+        if means[name] is None
+        else float(np.ptp([np.mean(rates) for rates in seeds.values()]))
+        for name, seeds in by_seed.items()
+    }
 
 
 def _largest(suite: Suite) -> float | None:

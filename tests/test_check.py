@@ -262,6 +262,25 @@ def test_the_matching_threat_alone_is_shown(suite_file: Write, tmp_path: Path) -
     assert [item.threat for item in both] == ["white-box", "transfer from CLIP"]
 
 
+def test_seeds_count_as_their_mean_and_their_images_once(suite_file: Write, tmp_path: Path) -> None:
+    attacks = [{"kind": "pgd", "eps": "4/255", "steps": 10}]
+    suite = load_suite(suite_file(attacks=attacks, threats=["white-box"], seeds=[1, 2]))
+    store = Store(tmp_path / "results", suite.suite)
+    for cell in expand(suite, Lock()):
+        if cell.attack is not None:
+            correct = np.arange(N) < {1: 80, 2: 100}[cell.seed]
+            ids, far = tuple(map(str, range(N))), np.zeros(N, np.float32)
+            store.put(CellResult(cell.id, "ok", correct, ids, far, 1.0, N, {}))
+    path = published(tmp_path / "published.csv", {"value_percent": "45", "attack": "pgd"})
+    (found,), _ = check(suite, store, str(path))
+    assert found.measured is not None
+    assert found.n == N
+    low, high = wilson(90, N)
+    assert [found.measured.value, found.measured.low, found.measured.high] == pytest.approx(
+        [0.45, low, high]
+    )
+
+
 def test_the_command(known: tuple[Suite, Store, Path], tmp_path: Path) -> None:
     _, store, path = known
     results = ("--results", store.folder.parent)

@@ -83,7 +83,7 @@ def crossing(beyond: Callable[[Floats], NDArray[np.bool_]], shape: tuple[int, ..
         middle = (low + high) / 2
         is_beyond = beyond(np.exp2(middle))
         low, high = np.where(is_beyond, low, middle), np.where(is_beyond, middle, high)
-    return np.exp2(high)
+    return np.asarray(np.exp2(high))
 
 
 def _lower(rates: Floats, n: Floats) -> Floats:

@@ -266,6 +266,22 @@ def _worst(suite: Suite, counted: Sequence[Scored]) -> list[NDArray[np.bool_]] |
     return survivors
 
 
+def survivors(
+    suite: Suite, scored: Sequence[Scored]
+) -> dict[tuple[str, str, str], list[NDArray[np.bool_]]]:
+    """Return per (model, threat, source) and dataset which images survive the worst case.
+
+    Where a cell of it has no number, or there is no attack in Linf, it is absent.
+    """
+    first, *_ = metrics_of(task_of(suite.datasets[0]))
+    cells = [item for item in scored if item.cell.metric == first and item.cell.attack is not None]
+    keys = dict.fromkeys(
+        (item.cell.target, item.cell.threat.kind, item.source) for item in cells if item.cell.threat
+    )
+    found = {key: _worst(suite, _counted(suite, cells, key)) for key in keys}
+    return {key: vectors for key, vectors in found.items() if vectors is not None}
+
+
 def _ranks(
     keys: Sequence[tuple[str, str, str]],
     broken: dict[tuple[str, str, str], list[NDArray[np.bool_]]],

@@ -35,6 +35,8 @@ ONLY = {
         "bench.manifest",
         "bench.compare",
         "bench.check",
+        "bench.breakdown",
+        "bench.deltas",
         "bench",
     ),
     "bench.scheduler": ("bench.run",),
@@ -80,6 +82,7 @@ def test_radapt_imports_nothing_of_bench() -> None:
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
         "import sys, bench, run_bench, bench.summary, bench.export, bench.check, bench.console, "
+        "bench.views, bench.breakdown, "
         "bench.run, bench.lock, bench.fetch, bench.doctor; "
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )

@@ -90,12 +90,12 @@ def _compared(suite: Suite, row: Published, attack: str, threat: str, items: _It
     if differing or measured is None:
         why = "; ".join(differing)
         return Comparison(row, attack, threat, measured, n, "cannot be compared", why)
-    low, high = difference(measured, _printed(row))
+    low, high = difference(measured, printed(row))
     same = low - row.rounding <= 0 <= high + row.rounding
     return Comparison(row, attack, threat, measured, n, "agrees" if same else "differs")
 
 
-def _printed(row: Published) -> Interval:
+def printed(row: Published) -> Interval:
     """Return a printed number with the interval of its sample.
 
     Accuracy on all images, or where nobody says on how many, has none of its own. A mean over k

@@ -36,7 +36,7 @@ ONLY = {
         "bench.compare",
         "bench.check",
         "bench.breakdown",
-        "bench.deltas",
+        *("bench.comparison", "bench.outcomes", "bench.sides"),
         "bench",
     ),
     "bench.scheduler": ("bench.run",),
@@ -82,7 +82,7 @@ def test_radapt_imports_nothing_of_bench() -> None:
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
         "import sys, bench, run_bench, bench.summary, bench.export, bench.check, bench.console, "
-        "bench.views, bench.breakdown, "
+        "bench.views, bench.breakdown, bench.comparison_table, "
         "bench.run, bench.lock, bench.fetch, bench.doctor; "
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )

@@ -2,7 +2,7 @@
 
 python run_bench.py suites/quickstart.yaml          run a suite; go on where it stopped
 python run_bench.py plan suites/zero_shot.yaml      what a run would compute
-python run_bench.py status suites/quickstart.yaml   what is done
+python run_bench.py status suites/quickstart.yaml   what is done, and what a run does now
 python run_bench.py export suites/quickstart.yaml   write the tables again
 python run_bench.py check suites/zero_shot.yaml     compare with published numbers
 python run_bench.py compare suites/quickstart.yaml --baseline FARE     what is really better
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, function, about in (
         ("run", _run, "compute what is missing and write the tables"),
         ("plan", _plan, "say what a run would compute, without computing"),
-        ("status", _status, "say what is done"),
+        ("status", _status, "say what is done, and what a run is doing now"),
         ("export", _export, "write the tables from what is stored"),
         ("check", _check, "compare what is stored with published numbers; 1 if some differ"),
         ("compare", _compare, "set results against a model, other results or published numbers"),
@@ -130,9 +130,9 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from bench.status import status_lines
     from bench.store import Store
     from bench.suite import load_suite
-    from bench.summary import status_lines
 
     suite = load_suite(options.suite)
     print("\n".join(status_lines(suite, Store(Path(options.results), suite.suite))))

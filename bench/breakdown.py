@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from bench.data import read_labels
 from bench.errors import CellError, UserError
+from bench.leaderboard import survivors
 from bench.metrics import metrics_of, task_named
 from bench.plan import DatasetLock, still_valid
 from bench.specs import DatasetSpec, eps_value, task_of
 from bench.stats import wilson
 from bench.store import Store
 from bench.suite import Suite
-from bench.tables import Scored, cells_frame, load_scored, survivors
+from bench.tables import Scored, cells_frame, load_scored
 
 WORST = "worst"
 _WORST = (

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
+from bench.leaderboard import leaderboard
 from bench.manifest import manifest, manifest_text
 from bench.plan import still_valid
 from bench.store import Store, write_text
 from bench.suite import Suite
-from bench.tables import Scored, cells_frame, leaderboard, load_scored
+from bench.tables import Scored, cells_frame, load_scored
 
 _HERE = Path(__file__).parent
 # what a cell's record knows of its model and its batches, which the manifest has
@@ -26,7 +27,7 @@ def export(suite: Suite, store: Store) -> pd.DataFrame:
     texts = {
         "cells.csv": cells.to_csv(index=False, float_format="%.6g"),
         "leaderboard.csv": board.to_csv(index=False, float_format="%.6g"),
-        "leaderboard.html": render(suite, scored, board),
+        "leaderboard.html": render(suite, scored, cells, board),
         "manifest.json": manifest_text(entries),
     }
     for name, text in texts.items():
@@ -34,11 +35,10 @@ def export(suite: Suite, store: Store) -> pd.DataFrame:
     return board
 
 
-def render(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> str:
+def render(suite: Suite, scored: Sequence[Scored], cells: pd.DataFrame, board: pd.DataFrame) -> str:
     """Return the page: the leaderboard, each dataset's numbers, and the protocol."""
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True)
     environment.filters["percent"] = percent
-    cells = cells_frame(suite, scored)
     failures = cells[cells["status"] != "ok"]
     return environment.get_template("leaderboard.html.j2").render(
         suite=suite,

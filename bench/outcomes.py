@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.deltas import Outcome
+from bench.leaderboard import survivors
 from bench.metrics import metrics_of
 from bench.plan import Cell
 from bench.sides import Protocol, Side, differences, same_weights
 from bench.specs import eps_value, task_of
 from bench.suite import Suite
-from bench.tables import SAME_SOURCE, Scored, survivors
+from bench.tables import SAME_SOURCE, Scored
 
 WORST = "worst"
 OTHER_WEIGHTS = "other-weights"

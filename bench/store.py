@@ -9,13 +9,12 @@ Every file is written beside its place and renamed into it: a reader sees all or
 """
 
 import errno
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from safetensors.numpy import save
 
 from bench.errors import DiskFull, UserError
 from bench.plan import Lock
+from bench.records import read, written
 from bench.types import CellResult
 
 _LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
@@ -58,21 +58,21 @@ class Store:
 
     def put(self, result: CellResult) -> None:
         """Keep a result; it replaces an earlier one of the same cell, and its parts if done."""
-        _write(self._cell_path(result.cell_id), result)
+        write_text(Path(self._cell_path(result.cell_id)), written(result))
         if result.status != "failed":
             shutil.rmtree(self._parts_of(result.cell_id), ignore_errors=True)
 
     def get(self, cell_id: str) -> CellResult | None:
         """Return a cell's result, or None where there is none that can be read."""
-        return _read(self._cell_path(cell_id))
+        return read(self._cell_path(cell_id))
 
     def put_part(self, cell_id: str, part: str, result: CellResult) -> None:
         """Keep what a part of a cell's images came to, until the cell itself is kept."""
-        _write(self._parts_of(cell_id) / f"{part}.json", result)
+        write_text(self._parts_of(cell_id) / f"{part}.json", written(result))
 
     def part(self, cell_id: str, part: str) -> CellResult | None:
         """Return what a part came to, or None where there is nothing that can be read."""
-        return _read(self._parts_of(cell_id) / f"{part}.json")
+        return read(f"{self._parts_of(cell_id)}/{part}.json")
 
     def finished(self, cell_id: str) -> bool:
         """Return whether a cell needs no computing: a failure is tried again."""
@@ -124,40 +124,11 @@ class Store:
     def _craft_path(self, key: str) -> Path:
         return self.crafts / f"{key}.safetensors"
 
-    def _cell_path(self, cell_id: str) -> Path:
-        return self.folder / "cells" / f"{cell_id}.json"
+    def _cell_path(self, cell_id: str) -> str:  # a text, as ten thousand Paths take long
+        return f"{self.folder}/cells/{cell_id}.json"
 
     def _parts_of(self, cell_id: str) -> Path:
         return self.folder / "parts" / cell_id
-
-
-def _write(path: Path, result: CellResult) -> None:
-    record = {
-        **asdict(result),
-        "correct": "".join("1" if flag else "0" for flag in result.correct),
-        "distance": [round(float(value), 8) for value in result.distance],
-    }
-    del record["again"]
-    write_text(path, json.dumps(record))
-
-
-def _read(path: Path) -> CellResult | None:
-    try:
-        record = json.loads(path.read_text("utf-8"))
-        return CellResult(
-            cell_id=record["cell_id"],
-            status=record["status"],
-            correct=np.array([flag == "1" for flag in record["correct"]], dtype=np.bool_),
-            sample_ids=tuple(record["sample_ids"]),
-            distance=np.array(record["distance"], dtype=np.float32),
-            seconds=record["seconds"],
-            queries=record["queries"],
-            provenance=record["provenance"],
-            reason=record["reason"],
-            flags=tuple(record.get("flags", ())),  # records of before have none
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # absent or damaged: to be computed
 
 
 def write_text(path: Path, text: str) -> None:

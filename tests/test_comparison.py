@@ -15,11 +15,12 @@ from bench.comparison_table import COLUMNS, comparison_lines, write_comparison
 from bench.deltas import Delta, Label, Outcome, Pair, deltas
 from bench.errors import UserError
 from bench.export import export
+from bench.leaderboard import leaderboard
 from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
 from bench.stats import holm, mcnemar, mean_of, paired_interval
 from bench.store import Store
 from bench.suite import Suite, load_suite
-from bench.tables import leaderboard, load_scored
+from bench.tables import load_scored
 from bench.types import CellResult
 from tests.test_cli import call
 

@@ -8,10 +8,11 @@ import pytest
 
 from bench import load_results
 from bench.export import export
+from bench.leaderboard import leaderboard
 from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
 from bench.store import Store
 from bench.suite import Suite
-from bench.tables import CELL_COLUMNS, leaderboard, load_scored
+from bench.tables import CELL_COLUMNS, load_scored
 from bench.types import CellResult
 
 N = 40

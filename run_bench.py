@@ -5,7 +5,7 @@ python run_bench.py plan suites/zero_shot.yaml      what a run would compute
 python run_bench.py status suites/quickstart.yaml   what is done, and what a run does now
 python run_bench.py export suites/quickstart.yaml   write the tables again
 python run_bench.py check suites/zero_shot.yaml     compare with published numbers
-python run_bench.py compare suites/quickstart.yaml --baseline FARE     what is really better
+python run_bench.py compare suites/quickstart.yaml --baseline FARE  what is really better
 python run_bench.py fetch suites/zero_shot.yaml     bring models and data ahead of time
 python run_bench.py doctor suites/zero_shot.yaml    what is missing here, and what to do
 python run_bench.py list                            what a suite may name

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
+from bench.leaderboard import leaderboard
 from bench.manifest import manifest, manifest_text
 from bench.plan import still_valid
 from bench.store import Store, write_text
 from bench.suite import Suite
-from bench.tables import Scored, cells_frame, leaderboard, load_scored
+from bench.tables import Scored, cells_frame, load_scored
 
 _HERE = Path(__file__).parent
 # what a cell's record knows of its model and its batches, which the manifest has

@@ -10,6 +10,7 @@ from bench.attacks.noise import RandomPoint
 from bench.attacks.official import OfficialAttack
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.sequence import InSequence
+from bench.attacks.spectrum import Spectrum
 from bench.attacks.torch_attacks import TorchAttack
 from bench.memory import Batch
 from bench.specs import (
@@ -65,9 +66,9 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
             ascent = PgdAscent(spec.steps, spec.step, spec.random_start)
             return runs(ascent, margin(spec.kappa), spec.restarts, spec.eot)
         case ApgdCe():
-            return runs(Apgd(spec.steps, spec.rho), cross_entropy, spec.restarts, spec.eot)
+            return runs(_apgd(spec), cross_entropy, spec.restarts, spec.eot)
         case ApgdDlr():
-            return runs(Apgd(spec.steps, spec.rho), dlr, spec.restarts, spec.eot)
+            return runs(_apgd(spec), dlr, spec.restarts, spec.eot)
         case ApgdT():
             return _targeted(spec, batch)
         case Noise():
@@ -82,8 +83,13 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
             return _in_turn(members, ANY_MARGIN, batch)
 
 
+def _apgd(spec: ApgdCe | ApgdDlr | ApgdT) -> Apgd:
+    given = spec.filter
+    return Apgd(spec.steps, spec.rho, Spectrum(given.cutoff, given.inverse) if given else None)
+
+
 def _targeted(spec: ApgdT, batch: int | Batch) -> Attack:
-    ascent = Apgd(spec.steps, spec.rho)
+    ascent = _apgd(spec)
     attacks = [
         NativeAttack(
             ascent, targeted_dlr, batch, (Run(stream, 1 + stream // spec.restarts),), spec.eot

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from bench.specs.adaptive import Filter
 from bench.specs.base import Name, Spec
 from bench.specs.budgets import EpsList
 from bench.types import Norm
@@ -135,10 +136,11 @@ class Cw(_FromNoise):
 
 
 class _Apgd(_Repeated):
-    """Settings of Auto-PGD."""
+    """Settings of Auto-PGD. `filter` is the one in front of the model that its steps know of."""
 
     steps: Count = 100
     rho: Share = 0.75
+    filter: Filter | None = None
 
 
 class ApgdCe(_Apgd):

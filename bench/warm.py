@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.data import ImageSet, load_captioned, load_images, load_in_parts
 from bench.errors import CellError, DiskFull
@@ -23,6 +23,7 @@ from bench.text import ZeroShotClassifier, text_vectors, zero_shot_head
 from bench.types import ImageTextModel
 
 T = TypeVar("T")
+Head = ZeroShotClassifier | RetrievalClassifier
 
 _PART = 4096  # images of a whole dataset at once: 0.6 GB at 224 pixels
 _SHARE = 0.25  # of an accelerator's free memory that a dataset may take
@@ -90,14 +91,14 @@ class Warm:
     _heads: dict[Hashable, Tensor] = field(default_factory=dict)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
 
-    def classifier(self, model: str, dataset: str, precision: Precision = "fp32") -> nn.Module:
+    def classifier(self, model: str, dataset: str, precision: Precision = "fp32") -> Head:
         """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to `[b,k]`."""
         tower: ImageTextModel = self._tower(model, dataset) if self.compiled else self.model(model)
         if precision == "bf16":
             tower = Lowered(tower, self.device)
         return self._joined(tower, model, dataset)
 
-    def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> nn.Module:
+    def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> Head:
         """Join a model's image tower, in whatever form, with the head of its texts."""
         built, images = self.model(model), self.images(dataset)
         # models that differ in their image tower alone, as adapted ones do, share their heads

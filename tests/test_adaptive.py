@@ -1,6 +1,7 @@
 """Attacks that know the defence: its filter, its embedding, its parts, its scale."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -9,10 +10,13 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import length
+from bench.attacks.losses import cross_entropy, rescaled_cross_entropy
 from bench.attacks.spectrum import Spectrum
-from bench.specs import ApgdCe
+from bench.errors import CellError
+from bench.specs import ApgdCe, ApgdDlr, ApgdEmbedding
 from bench.specs.adaptive import Filter
-from bench.types import Budget, Norm
+from bench.text import ZeroShotClassifier
+from bench.types import Budget, Mode, Norm
 from radapt.filters import GaussianFilter
 from tests.conftest import LinearModel, grey_images
 
@@ -90,7 +94,7 @@ def test_steps_in_the_band_have_no_other_frequencies() -> None:
 @pytest.mark.parametrize("mode", ["success", "full"])
 @pytest.mark.parametrize("name", FILTERS)
 def test_attacks_stay_in_the_ball_and_the_box_and_raise_the_loss(
-    name: str, norm: Norm, mode: str
+    name: str, norm: Norm, mode: Mode
 ) -> None:
     model, eps = LinearModel(classes=4), 0.2 if norm == "linf" else 2.0
     images = torch.cat([grey_images(10) - 0.45, grey_images(10, seed=2) + 0.45]).clamp(0, 1)
@@ -98,7 +102,7 @@ def test_attacks_stay_in_the_ball_and_the_box_and_raise_the_loss(
     attack = build_attack(
         ApgdCe(kind="apgd-ce", eps=("1",), steps=10, filter=FILTERS[name]), batch=7
     )
-    found = attack(model, images, labels, Budget(eps, norm), mode=mode, seeds=range(20))  # type: ignore[arg-type]
+    found = attack(model, images, labels, Budget(eps, norm), mode=mode, seeds=range(20))
     assert float(length(found - images, norm).max()) <= eps + 1e-6
     assert float(found.min()) >= 0
     assert float(found.max()) <= 1
@@ -120,3 +124,100 @@ def test_an_image_depends_on_itself_alone(name: str) -> None:
         model, images[order], labels[order], budget, mode="full", seeds=order.tolist()
     )
     assert torch.allclose(apart, together[order], atol=1e-6)
+
+
+class Waves:
+    """Embeds an image by sines of random projections: bounded, smooth, with gradients anywhere."""
+
+    logit_scale = 20.0
+
+    def __init__(self, seed: int = 5) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.weight = torch.randn(3 * 8 * 8, 6, generator=generator)
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        return (images.flatten(1) @ self.weight).sin() + 0.1
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        raise NotImplementedError
+
+
+def waves(seed: int = 5) -> ZeroShotClassifier:
+    head = torch.randn(6, 4, generator=torch.Generator().manual_seed(seed))
+    return ZeroShotClassifier(Waves(seed), F.normalize(head, dim=0))
+
+
+def drift(model: ZeroShotClassifier, points: Tensor, images: Tensor) -> Tensor:
+    return 1 - F.cosine_similarity(model.embed(points), model.embed(images))
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_embeddings_are_pushed_away_from_those_of_the_clean_images(restarts: int) -> None:
+    model, images, budget = waves(), grey_images(20), Budget(0.01)
+    labels = model(images).argmax(dim=1)
+    spec = ApgdEmbedding(kind="apgd-embedding", eps=("1",), steps=20, restarts=restarts)
+    moved = []
+    for steps in (1, 20):
+        attack = build_attack(spec.model_copy(update={"steps": steps}), batch=7)
+        found = attack(model, images, labels, budget, mode="full", seeds=range(20))
+        assert float(length(found - images, "linf").max()) <= 0.01 + 1e-6
+        moved.append(drift(model, found, images))
+    by_chance = images + 0.01 * (2 * torch.rand_like(images) - 1)
+    assert float(moved[1].mean()) > 2 * float(drift(model, by_chance, images).mean())
+    assert bool((moved[1] >= moved[0] - 1e-6).all()) or restarts > 1  # those go by the margin
+    assert float(moved[1].mean()) > float(moved[0].mean())
+
+
+def test_an_embedding_s_loss_needs_no_labels_but_success_does() -> None:
+    model, images = waves(), grey_images(20)
+    labels = model(images).argmax(dim=1)
+    spec = ApgdEmbedding(kind="apgd-embedding", eps=("1",), steps=10)
+    attack = build_attack(spec, batch=7)
+    right = attack(model, images, labels, Budget(0.02), mode="full", seeds=range(20))
+    other = attack(model, images, (labels + 1) % 4, Budget(0.02), mode="full", seeds=range(20))
+    assert torch.equal(right, other)
+    wrong = attack(model, images, (labels + 1) % 4, Budget(0.02), mode="success", seeds=range(20))
+    assert torch.equal(wrong, images)
+    broken = attack(model, images, labels, Budget(0.02), mode="success", seeds=range(20))
+    assert bool((model(broken).argmax(dim=1) != labels).any())
+
+
+def test_a_model_that_hides_its_embeddings_is_told(linear: LinearModel) -> None:
+    attack = build_attack(ApgdEmbedding(kind="apgd-embedding", eps=("1",)), batch=4)
+    with pytest.raises(CellError, match="needs a model that shows them"):
+        attack(
+            linear, grey_images(2), torch.zeros(2).long(), Budget(0.1), mode="full", seeds=(0, 1)
+        )
+
+
+def test_rescaled_logits_do_not_saturate() -> None:
+    labels = torch.tensor([0, 0])
+    logits = torch.tensor([[3.0, 1.0, 0.0], [1.0, 2.0, 0.0]])
+    for scale in (1.0, 1e4):
+        scaled = (scale * logits).requires_grad_()
+        loss = rescaled_cross_entropy(scaled, labels, labels)
+        assert torch.allclose(loss, rescaled_cross_entropy(logits, labels, labels))
+        (gradient,) = torch.autograd.grad(loss.sum(), scaled)
+        assert bool((scale * gradient).abs().amax(dim=1).gt(0.1).all())
+    saturated = (1e4 * logits).requires_grad_()
+    (gradient,) = torch.autograd.grad(cross_entropy(saturated, labels, labels).sum(), saturated)
+    assert not gradient[0].any()  # the loss of an image that is right is zero, and flat
+
+
+def test_rescaling_brings_down_what_large_logits_hold_up() -> None:
+    model = waves()
+    model.model.logit_scale = 1e5
+    images = grey_images(30)
+    labels = model(images).argmax(dim=1)
+
+    def standing(spec: ApgdCe | ApgdDlr) -> int:
+        attack = build_attack(spec, batch=30)
+        found = attack(model, images, labels, Budget(0.008), mode="success", seeds=range(30))
+        return int((model(found).argmax(dim=1) == labels).sum())
+
+    plain, rescaled = (
+        standing(ApgdCe(kind="apgd-ce", eps=("1",), steps=20, rescale=rescale))
+        for rescale in (False, True)
+    )
+    assert rescaled <= plain - 5
+    assert abs(rescaled - standing(ApgdDlr(kind="apgd-dlr", eps=("1",), steps=20))) <= 3

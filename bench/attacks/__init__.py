@@ -5,7 +5,15 @@ import torch
 from bench.attacks.apgd import Apgd
 from bench.attacks.ascent import Ascent
 from bench.attacks.engine import NativeAttack, Run
-from bench.attacks.losses import Loss, cross_entropy, dlr, margin, targeted_dlr
+from bench.attacks.losses import (
+    Drift,
+    Loss,
+    cross_entropy,
+    dlr,
+    margin,
+    rescaled_cross_entropy,
+    targeted_dlr,
+)
 from bench.attacks.noise import RandomPoint
 from bench.attacks.official import OfficialAttack
 from bench.attacks.pgd import PgdAscent
@@ -17,6 +25,7 @@ from bench.specs import (
     AnyAttack,
     ApgdCe,
     ApgdDlr,
+    ApgdEmbedding,
     ApgdT,
     Cw,
     Ensemble,
@@ -43,10 +52,10 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
             size that their spec names.
     """
 
-    def runs(ascent: Ascent, loss: Loss, restarts: int = 1, eot: int = 1) -> Attack:
+    def runs(ascent: Ascent, loss: Loss | Drift, restarts: int = 1, eot: int = 1) -> Attack:
         return _in_turn(
             [NativeAttack(ascent, loss, batch, (Run(stream),), eot) for stream in range(restarts)],
-            loss,
+            ANY_MARGIN if isinstance(loss, Drift) else loss,
             batch,
         )
 
@@ -66,11 +75,14 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
             ascent = PgdAscent(spec.steps, spec.step, spec.random_start)
             return runs(ascent, margin(spec.kappa), spec.restarts, spec.eot)
         case ApgdCe():
-            return runs(_apgd(spec), cross_entropy, spec.restarts, spec.eot)
+            loss = rescaled_cross_entropy if spec.rescale else cross_entropy
+            return runs(_apgd(spec), loss, spec.restarts, spec.eot)
         case ApgdDlr():
             return runs(_apgd(spec), dlr, spec.restarts, spec.eot)
         case ApgdT():
             return _targeted(spec, batch)
+        case ApgdEmbedding():
+            return runs(_apgd(spec), Drift(), spec.restarts, spec.eot)
         case Noise():
             draws = tuple(RandomPoint(stream) for stream in range(spec.draws))
             return InSequence(draws, cross_entropy, batch)
@@ -83,7 +95,7 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
             return _in_turn(members, ANY_MARGIN, batch)
 
 
-def _apgd(spec: ApgdCe | ApgdDlr | ApgdT) -> Apgd:
+def _apgd(spec: ApgdCe | ApgdDlr | ApgdT | ApgdEmbedding) -> Apgd:
     given = spec.filter
     return Apgd(spec.steps, spec.rho, Spectrum(given.cutoff, given.inverse) if given else None)
 

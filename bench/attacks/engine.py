@@ -18,8 +18,8 @@ from torch import Tensor
 
 from bench.attacks.ascent import Ascent, State
 from bench.attacks.balls import draw, stream_seed
-from bench.attacks.losses import Loss, wrong_class
-from bench.attacks.passes import Seen, complain, evaluate, finite
+from bench.attacks.losses import Drift, Loss, wrong_class
+from bench.attacks.passes import Seen, complain, embedding, evaluate, finite
 from bench.attacks.roster import Fresh, Roster
 from bench.attacks.slots import drawn, join, put, take
 from bench.memory import Batch, as_batch
@@ -54,7 +54,7 @@ class NativeAttack:
     """
 
     ascent: Ascent
-    loss: Loss
+    loss: Loss | Drift
     batch: int | Batch
     runs: tuple[Run, ...] = (Run(),)
     eot: int = 1
@@ -76,7 +76,13 @@ class NativeAttack:
         """
         batch = as_batch(self.batch)
         queue, targets = torch.arange(len(images), device=images.device), labels[None]
+        references: Tensor | None = None
         with torch.no_grad():
+            if isinstance(self.loss, Drift):
+                shown = embedding(model)
+                seen = batch.parts(len(images), lambda part: shown.embed(images[part]))
+                references = torch.cat(seen)
+                clean = finite(shown.classify(references))
             targeted = any(run.rank for run in self.runs)
             asked = mode == "success" and not self._starts_clean(images[:1], budget)
             if clean is None and (asked or targeted):
@@ -89,7 +95,7 @@ class NativeAttack:
                 if mode == "success":
                     queue = queue[clean.argmax(dim=1) == labels]
             targets = targets.expand(len(self.runs), -1)
-            loop = _Loop(self, model, images, labels, targets, budget, mode, batch)
+            loop = _Loop(self, model, images, labels, targets, references, budget, mode, batch)
             loop.through(queue.tolist(), seeds)
         return loop.result
 
@@ -110,6 +116,7 @@ class _Loop:
 
     Attributes:
         targets: By run and image, the classes that the attack goes for, `[runs,n]`.
+        references: The clean images' embeddings `[n,d]`, where the loss is of embeddings.
         result: Per image the point to hand out.
     """
 
@@ -118,6 +125,7 @@ class _Loop:
     images: Tensor
     labels: Tensor
     targets: Tensor
+    references: Tensor | None
     budget: Budget
     mode: Mode
     batch: Batch
@@ -173,8 +181,10 @@ class _Loop:
         runs = torch.tensor([index for _, index, _ in fresh], device=device)
         noise = torch.stack([start for _, _, start in fresh]).to(self.images)
         zero = torch.zeros_like(rows)
+        from_clean = {} if self.references is None else {"reference": self.references[rows]}
         return {
             **self.attack.ascent.begin(self.images[rows], self.budget, noise),
+            **from_clean,
             "row": rows,
             "run": runs,
             "label": self.labels[rows],

@@ -4,6 +4,7 @@ from bench.specs.against import Against
 from bench.specs.attacks import (
     ApgdCe,
     ApgdDlr,
+    ApgdEmbedding,
     ApgdT,
     Cw,
     Fgsm,
@@ -51,6 +52,7 @@ __all__ = [
     "AnyThreat",
     "ApgdCe",
     "ApgdDlr",
+    "ApgdEmbedding",
     "ApgdT",
     "Cw",
     "DatasetSpec",

@@ -144,9 +144,16 @@ class _Apgd(_Repeated):
 
 
 class ApgdCe(_Apgd):
-    """Native Auto-PGD on the cross-entropy."""
+    """Native Auto-PGD on the cross-entropy; with `rescale`, of logits over their deviation."""
 
     kind: Literal["apgd-ce"]
+    rescale: bool = False
+
+
+class ApgdEmbedding(_Apgd):
+    """Native Auto-PGD on the cosine distance from the clean image's embedding; knows no classes."""
+
+    kind: Literal["apgd-embedding"]
 
 
 class ApgdDlr(_Apgd):

@@ -57,7 +57,7 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
     """
     if gpu not in GPUS:
         raise UserError(f"--gpu: got {gpu!r}; allowed: {', '.join(GPUS)}")
-    skipped = {cell.id: reason for cell in cells if (reason := skip_reason(lock, cell))}
+    skipped = {cell.id: reason for cell in cells if (reason := skip_reason(suite, lock, cell))}
     cells = [cell for cell in cells if cell.id not in skipped]
     for reason, count in Counter(skipped.values()).items():
         yield f"  skipped   {count} cells: {reason}"

@@ -14,8 +14,9 @@ from bench.errors import CellError
 from bench.parts import chunk_of
 from bench.plan import Cell
 from bench.precision import arithmetic
-from bench.specs import AnyAttack, Precision
+from bench.specs import AnyAttack, Backward, Component, Precision
 from bench.tally import Tally
+from bench.types import EmbeddingClassifier
 from bench.warm import Images, Warm
 
 
@@ -45,10 +46,20 @@ def craft(
         CellError: Time is up, or the chunks of an adapter do not fit into memory.
     """
     cell, images = case.cell, case.images
-    classifier = case.warm.classifier(cell.source, cell.dataset, precision)
-    source = Counted(classifier, case.deadline)
+    seen: list[Counted] = []
+
+    def counted(name: str, without: tuple[Component, ...] = ()) -> EmbeddingClassifier:
+        classifier = case.warm.classifier(name, cell.dataset, precision, without)
+        seen.append(Counted(classifier, case.deadline))
+        return seen[-1]
+
+    def surrogate(backward: Backward) -> EmbeddingClassifier:
+        return counted(backward.model or cell.source, backward.without)
+
+    source = counted(cell.source)
     clean, labels = images.floats(rows), images.labels[rows.to(images.labels.device)]
-    run = build_attack(attack, batch=case.warm.batch(cell.source, cell.dataset))
+    batch = case.warm.batch(cell.source, cell.dataset)
+    run = build_attack(attack, batch=batch, surrogate=surrogate)
     seeds = [sample_seed(cell.seed, images.sample_ids[row]) for row in rows.tolist()]
     try:
         with arithmetic(precision):
@@ -60,7 +71,8 @@ def craft(
             f"{attack.label}: chunks of {chunk} images do not fit into the device's "
             "memory; a smaller `chunk` is another cell, since its random numbers differ"
         ) from error
-    tally.add(source)
+    for model in seen:
+        tally.add(model)
     return project(proposal.detach(), clean, cell.budget)
 
 

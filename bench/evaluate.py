@@ -13,7 +13,7 @@ from bench.crafting import Case, craft
 from bench.deadline import Deadline
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip, DiskFull
-from bench.fitting import fit
+from bench.fitting import fit, removable
 from bench.parts import part_key, parts_of
 from bench.plan import Cell, Lock, expand, scores_all
 from bench.precision import stages
@@ -113,7 +113,8 @@ class Evaluator:
         if cell.attack is None:
             return self._clean(cell, deadline)
         images = self._warm.images(cell.dataset)
-        attack, flags = fit(cell.attack, len(images.classes), cell.mode)
+        components = removable([self.suite.models[cell.source]])
+        attack, flags = fit(cell.attack, len(images.classes), cell.mode, components)
         case = Case(cell, self._warm, images, deadline)
         parts = parts_of(attack, len(images.labels))
         if part is not None:

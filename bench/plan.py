@@ -192,6 +192,7 @@ def _cells_of(
                         "source": model_identity(suite, lock, source),
                         "data": data,
                         "attack": attack_identity(attack),
+                        **_surrogates_identity(suite, lock, attack),
                         "eps": eps_value(eps),
                         "mode": mode,
                         "seed": seed,
@@ -237,10 +238,17 @@ def attack_identity(attack: AnyAttack) -> dict[str, Any]:
     That its budgets are nested is said by the smaller ones, which join a cell's identity; the
     smallest one is attacked as ever.
     """
-    members = {"attacks": {"__all__": {"name", "eps", "norm"}}}
-    own = {"name": True, "eps": True, "nested": True}
-    known = attack.model_dump(exclude={**own, **members}, exclude_defaults=True)
+    surrogate: dict[str, Any] = {"backward": {"model"}}  # a name; what it stands for is said apart
+    member = {"name": True, "eps": True, "norm": True, **surrogate}
+    own = {"name": True, "eps": True, "nested": True, **surrogate}
+    exclude = {**own, "attacks": {"__all__": member}}
+    known = attack.model_dump(exclude=exclude, exclude_defaults=True)
     return {**known, "parts": PART} if parts_matter(attack) else known
+
+
+def _surrogates_identity(suite: Suite, lock: Lock, attack: AnyAttack) -> dict[str, Any]:
+    found = [model_identity(suite, lock, name) for name in attack.surrogates]
+    return {"surrogates": found} if found else {}
 
 
 def _storage_identity(suite: Suite) -> dict[str, Any]:

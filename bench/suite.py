@@ -23,6 +23,7 @@ from bench.specs import (
     expand_preset,
     task_of,
 )
+from bench.specs.adaptive import surrogate_faults
 from bench.specs.presets import expand_attacks, preset_faults
 from bench.specs.protocol import native_faults
 from bench.sweep import Origin, expand_sweeps, sweep_faults
@@ -117,6 +118,8 @@ def load_suite(path: str | Path) -> Suite:
     places: list[int] = []
     if isinstance(listed := raw.get("attacks"), list):
         faults += preset_faults(listed)
+        models = raw.get("models")
+        faults += surrogate_faults(listed, models if isinstance(models, dict) else {})
         attacks = list(expand_attacks(listed))
         places = [place for place, _ in attacks]
         # where presets are at fault the list may have become empty, which is no fault of its own

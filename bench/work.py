@@ -3,7 +3,7 @@
 from bench import catalogue
 from bench.architecture import size_of
 from bench.errors import CellSkip
-from bench.fitting import fit
+from bench.fitting import fit, removable
 from bench.plan import Cell, Lock
 from bench.specs import AnyAttack, Ensemble, Noise, PyAutoAttack
 from bench.suite import Suite
@@ -21,7 +21,7 @@ def images_of(suite: Suite, lock: Lock, cell: Cell) -> int:
     return facts.images if whole and facts else suite.samples
 
 
-def skip_reason(lock: Lock, cell: Cell) -> str | None:
+def skip_reason(suite: Suite, lock: Lock, cell: Cell) -> str | None:
     """Return why a cell will be skipped, where the number of its dataset's classes is known."""
     found = lock.datasets.get(cell.dataset)
     facts = catalogue.datasets().get(cell.dataset)
@@ -29,7 +29,7 @@ def skip_reason(lock: Lock, cell: Cell) -> str | None:
     if cell.attack is None or not classes:
         return None
     try:
-        fit(cell.attack, classes, cell.mode)
+        fit(cell.attack, classes, cell.mode, removable([suite.models[cell.source]]))
     except CellSkip as skip:
         return str(skip)
     return None

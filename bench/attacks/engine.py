@@ -22,8 +22,9 @@ from bench.attacks.losses import Drift, Loss, wrong_class
 from bench.attacks.passes import Seen, complain, embedding, evaluate, finite
 from bench.attacks.roster import Fresh, Roster
 from bench.attacks.slots import drawn, join, put, take
+from bench.attacks.surrogate import Straight
 from bench.memory import Batch, as_batch
-from bench.types import Budget, Classifier, Mode
+from bench.types import Budget, Classifier, EmbeddingClassifier, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class NativeAttack:
             several would have to be ranked.
         eot: Forward passes per step, whose losses, logits and gradients are averaged
             (expectation over transformation, Athalye et al. 2018, arXiv:1707.07397).
+        surrogate: The model that gradients come from, where it is not the attacked one.
     """
 
     ascent: Ascent
@@ -58,6 +60,7 @@ class NativeAttack:
     batch: int | Batch
     runs: tuple[Run, ...] = (Run(),)
     eot: int = 1
+    surrogate: EmbeddingClassifier | None = None
 
     def __call__(
         self,
@@ -75,6 +78,7 @@ class NativeAttack:
         `clean` are the model's logits `[b,k]` at the images, where they are known.
         """
         batch = as_batch(self.batch)
+        model = Straight(model, self.surrogate) if self.surrogate else model
         queue, targets = torch.arange(len(images), device=images.device), labels[None]
         references: Tensor | None = None
         with torch.no_grad():

@@ -65,5 +65,10 @@ class Ensemble(NativeSpec):
         """Gradient steps on an image that withstands all members."""
         return sum(member.gradients for member in self.attacks)
 
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        """Those of all members, in their order."""
+        return tuple(name for member in self.attacks for name in member.surrogates)
+
 
 AnyAttack = Annotated[_Single | Ensemble, Field(discriminator="kind")]

@@ -32,7 +32,8 @@ def main(suite: str, folder: Path) -> None:
     while len(found) < 2:
         found += executor.wait(None)
     executor.start(slot, Job("a", cell, work=2.0))
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    # as a terminal does, which tells Ray's own processes and the workers as well
+    threading.Timer(0.5, os.killpg, (os.getpgid(0), signal.SIGINT)).start()
     begun = time.monotonic()
     try:
         executor.wait(None)

@@ -54,6 +54,7 @@ def test_a_cluster_of_its_own(suite_file: Callable[..., Path], tmp_path: Path) -
     done = subprocess.run(
         [sys.executable, "-m", "tests.ray_alone", str(suite_file()), str(tmp_path)],
         env=environment, capture_output=True, text=True, timeout=100,
+        start_new_session=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "all is well"

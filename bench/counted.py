@@ -31,6 +31,11 @@ class Counted(nn.Module):
         self.deadline.check()
         return self._counted(self.classifier(images))
 
+    @property
+    def width(self) -> int:
+        """Numbers of an embedding."""
+        return self.classifier.width
+
     def embed(self, images: Tensor) -> Tensor:
         """Return the embeddings.
 

@@ -1,6 +1,7 @@
 """Adversarial images for some rows of a dataset, proposed by an attack on a cell's source."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import project
+from bench.attacks.mean import Mean
 from bench.counted import Counted
 from bench.deadline import Deadline
 from bench.errors import CellError
+from bench.memory import Batch
 from bench.parts import chunk_of
 from bench.plan import Cell
 from bench.precision import arithmetic
@@ -48,18 +51,18 @@ def craft(
     cell, images = case.cell, case.images
     seen: list[Counted] = []
 
-    def counted(name: str, without: tuple[Component, ...] = ()) -> EmbeddingClassifier:
-        classifier = case.warm.classifier(name, cell.dataset, precision, without)
-        seen.append(Counted(classifier, case.deadline))
-        return seen[-1]
+    def joint(names: Sequence[str], without: tuple[Component, ...] = ()) -> EmbeddingClassifier:
+        built = [case.warm.classifier(name, cell.dataset, precision, without) for name in names]
+        own = [Counted(classifier, case.deadline) for classifier in built]
+        seen.extend(own)
+        return own[0] if len(own) == 1 else Mean(own)
 
     def surrogate(backward: Backward) -> EmbeddingClassifier:
-        return counted(backward.model or cell.source, backward.without)
+        return joint((backward.model,) if backward.model else cell.sources, backward.without)
 
-    source = counted(cell.source)
+    source = joint(cell.sources)
     clean, labels = images.floats(rows), images.labels[rows.to(images.labels.device)]
-    batch = case.warm.batch(cell.source, cell.dataset)
-    run = build_attack(attack, batch=batch, surrogate=surrogate)
+    run = build_attack(attack, batch=batch_of(case.warm, cell), surrogate=surrogate)
     seeds = [sample_seed(cell.seed, images.sample_ids[row]) for row in rows.tolist()]
     try:
         with arithmetic(precision):
@@ -74,6 +77,11 @@ def craft(
     for model in seen:
         tally.add(model)
     return project(proposal.detach(), clean, cell.budget)
+
+
+def batch_of(warm: Warm, cell: Cell) -> Batch:
+    """Return how many images go at once through the models that a cell is crafted on."""
+    return min((warm.batch(name, cell.dataset) for name in cell.sources), key=lambda b: b.size)
 
 
 def sample_seed(seed: int, sample_id: str) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from bench.attacks.official import doubts
-from bench.crafting import Case, craft
+from bench.crafting import Case, batch_of, craft
 from bench.deadline import Deadline
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip, DiskFull
@@ -82,7 +82,7 @@ class Evaluator:
                 found = self._measure(cell, part, deadline)
                 known = {
                     **known,
-                    "batch": str(self._warm.batch(cell.source, cell.dataset).size),
+                    "batch": str(batch_of(self._warm, cell).size),
                     "backwards": str(found.backwards),
                     **usage.facts(),
                     **self._warm.facts(cell.target),
@@ -113,7 +113,7 @@ class Evaluator:
         if cell.attack is None:
             return self._clean(cell, deadline)
         images = self._warm.images(cell.dataset)
-        components = removable([self.suite.models[cell.source]])
+        components = removable(self.suite.models[name] for name in cell.sources)
         attack, flags = fit(cell.attack, len(images.classes), cell.mode, components)
         case = Case(cell, self._warm, images, deadline)
         parts = parts_of(attack, len(images.labels))

@@ -46,6 +46,11 @@ class ZeroShotClassifier(nn.Module):
         """Map images `[b,3,h,w]` in [0,1] to logits `[b,k]`."""
         return self.classify(self.embed(images))
 
+    @property
+    def width(self) -> int:
+        """Numbers of an embedding."""
+        return len(self.head)
+
     def embed(self, images: Tensor) -> Tensor:
         """Map images `[b,3,h,w]` in [0,1] to embeddings of length 1, `[b,d]`."""
         return F.normalize(self.model.encode_image(images), dim=1)

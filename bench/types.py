@@ -29,7 +29,16 @@ class Classifier(Protocol):
 
 @runtime_checkable
 class EmbeddingClassifier(Classifier, Protocol):
-    """A classifier that shows the embedding which its logits are read off."""
+    """A classifier that shows the embedding which its logits are read off.
+
+    Attributes:
+        width: Numbers `d` of an embedding.
+    """
+
+    @property
+    def width(self) -> int:
+        """See above."""
+        ...
 
     def embed(self, images: Tensor) -> Tensor:
         """Map images `[b,3,h,w]` in [0,1] to embeddings of length 1, `[b,d]`; differentiable."""

@@ -30,6 +30,11 @@ class Straight:
             logits = self.model(images)
         return _carried(logits, self.surrogate(images))
 
+    @property
+    def width(self) -> int:
+        """Numbers of an embedding."""
+        return embedding(self.model).width
+
     def embed(self, images: Tensor) -> Tensor:
         """Return the model's embeddings `[b,d]` of images `[b,3,h,w]`."""
         if not images.requires_grad:

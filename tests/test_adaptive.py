@@ -13,6 +13,7 @@ from bench.attacks.balls import length
 from bench.attacks.losses import cross_entropy, rescaled_cross_entropy
 from bench.attacks.spectrum import Spectrum
 from bench.errors import CellError
+from bench.settings import settings
 from bench.specs import ApgdCe, ApgdDlr, ApgdEmbedding
 from bench.specs.adaptive import Filter
 from bench.text import ZeroShotClassifier
@@ -166,6 +167,13 @@ def test_embeddings_are_pushed_away_from_those_of_the_clean_images(restarts: int
     assert float(moved[1].mean()) > 2 * float(drift(model, by_chance, images).mean())
     assert bool((moved[1] >= moved[0] - 1e-6).all()) or restarts > 1  # those go by the margin
     assert float(moved[1].mean()) > float(moved[0].mean())
+
+
+def test_tables_of_settings_tell_adaptive_attacks_from_plain_ones() -> None:
+    plain = ApgdCe(kind="apgd-ce", eps=("1",))
+    adapted = plain.model_copy(update={"filter": FILTERS["band"], "rescale": True})
+    assert settings(plain)["attacks"] == "apgd-ce"
+    assert settings(adapted)["attacks"] == "apgd-ce(filter rescale)"
 
 
 def test_an_embedding_s_loss_needs_no_labels_but_success_does() -> None:

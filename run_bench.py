@@ -69,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         "--compile", action="store_true", help="compile towers for full batches; for long runs"
     )
     run.add_argument("--trust", action="store_true", help="import code that the suite names")
+    export = commands.choices["export"]
+    export.add_argument("--parquet", action="store_true", help="write cells.parquet too")
+    export.add_argument(
+        "--figures", action="store_true", help="draw figures as PNG, SVG and PDF, with their tables"
+    )
     listing = commands.add_parser("list", help="say what a suite may name")
     listing.set_defaults(command=_list)
     return parser
@@ -135,7 +140,8 @@ def _export(options: argparse.Namespace) -> int:
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
-    print_leaderboard(export(suite, store), suite.suite)
+    board = export(suite, store, parquet=options.parquet, figures=options.figures)
+    print_leaderboard(board, suite.suite)
     print(store.folder)
     return 0
 

@@ -29,6 +29,7 @@ ONLY = {
     "bench.export": ("run_bench", "bench.run", "bench.console", "bench.figures"),
     "bench.tables": (
         "bench.export",
+        "bench.bundle",
         "bench.summary",
         "bench.manifest",
         "bench.compare",
@@ -78,7 +79,7 @@ def test_radapt_imports_nothing_of_bench() -> None:
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
         "import sys, bench, run_bench, bench.summary, bench.export, bench.check, bench.console, "
-        "bench.run, bench.lock, bench.fetch, bench.doctor; "
+        "bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging; "
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -12,7 +12,7 @@ from bench.bundle import read_bundle, write_bundle
 from bench.errors import UserError
 from bench.export import export
 from bench.merging import merge, merge_lines
-from bench.outcomes import read_result, result_line
+from bench.result_lines import read_result, result_line
 from bench.plan import PROTOCOL, Lock, expand
 from bench.store import Store
 from bench.suite import Suite

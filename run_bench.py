@@ -2,7 +2,7 @@
 
 python run_bench.py suites/quickstart.yaml          run a suite; go on where it stopped
 python run_bench.py plan suites/zero_shot.yaml      what a run would compute
-python run_bench.py status suites/quickstart.yaml   what is done
+python run_bench.py status suites/quickstart.yaml   what is done, and what a run does now
 python run_bench.py export suites/quickstart.yaml   write the tables again
 python run_bench.py merge suites/fare.yaml THEIRS   add another's results, a folder or a bundle
 python run_bench.py check suites/zero_shot.yaml     compare with published numbers
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, function, about in (
         ("run", _run, "compute what is missing and write the tables"),
         ("plan", _plan, "say what a run would compute, without computing"),
-        ("status", _status, "say what is done"),
+        ("status", _status, "say what is done, and what a run is doing now"),
         ("export", _export, "write the tables from what is stored"),
         ("merge", _merge, "add another's results of the suite; 1 if some differ from ours"),
         ("check", _check, "compare what is stored with published numbers; 1 if some differ"),
@@ -129,9 +129,9 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from bench.status import status_lines
     from bench.store import Store
     from bench.suite import load_suite
-    from bench.summary import status_lines
 
     suite = load_suite(options.suite)
     print("\n".join(status_lines(suite, Store(Path(options.results), suite.suite))))
@@ -158,7 +158,6 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    from bench.console import describe
     from bench.export import export
     from bench.merging import merge, merge_lines
     from bench.store import Store
@@ -168,7 +167,7 @@ def _merge(options: argparse.Namespace) -> int:
     store = Store(Path(options.results), suite.suite)
     merged = merge(suite, store, Path(options.other))
     export(suite, store)
-    print("\n".join(merge_lines(merged, describe)))
+    print("\n".join(merge_lines(merged)))
     print(store.folder)
     return 1 if merged.conflicts else 0
 

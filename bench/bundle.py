@@ -24,8 +24,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.check import check
 from bench.errors import UserError
-from bench.result_lines import read_result, result_line
 from bench.plan import PROTOCOL, Lock
+from bench.result_lines import read_result, result_line
 from bench.store import Store, write_atomically
 from bench.suite import Suite
 from bench.tables import load_scored

@@ -7,11 +7,12 @@ import pandas as pd
 
 from bench.compare import Comparison, compare
 from bench.errors import UserError
-from bench.published import Published, read_published
+from bench.published import read_published
 from bench.specs import Against
 from bench.store import Store, write_text
 from bench.suite import Suite
 from bench.tables import load_scored
+from bench.unequal import unstated
 
 
 def check(suite: Suite, store: Store, file: str | None) -> tuple[list[Comparison], int]:
@@ -72,13 +73,16 @@ def _row(item: Comparison) -> tuple[str, ...]:
         row.value_percent,
         f"{100 * measured.value:.1f}" if measured else "-",
         f"{100 * measured.low:.1f}-{100 * measured.high:.1f}" if measured else "-",
-        f"{item.verdict}{f': {item.why}' if item.why else ''}{_remarks(row)}",
+        f"{item.verdict}{f': {item.why}' if item.why else ''}{_remarks(item)}",
     )
 
 
-def _remarks(row: Published) -> str:
+def _remarks(item: Comparison) -> str:
+    row = item.published
     basis = f"threat {row.threat_basis}" if row.threat_basis else ""
-    said = "; ".join(filter(None, (basis, row.note)))
+    unknown = unstated(row) if item.verdict != "cannot be compared" else ()
+    silent = f"not stated: {', '.join(unknown)}" if unknown else ""
+    said = "; ".join(filter(None, (basis, silent, row.note)))
     return f" ({said})" if said else ""
 
 
@@ -103,6 +107,7 @@ def _record(item: Comparison) -> dict[str, object]:
         "n": item.n,
         "verdict": item.verdict,
         "why": item.why,
+        "not_stated": " ".join(unstated(row)),
         "note": row.note,
         "source": row.source,
     }

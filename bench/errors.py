@@ -17,6 +17,10 @@ class SuiteError(UserError):
         super().__init__("\n".join([f"{path}: {count}", *(f"  {fault}" for fault in faults)]))
 
 
+class DiskFull(UserError):
+    """Nothing can be kept any more, so a run cannot go on."""
+
+
 class CellError(Exception):
     """A cell cannot be computed for a reason that a user can act on."""
 

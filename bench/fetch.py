@@ -5,7 +5,7 @@ What has come whole stays, so that a fetch that was stopped goes on where it was
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from bench.lock import resolve
 from bench.plan import Lock
 from bench.specs import DatasetSpec, HubDataset, ModelSpec, TorchvisionDataset
 from bench.suite import Suite
-from bench.weights import hub_files
+from bench.weights import SHARD_INDEX, hub_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,15 @@ def _of_dataset(spec: DatasetSpec, seed: int, key: str) -> Iterator[Want]:
 
 
 def _of_model(spec: ModelSpec, key: str) -> Iterator[Want]:
-    for alternatives in hub_files(spec):
-        yield _of_hub(key, *alternatives)
+    seen: set[tuple[HubFile, ...]] = set()
+    while missing := [each for each in hub_files(spec) if each not in seen]:
+        for alternatives in missing:
+            want = _of_hub(key, *alternatives)
+            if want.name.endswith(SHARD_INDEX):  # it names further files
+                want.bring(lambda _: None)
+                want = replace(want, left=0)
+            yield want
+        seen.update(missing)
 
 
 def _of_hub(key: str, file: HubFile, *others: HubFile) -> Want:

@@ -21,6 +21,7 @@ from bench.specs import (
     OpenClipModel,
     PythonModel,
     RAdaptModel,
+    WebDataset,
 )
 from bench.suite import Suite
 from bench.weights import origin, weight_files
@@ -36,16 +37,18 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
 
     Returns:
         The lock, and for what could not be resolved the reason, by key path (`models.CLIP`).
+        That of all images of a dataset, where clean accuracy needs them, is `datasets.NAME.whole`:
+        the sample that is attacked may be had all the same.
     """
     problems: dict[str, str] = {}
 
-    def attempt(room: str, name: str, work: Callable[[], T]) -> dict[str, T]:
+    def attempt(room: str, name: str, work: Callable[[], T], part: str = "") -> dict[str, T]:
         try:
             return {name: work()}
         except CellError as error:
-            problems[f"{room}.{name}"] = str(error)
+            problems[f"{room}.{name}{part}"] = str(error)
         except Exception as error:  # hubs and loaders raise many kinds; each cell tells its own
-            problems[f"{room}.{name}"] = f"{type(error).__name__}: {error}"
+            problems[f"{room}.{name}{part}"] = f"{type(error).__name__}: {error}"
         return {}
 
     models: dict[str, str] = {}
@@ -63,12 +66,12 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     for entry in suite.datasets:
         if entry.name in datasets and scores_all(suite, entry):
             everything = partial(index_dataset, entry, _ALL, suite.seed)
-            whole |= attempt("datasets", entry.name, everything)
+            whole |= attempt("datasets", entry.name, everything, ".whole")
     return Lock(models, datasets, spec_digests(suite), origins, whole), problems
 
 
 def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
-    """Say where a dataset's images are not what a suite's `samples` alone would tell."""
+    """Say where a dataset is not what its name and a suite's `samples` alone would tell."""
     for dataset in suite.datasets:
         found = lock.datasets.get(dataset.name)
         if found is not None and len(found.sample_ids) < suite.samples:
@@ -83,6 +86,32 @@ def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
                 f"datasets.{dataset.name}: its shards are sorted by class, and {dataset.shards} of "
                 f"them hold few of the {facts.classes} classes; without `shards` all are drawn"
             )
+        if found is not None and isinstance(dataset, HubDataset | WebDataset):
+            yield from _texts(dataset.name, found, suite)
+
+
+def _texts(name: str, found: DatasetLock, suite: Suite) -> Iterator[str]:
+    """Say where the texts beside a dataset's images are others than the catalogue's."""
+    known = catalogue.class_names(name) or found.classes
+    if len(known) != len(found.classes):
+        yield (
+            f"datasets.{name}: {len(found.classes)} class names are beside its images, where the "
+            f"catalogue has {len(known)}; is this another dataset?"
+        )
+    elif pairs := [pair for pair in zip(found.classes, known, strict=True) if pair[0] != pair[1]]:
+        first, second = pairs[0]
+        yield (
+            f"datasets.{name}: {len(pairs)} of {len(known)} class names are not the catalogue's, "
+            f"{first!r} for {second!r} the first; those beside the images are used"
+        )
+    prompts = catalogue.templates(name) if suite.protocol.templates == "dataset" else None
+    if prompts and set(prompts) != set(found.templates):
+        other = len(set(found.templates) - set(prompts))
+        yield (
+            f"datasets.{name}: {len(found.templates)} prompts are beside its images, {other} of "
+            f"them not among the catalogue's {len(prompts)}; those beside the images are used, "
+            "FARE's code has the catalogue's"
+        )
 
 
 def fingerprint(spec: ModelSpec) -> str:

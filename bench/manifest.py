@@ -3,21 +3,27 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from bench.plan import UNRESOLVED, Lock
+from bench.protocol import judged_as
 from bench.settings import settings
-from bench.specs import ModelSpec, PythonModel, Storage
+from bench.specs import AnyAttack, ModelSpec, PythonModel
 from bench.suite import Suite
 from bench.tables import Scored
-from bench.types import Mode
 
 NORMALISATION = "inside the model, after resizing; attacks work on [0,1] pixels"
 
 
 def manifest(suite: Suite, lock: Lock, scored: Sequence[Scored]) -> dict[str, dict[str, Any]]:
     """Return one entry per cell that has run, by the cell's id as in `cells.csv`."""
-    return {item.cell.id: _entry(suite, lock, item) for item in scored if item.result is not None}
+    attacks = {attack.label_in_norm: _attack(attack) for attack in suite.attacks}
+    return {
+        item.cell.id: _entry(suite, lock, item, attacks)
+        for item in scored
+        if item.result is not None
+    }
 
 
 def manifest_text(entries: dict[str, dict[str, Any]]) -> str:
@@ -26,7 +32,16 @@ def manifest_text(entries: dict[str, dict[str, Any]]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _entry(suite: Suite, lock: Lock, item: Scored) -> dict[str, Any]:
+def _attack(attack: AnyAttack) -> dict[str, Any]:
+    return {
+        "attack": attack.model_dump(mode="json", exclude={"eps", "name"}),
+        **settings(attack),
+    }
+
+
+def _entry(
+    suite: Suite, lock: Lock, item: Scored, attacks: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     cell, result, protocol = item.cell, item.result, suite.protocol
     assert result is not None
     known = lock.whole if cell.attack is None and cell.dataset in lock.whole else lock.datasets
@@ -48,7 +63,7 @@ def _entry(suite: Suite, lock: Lock, item: Scored) -> dict[str, Any]:
         "classes": len(resolved.classes) if resolved else 0,
         "class_names": _hash(resolved.classes if resolved else ()),
         "templates": list(templates) if len(templates) <= 1 else len(templates),
-        "templates_hash": _hash(templates),
+        "templates_hash": _hash(tuple(templates)),
         "pixels": str(protocol.pixels_of(cell.dataset)),
         "resize_in_model": "the model's own" if own else str(protocol.resize),
         "normalisation": "the model's own" if own else NORMALISATION,
@@ -57,21 +72,15 @@ def _entry(suite: Suite, lock: Lock, item: Scored) -> dict[str, Any]:
     }
     if cell.attack is not None and cell.threat is not None:
         entry |= {
-            "attack": cell.attack.model_dump(mode="json", exclude={"eps", "name"}),
-            **settings(cell.attack),
+            **attacks[cell.attack.label_in_norm],
             "eps": cell.eps,
             "threat": cell.threat.kind,
             "source": cell.source,
             "source_weights": weights(suite, lock, cell.source),
             "craft": cell.mode,
-            "judged_as": _judged_as(protocol.storage, cell.mode),
+            "judged_as": judged_as(protocol.storage, cell.mode),
         }
     return entry
-
-
-def _judged_as(storage: Storage, mode: Mode) -> str:
-    """Return the form in which attacked images were judged: 8 bits, or nearer to the attack."""
-    return "float32" if storage == "float16" and mode == "success" else storage
 
 
 def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
@@ -89,5 +98,6 @@ def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
     return found
 
 
-def _hash(values: Sequence[str]) -> str:
+@lru_cache(maxsize=256)  # many cells have the same images
+def _hash(values: tuple[str, ...]) -> str:
     return hashlib.sha256("\n".join(values).encode()).hexdigest()[:20]

@@ -9,9 +9,11 @@ import numpy as np
 from bench.bundle import read_bundle
 from bench.errors import UserError
 from bench.plan import Cell, Lock, expand, spec_digests, still_valid
+from bench.runlock import owner
 from bench.store import Store
 from bench.suite import Suite
 from bench.types import CellResult
+from bench.wording import describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,10 @@ def merge(suite: Suite, store: Store, other: Path) -> Merged:
         other: A bundle, the other's folder of the suite, or their folder of all results.
 
     Raises:
-        UserError: There are no results in `other`.
+        UserError: There are no results in `other`, or a run goes on here.
     """
+    if (running := owner(store.folder)) is not None:
+        raise UserError(f"{store.folder}: in use by {running}; merge when it has ended")
     theirs, get = _opened(suite, other)
     ours = still_valid(suite, store.lock())
     lock = _joined(suite, ours, still_valid(suite, theirs))
@@ -77,7 +81,7 @@ def merge(suite: Suite, store: Store, other: Path) -> Merged:
     return Merged(added, same, absent, tuple(conflicts), tuple(_renamed(ours, theirs)))
 
 
-def merge_lines(merged: Merged, describe: Callable[[Cell], str]) -> Iterator[str]:
+def merge_lines(merged: Merged) -> Iterator[str]:
     """Say what came of a merge, each conflict on a line of its own."""
     for key in merged.renamed:
         yield f"{key}: has another content there; its cells are not those of here"

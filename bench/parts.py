@@ -7,7 +7,7 @@ to the machine, numerics would differ where machines do.
 
 from bench.specs import AnyAttack, Ensemble, PyAutoAttack, TorchAttacks
 
-PART = 512  # images: minutes of a long attack, and enough to fill a large batch
+PART = 256  # images: minutes of a long attack on a large tower, and enough to fill batches
 
 
 def parts_of(attack: AnyAttack, count: int) -> list[range]:
@@ -17,12 +17,20 @@ def parts_of(attack: AnyAttack, count: int) -> list[range]:
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
+def part_key(identity: str, rows: range) -> str:
+    """Return what a part of a cell or craft is called."""
+    return f"{identity}.{rows.start:07d}"
+
+
 def chunk_of(attack: AnyAttack) -> int | None:
     """Return the images that an attack of another library takes at once; None where any will do."""
     return attack.chunk if isinstance(attack, PyAutoAttack | TorchAttacks) else None
 
 
-def in_chunks(attack: AnyAttack) -> bool:
-    """Return whether an attack or one of its members draws random numbers for a whole chunk."""
-    members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
-    return any(chunk_of(member) for member in members)
+def parts_matter(attack: AnyAttack) -> bool:
+    """Return whether the size of parts moves numbers beyond numerics.
+
+    It does where what the first members of an ensemble leave of a part fills the chunks of a
+    later one, which draws its random numbers for a whole chunk.
+    """
+    return isinstance(attack, Ensemble) and any(map(chunk_of, attack.attacks))

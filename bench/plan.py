@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.metrics import ACCURACY, metrics_of
+from bench.parts import PART, parts_matter
 from bench.specs import (
     AnyAttack,
     DatasetSpec,
@@ -235,7 +236,8 @@ def attack_identity(attack: AnyAttack) -> dict[str, Any]:
     """
     members = {"attacks": {"__all__": {"name", "eps", "norm"}}}
     own = {"name": True, "eps": True, "nested": True}
-    return attack.model_dump(exclude={**own, **members}, exclude_defaults=True)
+    known = attack.model_dump(exclude={**own, **members}, exclude_defaults=True)
+    return {**known, "parts": PART} if parts_matter(attack) else known
 
 
 def _storage_identity(suite: Suite) -> dict[str, Any]:

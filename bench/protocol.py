@@ -4,23 +4,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.settings import settings
-from bench.specs import AnyAttack, HuggingFaceModel, NanoModel, OpenClipModel, RAdaptModel
+from bench.specs import (
+    AnyAttack,
+    HuggingFaceModel,
+    NanoModel,
+    OpenClipModel,
+    RAdaptModel,
+    Storage,
+)
 from bench.specs.models import HUB
 from bench.suite import Suite
+from bench.types import Mode
 
 
 def protocol(
-    suite: Suite, model: str, datasets: Sequence[str], attack: AnyAttack | None
+    suite: Suite, model: str, datasets: Sequence[str], attack: AnyAttack | None, mode: Mode
 ) -> dict[str, str]:
     """Return the fields that a number of a model on datasets depends on."""
     templates = suite.protocol.templates
-    return {
+    found = {
         "weights": weights(suite, model),
         "pixels": pixels(suite, datasets),
         "resize": str(suite.protocol.resize),
         "templates": templates if templates == "dataset" else " | ".join(templates),
-        **({"storage": suite.protocol.storage, **settings(attack)} if attack else {}),
     }
+    if attack is not None:
+        found |= {"storage": judged_as(suite.protocol.storage, mode), **settings(attack)}
+    return found
+
+
+def judged_as(storage: Storage, mode: Mode) -> str:
+    """Return the form in which attacked images were judged: 8 bits, or nearer to the attack."""
+    return "float32" if storage == "float16" and mode == "success" else storage
 
 
 def weights(suite: Suite, name: str) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from bench.errors import UserError
 from bench.executors import Inline
 from bench.export import export
+from bench.jobs import Job
 from bench.lock import resolve
 from bench.plan import Cell, expand
 from bench.scheduler import missing, run
@@ -15,6 +16,7 @@ from bench.specs import PythonModel
 from bench.store import Store
 from bench.suite import Suite, load_suite
 from bench.types import CellResult
+from bench.watch import Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,6 @@ class Report:
     cells: int
     computed: int
     failed: int
-
-
-class Watcher:
-    """Is told how a run goes; this one does not care."""
-
-    def begin(self, cells: list[Cell], todo: list[Cell]) -> None:
-        """All cells of the suite, and those that will be computed."""
-
-    def starting(self, cell: Cell) -> None:
-        """A cell begins."""
-
-    def finished(self, cell: Cell, result: CellResult) -> None:
-        """A cell's result has been kept."""
 
 
 def run_suite(
@@ -94,22 +83,23 @@ def run_suite(
     lock, problems = resolve(suite)
     store.put_lock(lock)
     cells = expand(suite, lock)
-    by_id = {cell.id: cell for cell in cells}
     todo = missing(cells, store)
-    watcher.begin(cells, todo)
+    jobs = {cell.id: Job(cell.id, cell) for cell in todo}
+    watcher.begin(cells, list(jobs.values()), 1)
     evaluate = Evaluator(suite, lock, problems, store, place, batch, trust, compiled)
     failed: set[str] = set()
 
     def compute(cell: Cell) -> CellResult:
-        watcher.starting(cell)
+        watcher.starting("0", jobs[cell.id], None)
         return evaluate(cell)
 
     def note(result: CellResult) -> None:
         if result.status == "failed":
             failed.add(result.cell_id)
-        watcher.finished(by_id[result.cell_id], result)
+        watcher.finished("0", jobs[result.cell_id], result, None)
 
     run(todo, Inline(), store, compute, note)
+    watcher.ended("done")
     board = export(suite, store)
     unmeasured = sum(1 for cell in cells if cell.id in failed)
     return Report(store.folder, board, len(cells), len(todo), unmeasured)

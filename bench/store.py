@@ -1,30 +1,51 @@
-"""Results on disk: one JSON file per cell, one safetensors file per shared craft.
+"""Results on disk: one JSON file per cell, one safetensors file per part of a shared craft.
 
-    <root>/<suite>/lock.json            what the suite's names stood for
-    <root>/<suite>/cells/<id>.json      one result
-    <root>/crafts/<craft_id>.safetensors
+    <root>/<suite>/lock.json                 what the suite's names stood for
+    <root>/<suite>/cells/<id>.json           one result
+    <root>/<suite>/parts/<id>/<part>.json    what a cell that is not done has come to so far
+    <root>/crafts/<craft_id>.<part>.safetensors
 
 Every file is written beside its place and renamed into it: a reader sees all or nothing.
 """
 
-import json
+import errno
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from safetensors.numpy import load_file, save_file
+from safetensors import safe_open
+from safetensors.numpy import save
 
-from bench.errors import UserError
+from bench.errors import DiskFull, UserError
 from bench.plan import Lock
+from bench.records import read, written
 from bench.types import CellResult
 
 _LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class Craft:
+    """Adversarial images as they are kept, and what they took.
+
+    Attributes:
+        kept: `[n,3,h,w]`: perturbations in float16, or images where they have 8 bits.
+        forwards: Images sent forward.
+        backwards: Images for which a gradient was computed.
+    """
+
+    kept: NDArray[Any]
+    forwards: int
+    backwards: int
 
 
 class Store:
@@ -36,33 +57,22 @@ class Store:
         self.crafts = root / "crafts"
 
     def put(self, result: CellResult) -> None:
-        """Keep a result; it replaces an earlier one of the same cell."""
-        record = {
-            **asdict(result),
-            "correct": "".join("1" if flag else "0" for flag in result.correct),
-            "distance": [round(float(value), 8) for value in result.distance],
-        }
-        del record["again"]
-        write_text(self.folder / "cells" / f"{result.cell_id}.json", json.dumps(record))
+        """Keep a result; it replaces an earlier one of the same cell, and its parts if done."""
+        write_text(Path(self._cell_path(result.cell_id)), written(result))
+        if result.status != "failed":
+            shutil.rmtree(self._parts_of(result.cell_id), ignore_errors=True)
 
     def get(self, cell_id: str) -> CellResult | None:
         """Return a cell's result, or None where there is none that can be read."""
-        try:
-            record = json.loads((self.folder / "cells" / f"{cell_id}.json").read_text("utf-8"))
-            return CellResult(
-                cell_id=record["cell_id"],
-                status=record["status"],
-                correct=np.array([flag == "1" for flag in record["correct"]], dtype=np.bool_),
-                sample_ids=tuple(record["sample_ids"]),
-                distance=np.array(record["distance"], dtype=np.float32),
-                seconds=record["seconds"],
-                queries=record["queries"],
-                provenance=record["provenance"],
-                reason=record["reason"],
-                flags=tuple(record.get("flags", ())),  # records of before have none
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return None  # absent or damaged: the cell is to be computed
+        return read(self._cell_path(cell_id))
+
+    def put_part(self, cell_id: str, part: str, result: CellResult) -> None:
+        """Keep what a part of a cell's images came to, until the cell itself is kept."""
+        write_text(self._parts_of(cell_id) / f"{part}.json", written(result))
+
+    def part(self, cell_id: str, part: str) -> CellResult | None:
+        """Return what a part came to, or None where there is nothing that can be read."""
+        return read(f"{self._parts_of(cell_id)}/{part}.json")
 
     def finished(self, cell_id: str) -> bool:
         """Return whether a cell needs no computing: a failure is tried again."""
@@ -83,21 +93,42 @@ class Store:
         except ValueError as error:
             raise UserError(f"{path}: damaged ({error}); run the suite again") from error
 
-    def put_craft(self, craft_id: str, kept: NDArray[Any]) -> None:
-        """Keep a craft `[n,3,h,w]`: perturbations, or images where they have 8 bits."""
-        name = "image" if kept.dtype == np.uint8 else "delta"
-        write_atomically(self._craft_path(craft_id), lambda path: save_file({name: kept}, path))
+    def put_craft(self, key: str, craft: Craft) -> None:
+        """Keep a part of a craft."""
+        name = "image" if craft.kept.dtype == np.uint8 else "delta"
+        took = {"forwards": str(craft.forwards), "backwards": str(craft.backwards)}
+        data = save({name: craft.kept}, took)
+        write_atomically(self._craft_path(key), lambda path: path.write_bytes(data))
 
-    def craft(self, craft_id: str) -> NDArray[Any] | None:
-        """Return a craft as it was kept, or None where there is none that can be read."""
+    def craft(self, key: str) -> Craft | None:
+        """Return a part of a craft as it was kept, or None where there is none that can be read."""
         try:
-            (kept,) = load_file(self._craft_path(craft_id)).values()
-            return kept
+            with safe_open(self._craft_path(key), "numpy") as file:
+                (name,) = file.keys()
+                took = file.metadata()
+                return Craft(file.get_tensor(name), int(took["forwards"]), int(took["backwards"]))
         except Exception:  # safetensors raises its own kinds; absent or damaged: craft again
             return None
 
-    def _craft_path(self, craft_id: str) -> Path:
-        return self.crafts / f"{craft_id}.safetensors"
+    @contextmanager
+    def crafting(self, key: str) -> Iterator[None]:
+        """Make others who want the same part of a craft, in other runs too, wait until it is made.
+
+        The kernel lets go of the lock when its holder dies.
+        """
+        folder = self.crafts / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{key}.lock"):
+            yield
+
+    def _craft_path(self, key: str) -> Path:
+        return self.crafts / f"{key}.safetensors"
+
+    def _cell_path(self, cell_id: str) -> str:  # a text, as ten thousand Paths take long
+        return f"{self.folder}/cells/{cell_id}.json"
+
+    def _parts_of(self, cell_id: str) -> Path:
+        return self.folder / "parts" / cell_id
 
 
 def write_text(path: Path, text: str) -> None:
@@ -106,16 +137,27 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a file beside `path`, flush it to disk, and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    """Have `write` fill a file beside `path`, flush it to disk, and rename it into place.
+
+    Raises:
+        DiskFull: There is no room for it.
+    """
     try:
-        write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.chmod(0o644)  # mkstemp makes files that only their owner can read
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            write(part)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.chmod(0o644)  # mkstemp makes files that only their owner can read
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFull(
+            f"{path.parent}: the disk is full; what is finished is kept: make room, and run again"
+        ) from error

@@ -1,6 +1,5 @@
-"""What `plan`, `status` and `list` say; starts without torch."""
+"""What `plan` and `list` say; starts without torch."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
@@ -16,9 +15,7 @@ from bench.specs import (
     ModelSpec,
     Spec,
 )
-from bench.store import Store
 from bench.suite import Suite
-from bench.tables import load_scored
 
 _COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps")
 
@@ -61,18 +58,6 @@ def _row(cell: Cell) -> tuple[str, ...]:
     threat = cell.threat
     known = (threat.kind, threat.source or "-", str(cell.attack.gradients))
     return (cell.id, cell.target, cell.dataset, cell.attack.label_in_norm, cell.eps, *known)
-
-
-def status_lines(suite: Suite, store: Store) -> Iterator[str]:
-    """Say how many of a suite's cells are done, and name those that failed."""
-    scored = load_scored(suite, store)
-    counts = Counter(item.result.status if item.result else "missing" for item in scored)
-    yield f"suite {suite.suite}: {len(scored)} cells in {store.folder}"
-    yield "  " + ", ".join(f"{counts[key]} {key}" for key in ("ok", "skip", "failed", "missing"))
-    for item in scored:
-        if item.result and item.result.status == "failed":
-            cell = f"{item.cell.target} · {item.cell.dataset} · {item.column}"
-            yield f"  failed: {cell}: {item.result.reason}"
 
 
 def list_lines() -> Iterator[str]:

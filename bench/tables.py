@@ -140,13 +140,14 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         else:
             groups[cell.target, cell.threat.kind, item.source].append(item)
     keys = list(groups) or [(model, "", "") for model in suite.models]
+    largest = _at_largest(suite, [item for item in scored if item.cell.metric == first])
     rows, broken = [], {}
     for key in keys:
         model, threat, source = key
         items = [*clean[model], *groups[key]]
-        counted = _counted(suite, [item for item in scored if item.cell.metric == first], key)
+        counted = _counted(largest[model], key)
         worst = _worst(suite, counted)
-        columns = {name: _mean(suite, items, name) for name in names}
+        columns = _means(suite, items, names)
         read = [*items, *counted]
         flags = [INCOMPLETE] if any(i.correct is None and not i.skipped for i in read) else []
         flags += [SKIPPED] if any(item.skipped for item in items) else []
@@ -194,31 +195,36 @@ def _columns(suite: Suite) -> list[str]:
     return [f"{name}{ending}" for ending in endings for name in ("clean", *attacks)]
 
 
-def _mean(suite: Suite, items: Sequence[Scored], column: str) -> float | None:
-    values = [
-        c.mean() for item in items if item.column == column and (c := item.correct) is not None
-    ]
-    return float(np.mean(values)) if len(values) == len(suite.datasets) else None
+def _means(suite: Suite, items: Sequence[Scored], names: Sequence[str]) -> dict[str, float | None]:
+    """Return per column the mean over datasets, or None where one has no number."""
+    values: dict[str, list[float]] = {name: [] for name in names}
+    for item in items:
+        if (correct := item.correct) is not None:
+            values[item.column].append(correct.mean())
+    return {
+        name: float(np.mean(found)) if len(found) == len(suite.datasets) else None
+        for name, found in values.items()
+    }
 
 
-def _largest(suite: Suite) -> float | None:
-    """Return the largest Linf radius; None where there is none."""
+def _at_largest(suite: Suite, scored: Sequence[Scored]) -> dict[str, list[Scored]]:
+    """Return per model its cells that are attacked at the largest Linf radius."""
     budgets = [a.eps for a in suite.attacks if a.norm == "linf"]
-    return max((eps_value(eps) for listed in budgets for eps in listed), default=None)
+    radii = [eps_value(eps) for listed in budgets for eps in listed]
+    found: dict[str, list[Scored]] = {name: [] for name in suite.models}
+    for item in scored:
+        if item.cell.attack is not None and radii and item.cell.budget == Budget(max(radii)):
+            found[item.cell.target].append(item)
+    return found
 
 
-def _counted(suite: Suite, scored: Sequence[Scored], key: tuple[str, str, str]) -> list[Scored]:
-    """Return the cells whose attacks are the worst case of a row's."""
-    largest = _largest(suite)
-    model, threat, source = key
+def _counted(attacked: Sequence[Scored], key: tuple[str, str, str]) -> list[Scored]:
+    """Return the cells, of a model's at the largest radius, that are the worst case of a row."""
+    _, threat, source = key
     return [
         item
-        for item in scored
-        if item.cell.target == model
-        and item.cell.attack is not None
-        and largest is not None
-        and item.cell.budget == Budget(largest)
-        and (threat == "white-box" or (item.cell.mode == "full" and item.source == source))
+        for item in attacked
+        if threat == "white-box" or (item.cell.mode == "full" and item.source == source)
     ]
 
 

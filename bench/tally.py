@@ -20,6 +20,7 @@ class Tally:
         flags: What a reader of the number must know.
         forwards: Images sent forward.
         backwards: Images for which a gradient was computed.
+        seconds: What earlier runs and other workers spent on it.
     """
 
     correct: NDArray[np.bool_]
@@ -28,6 +29,7 @@ class Tally:
     flags: tuple[str, ...] = ()
     forwards: int = 0
     backwards: int = 0
+    seconds: float = 0.0
 
     def add(self, counted: Counted) -> None:
         """Add the passes through one model."""
@@ -47,5 +49,8 @@ def joined(parts: Sequence[Tally]) -> Tally:
         np.concatenate([part.correct for part in parts]),
         np.concatenate([part.distance for part in parts]),
         tuple(key for part in parts for key in part.sample_ids),
-        forwards=sum(part.forwards for part in parts),
+        tuple(sorted({flag for part in parts for flag in part.flags})),
+        sum(part.forwards for part in parts),
+        sum(part.backwards for part in parts),
+        sum(part.seconds for part in parts),
     )

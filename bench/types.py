@@ -88,7 +88,8 @@ class CellResult:
         sample_ids: The images, in the order of `correct`.
         distance: Per image, the norm of the perturbation in [0,1] pixels; zero when clean.
         seconds: Wall time, the craft included where this cell made it.
-        queries: Images sent forward through any model.
+        queries: Images sent forward through any model. What a shared craft took counts for the
+            first cell of its suite, whoever made it.
         provenance: Versions, device and settings that do not change the answer.
         reason: Why the cell was skipped or failed.
         flags: What a reader of the number must know, each one word: `targets=3`.

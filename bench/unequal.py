@@ -8,7 +8,7 @@ from bench import catalogue
 from bench.plan import Cell, attack_identity
 from bench.protocol import protocol
 from bench.published import PROTOCOL_FIELDS, UNNAMED, Published
-from bench.specs import ATTACK_PRESETS, AnyAttack, DatasetSpec, HubDataset, WebDataset
+from bench.specs import ATTACK_PRESETS, AnyAttack, DatasetSpec, HubDataset, NanoDataset, WebDataset
 from bench.suite import Suite
 
 _ATTACKS: TypeAdapter[AnyAttack] = TypeAdapter(AnyAttack)
@@ -40,11 +40,25 @@ def reasons(
         yield f"attack: {row.preset_attack} published, {cell.attack.label if cell.attack else ''}"
     if row.threat_model != threat and row.attack != "clean":
         yield f"threat model: {row.threat_model or 'not stated'} published, {threat}"
-    ours = protocol(suite, row.model, names, cell.attack)
+    ours = protocol(suite, row.model, names, cell.attack, cell.mode)
     for field in PROTOCOL_FIELDS:
         theirs = getattr(row, field)
         if theirs and theirs != ours.get(field, theirs):
             yield f"{field}: {theirs} published, {ours[field]}"
+
+
+def unstated(row: Published) -> tuple[str, ...]:
+    """Return the fields that a number depends on and its source does not state.
+
+    Nothing is said of resizing inside the model where no set keeps its own size, nor of an
+    attack's settings where a preset has them.
+    """
+    needed = ["samples", "weights", "pixels", "templates"]
+    if "native" in row.pixels:
+        needed.append("resize")
+    if row.attack != "clean":
+        needed += ["storage", *([] if row.preset_attack else ["steps", "restarts", "targets"])]
+    return tuple(field for field in needed if not getattr(row, field))
 
 
 def is_attack_of(row: Published, cell: Cell) -> bool:
@@ -67,6 +81,8 @@ def is_attack_of(row: Published, cell: Cell) -> bool:
 def _part(dataset: DatasetSpec) -> str:
     """Say how a dataset is another than the one of its name; empty where it is that one."""
     match dataset:
+        case NanoDataset():
+            return "an embedded subset"
         case HubDataset():
             facts = catalogue.datasets().get(dataset.name)
             known = facts.repo if facts else None

@@ -1,7 +1,7 @@
 """What cells share and is made once: models, zero-shot heads, decoded images, batch sizes."""
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.data import load_captioned, load_images
-from bench.errors import CellError
+from bench.data import ImageSet, load_captioned, load_images, load_in_parts
+from bench.errors import CellError, DiskFull
 from bench.memory import Batch, batch_for
 from bench.models import ClipModel, build_model
 from bench.plan import Lock
 from bench.precision import Lowered
-from bench.specs import Precision, task_of
+from bench.specs import DatasetSpec, Precision, task_of
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
 from bench.tasks.retrieval import RetrievalClassifier
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _PART = 4096  # images of a whole dataset at once: 0.6 GB at 224 pixels
 _SHARE = 0.25  # of an accelerator's free memory that a dataset may take
+_HELD = 0.5  # of its whole memory, past which models are let go of before another comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,14 @@ class Images:
     def floats(self, rows: Tensor) -> Tensor:
         """Return the chosen images in [0,1], `[b,3,h,w]`, on the device."""
         return self.pixels[rows.to(self.pixels.device)].to(self.labels.device).float() / 255
+
+    def span(self, rows: range) -> "Images":
+        """Return some of the images that follow one another."""
+        part = slice(rows.start, rows.stop)
+        return replace(
+            self, sample_ids=self.sample_ids[part], pixels=self.pixels[part],
+            labels=self.labels[part], captions=self.captions[part],
+        )  # fmt: skip
 
 
 @dataclass
@@ -137,6 +146,7 @@ class Warm:
     def model(self, name: str) -> ImageTextModel:
         """Return a model of the suite."""
         if name not in self._models:
+            self._make_room()
             spec = self.suite.models[name]
             built = self.once(
                 f"models.{name}",
@@ -153,6 +163,28 @@ class Warm:
                 self._layouts[name] = layout
             self._models[name] = built
         return self._models[name]
+
+    def _make_room(self) -> None:
+        """Let go of models where they hold much of an accelerator's memory."""
+        if self.device.type == "cuda":
+            total = torch.cuda.mem_get_info(self.device)[1]
+            if torch.cuda.memory_allocated(self.device) > _HELD * total:
+                self._forget()
+
+    def relieve(self) -> None:
+        """Let go of all that is warm, and go on with half as many images at once."""
+        self._forget()
+        self._images.clear()
+        for batch in self._batches.values():
+            batch.size = max(1, batch.size // 2)
+        self.size = max(1, self.size // 2) if self.size else None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _forget(self) -> None:
+        self._models.clear()
+        self._towers.clear()
+        self._heads.clear()  # keyed by the models' own text towers
 
     def facts(self, model: str) -> dict[str, str]:
         """Return what a model of the suite is like as built, and how it runs where not as ever."""
@@ -172,20 +204,28 @@ class Warm:
 
     def parts(self, name: str) -> Iterator[Images]:
         """Yield all images of a dataset in parts, which are not kept."""
-        ids = self.lock.whole[name].sample_ids
-        for start in range(0, len(ids), _PART):
-            yield self._load(name, ids[start : start + _PART])
+        spec, size = self._dataset(name), self.suite.protocol.pixels_of(name)
+        for key in (f"datasets.{name}", f"datasets.{name}.whole"):
+            if key in self.problems:
+                raise CellError(self.problems[key])
+        for data in load_in_parts(spec, self.lock.whole[name].sample_ids, size, _PART):
+            yield self._classified(data)
 
     def _load(self, name: str, ids: tuple[str, ...]) -> Images:
-        spec = next(entry for entry in self.suite.datasets if entry.name == name)
-        size = self.suite.protocol.pixels_of(name)
+        spec, size = self._dataset(name), self.suite.protocol.pixels_of(name)
         if task_of(spec) == "retrieval":
             captioned = load_captioned(spec, ids, size)
             labels = torch.arange(len(ids), device=self.device)
             return Images(ids, self._placed(captioned.images), labels, ids, (), captioned.captions)
-        data = load_images(spec, ids, size)
+        return self._classified(load_images(spec, ids, size))
+
+    def _dataset(self, name: str) -> DatasetSpec:
+        return next(entry for entry in self.suite.datasets if entry.name == name)
+
+    def _classified(self, data: ImageSet) -> Images:
         labels = torch.from_numpy(data.labels).to(self.device)
-        return Images(ids, self._placed(data.images), labels, data.classes, data.templates)
+        pixels = self._placed(data.images)
+        return Images(data.sample_ids, pixels, labels, data.classes, data.templates)
 
     def _placed(self, images: NDArray[np.uint8]) -> Tensor:
         """Return images on the accelerator where it has room for them."""
@@ -201,6 +241,8 @@ class Warm:
             raise CellError(self.problems[key])
         try:
             return make()
+        except (torch.OutOfMemoryError, MemoryError, DiskFull):
+            raise  # may do the next time
         except Exception as error:
             self.problems[key] = reason(error)
             raise

@@ -14,32 +14,34 @@ from bench.specs.models import REPOSITORY
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 # the first that exists is the one, as open_clip and transformers seek them
 _OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-_HUGGING_FACE_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_WHOLE = "model.safetensors"
+SHARD_INDEX = "model.safetensors.index.json"  # names the files of weights that are in parts
+_HUGGING_FACE_WEIGHTS = (_WHOLE, SHARD_INDEX, "pytorch_model.bin")
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 
 _Published = OpenClipModel | HuggingFaceModel
-_Read = Callable[[str], dict[str, Any]]  # a JSON file by its name; empty where it is not here
+_Find = Callable[[str], Path | None]  # a file by its name; None where it is not here
 
 
 def hub_files(spec: ModelSpec) -> list[tuple[HubFile, ...]]:
     """Return what a model needs of the hub, each with its alternatives; brings nothing.
 
-    A tokenizer's files are among them as soon as the configuration that names it is here.
+    A tokenizer's files are among them as soon as the configuration that names it is here, and
+    parts of weights as soon as their index is.
     Models made of others, of local files or of weights from elsewhere need nothing.
     """
     if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
         return _of_tag(spec.name, spec.pretrained)
     if not isinstance(spec, _Published) or not is_of_hub(spec):
         return []
-    return [
-        tuple(_hub_file(spec, name) for name in names) for names in _needs(spec, _read_cached(spec))
-    ]
+    return [tuple(_hub_file(spec, name) for name in names) for names in _needs(spec, _cached(spec))]
 
 
 def weight_files(spec: _Published) -> list[Path]:
     """Return the local files that a model comes from, brought from the hub where need be.
 
-    Weights come first, then configurations and tokenizers, then a tower's own checkpoint.
+    Weights or their index come first, then configurations and tokenizers, then parts of weights,
+    then a tower's own checkpoint.
 
     Raises:
         CellError: A file is not there and cannot be had.
@@ -60,10 +62,10 @@ def weight_files(spec: _Published) -> list[Path]:
             return [_download(spec.name, spec.pretrained), *tower]
     if isinstance(spec, HuggingFaceModel) and not is_of_hub(spec):
         raise CellError(f"{spec.name}: no such folder, and no OWNER/NAME of the hub")
-    files: list[Path] = []
-    while len(files) < len(wanted := hub_files(spec)):  # a configuration names further files
-        files += [_bring_any(alternatives) for alternatives in wanted[len(files) :]]
-    return [*files, *tower]
+    here: dict[tuple[HubFile, ...], Path] = {}
+    while missing := [each for each in hub_files(spec) if each not in here]:
+        here |= {each: _bring_any(each) for each in missing}  # which may name further files
+    return [*(here[each] for each in hub_files(spec)), *tower]
 
 
 def origin(spec: ModelSpec) -> str:
@@ -91,7 +93,7 @@ def local_config(spec: _Published) -> dict[str, Any]:
     folder = _folder(spec)
     if folder is not None:
         return _json(folder / name) if (folder / name).exists() else {}
-    return _read_cached(spec)(name)
+    return _read(_cached(spec)(name))
 
 
 def published_tag(name: str, tag: str) -> dict[str, Any]:
@@ -137,15 +139,27 @@ def _download(name: str, tag: str) -> Path:
         raise CellError(f"{name}: the weights {tag!r} cannot be had: {error}") from error
 
 
-def _needs(spec: _Published, read: _Read) -> list[tuple[str, ...]]:
+def _needs(spec: _Published, found: _Find) -> list[tuple[str, ...]]:
     if isinstance(spec, OpenClipModel):
-        text = read(OPEN_CLIP_CONFIG).get("model_cfg", {}).get("text_cfg", {})
+        text = _read(found(OPEN_CLIP_CONFIG)).get("model_cfg", {}).get("text_cfg", {})
         named = [(_TOKENIZER_CONFIG,), ("tokenizer.json",)] if "hf_tokenizer_name" in text else []
         return [_OPEN_CLIP_WEIGHTS, (OPEN_CLIP_CONFIG,), *named]
     needs = [_HUGGING_FACE_WEIGHTS, *(("config.json",), ("preprocessor_config.json",))]
-    kind = str(read(_TOKENIZER_CONFIG).get("tokenizer_class", ""))
+    kind = str(_read(found(_TOKENIZER_CONFIG)).get("tokenizer_class", ""))
     vocabulary = "spiece.model" if kind.startswith("SiglipTokenizer") else "tokenizer.json"
-    return [*needs, (_TOKENIZER_CONFIG,), *([(vocabulary,)] if kind else [])]
+    parts = [] if found(_WHOLE) else _parts(found(SHARD_INDEX))
+    return [*needs, (_TOKENIZER_CONFIG,), *([(vocabulary,)] if kind else []), *parts]
+
+
+def _parts(index: Path | None) -> list[tuple[str, ...]]:
+    """Return the files that an index of weights names, none where it is not here."""
+    if index is None:
+        return []
+    files = _json(index).get("weight_map")
+    names = sorted(set(files.values())) if isinstance(files, dict) else []
+    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise CellError(f"{index}: `weight_map` must name a file beside it for each tensor")
+    return [(name,) for name in names]
 
 
 def is_of_hub(spec: _Published) -> bool:
@@ -160,12 +174,8 @@ def _hub_file(spec: _Published, name: str) -> HubFile:
     return HubFile(repo, name, spec.revision or "main", "model")
 
 
-def _read_cached(spec: _Published) -> _Read:
-    def read(name: str) -> dict[str, Any]:
-        path = find(_hub_file(spec, name))
-        return _json(path) if path else {}
-
-    return read
+def _cached(spec: _Published) -> _Find:
+    return lambda name: find(_hub_file(spec, name))
 
 
 def _folder(spec: _Published) -> Path | None:
@@ -175,16 +185,16 @@ def _folder(spec: _Published) -> Path | None:
 
 
 def _in_folder(spec: _Published, folder: Path) -> list[Path]:
-    def read(name: str) -> dict[str, Any]:
-        return _json(folder / name) if (folder / name).exists() else {}
+    def found(name: str) -> Path | None:
+        return folder / name if (folder / name).exists() else None
 
-    found = []
-    for names in _needs(spec, read):
-        here = [folder / name for name in names if (folder / name).exists()]
+    files = []
+    for names in _needs(spec, found):
+        here = [path for name in names if (path := found(name))]
         if not here:
             raise CellError(f"{folder}: {' or '.join(names)} is missing")
-        found.append(here[0])
-    return found
+        files.append(here[0])
+    return files
 
 
 def _bring_any(alternatives: tuple[HubFile, ...]) -> Path:
@@ -194,6 +204,10 @@ def _bring_any(alternatives: tuple[HubFile, ...]) -> Path:
         except NoSuchFile:
             continue
     return bring(alternatives[-1])
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    return _json(path) if path else {}
 
 
 def _json(path: Path) -> dict[str, Any]:

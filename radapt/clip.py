@@ -110,6 +110,7 @@ def _named(reference: str) -> tuple[Any, Any]:
         name, pretrained, tower = [*reference.split(":", 2), "", ""][:3]
         if not pretrained:
             raise ValueError(f"{reference}: names no weights; allowed is {REFERENCE}")
+        _refuse_other_activation(name, pretrained)
     try:
         model, _, _ = open_clip.create_model_and_transforms(name, pretrained=pretrained or None)
         tokenizer = open_clip.get_tokenizer(name)
@@ -118,3 +119,19 @@ def _named(reference: str) -> tuple[Any, Any]:
     if tower:
         load_tower(model.visual, Path(tower))
     return model, tokenizer
+
+
+def _refuse_other_activation(name: str, tag: str) -> None:
+    """Raise ValueError where weights that were trained with QuickGELU would run with GELU.
+
+    open_clip only warns of it; before 2.29 the plain name of OpenAI's models had QuickGELU.
+    """
+    from open_clip import get_model_config
+    from open_clip.pretrained import get_pretrained_cfg
+
+    config = get_model_config(name) or {}
+    if get_pretrained_cfg(name, tag).get("quick_gelu") and not config.get("quick_gelu"):
+        raise ValueError(
+            f"{name}:{tag}: the weights were trained with QuickGELU, which {name} lacks in today's "
+            f"open_clip; allowed is {name}-quickgelu:{tag}"
+        )

@@ -28,8 +28,8 @@ from torch import Tensor
 from bench.attacks import build_attack
 from bench.attacks.balls import project
 from bench.attacks.losses import cross_entropy
+from bench.crafting import sample_seed
 from bench.data import ImageSet, index_dataset, load_images
-from bench.evaluate import sample_seed
 from bench.models import build_model
 from bench.specs import AnyAttack, NanoDataset, NanoModel, eps_value
 from bench.text import ZeroShotClassifier, zero_shot_head

@@ -45,6 +45,30 @@ def test_classes_and_prompts(name: str) -> None:
     assert all(prompt.count("{c}") == 1 for prompt in prompts)
 
 
+def test_class_names_are_as_many_as_classes() -> None:
+    """Caltech-256's and TinyImageNet's are those of their folders, WordNet ids among them."""
+    named = {name for name in PAPER if catalogue.class_names(name)}
+    captioned = {"flickr30k", "mscoco_captions"}
+    assert named == set(PAPER) - captioned - {"caltech256", "tiny-imagenet"}
+    for name in named:
+        names = catalogue.class_names(name) or ()
+        assert len(names) == catalogue.datasets()[name].classes
+        assert all(text == text.strip() != "" for text in names)
+        # ImageNet has two cranes and two maillots
+        assert len(set(names)) == len(names) - 2 * (name in ("imagenet", "imagenet_sketch"))
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "stl10", "dtd", "fgvc_aircraft"])
+def test_class_names_that_stand_in_the_order_of_the_alphabet(name: str) -> None:
+    names = catalogue.class_names(name) or ()
+    assert list(names) == sorted(names)
+
+
+def test_imagenet_r_takes_some_of_imagenet_s_names_in_its_order() -> None:
+    rest = iter(catalogue.class_names("imagenet") or ())
+    assert all(name in rest for name in catalogue.class_names("imagenet-r") or ())
+
+
 def test_imagenet_is_that_of_open_clip() -> None:
     ensure_torchvision()
     from open_clip import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES

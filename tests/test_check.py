@@ -38,7 +38,10 @@ def rate(correct: int, n: int) -> Interval:
 @pytest.fixture
 def known(suite_file: Write, tmp_path: Path) -> tuple[Suite, Store, Path]:
     path = suite_file(
-        datasets=["cifar10", "digits"],
+        datasets=[
+            {"kind": "hub", "name": "cifar10"},
+            {"kind": "folder", "name": "digits", "path": "digits"},
+        ],
         attacks=[{"kind": "pgd", "eps": "4/255", "steps": 10}, {"kind": "cw", "eps": "4/255"}],
         threats=["white-box"],
     )
@@ -107,8 +110,9 @@ def compared(known: tuple[Suite, Store, Path], path: Path, **row: str) -> list[C
         (
             {"value_percent": "41", "attack": "pgd", "storage": "uint8-truncate"},
             "",
-            "storage: uint8-truncate published, float16",
+            "storage: uint8-truncate published, float32",
         ),
+        ({"value_percent": "41", "attack": "pgd", "storage": "float32"}, "agrees", ""),
         ({"value_percent": "80", "storage": "uint8-truncate"}, "agrees", ""),
         (
             {"value_percent": "80", "incomparable": "printed value is suspect: a misprint"},
@@ -206,12 +210,26 @@ def test_a_part_or_a_copy_is_not_the_dataset(
         assert ("datasets: " in item.why) == bool(why)
 
 
+def test_an_embedded_set_is_not_the_one_it_is_of(suite_file: Write, tmp_path: Path) -> None:
+    suite = load_suite(suite_file(datasets=["cifar10"]))
+    path = published(tmp_path / "p.csv", {"value_percent": "50"})
+    ((item,), _) = check(suite, Store(tmp_path, suite.suite), str(path))
+    assert "datasets: cifar10 as published, an embedded subset" in item.why
+
+
 def test_what_a_reader_must_know_stands_beside_the_verdict(
     known: tuple[Suite, Store, Path], tmp_path: Path
 ) -> None:
     row = {"value_percent": "41", "attack": "pgd", "threat_basis": "inferred", "note": "of code"}
     (line,) = [line for line in check_lines(compared(known, tmp_path, **row), 0) if "pgd" in line]
-    assert line.endswith("  agrees (threat inferred; of code)")
+    silent = "not stated: weights, pixels, templates, storage, steps, restarts, targets"
+    assert line.endswith(f"  agrees (threat inferred; {silent}; of code)")
+    row |= {"preset_attack": "PGD-10", "storage": "float32", "weights": "nano clip"}
+    (line,) = [line for line in check_lines(compared(known, tmp_path, **row), 0) if "pgd" in line]
+    assert "; not stated: pixels, templates; " in line
+    row |= {"steps": "7"}
+    (line,) = [line for line in check_lines(compared(known, tmp_path, **row), 0) if "pgd" in line]
+    assert "not stated" not in line  # where nothing is compared, nothing is missed
 
 
 def test_what_the_suite_lacks_is_counted(known: tuple[Suite, Store, Path], tmp_path: Path) -> None:
@@ -242,7 +260,8 @@ def test_the_matching_threat_alone_is_shown(suite_file: Write, tmp_path: Path) -
     store = Store(tmp_path, suite.suite)
     white = published(tmp_path / "w.csv", row)
     (found,), _ = check(suite, store, str(white))
-    assert (found.threat, found.why) == ("white-box", "cifar10: not run yet")
+    assert found.threat == "white-box"
+    assert found.why.startswith("cifar10: not run yet")
     both, _ = check(suite, store, str(published(tmp_path / "g.csv", {**row, "threat": "grey"})))
     assert [item.threat for item in both] == ["white-box", "transfer from CLIP"]
 

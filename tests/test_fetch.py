@@ -123,6 +123,27 @@ def test_weights_of_the_hub_are_counted_too(hub: Hub, suite_file: Maker) -> None
     assert "Real" in lock.models
 
 
+def test_all_parts_of_weights_are_counted_and_brought(hub: Hub, suite_file: Maker) -> None:
+    parts = {f"model-0000{n}-of-00002.safetensors": bytes(3000 * n) for n in (1, 2)}
+    index = json.dumps({"weight_map": {str(n): name for n, name in enumerate(parts)}})
+    small = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
+    hub.repos["some/clip"] = {
+        **parts,
+        "model.safetensors.index.json": index.encode(),
+        **{name: json.dumps({"name": name}).encode() for name in small},
+    }
+    models = {"Real": {"kind": "hugging_face", "name": "some/clip"}}
+    suite = load_suite(suite_file(datasets=["digits"], models=models, attacks=None, threats=None))
+    told = Told()
+    lock, problems = fetch(suite, told)
+    assert problems == {}
+    assert told.wants is not None
+    texts = sum(len(hub.repos["some/clip"][name]) for name in small)
+    assert told.wants.left == told.come == 9000 + texts
+    assert [name for name in told.names if "model-" in name] == [f"some/clip {n}" for n in parts]
+    assert "Real" in lock.models
+
+
 def test_a_small_disk_is_told_before_anything_comes(
     hub: Hub, suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,45 @@ def test_weights_that_lack_tensors_are_refused(tmp_path: Path) -> None:
         build(at(tmp_path))
 
 
+def in_parts(folder: Path) -> Any:
+    """Write a CLIP with its weights in several files, and return its model."""
+    model = small_clip(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="60KB")
+    assert len(list(folder.glob("model-0000*.safetensors"))) > 1
+    return model
+
+
+def test_weights_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, parts, cache = (tmp_path / name for name in ("one", "parts", "cache"))
+    small_clip(one)
+    in_parts(parts)
+    images = torch.rand(1, 3, 32, 32)
+    expected = build(at(one)).encode_image(images)
+    assert torch.allclose(build(at(parts)).encode_image(images), expected, atol=1e-6)
+    before = fingerprint(at(parts))
+    offline(monkeypatch, cache)
+    put(cache, "org/parts", folder_files(parts))
+    assert fingerprint(at("org/parts")) == before
+    assert torch.allclose(build(at("org/parts")).encode_image(images), expected, atol=1e-6)
+    last = max(parts.glob("model-0000*.safetensors"))
+    content = bytearray(last.read_bytes())
+    content[-1] ^= 1
+    last.write_bytes(content)
+    assert fingerprint(at(parts)) != before
+    last.unlink()
+    with pytest.raises(CellError, match=rf"{last.name} is missing"):
+        build(at(parts))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"weight_map": {"a": "../b"}}', '{"weight_map": [1]}'])
+def test_an_index_that_names_no_parts_is_refused(tmp_path: Path, content: str) -> None:
+    in_parts(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(CellError, match=r"index\.json: `weight_map` must name a file beside it"):
+        build(at(tmp_path))
+
+
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     small_clip(tmp_path)
     path = tmp_path / "config.json"

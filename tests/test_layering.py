@@ -25,12 +25,15 @@ ONLY = {
     "bench.figures": ("bench.export",),
     "bench.evaluate": ("bench.run",),
     "bench.models": ("bench.warm",),
-    "bench.attacks": ("bench.evaluate", "bench.storage", "bench.attacks"),
+    "bench.attacks": (
+        *("bench.evaluate", "bench.crafting", "bench.scoring", "bench.storage"),
+        "bench.attacks",
+    ),
     "bench.export": ("run_bench", "bench.run", "bench.console", "bench.figures"),
     "bench.tables": (
         "bench.export",
         "bench.bundle",
-        "bench.summary",
+        "bench.status",
         "bench.manifest",
         "bench.compare",
         "bench.check",
@@ -78,8 +81,8 @@ def test_radapt_imports_nothing_of_bench() -> None:
 
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
-        "import sys, bench, run_bench, bench.summary, bench.export, bench.check, bench.console, "
-        "bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging; "
+        "import sys, bench, run_bench, bench.summary, bench.status, bench.export, bench.check, "
+        "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging; "
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

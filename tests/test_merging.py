@@ -12,8 +12,9 @@ from bench.bundle import read_bundle, write_bundle
 from bench.errors import UserError
 from bench.export import export
 from bench.merging import merge, merge_lines
-from bench.result_lines import read_result, result_line
 from bench.plan import PROTOCOL, Lock, expand
+from bench.result_lines import read_result, result_line
+from bench.runlock import hold
 from bench.store import Store
 from bench.suite import Suite
 from bench.types import CellResult
@@ -84,7 +85,7 @@ def test_a_bundle_has_the_comparison_with_published_numbers(tmp_path: Path) -> N
     )  # fmt: skip
     path = bundle(filled(tmp_path / "a"), tmp_path / "sent.zip", suite)
     with zipfile.ZipFile(path) as archive:
-        assert "agrees" in archive.read("check.csv").decode()
+        assert "p,T,A,cifar10,clean" in archive.read("check.csv").decode()
     assert len(read_bundle(path).results) == len(CELLS)
 
 
@@ -126,8 +127,8 @@ def test_conflicts_are_shown_and_ours_is_kept(tmp_path: Path) -> None:
     assert [conflict.cell.id for conflict in merged.conflicts] == [changed.id]
     assert merged.same == len(CELLS) - 1  # another time is no conflict
     assert equal(ours.get(changed.id), kept)
-    lines = list(merge_lines(merged, lambda cell: cell.target))
-    assert f"conflict: {changed.target}: " in lines[0]
+    lines = list(merge_lines(merged))
+    assert f"conflict: {changed.target} · {changed.dataset}" in lines[0]
     assert "2 of 40 images differ; ours is kept" in lines[0]
 
 
@@ -142,6 +143,13 @@ def test_what_failed_here_is_taken_and_what_failed_there_is_not(tmp_path: Path) 
     merged = merge(SUITE, ours, theirs.folder)
     assert (merged.added, merged.same, merged.conflicts) == (1, len(CELLS) - 1, ())
     assert all(getattr(ours.get(cell.id), "status", "") == "ok" for cell in CELLS)
+
+
+def test_a_run_is_not_merged_into(tmp_path: Path) -> None:
+    ours, theirs = filled(tmp_path / "a", 2), filled(tmp_path / "b")
+    with hold(ours.folder, "inline", Path("runs/1")), pytest.raises(UserError, match="in use by"):
+        merge(SUITE, ours, theirs.folder)
+    assert merge(SUITE, ours, theirs.folder).added == len(CELLS) // 2
 
 
 def test_other_weights_are_other_cells(tmp_path: Path) -> None:

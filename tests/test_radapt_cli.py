@@ -178,6 +178,11 @@ def test_ablation_beside_the_published_one(tmp_path: Path) -> None:
     [
         (["anchor", "--model", "ViT-B-32", "--out", "x"], "names no weights; allowed is"),
         (["anchor", "--model", "nothing:none", "--out", "x"], "open_clip cannot load it"),
+        (
+            ["anchor", "--model", "ViT-L-14:openai", "--out", "x"],
+            "ViT-L-14:openai: the weights were trained with QuickGELU, which ViT-L-14 lacks in "
+            "today's open_clip; allowed is ViT-L-14-quickgelu:openai",
+        ),
         (["anchor", "--model", "python:no.such:f", "--out", "x"], "No module named"),
         (["finetune", "fare9", "--model", CLIP, "--data", "x", "--out", "x"], "fare2, fare4, tec"),
         (["fit", "--model", CLIP, "--data", "nowhere", "--out", "x"], "nowhere: no such folder"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bench import load_results
+from bench.parts import part_key
 from bench.run import run_suite
 from bench.specs import Storage
 from bench.storage import decode, encode
@@ -62,8 +63,8 @@ def test_a_suite_with_eight_bits(
     assert attacked["flags"].str.contains("beyond-eps").all() == (storage == "uint8-truncate")
     store = Store(tmp_path, suite.suite)
     (craft,) = {row for row in attacked[attacked["threat"] == "transfer"]["craft_id"]}
-    kept = store.craft(craft)
-    assert kept is not None and kept.dtype == np.uint8
+    kept = store.craft(part_key(craft, range(16)))
+    assert kept is not None and kept.kept.dtype == np.uint8
     for cell_id in attacked["cell_id"]:  # distances are those of whole pixels
         result = store.get(cell_id)
         assert result is not None

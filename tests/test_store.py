@@ -5,7 +5,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.plan import DatasetLock, Lock
-from bench.store import Store, write_text
+from bench.store import Craft, Store, write_text
 from bench.types import CellResult
 
 
@@ -34,15 +34,66 @@ def test_round_trip(tmp_path: Path) -> None:
     assert store.finished("abc")
 
 
+def test_distances_are_kept_as_they_are(tmp_path: Path) -> None:
+    store = Store(tmp_path, "s")
+    distance = np.array([4 / 255, 1e-9, 0.1], np.float32)
+    store.put(result(distance=distance))
+    found = store.get("abc")
+    assert found is not None
+    assert np.array_equal(found.distance, distance)
+    found.distance[0] = 0  # whoever reads a result may go on with its arrays
+    found.correct[0] = False
+
+
+@pytest.mark.parametrize(
+    "ids", [("a|b", "c|", "d"), ("ä\n", '"', "\u2028"), ("", "", ""), ("x y", "t/1.tar/2", "\\")]
+)
+def test_images_may_be_called_anything(tmp_path: Path, ids: tuple[str, ...]) -> None:
+    store = Store(tmp_path, "s")
+    store.put(result(sample_ids=ids))
+    found = store.get("abc")
+    assert found is not None
+    assert found.sample_ids == ids
+
+
+def test_no_images(tmp_path: Path) -> None:
+    store = Store(tmp_path, "s")
+    empty = np.zeros(0, np.float32)
+    store.put(result("none", "skip", correct=empty > 0, sample_ids=(), distance=empty))
+    found = store.get("none")
+    assert found is not None
+    assert (len(found.correct), found.sample_ids, len(found.distance)) == (0, (), 0)
+    assert store.finished("none")
+
+
+def test_records_with_lists_are_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "s" / "cells" / "old.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        '{"cell_id": "old", "status": "ok", "correct": "101", "sample_ids": ["a", "b|", "c"], '
+        '"distance": [0.0, 0.25, 0.5], "seconds": 1.5, "queries": 12, "provenance": {}, '
+        '"reason": null}'
+    )
+    found = Store(tmp_path, "s").get("old")
+    assert found is not None
+    assert found.sample_ids == ("a", "b|", "c")
+    assert np.array_equal(found.correct, [True, False, True])
+    assert np.array_equal(found.distance, np.array([0, 0.25, 0.5], np.float32))
+
+
 def test_failures_and_damage_are_not_finished(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     store.put(result("failed", "failed", reason="why"))
     assert not store.finished("failed")
     assert not store.finished("absent")
-    for damage in ("", '{"cell_id": "half', "[]", '{"cell_id": "x"}'):
-        store.put(result("torn"))
-        (tmp_path / "s" / "cells" / "torn.json").write_text(damage)
-        assert not store.finished("torn")
+    path = tmp_path / "s" / "cells" / "torn.json"
+    store.put(result("torn"))
+    whole = path.read_text()
+    cuts = [whole[:end] for end in range(0, len(whole), 7)]
+    mixed = whole.replace('"distance": "', '"distance": "!')
+    for damage in (*cuts, mixed, "[]", '"x"', "3", '{"cell_id": "x"}'):
+        path.write_text(damage)
+        assert not store.finished("torn"), damage
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -69,5 +120,8 @@ def test_crafts(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     assert store.craft("c") is None
     deltas = np.full((2, 3, 4, 4), 1 / 255, np.float16)
-    store.put_craft("c", deltas)
-    assert np.array_equal(Store(tmp_path, "another suite").craft("c"), deltas)
+    store.put_craft("c", Craft(deltas, 5, 3))
+    found = Store(tmp_path, "another suite").craft("c")
+    assert found is not None
+    assert np.array_equal(found.kept, deltas)
+    assert (found.forwards, found.backwards) == (5, 3)

@@ -19,10 +19,11 @@ from bench.suite import Suite, load_suite
 from bench.summary import plan_lines
 from bench.tables import Scored
 from bench.types import CellResult
+from bench.unequal import unstated
 from tests.test_cli import ENVIRONMENT, ROOT, call
 
 SUITES = ROOT / "suites"
-REAL = ("zero_shot", "white_box", "table3", "table6", "fare", "retrieval")
+REAL = ("zero_shot", "white_box", "white_box_table3", "table3", "table6", "fare", "retrieval")
 
 
 def of(name: str) -> Suite:
@@ -99,6 +100,7 @@ def test_of_fare_s_table_all_but_suspect_numbers_can_be_compared() -> None:
     }
     assert all(item.why.startswith("printed value is suspect: ") for item in suspect)
     assert {item.attack for item in suspect} == {"clean"}
+    assert {unstated(item.published) for item in found} == {()}
 
 
 def test_table_6_stands_beside_all_attacks_since_its_own_is_not_named() -> None:
@@ -117,6 +119,16 @@ def test_white_box_numbers_are_never_held_against_transferred_ones() -> None:
         assert "threat model: transfer from CLIP published, white-box" in item.why
         official = "attack: APGD-30 published, apgd-ce" in item.why
         assert official == (item.attack == "apgd-ce")
+
+
+def test_the_attacks_of_table_3_are_there_directly_too() -> None:
+    found = [item for item in compared("white_box_table3") if item.published.attack != "clean"]
+    assert {item.attack for item in found} == {"apgd-dlr", "fab", "square"}
+    assert {item.threat for item in found} == {"white-box"}
+    for item in found:
+        assert item.verdict == "cannot be compared"
+        assert "threat model: transfer from CLIP published, white-box" in item.why
+    assert plan("white_box_table3").count("skipped") == 1  # APGD-DLR on PCAM; FAB runs
 
 
 def test_retrieval_shows_recalls_beside_an_attack_that_is_not_named() -> None:

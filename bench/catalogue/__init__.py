@@ -1,6 +1,7 @@
 """Facts of public datasets: where they are, what they hold, how they are prompted.
 
-Read from `datasets.yaml`, `templates.yaml` and `imagenet.tsv`, which name their sources.
+Read from `datasets.yaml`, `templates.yaml` and `imagenet.tsv`, which name their sources, and from
+`classes/NAME.txt`, one class a line, whose sources `docs/data.md` names.
 """
 
 from dataclasses import dataclass
@@ -75,3 +76,12 @@ def imagenet_names() -> dict[str, str]:
     """
     lines = (_FOLDER / "imagenet.tsv").read_text("utf-8").splitlines()
     return dict(line.split("\t") for line in lines)
+
+
+@cache
+def class_names(name: str) -> tuple[str, ...] | None:
+    """Return the names of a dataset's classes in the order of its labels; None where unknown."""
+    if name in ("imagenet", "imagenet_sketch"):
+        return tuple(imagenet_names().values())
+    path = _FOLDER / "classes" / f"{name}.txt"
+    return tuple(path.read_text("utf-8").splitlines()) if path.exists() else None

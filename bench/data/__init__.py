@@ -1,6 +1,7 @@
 """Images with labels or captions, from wherever a suite's datasets are."""
 
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ __all__ = [
     "index_dataset",
     "load_captioned",
     "load_images",
+    "load_in_parts",
     "native_size",
 ]
 
@@ -88,11 +90,21 @@ def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels |
         CellError: An image cannot be decoded, a label is outside the classes, images
             have several sizes where `native` was asked, or the folder is damaged.
     """
-    split, images = _load(spec, sample_ids, pixels)
+    return next(load_in_parts(spec, sample_ids, pixels, len(sample_ids)))
+
+
+def load_in_parts(
+    spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str, size: int
+) -> Iterator[ImageSet]:
+    """Decode the named images, so many at a time; see `load_images`."""
+    split = _open(spec, None)
     if split.captioned:
         raise CellError(f"{split.place}: its images come with captions, not with classes")
-    labels = np.array([split.labels[key] for key in sample_ids], np.int64)
-    return ImageSet(images, labels, sample_ids, split.classes, split.templates)
+    for start in range(0, len(sample_ids), size):
+        ids = sample_ids[start : start + size]
+        images = _decoded(split, ids, pixels)
+        labels = np.array([split.labels[key] for key in ids], np.int64)
+        yield ImageSet(images, labels, ids, split.classes, split.templates)
 
 
 def load_captioned(
@@ -103,7 +115,8 @@ def load_captioned(
     Raises:
         CellError: As of `load_images`, or the images come with classes.
     """
-    split, images = _load(spec, sample_ids, pixels)
+    split = _open(spec, None)
+    images = _decoded(split, sample_ids, pixels)
     found = [split.labels[key] for key in sample_ids]
     captions = tuple(label for label in found if isinstance(label, tuple))
     if len(captions) != len(found):
@@ -147,10 +160,7 @@ def _open(spec: DatasetSpec, seed: int | None) -> Split:
             return open_cached(spec) if seed is None else open_hub(spec, seed)
 
 
-def _load(
-    spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str
-) -> tuple[Split, NDArray[np.uint8]]:
-    split = _open(spec, None)
+def _decoded(split: Split, sample_ids: tuple[str, ...], pixels: Pixels | str) -> NDArray[np.uint8]:
     missing = set(sample_ids) - set(split.labels)
     if missing:
         raise CellError(f"{split.place}: {len(missing)} images are gone, {min(missing)} the first")
@@ -162,4 +172,4 @@ def _load(
         raise CellError(
             f"{split.place}: the images have {len(sizes)} sizes; protocol.pixels must name one size"
         )
-    return split, np.stack([found[key] for key in sample_ids])
+    return np.stack([found[key] for key in sample_ids])

@@ -55,11 +55,11 @@ def open_hub(spec: HubDataset, seed: int) -> Split:
     for file in shards.values():
         bring(file)
     split = open_webdataset(root, spec.split, tuple(shards))
-    whole = len(shards) == shard_count(root, spec.split)
     facts = catalogue.datasets().get(spec.name) if spec.repo is None else None
     return check_labels(
         replace(split, origin=f"{spec.repository}@{root.name}"),
-        facts.classes if facts and whole and spec.split == "test" else None,
+        facts.classes if facts else None,
+        whole=spec.split == "test" and len(shards) == shard_count(root, spec.split),
     )
 
 

@@ -55,15 +55,16 @@ def choose_shards(total: int, wanted: int | None, seed: int) -> tuple[int, ...]:
     return tuple(int(name.removeprefix("shard ")) for name in picked)
 
 
-def check_labels(split: Split, expected: int | None = None) -> Split:
+def check_labels(split: Split, expected: int | None = None, *, whole: bool = True) -> Split:
     """Return a split unchanged if its class names go with its labels.
 
     Args:
         split: The split.
-        expected: How many classes the dataset is known to have, where its whole split is here.
+        expected: How many classes the dataset is known to have.
+        whole: Whether all of its images are here, so that there is one of each class.
 
     Raises:
-        CellError: A label has no name, or there are more names or labels than the dataset has.
+        CellError: A label has no name, or the dataset has another number of names or labels.
     """
     if split.captioned:
         return split
@@ -75,7 +76,8 @@ def check_labels(split: Split, expected: int | None = None) -> Split:
                 f"{split.place}: {key}: label '{label}' is outside the {names} classes "
                 "of classnames.txt"
             )
-    if expected is not None and not names == max(numbers.values()) + 1 == expected:
+    largest = max(numbers.values()) + 1 if whole else names
+    if expected is not None and not names == largest == expected:
         raise CellError(
             f"{split.place}: {names} class names and labels up to {max(numbers.values())}, "
             f"where the dataset has {expected} classes; is this another dataset or revision?"

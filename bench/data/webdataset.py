@@ -117,6 +117,9 @@ def _read_images(paths: Sequence[Path], keys: Collection[str]) -> Iterator[tuple
                 key, _, extension = _parts(member)
                 if key in wanted and extension in EXTENSIONS:
                     yield key, _bytes(archive, member)
+                    wanted.discard(key)
+        if not wanted:
+            return
 
 
 def _labels(shard: Path, suffix: str) -> Iterator[tuple[str, Label]]:

@@ -3,7 +3,6 @@
 python -m tests.perf.growth 5000          one line: seconds, and the peak of memory in MB
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from bench.plan import DatasetLock, Lock, expand
 from bench.store import Store
 from bench.suite import Suite
 from bench.warm import Images
+from tests.perf.peak import peak
 from tests.perf.subjects import timed
 
 COUNTS = (500, 5_000, 50_000)
@@ -83,19 +83,6 @@ def main(count: int) -> None:
         seconds = timed(lambda: results.extend(evaluate(cell) for cell in expand(suite, lock)))
     assert all(result.status == "ok" for result in results), results[0].reason
     print(seconds, peak(), before)
-
-
-def peak() -> float:
-    """Return the most memory that this process has held, in MB.
-
-    Linux counts a parent's memory into `getrusage` of what it started, so the kernel's own
-    mark is read where there is one.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        marks = [line.split() for line in status.read_text().splitlines() if "VmHWM" in line]
-        return int(marks[0][1]) / 1000
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 if __name__ == "__main__":

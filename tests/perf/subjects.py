@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.compat import ensure_torchvision
+from bench.crafting import sample_seed
 from bench.devices import device_name
-from bench.evaluate import sample_seed
 from bench.lock import resolve
 from bench.suite import load_suite
 from bench.types import Classifier

@@ -10,6 +10,7 @@ from bench.attacks import build_attack
 from bench.attacks.balls import project
 from bench.attacks.chunks import as_module
 from bench.counted import Counted
+from bench.deadline import Deadline
 from bench.memory import batch_for
 from bench.specs import AnyAttack, ApgdCe, ApgdT, Ensemble, PyAutoAttack, eps_value
 from bench.types import Budget
@@ -120,7 +121,7 @@ class _Side:
 
 def _side(subject: Subject, runs: Runs, which: int) -> _Side:
     """Run the native attacks (0), each on what the last one left, or the reference's (1)."""
-    counted = Counted(as_module(subject.model))
+    counted = Counted(as_module(subject.model), Deadline(None))
     watched = replace(subject, model=counted)
     everything = standing = torch.arange(len(subject.images), device=DEVICE)
     robust, seconds = [], 0.0

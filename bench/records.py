@@ -1,0 +1,69 @@
+"""A cell's result as text: quick to read, since tables read ten thousand of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic_core import from_json
+
+from bench.types import CellResult
+
+_BETWEEN = "|"  # between the ids of images; JSON needs no escape for it
+_FLOATS = "<f4"  # distances are kept as their bytes in hexadecimal, which is read fastest
+
+
+def written(result: CellResult) -> str:
+    """Return a result as text."""
+    record = {
+        **asdict(result),
+        "correct": (result.correct + np.uint8(ord("0"))).tobytes().decode(),
+        "sample_ids": _joined(result.sample_ids),
+        "distance": result.distance.astype(_FLOATS).tobytes().hex(),
+    }
+    del record["again"]
+    return json.dumps(record)
+
+
+def read(path: str) -> CellResult | None:
+    """Return the result in a file, or None where there is none that can be read."""
+    try:
+        with open(path, "rb") as file:
+            record = from_json(file.read())
+        return CellResult(
+            cell_id=record["cell_id"],
+            status=record["status"],
+            correct=np.frombuffer(record["correct"].encode(), np.uint8) == ord("1"),
+            sample_ids=_split(record["sample_ids"]),
+            distance=_floats(record["distance"]),
+            seconds=record["seconds"],
+            queries=record["queries"],
+            provenance=record["provenance"],
+            reason=record["reason"],
+            flags=tuple(record.get("flags", ())),  # records of before have none
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # absent or damaged: to be computed
+
+
+def _joined(ids: tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return ids as one text, which reads back much faster than a list where that is safe."""
+    return ids if not ids or any(_BETWEEN in key for key in ids) else _BETWEEN.join(ids)
+
+
+def _split(ids: str | Sequence[str]) -> tuple[str, ...]:
+    return _same_ids(ids) if isinstance(ids, str) else tuple(ids)
+
+
+@lru_cache(maxsize=64)  # a dataset's cells have the same images: they are kept once
+def _same_ids(text: str) -> tuple[str, ...]:
+    return tuple(text.split(_BETWEEN))
+
+
+def _floats(kept: str | Sequence[float]) -> NDArray[np.float32]:
+    """Return distances from their bytes, or from a list as records of before have them."""
+    if not isinstance(kept, str):
+        return np.array(kept, dtype=np.float32)
+    return np.frombuffer(bytes.fromhex(kept), _FLOATS).astype(np.float32)

@@ -1,0 +1,32 @@
+"""Jobs and times in a few words, for terminals and event files."""
+
+from bench.jobs import Job
+from bench.plan import Cell
+
+
+def describe(cell: Cell) -> str:
+    """Return a cell in a few words."""
+    if cell.attack is None or cell.threat is None:
+        return f"{cell.target} · {cell.dataset} · clean"
+    threat = f"from {cell.source}" if cell.threat.source else cell.threat.kind
+    return f"{cell.target} · {cell.dataset} · {cell.attack.label_in_norm} {cell.eps} {threat}"
+
+
+def describe_job(job: Job) -> str:
+    """Return a job in a few words; parts are counted from 1."""
+    part = "" if job.part is None else f" · part {job.part + 1}"
+    return f"{describe(job.cell)}{part}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as hours, minutes and seconds."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}"

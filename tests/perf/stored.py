@@ -1,0 +1,149 @@
+"""Seconds and memory to read back ten thousand cells of 1,000 images: `status`, and all tables.
+
+python -m tests.perf --only stored                fills a store (a minute) and reads it back
+python -m tests.perf.stored FOLDER                fills one to keep
+python -m tests.perf.stored FOLDER "all tables"   one line: seconds, and the peak of memory in MB
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.events import EventFile
+from bench.export import export
+from bench.jobs import Job
+from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
+from bench.scheduler import missing
+from bench.status import status_lines
+from bench.store import Store
+from bench.suite import Suite
+from bench.types import CellResult
+from tests.perf.peak import peak
+
+IMAGES = 1_000
+_SETS = ("cifar10", "cifar100", "eurosat", "dtd", "pets", "cars", "pcam", "stl10", "gtsrb", "svhn")
+_BUDGETS = ["1/255", "2/255", "4/255", "8/255"]
+
+
+def _model(index: int) -> dict[str, object]:
+    """Return a bare tower or, every other time, one that is adapted by another's anchor."""
+    if index % 2 == 0:
+        return {"kind": "nano", "weights": "clip"}
+    near = {"base": f"model {index - 1}", "anchor": {"white": "model 0"}}
+    return {"kind": "radapt", **near, "alpha": 1.0, "cutoff": 40}
+
+
+SUITE = Suite.model_validate(
+    {
+        "suite": "stored",
+        "protocol": "radapt-paper",
+        "samples": IMAGES,
+        "models": {f"model {index}": _model(index) for index in range(25)},
+        "datasets": [{"kind": "webdataset", "name": name, "path": name} for name in _SETS],
+        "attacks": [
+            {"kind": "pgd", "name": f"pgd-{steps}", "steps": steps, "eps": _BUDGETS}
+            for steps in (10, 20, 50, 100, 200)
+        ],
+        "threats": ["white-box", {"transfer": "model 0"}],
+    }
+)
+LOCK = Lock(
+    {name: name for name in SUITE.models},
+    {
+        name: DatasetLock(
+            name,
+            tuple(f"test/{index % 7}.tar/s{index:07d}" for index in range(IMAGES)),
+            tuple(f"thing {index}" for index in range(100)),
+            ("a photo of a {c}.",),
+        )
+        for name in _SETS
+    },
+    spec_digests(SUITE),
+)
+
+
+def fill(store: Store) -> None:
+    """Put a result of every cell, with all that a real one has, and the events of a run.
+
+    Some images are hard for all models and some models better than others, so that the
+    paired tests behind the ranks have as much to count as in a real table.
+    """
+    store.put_lock(LOCK)
+    generator = np.random.default_rng(0)
+    hard = {name: generator.random(IMAGES) for name in _SETS}
+    skill = {name: 0.4 + 0.2 * generator.random() for name in SUITE.models}
+    cells = expand(SUITE, LOCK)
+    events = EventFile(store.folder / "runs" / "made-up" / "events.jsonl")
+    events.begin(cells, [Job(cell.id, cell) for cell in cells], 8)
+    for place, cell in enumerate(cells):
+        given = skill[cell.target] - 10 * cell.budget.eps + 0.1 * generator.random(IMAGES)
+        result = _result(cell, hard[cell.dataset] < given, generator, place)
+        events.starting(str(place % 8), Job(cell.id, cell), 10.0)
+        store.put(result)
+        events.finished(str(place % 8), Job(cell.id, cell), result, 10.0)
+
+
+def _result(
+    cell: Cell, correct: NDArray[np.bool_], generator: np.random.Generator, place: int
+) -> CellResult:
+    provenance = {
+        **{"torch": "2.13.0", "device": "cuda:0", "gpu": "an accelerator", "precision": "fp32"},
+        **{"batch": "256", "backwards": str(place), "model_pixels": "224", "logit_scale": "100.0"},
+        **{"mean": "0.481 0.458 0.408", "std": "0.269 0.261 0.276", "activation": "QuickGELU"},
+    }
+    ids = LOCK.datasets[cell.dataset].sample_ids
+    far = (generator.random(IMAGES) * cell.budget.eps).astype(np.float32)
+    return CellResult(cell.id, "ok", correct, ids, far, 12.345, 10_000 + place, provenance)
+
+
+WORKS: dict[str, Callable[[Store], object]] = {
+    "what is missing": lambda store: missing(expand(SUITE, LOCK), store),
+    "status": lambda store: list(status_lines(SUITE, store)),
+    "all tables": lambda store: export(SUITE, store),
+}
+
+
+def stored() -> Iterator[dict[str, object]]:
+    """Fill a store, and read it back in a process of its own for each purpose."""
+    with tempfile.TemporaryDirectory() as folder:
+        fill(Store(Path(folder), SUITE.suite))
+        for name in WORKS:
+            start = time.perf_counter()
+            call = [sys.executable, "-m", "tests.perf.stored", folder, name]
+            done = subprocess.run(call, capture_output=True, text=True, check=True)
+            whole = time.perf_counter() - start
+            seconds, memory = map(float, done.stdout.split())
+            yield {
+                "cells": len(expand(SUITE, LOCK)),
+                "images each": IMAGES,
+                "work": name,
+                "s": round(seconds, 2),
+                "s with the start of Python": round(whole, 2),
+                "peak MB": round(memory),
+            }
+
+
+def main() -> None:
+    """Fill a folder, or read back what one holds."""
+    parser = argparse.ArgumentParser(prog="python -m tests.perf.stored", description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder of results")
+    parser.add_argument("work", nargs="?", choices=WORKS, help="without it the folder is filled")
+    given = parser.parse_args()
+    store = Store(given.folder, SUITE.suite)
+    if given.work is None:
+        fill(store)
+        return
+    start = time.perf_counter()
+    WORKS[given.work](store)
+    print(time.perf_counter() - start, peak())
+
+
+if __name__ == "__main__":
+    main()

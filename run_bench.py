@@ -6,6 +6,7 @@ python run_bench.py status suites/quickstart.yaml   what is done, and what a run
 python run_bench.py export suites/quickstart.yaml   write the tables again
 python run_bench.py merge suites/fare.yaml THEIRS   add another's results, a folder or a bundle
 python run_bench.py check suites/zero_shot.yaml     compare with published numbers
+python run_bench.py compare suites/quickstart.yaml --baseline FARE  what is really better
 python run_bench.py fetch suites/zero_shot.yaml     bring models and data ahead of time
 python run_bench.py doctor suites/zero_shot.yaml    what is missing here, and what to do
 python run_bench.py list                            what a suite may name
@@ -18,7 +19,10 @@ from pathlib import Path
 
 from bench.errors import UserError
 
-COMMANDS = ("run", "plan", "status", "export", "merge", "check", "fetch", "doctor", "list")
+COMMANDS = (
+    *("run", "plan", "status", "export", "merge"),
+    *("check", "compare", "fetch", "doctor", "list"),
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -51,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         ("export", _export, "write the tables from what is stored"),
         ("merge", _merge, "add another's results of the suite; 1 if some differ from ours"),
         ("check", _check, "compare what is stored with published numbers; 1 if some differ"),
+        ("compare", _compare, "set results against a model, other results or published numbers"),
         ("fetch", _fetch, "bring models and data ahead of time; runs then need no network"),
         ("doctor", _doctor, "say what is missing here, and what to do about it"),
     ):
@@ -64,6 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     published = "published numbers, e.g. results/published/fare.csv; default: the suite's own"
     commands.choices["check"].add_argument("--against", metavar="FILE", help=published)
+    compared = commands.choices["compare"]
+    sides = compared.add_mutually_exclusive_group(required=True)
+    sides.add_argument("--baseline", metavar="MODEL", help="one of the suite's models")
+    sides.add_argument(
+        "--with", dest="folder", metavar="FOLDER", help="other results, e.g. old/quickstart"
+    )
+    sides.add_argument("--against", metavar="FILE", help="e.g. results/published/fare.csv")
+    compared.add_argument(
+        "--force", action="store_true", help="compare what protocols differ of too, and mark it"
+    )
     run = commands.choices["run"]
     run.add_argument("--device", help="e.g. cpu, cuda:1; default: the accelerator if there is one")
     run.add_argument("--batch", type=_positive, help="images at once; default: found by trial")
@@ -222,6 +237,26 @@ def _check(options: argparse.Namespace) -> int:
     print("\n".join(check_lines(found, absent)))
     print(store.folder / "check.csv")
     return 1 if any(item.verdict == "differs" for item in found) else 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from bench.comparison import with_baseline, with_published, with_results
+    from bench.comparison_table import comparison_lines, write_comparison
+    from bench.store import Store
+    from bench.suite import load_suite
+
+    suite = load_suite(options.suite)
+    store = Store(Path(options.results), suite.suite)
+    if options.baseline is not None:
+        found = with_baseline(suite, store, options.baseline, options.force)
+    elif options.folder is not None:
+        found = with_results(suite, store, Path(options.folder), options.force)
+    else:
+        found = with_published(suite, store, options.against, options.force)
+    write_comparison(store, found)
+    print("\n".join(comparison_lines(found)))
+    print(store.folder / "compare.csv")
+    return 0
 
 
 def _list(options: argparse.Namespace) -> int:

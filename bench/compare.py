@@ -2,27 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Literal
 
 from bench.plan import Cell
 from bench.published import UNNAMED, Published
 from bench.specs import eps_value
-from bench.stats import wilson
+from bench.stats import Interval, difference, mean_of, wilson
 from bench.suite import Suite
 from bench.tables import Scored
 from bench.unequal import is_attack_of, reasons
 
 Verdict = Literal["agrees", "differs", "cannot be compared"]
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A rate with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
+_Items = dict[str, list[Scored]]  # by dataset, one per seed of the attack
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +58,11 @@ def compare(
 
 
 def _of_row(suite: Suite, scored: Sequence[Scored], row: Published) -> Iterator[Comparison]:
-    groups: dict[tuple[str, str], dict[str, Scored]] = {}
+    groups: dict[tuple[str, str], _Items] = {}
     for item in scored:
         if _is_of(item.cell, row):
             key = (_attack(item.cell), _threat(item.cell))
-            groups.setdefault(key, {})[item.cell.dataset] = item
+            groups.setdefault(key, {}).setdefault(item.cell.dataset, []).append(item)
     groups = {key: items for key, items in groups.items() if _has_any(row, items)}
     # the attack and the threat that the number is of stand alone where the suite has them
     for fits in (_is_equal_attack, _is_equal_threat):
@@ -83,46 +74,28 @@ def _of_row(suite: Suite, scored: Sequence[Scored], row: Published) -> Iterator[
         yield Comparison(row, row.attack, "", None, 0, "cannot be compared", row.incomparable)
 
 
-def _is_equal_attack(row: Published, _: tuple[str, str], items: dict[str, Scored]) -> bool:
-    return is_attack_of(row, next(iter(items.values())).cell)
+def _is_equal_attack(row: Published, _: tuple[str, str], items: _Items) -> bool:
+    return is_attack_of(row, _any_cell(items))
 
 
-def _is_equal_threat(row: Published, key: tuple[str, str], _: dict[str, Scored]) -> bool:
+def _is_equal_threat(row: Published, key: tuple[str, str], _: _Items) -> bool:
     return key[1] == row.threat_model
 
 
-def _compared(
-    suite: Suite, row: Published, attack: str, threat: str, items: dict[str, Scored]
-) -> Comparison:
+def _compared(suite: Suite, row: Published, attack: str, threat: str, items: _Items) -> Comparison:
     names = row.datasets or tuple(items)
     measured, n, reason = _measured(names, items)
-    cell = next(iter(items.values())).cell
+    cell = _any_cell(items)
     differing = [*([reason] if reason else []), *reasons(suite, row, names, cell, threat)]
     if differing or measured is None:
         why = "; ".join(differing)
         return Comparison(row, attack, threat, measured, n, "cannot be compared", why)
-    low, high = difference(measured, _printed(row))
+    low, high = difference(measured, printed(row))
     same = low - row.rounding <= 0 <= high + row.rounding
     return Comparison(row, attack, threat, measured, n, "agrees" if same else "differs")
 
 
-def difference(first: Interval, second: Interval) -> tuple[float, float]:
-    """Return the 95% interval of the difference of two rates (Newcombe 1998, method 10)."""
-    value = first.value - second.value
-    below = sqrt((first.value - first.low) ** 2 + (second.high - second.value) ** 2)
-    above = sqrt((first.high - first.value) ** 2 + (second.value - second.low) ** 2)
-    return value - below, value + above
-
-
-def mean_of(parts: Sequence[Interval]) -> Interval:
-    """Return the mean of independent rates; its interval comes of theirs (MOVER, Zou 2008)."""
-    value = sum(part.value for part in parts) / len(parts)
-    below = sqrt(sum((part.value - part.low) ** 2 for part in parts)) / len(parts)
-    above = sqrt(sum((part.high - part.value) ** 2 for part in parts)) / len(parts)
-    return Interval(value, value - below, value + above)
-
-
-def _printed(row: Published) -> Interval:
+def printed(row: Published) -> Interval:
     """Return a printed number with the interval of its sample.
 
     Accuracy on all images, or where nobody says on how many, has none of its own. A mean over k
@@ -134,20 +107,25 @@ def _printed(row: Published) -> Interval:
     return Interval(row.value, *wilson(round(row.value * n), n))
 
 
-def _measured(names: Sequence[str], items: dict[str, Scored]) -> tuple[Interval | None, int, str]:
-    parts, n = [], 0
+def _measured(names: Sequence[str], items: _Items) -> tuple[Interval | None, int, str]:
+    right, images = [], []
     for name in names:
-        item = items.get(name)
-        if item is None:
+        if name not in items:
             return None, 0, f"datasets: the suite lacks {name}"
-        correct = item.correct
-        if correct is None:
-            said = item.result.reason if item.result else "not run yet"
-            return None, 0, f"{name}: {said}"
-        count, right = len(correct), int(correct.sum())
-        parts.append(Interval(right / count, *wilson(right, count)))
-        n += count
-    return mean_of(parts), n, ""
+        rates = []
+        for item in items[name]:
+            correct = item.correct
+            if correct is None:
+                said = item.result.reason if item.result else "not run yet"
+                return None, 0, f"{name}: {said}"
+            rates.append(float(correct.mean()))
+        images.append(items[name][0].images)
+        right.append(sum(rates) / len(rates) * images[-1])
+    return mean_of(right, images), sum(images), ""
+
+
+def _any_cell(items: _Items) -> Cell:
+    return next(iter(items.values()))[0].cell
 
 
 def _is_of(cell: Cell, row: Published) -> bool:
@@ -160,7 +138,7 @@ def _is_of(cell: Cell, row: Published) -> bool:
     return (named or same) and eps_value(cell.eps) == eps_value(row.eps)
 
 
-def _has_any(row: Published, items: dict[str, Scored]) -> bool:
+def _has_any(row: Published, items: _Items) -> bool:
     return not row.datasets or any(name in items for name in row.datasets)
 
 

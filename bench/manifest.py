@@ -13,6 +13,7 @@ from bench.specs import AnyAttack, ModelSpec, PythonModel
 from bench.suite import Suite
 from bench.tables import Scored
 
+OWN = "the model's own"  # what its factory does is not known
 NORMALISATION = "inside the model, after resizing; attacks work on [0,1] pixels"
 
 
@@ -65,8 +66,8 @@ def _entry(
         "templates": list(templates) if len(templates) <= 1 else len(templates),
         "templates_hash": _hash(tuple(templates)),
         "pixels": str(protocol.pixels_of(cell.dataset)),
-        "resize_in_model": "the model's own" if own else str(protocol.resize),
-        "normalisation": "the model's own" if own else NORMALISATION,
+        "resize_in_model": OWN if own else str(protocol.resize),
+        "normalisation": OWN if own else NORMALISATION,
         "judged_in": "fp32",
         "ran_on": dict(result.provenance),
     }

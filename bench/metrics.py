@@ -36,6 +36,11 @@ def suffix(metric: str) -> str:
     return f" {kind[0].upper()}R@{depth}"
 
 
+def stands_for_task(metric: str) -> bool:
+    """Return whether a metric is the one that a task's means, ranks and worst cases are of."""
+    return not suffix(metric)
+
+
 def counts_captions(metric: str) -> bool:
     """Return whether a metric counts captions that look for their image, rather than images."""
     return metric.startswith("image_retrieval")

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from bench.metrics import ACCURACY, metrics_of
@@ -175,7 +176,7 @@ def _cells_of(
     clean = _digest({**scored, "data": images, "attack": None})
     yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
     for threat in suite.threats:
-        for attack in suite.attacks:
+        for attack, seed in product(suite.attacks, suite.attack_seeds):
             source = threat.source or target
             mode = _mode(threat, metric)
             nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
@@ -191,12 +192,12 @@ def _cells_of(
                         "attack": attack_identity(attack),
                         "eps": eps_value(eps),
                         "mode": mode,
-                        "seed": suite.seed,
+                        "seed": seed,
                     }
                 )
                 identity = _digest({**scored, "attack": craft})
                 cell = Cell(
-                    identity, craft, target, dataset.name, attack, eps, threat, suite.seed, below,
+                    identity, craft, target, dataset.name, attack, eps, threat, seed, below,
                     metric,
                 )  # fmt: skip
                 below = cell if nested else None

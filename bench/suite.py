@@ -40,7 +40,8 @@ class Suite(Spec):
         suite: Name of the suite and of its folder of results.
         protocol: Pixels and prompts.
         samples: Images per dataset; all of a dataset that has fewer.
-        seed: Seed of the subset and of all attacks.
+        seed: Seed of the subset, and of all attacks unless `seeds` says others.
+        seeds: Seeds of the attacks, each of which runs once with each of them.
         models: By name, as they appear in tables.
         datasets: In the order of tables.
         attacks: Each at one or more budgets, in one norm.
@@ -52,11 +53,24 @@ class Suite(Spec):
     protocol: Annotated[Protocol, BeforeValidator(expand_preset)]
     samples: Annotated[int, Field(ge=1)]
     seed: int = 0
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     models: Annotated[dict[Name, ModelSpec], Field(min_length=1)]
     datasets: Annotated[tuple[DatasetSpec, ...], Field(min_length=1)]
     attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)] = ()
     threats: Annotated[tuple[AnyThreat, ...], Field(min_length=1)] = ()
     against: Against | None = None
+
+    @property
+    def attack_seeds(self) -> tuple[int, ...]:
+        """The seeds that each attack runs with."""
+        return self.seeds or (self.seed,)
+
+    @field_validator("seeds")
+    @classmethod
+    def _different(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if seeds and len(set(seeds)) < len(seeds):
+            raise PydanticCustomError("seeds", "a seed appears twice")
+        return seeds
 
     @field_validator("datasets")
     @classmethod

@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.compare import Interval
 from bench.export import export
 from bench.export.boards import Row, boards
+from bench.leaderboard import leaderboard
+from bench.stats import Interval
 from bench.store import Store
-from bench.tables import cells_frame, leaderboard, load_scored
+from bench.tables import load_scored
 from tests.test_tables import SUITE, store  # noqa: F401
 
 pytest.importorskip("matplotlib")
@@ -52,8 +53,7 @@ def test_figures_are_the_same_to_the_byte(store: Store) -> None:  # noqa: F811
 
 def rows_of(store: Store) -> tuple[Row, ...]:  # noqa: F811
     scored = load_scored(SUITE, store)
-    board, cells = leaderboard(SUITE, scored), cells_frame(SUITE, scored)
-    return boards(SUITE, scored, board, cells)[""]
+    return boards(SUITE, scored, leaderboard(SUITE, scored))[""]
 
 
 def test_the_front_is_what_nothing_beats(store: Store) -> None:  # noqa: F811

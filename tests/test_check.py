@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.check import check, check_lines
-from bench.compare import Comparison, Interval, compare, difference, mean_of
+from bench.compare import Comparison, compare
 from bench.errors import UserError
 from bench.plan import Lock, expand
 from bench.published import Published, read_published
@@ -29,10 +29,6 @@ RATES = {("cifar10", "clean"): 0.8, ("digits", "clean"): 0.6, ("cifar10", "pgd")
 FAILED, MISSING = ("digits", "pgd"), ("cifar10", "cw")
 
 Write = Callable[..., Path]
-
-
-def rate(correct: int, n: int) -> Interval:
-    return Interval(correct / n, *wilson(correct, n))
 
 
 @pytest.fixture
@@ -266,17 +262,23 @@ def test_the_matching_threat_alone_is_shown(suite_file: Write, tmp_path: Path) -
     assert [item.threat for item in both] == ["white-box", "transfer from CLIP"]
 
 
-def test_the_interval_of_a_difference() -> None:
-    """The worked example of Newcombe (1998), method 10."""
-    low, high = difference(rate(56, 70), rate(48, 80))
-    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-
-
-def test_a_mean_is_known_better_than_its_parts() -> None:
-    part = rate(50, 100)
-    whole = mean_of([part] * 4)
-    assert whole.value == 0.5
-    assert whole.high - 0.5 == pytest.approx((part.high - 0.5) / 2)
+def test_seeds_count_as_their_mean_and_their_images_once(suite_file: Write, tmp_path: Path) -> None:
+    attacks = [{"kind": "pgd", "eps": "4/255", "steps": 10}]
+    suite = load_suite(suite_file(attacks=attacks, threats=["white-box"], seeds=[1, 2]))
+    store = Store(tmp_path / "results", suite.suite)
+    for cell in expand(suite, Lock()):
+        if cell.attack is not None:
+            correct = np.arange(N) < {1: 80, 2: 100}[cell.seed]
+            ids, far = tuple(map(str, range(N))), np.zeros(N, np.float32)
+            store.put(CellResult(cell.id, "ok", correct, ids, far, 1.0, N, {}))
+    path = published(tmp_path / "published.csv", {"value_percent": "45", "attack": "pgd"})
+    (found,), _ = check(suite, store, str(path))
+    assert found.measured is not None
+    assert found.n == N
+    low, high = wilson(90, N)
+    assert [found.measured.value, found.measured.low, found.measured.high] == pytest.approx(
+        [0.45, low, high]
+    )
 
 
 def test_the_command(known: tuple[Suite, Store, Path], tmp_path: Path) -> None:

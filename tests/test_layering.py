@@ -37,6 +37,9 @@ ONLY = {
         "bench.manifest",
         "bench.compare",
         "bench.check",
+        "bench.breakdown",
+        *("bench.comparison", "bench.outcomes", "bench.sides"),
+        "bench.leaderboard",
         "bench",
     ),
     "bench.scheduler": ("bench.run",),
@@ -82,7 +85,8 @@ def test_radapt_imports_nothing_of_bench() -> None:
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
         "import sys, bench, run_bench, bench.summary, bench.status, bench.export, bench.check, "
-        "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging; "
+        "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging, "
+        "bench.views, bench.breakdown, bench.comparison_table; "
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

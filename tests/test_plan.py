@@ -86,3 +86,26 @@ def test_unresolved_names_stay_apart(suite_file: Callable[..., Path]) -> None:
     suite = load_suite(suite_file(datasets=["cifar10", "digits"]))
     found = ids(suite, Lock())
     assert len(set(found)) == len(found)
+
+
+def test_one_seed_in_a_list_is_that_seed(suite_file: Callable[..., Path]) -> None:
+    alone = ids(load_suite(suite_file(seed=3)))
+    assert ids(load_suite(suite_file(seed=3, seeds=[3]))) == alone
+    # the subset's seed is not the attacks': images are in a cell's identity, by their ids
+    assert ids(load_suite(suite_file(seed=5, seeds=[3]))) == alone
+
+
+def test_each_attack_runs_with_each_seed(suite_file: Callable[..., Path]) -> None:
+    one = {cell.id for cell in expand(load_suite(suite_file(seeds=[0])), LOCK)}
+    cells = expand(load_suite(suite_file(seeds=[0, 1, 2])), LOCK)
+    assert len({cell.id for cell in cells}) == len(cells) == 3 * (1 + 3 * 3 * 2)
+    assert one == {cell.id for cell in cells if cell.attack is None or cell.seed == 0}
+    assert {cell.seed for cell in cells} == {0, 1, 2}
+
+
+def test_nested_budgets_go_with_their_own_seed(suite_file: Callable[..., Path]) -> None:
+    attack = {"kind": "pgd", "eps": ["1/255", "2/255"], "nested": True}
+    suite = load_suite(suite_file(attacks=[attack], threats=["white-box"], seeds=[4, 5]))
+    nested = [cell for cell in expand(suite, LOCK) if cell.eps == "2/255"]
+    assert all(cell.below and cell.below.seed == cell.seed for cell in nested)
+    assert len(nested) == 6

@@ -8,10 +8,11 @@ import pytest
 
 from bench import load_results
 from bench.export import export
+from bench.leaderboard import leaderboard
 from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
 from bench.store import Store
 from bench.suite import Suite
-from bench.tables import CELL_COLUMNS, leaderboard, load_scored
+from bench.tables import CELL_COLUMNS, load_scored
 from bench.types import CellResult
 
 N = 40
@@ -204,3 +205,46 @@ def test_an_edited_suite_does_not_inherit_numbers(store: Store) -> None:
     edited = SUITE.model_copy(update={"samples": N + 1})
     assert all(item.result is None for item in load_scored(edited, store))
     assert all(item.result is not None for item in load_scored(SUITE, store))
+
+
+@pytest.fixture
+def seeded(tmp_path: Path) -> tuple[Suite, Store]:
+    """One attack with two seeds, which leave images 0 to 19 right, and 10 to 33."""
+    changes = {"attacks": [{"kind": "pgd", "eps": "2/255"}], "threats": ["white-box"]}
+    suite = Suite.model_validate({**SUITE.model_dump(), **changes, "seeds": [7, 8]})
+    store = Store(tmp_path, suite.suite)
+    store.put_lock(LOCK)
+    position, far = np.arange(N), np.zeros(N, np.float32)
+    left = {7: position < 20, 8: (position >= 10) & (position < 34)}
+    for cell in expand(suite, LOCK):
+        right = position < 36 if cell.attack is None else left[cell.seed]
+        ids = LOCK.datasets[cell.dataset].sample_ids
+        store.put(CellResult(cell.id, "ok", right, ids, far, 0.5, N, {}))
+    return suite, store
+
+
+def test_seeds_are_averaged_with_their_spread_and_worst_is_over_all(
+    seeded: tuple[Suite, Store],
+) -> None:
+    suite, store = seeded
+    board = export(suite, store)
+    assert list(board.columns)[-3:] == ["datasets", "flags", "pgd@2/255 spread"]
+    white = row(board, "A", "white-box")
+    assert white["clean"] == 36 / N
+    assert white["pgd@2/255"] == pytest.approx(22 / N)
+    assert white["pgd@2/255 spread"] == pytest.approx(4 / N)
+    assert white["worst"] == pytest.approx(10 / N)
+    cells = load_results(store.folder)
+    assert list(cells.columns)[-1] == "seed"
+    attacked = cells[cells["attack"] == "pgd"].groupby("seed")["value"].mean()
+    assert attacked.to_dict() == {7: 20 / N, 8: 24 / N}
+    assert cells[cells["attack"] == "clean"]["seed"].isna().all()
+
+
+def test_a_seed_without_a_number_leaves_the_mean_blank(seeded: tuple[Suite, Store]) -> None:
+    suite, store = seeded
+    cell = next(cell for cell in expand(suite, LOCK) if cell.target == "A" and cell.seed == 8)
+    (store.folder / "cells" / f"{cell.id}.json").unlink()
+    white = row(leaderboard(suite, load_scored(suite, store)), "A", "white-box")
+    assert white["flags"] == "incomplete"
+    assert white[["pgd@2/255", "pgd@2/255 spread", "worst"]].isna().all()

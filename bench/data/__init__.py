@@ -37,6 +37,7 @@ __all__ = [
     "load_images",
     "load_in_parts",
     "native_size",
+    "read_labels",
 ]
 
 NANO_DATA = Path(__file__).parents[1] / "nano" / "data"
@@ -122,6 +123,27 @@ def load_captioned(
     if len(captions) != len(found):
         raise CellError(f"{split.place}: its images come with classes, not with captions")
     return CaptionSet(images, captions, sample_ids)
+
+
+def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:
+    """Return the numbers of the classes of a subset's images, by their ids.
+
+    No image is decoded, and nothing is downloaded.
+
+    Raises:
+        CellError: The dataset is not here, its images are others than those known, or they come
+            with captions.
+    """
+    split = _open(spec, None)
+    if set(known.sample_ids) - set(split.labels) or split.digest(known.sample_ids) != (
+        known.fingerprint
+    ):
+        raise CellError(f"{split.place}: the images are others than those that were scored")
+    labels = {key: split.labels[key] for key in known.sample_ids}
+    classes = {key: label for key, label in labels.items() if isinstance(label, int)}
+    if len(classes) < len(labels):
+        raise CellError(f"{split.place}: its images come with captions, not with classes")
+    return classes
 
 
 def native_size(spec: DatasetSpec) -> tuple[int, int] | None:

@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from bench.compare import Interval, mean_of
+from bench.leaderboard import leaderboard
 from bench.metrics import metrics_of, suffix
 from bench.specs import task_of
-from bench.stats import wilson
+from bench.stats import Interval, mean_interval, wilson
 from bench.suite import Suite
-from bench.tables import Scored, leaderboard
+from bench.tables import Scored
 
 WORST = "worst"
 Key = tuple[str, str, str]  # model, threat, source
@@ -88,75 +89,82 @@ def columns(suite: Suite) -> tuple[Column, ...]:
     return (*found, Column(WORST, WORST))
 
 
-def boards(
-    suite: Suite, scored: Sequence[Scored], board: pd.DataFrame, cells: pd.DataFrame
-) -> Boards:
+def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Boards:
     """Return the rows of the leaderboard over all datasets, and over each of them.
 
-    A cell's interval is Wilson's, and that of a mean comes of its datasets' (MOVER). The worst
-    case of one dataset is a rate over its images like any other.
+    Intervals are those of `bench.stats`: Wilson's for one dataset, and for a mean over several the
+    score interval that it becomes. Rates over several seeds are means over them, of the same
+    images. The worst case of one dataset is a rate over its images like any other.
 
     Args:
         suite: The suite.
         scored: Its cells with their results.
-        board: Its leaderboard, as `bench.tables.leaderboard` returns it.
-        cells: Its cells as a table, as `bench.tables.cells_frame` returns it.
+        board: Its leaderboard, as `bench.leaderboard.leaderboard` returns it.
     """
     names = [column.key for column in columns(suite)]
-    known = dict(_intervals(scored, cells))
+    images = dict(_images(scored))
     each: dict[str, tuple[Row, ...]] = {}
+    counts: dict[tuple[Key, str], list[int]] = {}
     for dataset in suite.datasets:
         alone = suite.model_copy(update={"datasets": (dataset,)})
         own = [item for item in scored if item.cell.dataset == dataset.name]
-        part = leaderboard(alone, own)
-        each[dataset.name] = tuple(_of_one(part, names, dataset.name, known))
-    by_key = {name: {row.key: row for row in rows} for name, rows in each.items()}
-    means = []
-    for record in board.to_dict("records"):
-        parts = [rows[_key(record)] for rows in by_key.values()]
-        rates = {name: _mean(record[name], [part.rates[name] for part in parts]) for name in names}
-        means.append(_row(record, rates))
+        rows = []
+        for record in leaderboard(alone, own).to_dict("records"):
+            key, rates = _key(record), dict[str, Interval | None]()
+            for name in names:
+                n = int(record["n"]) if name == WORST else _of(images, key, dataset.name, name)
+                counts.setdefault((key, name), []).append(n)
+                value = record[name]
+                known = n > 0 and not pd.isna(value)
+                rates[name] = Interval(float(value), *wilson(value * n, n)) if known else None
+            rows.append(_row(record, rates))
+        each[dataset.name] = tuple(rows)
+    by_key = [{row.key: row for row in rows} for rows in each.values()]
+    means = _means(board, names, by_key, counts)
     return {"": tuple(means), **each}
 
 
-def _intervals(
-    scored: Sequence[Scored], cells: pd.DataFrame
-) -> Iterator[tuple[tuple[Key, str, str], Interval]]:
-    """Yield the interval of each cell by row, dataset and column; clean ones name no threat."""
-    ran = [item for item in scored if item.result is not None]
-    bounds = cells[["value", "ci_low", "ci_high"]].astype(float)
-    for item, rate in zip(ran, bounds.itertuples(index=False, name=None), strict=True):
+def _images(scored: Sequence[Scored]) -> Iterator[tuple[tuple[Key, str, str], int]]:
+    """Yield how many images a number is of by row, dataset and column; clean ones name no row."""
+    for item in scored:
+        cell = item.cell
         if item.correct is not None:
-            cell = item.cell
             key = (cell.target, cell.threat.kind if cell.threat else "", item.source)
-            yield (key, cell.dataset, item.column), Interval(*rate)
+            yield (key, cell.dataset, item.column), item.images
 
 
-def _of_one(
+def _of(images: Mapping[tuple[Key, str, str], int], key: Key, dataset: str, name: str) -> int:
+    clean = (key[0], "", "")
+    return images.get((key, dataset, name)) or images.get((clean, dataset, name)) or 0
+
+
+def _means(
     board: pd.DataFrame,
     names: Sequence[str],
-    dataset: str,
-    known: Mapping[tuple[Key, str, str], Interval],
+    by_key: Sequence[Mapping[Key, Row]],
+    counts: Mapping[tuple[Key, str], Sequence[int]],
 ) -> Iterator[Row]:
-    for record in board.to_dict("records"):
+    """Yield the rows over all datasets; their intervals are computed together, which is quick."""
+    records = board.to_dict("records")
+    given = [
+        (_key(record), name) for record in records for name in names if not pd.isna(record[name])
+    ]
+    images = np.array([counts[place] for place in given]).reshape(-1, len(by_key))
+    rates = [[of.rates[name] for of in (rows[key] for rows in by_key)] for key, name in given]
+    right = np.array([[rate.value if rate else np.nan for rate in some] for some in rates])
+    low, high = mean_interval(right.reshape(images.shape) * images, images)
+    bounds = dict(zip(given, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    for record in records:
         key = _key(record)
-        clean = (key[0], "", "")
-        rates = {
-            name: known.get((key, dataset, name)) or known.get((clean, dataset, name))
-            for name in names
-        }
-        worst, n = record[WORST], int(record["n"])
-        if not pd.isna(worst):
-            rates[WORST] = Interval(float(worst), *wilson(float(worst) * n, n))
-        yield _row(record, rates)
-
-
-def _mean(value: float | None, parts: Sequence[Interval | None]) -> Interval | None:
-    given = [part for part in parts if part is not None]
-    if value is None or pd.isna(value) or len(given) < len(parts):
-        return None
-    mean = mean_of(given)
-    return Interval(float(value), mean.low, mean.high)
+        yield _row(
+            record,
+            {
+                name: Interval(float(record[name]), *bounds[key, name])
+                if (key, name) in bounds
+                else None
+                for name in names
+            },
+        )
 
 
 def _key(record: Mapping[Any, Any]) -> Key:

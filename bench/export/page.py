@@ -12,11 +12,11 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from bench.compare import Interval
 from bench.export.boards import Boards, Column, Row, columns, threat_name
 from bench.export.details import Entries, details, versions
 from bench.export.numbers import DIGITS, percent
 from bench.specs import eps_value
+from bench.stats import Interval
 from bench.suite import Suite
 
 _PARTS = Path(__file__).parents[1] / "page"
@@ -158,7 +158,7 @@ def _rate(rate: Interval | None) -> list[float] | None:
 def _cells(
     suite: Suite, threats: Sequence[tuple[str, str]], cells: pd.DataFrame
 ) -> Iterator[list[Any]]:
-    """Yield a cell as model, dataset, threat, attack, eps, metric, rate, n, status, flags, id."""
+    """Yield what `cells.js` takes apart; models, datasets and threats by their places."""
     models = {name: place for place, name in enumerate(suite.models)}
     datasets = {dataset.name: place for place, dataset in enumerate(suite.datasets)}
     places: Mapping[tuple[str, str], int] = {key: place for place, key in enumerate(threats)}
@@ -174,6 +174,7 @@ def _cells(
             cell["metric"],
             None if pd.isna(rate[0]) else [round(value, DIGITS) for value in rate],
             cell["n"],
+            None if pd.isna(cell["seed"]) else int(cell["seed"]),
             cell["status"],
             cell["flags"],
             cell["cell_id"],

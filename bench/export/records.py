@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from bench.compare import Interval
 from bench.export.boards import Boards, Row
 from bench.export.numbers import DIGITS
+from bench.stats import Interval
 from bench.suite import Suite
 
 

@@ -8,12 +8,13 @@ from bench.export.page import render
 from bench.export.parquet import write_parquet
 from bench.export.records import json_text
 from bench.export.text_tables import latex_table, markdown_table
+from bench.leaderboard import leaderboard
 from bench.manifest import manifest, manifest_text
 from bench.plan import still_valid
 from bench.spreadsheet import csv_text
 from bench.store import Store, write_text
 from bench.suite import Suite
-from bench.tables import cells_frame, leaderboard, load_scored
+from bench.tables import cells_frame, load_scored
 
 
 def export(
@@ -34,7 +35,7 @@ def export(
     scored = load_scored(suite, store)
     entries = manifest(suite, still_valid(suite, store.lock()), scored)
     cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
-    rates = boards(suite, scored, board, cells)
+    rates = boards(suite, scored, board)
     texts = {
         "cells.csv": csv_text(cells),
         "leaderboard.csv": csv_text(board),

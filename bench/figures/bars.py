@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bench.compare import Interval
 from bench.export.boards import WORST, Boards, Row
 from bench.figures.looks import Places, by_threat, drawn, filling, record, save
 from bench.figures.tradeoff import CLEAN
+from bench.stats import Interval
 from radapt.figures.panels import panels
 from radapt.figures.style import WIDTH, styled
 

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
-from bench.compare import Interval
 from bench.export.boards import Row, threat_name
+from bench.stats import Interval
 from radapt.figures.style import COLOURS, HATCHES, MARKERS, write
 
 Places = Mapping[str, int]  # of models in the suite

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.compare import Interval
 from bench.export.boards import WORST, Row
 from bench.figures.looks import Places, by_threat, drawn, look, reach, record, save
+from bench.stats import Interval
 from radapt.figures.panels import panels
 from radapt.figures.style import WIDTH, styled
 

@@ -1,0 +1,101 @@
+"""What `compare` says and writes."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from bench.comparison import Found
+from bench.deltas import Delta
+from bench.spreadsheet import csv_text
+from bench.store import Store, write_text
+
+COLUMNS = (
+    *("model", "baseline", "threat", "source", "attack", "eps", "metric", "dataset"),
+    *("n", "value", "baseline_value", "delta", "ci_low", "ci_high", "p", "p_holm", "real"),
+    *("differs", "flags"),
+)
+_HEAD = (
+    *("threat", "model", "baseline", "dataset", "attack", "eps"),
+    *("value", "base", "delta", "95%", "p (Holm)", "real"),
+)
+
+
+def write_comparison(store: Store, found: Found) -> None:
+    """Write `compare.csv` beside a suite's results: one row per difference, values as fractions.
+
+    `p_holm` is corrected for all tests of means, or of single datasets. It and `real` are empty
+    where the images are others, so that there is no test, and where a side has no number.
+    """
+    rows = map(_record, (*found.whole, *found.parts))
+    table = pd.DataFrame(rows, columns=[*COLUMNS])
+    write_text(store.folder / "compare.csv", csv_text(table))
+
+
+def comparison_lines(found: Found) -> Iterator[str]:
+    """Say each difference but those of parts, in points, and how many of either are real."""
+    shown = [item for item in found.whole if item.value is not None]
+    rows = [_HEAD, *map(_row, shown)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    for row, mark in zip(rows, ["", *map(_mark, shown)], strict=True):
+        padded = [f"{text:<{width}}" for text, width in zip(row, widths, strict=True)]
+        yield "  ".join([*padded, mark]).rstrip()
+    yield ""
+    for what, items in (("", found.whole), (" of single datasets", found.parts)):
+        tested = [item.real for item in items if item.real is not None]
+        if tested:
+            yield f"{sum(tested)} of {len(tested)} differences{what} are real"
+        if missing := sum(item.value is None for item in items):
+            yield f"{missing} of {len(items)} differences{what} lack a number on one side"
+    if untested := len(shown) - sum(item.real is not None for item in shown):
+        yield f"{untested} are of other images on either side: they have an interval and no test"
+    if found.refused:
+        yield (
+            f"{found.refused} published numbers are of other protocols: `check` says in what, "
+            "`--force` compares them"
+        )
+
+
+def _mark(item: Delta) -> str:
+    differs = f"protocols differ: {item.label.differs}" if item.label.differs else ""
+    return " ".join(filter(None, (item.label.flags, differs)))
+
+
+def _row(item: Delta) -> tuple[str, ...]:
+    label = item.label
+    threat = f"{label.threat} from {label.source}" if label.source else label.threat
+    return (
+        *(threat or "-", label.model, label.baseline, label.dataset, label.attack),
+        *(label.eps or "-", _points(item.first), _points(item.second), _points(item.value, "+")),
+        f"{_points(item.low, '+')} to {_points(item.high, '+')}",
+        "-" if item.p_holm is None else f"{item.p_holm:.2g}",
+        {None: "-", True: "yes", False: "no"}[item.real],
+    )
+
+
+def _points(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{100 * value:{sign}.1f}"
+
+
+def _record(item: Delta) -> dict[str, object]:
+    label = item.label
+    return {
+        "model": label.model,
+        "baseline": label.baseline,
+        "threat": label.threat,
+        "source": label.source,
+        "attack": label.attack,
+        "eps": label.eps,
+        "metric": label.metric,
+        "dataset": label.dataset,
+        "n": item.n,
+        "value": item.first,
+        "baseline_value": item.second,
+        "delta": item.value,
+        "ci_low": item.low,
+        "ci_high": item.high,
+        "p": item.p,
+        "p_holm": item.p_holm,
+        "real": item.real,
+        "differs": label.differs,
+        "flags": label.flags,
+    }

@@ -1,0 +1,144 @@
+"""One side's numbers laid out for comparison: what each model got right of each dataset."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.deltas import Outcome
+from bench.leaderboard import survivors
+from bench.metrics import metrics_of
+from bench.plan import Cell
+from bench.sides import Protocol, Side, differences, same_weights
+from bench.specs import eps_value, task_of
+from bench.suite import Suite
+from bench.tables import SAME_SOURCE, Scored
+
+WORST = "worst"
+OTHER_WEIGHTS = "other-weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a model's numbers on all datasets are of, in the words of `bench.deltas.Label`."""
+
+    threat: str
+    source: str
+    attack: str
+    eps: str
+    metric: str
+
+    @property
+    def of_threat(self) -> tuple[str, str]:
+        """The threat with its source."""
+        return self.threat, self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Numbers of one model in one row.
+
+    Attributes:
+        outcomes: By dataset, in the suite's order; None where there is no number.
+        cells: What they are made of.
+    """
+
+    outcomes: tuple[Outcome | None, ...]
+    cells: tuple[Scored, ...]
+
+
+def laid_out(suite: Suite, side: Side) -> dict[Row, dict[str, Numbers]]:
+    """Return a side's numbers by row and model: threat by threat, its worst case last."""
+    cells: dict[Row, dict[str, list[Scored]]] = {}
+    for item in side.scored:
+        of_row = cells.setdefault(_row(item.cell), {})
+        of_row.setdefault(item.cell.target, []).append(item)
+    found = {
+        row: {model: Numbers(_outcomes(suite, some), tuple(some)) for model, some in models.items()}
+        for row, models in cells.items()
+    }
+    for row, model, numbers in _worst(suite, side):
+        found.setdefault(row, {})[model] = numbers
+    threats = list(dict.fromkeys(row.of_threat for row in found))
+    return dict(sorted(found.items(), key=lambda pair: threats.index(pair[0].of_threat)))
+
+
+def differing(
+    sides: tuple[Side, Side], first: Sequence[Scored], second: Sequence[Scored]
+) -> list[str]:
+    """Return in what the protocols of the cells of two numbers differ."""
+    return list(
+        dict.fromkeys(
+            text for pair in _entries(sides, first, second) for text in differences(*pair)
+        )
+    )
+
+
+def flags(sides: tuple[Side, Side], first: Sequence[Scored], second: Sequence[Scored]) -> str:
+    """Return the flags of the cells of two numbers, and whether one model has two weights."""
+    found: dict[str, None] = {}
+    for item in (*first, *second):
+        found |= {SAME_SOURCE: None} if item.source == item.cell.target else {}
+        found |= dict.fromkeys(item.result.flags if item.result else ())
+    for ours, theirs in _entries(sides, first, second):
+        if ours["model"] == theirs["model"] and not same_weights(ours, theirs):
+            found[OTHER_WEIGHTS] = None
+    return " ".join(found)
+
+
+def _entries(
+    sides: tuple[Side, Side], first: Sequence[Scored], second: Sequence[Scored]
+) -> Iterator[tuple[Protocol, Protocol]]:
+    """Yield both protocols of each dataset and seed that has a number on either side."""
+    for ours, theirs in zip(first, second, strict=True):
+        if ours.correct is not None and theirs.correct is not None:
+            yield sides[0].protocols[ours.cell.id], sides[1].protocols[theirs.cell.id]
+
+
+def _row(cell: Cell) -> Row:
+    if cell.attack is None or cell.threat is None:
+        return Row("", "", "clean", "", cell.metric)
+    source = cell.threat.source or ""
+    return Row(cell.threat.kind, source, cell.attack.label_in_norm, cell.eps, cell.metric)
+
+
+def _outcomes(suite: Suite, cells: Sequence[Scored]) -> tuple[Outcome | None, ...]:
+    return tuple(
+        _outcome([item for item in cells if item.cell.dataset == dataset.name])
+        for dataset in suite.datasets
+    )
+
+
+def _outcome(seeds: Sequence[Scored]) -> Outcome | None:
+    """Return the outcome of the cells of one dataset, one per seed of the attack."""
+    vectors = [item.correct for item in seeds]
+    known = tuple(vector for vector in vectors if vector is not None)
+    if not known or len(known) < len(vectors):
+        return None
+    (first, *_) = seeds
+    assert first.result is not None
+    return Outcome(known, first.result.sample_ids, first.images)
+
+
+def _worst(suite: Suite, side: Side) -> Iterator[tuple[Row, str, Numbers]]:
+    """Yield the worst cases; those of a white-box row are also of what transferred images break."""
+    metric, *_ = metrics_of(task_of(suite.datasets[0]))
+    radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
+    attacked: dict[tuple[str, str, str], list[Scored]] = {}
+    for item in side.scored:
+        row = _row(item.cell)
+        if item.cell.attack is not None and item.cell.metric == metric and radii:
+            attacked.setdefault((item.cell.target, *row.of_threat), []).append(item)
+    survived = survivors(suite, side.scored)
+    for key, cells in attacked.items():
+        model, threat, source = key
+        ids = {
+            item.cell.dataset: item.result.sample_ids
+            for item in cells
+            if item.result is not None and item.correct is not None
+        }
+        outcomes = tuple(
+            Outcome((correct,), ids[dataset.name], len(correct))
+            for dataset, correct in zip(suite.datasets, survived.get(key, ()), strict=False)
+        )
+        nothing = (None,) * len(suite.datasets)
+        row = Row(threat, source, WORST, max(radii, key=eps_value), metric)
+        yield row, model, Numbers(outcomes or nothing, tuple(cells))

@@ -1,0 +1,146 @@
+"""What the intervals and tests promise, on tables drawn at random with known rates.
+
+Where a figure is said of a table, 2,000 are drawn; `docs/statistics.md` has the figures.
+"""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from bench.stats import LEVEL, holm, mean_interval, paired_interval, paired_test, ranks, wilson
+
+TABLES = 2000
+MIDDLE = np.linspace(0.05, 0.95, 19)
+OUTSIDE = np.array([0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04])
+OUTSIDE = np.concatenate([OUTSIDE, 1 - OUTSIDE])
+SIZES = {
+    "one": [500],
+    "small": [50] * 4,
+    "large": [1000] * 14,
+    "unequal": [100, 1000, 250],
+    "very unequal": [10_000, 100],
+}
+# three standard errors of a share of 5% among the tables drawn
+SLACK = 3 * np.sqrt(LEVEL * (1 - LEVEL) / TABLES)
+
+sizes = pytest.mark.parametrize("n", SIZES.values(), ids=SIZES)
+
+
+def covers(low: np.ndarray, true: np.ndarray, high: np.ndarray) -> float:  # type: ignore[type-arg]
+    return float(((low <= true + 1e-12) & (true <= high + 1e-12)).mean())
+
+
+def mean_coverage(rates: np.ndarray, n: list[int], rng: np.random.Generator) -> float:  # type: ignore[type-arg]
+    """Share of tables whose interval holds the mean of their own rates `[k]` or `[tables,k]`."""
+    rates = np.broadcast_to(rates, (TABLES, len(n)))
+    low, high = mean_interval(rng.binomial(n, rates), n)
+    return covers(low, rates.mean(1), high)
+
+
+@sizes
+def test_intervals_of_means_cover(n: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    middle = [mean_coverage(np.array(rate), n, rng) for rate in MIDDLE]
+    assert 0.93 <= np.mean(middle) <= 0.97
+    outside = [mean_coverage(np.array(rate), n, rng) for rate in OUTSIDE]
+    assert min(middle + outside) >= 0.9
+
+
+@sizes
+def test_intervals_of_means_cover_where_datasets_differ(n: list[int]) -> None:
+    rng = np.random.default_rng(1)
+    shapes = [(3 * rate, 3 * (1 - rate)) for rate in MIDDLE]
+    found = [mean_coverage(rng.beta(*shape, (TABLES, len(n))), n, rng) for shape in shapes]
+    assert 0.93 <= np.mean(found) <= 0.97
+    assert min(found) >= 0.9
+
+
+def cell_coverage(rate: float, n: int) -> float:
+    """Chance, exactly, that Wilson's interval holds the rate."""
+    counts = np.arange(n + 1)
+    low, high = np.array([wilson(count, n) for count in counts]).T
+    holds = (low <= rate + 1e-12) & (rate <= high + 1e-12)
+    return float(binom.pmf(counts, n, rate)[holds].sum())
+
+
+@pytest.mark.parametrize("n", [50, 500, 5000])
+def test_intervals_of_cells_cover(n: int) -> None:
+    middle = [cell_coverage(rate, n) for rate in MIDDLE]
+    assert 0.93 <= np.mean(middle) <= 0.97
+    assert min(middle + [cell_coverage(rate, n) for rate in OUTSIDE]) >= 0.9
+
+
+def test_where_wilsons_interval_covers_least() -> None:
+    """Where 0.11 to 0.18 images are right in the mean: 84 to 90%."""
+    n = 1000
+
+    def least(start: float, stop: float) -> float:
+        return min(cell_coverage(images / n, n) for images in np.linspace(start, stop, 40))
+
+    assert least(0.001, 0.105) >= 0.9
+    assert 0.835 <= least(0.106, 0.178) < 0.9
+    assert least(0.179, 10) >= 0.89
+
+
+def discordant(n: list[int], apart: float, spread: float, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+    """Draw tables of models that differ on a share of images, by `spread` of it per dataset.
+
+    Returns:
+        Images that the first alone is right about, those of the second, and the true differences.
+    """
+    delta = rng.uniform(-spread, spread, (TABLES, len(n))) * apart
+    delta = delta - delta.mean(1, keepdims=True) if len(n) > 1 else 0 * delta
+    delta = delta.clip(-apart, apart)
+    first = rng.binomial(n, (apart + delta) / 2)
+    second = rng.binomial(n - first, (apart - delta) / 2 / (1 - (apart + delta) / 2))
+    return first, second, delta
+
+
+APART = (0.003, 0.01, 0.03, 0.1, 0.3)
+
+
+@sizes
+@pytest.mark.parametrize("spread", [0, 0.8])
+def test_equal_means_are_seldom_called_different(n: list[int], spread: float) -> None:
+    rng = np.random.default_rng(3)
+    found = []
+    for apart in APART:
+        first, second, delta = discordant(n, apart, spread, rng)
+        called = paired_test(first, second, n) < LEVEL
+        found.append(called[np.abs(delta.mean(1)) < 1e-9].mean())
+    assert max(found) <= LEVEL + SLACK
+    assert np.mean(found) <= LEVEL
+
+
+@sizes
+def test_intervals_of_paired_differences_cover(n: list[int]) -> None:
+    rng = np.random.default_rng(4)
+    for apart in (0.03, 0.1, 0.3):
+        first, second, delta = discordant(n, apart, 0.8, rng)
+        low, high = paired_interval(first, second, n)
+        assert 0.93 <= covers(low, delta.mean(1), high) <= (1 if apart < 0.1 else 0.97)
+
+
+def test_a_real_difference_is_found() -> None:
+    rng = np.random.default_rng(5)
+    n = [500] * 4
+    first = rng.binomial(n, 0.06, (TABLES, 4))
+    second = rng.binomial(n - first, 0.03 / 0.94)
+    assert (paired_test(first, second, n) < LEVEL).mean() > 0.95  # three points, 90 images to 60
+
+
+def test_equal_models_are_seldom_ranked_apart() -> None:
+    rng = np.random.default_rng(6)
+    apart = 0
+    for _ in range(400):
+        hard = rng.uniform(0.2, 0.8, (3, 100))
+        apart += max(ranks([list(rng.uniform(size=(3, 100)) < hard) for _ in range(5)])) > 1
+    assert apart / 400 <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / 400)
+
+
+def test_holm_over_a_table_of_equal_models() -> None:
+    rng = np.random.default_rng(7)
+    first, second, _ = discordant([300] * 3, 0.1, 0, rng)
+    p_values = paired_test(first, second, [300] * 3).reshape(-1, 10)
+    wrongly = [min(holm(row.tolist())) < LEVEL for row in p_values]
+    assert np.mean(wrongly) <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / len(wrongly))

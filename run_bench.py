@@ -85,6 +85,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--compile", action="store_true", help="compile towers for full batches; for long runs"
     )
+    run.add_argument(
+        "--limit", type=_seconds, help="time that a cell may take, e.g. 90s, 30m, 2h; default: any"
+    )
+    run.add_argument(
+        "--executor", choices=("inline", "ray"), default="inline",
+        help="where cells run: in this process, or in workers under Ray; default: inline",
+    )  # fmt: skip
+    run.add_argument("--address", help="of a Ray cluster, e.g. auto; default: one of its own")
+    run.add_argument(
+        "--workers", type=_positive, help="workers at most; default: one per accelerator"
+    )
     run.add_argument("--trust", action="store_true", help="import code that the suite names")
     export = commands.choices["export"]
     export.add_argument("--parquet", action="store_true", help="write cells.parquet too")
@@ -106,6 +117,14 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isdigit() or int(number) == 0:
+        raise argparse.ArgumentTypeError(f"got {text!r}; a time is needed, e.g. 90s, 30m, 2h")
+    return int(number) * units[unit]
+
+
 def _run(options: argparse.Namespace) -> int:
     from bench.console import Progression, print_leaderboard
     from bench.lock import remarks
@@ -118,7 +137,9 @@ def _run(options: argparse.Namespace) -> int:
     try:
         report = run_suite(
             suite, results=options.results, device=options.device, batch=options.batch,
-            trust=options.trust, compiled=options.compile, watcher=watcher,
+            trust=options.trust, compiled=options.compile, limit=options.limit,
+            executor=options.executor, address=options.address, workers=options.workers,
+            watcher=watcher,
         )  # fmt: skip
     finally:
         watcher.close()

@@ -4,24 +4,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench import catalogue
 from bench.architecture import size_of
 from bench.data import native_size
-from bench.errors import CellSkip, UserError
-from bench.fitting import fit
+from bench.errors import UserError
 from bench.plan import Cell, Lock
 from bench.specs import (
     AnyAttack,
-    Ensemble,
     HuggingFaceModel,
     NativeSpec,
-    Noise,
     OpenClipModel,
     Precision,
-    PyAutoAttack,
 )
 from bench.suite import Suite
 from bench.weights import in_cache
+from bench.work import forward_operations, images_of, passes_of, skip_reason
 
 # Dense peak rates in TFLOP/s, as their makers state them: fp32 outside tensor cores, tf32, bf16.
 GPUS: dict[str, dict[Precision, float]] = {
@@ -32,7 +28,6 @@ GPUS: dict[str, dict[Precision, float]] = {
     "v100": {"fp32": 15.7, "tf32": 15.7, "bf16": 15.7},
 }
 UTILISATION = 0.4  # of the peak; assumed, not measured
-_PASSES = 2  # a gradient with respect to the image costs its forward pass once more
 # bytes of RobustVLM's files of this size; other sizes are computed
 _ROBUSTVLM_L14 = 1_710_635_909
 
@@ -62,7 +57,7 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
     """
     if gpu not in GPUS:
         raise UserError(f"--gpu: got {gpu!r}; allowed: {', '.join(GPUS)}")
-    skipped = {cell.id: reason for cell in cells if (reason := _skip(lock, cell))}
+    skipped = {cell.id: reason for cell in cells if (reason := skip_reason(lock, cell))}
     cells = [cell for cell in cells if cell.id not in skipped]
     for reason, count in Counter(skipped.values()).items():
         yield f"  skipped   {count} cells: {reason}"
@@ -77,20 +72,6 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
     yield _time_line(suite, lock, cells, gpu)
     yield _disk_line(suite, lock, cells)
     yield from _weights_line(suite)
-
-
-def _skip(lock: Lock, cell: Cell) -> str | None:
-    """Return why a cell will be skipped, where the number of its dataset's classes is known."""
-    found = lock.datasets.get(cell.dataset)
-    facts = catalogue.datasets().get(cell.dataset)
-    classes = len(found.classes) if found else facts.classes if facts else 0
-    if cell.attack is None or not classes:
-        return None
-    try:
-        fit(cell.attack, classes, cell.mode)
-    except CellSkip as skip:
-        return str(skip)
-    return None
 
 
 def _work(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Work:
@@ -108,33 +89,23 @@ def _work(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Work:
 
 
 def _steps(suite: Suite, lock: Lock, cell: Cell) -> int:
-    return _images(suite, lock, cell) * (cell.attack.gradients if cell.attack else 0)
-
-
-def _images(suite: Suite, lock: Lock, cell: Cell) -> int:
-    whole = cell.attack is None and suite.protocol.clean == "all"
-    found = (lock.whole if whole else lock.datasets).get(cell.dataset)
-    if found is not None:
-        return len(found.sample_ids)
-    facts = catalogue.datasets().get(cell.dataset)
-    return facts.images if whole and facts else suite.samples
+    return images_of(suite, lock, cell) * (cell.attack.gradients if cell.attack else 0)
 
 
 def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str:
-    sizes = {name: size_of(suite, name) for name in suite.models}
-    forward = {name: size.image.flops if size else 0.0 for name, size in sizes.items()}
+    forward = forward_operations(suite)
     seconds = 0.0
     crafted: set[str] = set()
     for cell in cells:
-        images = _images(suite, lock, cell)
-        seconds += _seconds(images * forward[cell.target], "fp32", gpu)
+        images = images_of(suite, lock, cell)
+        seconds += _seconds(images * forward.get(cell.target, 0.0), "fp32", gpu)
         if cell.attack is None or cell.craft_id in crafted:
             continue
         crafted.add(cell.craft_id)
-        passes = _PASSES * cell.attack.gradients + _queries(cell.attack)
+        passes = passes_of(cell.attack)
         for precision in _precisions(cell.attack, cell):
-            seconds += _seconds(images * passes * forward[cell.source], precision, gpu)
-    unknown = [name for name, size in sizes.items() if size is None]
+            seconds += _seconds(images * passes * forward.get(cell.source, 0.0), precision, gpu)
+    unknown = [name for name in suite.models if name not in forward]
     without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
     return (
         f"  time      {seconds / 3600:,.1f} hours of one {gpu} at most, estimated from operations "
@@ -153,19 +124,6 @@ def _precisions(attack: AnyAttack, cell: Cell) -> tuple[Precision, ...]:
     return (attack.precision, "fp32") if confirmed else (attack.precision,)
 
 
-def _queries(attack: AnyAttack) -> int:
-    """Return how many forward passes an attack makes without gradients."""
-    match attack:
-        case Ensemble():
-            return sum(_queries(member) for member in attack.attacks)
-        case PyAutoAttack():
-            return attack.queries if "square" in attack.members else 0
-        case Noise():
-            return attack.draws
-        case _:
-            return 0
-
-
 def _disk_line(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> str:
     shared = {cell.craft_id: cell for cell in cells if cell.attack and cell.mode == "full"}
     width = 2 if suite.protocol.storage == "float16" else 1  # bytes of a pixel's colour
@@ -177,7 +135,7 @@ def _disk_line(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> str:
             unknown.append(dataset.name)
             continue
         kept = (cell for cell in shared.values() if cell.dataset == dataset.name)
-        disk += sum(_images(suite, lock, cell) for cell in kept) * 3 * size[0] * size[1] * width
+        disk += sum(images_of(suite, lock, cell) for cell in kept) * 3 * size[0] * size[1] * width
     without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
     return f"  disk      {disk / 1e6:,.0f} MB of crafts at most{without}"
 
@@ -188,7 +146,7 @@ def _weights_line(suite: Suite) -> Iterator[str]:
     for name, spec in suite.models.items():
         if not isinstance(spec, OpenClipModel | HuggingFaceModel) or in_cache(spec):
             continue
-        file = spec.model_dump_json(exclude={"tower"})
+        file = spec.model_dump_json(exclude={"tower", "gpus"})
         if file in seen:
             continue  # a tower lies over the same weights
         seen.add(file)

@@ -16,7 +16,8 @@ class Job:
             None for the cell itself.
         needs: Keys of the jobs that come first.
         gpus: Share of an accelerator that it takes, above 0 and at most 1.
-        work: What it takes by estimate, in a unit that all jobs share.
+        work: What it takes by estimate, in operations.
+        crafts: Whether it makes adversarial images, rather than scores what is there.
     """
 
     key: str
@@ -25,3 +26,4 @@ class Job:
     needs: tuple[str, ...] = ()
     gpus: float = 1.0
     work: float = 1.0
+    crafts: bool = False

@@ -87,7 +87,8 @@ def _entry(
 def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
     """Return where a model's weights come from: its specification, their hash and commit."""
     spec: ModelSpec = suite.models[name]
-    found = {**spec.model_dump(mode="json", exclude_defaults=True), "kind": spec.kind}
+    said = spec.model_dump(mode="json", exclude={"gpus"}, exclude_defaults=True)
+    found = {**said, "kind": spec.kind}
     found["hash"] = lock.models.get(name, UNRESOLVED)
     if name in lock.origins:
         found["origin"] = lock.origins[name]

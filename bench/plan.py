@@ -114,7 +114,9 @@ class Cell:
 
 def spec_digests(suite: Suite) -> dict[str, str]:
     """Return a digest of what the suite says of each model and dataset, by key path."""
-    models = {f"models.{name}": spec.model_dump() for name, spec in suite.models.items()}
+    models = {
+        f"models.{name}": spec.model_dump(exclude={"gpus"}) for name, spec in suite.models.items()
+    }
     chosen = {"samples": suite.samples, "seed": suite.seed}
     sets = {f"datasets.{d.name}": {**d.model_dump(), **chosen} for d in suite.datasets}
     return {key: _digest(value) for key, value in {**models, **sets}.items()}
@@ -221,7 +223,7 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
             "base": model_identity(suite, lock, spec.base),
             "donor": model_identity(suite, lock, spec.donor),
         }
-    places = {"tower", "pretrained", "revision"}
+    places = {"tower", "pretrained", "revision", "gpus"}
     configured = isinstance(spec, OpenClipModel) and (spec.folder or spec.repository)
     if isinstance(spec, HuggingFaceModel) or configured:
         places |= {"name"}  # the architecture is in the configuration, which is hashed

@@ -1,22 +1,31 @@
 """Run a suite from its file to its tables."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 from bench.errors import UserError
+from bench.events import EventFile
 from bench.executors import Inline
 from bench.export import export
 from bench.jobs import Job
 from bench.lock import resolve
-from bench.plan import Cell, expand
+from bench.plan import Cell, Lock, expand
+from bench.runlock import hold
 from bench.scheduler import missing, run
+from bench.signals import stoppable
 from bench.specs import PythonModel
+from bench.split import jobs_of
 from bench.store import Store
 from bench.suite import Suite, load_suite
-from bench.types import CellResult
-from bench.watch import Watcher
+from bench.types import CellResult, Executor
+from bench.watch import Watcher, Watchers
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,20 @@ class Report:
     failed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run goes, as `run_suite` is told; changes no number beyond numerics."""
+
+    device: str | None
+    batch: int | None
+    trust: bool
+    compiled: bool
+    limit: float | None
+    executor: Literal["inline", "ray"]
+    address: str | None
+    workers: int | None
+
+
 def run_suite(
     suite: Suite | str | Path,
     *,
@@ -46,6 +69,10 @@ def run_suite(
     batch: int | None = None,
     trust: bool = False,
     compiled: bool = False,
+    limit: float | None = None,
+    executor: Literal["inline", "ray"] = "inline",
+    address: str | None = None,
+    workers: int | None = None,
     watcher: Watcher | None = None,
 ) -> Report:
     """Compute the cells of a suite that are not done yet, and write its tables.
@@ -58,10 +85,14 @@ def run_suite(
         trust: Whether code that the suite names may be imported.
         compiled: Whether towers are compiled for gradients of full batches; changes no number
             beyond numerics.
+        limit: Seconds that a cell may take; any number where None.
+        executor: Cells run in this process, or in workers under Ray.
+        address: Of a Ray cluster; one of this machine's own where None.
+        workers: How many workers there are at most; as many as accelerators where None.
         watcher: Is told how it goes.
 
     Raises:
-        UserError: The suite or the call is wrong.
+        UserError: The suite or the call is wrong, another run is at it, or the disk is full.
     """
     if not isinstance(suite, Suite):
         suite = load_suite(suite)
@@ -71,35 +102,92 @@ def run_suite(
             f"models.{named[0]}.kind: got 'python', which imports code named by the suite; "
             "run with --trust to allow it"
         )
-    watcher = watcher or Watcher()
-    from bench.devices import pick_device  # brings torch: not needed to plan or report
-    from bench.evaluate import Evaluator
-    from bench.speed import check_compiler
+    options = Options(device, batch, trust, compiled, limit, executor, address, workers)
+    store = Store(Path(results).absolute(), suite.suite)
+    logs = store.folder / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+    failures = _Failures()
+    with stoppable(), hold(store.folder, options.executor, logs):
+        told = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
+        cells, todo = _compute(suite, options, store, logs, told)
+        board = export(suite, store)
+    failed = sum(1 for cell in cells if cell.id in failures.cells)
+    return Report(Path(results) / suite.suite, board, len(cells), len(todo), failed)
 
-    place = pick_device(device)
-    if compiled:
-        check_compiler(place)
-    store = Store(Path(results), suite.suite)
+
+def _compute(
+    suite: Suite, options: Options, store: Store, logs: Path, watcher: Watcher
+) -> tuple[list[Cell], list[Cell]]:
+    """Compute what is missing, and return all cells and those that were missing."""
+    make = _executor(suite, options, store, logs)  # what is wrong with the call is said first
     lock, problems = resolve(suite)
     store.put_lock(lock)
     cells = expand(suite, lock)
     todo = missing(cells, store)
-    jobs = {cell.id: Job(cell.id, cell) for cell in todo}
-    watcher.begin(cells, list(jobs.values()), 1)
-    evaluate = Evaluator(suite, lock, problems, store, place, batch, trust, compiled)
-    failed: set[str] = set()
+    if not todo:
+        watcher.begin(cells, [], 0)
+        watcher.ended("done")
+        return cells, todo
+    executor = make(lock, problems)
+    try:
+        jobs = jobs_of(suite, lock, todo, executor.slots, store.has_craft)
+        if not executor.shares:
+            jobs = [replace(job, gpus=1.0) for job in jobs]
+        watcher.begin(cells, jobs, executor.slots)
+        with _ending(watcher):
+            run(jobs, executor, store, watcher, limit=options.limit)
+    finally:
+        executor.close()
+    return cells, todo
 
-    def compute(cell: Cell) -> CellResult:
-        watcher.starting("0", jobs[cell.id], None)
-        return evaluate(cell)
 
-    def note(result: CellResult) -> None:
-        if result.status == "failed":
-            failed.add(result.cell_id)
-        watcher.finished("0", jobs[result.cell_id], result, None)
+def _executor(
+    suite: Suite, options: Options, store: Store, logs: Path
+) -> Callable[[Lock, dict[str, str]], Executor]:
+    """Return what makes the executor, once names are resolved.
 
-    run(todo, Inline(), store, compute, note)
-    watcher.ended("done")
-    board = export(suite, store)
-    unmeasured = sum(1 for cell in cells if cell.id in failed)
-    return Report(store.folder, board, len(cells), len(todo), unmeasured)
+    Raises:
+        UserError: It cannot be had here.
+    """
+    from bench.devices import device_name, pick_device  # brings torch
+    from bench.evaluate import Evaluator
+    from bench.speed import check_compiler
+
+    place = pick_device(options.device)
+    if options.compiled:
+        check_compiler(place)
+
+    def inline(lock: Lock, problems: dict[str, str]) -> Executor:
+        evaluate = Evaluator(
+            suite, lock, problems, store, place, options.batch, options.trust, options.compiled,
+            options.limit,
+        )  # fmt: skip
+        return Inline(lambda job: evaluate(job.cell, job.part), device_name(place))
+
+    return inline
+
+
+class _Failures(Watcher):
+    """Notes the cells that fail."""
+
+    def __init__(self) -> None:
+        self.cells: set[str] = set()
+
+    def finished(self, slot: str, job: Job, result: CellResult, left: float | None) -> None:
+        if job.part is None and result.status == "failed":
+            self.cells.add(job.cell.id)
+
+
+@contextmanager
+def _ending(watcher: Watcher) -> Iterator[None]:
+    """Say how a run ended, however it does."""
+    how = "done"
+    try:
+        yield
+    except KeyboardInterrupt:
+        how = "stopped"
+        raise
+    except BaseException as error:
+        how = str(error) or type(error).__name__
+        raise
+    finally:
+        watcher.ended(how)

@@ -1,10 +1,41 @@
-"""Run the cells that are not done, and keep every result as it comes."""
+"""Keep workers busy until all jobs are done, and keep every result as it comes."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from bench.backlog import Backlog, Group, group_of
+from bench.errors import UserError
+from bench.jobs import Job
+from bench.pace import Pace
 from bench.plan import Cell
 from bench.store import Store
-from bench.types import CellResult, Executor, RunCell
+from bench.types import CellResult, Executor, Opened, Outcome
+from bench.watch import Watcher
+
+_GRACE = 60.0  # seconds past a cell's limit after which its worker is taken for hung
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a job is tried where memory ran out or its worker died, and how soon.
+
+    Attributes:
+        tries: In all.
+        wait: Seconds before the second try.
+        factor: By which each further wait is longer.
+    """
+
+    tries: int = 3
+    wait: float = 1.0
+    factor: float = 4.0
+
+    def pause(self, failures: int) -> float:
+        """Return the seconds to wait after so many failures."""
+        return self.wait * self.factor ** (failures - 1)
 
 
 def missing(cells: Iterable[Cell], store: Store) -> list[Cell]:
@@ -14,21 +45,184 @@ def missing(cells: Iterable[Cell], store: Store) -> list[Cell]:
 
 
 def run(
-    cells: Iterable[Cell],
+    jobs: Sequence[Job],
     executor: Executor,
     store: Store,
-    function: RunCell,
-    on_result: Callable[[CellResult], None],
+    watcher: Watcher,
+    *,
+    retry: Retry = Retry(),
+    limit: float | None = None,
 ) -> None:
-    """Compute cells.
+    """Do jobs.
+
+    Each cell's result is kept before the next is awaited. When it is interrupted, what workers
+    have finished by then is kept too.
 
     Args:
-        cells: What is to be computed, in the order in which it should run.
-        executor: Where it runs.
-        store: Keeps each result before the next is awaited.
-        function: Computes one cell.
-        on_result: Called after each result is kept.
+        jobs: What is to be done, in the order in which equals go.
+        executor: Where.
+        store: Keeps the results.
+        watcher: Is told of each step.
+        retry: What becomes of jobs whose failure may pass.
+        limit: Seconds that a cell may take; a worker far beyond it is ended.
+
+    Raises:
+        DiskFull: A result cannot be kept.
     """
-    for result in executor.run(cells, function):
-        store.put(result)
-        on_result(result)
+    loop = _Loop(executor, store, watcher, retry, limit, Backlog(jobs), Pace(jobs))
+    try:
+        loop.through()
+    except KeyboardInterrupt:
+        loop.rescue()
+        raise
+
+
+@dataclass
+class _Loop:
+    """A run as it goes on.
+
+    Attributes:
+        idle: By worker that has nothing to do, the share of an accelerator that it has.
+        running: By worker that is busy, its job and since when.
+        warm: By worker, what it did last.
+        tries: By job, how often it was over.
+        later: Jobs that are tried again, and when.
+        news: What has come and is not dealt with.
+    """
+
+    executor: Executor
+    store: Store
+    watcher: Watcher
+    retry: Retry
+    limit: float | None
+    backlog: Backlog
+    pace: Pace
+    idle: dict[str, float] = field(default_factory=dict)
+    running: dict[str, tuple[Job, float]] = field(default_factory=dict)
+    warm: dict[str, Group] = field(default_factory=dict)
+    tries: Counter[str] = field(default_factory=Counter)
+    later: list[tuple[float, Job]] = field(default_factory=list)
+    news: deque[Opened | Outcome] = field(default_factory=deque)
+
+    def through(self) -> None:
+        """Go on until nothing is left."""
+        while self.backlog.waiting or self.running or self.later:
+            self._wake()
+            self._hand_out()
+            if not self.running and not self.later:
+                raise UserError("no worker can be had: the executor has no room for one")
+            self.news.extend(self.executor.wait(self._patience()))
+            while self.news:
+                self._take(self.news[0])
+                self.news.popleft()
+            self._end_overdue()
+
+    def rescue(self) -> None:
+        """Keep what workers have finished, after an interruption at any moment."""
+        for item in [*self.news, *self.executor.wait(0.0)]:
+            if isinstance(item, Outcome) and item.result is not None and item.job.part is None:
+                self.store.put(item.result)
+
+    def _wake(self) -> None:
+        now = time.monotonic()
+        for due, job in list(self.later):
+            if due <= now:
+                self.later.remove((due, job))
+                self.backlog.put(job)
+
+    def _hand_out(self) -> None:
+        """Give every worker a job, as long as there are both."""
+        for slot, gpus in list(self.idle.items()):
+            self._give(slot, gpus)
+        for gpus in self.backlog.sizes():
+            while gpus in self.backlog.sizes():
+                opened = self.executor.open(gpus)
+                if opened is not None:
+                    self._give(opened, gpus)
+                elif not self._shut_another(gpus):
+                    break
+
+    def _give(self, slot: str, gpus: float) -> None:
+        busy = {group_of(job) for job, _ in self.running.values()}
+        job = self.backlog.pick(gpus, self.warm.get(slot), busy)
+        if job is None:
+            self.idle[slot] = gpus
+            return
+        self.idle.pop(slot, None)  # a worker that was just opened is not among them
+        self.warm[slot] = group_of(job)
+        self.running[slot] = job, time.monotonic()
+        self.watcher.starting(slot, job, self.pace.estimate(job))
+        self.executor.start(slot, job)
+
+    def _shut_another(self, gpus: float) -> bool:
+        """End an idle worker of another share, which then has room for this one."""
+        other = next((slot for slot, share in self.idle.items() if share != gpus), None)
+        if other is None:
+            return False
+        self.executor.end(other)
+        del self.idle[other]
+        return True
+
+    def _take(self, item: Opened | Outcome) -> None:
+        """Note that a worker is up, or keep what it did and note that it is free."""
+        if isinstance(item, Opened):
+            self.watcher.opened(item.slot, item.where)
+            if item.slot in self.running:  # time counts from when it can begin
+                self.running[item.slot] = self.running[item.slot][0], time.monotonic()
+            return
+        slot, job, result = item.slot, item.job, item.result
+        _, since = self.running.pop(slot)
+        seconds = time.monotonic() - since
+        if result is None:
+            self.watcher.lost(slot, item.lost)
+            result = _failed(job, item.lost, seconds, again=True)
+        else:
+            self.idle[slot] = job.gpus
+        self.tries[job.key] += 1
+        if result.again and self.tries[job.key] < self.retry.tries:
+            pause = self.retry.pause(self.tries[job.key])
+            self.later.append((time.monotonic() + pause, job))
+            self.watcher.again(slot, job, result.reason or "", pause)
+            return
+        self._keep(slot, job, result, seconds)
+
+    def _keep(self, slot: str, job: Job, result: CellResult, seconds: float) -> None:
+        if result.status == "failed" and (count := self.tries[job.key]) > 1:
+            result = replace(result, reason=f"{result.reason} (tried {count} times)")
+        if job.part is None:  # parts are kept by their workers; what failed is done by the cell
+            self.store.put(result)
+        if result.status == "ok":
+            # not a worker's start, nor what others spent on a cell's parts
+            self.pace.note(job, min(seconds, result.seconds))
+        self.pace.off(job)
+        self.backlog.done(job)
+        left = self.pace.left(len(self.running) + len(self.idle))
+        self.watcher.finished(slot, job, result, left)
+
+    def _patience(self) -> float | None:
+        """Return how long nothing but news from workers is waited for."""
+        now = time.monotonic()
+        dues = [due for due, _ in self.later]
+        if self.limit is not None:
+            dues += [since + self.limit + _GRACE for _, since in self.running.values()]
+        return max(0.0, min(dues) - now) if dues else None
+
+    def _end_overdue(self) -> None:
+        """End workers that do not even notice that their time is up."""
+        if self.limit is None:
+            return
+        for slot, (job, since) in list(self.running.items()):
+            if time.monotonic() - since >= self.limit + _GRACE:
+                self.executor.end(slot)
+                del self.running[slot]
+                reason = f"took more than the {self.limit:g} seconds of --limit, and did not stop"
+                self.watcher.lost(slot, reason)
+                self._keep(slot, job, _failed(job, reason, self.limit, again=False), self.limit)
+
+
+def _failed(job: Job, reason: str, seconds: float, *, again: bool) -> CellResult:
+    nothing = np.zeros(0)
+    return CellResult(
+        job.cell.id, "failed", nothing.astype(np.bool_), (), nothing.astype(np.float32),
+        seconds, 0, {}, reason, again=again,
+    )  # fmt: skip

@@ -110,6 +110,10 @@ class Store:
         except Exception:  # safetensors raises its own kinds; absent or damaged: craft again
             return None
 
+    def has_craft(self, key: str) -> bool:
+        """Return whether a part of a craft is there; it may be damaged."""
+        return self._craft_path(key).exists()
+
     @contextmanager
     def crafting(self, key: str) -> Iterator[None]:
         """Make others who want the same part of a craft, in other runs too, wait until it is made.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:  # planning and reporting must start without torch
     from torch import Tensor
 
-    from bench.plan import Cell
+    from bench.jobs import Job
 
 Mode = Literal["success", "full"]
 Norm = Literal["linf", "l2"]
@@ -109,17 +109,59 @@ class CellResult:
     again: bool = False
 
 
-class RunCell(Protocol):
-    """Computes one cell; every failure of the cell itself comes back as a result."""
+class RunJob(Protocol):
+    """Does one job; every failure of the cell itself comes back as a result."""
 
-    def __call__(self, cell: Cell) -> CellResult:
-        """Return the cell's result."""
+    def __call__(self, job: Job) -> CellResult:
+        """Return the cell's result, or that of a part of it."""
         ...
 
 
-class Executor(Protocol):
-    """Runs cells somewhere and yields their results as they come."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A worker is up; `where` has its host, process and device in words."""
 
-    def run(self, cells: Iterable[Cell], function: RunCell) -> Iterator[CellResult]:
-        """Yield one result per cell."""
+    slot: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A job is over: with a result, or with the reason why its worker is lost."""
+
+    slot: str
+    job: Job
+    result: CellResult | None
+    lost: str = ""
+
+
+class Executor(Protocol):
+    """Where jobs run: workers, each in a slot, that keep warm what jobs share.
+
+    Attributes:
+        slots: How many whole accelerators, or processors where there are none, it has.
+        shares: Whether several workers may share an accelerator.
+    """
+
+    slots: int
+    shares: bool
+
+    def open(self, gpus: float) -> str | None:
+        """Begin a worker with a share of an accelerator; None where there is no room for it."""
+        ...
+
+    def start(self, slot: str, job: Job) -> None:
+        """Hand a job to an idle worker."""
+        ...
+
+    def wait(self, seconds: float | None) -> list[Opened | Outcome]:
+        """Return what has happened, as soon as something has or after so many seconds."""
+        ...
+
+    def end(self, slot: str) -> None:
+        """End a worker, idle or not, without an outcome."""
+        ...
+
+    def close(self) -> None:
+        """End all workers at once."""
         ...

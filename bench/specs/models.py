@@ -12,14 +12,24 @@ HUB, FOLDER = "hf-hub:", "local-dir:"
 REPOSITORY = r"[\w-][\w.-]*/[\w.-]+"  # OWNER/NAME
 
 
-class NanoModel(Spec):
+class _Model(Spec):
+    """What all models say.
+
+    Attributes:
+        gpus: Share of an accelerator that a worker takes for their cells; in no identity.
+    """
+
+    gpus: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class NanoModel(_Model):
     """One of the embedded models."""
 
     kind: Literal["nano"]
     weights: Literal["clip", "fare", "tecoa", "tga"]
 
 
-class OpenClipModel(Spec):
+class OpenClipModel(_Model):
     """A model of open_clip: by name and pretrained tag, `hf-hub:` name, or local checkpoint.
 
     `local-dir:` names a folder in the layout of such a hub repository. `revision` is a branch,
@@ -73,7 +83,7 @@ class OpenClipModel(Spec):
         return self
 
 
-class HuggingFaceModel(Spec):
+class HuggingFaceModel(_Model):
     """A CLIP or SigLIP of transformers: a hub's name, or a local folder in a hub's layout.
 
     `revision` is a branch, a tag or a commit. SigLIP's logit bias is left out: the same number
@@ -98,7 +108,7 @@ class Anchor(Spec):
         return self
 
 
-class RAdaptModel(Spec):
+class RAdaptModel(_Model):
     """R-Adapt over a declared model (arXiv 2603.12799)."""
 
     kind: Literal["radapt"]
@@ -110,7 +120,7 @@ class RAdaptModel(Spec):
     cutoff_at: Literal[224, "image"] = 224
 
 
-class GraftModel(Spec):
+class GraftModel(_Model):
     """A declared model with some modules of another's tower.
 
     `modules` names one or several: `Emb`, `B1-Attn`, `B3`, `Head`; `..B2` is all from the
@@ -123,7 +133,7 @@ class GraftModel(Spec):
     modules: Annotated[tuple[str, ...], BeforeValidator(many), Field(min_length=1)]
 
 
-class PythonModel(Spec):
+class PythonModel(_Model):
     """A factory of the user's own, `package.module:function`; runs only with `--trust`."""
 
     kind: Literal["python"]

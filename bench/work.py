@@ -1,0 +1,59 @@
+"""What cells take, in images sent through models and the operations of that."""
+
+from bench import catalogue
+from bench.architecture import size_of
+from bench.errors import CellSkip
+from bench.fitting import fit
+from bench.plan import Cell, Lock
+from bench.specs import AnyAttack, Ensemble, Noise, PyAutoAttack
+from bench.suite import Suite
+
+_BACKWARD = 2  # a gradient with respect to the image costs its forward pass once more
+
+
+def images_of(suite: Suite, lock: Lock, cell: Cell) -> int:
+    """Return how many images a cell has; by the catalogue or the suite before that is resolved."""
+    whole = cell.attack is None and suite.protocol.clean == "all"
+    found = (lock.whole if whole else lock.datasets).get(cell.dataset)
+    if found is not None:
+        return len(found.sample_ids)
+    facts = catalogue.datasets().get(cell.dataset)
+    return facts.images if whole and facts else suite.samples
+
+
+def skip_reason(lock: Lock, cell: Cell) -> str | None:
+    """Return why a cell will be skipped, where the number of its dataset's classes is known."""
+    found = lock.datasets.get(cell.dataset)
+    facts = catalogue.datasets().get(cell.dataset)
+    classes = len(found.classes) if found else facts.classes if facts else 0
+    if cell.attack is None or not classes:
+        return None
+    try:
+        fit(cell.attack, classes, cell.mode)
+    except CellSkip as skip:
+        return str(skip)
+    return None
+
+
+def passes_of(attack: AnyAttack) -> int:
+    """Return how many forward passes an attack amounts to for one image, at most."""
+    return _BACKWARD * attack.gradients + _queries(attack)
+
+
+def _queries(attack: AnyAttack) -> int:
+    """Return how many forward passes an attack makes without gradients."""
+    match attack:
+        case Ensemble():
+            return sum(_queries(member) for member in attack.attacks)
+        case PyAutoAttack():
+            return attack.queries if "square" in attack.members else 0
+        case Noise():
+            return attack.draws
+        case _:
+            return 0
+
+
+def forward_operations(suite: Suite) -> dict[str, float]:
+    """Return the operations of one image's forward pass, of models whose size is known."""
+    sizes = {name: size_of(suite, name) for name in suite.models}
+    return {name: size.image.flops for name, size in sizes.items() if size}

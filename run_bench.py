@@ -4,6 +4,7 @@ python run_bench.py suites/quickstart.yaml          run a suite; go on where it 
 python run_bench.py plan suites/zero_shot.yaml      what a run would compute
 python run_bench.py status suites/quickstart.yaml   what is done, and what a run does now
 python run_bench.py export suites/quickstart.yaml   write the tables again
+python run_bench.py merge suites/fare.yaml THEIRS   add another's results, a folder or a bundle
 python run_bench.py check suites/zero_shot.yaml     compare with published numbers
 python run_bench.py compare suites/quickstart.yaml --baseline FARE  what is really better
 python run_bench.py fetch suites/zero_shot.yaml     bring models and data ahead of time
@@ -18,7 +19,10 @@ from pathlib import Path
 
 from bench.errors import UserError
 
-COMMANDS = ("run", "plan", "status", "export", "check", "compare", "fetch", "doctor", "list")
+COMMANDS = (
+    *("run", "plan", "status", "export", "merge"),
+    *("check", "compare", "fetch", "doctor", "list"),
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -49,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         ("plan", _plan, "say what a run would compute, without computing"),
         ("status", _status, "say what is done, and what a run is doing now"),
         ("export", _export, "write the tables from what is stored"),
+        ("merge", _merge, "add another's results of the suite; 1 if some differ from ours"),
         ("check", _check, "compare what is stored with published numbers; 1 if some differ"),
         ("compare", _compare, "set results against a model, other results or published numbers"),
         ("fetch", _fetch, "bring models and data ahead of time; runs then need no network"),
@@ -92,6 +97,15 @@ def _parser() -> argparse.ArgumentParser:
         "--workers", type=_positive, help="workers at most; default: one per accelerator"
     )
     run.add_argument("--trust", action="store_true", help="import code that the suite names")
+    export = commands.choices["export"]
+    export.add_argument("--parquet", action="store_true", help="write cells.parquet too")
+    export.add_argument(
+        "--figures", action="store_true", help="draw figures as PNG, SVG and PDF, with their tables"
+    )
+    export.add_argument("--bundle", metavar="FILE", help="pack all results into a zip for others")
+    commands.choices["merge"].add_argument(
+        "other", help="a bundle, or a folder of results: the suite's, or that of all"
+    )
     listing = commands.add_parser("list", help="say what a suite may name")
     listing.set_defaults(command=_list)
     return parser
@@ -168,9 +182,30 @@ def _export(options: argparse.Namespace) -> int:
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
-    print_leaderboard(export(suite, store), suite.suite)
+    board = export(suite, store, parquet=options.parquet, figures=options.figures)
+    print_leaderboard(board, suite.suite)
     print(store.folder)
+    if options.bundle:
+        from bench.bundle import write_bundle
+
+        write_bundle(suite, store, Path(options.bundle))
+        print(options.bundle)
     return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from bench.export import export
+    from bench.merging import merge, merge_lines
+    from bench.store import Store
+    from bench.suite import load_suite
+
+    suite = load_suite(options.suite)
+    store = Store(Path(options.results), suite.suite)
+    merged = merge(suite, store, Path(options.other))
+    export(suite, store)
+    print("\n".join(merge_lines(merged)))
+    print(store.folder)
+    return 1 if merged.conflicts else 0
 
 
 def _fetch(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.metrics import CAPTION, counts_captions, suffix, task_named
 from bench.plan import Cell, expand, still_valid
+from bench.spreadsheet import plain
 from bench.stats import wilson
 from bench.store import Store
 from bench.suite import Suite
@@ -78,12 +79,13 @@ def load_scored(suite: Suite, store: Store) -> list[Scored]:
 def load_results(folder: str | Path) -> pd.DataFrame:
     """Read the `cells.csv` of a results folder: one row per cell, `value` a fraction."""
     numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries", "seed")
-    return pd.read_csv(
+    frame = pd.read_csv(
         Path(folder) / "cells.csv",
         dtype={"seed": "Int64"} | {name: "str" for name in CELL_COLUMNS if name not in numbers},
         keep_default_na=False,  # a model may be called "NA"
         na_values={name: [""] for name in numbers},
     )
+    return plain(frame)
 
 
 def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:

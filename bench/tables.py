@@ -60,8 +60,11 @@ class Scored:
 
     @property
     def same_source(self) -> bool:
-        """Whether images that others are scored on too were crafted on the target itself."""
-        return self.cell.threat is not None and self.cell.target in self.cell.threat.sources
+        """Whether images that others are scored on too were crafted through the target itself."""
+        threat, attack = self.cell.threat, self.cell.attack
+        if threat is None or attack is None or not threat.sources:
+            return False
+        return self.cell.target in (*threat.sources, *attack.surrogates)
 
     @property
     def column(self) -> str:

@@ -120,6 +120,16 @@ def test_fault(suite_file: Write, threats: list[Any], expected: str) -> None:
     assert expected in str(error.value)
 
 
+def test_a_target_whose_gradients_a_transfer_uses_is_flagged(suite_file: Write) -> None:
+    through = {**APGD, "backward": {"model": "FARE"}}
+    suite = load_suite(suite_file(attacks=[through], threats=["white-box", {"transfer": "CLIP"}]))
+    found = {(c.target, c.threat.kind): Scored(c, None).same_source
+             for c in expand(suite, Lock()) if c.threat}  # fmt: skip
+    assert {key for key, same in found.items() if same} == {
+        ("CLIP", "transfer"), ("FARE", "transfer"),
+    }  # fmt: skip
+
+
 def test_a_craft_on_two_models_is_made_once_and_scored_by_all(
     suite_file: Write, tmp_path: Path
 ) -> None:

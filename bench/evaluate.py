@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from bench.attacks.official import doubts
-from bench.crafting import Case, craft
+from bench.crafting import Case, batch_of, craft
 from bench.deadline import Deadline
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip, DiskFull
-from bench.fitting import fit
+from bench.fitting import fit, removable
 from bench.memory import broke, ran_out
 from bench.parts import part_key, parts_of
 from bench.plan import Cell, Lock, expand, scores_all
@@ -82,7 +82,7 @@ class Evaluator:
             try:
                 found = self._measure(cell, part, deadline)
                 self._warm.relieved = False
-                batch = found.batch or self._warm.batch(cell.source, cell.dataset).size
+                batch = found.batch or batch_of(self._warm, cell).size
                 known = {
                     **known,
                     "batch": str(batch),
@@ -117,7 +117,8 @@ class Evaluator:
         if cell.attack is None:
             return self._clean(cell, deadline)
         images = self._warm.images(cell.dataset)
-        attack, flags = fit(cell.attack, len(images.classes), cell.mode)
+        components = removable(self.suite.models[name] for name in cell.sources)
+        attack, flags = fit(cell.attack, len(images.classes), cell.mode, components)
         case = Case(cell, self._warm, images, deadline)
         parts = parts_of(attack, len(images.labels))
         if part is not None:
@@ -166,7 +167,7 @@ class Evaluator:
             return _recalled(known)
         started = time.perf_counter()
         tally = self._attack(own, attack, rows)
-        tally.batch = self._warm.batch(cell.source, cell.dataset).size
+        tally.batch = batch_of(self._warm, cell).size
         if kept:
             self.store.put_part(
                 cell.id,

@@ -50,7 +50,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         read = [*items, *counted]
         flags = [INCOMPLETE] if any(i.correct is None and not i.skipped for i in read) else []
         flags += [SKIPPED] if any(item.skipped for item in items) else []
-        if source == model:
+        if any(item.same_source for item in groups[key]):
             flags.append(SAME_SOURCE)
         if worst is not None:
             broken[key] = worst

@@ -70,9 +70,10 @@ def _whole(suite: Suite, cell: Cell, sizes: "_Sizes", makers: dict[str, str | No
     if maker is not None and maker != cell.id:
         needs.append(maker)
     work = 0.0
-    if skip_reason(sizes.lock, cell) is None:
+    if skip_reason(suite, sizes.lock, cell) is None:
         work = sizes.score(cell) + (sizes.craft(cell) if crafts else 0.0)
-    gpus = max(suite.models[name].gpus for name in (cell.source, cell.target))
+    surrogates = cell.attack.surrogates if cell.attack else ()
+    gpus = max(suite.models[name].gpus for name in (*cell.sources, cell.target, *surrogates))
     return Job(cell.id, cell, None, tuple(needs), gpus, work, crafts)
 
 
@@ -115,4 +116,4 @@ class _Sizes:
     def craft(self, cell: Cell) -> float:
         """Return the operations that attacking all of a cell's images takes at most."""
         passes = passes_of(cell.attack) if cell.attack else 0
-        return self.images(cell) * passes * self.forward(cell.source)
+        return self.images(cell) * passes * sum(map(self.forward, cell.sources))

@@ -59,6 +59,11 @@ class Scored:
         return (self.cell.threat.source if self.cell.threat else None) or ""
 
     @property
+    def same_source(self) -> bool:
+        """Whether images that others are scored on too were crafted on the target itself."""
+        return self.cell.threat is not None and self.cell.target in self.cell.threat.sources
+
+    @property
     def column(self) -> str:
         """Name of the cell's column in the leaderboard."""
         name = self.cell.attack.column(self.cell.eps) if self.cell.attack else "clean"
@@ -114,7 +119,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "queries": result.queries,
         "status": result.status,
         "reason": result.reason or "",
-        "flags": " ".join([*([SAME_SOURCE] if item.source == cell.target else []), *result.flags]),
+        "flags": " ".join([*([SAME_SOURCE] if item.same_source else []), *result.flags]),
         "cell_id": cell.id,
         "craft_id": cell.craft_id,
         "seed": cell.seed if cell.attack else None,

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.data import ImageSet, load_captioned, load_images, load_in_parts
 from bench.errors import CellError, DiskFull, TimeUp
@@ -16,7 +16,7 @@ from bench.memory import Batch, batch_for, ran_out
 from bench.models import ClipModel, build_model
 from bench.plan import Lock
 from bench.precision import Lowered
-from bench.specs import DatasetSpec, Precision, task_of
+from bench.specs import Component, DatasetSpec, Precision, RAdaptModel, task_of
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
 from bench.tasks.retrieval import RetrievalClassifier
@@ -24,6 +24,7 @@ from bench.text import ZeroShotClassifier, text_vectors, zero_shot_head
 from bench.types import ImageTextModel
 
 T = TypeVar("T")
+Head = ZeroShotClassifier | RetrievalClassifier
 
 _PART = 4096  # images of a whole dataset at once: 0.6 GB at 224 pixels
 _SHARE = 0.25  # of an accelerator's free memory that a dataset may take
@@ -88,19 +89,29 @@ class Warm:
     relieved: bool = False
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
-    _models: dict[str, ImageTextModel] = field(default_factory=dict)
+    _models: dict[Hashable, ImageTextModel] = field(default_factory=dict)
     _images: dict[str, Images] = field(default_factory=dict)
     _heads: dict[Hashable, Tensor] = field(default_factory=dict)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
 
-    def classifier(self, model: str, dataset: str, precision: Precision = "fp32") -> nn.Module:
-        """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to `[b,k]`."""
-        tower: ImageTextModel = self._tower(model, dataset) if self.compiled else self.model(model)
+    def classifier(
+        self,
+        model: str,
+        dataset: str,
+        precision: Precision = "fp32",
+        without: tuple[Component, ...] = (),
+    ) -> Head:
+        """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to `[b,k]`.
+
+        An adapted one comes `without` some of its components, where that is asked for.
+        """
+        whole = self.compiled and not without
+        tower: ImageTextModel = self._tower(model, dataset) if whole else self.model(model, without)
         if precision == "bf16":
             tower = Lowered(tower, self.device)
         return self._joined(tower, model, dataset)
 
-    def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> nn.Module:
+    def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> Head:
         """Join a model's image tower, in whatever form, with the head of its texts."""
         built, images = self.model(model), self.images(dataset)
         # models that differ in their image tower alone, as adapted ones do, share their heads
@@ -146,11 +157,14 @@ class Warm:
 
         return batch_for(self.device, height, width, both_ways)
 
-    def model(self, name: str) -> ImageTextModel:
-        """Return a model of the suite."""
-        if name not in self._models:
+    def model(self, name: str, without: tuple[Component, ...] = ()) -> ImageTextModel:
+        """Return a model of the suite, without some of its components where it is adapted."""
+        key = (name, without)
+        if key not in self._models:
             self._make_room()
             spec = self.suite.models[name]
+            if isinstance(spec, RAdaptModel):
+                spec = spec.less(without)
             built = self.once(
                 f"models.{name}",
                 lambda: build_model(
@@ -164,8 +178,8 @@ class Warm:
             layout = lay_out(built.tower) if isinstance(built, ClipModel) else None
             if layout:
                 self._layouts[name] = layout
-            self._models[name] = built
-        return self._models[name]
+            self._models[key] = built
+        return self._models[key]
 
     def _make_room(self) -> None:
         """Let go of models and images where they hold much of an accelerator's memory."""

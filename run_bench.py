@@ -242,7 +242,8 @@ def _check(options: argparse.Namespace) -> int:
             print(f"{model} x {dataset}: {why or 'examined'}", flush=True)
         examined, _ = judged(suite, store, options.deep)
         export(suite, store)  # with the flags of what was found
-    print("\n".join(trust_lines(examined)))
+    for line in trust_lines(examined):
+        print(line)
     failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)
     if examined and options.against is None and suite.against is None:
         print(f"suite {suite.suite}: names no published numbers to compare with")

@@ -6,22 +6,22 @@ Checks of Carlini et al. 2019 (arXiv:1902.06705, section 5) and Athalye et al. 2
 
 from itertools import pairwise
 
-from bench.specs import Pgd
 from bench.stats import mcnemar
 from bench.trust.findings import Finding
-from bench.trust.subject import Effort, Subject, points_of, right, standing
+from bench.trust.subject import Effort, Subject, pgd, points_of, right, standing
 from bench.trust.verdicts import excess, falls, verdict_of
 from bench.types import Budget
 
 SHARES = (0.25, 0.5, 1.0, 2.0)  # of the reported radius
 HUGE = (64 / 255, 128 / 255)  # at the first an image is hardly recognised, at the second grey fits
 LEFT = 0.05  # of images may withstand even that, as an attack of few steps is not perfect
-LEAST_STEPS = 10
+FEW = 2  # steps: at radius 0 none leads anywhere
 
 
 def zero_budget(subject: Subject, effort: Effort) -> Finding:
     """An attack that may change nothing gives the clean accuracy."""
-    points = points_of(subject, pgd(subject), Budget(0.0, subject.budget.norm))
+    short = pgd(subject).model_copy(update={"steps": FEW})
+    points = points_of(subject, short, Budget(0.0, subject.budget.norm))
     clean, zero = right(subject, subject.images), right(subject, points)
     moved = float((points - subject.images).abs().max())
     gap = float(abs(clean.mean() - zero.mean()))
@@ -65,12 +65,6 @@ def huge_budget(subject: Subject, effort: Effort) -> Finding:
         f"{left} of {of} images stand at 64/255 and at 128/255",
         {"left": left, "of": of},
     )
-
-
-def pgd(subject: Subject) -> Pgd:
-    """Return PGD as long as the reported attack, and of no fewer than ten steps."""
-    steps, eot = max(subject.reported.steps, LEAST_STEPS), subject.reported.eot
-    return Pgd(kind="pgd", eps=("0",), norm=subject.budget.norm, steps=steps, eot=eot)
 
 
 def _as_wide(subject: Subject, eps: float) -> Budget:

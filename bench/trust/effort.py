@@ -6,10 +6,8 @@ al. 2020 (arXiv:2002.08347): another loss. Croce and Hein 2020 (arXiv:2003.01690
 
 from bench.specs import AnyAttack, ApgdCe, Cw, Pgd
 from bench.trust.findings import Finding
-from bench.trust.subject import Effort, Subject, standing
+from bench.trust.subject import LEAST_STEPS, Effort, Subject, standing
 from bench.trust.verdicts import falls, verdict_of
-
-LEAST_STEPS = 10  # of a restart or another loss: less is no attack
 
 
 def more_steps(subject: Subject, effort: Effort) -> Finding:

@@ -10,9 +10,8 @@ from torch import Tensor
 from bench.attacks.balls import length
 from bench.stats import mcnemar
 from bench.storage import decode, encode
-from bench.trust.budget import pgd
 from bench.trust.findings import Finding
-from bench.trust.subject import Effort, Subject, logits_of, points_of, right
+from bench.trust.subject import Effort, Subject, crafted, logits_of, right
 from bench.trust.verdicts import Right, excess, verdict_of
 
 NUMERICS = 1e-3  # of the logits' spread: what another order of sums may change in float32
@@ -67,13 +66,13 @@ def box(subject: Subject, effort: Effort) -> Finding:
     with torch.no_grad():
         subject.batch.parts(len(given), lambda part: subject.model(given[part]))
     written = float((given - subject.images).abs().max())
-    points = points_of(subject, pgd(subject))
+    points = crafted(subject)
     kept = encode(points, subject.images, subject.storage)
     points = decode(kept, subject.images, subject.budget, subject.storage)
     eps, norm = subject.budget.eps, subject.budget.norm
     beyond = float(length(points - subject.images, norm).max()) - eps
     told = subject.reported.distance - eps
-    outside = float(torch.maximum(points - 1, -points).max())
+    outside = max(0.0, float(torch.maximum(points - 1, -points).max()))
     slack = ROUNDING * (1 + eps)
     bad = written > 0 or outside > slack
     moved = max(told, beyond) > slack
@@ -84,14 +83,14 @@ def box(subject: Subject, effort: Effort) -> Finding:
         "fail" if bad else "warn" if moved else "pass",
         f"the model changes its input by {written:.2g}; reported points lie {max(told, 0):.2g} and "
         f"points kept in {subject.storage} {max(beyond, 0):.2g} beyond the radius, "
-        f"{max(outside, 0):.2g} beyond [0,1]",
+        f"{outside:.2g} beyond [0,1]",
         {"written": written, "told": told, "beyond": beyond, "outside": outside},
     )
 
 
 def eight_bit(subject: Subject, effort: Effort) -> Finding:
     """Adversarial images are as adversarial once they are rounded to 8 bits."""
-    points = points_of(subject, pgd(subject))
+    points = crafted(subject)
     plain = right(subject, points)
     rounded = right(subject, points.mul(255).round() / 255)
     return _agree("eight-bit", "in float32", plain, "rounded to 8 bits", rounded)
@@ -99,7 +98,7 @@ def eight_bit(subject: Subject, effort: Effort) -> Finding:
 
 def precision(subject: Subject, effort: Effort) -> Finding:
     """In bfloat16 the model is as often right, on attacked images too."""
-    points = points_of(subject, pgd(subject))
+    points = crafted(subject)
     full = right(subject, torch.cat([subject.images, points]), subject.labels.repeat(2))
     with torch.autocast(points.device.type, torch.bfloat16):
         low = right(subject, torch.cat([subject.images, points]), subject.labels.repeat(2))

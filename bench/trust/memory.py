@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.trust.budget import pgd
 from bench.trust.findings import Finding
-from bench.trust.subject import Effort, Subject, on_held, right, standing
+from bench.trust.subject import Effort, Subject, on_held, pgd, right, standing
 from bench.trust.verdicts import DOUBT, FAIL, falls, fisher
 
 LEAST = 16  # other images without which nothing can be said
@@ -39,16 +38,15 @@ def held_out(subject: Subject, effort: Effort) -> Finding:
 
 
 def shifted(subject: Subject, effort: Effort) -> Finding:
-    """A shift by one pixel costs no more than that."""
+    """A shift by one pixel costs little; a warning at most, as a model may be bad at shifts."""
     clean = right(subject, subject.images)
     ways = ((0, 1), (0, -1), (1, 0), (-1, 0))
     moved = [right(subject, _shift(subject.images, *way)) for way in ways]
     drop, p = max((falls(clean, after) for after in moved), key=lambda pair: pair[0])
     p = min(1.0, p * len(ways))
-    bad = p < FAIL and drop >= SHIFT
     return Finding(
         "shifted",
-        "fail" if bad else "warn" if p < DOUBT and drop >= SHIFT else "pass",
+        "warn" if p < DOUBT and drop >= SHIFT else "pass",
         f"shifted by one pixel {clean.mean() - drop:.1%} are right, else {clean.mean():.1%} of "
         f"{len(clean)} images",
         {"clean": float(clean.mean()), "shifted": float(clean.mean() - drop)},

@@ -67,7 +67,7 @@ def numbers_of(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pair, Num
     """
     pairs: dict[Pair, list[Done]] = defaultdict(list)
     for cell, result in done:
-        attacked = cell.attack is not None and cell.metric == ACCURACY
+        attacked = cell.attack is not None and cell.budget.eps > 0 and cell.metric == ACCURACY
         if attacked and result is not None and result.status == "ok":
             pairs[cell.target, cell.dataset].append((cell, result))
     return {pair: _number(_counted(found)) for pair, found in pairs.items()}

@@ -59,9 +59,10 @@ def examine_pairs(
         started = time.monotonic()
         key = trust_id(suite, lock, pair, number, deep)
         try:
+            subject = _subject(warm, pair, number, level.images)
             if key != trust_id(suite, stored, pair, number, deep):
                 raise CellError("is not what the numbers are of any more; run the suite again")
-            found = examine(_subject(warm, pair, number), level)
+            found = examine(subject, level)
         except DiskFull:
             raise
         except Exception as error:  # whatever goes wrong with a pair, the others go on
@@ -76,12 +77,12 @@ def examine_pairs(
         yield pair, None
 
 
-def _subject(warm: Warm, pair: Pair, number: Number) -> Subject:
+def _subject(warm: Warm, pair: Pair, number: Number, most: int) -> Subject:
     model, dataset = pair
     images = warm.images(dataset)
     if images.sample_ids != number.sample_ids:
         raise CellError(f"datasets.{dataset}: the images are others than those that were scored")
-    count = min(len(images.labels), DEEP.images)
+    count = min(len(images.labels), most)
     seeds = tuple(sample_seed(warm.suite.seed, key) for key in images.sample_ids[:count])
     whole = Subject(
         warm.classifier(model, dataset),

@@ -1,6 +1,7 @@
 """What the checks look at: a model with a dataset's images, and what was reported of them."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -10,15 +11,17 @@ from bench.attacks import build_attack
 from bench.attacks.balls import project
 from bench.attacks.passes import finite
 from bench.memory import Batch
-from bench.specs import AnyAttack, Storage
+from bench.specs import AnyAttack, Pgd, Storage
 from bench.trust.reported import Reported
 from bench.trust.verdicts import Right
 from bench.types import Budget, Classifier, Mode
 
+LEAST_STEPS = 10  # less is no attack
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """A model on a dataset.
+    """A model on a dataset; equal to itself alone, so that what is crafted on it can be kept.
 
     Attributes:
         model: Images `[b,3,h,w]` in [0,1] to logits `[b,k]`.
@@ -116,6 +119,18 @@ def points_of(
         model or subject.model, images, subject.labels, ball, mode=mode, seeds=subject.seeds
     )
     return project(proposal.detach(), subject.images, ball)
+
+
+def pgd(subject: Subject) -> Pgd:
+    """Return PGD as long as the reported attack, and of no fewer than ten steps."""
+    steps, eot = max(subject.reported.steps, LEAST_STEPS), subject.reported.eot
+    return Pgd(kind="pgd", eps=("0",), norm=subject.budget.norm, steps=steps, eot=eot)
+
+
+@lru_cache(maxsize=1)  # several checks look at the same points
+def crafted(subject: Subject) -> Tensor:
+    """Return the points that PGD finds for all images, gone on with where they fool the model."""
+    return points_of(subject, pgd(subject))
 
 
 def standing(

@@ -28,7 +28,8 @@ def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
         yield ""
         for check in dict.fromkeys(found.check for found in seen):
             yield f"{check}: {MEANINGS[check].means} {MEANINGS[check].to_do}"
-    yield ""
+    if examined:
+        yield ""
 
 
 def _counts(findings: Sequence[Finding]) -> str:

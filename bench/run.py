@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.events import EventFile
-from bench.executors import Inline
+from bench.executors import Inline, Ray, Setup
 from bench.export import export
 from bench.jobs import Job
 from bench.lock import resolve
@@ -148,6 +148,20 @@ def _executor(
     Raises:
         UserError: It cannot be had here.
     """
+    if options.executor == "ray":
+
+        def ray(lock: Lock, problems: dict[str, str]) -> Executor:
+            setup = Setup(
+                suite, lock, problems, store.folder.parent, Path.cwd(), options.device,
+                options.batch, options.trust, options.compiled, options.limit,
+            )  # fmt: skip
+            return Ray(setup, logs, options.address, options.workers)
+
+        return ray
+    given = {"--address": options.address, "--workers": options.workers}
+    for name, value in given.items():
+        if value is not None:
+            raise UserError(f"{name}: got {value!r}, which only --executor ray has a use for")
     from bench.devices import device_name, pick_device  # brings torch
     from bench.evaluate import Evaluator
     from bench.speed import check_compiler

@@ -17,6 +17,7 @@ from bench.types import CellResult, Executor, Opened, Outcome
 from bench.watch import Watcher
 
 _GRACE = 60.0  # seconds past a cell's limit after which its worker is taken for hung
+_STILLBORN = 4  # workers in a row that die before they are up, after which no more are begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class _Loop:
         tries: By job, how often it was over.
         later: Jobs that are tried again, and when.
         news: What has come and is not dealt with.
+        up: Workers that came up.
+        stillborn: Workers that died before they were up, since one came up.
     """
 
     executor: Executor
@@ -103,6 +106,8 @@ class _Loop:
     tries: Counter[str] = field(default_factory=Counter)
     later: list[tuple[float, Job]] = field(default_factory=list)
     news: deque[Opened | Outcome] = field(default_factory=deque)
+    up: set[str] = field(default_factory=set)
+    stillborn: int = 0
 
     def through(self) -> None:
         """Go on until nothing is left."""
@@ -166,6 +171,8 @@ class _Loop:
     def _take(self, item: Opened | Outcome) -> None:
         """Note that a worker is up, or keep what it did and note that it is free."""
         if isinstance(item, Opened):
+            self.stillborn = 0
+            self.up.add(item.slot)
             self.watcher.opened(item.slot, item.where)
             if item.slot in self.running:  # time counts from when it can begin
                 self.running[item.slot] = self.running[item.slot][0], time.monotonic()
@@ -175,6 +182,7 @@ class _Loop:
         seconds = time.monotonic() - since
         if result is None:
             self.watcher.lost(slot, item.lost)
+            self._mourn(slot, item.lost)
             result = _failed(job, item.lost, seconds, again=True)
         else:
             self.idle[slot] = job.gpus
@@ -185,6 +193,16 @@ class _Loop:
             self.watcher.again(slot, job, result.reason or "", pause)
             return
         self._keep(slot, job, result, seconds)
+
+    def _mourn(self, slot: str, lost: str) -> None:
+        """Give up where workers die before they are up, one after another.
+
+        Raises:
+            UserError: They do.
+        """
+        self.stillborn += slot not in self.up
+        if self.stillborn == _STILLBORN:
+            raise UserError(f"{_STILLBORN} workers in a row did not start; the last: {lost}")
 
     def _keep(self, slot: str, job: Job, result: CellResult, seconds: float) -> None:
         if result.status == "failed" and (count := self.tries[job.key]) > 1:

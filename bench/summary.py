@@ -17,7 +17,7 @@ from bench.specs import (
 )
 from bench.suite import Suite
 
-_COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps")
+_COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps", "seed")
 
 
 def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
@@ -54,9 +54,9 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
 
 def _row(cell: Cell) -> tuple[str, ...]:
     if cell.attack is None or cell.threat is None:
-        return (cell.id, cell.target, cell.dataset, "clean", *"----")
+        return (cell.id, cell.target, cell.dataset, "clean", *"-----")
     threat = cell.threat
-    known = (threat.kind, threat.source or "-", str(cell.attack.gradients))
+    known = (threat.kind, threat.source or "-", str(cell.attack.gradients), str(cell.seed))
     return (cell.id, cell.target, cell.dataset, cell.attack.label_in_norm, cell.eps, *known)
 
 

@@ -9,7 +9,9 @@ def describe(cell: Cell) -> str:
     if cell.attack is None or cell.threat is None:
         return f"{cell.target} · {cell.dataset} · clean"
     threat = f"from {cell.source}" if cell.threat.source else cell.threat.kind
-    return f"{cell.target} · {cell.dataset} · {cell.attack.label_in_norm} {cell.eps} {threat}"
+    seed = f" · seed {cell.seed}" if cell.seed else ""
+    attack = f"{cell.attack.label_in_norm} {cell.eps}"
+    return f"{cell.target} · {cell.dataset} · {attack} {threat}{seed}"
 
 
 def describe_job(job: Job) -> str:

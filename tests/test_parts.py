@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,32 @@ def test_memory_that_ends_outside_of_attacks_is_tried_again_on_less(
     assert (first.status, first.again) == ("failed", True)
     second = evaluate(cell)
     assert (second.status, second.provenance["batch"]) == ("ok", "4")
+
+
+def test_two_runs_of_different_suites_make_a_shared_craft_once(
+    suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench import crafting
+
+    build, made = crafting.build_attack, []
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        made.append(args)
+        time.sleep(0.5)
+        return build(*args, **options)
+
+    monkeypatch.setattr(crafting, "build_attack", slowly)
+    attacks = [{"kind": "pgd", "eps": "1/255", "steps": 1}]
+    changes: dict[str, Any] = {"attacks": attacks, "threats": [{"transfer": "CLIP"}], "samples": 4}
+    suites = [load_suite(suite_file(suite=name, **changes)) for name in ("one", "two")]
+    runs = [evaluator(suite, tmp_path) for suite in suites]
+    with ThreadPoolExecutor(2) as pool:  # as two processes would, each with locks of its own
+        found = list(
+            pool.map(
+                lambda run: {cell.id: run[0](cell) for cell in run[1] if cell.target == "FARE"},
+                runs,
+            )
+        )
+    assert len(made) == 1
+    assert values(found[0]) == values(found[1])
+    assert {result.status for result in found[0].values()} == {"ok"}

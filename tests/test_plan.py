@@ -3,7 +3,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.plan import DatasetLock, Lock, expand
+import pytest
+
+from bench import manifest
+from bench.errors import SuiteError
+from bench.plan import DatasetLock, Lock, expand, spec_digests
 from bench.suite import Suite, load_suite
 
 LOCK = Lock(
@@ -46,6 +50,37 @@ def test_identity_ignores_what_changes_no_answer(small: Suite) -> None:
     attacks = [{**attack, "name": "x" + attack["kind"]} for attack in raw["attacks"]]
     raw["threats"] = ["white-box"]
     assert ids(Suite.model_validate({**raw, "attacks": attacks})) == ids(Suite.model_validate(raw))
+
+
+def test_the_share_of_an_accelerator_is_in_no_identity(suite_file: Callable[..., Path]) -> None:
+    models = {
+        "CLIP": {"kind": "nano", "weights": "clip"},
+        "B": {"kind": "open_clip", "name": "ViT-B-32", "pretrained": "openai.pt"},
+        "H": {"kind": "hugging_face", "name": "openai/clip"},
+        "R": {
+            **{"kind": "radapt", "base": "B", "anchor": {"white": "B"}},
+            **{"alpha": 0.5, "cutoff": 40},
+        },
+        "G": {"kind": "graft", "base": "B", "donor": "H", "modules": "B1"},
+        "Mine": {"kind": "python", "target": "mine:build"},
+    }
+    shared = {name: {**spec, "gpus": 0.25} for name, spec in models.items()}
+    whole, part = load_suite(suite_file(models=models)), load_suite(suite_file(models=shared))
+    assert [spec.gpus for spec in whole.models.values()] == [1.0] * 6
+    assert [spec.gpus for spec in part.models.values()] == [0.25] * 6
+    assert ids(whole) == ids(part)
+    assert spec_digests(whole) == spec_digests(part)
+    for name in models:
+        assert manifest.weights(whole, LOCK, name) == manifest.weights(part, LOCK, name)
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.5, "half"])
+def test_a_share_of_an_accelerator_is_above_0_and_at_most_1(
+    suite_file: Callable[..., Path], share: object
+) -> None:
+    models = {"CLIP": {"kind": "nano", "weights": "clip", "gpus": share}}
+    with pytest.raises(SuiteError, match=r"models\.CLIP\.gpus: got"):
+        load_suite(suite_file(models=models, threats=["white-box"]))
 
 
 def test_identity_sees_what_changes_an_answer(suite_file: Callable[..., Path]) -> None:

@@ -23,7 +23,7 @@ def test_plan_lists_every_cell_as_it_will_run(small: Suite) -> None:
         if cell.attack and cell.threat:
             steps = "3" if cell.attack.kind == "pgd" else "5"
             attack = [cell.attack.kind, cell.eps, cell.threat.kind, cell.threat.source or "-"]
-            assert line.split()[3:] == [*attack, steps]
+            assert line.split()[3:] == [*attack, steps, str(cell.seed)]
     assert "21 cells, 21 different" in text
     assert "preliminary" not in text
     assert "preliminary" in "\n".join(plan_lines(small, Lock()))

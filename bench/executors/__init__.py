@@ -1,5 +1,7 @@
 """Where jobs run: in this process, or in workers under Ray."""
 
 from bench.executors.inline import Inline
+from bench.executors.ray import Ray
+from bench.executors.worker import Setup
 
-__all__ = ["Inline"]
+__all__ = ["Inline", "Ray", "Setup"]

@@ -7,6 +7,7 @@ A disk is filled only where a small one can be mounted, which takes root.
 """
 
 import argparse
+import signal
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--executor", nargs="+", choices=list(FAULTS), default=list(FAULTS))
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the disk goes, whoever ends it
     with tempfile.TemporaryDirectory() as name:
         found = _campaign(Path(name), given.executor, given.runs, given.seed)
     print("\n".join(_table(found)))

@@ -3,9 +3,8 @@
 from functools import partial
 from typing import Any
 
-from bench.executors.worker import evaluator
-
 from bench.executors import Ray, Setup
+from bench.executors.worker import evaluator
 from bench.types import RunJob
 from tests.faults.inside import Inside, arm
 

@@ -63,13 +63,17 @@ class Ray:
             make: Makes what does jobs, in the worker's process.
 
         Raises:
-            UserError: Ray is not installed, or the cluster cannot be reached.
+            UserError: Ray is not installed, the folder cannot be made, or the cluster cannot be
+                reached.
         """
         self._ray = import_ray()
+        try:
+            logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{logs}: cannot be made ({error.strerror})") from error
         self._ours = not self._ray.is_initialized()
         if self._ours:
             join(self._ray, address)
-        logs.mkdir(parents=True, exist_ok=True)
         nodes = [node for node in self._ray.nodes() if node["Alive"]]
         self.shares = any(_count(node, "GPU") for node in nodes)
         unit = "GPU" if self.shares else "CPU"

@@ -22,7 +22,6 @@ from bench.models import build_model
 from bench.specs import Anchor, AnyAttack, Fgsm, NanoDataset, NanoModel, Pgd, RAdaptModel
 from bench.text import ZeroShotClassifier, zero_shot_head
 from bench.trust.battery import examine
-from bench.trust.findings import Finding
 from bench.trust.reported import Reported
 from bench.trust.subject import Effort, Subject, right, standing
 from bench.types import Budget, Classifier, ImageTextModel
@@ -219,8 +218,8 @@ GALLERY: dict[str, Piece] = {
 
 
 @cache
-def examined(name: str) -> tuple[float, list[Finding]]:
-    """Return the number that a piece's authors would have reported, and what is found of it."""
+def subject(name: str) -> Subject:
+    """Return a piece with the number that its authors would have reported."""
     piece = GALLERY[name]
     images, labels, _, _ = data()
     if piece.fgsm:
@@ -237,19 +236,25 @@ def examined(name: str) -> tuple[float, list[Finding]]:
     with suppress(CellError), torch.random.fork_rng([]):
         torch.manual_seed(0)  # with no gradient to follow, the clean number is reported
         robust = standing(found, spec, robust)
-    reported = replace(unknown, robust=robust)
-    return float(robust.mean()), examine(replace(found, reported=reported), LIGHT)
+    return replace(found, reported=replace(unknown, robust=robust))
 
 
 def row(name: str) -> str:
     """Return a line of the table: what a piece is, its number, and which checks say what."""
     piece = GALLERY[name]
-    reported, findings = examined(name)
+    some = subject(name)
+    findings = examine(some, LIGHT)
     failed = [found.check for found in findings if found.verdict == "fail"]
     first = [f"**{check}**" for check in failed if check in piece.causes]
     rest = [check for check in failed if check not in piece.causes]
     warned = [found.check for found in findings if found.verdict == "warn"]
-    cells = (name, piece.what, f"{reported:.0%}", ", ".join(first + rest), ", ".join(warned))
+    cells = (
+        name,
+        piece.what,
+        f"{some.reported.robust.mean():.0%}",
+        ", ".join(first + rest),
+        ", ".join(warned),
+    )
     return f"| {' | '.join(cell or '–' for cell in cells)} |\n"
 
 

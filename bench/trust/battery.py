@@ -1,6 +1,6 @@
 """All checks in turn: whether there is a gradient at all comes first, and what is cheap."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -38,8 +38,8 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def examine(subject: Subject, level: Effort) -> list[Finding]:
-    """Run every check on a subject.
+def examine(subject: Subject, level: Effort, checks: Mapping[str, Check] = CHECKS) -> list[Finding]:
+    """Run checks on a subject.
 
     A check that raises has failed, with the error as its evidence: logits that are not numbers,
     for one. The same error of a later check is told once. Where memory ends nothing is said of
@@ -48,6 +48,7 @@ def examine(subject: Subject, level: Effort) -> list[Finding]:
     Args:
         subject: With as many images as there are; the checks take the first of them.
         level: How hard to try.
+        checks: Which, by name; all of them unless told.
     """
     some = subject.first(level.images)
     found: list[Finding] = []
@@ -55,7 +56,7 @@ def examine(subject: Subject, level: Effort) -> list[Finding]:
     devices = [some.images.device] if some.images.device.type == "cuda" else []
     with torch.random.fork_rng(devices):  # a random model draws from the global stream
         torch.manual_seed(0)
-        for name, check in CHECKS.items():
+        for name, check in checks.items():
             try:
                 found.append(check(some, level))
             except CellSkip as skip:

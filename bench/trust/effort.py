@@ -39,6 +39,8 @@ def other_loss(subject: Subject, effort: Effort) -> Finding:
 
 
 def _found(check: str, subject: Subject, spec: AnyAttack, what: str) -> Finding:
+    if subject.reported.transferred:  # which the white-box attack there has told of
+        return Finding(check, "skip", "the number is of transferred images: see `transferred`")
     start = subject.reported.robust
     after = standing(subject, spec, start)
     drop, p = falls(start, after)

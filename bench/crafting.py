@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from bench.attacks import build_attack
@@ -13,7 +12,7 @@ from bench.attacks.mean import Mean
 from bench.counted import Counted
 from bench.deadline import Deadline
 from bench.errors import CellError
-from bench.memory import Batch
+from bench.memory import Batch, ran_out
 from bench.parts import chunk_of
 from bench.plan import Cell
 from bench.precision import arithmetic
@@ -67,9 +66,10 @@ def craft(
     try:
         with arithmetic(precision):
             proposal = run(source, clean, labels, cell.budget, mode=cell.mode, seeds=seeds)
-    except torch.OutOfMemoryError as error:
-        if (chunk := chunk_of(attack)) is None:
-            raise  # another try, on smaller batches, may do
+    except Exception as error:
+        chunk = chunk_of(attack)
+        if chunk is None or not ran_out(error) or not case.warm.relieved:
+            raise  # another try, on smaller batches and with nothing else in memory, may do
         raise CellError(
             f"{attack.label}: chunks of {chunk} images do not fit into the device's "
             "memory; a smaller `chunk` is another cell, since its random numbers differ"

@@ -52,6 +52,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         flags += [SKIPPED] if any(item.skipped for item in items) else []
         if any(item.same_source for item in groups[key]):
             flags.append(SAME_SOURCE)
+        flags += dict.fromkeys(flag for item in read for flag in item.doubts)
         if worst is not None:
             broken[key] = worst
         rows.append(

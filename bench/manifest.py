@@ -82,6 +82,8 @@ def _entry(
             "craft": cell.mode,
             "judged_as": judged_as(protocol.storage, cell.mode),
         }
+        if item.doubts:
+            entry["trust"] = list(item.doubts)
     return entry
 
 

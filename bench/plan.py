@@ -237,6 +237,16 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
     return {**settings, "fingerprint": fingerprint}
 
 
+def pair_digest(
+    suite: Suite, lock: Lock, model: str, dataset: str, more: Mapping[str, object]
+) -> str:
+    """Return an identity of a model, the images of a dataset that are attacked, and more."""
+    (spec,) = (entry for entry in suite.datasets if entry.name == dataset)
+    data = _data_identity(suite, spec, lock.datasets)
+    known = {"model": model_identity(suite, lock, model), "data": data}
+    return _digest({**known, **more})
+
+
 def attack_identity(attack: AnyAttack) -> dict[str, Any]:
     """Return what an attack's proposals depend on, without its name and budgets.
 

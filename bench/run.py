@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.events import EventFile
-from bench.executors import Inline, Ray, Setup
+from bench.executors import Inline, Ray, Setup, check_cluster
 from bench.export import export
 from bench.jobs import Job
 from bench.lock import resolve
@@ -111,6 +111,7 @@ def run_suite(
     failures = _Failures()
     make = _executor(suite, options, store, logs)  # what is wrong with the call leaves no trace
     with stoppable(), hold(store.folder, options.executor, logs):
+        store.sweep()
         told = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
         cells, todo = _compute(suite, make, store, told, limit)
         board = export(suite, store)
@@ -150,6 +151,7 @@ def _executor(suite: Suite, options: Options, store: Store, logs: Path) -> _Make
         UserError: It cannot be had here.
     """
     if options.executor == "ray":
+        check_cluster(options.address)
 
         def ray(lock: Lock, problems: dict[str, str]) -> Executor:
             setup = Setup(

@@ -43,7 +43,8 @@ def jobs_of(
         if len(parts) > 1:
             found += parts
             keys = tuple(part.key for part in parts)
-            job = replace(job, needs=job.needs + keys, work=sizes.score(job.cell), crafts=False)
+            scoring = sizes.score(job.cell) if job.cell.mode == "full" else 0.0
+            job = replace(job, needs=job.needs + keys, work=scoring, crafts=False)
         found.append(job)
     return found
 

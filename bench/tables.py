@@ -14,6 +14,7 @@ from bench.spreadsheet import plain
 from bench.stats import wilson
 from bench.store import Store
 from bench.suite import Suite
+from bench.trust.kept import doubts_of, examined_pairs
 from bench.types import CellResult
 
 CELL_COLUMNS = (
@@ -27,10 +28,14 @@ SAME_SOURCE = "source=target"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A cell of the plan with its result, or None where it has not run yet."""
+    """A cell of the plan with its result, or None where it has not run yet.
+
+    `doubts` are the flags of what the trust battery found of its model and dataset.
+    """
 
     cell: Cell
     result: CellResult | None
+    doubts: tuple[str, ...] = ()
 
     @property
     def correct(self) -> NDArray[np.bool_] | None:
@@ -76,7 +81,12 @@ class Scored:
 def load_scored(suite: Suite, store: Store) -> list[Scored]:
     """Pair the suite's cells, under the lock of its last run, with what is stored of them."""
     lock = still_valid(suite, store.lock())
-    return [Scored(cell, store.get(cell.id)) for cell in expand(suite, lock)]
+    done = [(cell, store.get(cell.id)) for cell in expand(suite, lock)]
+    doubts = doubts_of(examined_pairs(suite, store, lock, done))
+    return [
+        Scored(cell, result, doubts.get((cell.target, cell.dataset), ()) if cell.attack else ())
+        for cell, result in done
+    ]
 
 
 def load_results(folder: str | Path) -> pd.DataFrame:
@@ -122,11 +132,18 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "queries": result.queries,
         "status": result.status,
         "reason": result.reason or "",
-        "flags": " ".join([*([SAME_SOURCE] if item.same_source else []), *result.flags]),
+        "flags": " ".join(_flags(item)),
         "cell_id": cell.id,
         "craft_id": cell.craft_id,
         "seed": cell.seed if cell.attack else None,
     }
+
+
+def _flags(item: Scored) -> list[str]:
+    result = item.result
+    assert result is not None
+    same = [SAME_SOURCE] if item.same_source else []
+    return [*same, *result.flags, *item.doubts]
 
 
 def _interval(correct: NDArray[np.bool_], images: int) -> tuple[float, float]:

@@ -149,10 +149,13 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A job is over: with a result, or with the reason why its worker is lost."""
+    """A job is over: with a result, or with the reason why its worker is lost.
+
+    A worker may be lost while it has no job.
+    """
 
     slot: str
-    job: Job
+    job: Job | None
     result: CellResult | None
     lost: str = ""
 

@@ -1,5 +1,6 @@
 """What cells share and is made once: models, zero-shot heads, decoded images, batch sizes."""
 
+import gc
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data import ImageSet, load_captioned, load_images, load_in_parts
-from bench.errors import CellError, DiskFull
-from bench.memory import Batch, batch_for
+from bench.errors import CellError, DiskFull, TimeUp
+from bench.memory import Batch, batch_for, ran_out
 from bench.models import ClipModel, build_model
 from bench.plan import Lock
 from bench.precision import Lowered
@@ -75,6 +76,7 @@ class Warm:
         size: Images at once; found by trial where None.
         trust: Whether code named by the suite may be imported.
         compiled: Whether towers are compiled for full batches.
+        relieved: Whether all was let go of for want of memory, and no cell was done since.
     """
 
     suite: Suite
@@ -84,6 +86,7 @@ class Warm:
     size: int | None
     trust: bool
     compiled: bool = False
+    relieved: bool = False
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
     _models: dict[Hashable, ImageTextModel] = field(default_factory=dict)
@@ -179,7 +182,7 @@ class Warm:
         return self._models[key]
 
     def _make_room(self) -> None:
-        """Let go of models where they hold much of an accelerator's memory."""
+        """Let go of models and images where they hold much of an accelerator's memory."""
         if self.device.type == "cuda":
             total = torch.cuda.mem_get_info(self.device)[1]
             if torch.cuda.memory_allocated(self.device) > _HELD * total:
@@ -187,18 +190,20 @@ class Warm:
 
     def relieve(self) -> None:
         """Let go of all that is warm, and go on with half as many images at once."""
+        self.relieved = True
         self._forget()
-        self._images.clear()
         for batch in self._batches.values():
             batch.size = max(1, batch.size // 2)
         self.size = max(1, self.size // 2) if self.size else None
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def _forget(self) -> None:
         self._models.clear()
         self._towers.clear()
         self._heads.clear()  # keyed by the models' own text towers
+        self._images.clear()
+        gc.collect()  # towers and what was adapted from them are in cycles
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def facts(self, model: str) -> dict[str, str]:
         """Return what a model of the suite is like as built, and how it runs where not as ever."""
@@ -255,14 +260,13 @@ class Warm:
             raise CellError(self.problems[key])
         try:
             return make()
-        except (torch.OutOfMemoryError, MemoryError, DiskFull):
-            raise  # may do the next time
         except Exception as error:
-            self.problems[key] = reason(error)
+            if not (ran_out(error) or isinstance(error, TimeUp | DiskFull)):  # they may pass
+                self.problems[key] = reason(error)
             raise
 
 
 def reason(error: Exception) -> str:
     """Return what a cell's row says of an error."""
     kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
-    return f"{kind}{error}"
+    return f"{kind}{error}".encode("utf-8", "replace").decode()  # files hold no half characters

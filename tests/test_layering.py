@@ -28,7 +28,7 @@ ONLY = {
     "bench.models": ("bench.warm",),
     "bench.attacks": (
         *("bench.evaluate", "bench.crafting", "bench.scoring", "bench.storage"),
-        "bench.attacks",
+        *("bench.trust", "bench.attacks"),
     ),
     "bench.export": ("run_bench", "bench.run", "bench.console", "bench.figures"),
     "bench.tables": (
@@ -87,7 +87,8 @@ def test_planning_and_reporting_start_without_torch() -> None:
     code = (
         "import sys, bench, run_bench, bench.summary, bench.status, bench.export, bench.check, "
         "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging, "
-        "bench.views, bench.breakdown, bench.comparison_table; "
+        "bench.views, bench.breakdown, bench.comparison_table, "
+        "bench.trust.kept, bench.trust.table; "
         "assert not {'torch', 'ray'} & set(sys.modules), 'torch or ray was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

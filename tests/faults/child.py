@@ -1,0 +1,64 @@
+"""A process that runs the harness with a fault armed in it.
+
+It is forked from one that has imported everything already, so that a run starts at once. What it
+says goes to a file.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+
+import bench.console
+import bench.evaluate
+import bench.nano.model
+import bench.run
+import bench.split
+import run_bench
+from tests.faults.inside import Inside, arm
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.faults.child"])
+_LONG = 0.05  # of a worker's share of all work, so that several workers are given parts
+
+
+def start(
+    arguments: Sequence[object], log: Path, inside: Inside = "", trigger: str = "", seed: int = 0
+) -> BaseProcess:
+    """Start `run_bench.py` with these arguments, and return its process."""
+    call = (list(map(str, arguments)), str(log), inside, trigger, seed)
+    process = _FORKS.Process(target=_run, args=call)
+    process.start()
+    return process
+
+
+def finish(process: BaseProcess, seconds: float = 120.0) -> int | None:
+    """Wait for the end of a process, and return its exit code; None where it hangs, and is ended.
+
+    A negative one says which signal ended it.
+    """
+    process.join(seconds)
+    code = process.exitcode
+    if code is None:
+        process.kill()
+        process.join()
+    process.close()
+    return code
+
+
+def _run(arguments: list[str], log: str, inside: Inside, trigger: str, seed: int) -> None:
+    with open(log, "a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    torch.set_num_threads(1)
+    bench.split._LONG = _LONG
+    arm(inside, trigger, seed)
+    if "ray" in arguments:
+        from tests.faults.under_ray import arm_workers
+
+        arm_workers(inside, trigger, seed)
+    sys.exit(run_bench.main(arguments))

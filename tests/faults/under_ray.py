@@ -1,0 +1,24 @@
+"""The same faults in workers under Ray, which are processes of their own."""
+
+from functools import partial
+from typing import Any
+
+from bench.executors import Ray, Setup
+from bench.executors.worker import evaluator
+from bench.types import RunJob
+from tests.faults.inside import Inside, arm
+
+
+def arm_workers(inside: Inside, trigger: str, seed: int) -> None:
+    """Let all executors under Ray that this process makes have workers that are armed."""
+    begin, make = Ray.__init__, partial(_make, inside, trigger, seed)
+
+    def armed(self: Ray, *args: Any, **options: Any) -> None:
+        begin(self, *args, **options, make=make)
+
+    Ray.__init__ = armed
+
+
+def _make(inside: Inside, trigger: str, seed: int, setup: Setup, name: str) -> tuple[RunJob, str]:
+    arm(inside, trigger, seed)
+    return evaluator(setup, name)

@@ -16,7 +16,7 @@ import platform
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -48,10 +48,12 @@ class Bundle:
     """What a bundle has of a suite.
 
     Attributes:
+        suite: Name of the suite.
         lock: What names stood for.
         results: By cell.
     """
 
+    suite: str
     lock: Lock
     results: dict[str, CellResult]
 
@@ -108,7 +110,7 @@ def read_bundle(path: Path) -> Bundle:
                 )
             lock = _LOCKS.validate_json(_read(path, archive, _LOCK))
             results = {result.cell_id: result for result in _results(path, archive)}
-            return Bundle(lock, results)
+            return Bundle(str(head.get("suite")), lock, results)
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be read as a bundle ({error})") from error
     except (ValidationError, ValueError) as error:
@@ -117,6 +119,12 @@ def read_bundle(path: Path) -> Bundle:
 
 def _refuse_others(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     names = [member.filename for member in members]
+    for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UserError(
+                f"{path}: {member.filename!r}: got compression {member.compress_type}; allowed: "
+                "stored (0) or deflated (8)"
+            )
     for name in names:
         if name not in _KNOWN:
             raise UserError(f"{path}: got the member {name!r}; allowed: {', '.join(_KNOWN)}")
@@ -137,6 +145,7 @@ def _read(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _results(path: Path, archive: zipfile.ZipFile) -> Iterator[CellResult]:
     read = 0
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # cells of one dataset share their ids
     with archive.open(_RESULTS) as file:
         for number in count(1):
             line = file.readline(LONGEST + 1)
@@ -146,19 +155,20 @@ def _results(path: Path, archive: zipfile.ZipFile) -> Iterator[CellResult]:
             if len(line) > LONGEST or read > LARGEST:
                 raise UserError(f"{path}: {_RESULTS} line {number}: too large")
             try:
-                yield read_result(line)
+                result = read_result(line)
             except ValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(map(str, first["loc"]))
                 raise UserError(
                     f"{path}: {_RESULTS} line {number}: {where}: {first['msg']}"
                 ) from error
+            yield replace(result, sample_ids=known.setdefault(result.sample_ids, result.sample_ids))
 
 
 def _environment() -> dict[str, object]:
-    installed = importlib.metadata.distributions()
+    named = ((d.metadata["Name"], d.version) for d in importlib.metadata.distributions())
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": dict(sorted({d.metadata["Name"]: d.version for d in installed}.items())),
+        "packages": dict(sorted((name, version) for name, version in named if name)),
     }

@@ -1,5 +1,6 @@
 """Add another's results of a suite to ours: nothing of ours is overwritten."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,22 @@ import numpy as np
 
 from bench.bundle import read_bundle
 from bench.errors import UserError
-from bench.plan import Cell, Lock, expand, spec_digests, still_valid
-from bench.runlock import owner
+from bench.metrics import CAPTION, counts_captions
+from bench.plan import Cell, Lock, expand, scores_all, spec_digests, still_valid
+from bench.runlock import hold
 from bench.store import Store
 from bench.suite import Suite
 from bench.types import CellResult
 from bench.wording import describe
+
+
+@dataclass(frozen=True, slots=True)
+class _Theirs:
+    """What the other has: its suite's name, what names stand for there, results by cell."""
+
+    suite: str
+    lock: Lock
+    get: Callable[[str], CellResult | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +65,43 @@ def merge(suite: Suite, store: Store, other: Path) -> Merged:
         other: A bundle, the other's folder of the suite, or their folder of all results.
 
     Raises:
-        UserError: There are no results in `other`, or a run goes on here.
+        UserError: There are no results of the suite in `other`, one of them is of other images
+            than its cell, or a run goes on here.
     """
-    if (running := owner(store.folder)) is not None:
-        raise UserError(f"{store.folder}: in use by {running}; merge when it has ended")
-    theirs, get = _opened(suite, other)
+    theirs = _opened(suite, other)
+    with hold(store.folder, "merge", store.folder):
+        return _merged(suite, store, other, theirs)
+
+
+def _merged(suite: Suite, store: Store, other: Path, theirs: _Theirs) -> Merged:
     ours = still_valid(suite, store.lock())
-    lock = _joined(suite, ours, still_valid(suite, theirs))
+    lock = _joined(suite, ours, still_valid(suite, theirs.lock))
+    renamed = tuple(_renamed(ours, theirs.lock))
     added = same = absent = 0
     conflicts = []
     incoming = []
     for cell in {cell.id: cell for cell in expand(suite, lock)}.values():
-        mine, result = store.get(cell.id), get(cell.id)
+        mine, result = store.get(cell.id), theirs.get(cell.id)
         if result is None:
             absent += 1
         elif mine is None or (mine.status == "failed" and result.status != "failed"):
+            _check_images(suite, lock, cell, result, other)
             incoming.append(result)
             added += 1
         elif result.status == "failed" or _alike(mine, result):
             same += 1
         else:
             conflicts.append(Conflict(cell, mine, result))
+    if not added and not same and not conflicts:
+        why = f"; other content there: {', '.join(renamed)}" if renamed else ""
+        raise UserError(
+            f"{other}: has results of suite {theirs.suite!r}, none of a cell of suite "
+            f"{suite.suite!r}{why}"
+        )
     for result in incoming:
         store.put(result)
     store.put_lock(lock)
-    return Merged(added, same, absent, tuple(conflicts), tuple(_renamed(ours, theirs)))
+    return Merged(added, same, absent, tuple(conflicts), renamed)
 
 
 def merge_lines(merged: Merged) -> Iterator[str]:
@@ -114,14 +137,32 @@ def _alike(ours: CellResult, theirs: CellResult) -> bool:
     )
 
 
-def _opened(suite: Suite, other: Path) -> tuple[Lock, Callable[[str], CellResult | None]]:
+def _check_images(suite: Suite, lock: Lock, cell: Cell, result: CellResult, other: Path) -> None:
+    """Refuse a result of other images than those that its cell's identity is made of."""
+    if result.status != "ok":
+        return
+    scores_whole = {dataset.name for dataset in suite.datasets if scores_all(suite, dataset)}
+    whole = cell.attack is None and cell.dataset in scores_whole
+    found = (lock.whole if whole else lock.datasets).get(cell.dataset)
+    ids = found.sample_ids if found else ()
+    if counts_captions(cell.metric):
+        captions = Counter(key.rpartition(CAPTION)[0] for key in result.sample_ids)
+        ids = tuple(f"{key}{CAPTION}{i}" for key in ids for i in range(captions[key]))
+    if result.sample_ids != ids:
+        raise UserError(
+            f"{other}: cell {cell.id} ({describe(cell)}): its {len(result.sample_ids)} images are "
+            f"not the {len(found.sample_ids) if found else 0} of the dataset in the lock"
+        )
+
+
+def _opened(suite: Suite, other: Path) -> _Theirs:
     if other.is_file():
         bundle = read_bundle(other)
-        return bundle.lock, bundle.results.get
+        return _Theirs(bundle.suite, bundle.lock, bundle.results.get)
     for folder in (other, other / suite.suite):
         if (folder / "lock.json").is_file():
             theirs = Store(folder.parent, folder.name)
-            return theirs.lock(), theirs.get
+            return _Theirs(folder.name, theirs.lock(), theirs.get)
     raise UserError(
         f"{other}: no results: needed is a bundle (of `export --bundle`), or a folder with the "
         f"lock.json of a suite, or one with a folder {suite.suite}"

@@ -9,7 +9,11 @@ from pydantic_core import PydanticCustomError
 from bench.types import CellResult, Status
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{20}$")]
-_Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_MOST = 1_000_000  # images of a cell
+_Distance = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+# no control characters, which a terminal would obey; a reason may have lines
+_Flag = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+_Reason = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
 
 
 class Outcome(BaseModel):
@@ -20,13 +24,13 @@ class Outcome(BaseModel):
     cell_id: _Id
     status: Status
     correct: Annotated[str, StringConstraints(pattern=r"^[01]*$")]
-    sample_ids: tuple[str, ...]
-    distance: tuple[_Distance, ...]
+    sample_ids: Annotated[tuple[str, ...], Field(max_length=_MOST)]
+    distance: Annotated[tuple[_Distance, ...], Field(max_length=_MOST)]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    queries: Annotated[int, Field(ge=0)]
+    queries: Annotated[int, Field(ge=0, le=2**63 - 1)]
     provenance: dict[str, str]
-    reason: str | None
-    flags: tuple[str, ...]
+    reason: _Reason | None
+    flags: tuple[_Flag, ...]
 
     @model_validator(mode="after")
     def _of_one_length(self) -> "Outcome":

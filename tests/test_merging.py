@@ -147,7 +147,7 @@ def test_what_failed_here_is_taken_and_what_failed_there_is_not(tmp_path: Path) 
 
 def test_a_run_is_not_merged_into(tmp_path: Path) -> None:
     ours, theirs = filled(tmp_path / "a", 2), filled(tmp_path / "b")
-    with hold(ours.folder, "inline", Path("runs/1")), pytest.raises(UserError, match="in use by"):
+    with hold(ours.folder, "inline", Path("runs/1")), pytest.raises(UserError, match="another run"):
         merge(SUITE, ours, theirs.folder)
     assert merge(SUITE, ours, theirs.folder).added == len(CELLS) // 2
 
@@ -183,6 +183,19 @@ HARM = {
     "an absolute path": {"/tmp/evil": b"x"},
     "a cell with a path": {"results.jsonl": line(cell_id="../../../etc/passwd")},
     "no JSON": {"results.jsonl": b"{"},
+    "fewer images": {
+        "results.jsonl": line(correct="011", sample_ids=["0", "1", "2"], distance=[0.0] * 3)
+    },
+    "other images": {"results.jsonl": line(sample_ids=[f"x{i}" for i in range(N)])},
+    "images in another order": {"results.jsonl": line(sample_ids=list(map(str, range(N)))[::-1])},
+    "too many queries": {"results.jsonl": line(queries=2**63)},
+    "a far image": {"results.jsonl": line(distance=[1e7] * N)},
+    "a flag that a terminal obeys": {"results.jsonl": line(flags=["\x9b2J"])},
+    "a reason that a terminal obeys": {
+        "results.jsonl": line(
+            status="failed", correct="", sample_ids=[], distance=[], reason="\x1b[2J"
+        )
+    },
     "outcomes of other images": {"results.jsonl": line(correct="01")},
     "an image twice": {"results.jsonl": line(sample_ids=["0"] * N)},
     "a status of its own": {"results.jsonl": line(status="great")},
@@ -200,11 +213,52 @@ def test_a_harmful_bundle_changes_nothing(tmp_path: Path, harm: str) -> None:
     good = bundle(filled(tmp_path / "a"), tmp_path / "good.zip")
     bad = rewritten(good, HARM[harm], tmp_path / "bad.zip")
     ours = Store(tmp_path / "ours", SUITE.suite)
+    with hold(ours.folder, "inline", Path("runs/1")):
+        pass  # the file that is locked stays
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=r"bad\.zip"):
         merge(SUITE, ours, bad)
     assert sorted(tmp_path.rglob("*")) == before
     assert not Path("/tmp/evil").exists()
+
+
+def test_results_of_other_images_in_a_folder_are_refused(tmp_path: Path) -> None:
+    theirs = filled(tmp_path / "a")
+    cell = CELLS[2]
+    kept = theirs.get(cell.id)
+    assert kept is not None
+    theirs.put(replace(kept, sample_ids=tuple(f"{i}x" for i in range(N))))
+    ours = Store(tmp_path / "ours", SUITE.suite)
+    with pytest.raises(UserError, match=f"a.*: cell {cell.id} .*its 40 images are not the 40"):
+        merge(SUITE, ours, theirs.folder)
+    assert all(ours.get(cell.id) is None for cell in CELLS)
+    assert ours.lock() == Lock()
+
+
+def test_results_of_another_suite_are_refused(tmp_path: Path) -> None:
+    theirs = Store(tmp_path / "a", "other-suite")
+    theirs.put_lock(LOCK)
+    with pytest.raises(UserError, match="suite 'other-suite', none of a cell of suite 'made-up'"):
+        merge(SUITE, Store(tmp_path / "ours", SUITE.suite), theirs.folder)
+    again = filled(tmp_path / "b")
+    others = {name: f"{content}2" for name, content in LOCK.models.items()}
+    ours = Store(tmp_path / "ours", SUITE.suite)
+    ours.put_lock(replace(LOCK, models=others))
+    with pytest.raises(UserError, match=r"other content there: models\.A, models\.<b>B"):
+        merge(SUITE, ours, again.folder)
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_other_compression_is_refused(tmp_path: Path, kind: int) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w", kind) as archive:
+        archive.writestr("bundle.json", "{}")
+    with pytest.raises(UserError, match=r"bad\.zip: 'bundle\.json': got compression \d+; allowed"):
+        read_bundle(tmp_path / "bad.zip")
+
+
+def test_cells_of_one_dataset_share_their_ids(tmp_path: Path) -> None:
+    found = read_bundle(bundle(filled(tmp_path / "a"), tmp_path / "sent.zip"))
+    assert len({id(result.sample_ids) for result in found.results.values()}) == 1
 
 
 def test_sizes_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,9 @@ def test_what_is_wrong_with_the_call_is_said(
             Ray(setup, tmp_path, "127.0.0.1:1")
         with pytest.raises(UserError, match=r"^--address: got 'here'.*allowed: HOST:PORT"):
             Ray(setup, tmp_path, "here")
+        (tmp_path / "file").touch()
+        with pytest.raises(UserError, match=r"/file/logs: cannot be made \(Not a directory\)$"):
+            Ray(setup, tmp_path / "file" / "logs")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'radapt-bench\[ray\]'"):
         Ray(setup, tmp_path)

@@ -154,7 +154,8 @@ _ANYWHERE = (
     Fault("SIGKILL of the driver", _KILLED, _KILL),
     Fault("Ctrl-C (SIGINT)", frozenset({130}), _signal(signal.SIGINT)),
     Fault("SIGTERM", frozenset({130}), _signal(signal.SIGTERM)),
-    Fault("exception inside a model", frozenset({1}), _set_off, "exception"),
+    # 0 where it struck a part that another worker was given: the cell then does that itself
+    Fault("exception inside a model", frozenset({0, 1}), _set_off, "exception"),
     Fault("CUDA out of memory, simulated", frozenset({0}), _set_off, "memory"),
     Fault("full disk", frozenset({2}), _fill, after=_make_room, small_disk=True),
 )

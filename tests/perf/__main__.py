@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from tests.perf import engine, growth, options, page, stored, versus
+from tests.perf import engine, growth, options, page, scheduling, stored, versus
 from tests.perf.subjects import machine
 from tests.perf_radapt import adapting
 
@@ -60,6 +60,7 @@ PARTS = {
     "adapting": lambda given: adapting(),
     "growth": lambda given: growth.growth(),
     "stored": lambda given: stored.stored(),
+    "scheduling": lambda given: scheduling.scheduling(),
 }
 
 

@@ -68,6 +68,13 @@ own.""",
         """25 models, 10 datasets, 20 attacks with their budgets and two threats, all stored. Files
 are in the system's cache. *All tables* are the seven files that `export` writes.""",
     ),
+    "scheduling": (
+        "What scheduling costs",
+        """Cells that take no time, from the first that is looked for to the last that is kept,
+each flushed to disk. Memory is that of the driver, over what it held after the first 1,000. Under
+Ray the workers are told of accelerators that are not there, and time counts from when all are up.
+*Idle* is the share of their time in which they did not sleep.""",
+    ),
 }
 
 

@@ -146,6 +146,7 @@ def _numbers(row: Row, shown: Sequence[Column]) -> dict[str, Any]:
         "n": row.n,
         "flags": row.flags,
         "rates": [_rate(row.rates[column.key]) for column in shown],
+        "spreads": [_rounded(row.spreads.get(column.key)) for column in shown],
     }
 
 
@@ -153,6 +154,10 @@ def _rate(rate: Interval | None) -> list[float] | None:
     if rate is None:
         return None
     return [round(value, DIGITS) for value in (rate.value, rate.low, rate.high)]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
 
 
 def _cells(

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from bench.attacks.official import doubts
-from bench.crafting import Case, craft
+from bench.crafting import Case
 from bench.deadline import Deadline
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip, DiskFull
 from bench.fitting import fit
+from bench.full import attack_all
 from bench.parts import part_key, parts_of
 from bench.plan import Cell, Lock, expand, scores_all
 from bench.precision import stages
 from bench.scoring import Points, score
 from bench.specs import AnyAttack
-from bench.storage import decode, encode
+from bench.storage import decode
 from bench.store import Craft, Store
 from bench.success import attack_target
 from bench.suite import Suite
@@ -224,12 +224,7 @@ class Evaluator:
             return found if fits else None
 
         def make_and_keep() -> Craft:
-            tally, everything = untouched(own.images.sample_ids), torch.arange(len(rows))
-            (precision,) = stages(attack, case.cell.mode)
-            with doubts():
-                points = craft(own, attack, everything, precision, tally)
-            kept = encode(points, own.images.floats(everything), self.suite.protocol.storage)
-            made = Craft(kept, tally.forwards, tally.backwards)
+            made = attack_all(own, attack, self.suite.protocol.storage)
             self.store.put_craft(key, made)
             return made
 

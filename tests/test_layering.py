@@ -27,7 +27,8 @@ ONLY = {
     "bench.executors": ("bench.run",),
     "bench.models": ("bench.warm",),
     "bench.attacks": (
-        *("bench.evaluate", "bench.crafting", "bench.scoring", "bench.storage", "bench.success"),
+        *("bench.crafting", "bench.full", "bench.success"),
+        *("bench.scoring", "bench.storage"),
         "bench.attacks",
     ),
     "bench.export": ("run_bench", "bench.run", "bench.console", "bench.figures"),

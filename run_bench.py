@@ -4,6 +4,7 @@ python run_bench.py suites/quickstart.yaml          run a suite; go on where it 
 python run_bench.py plan suites/zero_shot.yaml      what a run would compute
 python run_bench.py status suites/quickstart.yaml   what is done, and what a run does now
 python run_bench.py export suites/quickstart.yaml   write the tables again
+python run_bench.py images suites/quickstart.yaml --cell ID  look at images of a cell
 python run_bench.py merge suites/fare.yaml THEIRS   add another's results, a folder or a bundle
 python run_bench.py check suites/zero_shot.yaml     what not to believe; published numbers
 python run_bench.py compare suites/quickstart.yaml --baseline FARE  what is really better
@@ -20,7 +21,7 @@ from pathlib import Path
 from bench.errors import UserError
 
 COMMANDS = (
-    *("run", "plan", "status", "export", "merge"),
+    *("run", "plan", "status", "export", "images", "merge"),
     *("check", "compare", "fetch", "doctor", "list"),
 )
 
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         ("plan", _plan, "say what a run would compute, without computing"),
         ("status", _status, "say what is done, and what a run is doing now"),
         ("export", _export, "write the tables from what is stored"),
+        ("images", _images, "write a page of clean and adversarial images of a cell"),
         ("merge", _merge, "add another's results of the suite; 1 if some differ from ours"),
         ("check", _check, "say which numbers not to believe, and which differ from published ones"),
         ("compare", _compare, "set results against a model, other results or published numbers"),
@@ -84,13 +86,18 @@ def _parser() -> argparse.ArgumentParser:
         "--force", action="store_true", help="compare what protocols differ of too, and mark it"
     )
     run = commands.choices["run"]
-    for command in (run, checked):
+    images = commands.choices["images"]
+    for command in (run, checked, images):
         command.add_argument(
             "--device", help="e.g. cpu, cuda:1; default: the accelerator if there is one"
         )
         command.add_argument(
             "--trust", action="store_true", help="import code that the suite names"
         )
+    images.add_argument(
+        "--cell", required=True, metavar="ID", help="a cell_id of cells.csv, or how it alone begins"
+    )
+    images.add_argument("--count", type=_positive, default=12, help="images at most; default: 12")
     run.add_argument("--batch", type=_positive, help="images at once; default: found by trial")
     run.add_argument(
         "--compile", action="store_true", help="compile towers for full batches; for long runs"
@@ -199,6 +206,25 @@ def _export(options: argparse.Namespace) -> int:
 
         write_bundle(suite, store, Path(options.bundle))
         print(options.bundle)
+    return 0
+
+
+def _images(options: argparse.Namespace) -> int:
+    from bench.export.images import write_images
+    from bench.picking import find_cell
+    from bench.store import Store
+    from bench.suite import load_suite
+
+    suite = load_suite(options.suite)
+    store = Store(Path(options.results), suite.suite)
+    cell, result = find_cell(suite, store, options.cell)
+
+    from bench.devices import pick_device  # brings torch, which a wrong call need not wait for
+    from bench.pictured import look
+
+    device = pick_device(options.device)
+    shown = look(suite, store, cell, result, options.count, device, options.trust)
+    print(write_images(suite, store, shown))
     return 0
 
 

@@ -7,20 +7,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from bench.attacks.official import doubts
-from bench.crafting import Case, batch_of, craft
+from bench.crafting import Case, batch_of
 from bench.deadline import Deadline
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip, DiskFull
 from bench.fitting import fit, removable
+from bench.full import attack_all
 from bench.memory import broke, ran_out
 from bench.parts import part_key, parts_of
 from bench.plan import Cell, Lock, expand, scores_all
 from bench.precision import stages
-from bench.scoring import Points, judge, score
+from bench.scoring import Points, score
 from bench.specs import AnyAttack
-from bench.storage import decode, encode
+from bench.storage import decode
 from bench.store import Craft, Store
+from bench.success import attack_target
 from bench.suite import Suite
 from bench.tally import Tally, joined, untouched
 from bench.types import CellResult, Status
@@ -182,24 +183,13 @@ class Evaluator:
         return tally
 
     def _attack(self, case: Case, attack: AnyAttack, rows: range) -> Tally:
-        """Attack the target itself: each stage sees what none before has broken."""
-        cell, images, storage = case.cell, case.images, self.suite.protocol.storage
-        tally = untouched(images.sample_ids)
+        """Attack the target itself, but for what a smaller budget has broken."""
+        cell, tally = case.cell, untouched(case.images.sample_ids)
         if cell.below is not None:
             below, part = self._at(cell.below), slice(rows.start, rows.stop)
             tally.correct = below.correct[part].copy()
             tally.distance = below.distance[part].copy()
-        with doubts() as found:
-            for precision in stages(attack, cell.mode):
-                left = torch.from_numpy(tally.correct.nonzero()[0])
-                if not len(left):
-                    break
-                points = craft(case, attack, left, precision, tally)
-                if storage != "float16":  # full precision is nearer to the attack than halves
-                    clean = images.floats(left)
-                    points = decode(encode(points, clean, storage), clean, cell.budget, storage)
-                judge(case, left, points, tally)
-        tally.flags = tuple(sorted(found))
+        attack_target(case, attack, self.suite.protocol.storage, tally)
         return tally
 
     def _at(self, cell: Cell) -> CellResult:
@@ -243,12 +233,7 @@ class Evaluator:
             return found if fits else None
 
         def make_and_keep() -> Craft:
-            tally, everything = untouched(own.images.sample_ids), torch.arange(len(rows))
-            (precision,) = stages(attack, case.cell.mode)
-            with doubts():
-                points = craft(own, attack, everything, precision, tally)
-            kept = encode(points, own.images.floats(everything), self.suite.protocol.storage)
-            made = Craft(kept, tally.forwards, tally.backwards)
+            made = attack_all(own, attack, self.suite.protocol.storage)
             self.store.put_craft(key, made)
             return made
 

@@ -24,10 +24,12 @@ ONLY = {
     "matplotlib": ("radapt.figures", "bench.figures"),
     "bench.figures": ("bench.export",),
     "bench.evaluate": ("bench.run", "bench.executors.worker"),
+    "bench.pictured": ("run_bench",),
     "bench.executors": ("bench.run",),
     "bench.models": ("bench.warm",),
     "bench.attacks": (
-        *("bench.evaluate", "bench.crafting", "bench.scoring", "bench.storage"),
+        *("bench.crafting", "bench.full", "bench.success"),
+        *("bench.scoring", "bench.storage", "bench.pictured"),
         *("bench.trust", "bench.attacks"),
     ),
     "bench.export": ("run_bench", "bench.run", "bench.console", "bench.figures"),
@@ -87,7 +89,7 @@ def test_planning_and_reporting_start_without_torch() -> None:
     code = (
         "import sys, bench, run_bench, bench.summary, bench.status, bench.export, bench.check, "
         "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging, "
-        "bench.views, bench.breakdown, bench.comparison_table, "
+        "bench.views, bench.breakdown, bench.comparison_table, bench.picking, bench.export.images, "
         "bench.trust.kept, bench.trust.table; "
         "assert not {'torch', 'ray'} & set(sys.modules), 'torch or ray was imported'"
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.export import export
+from bench.export import export, percent
 from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
 from bench.store import Store
 from bench.suite import Suite
@@ -270,6 +270,36 @@ def test_failures_and_every_number(tab: Tab) -> None:
     pick(tab, "#model", "strong")
     lines = tab.ask("document.querySelectorAll('#cells tbody tr').length")
     assert lines == 2 * (1 + 3 * 2)
+
+
+def test_spread_between_seeds_stands_in_the_cell(shared: Tab, tmp_path: Path) -> None:
+    attacks = [{"kind": "pgd", "eps": "2/255"}, {"kind": "apgd-ce", "eps": "2/255"}]
+    changes = {"seeds": [7, 8, 9], "attacks": attacks, "threats": ["white-box"]}
+    suite = Suite.model_validate({**SUITE.model_dump(), **changes})
+    store = Store(tmp_path, suite.suite)
+    store.put_lock(LOCK)
+    for cell in expand(suite, LOCK):
+        moved = (cell.seed - 7) * (cell.attack is not None and cell.attack.kind == "pgd")
+        done = result(cell)
+        right = np.arange(N) < done.correct.sum() + moved
+        store.put(replace(done, correct=right))
+    board = export(suite, store)
+    shared.look(1320, 900)
+    shared.complaints.clear()
+    shared.open(store.folder / "leaderboard.html")
+    shown = shared.ask(
+        "[...document.querySelectorAll('#board .row')].map((row) => ["
+        "...row.querySelectorAll('td[data-rate]')].map((cell) => cell.textContent))"
+    )
+    for cells, (_, known) in zip(shown, board.iterrows(), strict=True):
+        clean, worst, pgd, apgd = cells
+        assert "↕" not in clean + worst
+        # 2 of 40 images, on each dataset
+        assert pgd == f"{percent(known['pgd@2/255'])} between seeds ↕ 5.0"
+        assert apgd == f"{percent(known['apgd-ce@2/255'])} between seeds ↕ 0.0"
+    best = shared.ask("document.querySelector('#board td[data-rate=\"1\"].best').textContent")
+    assert best.startswith(percent(board["pgd@2/255"].max()))  # the small line is no part of it
+    assert shared.complaints == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -49,6 +49,8 @@ class Row:
         rates: By key of the column, with 95% intervals; None where there is no number.
         n: Images behind the row.
         flags: What a reader must know of it.
+        spreads: By key of the column, by how much means differ between the seeds of an attack;
+            empty where there is one seed.
     """
 
     rank: int | None
@@ -58,6 +60,7 @@ class Row:
     rates: Mapping[str, Interval | None]
     n: int
     flags: tuple[str, ...]
+    spreads: Mapping[str, float]
 
     @property
     def key(self) -> Key:
@@ -173,4 +176,7 @@ def _key(record: Mapping[Any, Any]) -> Key:
 
 def _row(record: Mapping[Any, Any], rates: Mapping[str, Interval | None]) -> Row:
     rank = None if pd.isna(record["rank"]) else int(record["rank"])
-    return Row(rank, *_key(record), rates, int(record["n"]), tuple(record["flags"].split()))
+    flags = tuple(record["flags"].split())
+    named = {name: record.get(f"{name} spread") for name in rates}
+    spreads = {name: float(value) for name, value in named.items() if not pd.isna(value)}
+    return Row(rank, *_key(record), rates, int(record["n"]), flags, spreads)

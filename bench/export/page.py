@@ -1,29 +1,24 @@
 """The page for reading: one file that asks the network for nothing."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from bench.export.assets import environment, scripts, styles
 from bench.export.boards import Boards, Column, Row, columns, threat_name
 from bench.export.details import Entries, details, versions
-from bench.export.numbers import DIGITS, percent
+from bench.export.numbers import DIGITS
 from bench.specs import eps_value
 from bench.stats import Interval
 from bench.suite import Suite
 
-_PARTS = Path(__file__).parents[1] / "page"
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (
     *("dom", "data", "marks", "axes", "tips"),
-    *("board", "tradeoff", "curves", "heat", "cells", "details", "main"),
+    *("board", "tradeoff", "curves", "heat", "cells", "details", "theme", "main"),
 )
 
 
@@ -36,31 +31,28 @@ def render(suite: Suite, boards: Boards, cells: pd.DataFrame, entries: Entries) 
         cells: Its cells as a table.
         entries: Its manifest.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_PARTS), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["percent"] = percent
-    style, script = _joined("css", _STYLES), _joined("js", _SCRIPTS)
     rows = boards[""]
     threats = list(dict.fromkeys((row.threat, row.source) for row in rows))
     failures = cells[cells["status"] != "ok"]
-    return environment.get_template("page.html.j2").render(
-        suite=suite,
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        data=Markup(_inert(_data(suite, boards, threats, cells, entries))),
-        columns=columns(suite),
-        spans=_spans(columns(suite)),
-        groups=[
-            (threat_name(*threat), threat[0], [row for row in rows if _threat(row) == threat])
-            for threat in threats
-        ],
-        cells=len(cells),
-        failures=failures.to_dict("records"),
-        attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],
-        versions=versions(entries),
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            suite=suite,
+            style=styles(_STYLES),
+            script=scripts(_SCRIPTS),
+            data=Markup(_inert(_data(suite, boards, threats, cells, entries))),
+            columns=columns(suite),
+            spans=_spans(columns(suite)),
+            groups=[
+                (threat_name(*threat), threat[0], [row for row in rows if _threat(row) == threat])
+                for threat in threats
+            ],
+            cells=len(cells),
+            failures=failures.to_dict("records"),
+            attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],
+            versions=versions(entries),
+        )
     )
 
 
@@ -74,18 +66,6 @@ def _spans(shown: Sequence[Column]) -> list[tuple[str, list[tuple[int, Column]]]
 
 def _threat(row: Row) -> tuple[str, str]:
     return row.threat, row.source
-
-
-@cache
-def _joined(suffix: str, names: Sequence[str]) -> str:
-    parts = [(_PARTS / f"{name}.{suffix}").read_text("utf-8") for name in names]
-    text = "\n".join(parts)
-    return f'\n"use strict";\n(() => {{\n{text}\n}})();\n' if suffix == "js" else f"\n{text}\n"
-
-
-def _hash(text: str) -> str:
-    """Return what a content security policy knows an inline text by: nothing else runs."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _inert(value: object) -> str:
@@ -146,6 +126,7 @@ def _numbers(row: Row, shown: Sequence[Column]) -> dict[str, Any]:
         "n": row.n,
         "flags": row.flags,
         "rates": [_rate(row.rates[column.key]) for column in shown],
+        "spreads": [_rounded(row.spreads.get(column.key)) for column in shown],
     }
 
 
@@ -153,6 +134,10 @@ def _rate(rate: Interval | None) -> list[float] | None:
     if rate is None:
         return None
     return [round(value, DIGITS) for value in (rate.value, rate.low, rate.high)]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
 
 
 def _cells(

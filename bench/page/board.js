@@ -17,6 +17,8 @@ const compare = (first, second) => {
   const way = order.descending ? -1 : 1;
   return way * (typeof a === "string" ? a.localeCompare(b) : a - b) || first.place - second.place;
 };
+const spreadOf = (value) =>
+  html("small", { class: "spread" }, html("span", { class: "unseen" }, " between seeds "), `↕ ${percent(value)}`);
 const fill = ({ line, place }) => {
   const row = numbers(place);
   find(".rank", line).textContent = row.rank ?? "–";
@@ -24,7 +26,8 @@ const fill = ({ line, place }) => {
   find(".flags", line).replaceChildren(...row.flags.flatMap((flag) => [html("span", { class: "flag" }, flag), " "]));
   for (const cell of all("[data-rate]", line)) {
     const rate = row.rates[cell.dataset.rate];
-    cell.textContent = percent(rate?.[0]);
+    const spread = row.spreads[cell.dataset.rate];
+    cell.replaceChildren(percent(rate?.[0]), ...(spread === null ? [] : [spreadOf(spread)]));
     cell.title = rate ? `95%: ${percent(rate[1])} to ${percent(rate[2])}` : "";
   }
 };

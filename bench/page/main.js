@@ -1,4 +1,4 @@
-// The filters, the theme, and the first drawing.
+// The filters, and the first drawing.
 
 const hasFigures = find("#tradeoff") !== null;
 const draw = () => {
@@ -21,14 +21,4 @@ for (const [select, redraw] of [["#robust", () => drawTradeoffs()], ["#attack", 
   find(select)?.addEventListener("input", redraw);
 }
 
-const theme = find("#theme");
-const system = matchMedia("(prefers-color-scheme: dark)");
-const isDark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
-const showTheme = () => theme.setAttribute("aria-pressed", String(isDark()));
-theme.addEventListener("click", () => {
-  document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-  showTheme();
-});
-system.addEventListener("change", showTheme);
-showTheme();
 draw();

@@ -1,6 +1,6 @@
 """Hit many runs of a small suite at random moments, and compare what they come to in the end.
 
-python -m tests.faults              the whole campaign; the table, and 1 if anything differs or is not hit
+python -m tests.faults              the whole campaign and its table; 1 if anything differs
 python -m tests.faults --runs 20    a smaller one
 
 A disk is filled only where a small one can be mounted, which takes root.

@@ -1,0 +1,41 @@
+"""An attack in mode `success`: each of its stages sees what none before has broken."""
+
+import torch
+from torch import Tensor
+
+from bench.attacks.official import doubts
+from bench.crafting import Case, craft
+from bench.precision import stages
+from bench.scoring import judge
+from bench.specs import AnyAttack, Storage
+from bench.storage import decode, encode
+from bench.tally import Tally
+
+
+def attack_target(case: Case, attack: AnyAttack, storage: Storage, tally: Tally) -> Tensor:
+    """Attack a cell's target itself, and note what breaks, how far it moved, and what is doubtful.
+
+    Args:
+        case: What is attacked.
+        attack: The attack, fitted to the dataset.
+        storage: The form in which attacked images are judged.
+        tally: Says which images are left, and is filled in.
+
+    Returns:
+        `[n,3,h,w]`: where each image was judged last; those that were not left are clean.
+    """
+    cell, images = case.cell, case.images
+    judged = images.floats(torch.arange(len(images.labels)))
+    with doubts() as found:
+        for precision in stages(attack, cell.mode):
+            left = torch.from_numpy(tally.correct.nonzero()[0])
+            if not len(left):
+                break
+            points = craft(case, attack, left, precision, tally)
+            if storage != "float16":  # full precision is nearer to the attack than halves
+                clean = images.floats(left)
+                points = decode(encode(points, clean, storage), clean, cell.budget, storage)
+            judge(case, left, points, tally)
+            judged[left.to(judged.device)] = points
+    tally.flags = tuple(sorted(found))
+    return judged

@@ -104,7 +104,7 @@ def _others(warm: Warm, pair: Pair) -> Iterator[tuple[str, Classifier]]:
     model, dataset = pair
     spec = warm.suite.models[model]
     built_on = [spec.base] if isinstance(spec, RAdaptModel | GraftModel) else []
-    sources = [threat.source for threat in warm.suite.threats if threat.source]
+    sources = [name for threat in warm.suite.threats for name in threat.sources]
     names = [*built_on, *sources, *warm.suite.models]
     for name in [other for other in dict.fromkeys(names) if other != model][:OTHERS]:
         with suppress(CellError):  # one that cannot be built is none to transfer from

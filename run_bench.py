@@ -4,7 +4,8 @@ python run_bench.py suites/quickstart.yaml          run a suite; go on where it 
 python run_bench.py plan suites/zero_shot.yaml      what a run would compute
 python run_bench.py status suites/quickstart.yaml   what is done, and what a run does now
 python run_bench.py export suites/quickstart.yaml   write the tables again
-python run_bench.py check suites/zero_shot.yaml     compare with published numbers
+python run_bench.py merge suites/fare.yaml THEIRS   add another's results, a folder or a bundle
+python run_bench.py check suites/zero_shot.yaml     what not to believe; published numbers
 python run_bench.py compare suites/quickstart.yaml --baseline FARE  what is really better
 python run_bench.py fetch suites/zero_shot.yaml     bring models and data ahead of time
 python run_bench.py doctor suites/zero_shot.yaml    what is missing here, and what to do
@@ -18,7 +19,10 @@ from pathlib import Path
 
 from bench.errors import UserError
 
-COMMANDS = ("run", "plan", "status", "export", "check", "compare", "fetch", "doctor", "list")
+COMMANDS = (
+    *("run", "plan", "status", "export", "merge"),
+    *("check", "compare", "fetch", "doctor", "list"),
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -49,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         ("plan", _plan, "say what a run would compute, without computing"),
         ("status", _status, "say what is done, and what a run is doing now"),
         ("export", _export, "write the tables from what is stored"),
-        ("check", _check, "compare what is stored with published numbers; 1 if some differ"),
+        ("merge", _merge, "add another's results of the suite; 1 if some differ from ours"),
+        ("check", _check, "say which numbers not to believe, and which differ from published ones"),
         ("compare", _compare, "set results against a model, other results or published numbers"),
         ("fetch", _fetch, "bring models and data ahead of time; runs then need no network"),
         ("doctor", _doctor, "say what is missing here, and what to do about it"),
@@ -63,7 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         "--gpu", default="h100", help="whose time is estimated, e.g. a100; default: h100"
     )
     published = "published numbers, e.g. results/published/fare.csv; default: the suite's own"
-    commands.choices["check"].add_argument("--against", metavar="FILE", help=published)
+    checked = commands.choices["check"]
+    checked.add_argument("--against", metavar="FILE", help=published)
+    checked.add_argument(
+        "--deep", action="store_true", help="more images, steps, restarts and queries"
+    )
     compared = commands.choices["compare"]
     sides = compared.add_mutually_exclusive_group(required=True)
     sides.add_argument("--baseline", metavar="MODEL", help="one of the suite's models")
@@ -75,7 +84,13 @@ def _parser() -> argparse.ArgumentParser:
         "--force", action="store_true", help="compare what protocols differ of too, and mark it"
     )
     run = commands.choices["run"]
-    run.add_argument("--device", help="e.g. cpu, cuda:1; default: the accelerator if there is one")
+    for command in (run, checked):
+        command.add_argument(
+            "--device", help="e.g. cpu, cuda:1; default: the accelerator if there is one"
+        )
+        command.add_argument(
+            "--trust", action="store_true", help="import code that the suite names"
+        )
     run.add_argument("--batch", type=_positive, help="images at once; default: found by trial")
     run.add_argument(
         "--compile", action="store_true", help="compile towers for full batches; for long runs"
@@ -91,7 +106,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--workers", type=_positive, help="workers at most; default: one per accelerator"
     )
-    run.add_argument("--trust", action="store_true", help="import code that the suite names")
+    export = commands.choices["export"]
+    export.add_argument("--parquet", action="store_true", help="write cells.parquet too")
+    export.add_argument(
+        "--figures", action="store_true", help="draw figures as PNG, SVG and PDF, with their tables"
+    )
+    export.add_argument("--bundle", metavar="FILE", help="pack all results into a zip for others")
+    commands.choices["merge"].add_argument(
+        "other", help="a bundle, or a folder of results: the suite's, or that of all"
+    )
     listing = commands.add_parser("list", help="say what a suite may name")
     listing.set_defaults(command=_list)
     return parser
@@ -168,9 +191,30 @@ def _export(options: argparse.Namespace) -> int:
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
-    print_leaderboard(export(suite, store), suite.suite)
+    board = export(suite, store, parquet=options.parquet, figures=options.figures)
+    print_leaderboard(board, suite.suite)
     print(store.folder)
+    if options.bundle:
+        from bench.bundle import write_bundle
+
+        write_bundle(suite, store, Path(options.bundle))
+        print(options.bundle)
     return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from bench.export import export
+    from bench.merging import merge, merge_lines
+    from bench.store import Store
+    from bench.suite import load_suite
+
+    suite = load_suite(options.suite)
+    store = Store(Path(options.results), suite.suite)
+    merged = merge(suite, store, Path(options.other))
+    export(suite, store)
+    print("\n".join(merge_lines(merged)))
+    print(store.folder)
+    return 1 if merged.conflicts else 0
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -214,15 +258,35 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from bench.check import check, check_lines
+    from bench.export import export
     from bench.store import Store
     from bench.suite import load_suite
+    from bench.trust.kept import judged
+    from bench.trust.table import trust_lines
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
+    examined, todo = judged(suite, store, options.deep)
+    if todo:
+        from bench.trust.session import examine_pairs  # brings torch
+
+        over = examine_pairs(
+            suite, store, todo, device=options.device, trust=options.trust, deep=options.deep
+        )
+        for (model, dataset), why in over:
+            print(f"{model} x {dataset}: {why or 'examined'}", flush=True)
+        examined, _ = judged(suite, store, options.deep)
+        export(suite, store)  # with the flags of what was found
+    for line in trust_lines(examined):
+        print(line)
+    failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)
+    if examined and options.against is None and suite.against is None:
+        print(f"suite {suite.suite}: names no published numbers to compare with")
+        return 1 if failed else 0
     found, absent = check(suite, store, options.against)
     print("\n".join(check_lines(found, absent)))
     print(store.folder / "check.csv")
-    return 1 if any(item.verdict == "differs" for item in found) else 0
+    return 1 if failed or any(item.verdict == "differs" for item in found) else 0
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """Which job a free worker does next."""
 
 import heapq
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from bench.jobs import Job
@@ -36,30 +37,36 @@ class Backlog:
                 self._wanted.setdefault(need, []).append(job.key)
         self._ready: dict[float, dict[Group, list[tuple[bool, float, int, str]]]] = {}
         self._work: dict[tuple[float, Group], float] = {}
+        self._count: Counter[float] = Counter()
         self.waiting = len(jobs)
         for job in jobs:
             if not self._needs[job.key]:
-                self.put(job, first=False)
+                self.put(job, again=False)
 
-    def put(self, job: Job, *, first: bool = True) -> None:
+    def put(self, job: Job, *, again: bool = True) -> None:
         """Let a job be picked; one that was picked before waits again."""
         groups = self._ready.setdefault(job.gpus, {})
         group = group_of(job)
         entry = (job.key not in self._wanted, -job.work, self._place[job.key], job.key)
         heapq.heappush(groups.setdefault(group, []), entry)
         self._work[job.gpus, group] = self._work.get((job.gpus, group), 0.0) + job.work
-        self.waiting += first
+        self._count[job.gpus] += 1
+        self.waiting += again
 
     def done(self, job: Job) -> None:
         """Let those be picked that waited for this job alone."""
         for key in self._wanted.pop(job.key, ()):
             self._needs[key].discard(job.key)
             if not self._needs[key]:
-                self.put(self._jobs[key], first=False)
+                self.put(self._jobs[key], again=False)
 
     def sizes(self) -> list[float]:
         """Return the shares of an accelerator that jobs now ask for, the largest first."""
         return sorted((size for size, groups in self._ready.items() if groups), reverse=True)
+
+    def ready(self, gpus: float) -> int:
+        """Return how many jobs that ask for such a share may begin."""
+        return self._count[gpus]
 
     def pick(self, gpus: float, warm: Group | None, busy: Collection[Group]) -> Job | None:
         """Take the next job for a worker with such a share; None where none may begin."""
@@ -71,6 +78,7 @@ class Backlog:
         *_, key = heapq.heappop(groups[group])
         job = self._jobs[key]
         self._work[gpus, group] -= job.work
+        self._count[gpus] -= 1
         if not groups[group]:
             del groups[group]
         self.waiting -= 1

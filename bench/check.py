@@ -9,6 +9,7 @@ from bench.compare import Comparison, compare
 from bench.errors import UserError
 from bench.published import read_published
 from bench.specs import Against
+from bench.spreadsheet import csv_text
 from bench.store import Store, write_text
 from bench.suite import Suite
 from bench.tables import load_scored
@@ -36,7 +37,7 @@ def check(suite: Suite, store: Store, file: str | None) -> tuple[list[Comparison
             "results/published, or say `against: {file: ..., table: ...}` in the suite"
         )
     found, absent = compare(suite, load_scored(suite, store), read_published(against))
-    write_text(store.folder / "check.csv", pd.DataFrame(map(_record, found)).to_csv(index=False))
+    write_text(store.folder / "check.csv", csv_text(pd.DataFrame(map(_record, found))))
     return found, absent
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from bench.comparison import Found
 from bench.deltas import Delta
+from bench.spreadsheet import csv_text
 from bench.store import Store, write_text
 
 COLUMNS = (
@@ -27,7 +28,7 @@ def write_comparison(store: Store, found: Found) -> None:
     """
     rows = map(_record, (*found.whole, *found.parts))
     table = pd.DataFrame(rows, columns=[*COLUMNS])
-    write_text(store.folder / "compare.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_text(store.folder / "compare.csv", csv_text(table))
 
 
 def comparison_lines(found: Found) -> Iterator[str]:

@@ -57,7 +57,7 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
     """
     if gpu not in GPUS:
         raise UserError(f"--gpu: got {gpu!r}; allowed: {', '.join(GPUS)}")
-    skipped = {cell.id: reason for cell in cells if (reason := skip_reason(lock, cell))}
+    skipped = {cell.id: reason for cell in cells if (reason := skip_reason(suite, lock, cell))}
     cells = [cell for cell in cells if cell.id not in skipped]
     for reason, count in Counter(skipped.values()).items():
         yield f"  skipped   {count} cells: {reason}"
@@ -104,7 +104,8 @@ def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str
         crafted.add(cell.craft_id)
         passes = passes_of(cell.attack)
         for precision in _precisions(cell.attack, cell):
-            seconds += _seconds(images * passes * forward.get(cell.source, 0.0), precision, gpu)
+            operations = passes * sum(forward.get(name, 0.0) for name in cell.sources)
+            seconds += _seconds(images * operations, precision, gpu)
     unknown = [name for name in suite.models if name not in forward]
     without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
     return (

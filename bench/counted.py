@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from bench.deadline import Deadline
+from bench.types import EmbeddingClassifier
 
 
 class Counted(nn.Module):
@@ -13,7 +14,7 @@ class Counted(nn.Module):
         backwards: Images for which a gradient was computed.
     """
 
-    def __init__(self, classifier: nn.Module, deadline: Deadline) -> None:
+    def __init__(self, classifier: EmbeddingClassifier, deadline: Deadline) -> None:
         """Wrap a classifier."""
         super().__init__()
         self.classifier = classifier
@@ -28,11 +29,31 @@ class Counted(nn.Module):
             CellError: Time is up.
         """
         self.deadline.check()
-        logits: Tensor = self.classifier(images)
-        self.forwards += len(images)
-        if logits.requires_grad:
-            logits.register_hook(self._note)
-        return logits
+        return self._counted(self.classifier(images))
+
+    @property
+    def width(self) -> int:
+        """Numbers of an embedding."""
+        return self.classifier.width
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the embeddings.
+
+        Raises:
+            CellError: Time is up.
+        """
+        self.deadline.check()
+        return self._counted(self.classifier.embed(images))
+
+    def classify(self, embeddings: Tensor) -> Tensor:
+        """Return the logits of embeddings; no image is sent through for that."""
+        return self.classifier.classify(embeddings)
+
+    def _counted(self, found: Tensor) -> Tensor:
+        self.forwards += len(found)
+        if found.requires_grad:
+            found.register_hook(self._note)
+        return found
 
     def _note(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)

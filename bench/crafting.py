@@ -1,21 +1,24 @@
 """Adversarial images for some rows of a dataset, proposed by an attack on a cell's source."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import project
+from bench.attacks.mean import Mean
 from bench.counted import Counted
 from bench.deadline import Deadline
 from bench.errors import CellError
+from bench.memory import Batch, ran_out
 from bench.parts import chunk_of
 from bench.plan import Cell
 from bench.precision import arithmetic
-from bench.specs import AnyAttack, Precision
+from bench.specs import AnyAttack, Backward, Component, Precision
 from bench.tally import Tally
+from bench.types import EmbeddingClassifier
 from bench.warm import Images, Warm
 
 
@@ -45,23 +48,40 @@ def craft(
         CellError: Time is up, or the chunks of an adapter do not fit into memory.
     """
     cell, images = case.cell, case.images
-    classifier = case.warm.classifier(cell.source, cell.dataset, precision)
-    source = Counted(classifier, case.deadline)
+    seen: list[Counted] = []
+
+    def joint(names: Sequence[str], without: tuple[Component, ...] = ()) -> EmbeddingClassifier:
+        built = [case.warm.classifier(name, cell.dataset, precision, without) for name in names]
+        own = [Counted(classifier, case.deadline) for classifier in built]
+        seen.extend(own)
+        return own[0] if len(own) == 1 else Mean(own)
+
+    def surrogate(backward: Backward) -> EmbeddingClassifier:
+        return joint((backward.model,) if backward.model else cell.sources, backward.without)
+
+    source = joint(cell.sources)
     clean, labels = images.floats(rows), images.labels[rows.to(images.labels.device)]
-    run = build_attack(attack, batch=case.warm.batch(cell.source, cell.dataset))
+    run = build_attack(attack, batch=batch_of(case.warm, cell), surrogate=surrogate)
     seeds = [sample_seed(cell.seed, images.sample_ids[row]) for row in rows.tolist()]
     try:
         with arithmetic(precision):
             proposal = run(source, clean, labels, cell.budget, mode=cell.mode, seeds=seeds)
-    except torch.OutOfMemoryError as error:
-        if (chunk := chunk_of(attack)) is None:
-            raise  # another try, on smaller batches, may do
+    except Exception as error:
+        chunk = chunk_of(attack)
+        if chunk is None or not ran_out(error) or not case.warm.relieved:
+            raise  # another try, on smaller batches and with nothing else in memory, may do
         raise CellError(
             f"{attack.label}: chunks of {chunk} images do not fit into the device's "
             "memory; a smaller `chunk` is another cell, since its random numbers differ"
         ) from error
-    tally.add(source)
+    for model in seen:
+        tally.add(model)
     return project(proposal.detach(), clean, cell.budget)
+
+
+def batch_of(warm: Warm, cell: Cell) -> Batch:
+    """Return how many images go at once through the models that a cell is crafted on."""
+    return min((warm.batch(name, cell.dataset) for name in cell.sources), key=lambda b: b.size)
 
 
 def sample_seed(seed: int, sample_id: str) -> int:

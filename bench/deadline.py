@@ -2,7 +2,7 @@
 
 import time
 
-from bench.errors import CellError
+from bench.errors import TimeUp
 
 
 class Deadline:
@@ -17,10 +17,10 @@ class Deadline:
         """Do nothing in time.
 
         Raises:
-            CellError: Time is up.
+            TimeUp: It is.
         """
         if self.limit is not None and time.monotonic() - self.started > self.limit:
-            raise CellError(
+            raise TimeUp(
                 f"took more than the {self.limit:g} seconds of --limit; the parts that it "
                 "finished are kept, and a run with a longer limit goes on from there"
             )

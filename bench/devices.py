@@ -15,7 +15,7 @@ from bench.suite import Suite
 
 def provenance(suite: Suite, cell: Cell, device: torch.device) -> Mapping[str, str]:
     """Return the versions of what a cell uses, and the device."""
-    models = (suite.models[name] for name in (cell.target, cell.source))
+    models = (suite.models[name] for name in (cell.target, *cell.sources))
     used = [] if all(isinstance(spec, PythonModel) for spec in models) else ["open_clip_torch"]
     attacks = cell.attack.attacks if isinstance(cell.attack, Ensemble) else (cell.attack,)
     used += sorted({a.kind for a in attacks if isinstance(a, PyAutoAttack | TorchAttacks)})

@@ -25,5 +25,9 @@ class CellError(Exception):
     """A cell cannot be computed for a reason that a user can act on."""
 
 
+class TimeUp(CellError):
+    """A cell took longer than it may; another run may go on from what it kept."""
+
+
 class CellSkip(Exception):
     """A cell's number is not defined; the message says why. No fault, and not tried again."""

@@ -1,6 +1,5 @@
 """The one place where model, data and attack meet."""
 
-import gc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,11 +8,12 @@ import numpy as np
 import torch
 
 from bench.attacks.official import doubts
-from bench.crafting import Case, craft
+from bench.crafting import Case, batch_of, craft
 from bench.deadline import Deadline
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip, DiskFull
-from bench.fitting import fit
+from bench.fitting import fit, removable
+from bench.memory import broke, ran_out
 from bench.parts import part_key, parts_of
 from bench.plan import Cell, Lock, expand, scores_all
 from bench.precision import stages
@@ -73,6 +73,7 @@ class Evaluator:
 
         Raises:
             DiskFull: What came of it cannot be kept, nor could anything else.
+            torch.AcceleratorError: The accelerator fails this process for good.
         """
         started = time.perf_counter()
         known = provenance(self.suite, cell, self.device)
@@ -80,12 +81,14 @@ class Evaluator:
         with Usage(self.device) as usage:
             try:
                 found = self._measure(cell, part, deadline)
+                self._warm.relieved = False
+                batch = found.batch or batch_of(self._warm, cell).size
                 known = {
                     **known,
-                    "batch": str(self._warm.batch(cell.source, cell.dataset).size),
+                    "batch": str(batch),
                     "backwards": str(found.backwards),
                     **usage.facts(),
-                    **self._warm.facts(cell.target),
+                    **(self._warm.facts(cell.target) if part is None else {}),
                 }
                 return CellResult(
                     cell.id, "ok", found.correct, found.sample_ids, found.distance,
@@ -98,11 +101,12 @@ class Evaluator:
                 status: Status = "skip"
                 text = str(skip)
             except Exception as error:  # whatever goes wrong in a cell, the others go on
+                if broke(error):
+                    raise
                 status, text = "failed", reason(error)
-                again = isinstance(error, torch.OutOfMemoryError | MemoryError)
+                again = ran_out(error)
         if again:  # not while the error holds the tensors of the frames that it passed
             self._warm.relieve()
-            gc.collect()
         nothing = np.zeros(0)
         return CellResult(
             cell.id, status, nothing.astype(np.bool_), (), nothing.astype(np.float32),
@@ -113,7 +117,8 @@ class Evaluator:
         if cell.attack is None:
             return self._clean(cell, deadline)
         images = self._warm.images(cell.dataset)
-        attack, flags = fit(cell.attack, len(images.classes), cell.mode)
+        components = removable(self.suite.models[name] for name in cell.sources)
+        attack, flags = fit(cell.attack, len(images.classes), cell.mode, components)
         case = Case(cell, self._warm, images, deadline)
         parts = parts_of(attack, len(images.labels))
         if part is not None:
@@ -162,6 +167,7 @@ class Evaluator:
             return _recalled(known)
         started = time.perf_counter()
         tally = self._attack(own, attack, rows)
+        tally.batch = batch_of(self._warm, cell).size
         if kept:
             self.store.put_part(
                 cell.id,
@@ -169,7 +175,8 @@ class Evaluator:
                 CellResult(
                     cell.id, "ok", tally.correct, tally.sample_ids, tally.distance,
                     time.perf_counter() - started, tally.forwards,
-                    {"backwards": str(tally.backwards)}, flags=tally.flags,
+                    {"backwards": str(tally.backwards), "batch": str(tally.batch)},
+                    flags=tally.flags,
                 ),
             )  # fmt: skip
         return tally
@@ -200,6 +207,8 @@ class Evaluator:
         result = self.store.get(cell.id)
         if result is None:
             result = self(cell)
+            if result.again:
+                raise MemoryError(f"at the smaller budget {cell.eps}: {result.reason}")
             self.store.put(result)
         if result.status == "failed":
             raise CellError(f"the attack failed at the smaller budget {cell.eps}: {result.reason}")
@@ -245,7 +254,7 @@ class Evaluator:
 
         if found := stored():
             return found
-        with self.store.crafting(key):  # another run may have been at it
+        with self.store.crafting(key, case.deadline.check):  # another run may have been at it
             return stored() or self._warm.once(f"crafts.{case.cell.craft_id}", make_and_keep)
 
     def _maker(self, craft_id: str) -> str:
@@ -260,5 +269,5 @@ def _recalled(kept: CellResult) -> Tally:
     backwards = int(kept.provenance["backwards"])
     return Tally(
         kept.correct, kept.distance, kept.sample_ids, kept.flags, kept.queries, backwards,
-        kept.seconds,
+        kept.seconds, int(kept.provenance["batch"]),
     )  # fmt: skip

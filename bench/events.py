@@ -96,7 +96,7 @@ class EventFile(Events):
 
     def tell(self, event: Event) -> None:
         """Append an event."""
-        line = json.dumps(event, ensure_ascii=False)
+        line = json.dumps(event)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:

@@ -1,7 +1,20 @@
 """What an attack can do with a number of classes and in a mode: less, or nothing."""
 
+from collections.abc import Collection, Iterable
+
 from bench.errors import CellSkip
-from bench.specs import AnyAttack, ApgdDlr, ApgdT, Ensemble, PyAutoAttack, TorchAttacks
+from bench.specs import (
+    AnyAttack,
+    ApgdDlr,
+    ApgdSpec,
+    ApgdT,
+    Component,
+    Ensemble,
+    ModelSpec,
+    PyAutoAttack,
+    RAdaptModel,
+    TorchAttacks,
+)
 from bench.specs.torchattacks import OFFERS
 from bench.types import Mode
 
@@ -10,15 +23,35 @@ _TARGETED = ("apgd-t", "fab-t")
 _TARGETS = 9  # of torchattacks' targeted attacks: `n_classes` less one
 
 
-def fit(spec: AnyAttack, classes: int, mode: Mode) -> tuple[AnyAttack, tuple[str, ...]]:
+def removable(models: Iterable[ModelSpec]) -> frozenset[Component]:
+    """Return what a surrogate can take out of all of some models."""
+    each = [
+        frozenset(model.components if isinstance(model, RAdaptModel) else ()) for model in models
+    ]
+    return frozenset.intersection(*each) if each else frozenset()
+
+
+def fit(
+    spec: AnyAttack, classes: int, mode: Mode, components: Collection[Component] = ()
+) -> tuple[AnyAttack, tuple[str, ...]]:
     """Return the attack with settings that `classes` allow, and flags of what was changed.
 
     Targets are at most the wrong classes (`targets=4`); members of an ensemble that are
     not defined here are left out (`without=apgd-t`).
 
+    Args:
+        spec: The attack.
+        classes: Those of the dataset.
+        mode: How images are crafted.
+        components: What can be taken out of the models that they are crafted on.
+
     Raises:
         CellSkip: The attack is not defined here.
     """
+    if isinstance(spec, ApgdSpec) and spec.backward:
+        for component in spec.backward.without:
+            if component not in components:
+                raise CellSkip(f"{spec.label} takes out the {component} of R-Adapt; none is here")
     match spec:
         case ApgdDlr() | ApgdT():
             if reason := _undefined(spec.kind, classes, mode):
@@ -30,7 +63,7 @@ def fit(spec: AnyAttack, classes: int, mode: Mode) -> tuple[AnyAttack, tuple[str
         case TorchAttacks():
             return _fit_torchattacks(spec, classes, mode)
         case Ensemble():
-            return _fit_ensemble(spec, classes, mode)
+            return _fit_ensemble(spec, classes, mode, components)
     return spec, ()
 
 
@@ -90,11 +123,13 @@ def _fit_torchattacks(
     return spec, ()
 
 
-def _fit_ensemble(spec: Ensemble, classes: int, mode: Mode) -> tuple[Ensemble, tuple[str, ...]]:
+def _fit_ensemble(
+    spec: Ensemble, classes: int, mode: Mode, components: Collection[Component]
+) -> tuple[Ensemble, tuple[str, ...]]:
     kept, flags, reasons = [], [], []
     for member in spec.attacks:
         try:
-            fitted, own = fit(member, classes, mode)
+            fitted, own = fit(member, classes, mode, components)
         except CellSkip as skip:
             reasons.append(str(skip))
             flags.append(f"without={member.label}")

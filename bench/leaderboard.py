@@ -50,8 +50,9 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         read = [*items, *counted]
         flags = [INCOMPLETE] if any(i.correct is None and not i.skipped for i in read) else []
         flags += [SKIPPED] if any(item.skipped for item in items) else []
-        if source == model:
+        if any(item.same_source for item in groups[key]):
             flags.append(SAME_SOURCE)
+        flags += dict.fromkeys(flag for item in read for flag in item.doubts)
         if worst is not None:
             broken[key] = worst
         rows.append(

@@ -72,15 +72,18 @@ def _entry(
         "ran_on": dict(result.provenance),
     }
     if cell.attack is not None and cell.threat is not None:
+        of_sources = [weights(suite, lock, name) for name in cell.sources]
         entry |= {
             **attacks[cell.attack.label_in_norm],
             "eps": cell.eps,
             "threat": cell.threat.kind,
             "source": cell.source,
-            "source_weights": weights(suite, lock, cell.source),
+            "source_weights": of_sources[0] if len(of_sources) == 1 else of_sources,
             "craft": cell.mode,
             "judged_as": judged_as(protocol.storage, cell.mode),
         }
+        if item.doubts:
+            entry["trust"] = list(item.doubts)
     return entry
 
 

@@ -13,6 +13,7 @@ LEAST, MOST = 8, 512  # sizes tried on an accelerator; a larger one gains nothin
 _SHARE = 0.8  # of the free memory that a batch may be expected to take
 _CPU_PIXELS = 2**20  # per channel and batch: past it a CPU computes no faster
 _CPU_MOST = 128
+_ENDED = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
 class Batch:
@@ -45,6 +46,18 @@ class Batch:
         return found
 
 
+def ran_out(error: BaseException) -> bool:
+    """Return whether memory ran out; libraries of an accelerator say so in words of their own."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _ENDED)
+
+
+def broke(error: BaseException) -> bool:
+    """Return whether the accelerator failed this process for good, whatever it is asked next."""
+    return isinstance(error, torch.AcceleratorError) and not ran_out(error)
+
+
 def as_batch(size: int | Batch) -> Batch:
     """Return a bound of its own where only a number is given."""
     return size if isinstance(size, Batch) else Batch(size)
@@ -54,8 +67,10 @@ def attempt(work: Callable[[slice], T], part: slice) -> list[T] | None:
     """Return what came of a part, in a list of one, or None where memory ran out."""
     try:
         return [work(part)]
-    except torch.OutOfMemoryError:
-        pass  # the error holds the tensors of the frames that it passed, so let go of it first
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        # the error holds the tensors of the frames that it passed, so let go of it first
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return None
@@ -77,6 +92,7 @@ def batch_for(device: torch.device, height: int, width: int, work: Callable[[sli
         fitting = _CPU_PIXELS // (height * width)
         return Batch(max(LEAST, min(_CPU_MOST, 2 ** max(fitting, 1).bit_length() // 2)))
     torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)  # an attack's peak is not the trial's
     held = torch.cuda.memory_allocated(device)
     room = _SHARE * torch.cuda.mem_get_info(device)[0]
 

@@ -76,7 +76,7 @@ def flags(sides: tuple[Side, Side], first: Sequence[Scored], second: Sequence[Sc
     """Return the flags of the cells of two numbers, and whether one model has two weights."""
     found: dict[str, None] = {}
     for item in (*first, *second):
-        found |= {SAME_SOURCE: None} if item.source == item.cell.target else {}
+        found |= {SAME_SOURCE: None} if item.same_source else {}
         found |= dict.fromkeys(item.result.flags if item.result else ())
     for ours, theirs in _entries(sides, first, second):
         if ours["model"] == theirs["model"] and not same_weights(ours, theirs):

@@ -27,6 +27,8 @@ class Pace:
 
     def note(self, job: Job, seconds: float) -> None:
         """Learn from a job that is done; what failed or was found kept already says nothing."""
+        if not job.work:
+            return
         kind = _kind(job)
         work, spent = self._seen.get(kind, (0.0, 0.0))
         self._seen[kind] = work + job.work, spent + seconds

@@ -92,8 +92,13 @@ class Cell:
     metric: str = ACCURACY
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the models that the images are crafted on; the target's when white-box."""
+        return (self.threat.sources if self.threat else ()) or (self.target,)
+
+    @property
     def source(self) -> str:
-        """Name of the model that the images are crafted on; the target's when white-box."""
+        """What they are called in tables."""
         return (self.threat.source if self.threat else None) or self.target
 
     @property
@@ -149,7 +154,7 @@ def _unattacked(suite: Suite, lock: Lock, dataset: DatasetSpec) -> Mapping[str, 
 
 def expand(suite: Suite, lock: Lock) -> list[Cell]:
     """Return all cells, in an order that keeps models warm and makes crafts before their use."""
-    sources = [threat.source for threat in suite.threats if threat.source]
+    sources = {name for threat in suite.threats for name in threat.sources}
     order = sorted(suite.models, key=lambda name: name not in sources)
     return [
         cell
@@ -179,7 +184,7 @@ def _cells_of(
     yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
     for threat in suite.threats:
         for attack, seed in product(suite.attacks, suite.attack_seeds):
-            source = threat.source or target
+            sources = [model_identity(suite, lock, name) for name in threat.sources or (target,)]
             mode = _mode(threat, metric)
             nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
             below: Cell | None = None
@@ -189,9 +194,10 @@ def _cells_of(
                         **_storage_identity(suite),
                         **({"below": below.craft_id} if below else {}),
                         "protocol": PROTOCOL,
-                        "source": model_identity(suite, lock, source),
+                        "source": sources if len(sources) > 1 else sources[0],
                         "data": data,
                         "attack": attack_identity(attack),
+                        **_surrogates_identity(suite, lock, attack),
                         "eps": eps_value(eps),
                         "mode": mode,
                         "seed": seed,
@@ -231,16 +237,33 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
     return {**settings, "fingerprint": fingerprint}
 
 
+def pair_digest(
+    suite: Suite, lock: Lock, model: str, dataset: str, more: Mapping[str, object]
+) -> str:
+    """Return an identity of a model, the images of a dataset that are attacked, and more."""
+    (spec,) = (entry for entry in suite.datasets if entry.name == dataset)
+    data = _data_identity(suite, spec, lock.datasets)
+    known = {"model": model_identity(suite, lock, model), "data": data}
+    return _digest({**known, **more})
+
+
 def attack_identity(attack: AnyAttack) -> dict[str, Any]:
     """Return what an attack's proposals depend on, without its name and budgets.
 
     That its budgets are nested is said by the smaller ones, which join a cell's identity; the
     smallest one is attacked as ever.
     """
-    members = {"attacks": {"__all__": {"name", "eps", "norm"}}}
-    own = {"name": True, "eps": True, "nested": True}
-    known = attack.model_dump(exclude={**own, **members}, exclude_defaults=True)
+    surrogate: dict[str, Any] = {"backward": {"model"}}  # a name; what it stands for is said apart
+    member = {"name": True, "eps": True, "norm": True, **surrogate}
+    own = {"name": True, "eps": True, "nested": True, **surrogate}
+    exclude = {**own, "attacks": {"__all__": member}}
+    known = attack.model_dump(exclude=exclude, exclude_defaults=True)
     return {**known, "parts": PART} if parts_matter(attack) else known
+
+
+def _surrogates_identity(suite: Suite, lock: Lock, attack: AnyAttack) -> dict[str, Any]:
+    found = [model_identity(suite, lock, name) for name in attack.surrogates]
+    return {"surrogates": found} if found else {}
 
 
 def _storage_identity(suite: Suite) -> dict[str, Any]:

@@ -99,11 +99,11 @@ def after(progress: Progress, event: Event) -> Progress:
             return replace(now, doing={**now.doing, slot: doing})
         case "finished":
             counted = dict(now.statuses)
-            if event["part"] is None:
+            if event["part"] is None:  # whose cell counts the images of its parts
                 counted[event["status"]] = counted.get(event["status"], 0) + 1
+                now = replace(now, images=now.images + event["queries"])
             return replace(
                 now, done=now.done + 1, statuses=counted, doing=_without(now.doing, slot),
-                images=now.images + event["queries"],
                 left=now.left if event["left"] is None else (event["left"], now.at),
             )  # fmt: skip
         case "again":

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.events import EventFile
-from bench.executors import Inline, Ray, Setup
+from bench.executors import Inline, Ray, Setup, check_cluster
 from bench.export import export
 from bench.jobs import Job
 from bench.lock import resolve
@@ -45,6 +45,9 @@ class Report:
     cells: int
     computed: int
     failed: int
+
+
+_Make = Callable[[Lock, dict[str, str]], Executor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +109,20 @@ def run_suite(
     store = Store(Path(results).absolute(), suite.suite)
     logs = store.folder / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     failures = _Failures()
+    make = _executor(suite, options, store, logs)  # what is wrong with the call leaves no trace
     with stoppable(), hold(store.folder, options.executor, logs):
+        store.sweep()
         told = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
-        cells, todo = _compute(suite, options, store, logs, told)
+        cells, todo = _compute(suite, make, store, told, limit)
         board = export(suite, store)
     failed = sum(1 for cell in cells if cell.id in failures.cells)
     return Report(Path(results) / suite.suite, board, len(cells), len(todo), failed)
 
 
 def _compute(
-    suite: Suite, options: Options, store: Store, logs: Path, watcher: Watcher
+    suite: Suite, make: _Make, store: Store, watcher: Watcher, limit: float | None
 ) -> tuple[list[Cell], list[Cell]]:
     """Compute what is missing, and return all cells and those that were missing."""
-    make = _executor(suite, options, store, logs)  # what is wrong with the call is said first
     lock, problems = resolve(suite)
     store.put_lock(lock)
     cells = expand(suite, lock)
@@ -134,21 +138,20 @@ def _compute(
             jobs = [replace(job, gpus=1.0) for job in jobs]
         watcher.begin(cells, jobs, executor.slots)
         with _ending(watcher):
-            run(jobs, executor, store, watcher, limit=options.limit)
+            run(jobs, executor, store, watcher, limit=limit)
     finally:
         executor.close()
     return cells, todo
 
 
-def _executor(
-    suite: Suite, options: Options, store: Store, logs: Path
-) -> Callable[[Lock, dict[str, str]], Executor]:
+def _executor(suite: Suite, options: Options, store: Store, logs: Path) -> _Make:
     """Return what makes the executor, once names are resolved.
 
     Raises:
         UserError: It cannot be had here.
     """
     if options.executor == "ray":
+        check_cluster(options.address)
 
         def ray(lock: Lock, problems: dict[str, str]) -> Executor:
             setup = Setup(

@@ -3,6 +3,7 @@
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -73,7 +74,7 @@ def run(
     loop = _Loop(executor, store, watcher, retry, limit, Backlog(jobs), Pace(jobs))
     try:
         loop.through()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, UserError):
         loop.rescue()
         raise
 
@@ -84,12 +85,12 @@ class _Loop:
 
     Attributes:
         idle: By worker that has nothing to do, the share of an accelerator that it has.
+        coming: By worker that is not up yet, the share that it will have.
         running: By worker that is busy, its job and since when.
         warm: By worker, what it did last.
         tries: By job, how often it was over.
         later: Jobs that are tried again, and when.
         news: What has come and is not dealt with.
-        up: Workers that came up.
         stillborn: Workers that died before they were up, since one came up.
     """
 
@@ -101,12 +102,12 @@ class _Loop:
     backlog: Backlog
     pace: Pace
     idle: dict[str, float] = field(default_factory=dict)
+    coming: dict[str, float] = field(default_factory=dict)
     running: dict[str, tuple[Job, float]] = field(default_factory=dict)
     warm: dict[str, Group] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
     later: list[tuple[float, Job]] = field(default_factory=list)
     news: deque[Opened | Outcome] = field(default_factory=deque)
-    up: set[str] = field(default_factory=set)
     stillborn: int = 0
 
     def through(self) -> None:
@@ -114,7 +115,7 @@ class _Loop:
         while self.backlog.waiting or self.running or self.later:
             self._wake()
             self._hand_out()
-            if not self.running and not self.later:
+            if not (self.running or self.later or self.coming):
                 raise UserError("no worker can be had: the executor has no room for one")
             self.news.extend(self.executor.wait(self._patience()))
             while self.news:
@@ -124,9 +125,12 @@ class _Loop:
 
     def rescue(self) -> None:
         """Keep what workers have finished, after an interruption at any moment."""
-        for item in [*self.news, *self.executor.wait(0.0)]:
-            if isinstance(item, Outcome) and item.result is not None and item.job.part is None:
-                self.store.put(item.result)
+        with suppress(UserError):  # another one is on its way
+            self.news.extend(self.executor.wait(0.0))
+        for item in self.news:
+            if isinstance(item, Outcome) and item.job and item.result and item.job.part is None:
+                with suppress(UserError):
+                    self.store.put(item.result)
 
     def _wake(self) -> None:
         now = time.monotonic()
@@ -136,14 +140,17 @@ class _Loop:
                 self.backlog.put(job)
 
     def _hand_out(self) -> None:
-        """Give every worker a job, as long as there are both."""
+        """Give jobs to workers that are up and idle, and begin workers for those that are left.
+
+        A job is bound to no worker before that is up: on a busy cluster that may take hours.
+        """
         for slot, gpus in list(self.idle.items()):
             self._give(slot, gpus)
         for gpus in self.backlog.sizes():
-            while gpus in self.backlog.sizes():
+            while self.backlog.ready(gpus) > sum(share == gpus for share in self.coming.values()):
                 opened = self.executor.open(gpus)
                 if opened is not None:
-                    self._give(opened, gpus)
+                    self.coming[opened] = gpus
                 elif not self._shut_another(gpus):
                     break
 
@@ -151,9 +158,8 @@ class _Loop:
         busy = {group_of(job) for job, _ in self.running.values()}
         job = self.backlog.pick(gpus, self.warm.get(slot), busy)
         if job is None:
-            self.idle[slot] = gpus
             return
-        self.idle.pop(slot, None)  # a worker that was just opened is not among them
+        del self.idle[slot]
         self.warm[slot] = group_of(job)
         self.running[slot] = job, time.monotonic()
         self.watcher.starting(slot, job, self.pace.estimate(job))
@@ -172,17 +178,17 @@ class _Loop:
         """Note that a worker is up, or keep what it did and note that it is free."""
         if isinstance(item, Opened):
             self.stillborn = 0
-            self.up.add(item.slot)
+            self.idle[item.slot] = self.coming.pop(item.slot)
             self.watcher.opened(item.slot, item.where)
-            if item.slot in self.running:  # time counts from when it can begin
-                self.running[item.slot] = self.running[item.slot][0], time.monotonic()
             return
         slot, job, result = item.slot, item.job, item.result
+        if result is None:
+            self._mourn(slot, item.lost)
+        if job is None:
+            return
         _, since = self.running.pop(slot)
         seconds = time.monotonic() - since
         if result is None:
-            self.watcher.lost(slot, item.lost)
-            self._mourn(slot, item.lost)
             result = _failed(job, item.lost, seconds, again=True)
         else:
             self.idle[slot] = job.gpus
@@ -195,12 +201,14 @@ class _Loop:
         self._keep(slot, job, result, seconds)
 
     def _mourn(self, slot: str, lost: str) -> None:
-        """Give up where workers die before they are up, one after another.
+        """Note that a worker died, and give up where they die before they are up.
 
         Raises:
-            UserError: They do.
+            UserError: Several did, one after another.
         """
-        self.stillborn += slot not in self.up
+        self.watcher.lost(slot, lost)
+        self.idle.pop(slot, None)
+        self.stillborn += self.coming.pop(slot, None) is not None
         if self.stillborn == _STILLBORN:
             raise UserError(f"{_STILLBORN} workers in a row did not start; the last: {lost}")
 

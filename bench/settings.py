@@ -54,4 +54,10 @@ def _runs(attack: AnyAttack) -> Iterator[Run]:
         case _:
             targets = attack.targets if isinstance(attack, ApgdT) else 0
             restarts = getattr(attack, "restarts", 1)  # of those that may begin again
-            yield Run(attack.kind, getattr(attack, "steps", 1), restarts, targets)
+            yield Run(_name(attack), getattr(attack, "steps", 1), restarts, targets)
+
+
+def _name(attack: AnyAttack) -> str:
+    """Return an attack's kind, with what makes it another attack than the one of that name."""
+    adapted = [key for key in ("filter", "backward", "rescale") if getattr(attack, key, None)]
+    return f"{attack.kind}({' '.join(adapted)})" if adapted else attack.kind

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ def stoppable() -> Iterator[None]:
     def hear(number: int, frame: FrameType | None) -> None:
         nonlocal heard
         if heard:
+            if sys.stderr.isatty():
+                os.write(2, b"\x1b[?25h")  # the cursor, which a live board hides
             os._exit(_STOPPED)
         heard = True
         raise KeyboardInterrupt

@@ -43,7 +43,8 @@ def jobs_of(
         if len(parts) > 1:
             found += parts
             keys = tuple(part.key for part in parts)
-            job = replace(job, needs=job.needs + keys, work=sizes.score(job.cell), crafts=False)
+            scoring = sizes.score(job.cell) if job.cell.mode == "full" else 0.0
+            job = replace(job, needs=job.needs + keys, work=scoring, crafts=False)
         found.append(job)
     return found
 
@@ -69,9 +70,10 @@ def _whole(suite: Suite, cell: Cell, sizes: "_Sizes", makers: dict[str, str | No
     if maker is not None and maker != cell.id:
         needs.append(maker)
     work = 0.0
-    if skip_reason(sizes.lock, cell) is None:
+    if skip_reason(suite, sizes.lock, cell) is None:
         work = sizes.score(cell) + (sizes.craft(cell) if crafts else 0.0)
-    gpus = max(suite.models[name].gpus for name in (cell.source, cell.target))
+    surrogates = cell.attack.surrogates if cell.attack else ()
+    gpus = max(suite.models[name].gpus for name in (*cell.sources, cell.target, *surrogates))
     return Job(cell.id, cell, None, tuple(needs), gpus, work, crafts)
 
 
@@ -114,4 +116,4 @@ class _Sizes:
     def craft(self, cell: Cell) -> float:
         """Return the operations that attacking all of a cell's images takes at most."""
         passes = passes_of(cell.attack) if cell.attack else 0
-        return self.images(cell) * passes * self.forward(cell.source)
+        return self.images(cell) * passes * sum(map(self.forward, cell.sources))

@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from safetensors import safe_open
@@ -31,6 +32,7 @@ from bench.records import read, written
 from bench.types import CellResult
 
 _LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
+_DAY = 86400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,18 @@ class Store:
         except ValueError as error:
             raise UserError(f"{path}: damaged ({error}); run the suite again") from error
 
+    def sweep(self) -> None:
+        """Remove what killed processes were writing; nobody else may write to the suite now.
+
+        Crafts are shared with other suites: of those only what has lain for a day goes.
+        """
+        for path in [*self.folder.glob("cells/.*"), *self.folder.glob("parts/*/.*")]:
+            path.unlink(missing_ok=True)
+        now = time.time()
+        for path in self.crafts.glob(".*.safetensors.*"):
+            if now - path.stat().st_mtime > _DAY:
+                path.unlink(missing_ok=True)
+
     def put_craft(self, key: str, craft: Craft) -> None:
         """Keep a part of a craft."""
         name = "image" if craft.kept.dtype == np.uint8 else "delta"
@@ -115,15 +129,24 @@ class Store:
         return self._craft_path(key).exists()
 
     @contextmanager
-    def crafting(self, key: str) -> Iterator[None]:
+    def crafting(self, key: str, patient: Callable[[], None]) -> Iterator[None]:
         """Make others who want the same part of a craft, in other runs too, wait until it is made.
 
-        The kernel lets go of the lock when its holder dies.
+        The kernel lets go of the lock when its holder dies. Who waits calls `patient` every
+        second, which may raise.
         """
         folder = self.crafts / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{key}.lock"):
+        lock = FileLock(folder / f"{key}.lock", timeout=1.0)
+        while not lock.is_locked:
+            try:
+                lock.acquire()
+            except Timeout:
+                patient()
+        try:
             yield
+        finally:
+            lock.release()
 
     def _craft_path(self, key: str) -> Path:
         return self.crafts / f"{key}.safetensors"

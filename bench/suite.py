@@ -23,8 +23,10 @@ from bench.specs import (
     expand_preset,
     task_of,
 )
+from bench.specs.adaptive import surrogate_faults
 from bench.specs.presets import expand_attacks, preset_faults
 from bench.specs.protocol import native_faults
+from bench.specs.threats import source_faults
 from bench.sweep import Origin, expand_sweeps, sweep_faults
 
 SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
@@ -117,6 +119,8 @@ def load_suite(path: str | Path) -> Suite:
     places: list[int] = []
     if isinstance(listed := raw.get("attacks"), list):
         faults += preset_faults(listed)
+        models = raw.get("models")
+        faults += surrogate_faults(listed, models if isinstance(models, dict) else {})
         attacks = list(expand_attacks(listed))
         places = [place for place, _ in attacks]
         # where presets are at fault the list may have become empty, which is no fault of its own
@@ -188,15 +192,12 @@ def _reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterat
                 yield f"{path}: got {target!r}; declared models: {declared}"
         if name in _ancestors(name, models):
             yield f"{origin.path([])}: the model is built from itself"
-    for index, threat in enumerate(_entries(raw, "threats")):
-        source = threat.get("transfer") if isinstance(threat, dict) else None
-        if isinstance(source, str) and source not in models:
-            yield f"threats.{index}.transfer: got {source!r}; declared models: {declared}"
+    yield from source_faults(_entries(raw, "threats"), models)
     datasets = [_dataset_name(entry) for entry in _entries(raw, "datasets")]
     yield from native_faults(raw.get("protocol"), [name for name in datasets if name])
     yield from _duplicates("datasets", datasets)
     yield from _duplicates("attacks", [_attack_name(a) for a in _entries(raw, "attacks")])
-    yield from _duplicates("threats", [str(t) for t in _entries(raw, "threats")])
+    yield from _duplicates("threats", [_threat_name(t) for t in _entries(raw, "threats")])
     if _entries(raw, "attacks") and "threats" not in raw:
         yield "threats: missing; attacks need at least one of: white-box, {transfer: MODEL}"
 
@@ -237,6 +238,14 @@ def _attack_name(entry: Any) -> str | None:
     name = (entry.get("name") or entry.get("kind")) if isinstance(entry, dict) else None
     suffix = "-l2" if isinstance(entry, dict) and entry.get("norm") == "l2" else ""
     return f"{name}{suffix}" if isinstance(name, str) else None
+
+
+def _threat_name(entry: Any) -> str:
+    """Return an entry as it is written, one source in a list as that source."""
+    sources = entry.get("transfer") if isinstance(entry, dict) else None
+    if isinstance(sources, list) and len(sources) == 1:
+        return str({**entry, "transfer": sources[0]})
+    return str(entry)
 
 
 def _duplicates(key: str, names: list[str | None]) -> Iterator[str]:

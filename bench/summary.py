@@ -85,7 +85,7 @@ def list_lines() -> Iterator[str]:
     yield "  sweep: {FIELD: [VALUE, ...]} stands for one model per value; several fields for all"
     yield "  combinations; each is called after its values: NAME[FIELD=VALUE]"
     yield "threats:"
-    yield "  white-box, {transfer: MODEL}"
+    yield "  white-box, {transfer: MODEL}, {transfer: [MODEL, ...]}"
     yield "protocols:"
     for name, preset in PRESETS.items():
         yield f"  {name:<16} {preset.model_dump_json()}"

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from bench.metrics import CAPTION, counts_captions, suffix, task_named
 from bench.plan import Cell, expand, still_valid
+from bench.spreadsheet import plain
 from bench.stats import wilson
 from bench.store import Store
 from bench.suite import Suite
+from bench.trust.kept import doubts_of, examined_pairs
 from bench.types import CellResult
 
 CELL_COLUMNS = (
@@ -26,10 +28,14 @@ SAME_SOURCE = "source=target"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A cell of the plan with its result, or None where it has not run yet."""
+    """A cell of the plan with its result, or None where it has not run yet.
+
+    `doubts` are the flags of what the trust battery found of its model and dataset.
+    """
 
     cell: Cell
     result: CellResult | None
+    doubts: tuple[str, ...] = ()
 
     @property
     def correct(self) -> NDArray[np.bool_] | None:
@@ -58,6 +64,11 @@ class Scored:
         return (self.cell.threat.source if self.cell.threat else None) or ""
 
     @property
+    def same_source(self) -> bool:
+        """Whether images that others are scored on too were crafted on the target itself."""
+        return self.cell.threat is not None and self.cell.target in self.cell.threat.sources
+
+    @property
     def column(self) -> str:
         """Name of the cell's column in the leaderboard."""
         name = self.cell.attack.column(self.cell.eps) if self.cell.attack else "clean"
@@ -67,18 +78,24 @@ class Scored:
 def load_scored(suite: Suite, store: Store) -> list[Scored]:
     """Pair the suite's cells, under the lock of its last run, with what is stored of them."""
     lock = still_valid(suite, store.lock())
-    return [Scored(cell, store.get(cell.id)) for cell in expand(suite, lock)]
+    done = [(cell, store.get(cell.id)) for cell in expand(suite, lock)]
+    doubts = doubts_of(examined_pairs(suite, store, lock, done))
+    return [
+        Scored(cell, result, doubts.get((cell.target, cell.dataset), ()) if cell.attack else ())
+        for cell, result in done
+    ]
 
 
 def load_results(folder: str | Path) -> pd.DataFrame:
     """Read the `cells.csv` of a results folder: one row per cell, `value` a fraction."""
     numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries", "seed")
-    return pd.read_csv(
+    frame = pd.read_csv(
         Path(folder) / "cells.csv",
         dtype={"seed": "Int64"} | {name: "str" for name in CELL_COLUMNS if name not in numbers},
         keep_default_na=False,  # a model may be called "NA"
         na_values={name: [""] for name in numbers},
     )
+    return plain(frame)
 
 
 def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
@@ -112,11 +129,18 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "queries": result.queries,
         "status": result.status,
         "reason": result.reason or "",
-        "flags": " ".join([*([SAME_SOURCE] if item.source == cell.target else []), *result.flags]),
+        "flags": " ".join(_flags(item)),
         "cell_id": cell.id,
         "craft_id": cell.craft_id,
         "seed": cell.seed if cell.attack else None,
     }
+
+
+def _flags(item: Scored) -> list[str]:
+    result = item.result
+    assert result is not None
+    same = [SAME_SOURCE] if item.same_source else []
+    return [*same, *result.flags, *item.doubts]
 
 
 def _interval(correct: NDArray[np.bool_], images: int) -> tuple[float, float]:

@@ -21,6 +21,7 @@ class Tally:
         forwards: Images sent forward.
         backwards: Images for which a gradient was computed.
         seconds: What earlier runs and other workers spent on it.
+        batch: The fewest images that were attacked at once; 0 where nothing was.
     """
 
     correct: NDArray[np.bool_]
@@ -30,6 +31,7 @@ class Tally:
     forwards: int = 0
     backwards: int = 0
     seconds: float = 0.0
+    batch: int = 0
 
     def add(self, counted: Counted) -> None:
         """Add the passes through one model."""
@@ -53,4 +55,5 @@ def joined(parts: Sequence[Tally]) -> Tally:
         sum(part.forwards for part in parts),
         sum(part.backwards for part in parts),
         sum(part.seconds for part in parts),
+        min(part.batch for part in parts),
     )

@@ -44,5 +44,17 @@ class ZeroShotClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images `[b,3,h,w]` in [0,1] to logits `[b,k]`."""
-        embedding = F.normalize(self.model.encode_image(images), dim=1)
-        return self.model.logit_scale * embedding @ self.head
+        return self.classify(self.embed(images))
+
+    @property
+    def width(self) -> int:
+        """Numbers of an embedding."""
+        return len(self.head)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to embeddings of length 1, `[b,d]`."""
+        return F.normalize(self.model.encode_image(images), dim=1)
+
+    def classify(self, embeddings: Tensor) -> Tensor:
+        """Map embeddings `[b,d]` to logits `[b,k]`."""
+        return self.model.logit_scale * embeddings @ self.head

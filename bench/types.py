@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,28 @@ class Classifier(Protocol):
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the logits."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingClassifier(Classifier, Protocol):
+    """A classifier that shows the embedding which its logits are read off.
+
+    Attributes:
+        width: Numbers `d` of an embedding.
+    """
+
+    @property
+    def width(self) -> int:
+        """See above."""
+        ...
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to embeddings of length 1, `[b,d]`; differentiable."""
+        ...
+
+    def classify(self, embeddings: Tensor) -> Tensor:
+        """Map embeddings `[b,d]` to logits `[b,k]`; differentiable."""
         ...
 
 
@@ -127,10 +149,13 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A job is over: with a result, or with the reason why its worker is lost."""
+    """A job is over: with a result, or with the reason why its worker is lost.
+
+    A worker may be lost while it has no job.
+    """
 
     slot: str
-    job: Job
+    job: Job | None
     result: CellResult | None
     lost: str = ""
 

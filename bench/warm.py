@@ -1,5 +1,6 @@
 """What cells share and is made once: models, zero-shot heads, decoded images, batch sizes."""
 
+import gc
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -7,15 +8,15 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.data import ImageSet, load_captioned, load_images, load_in_parts
-from bench.errors import CellError, DiskFull
-from bench.memory import Batch, batch_for
+from bench.errors import CellError, DiskFull, TimeUp
+from bench.memory import Batch, batch_for, ran_out
 from bench.models import ClipModel, build_model
 from bench.plan import Lock
 from bench.precision import Lowered
-from bench.specs import DatasetSpec, Precision, task_of
+from bench.specs import Component, DatasetSpec, Precision, RAdaptModel, task_of
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
 from bench.tasks.retrieval import RetrievalClassifier
@@ -23,6 +24,7 @@ from bench.text import ZeroShotClassifier, text_vectors, zero_shot_head
 from bench.types import ImageTextModel
 
 T = TypeVar("T")
+Head = ZeroShotClassifier | RetrievalClassifier
 
 _PART = 4096  # images of a whole dataset at once: 0.6 GB at 224 pixels
 _SHARE = 0.25  # of an accelerator's free memory that a dataset may take
@@ -74,6 +76,7 @@ class Warm:
         size: Images at once; found by trial where None.
         trust: Whether code named by the suite may be imported.
         compiled: Whether towers are compiled for full batches.
+        relieved: Whether all was let go of for want of memory, and no cell was done since.
     """
 
     suite: Suite
@@ -83,21 +86,32 @@ class Warm:
     size: int | None
     trust: bool
     compiled: bool = False
+    relieved: bool = False
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
-    _models: dict[str, ImageTextModel] = field(default_factory=dict)
+    _models: dict[Hashable, ImageTextModel] = field(default_factory=dict)
     _images: dict[str, Images] = field(default_factory=dict)
     _heads: dict[Hashable, Tensor] = field(default_factory=dict)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
 
-    def classifier(self, model: str, dataset: str, precision: Precision = "fp32") -> nn.Module:
-        """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to `[b,k]`."""
-        tower: ImageTextModel = self._tower(model, dataset) if self.compiled else self.model(model)
+    def classifier(
+        self,
+        model: str,
+        dataset: str,
+        precision: Precision = "fp32",
+        without: tuple[Component, ...] = (),
+    ) -> Head:
+        """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to `[b,k]`.
+
+        An adapted one comes `without` some of its components, where that is asked for.
+        """
+        whole = self.compiled and not without
+        tower: ImageTextModel = self._tower(model, dataset) if whole else self.model(model, without)
         if precision == "bf16":
             tower = Lowered(tower, self.device)
         return self._joined(tower, model, dataset)
 
-    def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> nn.Module:
+    def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> Head:
         """Join a model's image tower, in whatever form, with the head of its texts."""
         built, images = self.model(model), self.images(dataset)
         # models that differ in their image tower alone, as adapted ones do, share their heads
@@ -143,11 +157,14 @@ class Warm:
 
         return batch_for(self.device, height, width, both_ways)
 
-    def model(self, name: str) -> ImageTextModel:
-        """Return a model of the suite."""
-        if name not in self._models:
+    def model(self, name: str, without: tuple[Component, ...] = ()) -> ImageTextModel:
+        """Return a model of the suite, without some of its components where it is adapted."""
+        key = (name, without)
+        if key not in self._models:
             self._make_room()
             spec = self.suite.models[name]
+            if isinstance(spec, RAdaptModel):
+                spec = spec.less(without)
             built = self.once(
                 f"models.{name}",
                 lambda: build_model(
@@ -161,11 +178,11 @@ class Warm:
             layout = lay_out(built.tower) if isinstance(built, ClipModel) else None
             if layout:
                 self._layouts[name] = layout
-            self._models[name] = built
-        return self._models[name]
+            self._models[key] = built
+        return self._models[key]
 
     def _make_room(self) -> None:
-        """Let go of models where they hold much of an accelerator's memory."""
+        """Let go of models and images where they hold much of an accelerator's memory."""
         if self.device.type == "cuda":
             total = torch.cuda.mem_get_info(self.device)[1]
             if torch.cuda.memory_allocated(self.device) > _HELD * total:
@@ -173,18 +190,20 @@ class Warm:
 
     def relieve(self) -> None:
         """Let go of all that is warm, and go on with half as many images at once."""
+        self.relieved = True
         self._forget()
-        self._images.clear()
         for batch in self._batches.values():
             batch.size = max(1, batch.size // 2)
         self.size = max(1, self.size // 2) if self.size else None
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def _forget(self) -> None:
         self._models.clear()
         self._towers.clear()
         self._heads.clear()  # keyed by the models' own text towers
+        self._images.clear()
+        gc.collect()  # towers and what was adapted from them are in cycles
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def facts(self, model: str) -> dict[str, str]:
         """Return what a model of the suite is like as built, and how it runs where not as ever."""
@@ -241,14 +260,13 @@ class Warm:
             raise CellError(self.problems[key])
         try:
             return make()
-        except (torch.OutOfMemoryError, MemoryError, DiskFull):
-            raise  # may do the next time
         except Exception as error:
-            self.problems[key] = reason(error)
+            if not (ran_out(error) or isinstance(error, TimeUp | DiskFull)):  # they may pass
+                self.problems[key] = reason(error)
             raise
 
 
 def reason(error: Exception) -> str:
     """Return what a cell's row says of an error."""
     kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
-    return f"{kind}{error}"
+    return f"{kind}{error}".encode("utf-8", "replace").decode()  # files hold no half characters

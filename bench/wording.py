@@ -1,17 +1,18 @@
 """Jobs and times in a few words, for terminals and event files."""
 
 from bench.jobs import Job
+from bench.metrics import suffix
 from bench.plan import Cell
 
 
 def describe(cell: Cell) -> str:
     """Return a cell in a few words."""
     if cell.attack is None or cell.threat is None:
-        return f"{cell.target} · {cell.dataset} · clean"
+        return f"{cell.target} · {cell.dataset} · clean{suffix(cell.metric)}"
     threat = f"from {cell.source}" if cell.threat.source else cell.threat.kind
     seed = f" · seed {cell.seed}" if cell.seed else ""
     attack = f"{cell.attack.label_in_norm} {cell.eps}"
-    return f"{cell.target} · {cell.dataset} · {attack} {threat}{seed}"
+    return f"{cell.target} · {cell.dataset} · {attack}{suffix(cell.metric)} {threat}{seed}"
 
 
 def describe_job(job: Job) -> str:

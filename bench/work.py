@@ -3,9 +3,9 @@
 from bench import catalogue
 from bench.architecture import size_of
 from bench.errors import CellSkip
-from bench.fitting import fit
+from bench.fitting import fit, removable
 from bench.plan import Cell, Lock
-from bench.specs import AnyAttack, Ensemble, Noise, PyAutoAttack
+from bench.specs import AnyAttack, ApgdSpec, Ensemble, Noise, PyAutoAttack
 from bench.suite import Suite
 
 _BACKWARD = 2  # a gradient with respect to the image costs its forward pass once more
@@ -21,7 +21,7 @@ def images_of(suite: Suite, lock: Lock, cell: Cell) -> int:
     return facts.images if whole and facts else suite.samples
 
 
-def skip_reason(lock: Lock, cell: Cell) -> str | None:
+def skip_reason(suite: Suite, lock: Lock, cell: Cell) -> str | None:
     """Return why a cell will be skipped, where the number of its dataset's classes is known."""
     found = lock.datasets.get(cell.dataset)
     facts = catalogue.datasets().get(cell.dataset)
@@ -29,7 +29,7 @@ def skip_reason(lock: Lock, cell: Cell) -> str | None:
     if cell.attack is None or not classes:
         return None
     try:
-        fit(cell.attack, classes, cell.mode)
+        fit(cell.attack, classes, cell.mode, removable(suite.models[name] for name in cell.sources))
     except CellSkip as skip:
         return str(skip)
     return None
@@ -49,6 +49,8 @@ def _queries(attack: AnyAttack) -> int:
             return attack.queries if "square" in attack.members else 0
         case Noise():
             return attack.draws
+        case ApgdSpec() if attack.backward:
+            return attack.gradients  # outputs are the model's own
         case _:
             return 0
 

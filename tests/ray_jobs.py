@@ -12,7 +12,7 @@ from bench.jobs import Job
 from bench.types import CellResult, RunJob
 
 
-def sleeper(setup: Setup, name: str) -> tuple[RunJob, str]:
+def sleeper(setup: Setup, share: float) -> tuple[RunJob, str]:
     """Return what sleeps as many seconds as a job's work, and says when and where."""
 
     def run(job: Job) -> CellResult:
@@ -23,7 +23,7 @@ def sleeper(setup: Setup, name: str) -> tuple[RunJob, str]:
         begun = time.time()
         time.sleep(job.work)
         known = {
-            **{"pid": str(os.getpid()), "worker": name, "begun": str(begun)},
+            **{"pid": str(os.getpid()), "share": str(share), "begun": str(begun)},
             **{"ended": str(time.time()), "gpu": os.environ.get("CUDA_VISIBLE_DEVICES", "")},
             **{"folder": str(Path.cwd()), "threads": os.environ["OMP_NUM_THREADS"]},
         }
@@ -36,14 +36,14 @@ def sleeper(setup: Setup, name: str) -> tuple[RunJob, str]:
     return run, "nothing"
 
 
-def no_device(setup: Setup, name: str) -> tuple[RunJob, str]:
+def no_device(setup: Setup, share: float) -> tuple[RunJob, str]:
     raise UserError("--device: got 'tpu', which cannot be used here")
 
 
 class Unreadable:
     """What cannot be read where it arrives, as where a node lacks a module."""
 
-    def __call__(self, setup: Setup, name: str) -> tuple[RunJob, str]:
+    def __call__(self, setup: Setup, share: float) -> tuple[RunJob, str]:
         raise AssertionError
 
     def __reduce__(self) -> tuple[type[int], tuple[str]]:

@@ -77,7 +77,7 @@ def test_a_run_is_told_line_by_line(
     assert (found.done, found.statuses) == (1, {})  # a part is no cell
     assert list(found.doing) == ["1"]
     assert found.doing["1"].since == 3
-    assert found.rate(5.0) == "20 images/s, 38 s left"
+    assert found.rate(5.0) == "0 images/s, 38 s left"  # its cell counts them
     assert found.how is None
 
     file.again("1", jobs[1], "out of memory", 1.5)
@@ -89,7 +89,7 @@ def test_a_run_is_told_line_by_line(
     found = progress_of(read_events(path))
     assert found is not None
     assert (found.retries, found.lost) == (1, ("0: killed",))
-    assert (found.statuses, found.done, found.images) == ({"failed": 1}, 2, 150)
+    assert (found.statuses, found.done, found.images) == ({"failed": 1}, 2, 50)
     assert (found.doing, set(found.where)) == ({}, {"1", "2"})
     assert found.left == (40.0, 3.0)  # no newer estimate
     assert found.troubles() == "1 failed, 1 tried again, 1 lost"

@@ -14,24 +14,26 @@ ONLY = {
     "open_clip": ("bench.models", "bench.weights", "bench.nano", "radapt.clip"),
     "transformers": ("bench.models",),
     "huggingface_hub": ("bench.hub",),
-    "radapt": ("bench.models", "bench.nano", "bench.compat", "radapt"),
+    "radapt": ("bench.models", "bench.nano", "bench.compat", "bench.figures", "radapt"),
     "accelerate": ("radapt.loop", "radapt.finetune", "radapt.cli.finetune", "bench.nano.recipe"),
     "ray": ("bench.executors",),
     "pyautoattack": ("bench.attacks.official",),
     "torchattacks": ("bench.attacks.torch_attacks",),
     "rich": ("bench.console",),
     "jinja2": ("bench.export",),
-    "matplotlib": ("radapt.figures",),
+    "matplotlib": ("radapt.figures", "bench.figures"),
+    "bench.figures": ("bench.export",),
     "bench.evaluate": ("bench.run", "bench.executors.worker"),
     "bench.executors": ("bench.run",),
     "bench.models": ("bench.warm",),
     "bench.attacks": (
         *("bench.evaluate", "bench.crafting", "bench.scoring", "bench.storage"),
-        "bench.attacks",
+        *("bench.trust", "bench.attacks"),
     ),
-    "bench.export": ("run_bench", "bench.run", "bench.console"),
+    "bench.export": ("run_bench", "bench.run", "bench.console", "bench.figures"),
     "bench.tables": (
         "bench.export",
+        "bench.bundle",
         "bench.status",
         "bench.manifest",
         "bench.compare",
@@ -84,8 +86,9 @@ def test_radapt_imports_nothing_of_bench() -> None:
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
         "import sys, bench, run_bench, bench.summary, bench.status, bench.export, bench.check, "
-        "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, "
-        "bench.views, bench.breakdown, bench.comparison_table; "
+        "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging, "
+        "bench.views, bench.breakdown, bench.comparison_table, "
+        "bench.trust.kept, bench.trust.table; "
         "assert not {'torch', 'ray'} & set(sys.modules), 'torch or ray was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -124,7 +124,7 @@ def test_every_job_is_done_once_and_all_workers_are_busy(executors: Executors) -
     assert Counter(result.cell_id for result in found) == Counter(item.key for item in jobs)
     assert most_at_once(found) == 4
     assert executor.open(1.0) is None
-    gpus = {result.provenance["worker"]: result.provenance["gpu"] for result in found}
+    gpus = {result.provenance["pid"]: result.provenance["gpu"] for result in found}
     assert sorted(gpus.values()) == ["0", "1", "2", "3"]
 
 

@@ -23,7 +23,10 @@ from bench.unequal import unstated
 from tests.test_cli import ENVIRONMENT, ROOT, call
 
 SUITES = ROOT / "suites"
-REAL = ("zero_shot", "white_box", "white_box_table3", "table3", "table6", "fare", "retrieval")
+REAL = (
+    *("zero_shot", "white_box", "white_box_table3", "table3", "table6", "fare", "retrieval"),
+    "adaptive",
+)
 
 
 def of(name: str) -> Suite:
@@ -137,6 +140,21 @@ def test_retrieval_shows_recalls_beside_an_attack_that_is_not_named() -> None:
     assert len(clean) == 6
     assert {item.why for item in clean} == {CLEAN["clean"]}
     assert all("attack" in item.why for item in found if item not in clean)
+
+
+def test_adaptive_attacks_are_the_same_on_real_and_embedded_models() -> None:
+    real, nano = of("adaptive"), of("adaptive_nano")
+    assert real.models.keys() == nano.models.keys() == of("zero_shot").models.keys()
+    steps = {"steps": real.attacks[0].gradients}
+    assert real.attacks == tuple(attack.model_copy(update=steps) for attack in nano.attacks)
+    assert real.threats == nano.threats
+
+
+def test_parts_that_a_model_does_not_have_are_not_taken_out_of_it() -> None:
+    text = plan("adaptive")
+    skips = 4 * 2 * 3  # datasets, budgets, attacks with `without`
+    counted = sum(map(int, re.findall(r"skipped +(\d+) cells: .* takes out", text)))
+    assert counted == skips * (4 + 2 * 9)  # four models directly, and all from CLIP and from two
 
 
 def test_one_craft_serves_the_whole_table() -> None:

@@ -1,22 +1,18 @@
 """Attacks: native ones on one engine, and adapters over pyautoattack and torchattacks."""
 
-import torch
-
-from bench.attacks.apgd import Apgd
 from bench.attacks.ascent import Ascent
 from bench.attacks.engine import NativeAttack, Run
-from bench.attacks.losses import Loss, cross_entropy, dlr, margin, targeted_dlr
+from bench.attacks.family import ANY_MARGIN, Surrogate, build_apgd
+from bench.attacks.losses import Loss, cross_entropy, margin
 from bench.attacks.noise import RandomPoint
 from bench.attacks.official import OfficialAttack
 from bench.attacks.pgd import PgdAscent
-from bench.attacks.sequence import InSequence
+from bench.attacks.sequence import InSequence, in_turn
 from bench.attacks.torch_attacks import TorchAttack
 from bench.memory import Batch
 from bench.specs import (
     AnyAttack,
-    ApgdCe,
-    ApgdDlr,
-    ApgdT,
+    ApgdSpec,
     Cw,
     Ensemble,
     Fgsm,
@@ -28,10 +24,10 @@ from bench.specs import (
 )
 from bench.types import Attack
 
-ANY_MARGIN = margin(torch.inf)  # ranks a point that fools the source above all that do not
 
-
-def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
+def build_attack(
+    spec: AnyAttack, *, batch: int | Batch, surrogate: Surrogate | None = None
+) -> Attack:
     """Return the attack that a spec declares; the only lookup there is.
 
     Args:
@@ -40,10 +36,11 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
         batch: Images in flight at once, for native attacks; their result does not depend
             on it, and a `Batch` is halved where memory ends. Adapters run in chunks of the
             size that their spec names.
+        surrogate: Returns the model that gradients come from, for specs with `backward`.
     """
 
     def runs(ascent: Ascent, loss: Loss, restarts: int = 1, eot: int = 1) -> Attack:
-        return _in_turn(
+        return in_turn(
             [NativeAttack(ascent, loss, batch, (Run(stream),), eot) for stream in range(restarts)],
             loss,
             batch,
@@ -64,12 +61,8 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
         case Cw():
             ascent = PgdAscent(spec.steps, spec.step, spec.random_start)
             return runs(ascent, margin(spec.kappa), spec.restarts, spec.eot)
-        case ApgdCe():
-            return runs(Apgd(spec.steps, spec.rho), cross_entropy, spec.restarts, spec.eot)
-        case ApgdDlr():
-            return runs(Apgd(spec.steps, spec.rho), dlr, spec.restarts, spec.eot)
-        case ApgdT():
-            return _targeted(spec, batch)
+        case ApgdSpec():
+            return build_apgd(spec, batch, surrogate)
         case Noise():
             draws = tuple(RandomPoint(stream) for stream in range(spec.draws))
             return InSequence(draws, cross_entropy, batch)
@@ -78,22 +71,7 @@ def build_attack(spec: AnyAttack, *, batch: int | Batch) -> Attack:
         case TorchAttacks():
             return TorchAttack(spec.attack, dict(spec.args), spec.chunk)
         case Ensemble():
-            members = [build_attack(member, batch=batch) for member in spec.attacks]
-            return _in_turn(members, ANY_MARGIN, batch)
-
-
-def _targeted(spec: ApgdT, batch: int | Batch) -> Attack:
-    ascent = Apgd(spec.steps, spec.rho)
-    attacks = [
-        NativeAttack(
-            ascent, targeted_dlr, batch, (Run(stream, 1 + stream // spec.restarts),), spec.eot
-        )
-        for stream in range(spec.targets * spec.restarts)
-    ]
-    return _in_turn(attacks, ANY_MARGIN, batch)
-
-
-def _in_turn(
-    attacks: list[Attack] | list[NativeAttack], criterion: Loss, batch: int | Batch
-) -> Attack:
-    return attacks[0] if len(attacks) == 1 else InSequence(tuple(attacks), criterion, batch)
+            members = [
+                build_attack(member, batch=batch, surrogate=surrogate) for member in spec.attacks
+            ]
+            return in_turn(members, ANY_MARGIN, batch)

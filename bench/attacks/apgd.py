@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bench.attacks.ascent import State
 from bench.attacks.balls import project, steepest, surface
+from bench.attacks.spectrum import Spectrum
 from bench.types import Budget
 
 MOMENTUM = 0.75  # weight of the gradient step against the previous move
@@ -26,14 +27,17 @@ class Apgd:
     Attributes:
         steps: Number of gradient steps.
         rho: The share of rising steps below which the step is halved.
+        spectrum: The filter that start and steps are made for.
     """
 
     steps: int
     rho: float
+    spectrum: Spectrum | None = None
 
     def begin(self, images: Tensor, budget: Budget, noise: Tensor) -> State:
         """Begin on the ball's surface: in Linf, noise scaled to reach it in one pixel."""
-        point = project(images + surface(noise, budget), images, budget)
+        start = self.spectrum.start(noise) if self.spectrum else noise
+        point = project(images + surface(start, budget), images, budget)
         zero = torch.zeros(len(images), dtype=images.dtype, device=images.device)
         return {
             "image": images,
@@ -58,7 +62,8 @@ class Apgd:
         # the first step has no previous move to carry on
         share = torch.where(state["iteration"] > 0, MOMENTUM, 1.0).to(point.dtype)
         share = share[:, None, None, None]
-        plain = project(point + size * steepest(gradient, budget.norm), image, budget)
+        towards = self.spectrum.steepest if self.spectrum else steepest
+        plain = project(point + size * towards(gradient, budget.norm), image, budget)
         carried = point + share * (plain - point) + (1 - share) * (point - state["previous"])
         return {**state, "point": project(carried, image, budget), "previous": point}
 

@@ -18,12 +18,13 @@ from torch import Tensor
 
 from bench.attacks.ascent import Ascent, State
 from bench.attacks.balls import draw, stream_seed
-from bench.attacks.losses import Loss, wrong_class
-from bench.attacks.passes import Seen, complain, evaluate, finite
+from bench.attacks.losses import Drift, Loss, wrong_class
+from bench.attacks.passes import Seen, complain, embedding, evaluate, finite
 from bench.attacks.roster import Fresh, Roster
 from bench.attacks.slots import drawn, join, put, take
+from bench.attacks.surrogate import Straight
 from bench.memory import Batch, as_batch
-from bench.types import Budget, Classifier, Mode
+from bench.types import Budget, Classifier, EmbeddingClassifier, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,15 @@ class NativeAttack:
             several would have to be ranked.
         eot: Forward passes per step, whose losses, logits and gradients are averaged
             (expectation over transformation, Athalye et al. 2018, arXiv:1707.07397).
+        surrogate: The model that gradients come from, where it is not the attacked one.
     """
 
     ascent: Ascent
-    loss: Loss
+    loss: Loss | Drift
     batch: int | Batch
     runs: tuple[Run, ...] = (Run(),)
     eot: int = 1
+    surrogate: EmbeddingClassifier | None = None
 
     def __call__(
         self,
@@ -75,8 +78,15 @@ class NativeAttack:
         `clean` are the model's logits `[b,k]` at the images, where they are known.
         """
         batch = as_batch(self.batch)
+        model = Straight(model, self.surrogate) if self.surrogate else model
         queue, targets = torch.arange(len(images), device=images.device), labels[None]
+        references: Tensor | None = None
         with torch.no_grad():
+            if isinstance(self.loss, Drift):
+                shown = embedding(model)
+                seen = batch.parts(len(images), lambda part: shown.embed(images[part]))
+                references = torch.cat(seen)
+                clean = finite(shown.classify(references))
             targeted = any(run.rank for run in self.runs)
             asked = mode == "success" and not self._starts_clean(images[:1], budget)
             if clean is None and (asked or targeted):
@@ -89,7 +99,7 @@ class NativeAttack:
                 if mode == "success":
                     queue = queue[clean.argmax(dim=1) == labels]
             targets = targets.expand(len(self.runs), -1)
-            loop = _Loop(self, model, images, labels, targets, budget, mode, batch)
+            loop = _Loop(self, model, images, labels, targets, references, budget, mode, batch)
             loop.through(queue.tolist(), seeds)
         return loop.result
 
@@ -110,6 +120,7 @@ class _Loop:
 
     Attributes:
         targets: By run and image, the classes that the attack goes for, `[runs,n]`.
+        references: The clean images' embeddings `[n,d]`, where the loss is of embeddings.
         result: Per image the point to hand out.
     """
 
@@ -118,6 +129,7 @@ class _Loop:
     images: Tensor
     labels: Tensor
     targets: Tensor
+    references: Tensor | None
     budget: Budget
     mode: Mode
     batch: Batch
@@ -173,8 +185,10 @@ class _Loop:
         runs = torch.tensor([index for _, index, _ in fresh], device=device)
         noise = torch.stack([start for _, _, start in fresh]).to(self.images)
         zero = torch.zeros_like(rows)
+        from_clean = {} if self.references is None else {"reference": self.references[rows]}
         return {
             **self.attack.ascent.begin(self.images[rows], self.budget, noise),
+            **from_clean,
             "row": rows,
             "run": runs,
             "label": self.labels[rows],

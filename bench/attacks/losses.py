@@ -1,5 +1,6 @@
 """Per-image losses that an attack maximises."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -25,6 +26,19 @@ class Loss(Protocol):
 def cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy with the true class."""
     return F.cross_entropy(logits, labels, reduction="none")
+
+
+def rescaled_cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of logits over their standard deviation per image.
+
+    The deviation counts as a constant in the gradient. A model whose logits are so large that its
+    softmax saturates has a cross-entropy and gradients of zero in float32 (Carlini and Wagner
+    2016, arXiv:1607.04311, on defensive distillation); whatever factor it has put on its logits,
+    this takes off again.
+    """
+    scale = logits.detach().std(dim=1, keepdim=True)
+    tiny = torch.finfo(logits.dtype).tiny
+    return cross_entropy(logits / scale.clamp_min(tiny), labels, targets)
 
 
 def margin(kappa: float) -> Loss:
@@ -55,6 +69,20 @@ def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     top = logits.topk(4, dim=1).values
     gap = top[:, 0] - (top[:, 2] + top[:, 3]) / 2
     return (_at(logits, targets) - _at(logits, labels)) / (gap + 1e-12)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far an image's embedding has moved from the clean image's, whatever the classes.
+
+    FARE is trained against this (Schlarmann et al. 2024, arXiv:2402.12336, eq. 3) in squared L2 on
+    embeddings that are not normalised. Here it is one less the cosine: classes are told by the
+    direction alone, and where lengths are 1 the two differ by a factor of 2.
+    """
+
+    def __call__(self, embeddings: Tensor, references: Tensor) -> Tensor:
+        """Return the loss `[b]` of embeddings `[b,d]`, given the clean images', all of length 1."""
+        return 1 - (embeddings * references).sum(dim=1)
 
 
 def wrong_class(logits: Tensor, labels: Tensor, rank: int) -> Tensor:

@@ -6,23 +6,23 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ascent import State
-from bench.attacks.losses import Loss
+from bench.attacks.losses import Drift, Loss
 from bench.errors import CellError
 from bench.memory import Batch
-from bench.types import Classifier
+from bench.types import Classifier, EmbeddingClassifier
 
 Seen = tuple[Tensor, Tensor, Tensor]  # logits [b,k], losses [b], gradients [b,3,h,w]
 
 
 def evaluate(
-    model: Classifier, loss: Loss, state: State, batch: Batch, *, eot: int, backward: bool
+    model: Classifier, loss: Loss | Drift, state: State, batch: Batch, *, eot: int, backward: bool
 ) -> Seen:
     """Return logits, losses and gradients at the points of a state.
 
     Args:
         model: What is attacked.
         loss: What is maximised, per image.
-        state: With the points, labels and targets.
+        state: With the points, labels and targets, and references where the loss is of embeddings.
         batch: Images at once; halved where memory ends.
         eot: Passes to average over.
         backward: Whether gradients are wanted; else there are none.
@@ -34,8 +34,14 @@ def evaluate(
     def both_ways(part: slice) -> Seen:
         point = state["point"][part].detach().requires_grad_(backward)
         with torch.set_grad_enabled(backward):
-            logits = model(point)
-            losses = loss(logits, state["label"][part], state["target"][part])
+            if isinstance(loss, Drift):
+                shown = embedding(model)
+                embeddings = shown.embed(point)
+                logits = shown.classify(embeddings)
+                losses = loss(embeddings, state["reference"][part])
+            else:
+                logits = model(point)
+                losses = loss(logits, state["label"][part], state["target"][part])
             total = losses.sum()
         if backward and not total.requires_grad:
             finite(logits)
@@ -46,6 +52,13 @@ def evaluate(
     count = len(state["point"])
     passes = [_merge(batch.parts(count, both_ways), torch.cat) for _ in range(eot)]
     return _merge(passes, lambda each: torch.stack(each).mean(dim=0))
+
+
+def embedding(model: Classifier) -> EmbeddingClassifier:
+    """Return the model, or raise CellError where it does not show its embeddings."""
+    if not isinstance(model, EmbeddingClassifier):
+        raise CellError("a loss of embeddings needs a model that shows them; this one does not")
+    return model
 
 
 def _merge(seen: list[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:

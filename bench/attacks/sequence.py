@@ -107,6 +107,13 @@ class InSequence:
         return torch.cat(parts)
 
 
+def in_turn(
+    attacks: list[Attack] | list[NativeAttack], criterion: Loss, batch: int | Batch
+) -> Attack:
+    """Return attacks one after another, or the one that there is."""
+    return attacks[0] if len(attacks) == 1 else InSequence(tuple(attacks), criterion, batch)
+
+
 def _side_by_side(attacks: Sequence[Attack]) -> list[Attack]:
     """Join native attacks that differ in their runs alone: the engine fills batches with them."""
     joined: list[Attack] = []

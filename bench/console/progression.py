@@ -1,6 +1,7 @@
 """What a run shows: what each worker does, and how far all are."""
 
 import sys
+from contextlib import suppress
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -59,10 +60,11 @@ class Progression(Events):
         self.board.stop()
 
     def _say(self, text: str) -> None:
-        if self.live:
-            self.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, file=sys.stderr, flush=True)
+        with suppress(OSError):  # whoever reads has left, or the log's disk is full
+            if self.live:
+                self.console.print(text, markup=False, highlight=False)
+            else:
+                print(text, file=sys.stderr, flush=True)
 
 
 def board(progress: Progress, at: float) -> RenderableType:

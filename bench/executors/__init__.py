@@ -1,7 +1,8 @@
 """Where jobs run: in this process, or in workers under Ray."""
 
+from bench.executors.cluster import check_cluster
 from bench.executors.inline import Inline
 from bench.executors.ray import Ray
 from bench.executors.worker import Setup
 
-__all__ = ["Inline", "Ray", "Setup"]
+__all__ = ["Inline", "Ray", "Setup", "check_cluster"]

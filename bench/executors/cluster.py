@@ -31,6 +31,17 @@ def import_ray() -> ModuleType:
     return ray
 
 
+def check_cluster(address: str | None) -> None:
+    """Say what is wrong with an address before anything is begun.
+
+    Raises:
+        UserError: Ray is not installed, or nothing answers there.
+    """
+    import_ray()
+    if address not in (None, "auto"):
+        _knock(address)
+
+
 def join(ray: ModuleType, address: str | None) -> None:
     """Join the cluster at an address, or start one of this machine's own where that is None.
 

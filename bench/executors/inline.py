@@ -4,8 +4,10 @@ import os
 import platform
 import time
 
+from bench.errors import UserError
 from bench.jobs import Job
 from bench.types import Opened, Outcome, RunJob
+from bench.wording import describe_job
 
 _NAME = "0"
 
@@ -53,7 +55,15 @@ class Inline:
             time.sleep(seconds or 0.0)
             return []
         job, self._job = self._job, None
-        return [Outcome(_NAME, job, self._function(job))]
+        try:
+            return [Outcome(_NAME, job, self._function(job))]
+        except UserError:
+            raise
+        except Exception as error:  # cells keep their own failures to themselves
+            raise UserError(
+                f"{describe_job(job)}: {type(error).__name__}: {error}; this process cannot go on: "
+                "what is finished is kept, run again"
+            ) from error
 
     def end(self, slot: str) -> None:
         """Give the room up."""

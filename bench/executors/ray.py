@@ -12,7 +12,7 @@ from bench.executors.worker import Make, Setup, Worker, evaluator, log_name
 from bench.jobs import Job
 from bench.types import Opened, Outcome
 
-_LENGTH = 240  # characters of Ray's reasons, which go on with general advice
+_MOST = 240  # characters of Ray's reasons, which go on with general advice
 
 
 @dataclass
@@ -86,7 +86,6 @@ class Ray:
         self._made = 0
         self._open: dict[str, _Open] = {}
         self._refs: dict[Any, tuple[str, bool]] = {}  # by answer: whose, and whether of a job
-        self._lost: dict[str, str] = {}  # workers that were lost before they had a job
         self._news: list[Opened | Outcome] = []
 
     def open(self, gpus: float) -> str | None:
@@ -112,7 +111,7 @@ class Ray:
         )
         takes = {"num_gpus": share, "num_cpus": 0} if self.shares else {"num_cpus": 1}
         actor = self._class.options(max_restarts=0, scheduling_strategy=pinned, **takes).remote(
-            self._setup, name, self._logs, self._make
+            self._setup, name, share, self._logs, self._make
         )
         self._room.take(place, share)
         self._open[name] = _Open(actor, place, share)
@@ -120,10 +119,7 @@ class Ray:
         return name
 
     def start(self, slot: str, job: Job) -> None:
-        """Hand a job to a worker, which may not be up yet."""
-        if slot in self._lost:
-            self._news.append(Outcome(slot, job, None, self._lost.pop(slot)))
-            return
+        """Hand a job to a worker."""
         worker = self._open[slot]
         worker.job = job
         self._refs[worker.actor.run.remote(job)] = slot, True
@@ -149,8 +145,7 @@ class Ray:
 
     def end(self, slot: str) -> None:
         """End a worker, idle or not, without an outcome."""
-        if self._lost.pop(slot, None) is None:
-            self._forget(slot)
+        self._forget(slot)
 
     def close(self) -> None:
         """End all workers at once, and the cluster where it is this executor's own."""
@@ -168,7 +163,7 @@ class Ray:
         except self._ray.exceptions.RayError as error:
             self._fail(ref, error)
             return
-        slot, of_job = self._refs.pop(ref)
+        slot, of_job = self._refs[ref]
         worker = self._open[slot]
         if of_job:
             assert worker.job is not None
@@ -177,6 +172,7 @@ class Ray:
         else:
             worker.host, where = value
             self._news.append(Opened(slot, where))
+        del self._refs[ref]  # after it is among the news, should this be interrupted
 
     def _fail(self, ref: Any, error: Exception) -> None:
         """Raise what concerns all workers, and give up the one that anything else befell."""
@@ -190,10 +186,17 @@ class Ray:
         if cause is not None:
             told = f"failed: {type(cause).__name__}: {cause}"
         lost = f"worker {slot}{host} {told}; see {log_name(slot)}"
-        if worker.job is None:
-            self._lost[slot] = lost
-        else:
-            self._news.append(Outcome(slot, worker.job, None, lost))
+        self._news.append(Outcome(slot, worker.job, None, lost))
+        self._bury()
+
+    def _bury(self) -> None:
+        """Give up what else was on nodes that are gone, before it is handed a job."""
+        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        for slot, worker in list(self._open.items()):
+            if self._room.node(worker.place) not in alive:
+                self._forget(slot)
+                told = f"worker {slot} died with its node; see {log_name(slot)}"
+                self._news.append(Outcome(slot, worker.job, None, told))
 
     def _forget(self, slot: str) -> _Open:
         """Kill a worker and give its share back."""
@@ -215,4 +218,4 @@ def _why(error: Exception) -> str:
         return text.splitlines()[-1]
     words = " ".join(text.split())
     words = words.partition("The actor is dead because ")[2] or words
-    return words.partition(" Some common causes")[0][:_LENGTH]
+    return words.partition(" Some common causes")[0][:_MOST]

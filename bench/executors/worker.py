@@ -49,10 +49,10 @@ class Setup:
     limit: float | None = None
 
 
-Make = Callable[[Setup, str], tuple[RunJob, str]]
+Make = Callable[[Setup, float], tuple[RunJob, str]]  # for a share of an accelerator
 
 
-def evaluator(setup: Setup, name: str) -> tuple[RunJob, str]:
+def evaluator(setup: Setup, share: float) -> tuple[RunJob, str]:
     """Return what does a job in this process, and the device that it runs on.
 
     Raises:
@@ -62,10 +62,15 @@ def evaluator(setup: Setup, name: str) -> tuple[RunJob, str]:
 
     from bench.devices import device_name, pick_device
     from bench.evaluate import Evaluator
+    from bench.speed import check_compiler
 
     device = pick_device(setup.device)
     if device.type == "cpu":
         torch.set_num_threads(1)  # there is a worker per processor
+    elif share < 1:
+        torch.cuda.set_per_process_memory_fraction(share, device)  # the rest is for neighbours
+    if setup.compiled:
+        check_compiler(device)
     evaluate = Evaluator(
         setup.suite, setup.lock, setup.problems, Store(setup.results, setup.suite.suite), device,
         setup.batch, setup.trust, setup.compiled, setup.limit,
@@ -76,9 +81,10 @@ def evaluator(setup: Setup, name: str) -> tuple[RunJob, str]:
 class Worker:
     """A worker; made where it runs. It ends when it is killed, or with its driver."""
 
-    def __init__(self, setup: Setup, name: str, logs: Path, make: Make) -> None:
+    def __init__(self, setup: Setup, name: str, share: float, logs: Path, make: Make) -> None:
         """Take what it needs; nothing can fail yet, as Ray would not say why."""
-        self._setup, self._name, self._logs, self._make = setup, name, logs, make
+        self._setup, self._name, self._share = setup, name, share
+        self._logs, self._make = logs, make
 
     def begin(self) -> tuple[str, str]:
         """Get ready, and return the host and where this is: host, process and device in words.
@@ -94,7 +100,7 @@ class Worker:
         _write_to(self._logs / log_name(self._name))
         os.chdir(self._setup.folder)  # relative paths of a suite begin there
         sys.path.insert(0, str(self._setup.folder))
-        self._run, device = self._make(self._setup, self._name)
+        self._run, device = self._make(self._setup, self._share)
         where = f"{host} {os.getpid()} {device}"
         _log(f"up on {where}")
         return host, where

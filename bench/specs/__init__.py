@@ -1,9 +1,12 @@
 """What a suite may say: typed, frozen, and closed to keys that do not exist."""
 
+from bench.specs.adaptive import Backward
 from bench.specs.against import Against
 from bench.specs.attacks import (
     ApgdCe,
     ApgdDlr,
+    ApgdEmbedding,
+    ApgdSpec,
     ApgdT,
     Cw,
     Fgsm,
@@ -30,6 +33,7 @@ from bench.specs.ensembles import AnyAttack, Ensemble
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 from bench.specs.models import (
     Anchor,
+    Component,
     GraftModel,
     HuggingFaceModel,
     ModelSpec,
@@ -51,7 +55,11 @@ __all__ = [
     "AnyThreat",
     "ApgdCe",
     "ApgdDlr",
+    "ApgdEmbedding",
+    "ApgdSpec",
     "ApgdT",
+    "Backward",
+    "Component",
     "Cw",
     "DatasetSpec",
     "Ensemble",

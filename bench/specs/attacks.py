@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from bench.specs.adaptive import Backward, Filter
 from bench.specs.base import Name, Spec
 from bench.specs.budgets import EpsList
 from bench.types import Norm
@@ -39,6 +40,11 @@ class AttackSpec(Spec):
     def gradients(self) -> int:
         """Gradient steps on an image that withstands all of them."""
         return int(self.steps)  # type: ignore[attr-defined]
+
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        """Models of the suite that gradients come from in place of the attacked one."""
+        return ()
 
 
 class NativeSpec(AttackSpec):
@@ -134,26 +140,45 @@ class Cw(_FromNoise):
     kappa: Annotated[float, Field(ge=0)] = 0.0
 
 
-class _Apgd(_Repeated):
-    """Settings of Auto-PGD."""
+class ApgdSpec(_Repeated):
+    """Settings of Auto-PGD.
+
+    `filter` is the one in front of the model that its steps know of, `backward` the surrogate that
+    its gradients come from.
+    """
 
     steps: Count = 100
     rho: Share = 0.75
+    filter: Filter | None = None
+    backward: Backward | None = None
+
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        """The model that `backward` names."""
+        named = self.backward.model if self.backward else None
+        return (named,) if named else ()
 
 
-class ApgdCe(_Apgd):
-    """Native Auto-PGD on the cross-entropy."""
+class ApgdCe(ApgdSpec):
+    """Native Auto-PGD on the cross-entropy; with `rescale`, of logits over their deviation."""
 
     kind: Literal["apgd-ce"]
+    rescale: bool = False
 
 
-class ApgdDlr(_Apgd):
+class ApgdEmbedding(ApgdSpec):
+    """Native Auto-PGD on the cosine distance from the clean image's embedding; knows no classes."""
+
+    kind: Literal["apgd-embedding"]
+
+
+class ApgdDlr(ApgdSpec):
     """Native Auto-PGD on the difference of logits ratio; at least 3 classes."""
 
     kind: Literal["apgd-dlr"]
 
 
-class ApgdT(_Apgd):
+class ApgdT(ApgdSpec):
     """Native Auto-PGD towards the `targets` likeliest wrong classes in turn; at least 4 classes."""
 
     kind: Literal["apgd-t"]

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from bench.specs.attacks import (
     ApgdCe,
     ApgdDlr,
+    ApgdEmbedding,
     ApgdT,
     Cw,
     Fgsm,
@@ -18,7 +19,10 @@ from bench.specs.attacks import (
 )
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 
-_Single = Fgsm | Pgd | MiFgsm | Cw | ApgdCe | ApgdDlr | ApgdT | Noise | PyAutoAttack | TorchAttacks
+_Single = (
+    Fgsm | Pgd | MiFgsm | Cw | ApgdCe | ApgdDlr | ApgdT | ApgdEmbedding | Noise
+    | PyAutoAttack | TorchAttacks
+)  # fmt: skip
 SHARED = ("eps", "norm")  # what members have from their ensemble
 
 
@@ -60,6 +64,11 @@ class Ensemble(NativeSpec):
     def gradients(self) -> int:
         """Gradient steps on an image that withstands all members."""
         return sum(member.gradients for member in self.attacks)
+
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        """Those of all members, in their order."""
+        return tuple(name for member in self.attacks for name in member.surrogates)
 
 
 AnyAttack = Annotated[_Single | Ensemble, Field(discriminator="kind")]

@@ -1,6 +1,7 @@
 """Models: embedded, of open_clip, of transformers, adapted, grafted, or of the user's own."""
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
@@ -8,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.specs.base import Name, Spec, many
 
+Component = Literal["filter", "anchor"]  # of R-Adapt
 HUB, FOLDER = "hf-hub:", "local-dir:"
 REPOSITORY = r"[\w-][\w.-]*/[\w.-]+"  # OWNER/NAME
 
@@ -118,6 +120,17 @@ class RAdaptModel(_Model):
     cutoff: Annotated[float, Field(gt=0)] | None
     mix: Literal["interpolate", "add"] = "interpolate"
     cutoff_at: Literal[224, "image"] = 224
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What it adds to its base."""
+        return (*(("anchor",) if self.alpha else ()), *(("filter",) if self.cutoff else ()))
+
+    def less(self, components: Collection[Component]) -> "RAdaptModel":
+        """Return the same model with some of its components taken out."""
+        anchor = {"alpha": 0.0} if "anchor" in components else {}
+        gaussian = {"cutoff": None} if "filter" in components else {}
+        return self.model_copy(update={**anchor, **gaussian})
 
 
 class GraftModel(_Model):

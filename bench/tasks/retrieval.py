@@ -29,12 +29,25 @@ class RetrievalClassifier(nn.Module):
 
     def cosines(self, images: Tensor) -> Tensor:
         """Map images `[b,3,h,w]` in [0,1] to cosines with all captions, `[b,m]`."""
-        return F.normalize(self.model.encode_image(images), dim=1) @ self.captions
+        return self.embed(images) @ self.captions
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images `[b,3,h,w]` in [0,1] to logits `[b,n]`."""
-        found = self.cosines(images)
-        nearest = found.new_full((len(images), self.images), -torch.inf)
+        return self.classify(self.embed(images))
+
+    @property
+    def width(self) -> int:
+        """Numbers of an embedding."""
+        return len(self.captions)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to embeddings of length 1, `[b,d]`."""
+        return F.normalize(self.model.encode_image(images), dim=1)
+
+    def classify(self, embeddings: Tensor) -> Tensor:
+        """Map embeddings `[b,d]` to logits `[b,n]`."""
+        found = embeddings @ self.captions
+        nearest = found.new_full((len(found), self.images), -torch.inf)
         owners = self.owners.expand_as(found)
         return self.model.logit_scale * nearest.scatter_reduce(1, owners, found, "amax")
 

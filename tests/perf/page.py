@@ -66,7 +66,7 @@ own.""",
     "stored": (
         "Reading back ten thousand cells",
         """25 models, 10 datasets, 20 attacks with their budgets and two threats, all stored. Files
-are in the system's cache. *All tables* are the four files that `export` writes.""",
+are in the system's cache. *All tables* are the seven files that `export` writes.""",
     ),
     "scheduling": (
         "What scheduling costs",

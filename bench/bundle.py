@@ -1,0 +1,164 @@
+"""A suite's results in one zip, to be sent to others; and such a zip read with suspicion.
+
+    bundle.json         format, suite, and the version of the protocol that ids are made with
+    suite.json          the suite
+    lock.json           what its names stood for
+    results.jsonl       one result a line, image by image
+    cells.csv, leaderboard.csv, manifest.json, environment.json
+    check.csv           beside published numbers, where the suite names any
+
+Nothing is ever unpacked to disk: members are read by these names, up to a size.
+"""
+
+import importlib.metadata
+import json
+import platform
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from bench.check import check
+from bench.errors import UserError
+from bench.plan import PROTOCOL, Lock
+from bench.result_lines import read_result, result_line
+from bench.store import Store, write_atomically
+from bench.suite import Suite
+from bench.tables import load_scored
+from bench.types import CellResult
+
+FORMAT = 1
+TABLES = ("cells.csv", "leaderboard.csv", "manifest.json")
+CHECK = "check.csv"
+_HEAD, _SUITE, _LOCK, _RESULTS = "bundle.json", "suite.json", "lock.json", "results.jsonl"
+_ENVIRONMENT = "environment.json"
+_KNOWN = (_HEAD, _SUITE, _LOCK, _RESULTS, _ENVIRONMENT, *TABLES, CHECK)
+LARGEST = 1 << 30  # bytes of all results: some 40,000 cells of 1,000 images
+LONGEST = 64 << 20  # bytes of a line: a cell of a million images
+_LOCKS: TypeAdapter[Lock] = TypeAdapter(Lock)
+_DATE = (1980, 1, 1, 0, 0, 0)  # none, so that equal results are equal bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a bundle has of a suite.
+
+    Attributes:
+        lock: What names stood for.
+        results: By cell.
+    """
+
+    lock: Lock
+    results: dict[str, CellResult]
+
+
+def write_bundle(suite: Suite, store: Store, path: Path) -> None:
+    """Write what is stored of a suite, whose tables have been exported, as a zip.
+
+    Raises:
+        UserError: The published numbers that the suite names cannot be read.
+    """
+    names: tuple[str, ...] = TABLES
+    if suite.against is not None:
+        check(suite, store, None)
+        names = (*TABLES, CHECK)
+    results = [item.result for item in load_scored(suite, store) if item.result is not None]
+    unique = {result.cell_id: result for result in results}  # equal models share their cells
+    head = {"format": FORMAT, "suite": suite.suite, "protocol": PROTOCOL}
+    members = {
+        _HEAD: json.dumps(head),
+        _SUITE: suite.model_dump_json(indent=1),
+        _LOCK: _LOCKS.dump_json(store.lock(), indent=1).decode(),
+        _RESULTS: "".join(map(result_line, unique.values())),
+        _ENVIRONMENT: json.dumps(_environment(), indent=1),
+        **{name: (store.folder / name).read_text("utf-8") for name in names},
+    }
+
+    def write(part: Path) -> None:
+        with zipfile.ZipFile(part, "w") as archive:
+            for name, text in members.items():
+                info = zipfile.ZipInfo(name, _DATE)
+                info.compress_type = zipfile.ZIP_DEFLATED
+                info.external_attr = 0o644 << 16
+                archive.writestr(info, text)
+
+    write_atomically(path, write)
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle; nothing of it is trusted.
+
+    Raises:
+        UserError: It cannot be read, is no bundle, or a part of it is damaged or too large.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _refuse_others(path, archive.infolist())
+            head = json.loads(_read(path, archive, _HEAD))
+            if not isinstance(head, dict) or head.get("format") != FORMAT:
+                raise UserError(f"{path}: {_HEAD}: a bundle of format {FORMAT} is needed")
+            if head.get("protocol") != PROTOCOL:
+                raise UserError(
+                    f"{path}: {_HEAD}: got protocol {head.get('protocol')!r}, here it is "
+                    f"{PROTOCOL}; numbers of the two are not the same thing"
+                )
+            lock = _LOCKS.validate_json(_read(path, archive, _LOCK))
+            results = {result.cell_id: result for result in _results(path, archive)}
+            return Bundle(lock, results)
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read as a bundle ({error})") from error
+    except (ValidationError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({error})") from error
+
+
+def _refuse_others(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    names = [member.filename for member in members]
+    for name in names:
+        if name not in _KNOWN:
+            raise UserError(f"{path}: got the member {name!r}; allowed: {', '.join(_KNOWN)}")
+        if names.count(name) > 1:
+            raise UserError(f"{path}: {name} is there {names.count(name)} times")
+    for name in (_HEAD, _LOCK, _RESULTS):
+        if name not in names:
+            raise UserError(f"{path}: no bundle of results: {name} is missing")
+
+
+def _read(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as file:
+        content = file.read(LONGEST + 1)  # what the zip says of its size may be a lie
+    if len(content) > LONGEST:
+        raise UserError(f"{path}: {name} is larger than {LONGEST >> 20} MiB")
+    return content
+
+
+def _results(path: Path, archive: zipfile.ZipFile) -> Iterator[CellResult]:
+    read = 0
+    with archive.open(_RESULTS) as file:
+        for number in count(1):
+            line = file.readline(LONGEST + 1)
+            if not line:
+                return
+            read += len(line)
+            if len(line) > LONGEST or read > LARGEST:
+                raise UserError(f"{path}: {_RESULTS} line {number}: too large")
+            try:
+                yield read_result(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"]))
+                raise UserError(
+                    f"{path}: {_RESULTS} line {number}: {where}: {first['msg']}"
+                ) from error
+
+
+def _environment() -> dict[str, object]:
+    installed = importlib.metadata.distributions()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": dict(sorted({d.metadata["Name"]: d.version for d in installed}.items())),
+    }

@@ -1,0 +1,176 @@
+"""The leaderboard as values: over all datasets and over each, every rate with its interval."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.leaderboard import leaderboard
+from bench.metrics import metrics_of, suffix
+from bench.specs import task_of
+from bench.stats import Interval, mean_interval, wilson
+from bench.suite import Suite
+from bench.tables import Scored
+
+WORST = "worst"
+Key = tuple[str, str, str]  # model, threat, source
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of rates.
+
+    Attributes:
+        key: Its name in `leaderboard.csv`.
+        attack: Name of the attack; `clean` where there is none, `worst` for the worst case.
+        eps: The budget as the suite has it; empty for `clean` and `worst`.
+        norm: Of the budget, `linf` or `l2`; empty likewise.
+        metric: What the name of a further metric of the task ends in; empty for the first.
+    """
+
+    key: str
+    attack: str
+    eps: str = ""
+    norm: str = ""
+    metric: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model under one threat.
+
+    Attributes:
+        rank: Within the threat; None where a cell is missing.
+        model: Name of the model.
+        threat: `white-box` or `transfer`; empty in a suite without attacks.
+        source: Model that transferred images come from.
+        rates: By key of the column, with 95% intervals; None where there is no number.
+        n: Images behind the row.
+        flags: What a reader must know of it.
+    """
+
+    rank: int | None
+    model: str
+    threat: str
+    source: str
+    rates: Mapping[str, Interval | None]
+    n: int
+    flags: tuple[str, ...]
+
+    @property
+    def key(self) -> Key:
+        """What tells the row from others."""
+        return self.model, self.threat, self.source
+
+
+Boards = Mapping[str, tuple[Row, ...]]  # by dataset; "" has the means over all
+
+
+def threat_name(threat: str, source: str) -> str:
+    """Return a threat in words: `transfer from CLIP`; `clean` where nothing is attacked."""
+    return f"{threat} from {source}" if source else threat or "clean"
+
+
+def columns(suite: Suite) -> tuple[Column, ...]:
+    """Return the columns of rates in the order of `leaderboard.csv`, the worst case last."""
+    found = []
+    for ending in map(suffix, metrics_of(task_of(suite.datasets[0]))):
+        found.append(Column(f"clean{ending}", "clean", metric=ending.strip()))
+        found += [
+            Column(
+                f"{attack.column(eps)}{ending}",
+                attack.label_in_norm, eps, attack.norm, ending.strip(),
+            )
+            for attack in suite.attacks
+            for eps in attack.eps
+        ]  # fmt: skip
+    return (*found, Column(WORST, WORST))
+
+
+def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Boards:
+    """Return the rows of the leaderboard over all datasets, and over each of them.
+
+    Intervals are those of `bench.stats`: Wilson's for one dataset, and for a mean over several the
+    score interval that it becomes. Rates over several seeds are means over them, of the same
+    images. The worst case of one dataset is a rate over its images like any other.
+
+    Args:
+        suite: The suite.
+        scored: Its cells with their results.
+        board: Its leaderboard, as `bench.leaderboard.leaderboard` returns it.
+    """
+    names = [column.key for column in columns(suite)]
+    images = dict(_images(scored))
+    each: dict[str, tuple[Row, ...]] = {}
+    counts: dict[tuple[Key, str], list[int]] = {}
+    for dataset in suite.datasets:
+        alone = suite.model_copy(update={"datasets": (dataset,)})
+        own = [item for item in scored if item.cell.dataset == dataset.name]
+        rows = []
+        for record in leaderboard(alone, own).to_dict("records"):
+            key, rates = _key(record), dict[str, Interval | None]()
+            for name in names:
+                n = int(record["n"]) if name == WORST else _of(images, key, dataset.name, name)
+                counts.setdefault((key, name), []).append(n)
+                value = record[name]
+                known = n > 0 and not pd.isna(value)
+                rates[name] = Interval(float(value), *wilson(value * n, n)) if known else None
+            rows.append(_row(record, rates))
+        each[dataset.name] = tuple(rows)
+    by_key = [{row.key: row for row in rows} for rows in each.values()]
+    means = _means(board, names, by_key, counts)
+    return {"": tuple(means), **each}
+
+
+def _images(scored: Sequence[Scored]) -> Iterator[tuple[tuple[Key, str, str], int]]:
+    """Yield how many images a number is of by row, dataset and column; clean ones name no row."""
+    for item in scored:
+        cell = item.cell
+        if item.correct is not None:
+            key = (cell.target, cell.threat.kind if cell.threat else "", item.source)
+            yield (key, cell.dataset, item.column), item.images
+
+
+def _of(images: Mapping[tuple[Key, str, str], int], key: Key, dataset: str, name: str) -> int:
+    clean = (key[0], "", "")
+    return images.get((key, dataset, name)) or images.get((clean, dataset, name)) or 0
+
+
+def _means(
+    board: pd.DataFrame,
+    names: Sequence[str],
+    by_key: Sequence[Mapping[Key, Row]],
+    counts: Mapping[tuple[Key, str], Sequence[int]],
+) -> Iterator[Row]:
+    """Yield the rows over all datasets; their intervals are computed together, which is quick."""
+    records = board.to_dict("records")
+    given = [
+        (_key(record), name) for record in records for name in names if not pd.isna(record[name])
+    ]
+    images = np.array([counts[place] for place in given]).reshape(-1, len(by_key))
+    rates = [[of.rates[name] for of in (rows[key] for rows in by_key)] for key, name in given]
+    right = np.array([[rate.value if rate else np.nan for rate in some] for some in rates])
+    low, high = mean_interval(right.reshape(images.shape) * images, images)
+    bounds = dict(zip(given, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    for record in records:
+        key = _key(record)
+        yield _row(
+            record,
+            {
+                name: Interval(float(record[name]), *bounds[key, name])
+                if (key, name) in bounds
+                else None
+                for name in names
+            },
+        )
+
+
+def _key(record: Mapping[Any, Any]) -> Key:
+    return record["model"], record["threat"], record["source"]
+
+
+def _row(record: Mapping[Any, Any], rates: Mapping[str, Interval | None]) -> Row:
+    rank = None if pd.isna(record["rank"]) else int(record["rank"])
+    return Row(rank, *_key(record), rates, int(record["n"]), tuple(record["flags"].split()))

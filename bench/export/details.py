@@ -1,0 +1,79 @@
+"""What the page says of a row's protocol: the manifest with each thing told once."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.settings import settings
+from bench.suite import Suite
+
+Entries = Mapping[str, Mapping[str, Any]]
+Pairs = list[tuple[str, str]]
+# what a cell's record knows of its model and its batches, which differs from row to row
+OF_ONE_CELL = ("batch", "backwards", *("activation", "model_pixels", "mean", "std", "logit_scale"))
+_OF_DATA = (
+    *("images", "pixels", "resize_in_model", "classes", "templates", "seed"),
+    *("content", "content_origin", "image_ids", "class_names", "templates_hash"),
+)
+
+
+def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs]]:
+    """Return what stands behind the rows, as pairs of a word and a text, by what it is of.
+
+    Args:
+        suite: The suite.
+        entries: Its manifest, an entry per cell.
+
+    Returns:
+        Under `models`, `datasets`, `attacks` and `ran_on` (by model) the pairs by name.
+    """
+    models: dict[str, Pairs] = {}
+    datasets: dict[str, Pairs] = {}
+    ran: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    # attacked images first: clean accuracy may be that of more
+    for entry in sorted(entries.values(), key=lambda entry: "attack" not in entry):
+        if entry["model"] not in models:
+            models[entry["model"]] = list(_flat(entry["weights"]))
+        if entry["dataset"] not in datasets:
+            datasets[entry["dataset"]] = list(_flat({name: entry[name] for name in _OF_DATA}))
+        for name, value in entry["ran_on"].items():
+            if name != "backwards":
+                ran[entry["model"]][name].add(value)
+    attacks = {
+        attack.label_in_norm: list(
+            _flat(attack.model_dump(mode="json", exclude={"eps", "name"}) | settings(attack))
+        )
+        for attack in suite.attacks
+    }
+    return {
+        "models": models,
+        "datasets": datasets,
+        "attacks": attacks,
+        "ran_on": {model: _joined(found) for model, found in ran.items()},
+    }
+
+
+def versions(entries: Entries) -> str:
+    """Return what all cells ran on, in one line."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for entry in entries.values():
+        for name, value in entry["ran_on"].items():
+            if name not in OF_ONE_CELL:
+                found[name].add(value)
+    return ", ".join(f"{name} {text}" for name, text in _joined(found))
+
+
+def _joined(found: Mapping[str, set[str]]) -> Pairs:
+    return [(name, " or ".join(sorted(values))) for name, values in found.items()]
+
+
+def _flat(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested entries as pairs: `anchor.file`."""
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _flat(inner, f"{above}{name}.")
+        elif isinstance(inner, list | tuple):
+            if inner:
+                yield f"{above}{name}", " | ".join(map(str, inner))
+        elif inner not in ("", None):
+            yield f"{above}{name}", str(inner)

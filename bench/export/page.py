@@ -1,0 +1,181 @@
+"""The page for reading: one file that asks the network for nothing."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+from bench.export.boards import Boards, Column, Row, columns, threat_name
+from bench.export.details import Entries, details, versions
+from bench.export.numbers import DIGITS, percent
+from bench.specs import eps_value
+from bench.stats import Interval
+from bench.suite import Suite
+
+_PARTS = Path(__file__).parents[1] / "page"
+_STYLES = ("base", "filters", "table", "figures", "details")
+_SCRIPTS = (
+    *("dom", "data", "marks", "axes", "tips"),
+    *("board", "tradeoff", "curves", "heat", "cells", "details", "main"),
+)
+
+
+def render(suite: Suite, boards: Boards, cells: pd.DataFrame, entries: Entries) -> str:
+    """Return the page: leaderboard, figures, every number, and the protocol.
+
+    Args:
+        suite: The suite.
+        boards: Its leaderboard, over all datasets and over each.
+        cells: Its cells as a table.
+        entries: Its manifest.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_PARTS), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["percent"] = percent
+    style, script = _joined("css", _STYLES), _joined("js", _SCRIPTS)
+    rows = boards[""]
+    threats = list(dict.fromkeys((row.threat, row.source) for row in rows))
+    failures = cells[cells["status"] != "ok"]
+    return environment.get_template("page.html.j2").render(
+        suite=suite,
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        data=Markup(_inert(_data(suite, boards, threats, cells, entries))),
+        columns=columns(suite),
+        spans=_spans(columns(suite)),
+        groups=[
+            (threat_name(*threat), threat[0], [row for row in rows if _threat(row) == threat])
+            for threat in threats
+        ],
+        cells=len(cells),
+        failures=failures.to_dict("records"),
+        attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],
+        versions=versions(entries),
+    )
+
+
+def _spans(shown: Sequence[Column]) -> list[tuple[str, list[tuple[int, Column]]]]:
+    """Return the columns between `clean` and `worst` with their places, by attack and metric."""
+    spans: dict[str, list[tuple[int, Column]]] = {}
+    for place, column in enumerate(shown[1:-1], 1):
+        spans.setdefault(f"{column.attack} {column.metric}".strip(), []).append((place, column))
+    return list(spans.items())
+
+
+def _threat(row: Row) -> tuple[str, str]:
+    return row.threat, row.source
+
+
+@cache
+def _joined(suffix: str, names: Sequence[str]) -> str:
+    parts = [(_PARTS / f"{name}.{suffix}").read_text("utf-8") for name in names]
+    text = "\n".join(parts)
+    return f'\n"use strict";\n(() => {{\n{text}\n}})();\n' if suffix == "js" else f"\n{text}\n"
+
+
+def _hash(text: str) -> str:
+    """Return what a content security policy knows an inline text by: nothing else runs."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _inert(value: object) -> str:
+    """Return JSON that no name can end: a `</script>` in it is not one."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _data(
+    suite: Suite,
+    boards: Boards,
+    threats: Sequence[tuple[str, str]],
+    cells: pd.DataFrame,
+    entries: Entries,
+) -> dict[str, Any]:
+    """Return what the scripts read; names stand once, and rows point at them."""
+    shown = columns(suite)
+    rows = boards[""]
+    in_order = {
+        dataset: {row.key: _numbers(row, shown) for row in board}
+        for dataset, board in boards.items()
+    }
+    return {
+        "suite": suite.suite,
+        "models": list(suite.models),
+        "datasets": [dataset.name for dataset in suite.datasets],
+        "threats": [
+            {"name": threat_name(*threat), "kind": threat[0], "source": threat[1]}
+            for threat in threats
+        ],
+        "columns": [_column(column) for column in shown],
+        "rows": [
+            {"model": list(suite.models).index(row.model), "threat": threats.index(_threat(row))}
+            for row in rows
+        ],
+        "boards": {
+            dataset: [by_key[row.key] for row in rows] for dataset, by_key in in_order.items()
+        },
+        "cells": list(_cells(suite, threats, cells)),
+        "details": details(suite, entries),
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {
+        "key": column.key,
+        "attack": column.attack,
+        "eps": column.eps,
+        "radius": eps_value(column.eps) if column.eps else 0,
+        "norm": column.norm,
+        "metric": column.metric,
+    }
+
+
+def _numbers(row: Row, shown: Sequence[Column]) -> dict[str, Any]:
+    return {
+        "rank": row.rank,
+        "n": row.n,
+        "flags": row.flags,
+        "rates": [_rate(row.rates[column.key]) for column in shown],
+    }
+
+
+def _rate(rate: Interval | None) -> list[float] | None:
+    if rate is None:
+        return None
+    return [round(value, DIGITS) for value in (rate.value, rate.low, rate.high)]
+
+
+def _cells(
+    suite: Suite, threats: Sequence[tuple[str, str]], cells: pd.DataFrame
+) -> Iterator[list[Any]]:
+    """Yield what `cells.js` takes apart; models, datasets and threats by their places."""
+    models = {name: place for place, name in enumerate(suite.models)}
+    datasets = {dataset.name: place for place, dataset in enumerate(suite.datasets)}
+    places: Mapping[tuple[str, str], int] = {key: place for place, key in enumerate(threats)}
+    for cell in cells.to_dict("records"):
+        norm = "-l2" if cell["norm"] == "L2" else ""
+        rate = [cell["value"], cell["ci_low"], cell["ci_high"]]
+        yield [
+            models[cell["model"]],
+            datasets[cell["dataset"]],
+            places[cell["threat"], cell["source"]] if cell["threat"] else -1,
+            f"{cell['attack']}{norm}",
+            cell["eps"],
+            cell["metric"],
+            None if pd.isna(rate[0]) else [round(value, DIGITS) for value in rate],
+            cell["n"],
+            None if pd.isna(cell["seed"]) else int(cell["seed"]),
+            cell["status"],
+            cell["flags"],
+            cell["cell_id"],
+        ]

@@ -1,0 +1,99 @@
+"""The leaderboard as Markdown and as LaTeX: a part per threat, the best of each column bold."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from bench.export.boards import Column, Row, threat_name
+from bench.export.escape import latex, markdown
+from bench.export.numbers import percent
+from bench.suite import Suite
+
+Threats = list[tuple[str, list[Row]]]
+
+
+def markdown_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """Return the leaderboard as a Markdown table per threat."""
+    lines = [f"# {markdown(suite.suite)}", "", _about(suite, markdown)]
+    heads = ["rank", "model", *(column.key for column in columns), "n", "flags"]
+    for name, members in _by_threat(rows):
+        lines += ["", f"## {markdown(name)}", f"| {' | '.join(map(markdown, heads))} |"]
+        lines.append(f"| ---: | :--- |{' ---: |' * (len(columns) + 1)} :--- |")
+        best = _best(columns, members)
+        for row in members:
+            values = [_bold(_shown(row, c), best[c.key], "**{}**", str) for c in columns]
+            flags = " ".join(map(markdown, row.flags))
+            cells = [str(row.rank or "–"), markdown(row.model), *values, str(row.n), flags]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def latex_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    r"""Return the leaderboard as a LaTeX `table*` of the booktabs package, for `\input`."""
+    spans = list(_spans(columns))
+    width = len(columns) + 1
+    lines = [
+        r"% needs \usepackage{booktabs} and \usepackage{textcomp}",
+        r"\begin{table*}",
+        r"\centering\small\setlength{\tabcolsep}{4pt}",
+        rf"\caption{{{_about(suite, latex)}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
+        r"\toprule",
+        " & ".join(["", *(rf"\multicolumn{{{n}}}{{c}}{{{latex(name)}}}" for name, n in spans)])
+        + r" \\",
+        " & ".join(["model", *(latex(column.eps) for column in columns)]) + r" \\",
+    ]
+    for name, members in _by_threat(rows):
+        lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{latex(name)}}}}} \\"]
+        best = _best(columns, members)
+        for row in members:
+            values = [_bold(_shown(row, c), best[c.key], r"\textbf{{{}}}", latex) for c in columns]
+            marked = latex(row.model) + (r"\textsuperscript{\dag}" if row.flags else "")
+            lines.append(" & ".join([marked, *values]) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\smallskip\dag\ {note}" for note in _flagged(rows)]
+    return "\n".join([*lines, r"\end{table*}", ""])
+
+
+def _about(suite: Suite, escape: Callable[[str], str]) -> str:
+    datasets = ", ".join(dataset.name for dataset in suite.datasets)
+    return (
+        f"{escape(suite.suite)}: accuracy in percent, mean over {escape(datasets)}; "
+        "worst counts the images that survive every attack at the largest budget."
+    )
+
+
+def _by_threat(rows: Sequence[Row]) -> Threats:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(threat_name(row.threat, row.source), []).append(row)
+    return list(found.items())
+
+
+def _spans(columns: Sequence[Column]) -> Iterator[tuple[str, int]]:
+    """Yield the names above the budgets, with how many columns each is above."""
+    names = [f"{column.attack} {column.metric}".strip() for column in columns]
+    for name in dict.fromkeys(names):
+        yield name, names.count(name)
+
+
+def _shown(row: Row, column: Column) -> str:
+    rate = row.rates[column.key]
+    return percent(rate.value if rate else None)
+
+
+def _best(columns: Sequence[Column], rows: Sequence[Row]) -> dict[str, str]:
+    """Return the best of each column as it is printed, so that equal prints are equally bold."""
+    found = {}
+    for column in columns:
+        shown = [_shown(row, column) for row in rows if row.rates[column.key] is not None]
+        found[column.key] = max(shown, key=float, default="")
+    return found
+
+
+def _bold(shown: str, best: str, style: str, escape: Callable[[str], str]) -> str:
+    return style.format(escape(shown)) if shown == best else escape(shown)
+
+
+def _flagged(rows: Sequence[Row]) -> Iterator[str]:
+    flags = sorted({flag for row in rows for flag in row.flags})
+    if flags:
+        yield latex(f"flagged: {', '.join(flags)}; see the protocol")

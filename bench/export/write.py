@@ -1,0 +1,56 @@
+"""All tables of a suite from what is stored."""
+
+import pandas as pd
+
+from bench.export.boards import boards, columns
+from bench.export.extras import check_extras
+from bench.export.page import render
+from bench.export.parquet import write_parquet
+from bench.export.records import json_text
+from bench.export.text_tables import latex_table, markdown_table
+from bench.leaderboard import leaderboard
+from bench.manifest import manifest, manifest_text
+from bench.plan import still_valid
+from bench.spreadsheet import csv_text
+from bench.store import Store, write_text
+from bench.suite import Suite
+from bench.tables import cells_frame, load_scored
+
+
+def export(
+    suite: Suite, store: Store, *, parquet: bool = False, figures: bool = False
+) -> pd.DataFrame:
+    """Write all tables from what is stored, and return the leaderboard.
+
+    Args:
+        suite: The suite.
+        store: Its results.
+        parquet: Whether to write `cells.parquet` too. Needs the `export` extra.
+        figures: Whether to draw `figures/`. Needs the `plot` extra.
+
+    Raises:
+        UserError: An extra that is needed is not installed.
+    """
+    check_extras({"parquet": parquet, "figures": figures})
+    scored = load_scored(suite, store)
+    entries = manifest(suite, still_valid(suite, store.lock()), scored)
+    cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
+    rates = boards(suite, scored, board)
+    texts = {
+        "cells.csv": csv_text(cells),
+        "leaderboard.csv": csv_text(board),
+        "leaderboard.html": render(suite, rates, cells, entries),
+        "leaderboard.json": json_text(suite, rates),
+        "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
+        "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),
+        "manifest.json": manifest_text(entries),
+    }
+    for name, text in texts.items():
+        write_text(store.folder / name, text)
+    if parquet:
+        write_parquet(cells, store.folder / "cells.parquet")
+    if figures:
+        from bench.figures import draw  # brings matplotlib, and radapt's style of figures
+
+        draw(suite, rates, store.folder / "figures")
+    return board

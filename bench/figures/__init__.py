@@ -1,0 +1,21 @@
+"""Figures of a suite's results for papers, in the style of `radapt.figures`, each beside its table.
+
+Each is written as `<stem>.csv`, `.png`, `.svg` and `.pdf`: the same bytes for the same results.
+No meaning is carried by colour alone. Needs the `plot` extra.
+"""
+
+from pathlib import Path
+
+from bench.export.boards import Boards, columns
+from bench.figures.bars import bars
+from bench.figures.curves import curves
+from bench.figures.tradeoff import tradeoff
+from bench.suite import Suite
+
+
+def draw(suite: Suite, boards: Boards, folder: Path) -> None:
+    """Draw the trade-off, bars per dataset and accuracy against the budget."""
+    places = {name: place for place, name in enumerate(suite.models)}
+    tradeoff(boards[""], places, folder / "tradeoff")
+    bars(boards, places, folder / "bars")
+    curves(boards[""], columns(suite), places, folder / "curves")

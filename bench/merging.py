@@ -1,0 +1,151 @@
+"""Add another's results of a suite to ours: nothing of ours is overwritten."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.bundle import read_bundle
+from bench.errors import UserError
+from bench.plan import Cell, Lock, expand, spec_digests, still_valid
+from bench.runlock import owner
+from bench.store import Store
+from bench.suite import Suite
+from bench.types import CellResult
+from bench.wording import describe
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A cell of which the two have different outcomes; ours was kept."""
+
+    cell: Cell
+    ours: CellResult
+    theirs: CellResult
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What came of a merge.
+
+    Attributes:
+        added: Cells that came in; ours were missing or had failed.
+        same: Cells that both have, with the same outcome.
+        absent: Cells of the suite that the other does not have.
+        conflicts: Cells of one identity with different outcomes.
+        renamed: Models and datasets whose content there is another than here, by key path; their
+            cells are others.
+    """
+
+    added: int
+    same: int
+    absent: int
+    conflicts: tuple[Conflict, ...]
+    renamed: tuple[str, ...]
+
+
+def merge(suite: Suite, store: Store, other: Path) -> Merged:
+    """Add another's results to ours by the identity of cells.
+
+    Args:
+        suite: The suite, which says what is wanted.
+        store: Our results of it.
+        other: A bundle, the other's folder of the suite, or their folder of all results.
+
+    Raises:
+        UserError: There are no results in `other`, or a run goes on here.
+    """
+    if (running := owner(store.folder)) is not None:
+        raise UserError(f"{store.folder}: in use by {running}; merge when it has ended")
+    theirs, get = _opened(suite, other)
+    ours = still_valid(suite, store.lock())
+    lock = _joined(suite, ours, still_valid(suite, theirs))
+    added = same = absent = 0
+    conflicts = []
+    incoming = []
+    for cell in {cell.id: cell for cell in expand(suite, lock)}.values():
+        mine, result = store.get(cell.id), get(cell.id)
+        if result is None:
+            absent += 1
+        elif mine is None or (mine.status == "failed" and result.status != "failed"):
+            incoming.append(result)
+            added += 1
+        elif result.status == "failed" or _alike(mine, result):
+            same += 1
+        else:
+            conflicts.append(Conflict(cell, mine, result))
+    for result in incoming:
+        store.put(result)
+    store.put_lock(lock)
+    return Merged(added, same, absent, tuple(conflicts), tuple(_renamed(ours, theirs)))
+
+
+def merge_lines(merged: Merged) -> Iterator[str]:
+    """Say what came of a merge, each conflict on a line of its own."""
+    for key in merged.renamed:
+        yield f"{key}: has another content there; its cells are not those of here"
+    for conflict in merged.conflicts:
+        ours, theirs = conflict.ours, conflict.theirs
+        yield f"conflict: {describe(conflict.cell)}: {_said(ours, theirs)}; ours is kept"
+    yield (
+        f"{merged.added} cells added, {merged.same} the same, "
+        f"{len(merged.conflicts)} in conflict, {merged.absent} that the other lacks"
+    )
+
+
+def _said(ours: CellResult, theirs: CellResult) -> str:
+    if ours.status != theirs.status:
+        return f"{ours.status} here, {theirs.status} there"
+    if ours.sample_ids != theirs.sample_ids:
+        return f"{len(ours.sample_ids)} images here, {len(theirs.sample_ids)} others there"
+    differing = int((ours.correct != theirs.correct).sum())
+    return (
+        f"{100 * ours.correct.mean():.1f}% here, {100 * theirs.correct.mean():.1f}% there, "
+        f"{differing} of {len(ours.correct)} images differ"
+    )
+
+
+def _alike(ours: CellResult, theirs: CellResult) -> bool:
+    return (
+        ours.status == theirs.status
+        and ours.sample_ids == theirs.sample_ids
+        and np.array_equal(ours.correct, theirs.correct)
+    )
+
+
+def _opened(suite: Suite, other: Path) -> tuple[Lock, Callable[[str], CellResult | None]]:
+    if other.is_file():
+        bundle = read_bundle(other)
+        return bundle.lock, bundle.results.get
+    for folder in (other, other / suite.suite):
+        if (folder / "lock.json").is_file():
+            theirs = Store(folder.parent, folder.name)
+            return theirs.lock(), theirs.get
+    raise UserError(
+        f"{other}: no results: needed is a bundle (of `export --bundle`), or a folder with the "
+        f"lock.json of a suite, or one with a folder {suite.suite}"
+    )
+
+
+def _joined(suite: Suite, ours: Lock, theirs: Lock) -> Lock:
+    """Return our lock with the names that only the other has resolved."""
+    models, datasets = {**theirs.models, **ours.models}, {**theirs.datasets, **ours.datasets}
+    known = {*(f"models.{name}" for name in models), *(f"datasets.{name}" for name in datasets)}
+    return Lock(
+        models,
+        datasets,
+        {key: digest for key, digest in spec_digests(suite).items() if key in known},
+        {**theirs.origins, **ours.origins},
+        {**theirs.whole, **ours.whole},
+    )
+
+
+def _renamed(ours: Lock, theirs: Lock) -> Iterator[str]:
+    for name, content in ours.models.items():
+        if theirs.models.get(name, content) != content:
+            yield f"models.{name}"
+    for name, dataset in ours.datasets.items():
+        other = theirs.datasets.get(name, dataset)
+        if (other.fingerprint, other.sample_ids) != (dataset.fingerprint, dataset.sample_ids):
+            yield f"datasets.{name}"

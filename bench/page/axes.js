@@ -1,0 +1,50 @@
+// Scales and axes in percent, and the frame that every figure has.
+
+const TEXT = 6.6; // about the width of a letter at 12 px
+const linear = (from, to, start, end) => (value) => start + ((value - from) / (to - from)) * (end - start);
+const steps = (from, to) => {
+  const step = to - from > 60 ? 20 : to - from > 25 ? 10 : 5;
+  const first = Math.ceil(from / step) * step;
+  return Array.from({ length: Math.floor((to - first) / step) + 1 }, (_, place) => first + place * step);
+};
+const range = (rates, floor = null) => {
+  const given = rates.filter(Boolean);
+  if (!given.length) return [0, 100];
+  const low = floor ?? Math.max(0, Math.floor(20 * Math.min(...given.map((rate) => rate[1]))) * 5);
+  return [low, Math.min(100, Math.max(low + 10, Math.ceil(20 * Math.max(...given.map((rate) => rate[2]))) * 5))];
+};
+const sides = (box, y, ticks, title) =>
+  svg("g", { class: "axis", "aria-hidden": "true" },
+    ticks.map((tick) => [
+      svg("line", { x1: box.left, x2: box.right, y1: y(tick), y2: y(tick) }),
+      svg("text", { x: box.left - 7, y: y(tick) + 4, "text-anchor": "end" }, String(tick)),
+    ]),
+    svg("text", { x: 0, y: 10 }, title));
+const foot = (box, x, ticks, title) =>
+  svg("g", { class: "axis", "aria-hidden": "true" },
+    ticks.map(([place, text]) => [
+      svg("line", { x1: x(place), x2: x(place), y1: box.bottom, y2: box.bottom + 4 }),
+      svg("text", { x: x(place), y: box.bottom + 17, "text-anchor": "middle" }, text),
+    ]),
+    svg("text", { x: (box.left + box.right) / 2, y: box.bottom + 35, "text-anchor": "middle" }, title));
+
+// A figure says its threat, draws for the width it has, and has its numbers as a table.
+const figure = (threat, about, draw, heads, rows) => {
+  const frame = html("div");
+  const table = html("details", { class: "table" },
+    html("summary", {}, "The same as a table"),
+    html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": about },
+      html("table", {},
+        html("thead", {}, html("tr", {}, heads.map((head, place) =>
+          html("th", { scope: "col", class: place ? null : "text" }, head)))),
+        html("tbody", {}, rows.map(([first, ...rest]) =>
+          html("tr", {}, html("th", { scope: "row", class: "text" }, name(first)),
+            rest.map((text) => html("td", {}, text))))))));
+  const whole = html("figure", {}, html("figcaption", {}, badge(threat), html("span", {}, about)), frame, table);
+  let drawn = 0;
+  new ResizeObserver(([entry]) => {
+    const width = Math.round(entry.contentRect.width);
+    if (width > 0 && width !== drawn) frame.replaceChildren(draw((drawn = width)));
+  }).observe(frame);
+  return whole;
+};

@@ -1,0 +1,65 @@
+// Accuracy against the budget: a line per model, clean accuracy at zero.
+
+const LINE = 14; // height of a name
+
+// Names at the ends of lines, pushed apart until none covers another.
+const spread = (ends, top, bottom) => {
+  const sorted = [...ends].sort((a, b) => a.y - b.y);
+  let last = top - LINE;
+  for (const end of sorted) last = end.at = Math.max(end.y, last + LINE);
+  let next = Math.max(bottom, top + LINE * (ends.length - 1)) + LINE;
+  for (const end of sorted.reverse()) next = end.at = Math.min(end.at, next - LINE);
+};
+const drawCurves = (rows, members, high) => (width) => {
+  const longest = Math.max(...rows.map((row) => label(row).length));
+  const names = Math.min(width * 0.38, longest * TEXT + 22);
+  const height = Math.max(300, LINE * rows.length + 70);
+  const box = { left: 30, right: width - names, top: 26, bottom: height - 42 };
+  const radii = members.map((column) => columns[column].radius);
+  const x = linear(0, Math.max(...radii), box.left + 6, box.right);
+  const y = linear(0, high, box.bottom, box.top);
+  const series = rows.map((row) => {
+    const points = [0, ...members]
+      .filter((column) => row.rates[column])
+      .map((column) => ({ column, rate: row.rates[column], x: x(columns[column].radius) }))
+      .sort((a, b) => a.x - b.x);
+    return { row, points, y: points.length ? y(100 * points.at(-1).rate[0]) : box.bottom };
+  });
+  spread(series, box.top, box.bottom);
+  const items = series.filter(({ points }) => points.length).map(({ row, points, y: end, at }) => {
+    const told = points.map(({ column, rate }) => `${columns[column].key} ${withInterval(rate)}`);
+    const path = points.map(({ rate, x: place }, index) => `${index ? "L" : "M"}${place},${y(100 * rate[0])}`).join("");
+    return svg("g", { class: `item ${colour(row.model)}`, role: "img", "aria-label": [label(row), ...told].join("; ") },
+      points.map(({ rate, x: place }) =>
+        svg("line", { class: "whisker", x1: place, x2: place, y1: y(100 * rate[1]), y2: y(100 * rate[2]) })),
+      svg("path", { class: "hit", d: path }),
+      svg("path", { class: "curve", d: path }),
+      points.map(({ rate, x: place }) => mark(row.model, place, y(100 * rate[0]), true, 3.4)),
+      svg("path", { class: "lead", d: `M${points.at(-1).x + 5},${end}L${box.right + 14},${at}` }),
+      svg("circle", { class: "ring at", cx: points.at(-1).x, cy: end, r: 8 }),
+      svg("text", { class: "halo", x: box.right + 17, y: at + 4 }, label(row)));
+  });
+  const ticks = [[0, "0"], ...members.map((column) => [columns[column].radius, columns[column].eps])];
+  const apart = ticks.filter(([place], index) => !index || x(place) - x(ticks[index - 1][0]) > 24);
+  const norm = columns[members[0]].norm === "l2" ? "L2" : "L∞";
+  return lively(
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Accuracy against the budget; arrow keys go from model to model" },
+      sides(box, y, steps(0, high), "accuracy (%)"),
+      foot(box, x, apart, `ε (${norm})`),
+      items),
+    items);
+};
+const drawAllCurves = () => {
+  const members = find("#attack").value.split(" ").map(Number).sort((a, b) => columns[a].radius - columns[b].radius);
+  const title = find("#attack").selectedOptions[0].textContent;
+  const shown = threatsShown().map((threat) => ({
+    threat,
+    rows: rowsOf(threat).filter(({ rates }) => members.some((column) => rates[column])),
+  }));
+  const rates = shown.flatMap(({ rows }) => rows.flatMap((row) => [0, ...members].map((column) => row.rates[column])));
+  const [, high] = range(rates, 0);
+  find("#curves .panels").replaceChildren(...shown.filter(({ rows }) => rows.length).map(({ threat, rows }) =>
+    figure(threat, `${title}, ${scope()}`, drawCurves(rows, members, high),
+      ["model", "clean", ...members.map((column) => columns[column].eps)],
+      rows.map((row) => [label(row), ...[0, ...members].map((column) => withInterval(row.rates[column]))]))));
+};

@@ -1,0 +1,28 @@
+// What the page knows, and what its filters let through.
+
+const data = JSON.parse(find("#data").textContent);
+const columns = data.columns;
+const WORST = columns.length - 1;
+const chosen = { threat: "", dataset: "", model: "" };
+
+// as every other table has it: ties go to the even digit, where toFixed takes the larger
+const percent = (value) => {
+  if (value === null || value === undefined) return "–";
+  const shown = 100 * value;
+  return shown % 1 === 0.25 ? `${Math.floor(shown)}.2` : shown.toFixed(1);
+};
+const withInterval = (rate) =>
+  rate ? `${percent(rate[0])} [${percent(rate[1])}, ${percent(rate[2])}]` : "–";
+const lets = (model, threat) =>
+  (chosen.threat === "" || threat === -1 || threat === Number(chosen.threat)) &&
+  data.models[model].toLowerCase().includes(chosen.model);
+const numbers = (row) => data.boards[chosen.dataset][row];
+const rowsOf = (threat) =>
+  data.rows
+    .map(({ model, threat: of }, place) => ({ model, of, ...numbers(place) }))
+    .filter(({ model, of }) => of === threat && lets(model, of));
+const threatsShown = () =>
+  data.threats.map((_, place) => place).filter((place) => ["", String(place)].includes(chosen.threat));
+const scope = () => chosen.dataset || `mean over ${data.datasets.length} datasets`;
+const badge = (threat) =>
+  html("span", { class: `badge ${data.threats[threat].kind}` }, name(data.threats[threat].name));

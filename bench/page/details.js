@@ -1,0 +1,32 @@
+// What stands behind a row, from the manifest, in a dialog.
+
+const FLAGS = {
+  "source=target": "the images were crafted on the model itself: a white-box attack that does not stop early",
+  incomplete: "a cell failed or has not run; means over fewer datasets are left blank",
+  skipped: "an attack is not defined for one of the datasets",
+};
+const pairs = (list) => html("dl", {}, list.map(([word, text]) => [html("dt", {}, word), html("dd", {}, text)]));
+const inLine = (list) => list.map((pair) => pair.join(" ")).join(", ");
+const dialog = find("#details");
+
+const openDetails = ({ place, model, threat }) => {
+  const { models, datasets, attacks, ran_on } = data.details;
+  const named = data.models[model];
+  const { kind, source } = data.threats[threat];
+  const { flags } = data.boards[""][place];
+  const part = (title, list, tag = "h4") => list?.length ? [html(tag, {}, name(title)), pairs(list)] : [];
+  dialog.replaceChildren(
+    html("div", { class: "head" },
+      html("h2", { id: "details-title" }, name(named), " ", badge(threat)),
+      html("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
+    ...flags.map((flag) => html("p", {}, html("span", { class: "flag" }, flag), ` ${FLAGS[flag] ?? ""}`)),
+    ...part("Model", models[named], "h3"),
+    ...(kind === "transfer" ? part(`Source of the images: ${source}`, models[source], "h3") : []),
+    ...(kind ? part("Attacks", Object.entries(attacks).map(([title, list]) => [title, inLine(list)]), "h3") : []),
+    html("h3", {}, "Datasets"), ...Object.entries(datasets).flatMap(([title, list]) => part(title, list)),
+    ...part("Ran on", ran_on[named], "h3"),
+    html("p", { class: "note" }, "manifest.json, beside this page, has a line for each cell."));
+  dialog.showModal();
+};
+for (const line of lines) find(".more", line.line).addEventListener("click", () => openDetails(line));
+dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });

@@ -1,0 +1,42 @@
+"""Texts in CSV files that a spreadsheet would take for formulas.
+
+A spreadsheet computes a cell that begins with one of `= + - @`. In our files such a text has an
+apostrophe before it, and so has one that begins with an apostrophe; reading takes one off.
+"""
+
+import pandas as pd
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_MARK = "'"
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Return a table as CSV that is harmless in a spreadsheet; numbers have six digits."""
+    safe = frame.rename(columns=_guarded)
+    for column in _texts(safe):
+        safe[column] = safe[column].map(_guarded)
+    return safe.to_csv(index=False, float_format="%.6g")
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table that was read from such a CSV with its texts as they were."""
+    plain = frame.rename(columns=_unguarded)
+    for column in _texts(plain):
+        plain[column] = plain[column].map(_unguarded)
+    return plain
+
+
+def _texts(frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+
+
+def _guarded(value: object) -> object:
+    if isinstance(value, str) and value.startswith((*_FORMULA, _MARK)):
+        return f"{_MARK}{value}"
+    return value
+
+
+def _unguarded(value: object) -> object:
+    if isinstance(value, str) and value.startswith(_MARK):
+        return value[len(_MARK) :]
+    return value

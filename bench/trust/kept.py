@@ -1,0 +1,119 @@
+"""Findings on disk: `<root>/<suite>/trust/<id>.json`, one file per model, dataset and depth.
+
+An id is made of all that changes the findings, so that what is kept is never of other weights,
+images or numbers.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.plan import Cell, Lock, expand, pair_digest, still_valid
+from bench.store import Store, write_text
+from bench.suite import Suite
+from bench.trust.findings import Finding, flags_of
+from bench.trust.reported import Number, Pair, numbers_of
+from bench.types import CellResult
+
+BATTERY = 1  # raised whenever a check changes what it finds
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the battery found of a model on a dataset.
+
+    Attributes:
+        model: The model's name when it was examined.
+        dataset: The dataset's.
+        eps: Radius of the number that was judged, as the suite writes it.
+        attack: What that number had been attacked with.
+        images: How many images the checks looked at, at most.
+        deep: Whether the checks took more of everything.
+        seconds: What they took.
+        findings: One per check.
+    """
+
+    model: str
+    dataset: str
+    eps: str
+    attack: str
+    images: int
+    deep: bool
+    seconds: float
+    findings: tuple[Finding, ...]
+
+
+def trust_id(suite: Suite, lock: Lock, pair: Pair, number: Number, deep: bool) -> str:
+    """Return the identity of what the battery finds of a pair and its number."""
+    more = {"battery": BATTERY, "deep": deep, "cells": number.cells}
+    return pair_digest(suite, lock, *pair, more)
+
+
+def keep(store: Store, key: str, examined: Examined) -> None:
+    """Keep what was found."""
+    write_text(_path(store, key), json.dumps(asdict(examined), indent=1))
+
+
+def kept(store: Store, key: str) -> Examined | None:
+    """Return what was found, or None where there is nothing that can be read."""
+    try:
+        record = json.loads(_path(store, key).read_bytes())
+        findings = tuple(Finding(**finding) for finding in record.pop("findings"))
+        return Examined(**record, findings=findings)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # absent or damaged: to be examined
+
+
+def numbers_to_judge(
+    lock: Lock, done: Iterable[tuple[Cell, CellResult | None]]
+) -> dict[Pair, Number]:
+    """Return the numbers whose model and dataset are resolved."""
+    return {
+        (model, dataset): number
+        for (model, dataset), number in numbers_of(done).items()
+        if model in lock.models and dataset in lock.datasets
+    }
+
+
+def judged(
+    suite: Suite, store: Store, deep: bool
+) -> tuple[dict[Pair, Examined], dict[Pair, Number]]:
+    """Return what was found of a suite's numbers, and the numbers still to be examined.
+
+    Args:
+        suite: The suite.
+        store: Its results.
+        deep: Whether the checks that took less count as none.
+    """
+    lock = still_valid(suite, store.lock())
+    done = [(cell, store.get(cell.id)) for cell in expand(suite, lock)]
+    found = examined_pairs(suite, store, lock, done)
+    enough = {pair for pair, record in found.items() if record.deep or not deep}
+    numbers = numbers_to_judge(lock, done)
+    return found, {pair: number for pair, number in numbers.items() if pair not in enough}
+
+
+def examined_pairs(
+    suite: Suite, store: Store, lock: Lock, done: Iterable[tuple[Cell, CellResult | None]]
+) -> dict[Pair, Examined]:
+    """Return what is kept of a suite's pairs; what looked deeper comes first."""
+    if not (store.folder / "trust").is_dir():  # as where nothing was ever checked
+        return {}
+    found = {}
+    for pair, number in numbers_to_judge(lock, done).items():
+        for deep in (True, False):
+            record = kept(store, trust_id(suite, lock, pair, number, deep))
+            if record is not None:
+                found[pair] = record
+                break
+    return found
+
+
+def doubts_of(examined: Mapping[Pair, Examined]) -> dict[Pair, tuple[str, ...]]:
+    """Return the flags of each pair's rows."""
+    return {pair: flags_of(record.findings) for pair, record in examined.items()}
+
+
+def _path(store: Store, key: str) -> Path:
+    return store.folder / "trust" / f"{key}.json"

@@ -1,0 +1,272 @@
+"""Results that travel: bundles, merges, and bundles made to do harm."""
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.bundle import read_bundle, write_bundle
+from bench.errors import UserError
+from bench.export import export
+from bench.merging import merge, merge_lines
+from bench.plan import PROTOCOL, Lock, expand
+from bench.result_lines import read_result, result_line
+from bench.runlock import hold
+from bench.store import Store
+from bench.suite import Suite
+from bench.types import CellResult
+from tests.test_cli import call
+from tests.test_tables import LOCK, SUITE, correct
+
+N = 40
+CELLS = list({cell.id: cell for cell in expand(SUITE, LOCK)}.values())
+
+
+def filled(root: Path, every: int = 1, start: int = 0) -> Store:
+    """A store with each `every`-th cell, from `start` on."""
+    store = Store(root, SUITE.suite)
+    store.put_lock(LOCK)
+    for cell in CELLS[start::every]:
+        ids = LOCK.datasets[cell.dataset].sample_ids
+        far = np.full(N, 0.001, np.float32)
+        store.put(
+            CellResult(
+                cell.id, "ok", correct(cell), ids, far, 0.5, N, {"torch": "0"}, flags=("x=1",)
+            )
+        )
+    return store
+
+
+def bundle(store: Store, path: Path, suite: Suite = SUITE) -> Path:
+    export(suite, store)
+    write_bundle(suite, store, path)
+    return path
+
+
+def equal(first: CellResult | None, second: CellResult | None) -> bool:
+    assert first is not None and second is not None
+    return result_line(first) == result_line(second)
+
+
+def test_a_bundle_gives_back_what_went_in(tmp_path: Path) -> None:
+    store = filled(tmp_path / "a")
+    found = read_bundle(bundle(store, tmp_path / "sent.zip"))
+    assert found.lock == LOCK
+    assert set(found.results) == {cell.id for cell in CELLS}
+    assert all(equal(store.get(key), result) for key, result in found.results.items())
+    with zipfile.ZipFile(tmp_path / "sent.zip") as archive:
+        assert set(archive.namelist()) == {
+            *("bundle.json", "suite.json", "lock.json", "results.jsonl", "environment.json"),
+            *("cells.csv", "leaderboard.csv", "manifest.json"),
+        }
+        assert Suite.model_validate_json(archive.read("suite.json")) == SUITE
+        assert "numpy" in json.loads(archive.read("environment.json"))["packages"]
+        assert archive.read("cells.csv") == (store.folder / "cells.csv").read_bytes()
+
+
+def test_equal_results_are_equal_bundles(tmp_path: Path) -> None:
+    store = filled(tmp_path / "a")
+    first = bundle(store, tmp_path / "1.zip").read_bytes()
+    assert bundle(store, tmp_path / "2.zip").read_bytes() == first
+
+
+def test_a_bundle_has_the_comparison_with_published_numbers(tmp_path: Path) -> None:
+    table = tmp_path / "published.csv"
+    table.write_text(
+        "paper,table,model,dataset,attack,eps,metric,value_percent,samples\n"
+        "p,T,A,cifar10,clean,,accuracy,75.0,40\n"
+    )
+    suite = SUITE.model_copy(
+        update={"against": Suite.model_validate(
+            {**SUITE.model_dump(), "against": {"file": str(table)}}).against}
+    )  # fmt: skip
+    path = bundle(filled(tmp_path / "a"), tmp_path / "sent.zip", suite)
+    with zipfile.ZipFile(path) as archive:
+        assert "p,T,A,cifar10,clean" in archive.read("check.csv").decode()
+    assert len(read_bundle(path).results) == len(CELLS)
+
+
+@pytest.mark.parametrize("form", ["bundle", "suite's folder", "folder of all"])
+def test_two_halves_make_a_whole(tmp_path: Path, form: str) -> None:
+    ours, theirs = filled(tmp_path / "a", 2), filled(tmp_path / "b", 2, 1)
+    other = {
+        "bundle": lambda: bundle(theirs, tmp_path / "b.zip"),
+        "suite's folder": lambda: theirs.folder,
+        "folder of all": lambda: tmp_path / "b",
+    }[form]()
+    merged = merge(SUITE, ours, other)
+    assert (merged.added, merged.same, merged.conflicts) == (len(CELLS) // 2, 0, ())
+    assert merged.absent == len(CELLS) - merged.added
+    whole = filled(tmp_path / "c")
+    assert all(equal(ours.get(cell.id), whole.get(cell.id)) for cell in CELLS)
+    again = merge(SUITE, ours, other)
+    assert (again.added, again.same) == (0, merged.added)
+
+
+def test_into_an_empty_folder(tmp_path: Path) -> None:
+    other = bundle(filled(tmp_path / "a"), tmp_path / "a.zip")
+    ours = Store(tmp_path / "new", SUITE.suite)
+    assert merge(SUITE, ours, other).added == len(CELLS)
+    board = export(SUITE, ours)
+    assert board["worst"].notna().all()
+
+
+def test_conflicts_are_shown_and_ours_is_kept(tmp_path: Path) -> None:
+    ours, theirs = filled(tmp_path / "a"), filled(tmp_path / "b")
+    changed = CELLS[3]
+    kept = theirs.get(changed.id)
+    assert kept is not None
+    flipped = kept.correct.copy()
+    flipped[:2] = ~flipped[:2]
+    theirs.put(replace(kept, correct=flipped, seconds=9.0))
+    theirs.put(replace(theirs.get(CELLS[0].id), seconds=77.0))  # type: ignore[type-var]
+    merged = merge(SUITE, ours, bundle(theirs, tmp_path / "b.zip"))
+    assert [conflict.cell.id for conflict in merged.conflicts] == [changed.id]
+    assert merged.same == len(CELLS) - 1  # another time is no conflict
+    assert equal(ours.get(changed.id), kept)
+    lines = list(merge_lines(merged))
+    assert f"conflict: {changed.target} · {changed.dataset}" in lines[0]
+    assert "2 of 40 images differ; ours is kept" in lines[0]
+
+
+def test_what_failed_here_is_taken_and_what_failed_there_is_not(tmp_path: Path) -> None:
+    ours, theirs = filled(tmp_path / "a"), filled(tmp_path / "b")
+    none = np.zeros(0)
+    for store, cell in ((ours, CELLS[1]), (theirs, CELLS[2])):
+        store.put(
+            CellResult(cell.id, "failed", none.astype(bool), (), none.astype(np.float32), 1, 0, {},
+                       "no room")
+        )  # fmt: skip
+    merged = merge(SUITE, ours, theirs.folder)
+    assert (merged.added, merged.same, merged.conflicts) == (1, len(CELLS) - 1, ())
+    assert all(getattr(ours.get(cell.id), "status", "") == "ok" for cell in CELLS)
+
+
+def test_a_run_is_not_merged_into(tmp_path: Path) -> None:
+    ours, theirs = filled(tmp_path / "a", 2), filled(tmp_path / "b")
+    with hold(ours.folder, "inline", Path("runs/1")), pytest.raises(UserError, match="in use by"):
+        merge(SUITE, ours, theirs.folder)
+    assert merge(SUITE, ours, theirs.folder).added == len(CELLS) // 2
+
+
+def test_other_weights_are_other_cells(tmp_path: Path) -> None:
+    ours, theirs = filled(tmp_path / "a", 2), filled(tmp_path / "b")
+    theirs.put_lock(replace(LOCK, models={**LOCK.models, "A": "retrained"}))
+    merged = merge(SUITE, ours, theirs.folder)
+    assert merged.renamed == ("models.A",)
+    assert ours.lock().models["A"] == "a"
+    assert merged.conflicts == ()
+
+
+def rewritten(path: Path, changes: dict[str, bytes], out: Path) -> Path:
+    """A bundle with members replaced or added."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {**members, **changes}.items():
+            archive.writestr(name, content)
+    return out
+
+
+def line(**changes: object) -> bytes:
+    cell = CELLS[0]
+    ids = LOCK.datasets[cell.dataset].sample_ids
+    good = CellResult(cell.id, "ok", correct(cell), ids, np.zeros(N, np.float32), 0.5, N, {})
+    return json.dumps({**json.loads(result_line(good)), **changes}).encode() + b"\n"
+
+
+HARM = {
+    "a path out": {"../../evil": b"x"},
+    "an absolute path": {"/tmp/evil": b"x"},
+    "a cell with a path": {"results.jsonl": line(cell_id="../../../etc/passwd")},
+    "no JSON": {"results.jsonl": b"{"},
+    "outcomes of other images": {"results.jsonl": line(correct="01")},
+    "an image twice": {"results.jsonl": line(sample_ids=["0"] * N)},
+    "a status of its own": {"results.jsonl": line(status="great")},
+    "no number": {"results.jsonl": line(seconds="NaN")},
+    "an unknown field": {"results.jsonl": line(again=True)},
+    "another format": {"bundle.json": json.dumps({"format": 2}).encode()},
+    "another protocol": {"bundle.json": json.dumps({"format": 1, "protocol": 0}).encode()},
+    "a head that is a list": {"bundle.json": b"[]"},
+    "a lock that is none": {"lock.json": b'{"models": 1}'},
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_harmful_bundle_changes_nothing(tmp_path: Path, harm: str) -> None:
+    good = bundle(filled(tmp_path / "a"), tmp_path / "good.zip")
+    bad = rewritten(good, HARM[harm], tmp_path / "bad.zip")
+    ours = Store(tmp_path / "ours", SUITE.suite)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=r"bad\.zip"):
+        merge(SUITE, ours, bad)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not Path("/tmp/evil").exists()
+
+
+def test_sizes_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = bundle(filled(tmp_path / "a"), tmp_path / "good.zip")
+    for limit, size in (("LONGEST", 500), ("LARGEST", 2000)):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"bench.bundle.{limit}", size)
+            with pytest.raises(UserError, match=r"too large|larger than"):
+                read_bundle(good)
+
+
+def test_what_is_no_bundle_says_so(tmp_path: Path) -> None:
+    text = tmp_path / "text.zip"
+    text.write_text("hello")
+    short = tmp_path / "short.zip"
+    short.write_bytes(bundle(filled(tmp_path / "a"), tmp_path / "good.zip").read_bytes()[:-500])
+    damaged = bytearray((tmp_path / "good.zip").read_bytes())
+    middle = damaged.index(b"results.jsonl") + 200
+    damaged[middle : middle + 40] = bytes(40)
+    (tmp_path / "damaged.zip").write_bytes(damaged)
+    with zipfile.ZipFile(tmp_path / "bare.zip", "w") as archive:
+        archive.writestr("bundle.json", json.dumps({"format": 1, "protocol": PROTOCOL}))
+    for name in ("text.zip", "short.zip", "damaged.zip", "bare.zip", "nowhere.zip"):
+        with pytest.raises(UserError, match=name):
+            merge(SUITE, Store(tmp_path / "ours", SUITE.suite), tmp_path / name)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no results"):
+        merge(SUITE, Store(tmp_path / "ours", SUITE.suite), tmp_path / "empty")
+
+
+def test_a_result_survives_its_line(tmp_path: Path) -> None:
+    store = filled(tmp_path / "a")
+    result = store.get(CELLS[0].id)
+    assert result is not None
+    assert equal(read_result(result_line(result).encode()), result)
+
+
+def test_the_lock_that_comes_holds_for_this_suite_alone(tmp_path: Path) -> None:
+    stale = replace(LOCK, specs={**LOCK.specs, "models.A": "of before"})
+    ours = Store(tmp_path / "ours", SUITE.suite)
+    ours.put_lock(replace(stale, models={"A": "old"}, datasets={}))
+    merge(SUITE, ours, filled(tmp_path / "b").folder)
+    assert ours.lock() == LOCK
+    assert Lock() != LOCK
+
+
+def test_commands(tmp_path: Path, suite_file) -> None:  # type: ignore[no-untyped-def]
+    suite, sent = suite_file(attacks=None, threats=None), tmp_path / "sent.zip"
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    assert call(suite, "--results", theirs).returncode == 0
+    done = call("export", suite, "--results", theirs, "--bundle", sent)
+    assert done.returncode == 0, done.stderr
+    assert str(sent) in done.stdout
+    done = call("merge", suite, sent, "--results", ours)
+    assert done.returncode == 0, done.stderr
+    assert "3 cells added, 0 the same, 0 in conflict" in done.stdout
+    assert "3 ok, 0 skip, 0 failed, 0 missing" in call("status", suite, "--results", ours).stdout
+    (cell, *_) = (theirs / "small" / "cells").glob("[!.]*.json")
+    record = json.loads(cell.read_text())
+    record["correct"] = record["correct"].translate({ord("0"): "1", ord("1"): "0"})
+    cell.write_text(json.dumps(record))
+    done = call("merge", suite, theirs, "--results", ours)
+    assert done.returncode == 1
+    assert "16 of 16 images differ; ours is kept" in done.stdout
+    assert call("merge", suite, tmp_path / "no.zip", "--results", ours).returncode == 2

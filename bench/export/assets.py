@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, Template
 from markupsafe import Markup
 
 from bench.export.numbers import percent
@@ -29,13 +29,13 @@ class Inline:
 
 
 @cache
-def environment() -> Environment:
-    """Return what fills in templates; whatever they are given is escaped."""
-    found = Environment(
+def template(name: str) -> Template:
+    """Return a template by its name; whatever it is given is escaped."""
+    environment = Environment(
         loader=FileSystemLoader(_PARTS), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    found.filters["percent"] = percent
-    return found
+    environment.filters["percent"] = percent
+    return environment.get_template(name)
 
 
 def styles(names: Sequence[str]) -> Inline:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench.export.assets import environment, scripts, styles
+from bench.export.assets import scripts, styles, template
 from bench.export.boards import threat_name
 from bench.looking import Pixels, Shown, Verdict
 from bench.protocol import judged_as
@@ -22,10 +22,7 @@ _SCRIPTS = ("dom", "theme", "images")
 _ATTACKED: dict[Verdict, tuple[str, str]] = {
     "broken": ("Broken", "Right without the attack, wrong under it."),
     "stands": ("Stands", "Right under the attack."),
-    "wrong": (
-        "Wrong already",
-        "Wrong without the attack too; a white-box attack may leave it alone.",
-    ),
+    "wrong": ("Wrong already", "Wrong without the attack too: white-box, it may be left as it is."),
 }
 _CLEAN: dict[Verdict, tuple[str, str]] = {
     "wrong": ("Wrong", "Nothing was attacked."),
@@ -49,30 +46,26 @@ def image_page(suite: Suite, shown: Shown) -> str:
         for verdict, (title, about) in (_ATTACKED if cell.attack else _CLEAN).items()
         if (members := [image for image in shown.images if image.verdict == verdict])
     ]
-    return (
-        environment()
-        .get_template("images.html.j2")
-        .render(
-            suite=suite,
-            cell=cell,
-            shown=shown,
-            style=styles(_STYLES),
-            script=scripts(_SCRIPTS),
-            threat=threat_name(threat, source),
-            threat_kind=threat,
-            source=source,
-            attack=cell.attack.label_in_norm if cell.attack else "",
-            settings=settings(cell.attack) if cell.attack else {},
-            judged=judged_as(suite.protocol.storage, cell.mode),
-            value=float(correct.mean()),
-            interval=wilson(int(correct.sum()), len(correct)),
-            right=int(correct.sum()),
-            n=len(correct),
-            groups=groups,
-            moved=sum(image.right != image.stored for image in shown.images),
-            png=png,
-            norm=norm,
-        )
+    return template("images.html.j2").render(
+        suite=suite,
+        cell=cell,
+        shown=shown,
+        style=styles(_STYLES),
+        script=scripts(_SCRIPTS),
+        threat=threat_name(threat, source),
+        threat_kind=threat,
+        source=source,
+        attack=cell.attack.label_in_norm if cell.attack else "",
+        settings=settings(cell.attack) if cell.attack else {},
+        judged=judged_as(suite.protocol.storage, cell.mode),
+        value=float(correct.mean()),
+        interval=wilson(int(correct.sum()), len(correct)),
+        right=int(correct.sum()),
+        n=len(correct),
+        groups=groups,
+        moved=sum(image.right != image.stored for image in shown.images),
+        png=png,
+        norm=norm,
     )
 
 

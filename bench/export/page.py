@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from bench.export.assets import environment, scripts, styles
+from bench.export.assets import scripts, styles, template
 from bench.export.boards import Boards, Column, Row, columns, threat_name
 from bench.export.details import Entries, details, versions
 from bench.export.numbers import DIGITS
@@ -34,25 +34,21 @@ def render(suite: Suite, boards: Boards, cells: pd.DataFrame, entries: Entries) 
     rows = boards[""]
     threats = list(dict.fromkeys((row.threat, row.source) for row in rows))
     failures = cells[cells["status"] != "ok"]
-    return (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            suite=suite,
-            style=styles(_STYLES),
-            script=scripts(_SCRIPTS),
-            data=Markup(_inert(_data(suite, boards, threats, cells, entries))),
-            columns=columns(suite),
-            spans=_spans(columns(suite)),
-            groups=[
-                (threat_name(*threat), threat[0], [row for row in rows if _threat(row) == threat])
-                for threat in threats
-            ],
-            cells=len(cells),
-            failures=failures.to_dict("records"),
-            attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],
-            versions=versions(entries),
-        )
+    return template("page.html.j2").render(
+        suite=suite,
+        style=styles(_STYLES),
+        script=scripts(_SCRIPTS),
+        data=Markup(_inert(_data(suite, boards, threats, cells, entries))),
+        columns=columns(suite),
+        spans=_spans(columns(suite)),
+        groups=[
+            (threat_name(*threat), threat[0], [row for row in rows if _threat(row) == threat])
+            for threat in threats
+        ],
+        cells=len(cells),
+        failures=failures.to_dict("records"),
+        attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],
+        versions=versions(entries),
     )
 
 

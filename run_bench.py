@@ -198,12 +198,14 @@ def _export(options: argparse.Namespace) -> int:
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
+    if options.bundle:
+        from bench.bundle import check_place, write_bundle
+
+        check_place(Path(options.bundle))
     board = export(suite, store, parquet=options.parquet, figures=options.figures)
     print_leaderboard(board, suite.suite)
     print(store.folder)
     if options.bundle:
-        from bench.bundle import write_bundle
-
         write_bundle(suite, store, Path(options.bundle))
         print(options.bundle)
     return 0

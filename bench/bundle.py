@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -89,6 +90,22 @@ def write_bundle(suite: Suite, store: Store, path: Path) -> None:
                 archive.writestr(info, text)
 
     write_atomically(path, write)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place where no bundle can be written, before anything else is.
+
+    Raises:
+        UserError: It is a folder, or lies in none that can be written to.
+    """
+    if path.is_dir():
+        raise UserError(f"--bundle: {path}: is a folder; the name of a file is needed")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"--bundle: {path}: cannot be written ({error.strerror})") from error
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -48,6 +48,8 @@ def with_baseline(suite: Suite, store: Store, baseline: str, force: bool) -> Fou
     """
     if baseline not in suite.models:
         raise UserError(f"--baseline: got {baseline!r}; models: {', '.join(suite.models)}")
+    if len(suite.models) == 1:
+        raise UserError(f"--baseline: suite {suite.suite} has no model but {baseline!r}")
     side = own_side(suite, store)
     pairs = [(name, baseline) for name in suite.models if name != baseline]
     label = partial(Label, baseline=baseline)
@@ -130,7 +132,7 @@ def _compared(
             refused.update(differs)
             known = partial(
                 label, model=model, **asdict(row), differs="; ".join(differs),
-                flags=flags(sides, ours.cells, theirs.cells),
+                flags=flags(sides, row.source, ours.cells, theirs.cells),
             )  # fmt: skip
             means.add(known(dataset=MEAN), ours.outcomes, theirs.outcomes)
             for name, one, another in zip(names, ours.outcomes, theirs.outcomes, strict=True):

@@ -46,6 +46,8 @@ def comparison_lines(found: Found) -> Iterator[str]:
             yield f"{sum(tested)} of {len(tested)} differences{what} are real"
         if missing := sum(item.value is None for item in items):
             yield f"{missing} of {len(items)} differences{what} lack a number on one side"
+    if any(item.real is not None for item in found.whole):
+        yield "real is corrected for the number of tests, 95% intervals are not: each is alone"
     if untested := len(shown) - sum(item.real is not None for item in shown):
         yield f"{untested} are of other images on either side: they have an interval and no test"
     if found.refused:

@@ -163,6 +163,17 @@ def _worst(suite: Suite, counted: Sequence[Scored]) -> list[NDArray[np.bool_]] |
     return survivors
 
 
+def counted(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Scored]]:
+    """Return per (model, threat, source) the cells that its worst case is made of."""
+    first, *_ = metrics_of(task_of(suite.datasets[0]))
+    cells = [item for item in scored if item.cell.metric == first]
+    largest = _at_largest(suite, cells)
+    keys = dict.fromkeys(
+        (item.cell.target, item.cell.threat.kind, item.source) for item in cells if item.cell.threat
+    )
+    return {key: _counted(largest[key[0]], key) for key in keys}
+
+
 def survivors(
     suite: Suite, scored: Sequence[Scored]
 ) -> dict[tuple[str, str, str], list[NDArray[np.bool_]]]:
@@ -170,13 +181,7 @@ def survivors(
 
     Where a cell of it has no number, or there is no attack in Linf, it is absent.
     """
-    first, *_ = metrics_of(task_of(suite.datasets[0]))
-    cells = [item for item in scored if item.cell.metric == first]
-    largest = _at_largest(suite, cells)
-    keys = dict.fromkeys(
-        (item.cell.target, item.cell.threat.kind, item.source) for item in cells if item.cell.threat
-    )
-    found = {key: _worst(suite, _counted(largest[key[0]], key)) for key in keys}
+    found = {key: _worst(suite, cells) for key, cells in counted(suite, scored).items()}
     return {key: vectors for key, vectors in found.items() if vectors is not None}
 
 

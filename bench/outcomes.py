@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.deltas import Outcome
-from bench.leaderboard import survivors
+from bench.leaderboard import counted, survivors
 from bench.metrics import metrics_of
 from bench.plan import Cell
 from bench.sides import Protocol, Side, differences, same_weights
@@ -72,11 +72,17 @@ def differing(
     )
 
 
-def flags(sides: tuple[Side, Side], first: Sequence[Scored], second: Sequence[Scored]) -> str:
-    """Return the flags of the cells of two numbers, and whether one model has two weights."""
+def flags(
+    sides: tuple[Side, Side], source: str, first: Sequence[Scored], second: Sequence[Scored]
+) -> str:
+    """Return the flags of the cells of two numbers of a row, and whether a model has two weights.
+
+    A white-box row, which has no source, has the transferred images in its worst case: that some
+    of them are of the model itself weakens nothing there.
+    """
     found: dict[str, None] = {}
     for item in (*first, *second):
-        found |= {SAME_SOURCE: None} if item.same_source else {}
+        found |= {SAME_SOURCE: None} if source and item.same_source else {}
         found |= dict.fromkeys(item.result.flags if item.result else ())
     for ours, theirs in _entries(sides, first, second):
         if ours["model"] == theirs["model"] and not same_weights(ours, theirs):
@@ -122,13 +128,10 @@ def _worst(suite: Suite, side: Side) -> Iterator[tuple[Row, str, Numbers]]:
     """Yield the worst cases; those of a white-box row are also of what transferred images break."""
     metric, *_ = metrics_of(task_of(suite.datasets[0]))
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
-    attacked: dict[tuple[str, str, str], list[Scored]] = {}
-    for item in side.scored:
-        row = _row(item.cell)
-        if item.cell.attack is not None and item.cell.metric == metric and radii:
-            attacked.setdefault((item.cell.target, *row.of_threat), []).append(item)
+    if not radii:
+        return
     survived = survivors(suite, side.scored)
-    for key, cells in attacked.items():
+    for key, cells in counted(suite, side.scored).items():
         model, threat, source = key
         ids = {
             item.cell.dataset: item.result.sample_ids

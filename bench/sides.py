@@ -63,20 +63,15 @@ def other_side(suite: Suite, plan: Sequence[Cell], folder: Path) -> Side:
         UserError: The folder is no such folder.
     """
     try:
-        rows = load_results(folder)
+        rows = load_results(folder).to_dict("records")
         entries: dict[str, Protocol] = json.loads((folder / "manifest.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        by_name = _seeds_by_name(rows, entries)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:  # or damaged
         raise UserError(
-            f"--with: {folder}: cannot be read ({error}); needed is the folder of one suite's "
+            f"--with: {folder}: cannot be read ({error!r}); needed is the folder of one suite's "
             "results with its cells.csv and manifest.json, such as results/quickstart"
         ) from error
     store = Store(folder.parent, folder.name)
-    by_name: dict[tuple[object, ...], dict[int, str]] = {}
-    for row in rows.to_dict("records"):
-        cell_id = str(row["cell_id"])
-        if cell_id in entries:
-            seeds = by_name.setdefault(_name_of_row(row), {})
-            seeds[int(entries[cell_id]["seed"])] = cell_id
     scored: list[Scored] = []
     protocols: dict[str, Protocol] = {}
     for cell in plan:
@@ -89,6 +84,19 @@ def other_side(suite: Suite, plan: Sequence[Cell], folder: Path) -> Side:
         if found:
             protocols[cell.id] = entries[found]
     return Side(tuple(scored), protocols)
+
+
+def _seeds_by_name(
+    rows: Sequence[Mapping[Any, Any]], entries: Mapping[str, Protocol]
+) -> dict[tuple[object, ...], dict[int, str]]:
+    """Return the ids of cells by name and seed; a file that is damaged raises one of many kinds."""
+    found: dict[tuple[object, ...], dict[int, str]] = {}
+    for row in rows:
+        cell_id, name = str(row["cell_id"]), _name_of_row(row)
+        if (entry := entries.get(cell_id)) is not None:
+            _ = entry["model"], dict(_nested(entry["weights"])), dict(_fields(entry))  # are there
+            found.setdefault(name, {})[int(entry["seed"])] = cell_id
+    return found
 
 
 def differences(first: Protocol, second: Protocol) -> Iterator[str]:

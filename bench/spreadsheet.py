@@ -6,6 +6,7 @@ apostrophe before it, and so has one that begins with an apostrophe; reading tak
 
 import pandas as pd
 
+DIGITS = 6  # significant ones, of all numbers that tables and pages hold
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MARK = "'"
 
@@ -15,7 +16,7 @@ def csv_text(frame: pd.DataFrame) -> str:
     safe = frame.rename(columns=_guarded)
     for column in _texts(safe):
         safe[column] = safe[column].map(_guarded)
-    return safe.to_csv(index=False, float_format="%.6g")
+    return safe.to_csv(index=False, float_format=f"%.{DIGITS}g")
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:

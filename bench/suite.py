@@ -29,6 +29,8 @@ from bench.specs.protocol import native_faults
 from bench.specs.threats import source_faults
 from bench.sweep import Origin, expand_sweeps, sweep_faults
 
+# what tables call clean images, the worst case and the mean over datasets
+_RESERVED = {"attacks": ("clean", "worst"), "datasets": ("mean",)}
 SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
 
 
@@ -196,7 +198,10 @@ def _reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterat
     datasets = [_dataset_name(entry) for entry in _entries(raw, "datasets")]
     yield from native_faults(raw.get("protocol"), [name for name in datasets if name])
     yield from _duplicates("datasets", datasets)
-    yield from _duplicates("attacks", [_attack_name(a) for a in _entries(raw, "attacks")])
+    attacks = [_attack_name(entry) for entry in _entries(raw, "attacks")]
+    yield from _duplicates("attacks", attacks)
+    yield from _reserved("datasets", datasets)
+    yield from _reserved("attacks", attacks)
     yield from _duplicates("threats", [_threat_name(t) for t in _entries(raw, "threats")])
     if _entries(raw, "attacks") and "threats" not in raw:
         yield "threats: missing; attacks need at least one of: white-box, {transfer: MODEL}"
@@ -253,6 +258,12 @@ def _duplicates(key: str, names: list[str | None]) -> Iterator[str]:
         if count > 1:
             hint = "; give each its own `name`" if key in ("datasets", "attacks") else ""
             yield f"{key}: {name!r} appears {count} times{hint}"
+
+
+def _reserved(key: str, names: list[str | None]) -> Iterator[str]:
+    for name in dict.fromkeys(names):
+        if name in _RESERVED[key]:
+            yield f"{key}: got {name!r}, which tables call something else; give it another `name`"
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

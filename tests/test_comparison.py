@@ -239,6 +239,68 @@ def test_a_field_that_only_one_side_states_is_not_compared(
     assert with_results(suite, store, before.folder, force=False).whole
 
 
+@pytest.mark.parametrize("content", ["null", "[]", '"x"', "entries", "bare entries", "no columns"])
+def test_a_damaged_folder_is_refused(
+    made: Callable[..., tuple[Suite, Store]], content: str
+) -> None:
+    suite, store = made("now")
+    _, before = made("before")
+    manifest = before.folder / "manifest.json"
+    entries = json.loads(manifest.read_text())
+    match content:
+        case "entries":
+            for entry in entries.values():
+                del entry["seed"]
+            manifest.write_text(json.dumps(entries))
+        case "bare entries":
+            manifest.write_text(json.dumps({key: [] for key in entries}))
+        case "no columns":
+            (before.folder / "cells.csv").write_text("a,b\n1,2\n")
+        case _:
+            manifest.write_text(content)
+    with pytest.raises(UserError, match=r"--with: .*(cannot be read|has none of the cells)"):
+        with_results(suite, store, before.folder, force=False)
+
+
+def test_a_suite_of_one_model_has_no_baseline(made: Callable[..., tuple[Suite, Store]]) -> None:
+    models = {"CLIP": {"kind": "nano", "weights": "clip"}}
+    suite, store = made(models=models, threats=["white-box"])
+    with pytest.raises(UserError, match="--baseline: suite small has no model but 'CLIP'"):
+        with_baseline(suite, store, "CLIP", force=False)
+
+
+def test_worst_case_where_only_transferred_images_are_defined(
+    made: Callable[..., tuple[Suite, Store]],
+) -> None:
+    """A dataset's white-box cells are skipped; what is left of its worst case is transferred."""
+    suite, store = made(samples=100)
+    for cell in expand(suite, store.lock()):
+        if cell.dataset == "digits" and cell.threat is not None and not cell.threat.source:
+            none = np.zeros(0, np.float32)
+            store.put(CellResult(cell.id, "skip", none > 0, (), none, 0.0, 0, {}, "undefined"))
+    found = with_baseline(suite, store, "FARE", force=False)
+    delta = named(found.whole, "R-Adapt_CLIP", "worst", threat="white-box")
+    assert delta.value is not None
+    assert delta.n == sum(SIZES.values())
+
+
+def test_a_worst_case_is_of_the_transferred_images_too(
+    made: Callable[..., tuple[Suite, Store]],
+) -> None:
+    """So it is marked where only the protocol of transferred cells differs."""
+    suite, store = made(samples=100)
+    _, before = made("before", samples=100)
+    path = before.folder / "manifest.json"
+    entries = json.loads(path.read_text())
+    for entry in entries.values():
+        if entry.get("threat") == "transfer":
+            entry["judged_in"] = "another place"
+    path.write_text(json.dumps(entries))
+    found = with_results(suite, store, before.folder, force=True)
+    assert "judged_in" in named(found.whole, "FARE", "worst", threat="white-box").label.differs
+    assert not named(found.whole, "FARE", "pgd", threat="white-box", eps="1/255").label.differs
+
+
 def test_folders_that_are_no_results(
     made: Callable[..., tuple[Suite, Store]], tmp_path: Path
 ) -> None:

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.console import Progression
+from bench.console import Progression, print_leaderboard
 from bench.console.progression import board
 from bench.jobs import Job
 from bench.plan import Cell, Lock, expand
@@ -49,6 +50,19 @@ def test_one_worker_has_one_line() -> None:
     (line,) = shown(progress, 10.0)
     assert line.startswith("A · cifar10 · clean, 2 s of about 30 s ")
     assert line.endswith(" 10/40 0:00:10 500 images/s")
+
+
+@pytest.mark.parametrize("name", ["[/x]", r"a\[/b]", "[red]", "[link=x]y"])
+def test_names_are_no_markup(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.DataFrame(
+        [{"threat": "transfer", "source": name, "model": name, f"{name}@1/255": 0.5, "flags": name}]
+    )
+    print_leaderboard(table, name)
+    title, *rest = capsys.readouterr().out.splitlines()
+    assert title.strip() == f"{name}: transfer from {name}"
+    text = "\n".join(rest)
+    assert f"{name}@1/255" in text
+    assert text.count(name) == 3
 
 
 def play(cells: list[Cell]) -> None:

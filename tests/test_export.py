@@ -18,6 +18,7 @@ from bench import load_results
 from bench.errors import UserError
 from bench.export import export
 from bench.export.escape import latex, markdown
+from bench.export.numbers import rounded
 from bench.plan import DatasetLock, Lock, expand, spec_digests
 from bench.spreadsheet import csv_text, plain
 from bench.store import Store
@@ -143,6 +144,30 @@ def test_csv_is_harmless_and_comes_back_as_it_was(store: Store) -> None:
     assert csv_text(cells) == (store.folder / "cells.csv").read_text("utf-8")
 
 
+def test_tables_of_figures_are_harmless(store: Store) -> None:
+    pytest.importorskip("matplotlib")
+    export(SUITE, store, figures=True)
+    tables = list((store.folder / "figures").glob("*.csv"))
+    assert len(tables) == 3
+    for table in tables:
+        text = table.read_text("utf-8")
+        assert not [
+            c for line in csv.reader(text.splitlines()) for c in line if c[:1] in "=+-@" and c
+        ]
+        assert set(plain(pd.read_csv(table, keep_default_na=False))["model"]) == set(MODELS)
+
+
+def test_csv_json_and_page_have_the_same_digits(store: Store) -> None:
+    export(SUITE, store)
+    cells = load_results(store.folder)
+    text = (store.folder / "leaderboard.html").read_text("utf-8")
+    shown = re.search(r'"cells":(\[.*?\]),"details"', text)
+    assert shown is not None
+    rates = [cell[6] for cell in json.loads(shown.group(1))]
+    assert rates == cells[["value", "ci_low", "ci_high"]].to_numpy().tolist()
+    assert rounded(0.000123456789) == 0.000123457
+
+
 def test_csv_leaves_numbers_and_ordinary_texts_alone() -> None:
     frame = pd.DataFrame({"x": ["a", "R-Adapt+", "4/255"], "y": [-1.5, float("nan"), 2.0]})
     assert csv_text(frame) == "x,y\na,-1.5\nR-Adapt+,\n4/255,2\n"
@@ -181,7 +206,7 @@ def test_markdown_has_no_markup_of_a_name() -> None:
     for name in HOSTILE:
         shown = markdown(name)
         assert "<" not in shown and "\n" not in shown and "\u2028" not in shown
-        assert not re.search(r"(?<!\\)[|`\[\]*_]", shown.replace("\\\\", ""))
+        assert not re.search(r"(?<!\\)[|.@:`\[\]*_]", shown.replace("\\\\", ""))
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex to compile with")

@@ -2,8 +2,10 @@
 
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -261,6 +263,16 @@ def test_cells_of_one_dataset_share_their_ids(tmp_path: Path) -> None:
     assert len({id(result.sample_ids) for result in found.results.values()}) == 1
 
 
+def test_a_package_without_a_name_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nameless = SimpleNamespace(metadata={"Name": None}, version="1")
+    known = SimpleNamespace(metadata={"Name": "known"}, version="2")
+    monkeypatch.setattr("importlib.metadata.distributions", lambda: iter([nameless, known]))
+    with zipfile.ZipFile(bundle(filled(tmp_path / "a"), tmp_path / "sent.zip")) as archive:
+        assert json.loads(archive.read("environment.json"))["packages"] == {"known": "2"}
+
+
 def test_sizes_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = bundle(filled(tmp_path / "a"), tmp_path / "good.zip")
     for limit, size in (("LONGEST", 500), ("LARGEST", 2000)):
@@ -324,3 +336,23 @@ def test_commands(tmp_path: Path, suite_file) -> None:  # type: ignore[no-untype
     assert done.returncode == 1
     assert "16 of 16 images differ; ours is kept" in done.stdout
     assert call("merge", suite, tmp_path / "no.zip", "--results", ours).returncode == 2
+
+
+def test_a_suite_that_was_never_run_has_no_tables(
+    tmp_path: Path, suite_file: Callable[..., Path]
+) -> None:
+    done = call("export", suite_file(), "--results", tmp_path / "none")
+    assert done.returncode == 2
+    assert "suite small: nothing is stored; run it first" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("place", ["", "file/x.zip"])
+def test_a_bundle_that_has_no_place_is_refused_first(
+    tmp_path: Path, suite_file: Callable[..., Path], place: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = call("export", suite_file(), "--results", tmp_path, "--bundle", tmp_path / place)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"--bundle: {tmp_path / place}: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -6,9 +6,10 @@ from math import sqrt
 import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, chi2, norm
 
 from bench.stats import (
+    LEVEL,
     Z95,
     Interval,
     difference,
@@ -23,10 +24,42 @@ from bench.stats import (
 )
 
 
-@pytest.mark.parametrize(("k", "n"), [(0, 10), (3, 10), (10, 10), (512, 1000), (1, 64)])
+@pytest.mark.parametrize(
+    ("k", "n"), [(0, 10), (3, 10), (10, 10), (512, 1000), (4, 64), (96, 100), (3, 50)]
+)
 def test_wilson_equals_scipy(k: int, n: int) -> None:
     expected = binomtest(k, n).proportion_ci(method="wilson")
     assert wilson(k, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 10), (2, 50), (1, 64), (2, 64), (3, 51), (3, 10_000)])
+def test_of_few_images_wilsons_bound_is_poissons(k: int, n: int) -> None:
+    """Brown, Cai and DasGupta 2001, section 4.1.1: the bounds that are changed, and no other."""
+    plain = binomtest(k, n).proportion_ci(method="wilson")
+    low = chi2.ppf(0.05, 2 * k) / 2 / n
+    assert low < plain.low
+    assert wilson(k, n) == pytest.approx((low, plain.high), rel=2e-4)
+    assert wilson(n - k, n) == pytest.approx((1 - plain.high, 1 - low), rel=2e-4)
+    found = mean_of([k], [n])
+    assert (found.low, found.high) == pytest.approx(wilson(k, n), abs=1e-12)
+
+
+def test_bounds_of_parts_of_images_grow_with_them() -> None:
+    for n in (20, 50, 51, 500):
+        low, high = np.array([wilson(count, n) for count in np.linspace(0, n, 20 * n + 1)]).T
+        assert (np.diff(low) >= 0).all()
+        assert (np.diff(high) >= 0).all()
+
+
+def test_few_images_of_unequal_datasets_have_the_bound_of_fay_and_feuer() -> None:
+    # one image of 40 and one of 80: weights 1/80 and 1/160, by hand 1.8 images of 1/96 each
+    right, n = np.array([1, 1]), np.array([40, 80])
+    weights = 1 / (2 * n)
+    mean, variance = (weights * right).sum(), (weights**2 * right).sum()
+    exact = variance / mean / 2 * chi2.ppf(0.05, 2 * mean**2 / variance)
+    found = mean_of(right.tolist(), n.tolist())
+    assert found.low == pytest.approx(exact, rel=0.05)  # between the shapes that are tabulated
+    assert mean / (variance / mean) == pytest.approx(1.8)
 
 
 def test_the_mean_of_one_dataset_has_wilsons_interval() -> None:
@@ -185,6 +218,13 @@ def test_no_rank_is_better_than_that_of_a_higher_mean() -> None:
                 assert found[one] <= found[other]
             elif abs(means[one] - means[other]) < 1e-9:
                 assert found[one] == found[other]
+
+
+def test_ranks_of_one_dataset_are_by_the_exact_test() -> None:
+    first, second = wrong(4), wrong(13, start=50)
+    assert mcnemar(first, second) < LEVEL < paired_test([13], [4], [100])
+    assert ranks([[first], [second]]) == [1, 2]
+    assert ranks([[first, wrong(0)], [second, wrong(0)]]) == [1, 1]
 
 
 def test_a_single_model_is_first() -> None:

@@ -118,6 +118,16 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
         ({"samples": 0}, "samples: got 0"),
         ({"suite": "../escape"}, "suite: got '../escape'"),
         ({"datasets": ["cifar10", "cifar10"]}, "datasets: 'cifar10' appears 2 times"),
+        (
+            {"attacks": [{"kind": "pgd", "name": "worst", "eps": 0.1}]},
+            "attacks: got 'worst', which tables call something else; give it another `name`",
+        ),
+        ({"attacks": [{"kind": "pgd", "name": "clean", "eps": 0.1}]}, "attacks: got 'clean'"),
+        (
+            {"datasets": [{"kind": "webdataset", "name": "mean", "path": "p"}]},
+            "datasets: got 'mean'",
+        ),
+        ({"models": {"a\x9bb": {"kind": "nano", "weights": "clip"}}}, "models.a\x9bb"),
         ({"datasets": ["imagenet"]}, "datasets.0: got 'imagenet'; embedded: cifar10, "),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench.export import percent
 
@@ -15,17 +16,18 @@ def print_leaderboard(board: pd.DataFrame, title: str) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200)
     for (threat, source), rows in board.groupby(["threat", "source"], sort=False):
         name = f"{threat} from {source}" if source else threat or "clean"
-        table = Table(title=f"{title}: {name}", title_justify="left", caption_justify="left")
+        # a name may look like rich's markup, and is none
+        table = Table(title=Text(f"{title}: {name}"), title_justify="left", caption_justify="left")
         shown = [c for c in rows.columns if c not in ("threat", "source", "datasets")]
         for column in shown:
             text = column in ("model", "flags")
-            table.add_column(column, justify="left" if text else "right", no_wrap=text)
+            table.add_column(Text(column), justify="left" if text else "right", no_wrap=text)
         for row in rows[shown].to_dict("records"):
-            table.add_row(*[_cell(str(column), value) for column, value in row.items()])
+            table.add_row(*[Text(_cell(str(column), value)) for column, value in row.items()])
         console.print(table)
 
 
 def _cell(column: str, value: Any) -> str:
     if column in ("clean", "worst") or "@" in column:
         return percent(value)
-    return "–" if pd.isna(value) else str(value).replace("[", r"\[")
+    return "–" if pd.isna(value) else str(value)

@@ -10,7 +10,7 @@ from bench.suite import Suite
 Entries = Mapping[str, Mapping[str, Any]]
 Pairs = list[tuple[str, str]]
 # what a cell's record knows of its model and its batches, which differs from row to row
-OF_ONE_CELL = ("batch", "backwards", *("activation", "model_pixels", "mean", "std", "logit_scale"))
+_OF_ONE_CELL = ("batch", "backwards", *("activation", "model_pixels", "mean", "std", "logit_scale"))
 _OF_DATA = (
     *("images", "pixels", "resize_in_model", "classes", "templates", "seed"),
     *("content", "content_origin", "image_ids", "class_names", "templates_hash"),
@@ -58,7 +58,7 @@ def versions(entries: Entries) -> str:
     found: dict[str, set[str]] = defaultdict(set)
     for entry in entries.values():
         for name, value in entry["ran_on"].items():
-            if name not in OF_ONE_CELL:
+            if name not in _OF_ONE_CELL:
                 found[name].add(value)
     return ", ".join(f"{name} {text}" for name, text in _joined(found))
 

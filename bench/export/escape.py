@@ -36,7 +36,7 @@ _LATEX |= {
     )
     for word in _GREEK.split()
 }
-_MARKDOWN = re.compile(r"([\\`*_\[\]()#|~$:])")  # the colon, so that no address is linked
+_MARKDOWN = re.compile(r"([\\`*_\[\]()#|~$:.@])")  # the last three, so that nothing is linked
 
 
 def latex(text: str) -> str:

@@ -2,7 +2,12 @@
 
 import pandas as pd
 
-DIGITS = 6  # of a fraction
+from bench.spreadsheet import DIGITS
+
+
+def rounded(value: float) -> float:
+    """Return a number as a CSV table of ours has it."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 def percent(value: float | None) -> str:
@@ -10,4 +15,4 @@ def percent(value: float | None) -> str:
 
     A mean that is 0.58749999 for 0.5875 is rounded as whoever reads `leaderboard.csv` rounds it.
     """
-    return "–" if value is None or pd.isna(value) else f"{100 * round(value, DIGITS):.1f}"
+    return "–" if value is None or pd.isna(value) else f"{100 * rounded(value):.1f}"

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from bench.export.assets import scripts, styles, template
 from bench.export.boards import Boards, Column, Row, columns, threat_name
 from bench.export.details import Entries, details, versions
-from bench.export.numbers import DIGITS
+from bench.export.numbers import rounded
 from bench.specs import eps_value
 from bench.stats import Interval
 from bench.suite import Suite
@@ -129,11 +129,11 @@ def _numbers(row: Row, shown: Sequence[Column]) -> dict[str, Any]:
 def _rate(rate: Interval | None) -> list[float] | None:
     if rate is None:
         return None
-    return [round(value, DIGITS) for value in (rate.value, rate.low, rate.high)]
+    return [rounded(value) for value in (rate.value, rate.low, rate.high)]
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DIGITS)
+    return None if value is None else rounded(value)
 
 
 def _cells(
@@ -153,7 +153,7 @@ def _cells(
             f"{cell['attack']}{norm}",
             cell["eps"],
             cell["metric"],
-            None if pd.isna(rate[0]) else [round(value, DIGITS) for value in rate],
+            None if pd.isna(rate[0]) else [rounded(value) for value in rate],
             cell["n"],
             None if pd.isna(cell["seed"]) else int(cell["seed"]),
             cell["status"],

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from bench.export.boards import Boards, Row
-from bench.export.numbers import DIGITS
+from bench.export.numbers import rounded
 from bench.stats import Interval
 from bench.suite import Suite
 
@@ -41,4 +41,4 @@ def _rate(rate: Interval | None) -> dict[str, float] | None:
     if rate is None:
         return None
     bounds = {"value": rate.value, "low": rate.low, "high": rate.high}
-    return {name: round(value, DIGITS) for name, value in bounds.items()}
+    return {name: rounded(value) for name, value in bounds.items()}

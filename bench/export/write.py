@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from bench.errors import UserError
 from bench.export.boards import boards, columns
 from bench.export.extras import check_extras
 from bench.export.page import render
@@ -29,10 +30,12 @@ def export(
         figures: Whether to draw `figures/`. Needs the `plot` extra.
 
     Raises:
-        UserError: An extra that is needed is not installed.
+        UserError: Nothing is stored, or an extra that is needed is not installed.
     """
     check_extras({"parquet": parquet, "figures": figures})
     scored = load_scored(suite, store)
+    if all(item.result is None for item in scored):
+        raise UserError(f"suite {suite.suite}: nothing is stored; run it first")
     entries = manifest(suite, still_valid(suite, store.lock()), scored)
     cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
     rates = boards(suite, scored, board)

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
 from bench.export.boards import Row, threat_name
+from bench.spreadsheet import csv_text
 from bench.stats import Interval
-from radapt.figures.style import COLOURS, HATCHES, MARKERS, write
+from bench.store import write_text
+from radapt.figures.style import COLOURS, HATCHES, MARKERS, draw
 
 Places = Mapping[str, int]  # of models in the suite
 _UNKNOWN = "\u25a1"
@@ -69,7 +71,8 @@ def reach(rate: Interval) -> Iterator[list[float]]:
 
 
 def save(figure: Figure, records: Sequence[dict[str, Any]], stem: Path) -> None:
-    """Write a figure with its table."""
-    write(figure, pd.DataFrame(records), stem)
+    """Write a figure with its table, which a spreadsheet may open."""
+    draw(figure, stem)
+    write_text(stem.with_name(f"{stem.name}.csv"), csv_text(pd.DataFrame(records)))
     # a date would make other bytes of the same figure
     figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None, "Creator": None})

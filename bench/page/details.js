@@ -5,6 +5,7 @@ const FLAGS = {
   incomplete: "a cell failed or has not run; means over fewer datasets are left blank",
   skipped: "an attack is not defined for one of the datasets",
 };
+const own = (object, key) => (Object.hasOwn(object, key) ? object[key] : undefined); // not `constructor`
 const pairs = (list) => html("dl", {}, list.map(([word, text]) => [html("dt", {}, word), html("dd", {}, text)]));
 const inLine = (list) => list.map((pair) => pair.join(" ")).join(", ");
 const dialog = find("#details");
@@ -19,12 +20,12 @@ const openDetails = ({ place, model, threat }) => {
     html("div", { class: "head" },
       html("h2", { id: "details-title" }, name(named), " ", badge(threat)),
       html("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
-    ...flags.map((flag) => html("p", {}, html("span", { class: "flag" }, flag), ` ${FLAGS[flag] ?? ""}`)),
-    ...part("Model", models[named], "h3"),
-    ...(kind === "transfer" ? part(`Source of the images: ${source}`, models[source], "h3") : []),
+    ...flags.map((flag) => html("p", {}, html("span", { class: "flag" }, flag), ` ${own(FLAGS, flag) ?? ""}`)),
+    ...part("Model", own(models, named), "h3"),
+    ...(kind === "transfer" ? part(`Source of the images: ${source}`, own(models, source), "h3") : []),
     ...(kind ? part("Attacks", Object.entries(attacks).map(([title, list]) => [title, inLine(list)]), "h3") : []),
     html("h3", {}, "Datasets"), ...Object.entries(datasets).flatMap(([title, list]) => part(title, list)),
-    ...part("Ran on", ran_on[named], "h3"),
+    ...part("Ran on", own(ran_on, named), "h3"),
     html("p", { class: "note" }, "manifest.json, beside this page, has a line for each cell."));
   dialog.showModal();
 };

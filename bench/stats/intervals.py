@@ -9,6 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 Z95 = 1.959963984540054  # normal quantile of a two-sided 95% interval
 _HALVINGS = 60
+_FEW = (
+    3  # right images up to which Brown, Cai and DasGupta change the bound; of 50 images, one less
+)
+# 5% quantiles of gamma distributions by shape: bounds of a Poisson mean, from so many events
+_SHAPES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
+_BOUNDS = (0.0, 0.001966, 0.051293, 0.175923, 0.355362, 0.572738, 0.817691, 1.083675)
 _POWERS = (-16.0, 64.0)  # of two, of multipliers: from next to none to beyond any number of images
 
 Floats = NDArray[np.float64]
@@ -24,22 +30,34 @@ class Interval:
 
 
 def wilson(correct: float, n: int) -> tuple[float, float]:
-    """Return the 95% Wilson score interval of the rate correct / n (Wilson 1927), within [0,1]."""
+    """Return the modified 95% Wilson score interval of the rate correct / n, within [0,1].
+
+    Wilson 1927; where one to three images are right its lower bound is too high, and that of a
+    Poisson mean takes its place, as the upper one's does of wrong images (Brown, Cai and DasGupta
+    2001, section 4.1.1; of 50 images or fewer for one and two).
+    """
     if n == 0:
         return 0.0, 1.0
+    counts, images = np.array([[correct], [n - correct]], np.float64), np.full((2, 1), n, float)
+    right, wrong = _rare(counts / images, images).tolist()
     rate = correct / n
     centre = rate + Z95**2 / (2 * n)
     half = Z95 * sqrt(rate * (1 - rate) / n + Z95**2 / (4 * n**2))
     scale = 1 + Z95**2 / n
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    return (
+        max(0.0, min((centre - half) / scale, right)),
+        min(1.0, max((centre + half) / scale, 1 - wrong)),
+    )
 
 
 def mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
     """Return the 95% score intervals of means over datasets, within [0,1].
 
     The score test inverted, as Wilson's interval is, with the rates that are likeliest where the
-    mean is given (a linear combination of proportions, Martín Andrés et al. 2011). Of one dataset
-    it is Wilson's interval; of equal rates on equally many images, that of all images together.
+    mean is given (a linear combination of proportions, Martín Andrés et al. 2011). Where few images
+    make up the mean, its bound is that of a weighted sum of Poisson counts (Fay and Feuer 1997), so
+    that of one dataset it is the interval of `wilson`; of equal rates on equally many images, that
+    of all images together.
 
     Args:
         correct: How many images `[..., k]` of each dataset were right; a fraction of an image where
@@ -51,7 +69,10 @@ def mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
     """
     images = np.asarray(n, np.float64)
     rates = np.asarray(correct, np.float64) / images
-    return _lower(rates, images), 1 - _lower(1 - rates, images)
+    low, below = (
+        np.minimum(_lower(some, images), _rare(some, images)) for some in (rates, 1 - rates)
+    )
+    return low, 1 - below
 
 
 def mean_of(correct: Sequence[float], n: Sequence[int]) -> Interval:
@@ -84,6 +105,22 @@ def crossing(beyond: Callable[[Floats], NDArray[np.bool_]], shape: tuple[int, ..
         is_beyond = beyond(np.exp2(middle))
         low, high = np.where(is_beyond, low, middle), np.where(is_beyond, middle, high)
     return np.asarray(np.exp2(high))
+
+
+def _rare(rates: Floats, n: Floats) -> Floats:
+    """Return lower bounds of means that few right images make up, and 1 of all others.
+
+    A mean y whose estimated variance is v, where counts are Poisson, is like v / y times one count
+    of y² / v. An image counts in parts where seeds differ, so bounds reach half of one further.
+    """
+    k = rates.shape[-1]
+    mean = rates.mean(-1)
+    variance = (rates / n).sum(-1) / k**2
+    unit = np.divide(variance, mean, out=np.ones_like(mean), where=mean > 0)
+    count = mean / unit
+    total = np.broadcast_to(n, rates.shape).sum(-1)
+    few = count < np.where(total > 50, _FEW, _FEW - 1) + 0.5
+    return np.asarray(np.where(few, np.interp(count, _SHAPES, _BOUNDS) * unit, 1.0))
 
 
 def _lower(rates: Floats, n: Floats) -> Floats:

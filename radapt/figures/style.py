@@ -42,9 +42,14 @@ def styled() -> AbstractContextManager[None]:
 
 def write(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
     """Write a figure and its table as `<stem>.png`, `<stem>.svg` and `<stem>.csv`."""
+    draw(figure, stem)
+    table.to_csv(f"{stem}.csv", index=False, float_format="%.6g")
+
+
+def draw(figure: Figure, stem: str | Path) -> None:
+    """Write a figure as `<stem>.png` and `<stem>.svg`."""
     path = Path(stem)
     path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(f"{path}.csv", index=False, float_format="%.6g")
     # dates and versions would make other bytes of the same figure
     figure.savefig(f"{path}.png", metadata={"Software": None})
     figure.savefig(f"{path}.svg", dpi=150, metadata={"Date": None, "Creator": None})

@@ -14,6 +14,7 @@ from bench.export.numbers import rounded
 from bench.specs import eps_value
 from bench.stats import Interval
 from bench.suite import Suite
+from bench.trust.meanings import MEANINGS
 
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (
@@ -86,6 +87,7 @@ def _data(
     }
     return {
         "suite": suite.suite,
+        "meanings": {check: " ".join(meaning) for check, meaning in MEANINGS.items()},
         "models": list(suite.models),
         "datasets": [dataset.name for dataset in suite.datasets],
         "threats": [

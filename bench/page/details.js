@@ -6,6 +6,7 @@ const FLAGS = {
   skipped: "an attack is not defined for one of the datasets",
 };
 const own = (object, key) => (Object.hasOwn(object, key) ? object[key] : undefined); // not `constructor`
+const meaning = (flag) => own(FLAGS, flag) ?? own(data.meanings, flag.split("=")[1]) ?? "";
 const pairs = (list) => html("dl", {}, list.map(([word, text]) => [html("dt", {}, word), html("dd", {}, text)]));
 const inLine = (list) => list.map((pair) => pair.join(" ")).join(", ");
 const dialog = find("#details");
@@ -20,7 +21,7 @@ const openDetails = ({ place, model, threat }) => {
     html("div", { class: "head" },
       html("h2", { id: "details-title" }, name(named), " ", badge(threat)),
       html("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
-    ...flags.map((flag) => html("p", {}, html("span", { class: "flag" }, flag), ` ${own(FLAGS, flag) ?? ""}`)),
+    ...flags.map((flag) => html("p", {}, html("span", { class: "flag" }, flag), ` ${meaning(flag)}`)),
     ...part("Model", own(models, named), "h3"),
     ...(kind === "transfer" ? part(`Source of the images: ${source}`, own(models, source), "h3") : []),
     ...(kind ? part("Attacks", Object.entries(attacks).map(([title, list]) => [title, inLine(list)]), "h3") : []),

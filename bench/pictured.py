@@ -14,7 +14,7 @@ from bench.attacks.passes import finite
 from bench.crafting import Case
 from bench.deadline import Deadline
 from bench.errors import UserError
-from bench.fitting import fit
+from bench.fitting import fit, removable
 from bench.full import attack_all
 from bench.looking import Attacked, Pixels, Prediction, Seen, Shown
 from bench.parts import part_key, parts_of
@@ -69,7 +69,8 @@ def look(
         before, read = _predictions(case, clean), False
         attacked: Sequence[Attacked | None] = [None] * len(ids)
         if cell.attack is not None:
-            attack, _ = fit(cell.attack, len(case.images.classes), cell.mode)
+            components = removable(suite.models[name] for name in cell.sources)
+            attack, _ = fit(cell.attack, len(case.images.classes), cell.mode, components)
             kept = _kept(store, case, attack, rows, len(result.correct))
             read = kept is not None
             points = _points(case, attack, kept, suite.protocol.storage)

@@ -140,6 +140,27 @@ def test_a_nested_budget_shows_what_the_smaller_one_broke(measured: Measured) ->
     assert found == {0, 1, 2}  # wrong already, broken by the smaller budget, attacked by this one
 
 
+def test_attacks_around_a_defence_and_on_several_sources(tmp_path: Path) -> None:
+    around = {"kind": "apgd-ce", "eps": "2/255", "steps": 3, "backward": {"without": ["filter"]}}
+    changes = {"attacks": [around], "threats": ["white-box"]}
+    suite = Suite.model_validate({**SMALL, **changes})
+    run_suite(suite, results=tmp_path / "a", device="cpu")
+    store = Store(tmp_path / "a", suite.suite)
+    (cell,) = cells_of((suite, store), "white-box", "R-Adapt_CLIP")
+    shown = looked((suite, store), cell, count=9)
+    assert all(image.right == image.stored for image in shown.images)
+    attack = {"kind": "pgd", "eps": "2/255", "steps": 2}
+    both = {"attacks": [attack], "threats": [{"transfer": ["CLIP", "FARE"]}]}
+    suite = Suite.model_validate({**SMALL, **both})
+    run_suite(suite, results=tmp_path / "b", device="cpu")
+    store = Store(tmp_path / "b", suite.suite)
+    for target, among in (("FARE", True), ("R-Adapt_CLIP", False)):
+        (cell,) = cells_of((suite, store), "transfer", target)
+        page = image_page(suite, looked((suite, store), cell, count=2))
+        said = "is among what it used" if among else "is not among what it used"
+        assert f"<bdi>CLIP + FARE</bdi>; the model that is scored {said}" in page
+
+
 def test_a_craft_that_is_not_here_is_made_again_for_what_is_shown(
     measured: Measured, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from bench.settings import settings
 from bench.stats import wilson
 from bench.store import Store, write_text
 from bench.suite import Suite
+from bench.tables import Scored
 from bench.types import Norm
 
 _STYLES = ("base", "details", "images")
@@ -55,6 +56,7 @@ def image_page(suite: Suite, shown: Shown) -> str:
         threat=threat_name(threat, source),
         threat_kind=threat,
         source=source,
+        same_source=Scored(cell, shown.result).same_source,
         attack=cell.attack.label_in_norm if cell.attack else "",
         settings=settings(cell.attack) if cell.attack else {},
         judged=judged_as(suite.protocol.storage, cell.mode),

@@ -17,7 +17,7 @@ from bench.specs import (
 )
 from bench.suite import Suite
 from bench.weights import in_cache
-from bench.work import forward_operations, images_of, passes_of, skip_reason
+from bench.work import forward_operations, image_count, passes_of, skip_reason
 
 # Dense peak rates in TFLOP/s, as their makers state them: fp32 outside tensor cores, tf32, bf16.
 GPUS: dict[str, dict[Precision, float]] = {
@@ -89,7 +89,7 @@ def _work(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Work:
 
 
 def _steps(suite: Suite, lock: Lock, cell: Cell) -> int:
-    return images_of(suite, lock, cell) * (cell.attack.gradients if cell.attack else 0)
+    return image_count(suite, lock, cell) * (cell.attack.gradients if cell.attack else 0)
 
 
 def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str:
@@ -97,7 +97,7 @@ def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str
     seconds = 0.0
     crafted: set[str] = set()
     for cell in cells:
-        images = images_of(suite, lock, cell)
+        images = image_count(suite, lock, cell)
         seconds += _seconds(images * forward.get(cell.target, 0.0), "fp32", gpu)
         if cell.attack is None or cell.craft_id in crafted:
             continue
@@ -136,7 +136,7 @@ def _disk_line(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> str:
             unknown.append(dataset.name)
             continue
         kept = (cell for cell in shared.values() if cell.dataset == dataset.name)
-        disk += sum(images_of(suite, lock, cell) for cell in kept) * 3 * size[0] * size[1] * width
+        disk += sum(image_count(suite, lock, cell) for cell in kept) * 3 * size[0] * size[1] * width
     without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
     return f"  disk      {disk / 1e6:,.0f} MB of crafts at most{without}"
 

@@ -4,17 +4,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 
 from bench.crafting import Case, batch_of
 from bench.deadline import Deadline
 from bench.devices import provenance
 from bench.errors import CellError, CellSkip, DiskFull
-from bench.fitting import fit, removable
+from bench.fitting import fit_cell
 from bench.full import attack_all
 from bench.memory import broke, ran_out
-from bench.parts import part_key, parts_of
+from bench.parts import part_key, part_name, parts_of
 from bench.plan import Cell, Lock, expand, scores_all
 from bench.precision import stages
 from bench.scoring import Points, score
@@ -24,7 +23,7 @@ from bench.store import Craft, Store
 from bench.success import attack_target
 from bench.suite import Suite
 from bench.tally import Tally, joined, untouched
-from bench.types import CellResult, Status
+from bench.types import CellResult, Status, unmeasured
 from bench.usage import Usage
 from bench.warm import Warm, reason
 
@@ -108,18 +107,14 @@ class Evaluator:
                 again = ran_out(error)
         if again:  # not while the error holds the tensors of the frames that it passed
             self._warm.relieve()
-        nothing = np.zeros(0)
-        return CellResult(
-            cell.id, status, nothing.astype(np.bool_), (), nothing.astype(np.float32),
-            time.perf_counter() - started, 0, known, text, again=again,
-        )  # fmt: skip
+        seconds = time.perf_counter() - started
+        return unmeasured(cell.id, status, text, seconds, known, again=again)
 
     def _measure(self, cell: Cell, part: int | None, deadline: Deadline) -> Tally:
         if cell.attack is None:
             return self._clean(cell, deadline)
         images = self._warm.images(cell.dataset)
-        components = removable(self.suite.models[name] for name in cell.sources)
-        attack, flags = fit(cell.attack, len(images.classes), cell.mode, components)
+        attack, flags = fit_cell(self.suite, cell, cell.attack, len(images.classes))
         case = Case(cell, self._warm, images, deadline)
         parts = parts_of(attack, len(images.labels))
         if part is not None:
@@ -136,8 +131,7 @@ class Evaluator:
         return replace(tally, flags=(*flags, *tally.flags, *self._doubts(cell, attack, tally)))
 
     def _clean(self, cell: Cell, deadline: Deadline) -> Tally:
-        spec = next(entry for entry in self.suite.datasets if entry.name == cell.dataset)
-        whole = scores_all(self.suite, spec)
+        whole = scores_all(self.suite, self.suite.dataset(cell.dataset))
         sets = self._warm.parts(cell.dataset) if whole else [self._warm.images(cell.dataset)]
         tallies = []
         for images in sets:
@@ -161,7 +155,7 @@ class Evaluator:
 
     def _part(self, case: Case, attack: AnyAttack, rows: range, kept: bool) -> Tally:
         """Return what a part of the images comes to, from the store where it is kept there."""
-        cell, key = case.cell, f"{rows.start:07d}"
+        cell, key = case.cell, part_name(rows)
         own = replace(case, images=case.images.span(rows))
         known = self.store.part(cell.id, key) if kept else None
         if known is not None and known.sample_ids == own.images.sample_ids:

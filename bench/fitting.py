@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from bench.errors import CellSkip
+from bench.plan import Cell
 from bench.specs import (
     AnyAttack,
     ApgdDlr,
@@ -16,6 +17,7 @@ from bench.specs import (
     TorchAttacks,
 )
 from bench.specs.torchattacks import OFFERS
+from bench.suite import Suite
 from bench.types import Mode
 
 _LEAST_CLASSES = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}
@@ -23,7 +25,15 @@ _TARGETED = ("apgd-t", "fab-t")
 _TARGETS = 9  # of torchattacks' targeted attacks: `n_classes` less one
 
 
-def removable(models: Iterable[ModelSpec]) -> frozenset[Component]:
+def fit_cell(
+    suite: Suite, cell: Cell, attack: AnyAttack, classes: int
+) -> tuple[AnyAttack, tuple[str, ...]]:
+    """Return a cell's attack as the cell's sources and number of classes allow; see `fit`."""
+    components = _removable(suite.models[name] for name in cell.sources)
+    return fit(attack, classes, cell.mode, components)
+
+
+def _removable(models: Iterable[ModelSpec]) -> frozenset[Component]:
     """Return what a surrogate can take out of all of some models."""
     each = [
         frozenset(model.components if isinstance(model, RAdaptModel) else ()) for model in models

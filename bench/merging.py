@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.bundle import read_bundle
 from bench.errors import UserError
-from bench.metrics import CAPTION, counts_captions
-from bench.plan import Cell, Lock, expand, scores_all, spec_digests, still_valid
+from bench.metrics import CAPTION, counts_captions, image_of
+from bench.plan import Cell, Lock, expand, images_of, spec_digests, still_valid
 from bench.runlock import hold
 from bench.store import Store
 from bench.suite import Suite
@@ -141,12 +141,10 @@ def _check_images(suite: Suite, lock: Lock, cell: Cell, result: CellResult, othe
     """Refuse a result of other images than those that its cell's identity is made of."""
     if result.status != "ok":
         return
-    scores_whole = {dataset.name for dataset in suite.datasets if scores_all(suite, dataset)}
-    whole = cell.attack is None and cell.dataset in scores_whole
-    found = (lock.whole if whole else lock.datasets).get(cell.dataset)
+    found = images_of(suite, lock, cell)
     ids = found.sample_ids if found else ()
     if counts_captions(cell.metric):
-        captions = Counter(key.rpartition(CAPTION)[0] for key in result.sample_ids)
+        captions = Counter(map(image_of, result.sample_ids))
         ids = tuple(f"{key}{CAPTION}{i}" for key in ids for i in range(captions[key]))
     if result.sample_ids != ids:
         raise UserError(

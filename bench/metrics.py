@@ -41,6 +41,11 @@ def stands_for_task(metric: str) -> bool:
     return not suffix(metric)
 
 
+def image_of(caption_id: str) -> str:
+    """Return the id of the image that a caption is of."""
+    return caption_id.rpartition(CAPTION)[0]
+
+
 def counts_captions(metric: str) -> bool:
     """Return whether a metric counts captions that look for their image, rather than images."""
     return metric.startswith("image_retrieval")

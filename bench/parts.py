@@ -17,9 +17,14 @@ def parts_of(attack: AnyAttack, count: int) -> list[range]:
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
+def part_name(rows: range) -> str:
+    """Return what a part is called among those of one cell or craft."""
+    return f"{rows.start:07d}"
+
+
 def part_key(identity: str, rows: range) -> str:
     """Return what a part of a cell or craft is called."""
-    return f"{identity}.{rows.start:07d}"
+    return f"{identity}.{part_name(rows)}"
 
 
 def chunk_of(attack: AnyAttack) -> int | None:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.attacks.balls import length
-from bench.attacks.passes import finite
+from bench.attacks.passes import logits_at
 from bench.crafting import Case
 from bench.deadline import Deadline
 from bench.errors import UserError
-from bench.fitting import fit, removable
+from bench.fitting import fit_cell
 from bench.full import attack_all
 from bench.looking import Attacked, Pixels, Prediction, Seen, Shown
 from bench.parts import part_key, parts_of
@@ -69,8 +69,7 @@ def look(
         before, read = _predictions(case, clean), False
         attacked: Sequence[Attacked | None] = [None] * len(ids)
         if cell.attack is not None:
-            components = removable(suite.models[name] for name in cell.sources)
-            attack, _ = fit(cell.attack, len(case.images.classes), cell.mode, components)
+            attack, _ = fit_cell(suite, cell, cell.attack, len(case.images.classes))
             kept = _kept(store, case, attack, rows, len(result.correct))
             read = kept is not None
             points = _points(case, attack, kept, suite.protocol.storage)
@@ -124,7 +123,8 @@ def _attack_again(case: Case, attack: AnyAttack, storage: Storage) -> tuple[Tens
         ended, below = _attack_again(replace(case, cell=case.cell.below), attack, storage)
         tally.correct = below.correct.copy()
     left = torch.from_numpy(tally.correct.copy())
-    points = attack_target(case, attack, storage, tally)
+    points = case.images.floats(torch.arange(len(case.images.labels)))
+    attack_target(case, attack, storage, tally, ended=points)
     if ended is not None:
         points = torch.where(left.to(points.device)[:, None, None, None], points, ended)
     return points, tally
@@ -134,9 +134,7 @@ def _predictions(case: Case, points: Tensor) -> list[Prediction]:
     cell, images = case.cell, case.images
     target = case.warm.classifier(cell.target, cell.dataset)
     batch = case.warm.batch(cell.target, cell.dataset)
-    with torch.no_grad():
-        parts = batch.parts(len(points), lambda part: finite(target(points[part])).softmax(dim=1))
-    shares, places = torch.cat(parts).max(dim=1)
+    shares, places = logits_at(target, points, batch).softmax(dim=1).max(dim=1)
     right = places == images.labels
     return [
         Prediction(images.classes[place], share, hit)

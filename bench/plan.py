@@ -152,6 +152,13 @@ def _unattacked(suite: Suite, lock: Lock, dataset: DatasetSpec) -> Mapping[str, 
     return lock.whole if scores_all(suite, dataset) else lock.datasets
 
 
+def images_of(suite: Suite, lock: Lock, cell: Cell) -> DatasetLock | None:
+    """Return the images that a cell is scored on; None where they are not resolved."""
+    spec = suite.dataset(cell.dataset)
+    known = lock.datasets if cell.attack else _unattacked(suite, lock, spec)
+    return known.get(cell.dataset)
+
+
 def expand(suite: Suite, lock: Lock) -> list[Cell]:
     """Return all cells, in an order that keeps models warm and makes crafts before their use."""
     sources = {name for threat in suite.threats for name in threat.sources}
@@ -241,8 +248,7 @@ def pair_digest(
     suite: Suite, lock: Lock, model: str, dataset: str, more: Mapping[str, object]
 ) -> str:
     """Return an identity of a model, the images of a dataset that are attacked, and more."""
-    (spec,) = (entry for entry in suite.datasets if entry.name == dataset)
-    data = _data_identity(suite, spec, lock.datasets)
+    data = _data_identity(suite, suite.dataset(dataset), lock.datasets)
     known = {"model": model_identity(suite, lock, model), "data": data}
     return _digest({**known, **more})
 

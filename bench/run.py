@@ -12,11 +12,11 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.events import EventFile
-from bench.executors import Inline, Ray, Setup, check_cluster
+from bench.executors import Inline, Ray, Setup, check_cluster, on_device
 from bench.export import export
 from bench.jobs import Job
 from bench.lock import resolve
-from bench.plan import Cell, Lock, expand
+from bench.plan import Cell, expand
 from bench.runlock import hold
 from bench.scheduler import missing, run
 from bench.signals import stoppable
@@ -47,21 +47,7 @@ class Report:
     failed: int
 
 
-_Make = Callable[[Lock, dict[str, str]], Executor]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a run goes, as `run_suite` is told; changes no number beyond numerics."""
-
-    device: str | None
-    batch: int | None
-    trust: bool
-    compiled: bool
-    limit: float | None
-    executor: Literal["inline", "ray"]
-    address: str | None
-    workers: int | None
+_Make = Callable[[Setup], Executor]
 
 
 def run_suite(
@@ -105,25 +91,33 @@ def run_suite(
             f"models.{named[0]}.kind: got 'python', which imports code named by the suite; "
             "run with --trust to allow it"
         )
-    options = Options(device, batch, trust, compiled, limit, executor, address, workers)
     store = Store(Path(results).absolute(), suite.suite)
     logs = store.folder / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     failures = _Failures()
-    make = _executor(suite, options, store, logs)  # what is wrong with the call leaves no trace
-    with stoppable(), hold(store.folder, options.executor, logs):
+    # what is wrong with the call leaves no trace
+    if executor == "ray":
+        make = _ray(logs, address, workers)
+    else:
+        make = _inline(device, compiled, address, workers)
+    with stoppable(), hold(store.folder, executor, logs):
         store.sweep()
         told = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
-        cells, todo = _compute(suite, make, store, told, limit)
+        lock, problems = resolve(suite)
+        setup = Setup(
+            suite, lock, problems, store.folder.parent, Path.cwd(), device, batch, trust, compiled,
+            limit,
+        )  # fmt: skip
+        cells, todo = _compute(setup, make, store, told)
         board = export(suite, store)
     failed = sum(1 for cell in cells if cell.id in failures.cells)
     return Report(Path(results) / suite.suite, board, len(cells), len(todo), failed)
 
 
 def _compute(
-    suite: Suite, make: _Make, store: Store, watcher: Watcher, limit: float | None
+    setup: Setup, make: _Make, store: Store, watcher: Watcher
 ) -> tuple[list[Cell], list[Cell]]:
     """Compute what is missing, and return all cells and those that were missing."""
-    lock, problems = resolve(suite)
+    suite, lock = setup.suite, setup.lock
     store.put_lock(lock)
     cells = expand(suite, lock)
     todo = missing(cells, store)
@@ -131,56 +125,45 @@ def _compute(
         watcher.begin(cells, [], 0)
         watcher.ended("done")
         return cells, todo
-    executor = make(lock, problems)
+    executor = make(setup)
     try:
         jobs = jobs_of(suite, lock, todo, executor.slots, store.has_craft)
         if not executor.shares:
             jobs = [replace(job, gpus=1.0) for job in jobs]
         watcher.begin(cells, jobs, executor.slots)
         with _ending(watcher):
-            run(jobs, executor, store, watcher, limit=limit)
+            run(jobs, executor, store, watcher, limit=setup.limit)
     finally:
         executor.close()
     return cells, todo
 
 
-def _executor(suite: Suite, options: Options, store: Store, logs: Path) -> _Make:
-    """Return what makes the executor, once names are resolved.
+def _ray(logs: Path, address: str | None, workers: int | None) -> _Make:
+    """Return what makes workers under Ray.
 
     Raises:
-        UserError: It cannot be had here.
+        UserError: They cannot be had here.
     """
-    if options.executor == "ray":
-        check_cluster(options.address)
+    check_cluster(address)
+    return lambda setup: Ray(setup, logs, address, workers)
 
-        def ray(lock: Lock, problems: dict[str, str]) -> Executor:
-            setup = Setup(
-                suite, lock, problems, store.folder.parent, Path.cwd(), options.device,
-                options.batch, options.trust, options.compiled, options.limit,
-            )  # fmt: skip
-            return Ray(setup, logs, options.address, options.workers)
 
-        return ray
-    given = {"--address": options.address, "--workers": options.workers}
-    for name, value in given.items():
+def _inline(device: str | None, compiled: bool, address: str | None, workers: int | None) -> _Make:
+    """Return what makes a worker of this process.
+
+    Raises:
+        UserError: It cannot be had here, or something is asked for that needs Ray.
+    """
+    for name, value in {"--address": address, "--workers": workers}.items():
         if value is not None:
             raise UserError(f"{name}: got {value!r}, which only --executor ray has a use for")
     from bench.devices import device_name, pick_device  # brings torch
-    from bench.evaluate import Evaluator
     from bench.speed import check_compiler
 
-    place = pick_device(options.device)
-    if options.compiled:
+    place = pick_device(device)
+    if compiled:
         check_compiler(place)
-
-    def inline(lock: Lock, problems: dict[str, str]) -> Executor:
-        evaluate = Evaluator(
-            suite, lock, problems, store, place, options.batch, options.trust, options.compiled,
-            options.limit,
-        )  # fmt: skip
-        return Inline(lambda job: evaluate(job.cell, job.part), device_name(place))
-
-    return inline
+    return lambda setup: Inline(on_device(setup, place), device_name(place))
 
 
 class _Failures(Watcher):

@@ -6,15 +6,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from bench.backlog import Backlog, Group, group_of
 from bench.errors import UserError
 from bench.jobs import Job
 from bench.pace import Pace
 from bench.plan import Cell
 from bench.store import Store
-from bench.types import CellResult, Executor, Opened, Outcome
+from bench.types import CellResult, Executor, Opened, Outcome, unmeasured
 from bench.watch import Watcher
 
 _GRACE = 60.0  # seconds past a cell's limit after which its worker is taken for hung
@@ -247,8 +245,4 @@ class _Loop:
 
 
 def _failed(job: Job, reason: str, seconds: float, *, again: bool) -> CellResult:
-    nothing = np.zeros(0)
-    return CellResult(
-        job.cell.id, "failed", nothing.astype(np.bool_), (), nothing.astype(np.float32),
-        seconds, 0, {}, reason, again=again,
-    )  # fmt: skip
+    return unmeasured(job.cell.id, "failed", reason, seconds, {}, again=again)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.balls import length
-from bench.attacks.passes import finite
+from bench.attacks.passes import finite, logits_at
 from bench.counted import Counted
 from bench.crafting import Case
 from bench.metrics import counts_captions
@@ -30,10 +30,7 @@ def judge(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> None:
     cell, images = case.cell, case.images
     target = Counted(case.warm.classifier(cell.target, cell.dataset), case.deadline)
     batch = case.warm.batch(cell.target, cell.dataset)
-    with torch.no_grad():
-        predicted = torch.cat(
-            batch.parts(len(rows), lambda part: finite(target(points[part])).argmax(dim=1))
-        )
+    predicted = logits_at(target, points, batch).argmax(dim=1)
     tally.add(target)
     place = rows.numpy()
     tally.correct[place] = (predicted == images.labels[rows.to(predicted.device)]).cpu().numpy()

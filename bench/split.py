@@ -8,7 +8,7 @@ from bench.jobs import Job
 from bench.parts import part_key, parts_of
 from bench.plan import Cell, Lock
 from bench.suite import Suite
-from bench.work import forward_operations, images_of, passes_of, skip_reason
+from bench.work import forward_operations, image_count, passes_of, skip_reason
 
 _UNKNOWN = 1e9  # operations of a forward pass where no model's size is known
 _LONG = 0.5  # of a worker's fair share of all work: past it a job is split by images
@@ -107,7 +107,7 @@ class _Sizes:
 
     def images(self, cell: Cell) -> int:
         """Return how many images a cell has."""
-        return images_of(self.suite, self.lock, cell)
+        return image_count(self.suite, self.lock, cell)
 
     def score(self, cell: Cell) -> float:
         """Return the operations that judging a cell's images takes."""

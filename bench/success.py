@@ -12,7 +12,14 @@ from bench.storage import decode, encode
 from bench.tally import Tally
 
 
-def attack_target(case: Case, attack: AnyAttack, storage: Storage, tally: Tally) -> Tensor:
+def attack_target(
+    case: Case,
+    attack: AnyAttack,
+    storage: Storage,
+    tally: Tally,
+    *,
+    ended: Tensor | None = None,
+) -> None:
     """Attack a cell's target itself, and note what breaks, how far it moved, and what is doubtful.
 
     Args:
@@ -20,12 +27,10 @@ def attack_target(case: Case, attack: AnyAttack, storage: Storage, tally: Tally)
         attack: The attack, fitted to the dataset.
         storage: The form in which attacked images are judged.
         tally: Says which images are left, and is filled in.
-
-    Returns:
-        `[n,3,h,w]`: where each image was judged last; those that were not left are clean.
+        ended: Images `[n,3,h,w]` that are written over with where each was judged last, for those
+            who look at them; those that were not left stay.
     """
     cell, images = case.cell, case.images
-    judged = images.floats(torch.arange(len(images.labels)))
     with doubts() as found:
         for precision in stages(attack, cell.mode):
             left = torch.from_numpy(tally.correct.nonzero()[0])
@@ -36,6 +41,6 @@ def attack_target(case: Case, attack: AnyAttack, storage: Storage, tally: Tally)
                 clean = images.floats(left)
                 points = decode(encode(points, clean, storage), clean, cell.budget, storage)
             judge(case, left, points, tally)
-            judged[left.to(judged.device)] = points
+            if ended is not None:
+                ended[left.to(ended.device)] = points
     tally.flags = tuple(sorted(found))
-    return judged

@@ -69,6 +69,10 @@ class Suite(Spec):
         """The seeds that each attack runs with."""
         return self.seeds or (self.seed,)
 
+    def dataset(self, name: str) -> DatasetSpec:
+        """Return what the suite says of one of its datasets."""
+        return next(entry for entry in self.datasets if entry.name == name)
+
     @field_validator("seeds")
     @classmethod
     def _different(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:

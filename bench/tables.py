@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.metrics import CAPTION, counts_captions, suffix, task_named
+from bench.metrics import counts_captions, image_of, suffix, task_named
 from bench.plan import Cell, expand, still_valid
 from bench.spreadsheet import plain
 from bench.stats import wilson
@@ -51,7 +51,7 @@ class Scored:
             return 0
         if not counts_captions(self.cell.metric):
             return len(self.result.correct)
-        return len({key.rpartition(CAPTION)[0] for key in self.result.sample_ids})
+        return len(set(map(image_of, self.result.sample_ids)))
 
     @property
     def skipped(self) -> bool:

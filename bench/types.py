@@ -131,6 +131,22 @@ class CellResult:
     again: bool = False
 
 
+def unmeasured(
+    cell_id: str,
+    status: Status,
+    reason: str,
+    seconds: float,
+    provenance: Mapping[str, str],
+    *,
+    again: bool = False,
+) -> CellResult:
+    """Return the result of a cell that has no number, for a reason."""
+    nothing, nowhere = np.zeros(0, np.bool_), np.zeros(0, np.float32)
+    return CellResult(
+        cell_id, status, nothing, (), nowhere, seconds, 0, provenance, reason, again=again
+    )
+
+
 class RunJob(Protocol):
     """Does one job; every failure of the cell itself comes back as a result."""
 

@@ -16,7 +16,7 @@ from bench.memory import Batch, batch_for, ran_out
 from bench.models import ClipModel, build_model
 from bench.plan import Lock
 from bench.precision import Lowered
-from bench.specs import Component, DatasetSpec, Precision, RAdaptModel, task_of
+from bench.specs import Component, Precision, RAdaptModel, task_of
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
 from bench.tasks.retrieval import RetrievalClassifier
@@ -223,7 +223,7 @@ class Warm:
 
     def parts(self, name: str) -> Iterator[Images]:
         """Yield all images of a dataset in parts, which are not kept."""
-        spec, size = self._dataset(name), self.suite.protocol.pixels_of(name)
+        spec, size = self.suite.dataset(name), self.suite.protocol.pixels_of(name)
         for key in (f"datasets.{name}", f"datasets.{name}.whole"):
             if key in self.problems:
                 raise CellError(self.problems[key])
@@ -231,15 +231,12 @@ class Warm:
             yield self._classified(data)
 
     def _load(self, name: str, ids: tuple[str, ...]) -> Images:
-        spec, size = self._dataset(name), self.suite.protocol.pixels_of(name)
+        spec, size = self.suite.dataset(name), self.suite.protocol.pixels_of(name)
         if task_of(spec) == "retrieval":
             captioned = load_captioned(spec, ids, size)
             labels = torch.arange(len(ids), device=self.device)
             return Images(ids, self._placed(captioned.images), labels, ids, (), captioned.captions)
         return self._classified(load_images(spec, ids, size))
-
-    def _dataset(self, name: str) -> DatasetSpec:
-        return next(entry for entry in self.suite.datasets if entry.name == name)
 
     def _classified(self, data: ImageSet) -> Images:
         labels = torch.from_numpy(data.labels).to(self.device)

@@ -3,20 +3,19 @@
 from bench import catalogue
 from bench.architecture import size_of
 from bench.errors import CellSkip
-from bench.fitting import fit, removable
-from bench.plan import Cell, Lock
+from bench.fitting import fit_cell
+from bench.plan import Cell, Lock, images_of, scores_all
 from bench.specs import AnyAttack, ApgdSpec, Ensemble, Noise, PyAutoAttack
 from bench.suite import Suite
 
 _BACKWARD = 2  # a gradient with respect to the image costs its forward pass once more
 
 
-def images_of(suite: Suite, lock: Lock, cell: Cell) -> int:
+def image_count(suite: Suite, lock: Lock, cell: Cell) -> int:
     """Return how many images a cell has; by the catalogue or the suite before that is resolved."""
-    whole = cell.attack is None and suite.protocol.clean == "all"
-    found = (lock.whole if whole else lock.datasets).get(cell.dataset)
-    if found is not None:
+    if found := images_of(suite, lock, cell):
         return len(found.sample_ids)
+    whole = cell.attack is None and scores_all(suite, suite.dataset(cell.dataset))
     facts = catalogue.datasets().get(cell.dataset)
     return facts.images if whole and facts else suite.samples
 
@@ -29,7 +28,7 @@ def skip_reason(suite: Suite, lock: Lock, cell: Cell) -> str | None:
     if cell.attack is None or not classes:
         return None
     try:
-        fit(cell.attack, classes, cell.mode, removable(suite.models[name] for name in cell.sources))
+        fit_cell(suite, cell, cell.attack, classes)
     except CellSkip as skip:
         return str(skip)
     return None

@@ -23,7 +23,7 @@ ONLY = {
     "jinja2": ("bench.export",),
     "matplotlib": ("radapt.figures", "bench.figures"),
     "bench.figures": ("bench.export",),
-    "bench.evaluate": ("bench.run", "bench.executors.worker"),
+    "bench.evaluate": ("bench.executors.worker",),
     "bench.pictured": ("run_bench",),
     "bench.executors": ("bench.run",),
     "bench.models": ("bench.warm",),

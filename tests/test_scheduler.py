@@ -19,7 +19,7 @@ from bench.scheduler import Retry, missing, run
 from bench.split import jobs_of
 from bench.store import Store
 from bench.suite import Suite, load_suite
-from bench.types import CellResult, Opened, Outcome
+from bench.types import CellResult, Opened, Outcome, unmeasured
 from bench.watch import Watcher
 
 
@@ -38,11 +38,7 @@ def ok(job: Job) -> CellResult:
 
 
 def failed(job: Job, *, again: bool) -> CellResult:
-    nothing = np.zeros(0)
-    return CellResult(
-        job.cell.id, "failed", nothing.astype(np.bool_), (), nothing.astype(np.float32),
-        0.0, 0, {}, "no room", again=again,
-    )  # fmt: skip
+    return unmeasured(job.cell.id, "failed", "no room", 0.0, {}, again=again)
 
 
 Happens = Callable[[Job, int], CellResult | str | None]  # a result, why lost, or None: it hangs

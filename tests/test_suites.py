@@ -18,7 +18,7 @@ from bench.published import read_published
 from bench.suite import Suite, load_suite
 from bench.summary import plan_lines
 from bench.tables import Scored
-from bench.types import CellResult
+from bench.types import CellResult, unmeasured
 from bench.unequal import unstated
 from tests.test_cli import ENVIRONMENT, ROOT, call
 
@@ -47,8 +47,7 @@ def half_right_of(cell: Cell) -> CellResult:
         if cell.attack:
             fit(cell.attack, catalogue.datasets()[cell.dataset].classes, cell.mode)
     except CellSkip as skip:
-        empty = np.zeros(0, np.float32)
-        return CellResult(cell.id, "skip", empty.astype(np.bool_), (), empty, 0.0, 0, {}, str(skip))
+        return unmeasured(cell.id, "skip", str(skip), 0.0, {})
     correct = np.arange(100) % 2 == 0
     ids = tuple(map(str, range(100)))
     return CellResult(cell.id, "ok", correct, ids, np.zeros(100, np.float32), 1.0, 100, {})

@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.attacks.ascent import Ascent, State
 from bench.attacks.balls import draw, stream_seed
 from bench.attacks.losses import Drift, Loss, wrong_class
-from bench.attacks.passes import Seen, complain, embedding, evaluate, finite
+from bench.attacks.passes import Seen, complain, embedding, evaluate, finite, logits_at
 from bench.attacks.roster import Fresh, Roster
 from bench.attacks.slots import drawn, join, put, take
 from bench.attacks.surrogate import Straight
@@ -90,8 +90,7 @@ class NativeAttack:
             targeted = any(run.rank for run in self.runs)
             asked = mode == "success" and not self._starts_clean(images[:1], budget)
             if clean is None and (asked or targeted):
-                look = batch.parts(len(images), lambda part: finite(model(images[part])))
-                clean = torch.cat(look)
+                clean = logits_at(model, images, batch)
             if clean is not None:
                 targets = torch.stack(
                     [wrong_class(clean, labels, r.rank) if r.rank else labels for r in self.runs]

@@ -68,6 +68,16 @@ def _merge(seen: list[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:
     return logits, losses, gradients
 
 
+def logits_at(model: Classifier, points: Tensor, batch: Batch) -> Tensor:
+    """Return the logits `[n,k]` at points `[n,3,h,w]`, without gradients.
+
+    Raises:
+        CellError: One is not a number.
+    """
+    with torch.no_grad():
+        return torch.cat(batch.parts(len(points), lambda part: finite(model(points[part]))))
+
+
 def finite(logits: Tensor) -> Tensor:
     """Return the logits, or raise CellError where one is not a number."""
     complain(~torch.isfinite(logits).all(dim=1))

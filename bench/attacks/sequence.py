@@ -9,7 +9,7 @@ from torch import Tensor
 from bench.attacks.balls import project
 from bench.attacks.engine import NativeAttack
 from bench.attacks.losses import Loss
-from bench.attacks.passes import finite
+from bench.attacks.passes import logits_at
 from bench.memory import Batch, as_batch
 from bench.types import Attack, Budget, Classifier, Mode
 
@@ -100,11 +100,7 @@ class InSequence:
         return result
 
     def _logits(self, model: Classifier, points: Tensor) -> Tensor:
-        with torch.no_grad():
-            parts = as_batch(self.batch).parts(
-                len(points), lambda part: finite(model(points[part]))
-            )
-        return torch.cat(parts)
+        return logits_at(model, points, as_batch(self.batch))
 
 
 def in_turn(

@@ -38,8 +38,7 @@ def check_cluster(address: str | None) -> None:
         UserError: Ray is not installed, or nothing answers there.
     """
     import_ray()
-    if address not in (None, "auto"):
-        _knock(address)
+    _found(address)
 
 
 def join(ray: ModuleType, address: str | None) -> None:
@@ -48,10 +47,7 @@ def join(ray: ModuleType, address: str | None) -> None:
     Raises:
         UserError: There is none, or it does not answer.
     """
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS", address)
-    if address not in (None, "auto"):
-        _knock(address)
+    address = _found(address)
     try:
         with _same_sigterm():
             ray.init(
@@ -61,12 +57,26 @@ def join(ray: ModuleType, address: str | None) -> None:
                 logging_level="error",
             )
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        reason = " ".join(str(error).split())[:_LENGTH]
+        reason = gist(str(error))
         given = f"--address: got {address!r}" if address else "--executor: got 'ray'"
         raise UserError(f"{given}; Ray does not start: {reason}") from error
 
 
-def _knock(address: str) -> None:
+def gist(text: str) -> str:
+    """Return the beginning of one of Ray's reasons, on one line."""
+    return " ".join(text.split())[:_LENGTH]
+
+
+def _found(address: str | None) -> str | None:
+    """Return an address with `auto` resolved where the environment does, if something answers.
+
+    Raises:
+        UserError: Nothing does.
+    """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)
+    if address in (None, "auto"):
+        return address
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), _PATIENCE).close()
@@ -75,6 +85,7 @@ def _knock(address: str) -> None:
             f"--address: got {address!r}, where nothing answers ({error}); "
             "allowed: HOST:PORT of a Ray cluster, or auto for the one that this node is part of"
         ) from error
+    return address
 
 
 @contextmanager

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.executors.cluster import import_ray, join
+from bench.executors.cluster import gist, import_ray, join
 from bench.executors.room import Room, rounded
 from bench.executors.worker import Make, Setup, Worker, evaluator, log_name
 from bench.jobs import Job
 from bench.types import Opened, Outcome
-
-_MOST = 240  # characters of Ray's reasons, which go on with general advice
 
 
 @dataclass
@@ -218,4 +216,4 @@ def _why(error: Exception) -> str:
         return text.splitlines()[-1]
     words = " ".join(text.split())
     words = words.partition("The actor is dead because ")[2] or words
-    return words.partition(" Some common causes")[0][:_MOST]
+    return gist(words.partition(" Some common causes")[0])

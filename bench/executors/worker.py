@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import UserError
 from bench.jobs import Job
@@ -18,6 +19,9 @@ from bench.store import Store
 from bench.suite import Suite
 from bench.types import CellResult, RunJob
 from bench.wording import describe_job
+
+if TYPE_CHECKING:  # a driver starts without it
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,6 @@ def evaluator(setup: Setup, share: float) -> tuple[RunJob, str]:
     import torch
 
     from bench.devices import device_name, pick_device
-    from bench.evaluate import Evaluator
     from bench.speed import check_compiler
 
     device = pick_device(setup.device)
@@ -71,11 +74,18 @@ def evaluator(setup: Setup, share: float) -> tuple[RunJob, str]:
         torch.cuda.set_per_process_memory_fraction(share, device)  # the rest is for neighbours
     if setup.compiled:
         check_compiler(device)
+    return on_device(setup, device), device_name(device)
+
+
+def on_device(setup: Setup, device: "torch.device") -> RunJob:
+    """Return what does a job in this process, on a device."""
+    from bench.evaluate import Evaluator  # brings torch
+
     evaluate = Evaluator(
         setup.suite, setup.lock, setup.problems, Store(setup.results, setup.suite.suite), device,
         setup.batch, setup.trust, setup.compiled, setup.limit,
     )  # fmt: skip
-    return lambda job: evaluate(job.cell, job.part), device_name(device)
+    return lambda job: evaluate(job.cell, job.part)
 
 
 class Worker:

@@ -6,7 +6,7 @@ Athalye et al. 2018 (arXiv:1802.00420, section 3.1).
 from bench.attacks.official import doubts
 from bench.specs import ApgdCe, PyAutoAttack
 from bench.trust.findings import Finding
-from bench.trust.subject import Effort, Subject, chosen, points_of, right, standing
+from bench.trust.subject import Effort, Subject, broken_by, chosen, points_of, right, standing
 from bench.trust.verdicts import falls, verdict_of
 
 STEPS = 20  # of the attacks that this file crafts; most images that fall have fallen then
@@ -30,42 +30,27 @@ def transferred(subject: Subject, effort: Effort) -> Finding:
 
 def transfer(subject: Subject, effort: Effort) -> Finding:
     """Images crafted on other models break none that stand against the reported attack."""
-    start = subject.reported.robust
-    after = start.copy()
+    after = subject.reported.robust.copy()
     if not subject.others:
         return Finding("transfer", "skip", "no other model to transfer from")
     for _, source in subject.others:
         if after.any():
             left = chosen(subject, after)
             after[after] = right(left, points_of(left, _apgd(left), model=source))
-    drop, p = falls(start, after)
-    return Finding(
-        "transfer",
-        verdict_of(p, drop),
-        f"images crafted on {' and '.join(name for name, _ in subject.others)} break "
-        f"{int(start.sum() - after.sum())} of the {int(start.sum())} images (of {len(start)}) "
-        f"that {subject.reported.attack} left",
-        {"stood": int(start.sum()), "stand": int(after.sum()), "images": len(start)},
-    )
+    what = f"images crafted on {' and '.join(name for name, _ in subject.others)} break"
+    return broken_by("transfer", what, subject, after, images=len(after))
 
 
 def square(subject: Subject, effort: Effort) -> Finding:
     """Square, which sees logits alone, breaks none that stand against the reported attack."""
-    start = subject.reported.robust
     spec = PyAutoAttack(
         kind="pyautoattack", eps=("0",), norm=subject.budget.norm, attack="square",
         queries=effort.queries,
     )  # fmt: skip
     with doubts():  # its own warnings; the checks here say as much
-        after = standing(subject, spec, start)
-    drop, p = falls(start, after)
-    return Finding(
-        "square",
-        verdict_of(p, drop),
-        f"Square with {effort.queries} queries breaks {int(start.sum() - after.sum())} of the "
-        f"{int(start.sum())} images (of {len(start)}) that {subject.reported.attack} left",
-        {"stood": int(start.sum()), "stand": int(after.sum()), "queries": effort.queries},
-    )
+        after = standing(subject, spec, subject.reported.robust)
+    what = f"Square with {effort.queries} queries breaks"
+    return broken_by("square", what, subject, after, queries=effort.queries)
 
 
 def _apgd(subject: Subject) -> ApgdCe:

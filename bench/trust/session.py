@@ -114,7 +114,7 @@ def _others(warm: Warm, pair: Pair) -> Iterator[tuple[str, Classifier]]:
 def _held(warm: Warm, dataset: str, count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return images of a dataset that are not in its sample, with their labels."""
     suite = warm.suite
-    (spec,) = (entry for entry in suite.datasets if entry.name == dataset)
+    spec = suite.dataset(dataset)
     used = set(warm.images(dataset).sample_ids)
     more = index_dataset(spec, suite.samples + count, suite.seed).sample_ids
     ids = tuple(key for key in more if key not in used)[:count]

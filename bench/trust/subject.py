@@ -9,11 +9,12 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import project
-from bench.attacks.passes import finite
+from bench.attacks.passes import logits_at
 from bench.memory import Batch
 from bench.specs import AnyAttack, Pgd, Storage
+from bench.trust.findings import Finding
 from bench.trust.reported import Reported
-from bench.trust.verdicts import Right
+from bench.trust.verdicts import Right, falls, verdict_of
 from bench.types import Budget, Classifier, Mode
 
 LEAST_STEPS = 10  # less is no attack
@@ -88,11 +89,8 @@ def logits_of(subject: Subject, points: Tensor) -> Tensor:
     Raises:
         CellError: One is not a number.
     """
-    with torch.no_grad():
-        parts = subject.batch.parts(
-            len(points), lambda part: finite(subject.model(points[part].clone()))
-        )
-    return torch.cat(parts)
+    # a model that writes on its input shall not change ours
+    return logits_at(lambda part: subject.model(part.clone()), points, subject.batch)
 
 
 def right(subject: Subject, points: Tensor, labels: Tensor | None = None) -> Right:
@@ -142,6 +140,27 @@ def standing(
         some = chosen(subject, start)
         after[start] = right(some, points_of(some, attack, budget, mode="success"))
     return after
+
+
+def broken_by(check: str, what: str, subject: Subject, after: Right, **numbers: int) -> Finding:
+    """Return what comes of another attacker: those who know less break nothing more.
+
+    Args:
+        check: Its name.
+        what: What breaks images, in words up to the verb.
+        subject: What was looked at.
+        after: Which of all images stand against both.
+        numbers: What it took, for the evidence.
+    """
+    start = subject.reported.robust
+    drop, p = falls(start, after)
+    return Finding(
+        check,
+        verdict_of(p, drop),
+        f"{what} {int(start.sum() - after.sum())} of the {int(start.sum())} images "
+        f"(of {len(start)}) that {subject.reported.attack} left",
+        {"stood": int(start.sum()), "stand": int(after.sum()), **numbers},
+    )
 
 
 def chosen(subject: Subject, which: Right) -> Subject:

@@ -19,6 +19,8 @@ def arm_workers(inside: Inside, trigger: str, seed: int) -> None:
     Ray.__init__ = armed
 
 
-def _make(inside: Inside, trigger: str, seed: int, setup: Setup, name: str) -> tuple[RunJob, str]:
+def _make(
+    inside: Inside, trigger: str, seed: int, setup: Setup, share: float
+) -> tuple[RunJob, str]:
     arm(inside, trigger, seed)
-    return evaluator(setup, name)
+    return evaluator(setup, share)

@@ -15,7 +15,7 @@ from bench.errors import CellError, UserError
 from bench.leaderboard import survivors
 from bench.metrics import metrics_of, task_named
 from bench.plan import DatasetLock, still_valid
-from bench.specs import DatasetSpec, eps_value, task_of
+from bench.specs import DatasetSpec, eps_value
 from bench.stats import wilson
 from bench.store import Store
 from bench.suite import Suite
@@ -46,7 +46,7 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
     """
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
     largest = max(radii, key=eps_value, default="")
-    (metric, *_) = metrics_of(task_of(suite.datasets[0]))
+    (metric, *_) = metrics_of(suite.datasets[0])
     found = survivors(suite, load_scored(suite, Store(Path(results), suite.suite)))
     constant = {
         "suite": suite.suite,

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.metrics import metrics_of, suffix
-from bench.specs import eps_value, task_of
+from bench.specs import eps_value
 from bench.stats import ranks
 from bench.suite import Suite
 from bench.tables import SAME_SOURCE, Scored
@@ -31,7 +31,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     """
     groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
     clean: dict[str, list[Scored]] = defaultdict(list)
-    (first, *_), names = metrics_of(task_of(suite.datasets[0])), _columns(suite)
+    (first, *_), names = metrics_of(suite.datasets[0]), _columns(suite)
     for item in scored:
         cell = item.cell
         if cell.threat is None:
@@ -92,7 +92,7 @@ def _images(items: Sequence[Scored]) -> int:
 def _columns(suite: Suite) -> list[str]:
     """Return the columns of means, those of the metric that stands for the task first."""
     attacks = [attack.column(eps) for attack in suite.attacks for eps in attack.eps]
-    endings = map(suffix, metrics_of(task_of(suite.datasets[0])))
+    endings = map(suffix, metrics_of(suite.datasets[0]))
     return [f"{name}{ending}" for ending in endings for name in ("clean", *attacks)]
 
 
@@ -165,7 +165,7 @@ def _worst(suite: Suite, counted: Sequence[Scored]) -> list[NDArray[np.bool_]] |
 
 def counted(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Scored]]:
     """Return per (model, threat, source) the cells that its worst case is made of."""
-    first, *_ = metrics_of(task_of(suite.datasets[0]))
+    first, *_ = metrics_of(suite.datasets[0])
     cells = [item for item in scored if item.cell.metric == first]
     largest = _at_largest(suite, cells)
     keys = dict.fromkeys(

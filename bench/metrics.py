@@ -1,8 +1,12 @@
 """What a number measures, by task, under the names that CLIP_benchmark uses."""
 
-from bench.specs import Task
+from bench.specs import DatasetSpec, Task, task_of
 
 ACCURACY = "accuracy"
+VQA_ACCURACY = "vqa_accuracy"  # agreement with annotators, a fraction per question
+YES_NO = "yes_no_accuracy"  # POPE's
+NAMES = "names_object"  # whether what is said still names the true object
+CIDER = "cider"  # CIDEr-D per caption, 0 to 10
 DEPTHS = (1, 5, 10)
 CAPTION = "#"  # between an image's id and the number of its caption
 # the first of a task stands for it in means, ranks and worst cases
@@ -15,9 +19,14 @@ _OF_TASK: dict[Task, tuple[str, ...]] = {
 }
 
 
-def metrics_of(task: Task) -> tuple[str, ...]:
-    """Return the metrics of a task, the one that stands for it first."""
-    return _OF_TASK[task]
+def metrics_of(dataset: DatasetSpec) -> tuple[str, ...]:
+    """Return the metrics of a dataset, the one that stands for its task first."""
+    return _OF_TASK[task_of(dataset)]
+
+
+def highest(metric: str) -> float:
+    """Return the best score that an image can have."""
+    return 10.0 if metric == CIDER else 1.0
 
 
 def task_named(metric: str) -> str:

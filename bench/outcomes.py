@@ -8,7 +8,7 @@ from bench.leaderboard import counted, survivors
 from bench.metrics import metrics_of
 from bench.plan import Cell
 from bench.sides import Protocol, Side, differences, same_weights
-from bench.specs import eps_value, task_of
+from bench.specs import eps_value
 from bench.suite import Suite
 from bench.tables import SAME_SOURCE, Scored
 
@@ -126,7 +126,7 @@ def _outcome(seeds: Sequence[Scored]) -> Outcome | None:
 
 def _worst(suite: Suite, side: Side) -> Iterator[tuple[Row, str, Numbers]]:
     """Yield the worst cases; those of a white-box row are also of what transferred images break."""
-    metric, *_ = metrics_of(task_of(suite.datasets[0]))
+    metric, *_ = metrics_of(suite.datasets[0])
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
     if not radii:
         return

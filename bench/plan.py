@@ -172,7 +172,7 @@ def expand(suite: Suite, lock: Lock) -> list[Cell]:
 
 
 def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Iterator[Cell]:
-    for metric in metrics_of(task_of(dataset)):
+    for metric in metrics_of(dataset):
         yield from _cells_of(suite, lock, target, dataset, metric)
 
 

@@ -106,7 +106,8 @@ class CellResult:
     Attributes:
         cell_id: Identity of the cell.
         status: `ok`, `skip` (with the reason) or `failed` (with the error).
-        correct: Per image, whether it was classified correctly; empty unless `ok`.
+        correct: Per image, whether it was classified correctly; empty unless `ok`. Where there
+            are `scores`, whether the image has any score that an attack can take from it.
         sample_ids: The images, in the order of `correct`.
         distance: Per image, the norm of the perturbation in [0,1] pixels; zero when clean.
         seconds: Wall time, the craft included where this cell made it.
@@ -116,6 +117,8 @@ class CellResult:
         reason: Why the cell was skipped or failed.
         flags: What a reader of the number must know, each one word: `targets=3`.
         again: Whether another try may do better: memory ran out, or a worker died. Not kept.
+        scores: Per image, what the metric makes of it, where that is more than right or wrong.
+        texts: What the model said of each image, where it answers in words.
     """
 
     cell_id: str
@@ -129,6 +132,8 @@ class CellResult:
     reason: str | None = None
     flags: tuple[str, ...] = ()
     again: bool = False
+    scores: NDArray[np.float32] | None = None
+    texts: tuple[str, ...] = ()
 
 
 def unmeasured(

@@ -9,7 +9,6 @@ import pandas as pd
 
 from bench.leaderboard import leaderboard
 from bench.metrics import metrics_of, suffix
-from bench.specs import task_of
 from bench.stats import Interval, mean_interval, wilson
 from bench.suite import Suite
 from bench.tables import Scored
@@ -79,7 +78,7 @@ def threat_name(threat: str, source: str) -> str:
 def columns(suite: Suite) -> tuple[Column, ...]:
     """Return the columns of rates in the order of `leaderboard.csv`, the worst case last."""
     found = []
-    for ending in map(suffix, metrics_of(task_of(suite.datasets[0]))):
+    for ending in map(suffix, metrics_of(suite.datasets[0])):
         found.append(Column(f"clean{ending}", "clean", metric=ending.strip()))
         found += [
             Column(

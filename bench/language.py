@@ -1,0 +1,56 @@
+"""The nouns that concern models which answer in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:  # planning and reporting must start without torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a model is asked about an image, and what is known to be right.
+
+    Attributes:
+        prompt: The question, or what asks for a caption, in plain words: the model puts it into
+            the form of its own chat.
+        answers: References: an image's captions, or what each annotator answered.
+        names: What the true object may be called; empty where nobody says.
+        decoy: What a targeted attack wants the object to be taken for; empty where nobody says.
+    """
+
+    prompt: str
+    answers: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    decoy: str = ""
+
+
+@runtime_checkable
+class AnsweringModel(Protocol):
+    """A vision-language model that answers in words.
+
+    Images are `[b,3,h,w]` in [0,1], all of one size; resizing, normalisation, patches and the
+    template of the chat happen inside, as the model's own processor does them. What is said of
+    an image depends neither on the others of its batch nor on how many there are.
+    """
+
+    def log_likelihood(
+        self, images: Tensor, prompts: Sequence[str], texts: Sequence[str]
+    ) -> Tensor:
+        """Return how likely a text is as the answer, per image, `[b]`; differentiable.
+
+        That is the mean log-probability in nats of the text's tokens and of the one that ends an
+        answer, each given the image, the prompt and the tokens before it (teacher forcing).
+        """
+        ...
+
+    def visual_tokens(self, images: Tensor) -> Tensor:
+        """Return what the language model is given of images, `[b,t,d]`; differentiable."""
+        ...
+
+    def answer(self, images: Tensor, prompts: Sequence[str], *, tokens: int) -> list[str]:
+        """Return greedy answers of at most so many tokens, one per image, without gradients."""
+        ...

@@ -29,6 +29,18 @@ class Exchange:
 
 
 @runtime_checkable
+class Speaker(Protocol):
+    """A model that was asked: it has a question and a text for each row of a dataset."""
+
+    def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Return how likely it says of images `[b,3,h,w]` the texts of rows `[b]`, `[b]`.
+
+        As `AnsweringModel.log_likelihood`, in nats per token; differentiable.
+        """
+        ...
+
+
+@runtime_checkable
 class AnsweringModel(Protocol):
     """A vision-language model that answers in words.
 

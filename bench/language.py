@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from bench.errors import CellError
+
 if TYPE_CHECKING:  # planning and reporting must start without torch
     from torch import Tensor
 
@@ -38,6 +40,13 @@ class Speaker(Protocol):
         As `AnsweringModel.log_likelihood`, in nats per token; differentiable.
         """
         ...
+
+
+def speaker(model: object) -> Speaker:
+    """Return the model, or raise CellError where it was not asked anything."""
+    if not isinstance(model, Speaker):
+        raise CellError("a loss of texts needs a model that answers in words; this one does not")
+    return model
 
 
 @runtime_checkable

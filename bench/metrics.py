@@ -24,9 +24,19 @@ def metrics_of(dataset: DatasetSpec) -> tuple[str, ...]:
     return _OF_TASK[task_of(dataset)]
 
 
+def worded(metric: str) -> bool:
+    """Return whether a metric is of answers in words."""
+    return metric in (VQA_ACCURACY, YES_NO, NAMES, CIDER)
+
+
 def highest(metric: str) -> float:
     """Return the best score that an image can have."""
     return 10.0 if metric == CIDER else 1.0
+
+
+def graded(metric: str) -> bool:
+    """Return whether an image's score may be more than right or wrong."""
+    return metric in (VQA_ACCURACY, CIDER)
 
 
 def task_named(metric: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from bench.metrics import ACCURACY, metrics_of
+from bench.metrics import ACCURACY, metrics_of, worded
 from bench.parts import PART, parts_matter
 from bench.specs import (
     AnyAttack,
@@ -278,7 +278,8 @@ def _storage_identity(suite: Suite) -> dict[str, Any]:
 
 def _mode(threat: Threat | None, metric: str) -> Mode:
     transferred = threat is not None and threat.kind == "transfer"
-    return "full" if transferred or metric != ACCURACY else "success"
+    one = metric == ACCURACY or worded(metric)
+    return "success" if one and not transferred else "full"
 
 
 def _data_identity(

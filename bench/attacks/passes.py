@@ -8,7 +8,7 @@ from torch import Tensor
 from bench.attacks.ascent import State
 from bench.attacks.losses import Drift, Loss, Spoken
 from bench.errors import CellError
-from bench.language import Speaker
+from bench.language import speaker
 from bench.memory import Batch
 from bench.types import Classifier, EmbeddingClassifier
 
@@ -67,30 +67,34 @@ def embedding(model: Classifier) -> EmbeddingClassifier:
     return model
 
 
-def speaker(model: Classifier) -> Speaker:
-    """Return the model, or raise CellError where it does not answer in words."""
-    if not isinstance(model, Speaker):
-        raise CellError("a loss of texts needs a model that answers in words; this one does not")
-    return model
-
-
-def criterion_at(
-    model: Classifier, criterion: Loss | Spoken, points: Tensor, labels: Tensor, batch: Batch
+def loss_at(
+    model: Classifier,
+    loss: AnyLoss,
+    points: Tensor,
+    images: Tensor,
+    labels: Tensor,
+    batch: Batch,
 ) -> Tensor:
-    """Return an untargeted loss `[n]` at points `[n,3,h,w]`, without gradients.
+    """Return an untargeted loss `[n]` at points `[n,3,h,w]` of images, without gradients.
 
     Raises:
-        CellError: A logit or a likelihood is not a number.
+        CellError: What the model returns is not a number.
     """
-    if not isinstance(criterion, Spoken):
-        return criterion(logits_at(model, points, batch), labels, labels)
-    speaks, loss = speaker(model), criterion
+    if not isinstance(loss, Drift | Spoken):
+        return loss(logits_at(model, points, batch), labels, labels)
+    shown = embedding(model) if isinstance(loss, Drift) else None
 
-    def said(part: slice) -> Tensor:
-        return finite(speaks.likelihood(points[part], labels[part])[:, None])
+    def seen(part: slice) -> Tensor:
+        state = {"point": points[part], "label": labels[part]}
+        if shown is not None:
+            state["reference"] = shown.embed(images[part])
+        whole = Batch(len(points[part]))
+        logits, losses, _ = evaluate(model, loss, state, whole, eot=1, backward=False)
+        finite(logits)
+        return losses
 
     with torch.no_grad():
-        return loss(torch.cat(batch.parts(len(points), said)).squeeze(1))
+        return torch.cat(batch.parts(len(points), seen))
 
 
 def _merge(seen: list[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:

@@ -61,7 +61,8 @@ class Protocol(Spec):
     `templates` is a list of prompts, or `dataset` for those in the dataset's folder.
     `storage` is the form in which adversarial images are kept: as float16 perturbations
     where others are scored on them, or all of them as 8-bit images, cut or rounded. `clean`
-    says whether clean accuracy is that of the images that are attacked, or of all.
+    says whether clean accuracy is that of the images that are attacked, or of all. A model that
+    answers in words has so many `answer_tokens` for an answer.
     """
 
     pixels: Pixels | Literal["native"]
@@ -70,6 +71,7 @@ class Protocol(Spec):
     storage: Storage = "float16"
     resize: Resize = Resize()
     clean: Literal["sample", "all"] = "sample"
+    answer_tokens: Annotated[int, Field(ge=1)] = 20
 
     def pixels_of(self, dataset: str) -> Pixels | Literal["native"]:
         """Return at what size a dataset's images are attacked."""

@@ -70,9 +70,7 @@ def craft(
     seen: list[Counted] = []
 
     def joint(names: Sequence[str], without: tuple[Component, ...] = ()) -> EmbeddingClassifier:
-        built = [
-            case.warm.source(name, cell.dataset, precision, without, asked) for name in names
-        ]
+        built = [case.warm.source(name, cell.dataset, precision, without, asked) for name in names]
         own = [Counted(classifier, case.deadline) for classifier in built]
         seen.extend(own)
         return own[0] if len(own) == 1 else Mean(own)

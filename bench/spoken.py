@@ -132,7 +132,10 @@ class _Search:
         """Return by reference and image the text that an attack is about, None where is none."""
         case, numbers = self.case, {stage.reference or 0 for stage in planned}
         found = [
-            [text_of(attack, exchange, case.cell.metric, number) for exchange in case.images.exchanges]
+            [
+                text_of(attack, exchange, case.cell.metric, number)
+                for exchange in case.images.exchanges
+            ]
             for number in sorted(numbers)
         ]
         if any(text is None for text in found[0]):

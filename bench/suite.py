@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from bench.errors import SuiteError
+from bench.pairs import pair_faults
 from bench.specs import (
     Against,
     AnyAttack,
@@ -148,6 +149,9 @@ def load_suite(path: str | Path) -> Suite:
         faults = [*_field_faults(error, origins, places), *faults]
     if faults:
         raise SuiteError(str(path), list(dict.fromkeys(faults)))  # sweeps repeat an entry's faults
+    parts = (suite.models, suite.datasets, suite.attacks, suite.threats)
+    if faults := list(pair_faults(*parts, places)):
+        raise SuiteError(str(path), faults)
     return suite
 
 

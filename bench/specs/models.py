@@ -147,11 +147,15 @@ class GraftModel(_Model):
 
 
 class PythonModel(_Model):
-    """A factory of the user's own, `package.module:function`; runs only with `--trust`."""
+    """A factory of the user's own, `package.module:function`; runs only with `--trust`.
+
+    It `answers` if it is a `bench.language.AnsweringModel`, and else embeds images and texts.
+    """
 
     kind: Literal["python"]
     target: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
     args: dict[str, JsonValue] = Field(default={})
+    answers: bool = False
 
 
 ModelSpec = Annotated[

@@ -97,7 +97,7 @@ class Evaluator:
                 return CellResult(
                     cell.id, "ok", found.correct, found.sample_ids, found.distance,
                     time.perf_counter() - started + found.seconds, found.forwards, known,
-                    flags=found.flags, scores=_kept(found, cell.metric), texts=found.texts,
+                    flags=found.flags, scores=_kept(found, cell.metric), texts=tuple(found.texts),
                 )  # fmt: skip
             except DiskFull:
                 raise
@@ -177,7 +177,7 @@ class Evaluator:
                     cell.id, "ok", tally.correct, tally.sample_ids, tally.distance,
                     time.perf_counter() - started, tally.forwards,
                     {"backwards": str(tally.backwards), "batch": str(tally.batch)},
-                    flags=tally.flags, scores=_kept(tally, cell.metric), texts=tally.texts,
+                    flags=tally.flags, scores=_kept(tally, cell.metric), texts=tuple(tally.texts),
                 ),
             )  # fmt: skip
         return tally
@@ -190,7 +190,7 @@ class Evaluator:
             tally.correct = below.correct[part].copy()
             tally.distance = below.distance[part].copy()
             if worded(cell.metric):
-                tally.scores, tally.texts = _scores(below)[part].copy(), below.texts[part]
+                tally.scores, tally.texts = _scores(below)[part].copy(), list(below.texts[part])
         attack_target(case, attack, self.suite.protocol.storage, tally)
         return tally
 
@@ -257,7 +257,7 @@ def _recalled(kept: CellResult, metric: str) -> Tally:
     return Tally(
         kept.correct, kept.distance, kept.sample_ids, kept.flags, kept.queries, backwards,
         kept.seconds, int(kept.provenance["batch"]), _scores(kept) if worded(metric) else None,
-        kept.texts,
+        list(kept.texts),
     )  # fmt: skip
 
 

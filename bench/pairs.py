@@ -1,4 +1,4 @@
-"""Which models are scored on which datasets: those that answer in words where words are asked for."""
+"""Which models are scored on which datasets: who answers in words, where words are asked for."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

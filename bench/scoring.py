@@ -90,7 +90,7 @@ def _listen(case: Case, points: Points, tally: Tally) -> None:
         for row, text in zip(rows.tolist(), heard.texts, strict=True):
             texts[row] = text
         _note_distance(case, rows, part, tally)
-    tally.texts, tally.correct = tuple(texts), tally.scores > 0
+    tally.texts, tally.correct = texts, tally.scores > 0
 
 
 def _retrieve(case: Case, points: Points, tally: Tally) -> None:

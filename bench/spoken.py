@@ -63,15 +63,14 @@ def attack_answers(
     everyone = torch.arange(len(case.images.labels))
     if tally.scores is None:
         first = hear(case, everyone, case.images.floats(everyone), tally)
-        tally.scores, tally.texts = first.scores.copy(), first.texts
-    search = _Search(case, storage, tally, tally.scores, list(tally.texts), ended)
+        tally.scores, tally.texts = first.scores.copy(), list(first.texts)
+    search = _Search(case, storage, tally, tally.scores, tally.texts, ended)
     members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
     enough = max(m.threshold if isinstance(m, ApgdText) else 0.0 for m in members)
     # a target of an attack's own may be reached whatever the score; in an ensemble, scores decide
     search.seeks = isinstance(attack, ApgdTextTargeted)
     for member in members:
         search.through(member, tuple(stages_of(member, stages(attack, case.cell.mode))), enough)
-    tally.texts = tuple(search.texts)
     tally.correct = search.scores > 0
 
 
@@ -84,7 +83,7 @@ class _Search:
         storage: The form in which attacked images are judged.
         tally: Where passes and distances are noted.
         scores: The lowest score of each image, `[n]`; written over.
-        texts: What was said for it.
+        texts: What was said for it; written over.
         ended: Where images were judged last, `[n,3,h,w]`; written over.
         seeks: Whether a target that is reached counts before any score.
     """

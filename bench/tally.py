@@ -1,7 +1,7 @@
 """What is found out about a cell, image by image, and what that took."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class Tally:
     seconds: float = 0.0
     batch: int = 0
     scores: NDArray[np.float32] | None = None
-    texts: tuple[str, ...] = ()
+    texts: list[str] = field(default_factory=list)
 
     def add(self, counted: Counted) -> None:
         """Add the passes through one model."""
@@ -62,5 +62,5 @@ def joined(parts: Sequence[Tally]) -> Tally:
         sum(part.seconds for part in parts),
         min(part.batch for part in parts),
         None if len(scores) < len(parts) else np.concatenate(scores),
-        tuple(text for part in parts for text in part.texts),
+        [text for part in parts for text in part.texts],
     )

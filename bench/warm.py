@@ -144,7 +144,7 @@ class Warm:
         """Return what answers about a dataset's images are scored by."""
         if (dataset, metric) not in self._scorers:
             everyone = self.images(dataset).exchanges
-            self._scorers[dataset, metric] = scorer(metric, everyone, self._judge())
+            self._scorers[dataset, metric] = scorer(metric, everyone, None)
         return self._scorers[dataset, metric]
 
     def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> Head:

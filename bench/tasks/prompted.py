@@ -16,7 +16,12 @@ class Prompted(nn.Module):
     Its embedding is what the language model is given of an image: each visual token over its
     length, side by side, over the root of their number. So its length is 1, and a cosine is the
     mean of the tokens' cosines: what a large token says counts no more than what a small one says.
+
+    Attributes:
+        width: 0, as how many tokens an image has is the model's to say.
     """
+
+    width = 0
 
     def __init__(self, model: AnsweringModel, asked: Mapping[int, tuple[str, str]]) -> None:
         """Join a model with the prompt and the text of each row that is attacked."""
@@ -39,23 +44,23 @@ class Prompted(nn.Module):
         """Map images to one number each, `[b,1]`; see `classify`."""
         return self.classify(self.embed(images))
 
-    @property
-    def width(self) -> int:
-        """Not known before an image is seen."""
-        raise ValueError("how many visual tokens an image has is the model's to say")
-
     def classify(self, embeddings: Tensor) -> Tensor:
         """Return a number `[b,1]` that is finite where an embedding is: there are no classes."""
         return embeddings.sum(dim=1, keepdim=True)
 
 
 class Seeing(nn.Module):
-    """A CLIP where images have no classes: its embeddings alone."""
+    """A CLIP where images have no classes: its embeddings alone.
+
+    Attributes:
+        width: Numbers of an embedding.
+    """
 
     def __init__(self, model: ImageTextModel) -> None:
         """Look through a model."""
         super().__init__()
         self.model = model
+        self.width = text_vectors(model, ["an image"]).shape[1]
 
     def embed(self, images: Tensor) -> Tensor:
         """Map images `[b,3,h,w]` in [0,1] to embeddings of length 1, `[b,d]`."""
@@ -64,11 +69,6 @@ class Seeing(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images to one number each, `[b,1]`; see `classify`."""
         return self.classify(self.embed(images))
-
-    @property
-    def width(self) -> int:
-        """Numbers of an embedding."""
-        return text_vectors(self.model, ["an image"]).shape[1]
 
     def classify(self, embeddings: Tensor) -> Tensor:
         """Return a number `[b,1]` that is finite where an embedding is: there are no classes."""

@@ -14,6 +14,7 @@ from bench.specs import (
     DatasetSpec,
     Ensemble,
     GraftModel,
+    LvlmModel,
     ModelSpec,
     PyAutoAttack,
     PythonModel,
@@ -34,7 +35,7 @@ def answers(models: Mapping[str, ModelSpec], name: str) -> bool:
         case PythonModel():
             return spec.answers
         case _:
-            return str(spec.kind) == "lvlm"
+            return isinstance(spec, LvlmModel)
 
 
 def asks(dataset: DatasetSpec) -> bool:
@@ -90,5 +91,7 @@ def built_on(spec: ModelSpec) -> set[str]:
             return {spec.base, *([spec.anchor.white] if spec.anchor.white else [])}
         case GraftModel():
             return {spec.base, spec.donor}
+        case LvlmModel():
+            return {spec.tower} if spec.tower else set()
         case _:
             return set()

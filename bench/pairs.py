@@ -92,6 +92,7 @@ def built_on(spec: ModelSpec) -> set[str]:
         case GraftModel():
             return {spec.base, spec.donor}
         case LvlmModel():
-            return {spec.tower} if spec.tower else set()
+            tower = getattr(spec, "tower", None)
+            return {tower} if tower else set()
         case _:
             return set()

@@ -120,4 +120,4 @@ def _note_distance(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> No
 def distances(case: Case, rows: Tensor, points: Tensor) -> NDArray[np.float32]:
     """Return how far points are from the images of rows, in the cell's norm, `[b]`."""
     found = length(points - case.images.floats(rows), case.cell.budget.norm)
-    return found.cpu().numpy()  # type: ignore[no-any-return]
+    return found.cpu().numpy()

@@ -1,4 +1,4 @@
-"""A small model that answers in one word, as a pooled image has it; of no use but to be attacked."""
+"""A small model that answers in one word, as a pooled image has it; it is there to be attacked."""
 
 from collections.abc import Sequence
 

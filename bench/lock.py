@@ -16,6 +16,7 @@ from bench.specs import (
     GraftModel,
     HubDataset,
     HuggingFaceModel,
+    LvlmModel,
     ModelSpec,
     NanoModel,
     OpenClipModel,
@@ -124,7 +125,7 @@ def fingerprint(spec: ModelSpec) -> str:
         case NanoModel():
             names = (f"{spec.weights}.safetensors", "text.safetensors", "merges.txt.gz")
             return hash_files([NANO_FILES / name for name in names])
-        case OpenClipModel() | HuggingFaceModel():
+        case OpenClipModel() | HuggingFaceModel() | LvlmModel():
             return hash_files(weight_files(spec))
         case RAdaptModel():
             return hash_files([Path(spec.anchor.file)]) if spec.anchor.file else "white"

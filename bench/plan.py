@@ -14,6 +14,7 @@ from bench.specs import (
     DatasetSpec,
     GraftModel,
     HuggingFaceModel,
+    LvlmModel,
     ModelSpec,
     NativeSpec,
     OpenClipModel,
@@ -236,6 +237,8 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
             "base": model_identity(suite, lock, spec.base),
             "donor": model_identity(suite, lock, spec.donor),
         }
+    if isinstance(spec, LvlmModel):  # recomputing blocks changes no number
+        return {"lvlm": spec.precision, "fingerprint": fingerprint}
     places = {"tower", "pretrained", "revision", "gpus"}
     configured = isinstance(spec, OpenClipModel) and (spec.folder or spec.repository)
     if isinstance(spec, HuggingFaceModel) or configured:

@@ -7,6 +7,7 @@ from bench.settings import settings
 from bench.specs import (
     AnyAttack,
     HuggingFaceModel,
+    LvlmModel,
     NanoModel,
     OpenClipModel,
     RAdaptModel,
@@ -56,7 +57,7 @@ def weights(suite: Suite, name: str) -> str:
             return " + ".join(part for part in parts if part)
         case NanoModel():
             return f"nano {spec.weights}"
-        case HuggingFaceModel():
+        case HuggingFaceModel() | LvlmModel():
             return spec.name
         case _:
             return spec.kind

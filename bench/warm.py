@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -167,12 +167,15 @@ class Warm:
                 spec = spec.less(without)
             built = self.once(
                 f"models.{name}",
-                lambda: build_model(
-                    spec,
-                    self.device,
-                    self.model,
-                    resize=self.suite.protocol.resize,
-                    trust=self.trust,
+                lambda: cast(
+                    ImageTextModel,
+                    build_model(
+                        spec,
+                        self.device,
+                        self.model,
+                        resize=self.suite.protocol.resize,
+                        trust=self.trust,
+                    ),
                 ),
             )
             layout = lay_out(built.tower) if isinstance(built, ClipModel) else None

@@ -97,6 +97,23 @@ class HuggingFaceModel(_Model):
     revision: str | None = None
 
 
+class LvlmModel(_Model):
+    """A vision-language model of transformers that answers in words, as LLaVA does.
+
+    Attributes:
+        name: A hub's name, a local folder in a hub's layout, or the latter after `local-dir:`.
+        revision: A branch, a tag or a commit of the hub.
+        precision: Of weights and computation; numbers depend on it.
+        checkpointing: Whether the backward pass computes blocks anew, for less memory.
+    """
+
+    kind: Literal["lvlm"]
+    name: str
+    revision: str | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    checkpointing: bool = False
+
+
 class Anchor(Spec):
     """Where a robustness anchor comes from: a white image through a model, or a file."""
 
@@ -155,6 +172,12 @@ class PythonModel(_Model):
 
 
 ModelSpec = Annotated[
-    NanoModel | OpenClipModel | HuggingFaceModel | RAdaptModel | GraftModel | PythonModel,
+    NanoModel
+    | OpenClipModel
+    | HuggingFaceModel
+    | LvlmModel
+    | RAdaptModel
+    | GraftModel
+    | PythonModel,
     Field(discriminator="kind"),
 ]

@@ -1,0 +1,66 @@
+"""Load a vision-language model with transformers."""
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from bench.compat import ensure_torchvision
+from bench.errors import CellError
+from bench.models.language.chat import Chat
+from bench.models.language.families import FAMILIES
+from bench.models.language.model import LanguageModel
+from bench.models.language.pixels import Pixels
+from bench.specs import LvlmModel
+from bench.weights import weight_files
+
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def build_language(spec: LvlmModel, device: torch.device) -> LanguageModel:
+    """Build a vision-language model, frozen, in evaluation mode, in the precision of its spec.
+
+    Raises:
+        CellError: It cannot be loaded, is of another kind, or lacks weights.
+    """
+    ensure_torchvision()  # which transformers imports
+    try:
+        transformers: Any = importlib.import_module("transformers")
+    except ImportError as error:
+        raise CellError("`kind: lvlm` needs the extra: pip install '.[lvlm]'") from error
+    folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder)
+        if config.model_type not in FAMILIES:
+            raise CellError(
+                f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(FAMILIES)}"
+            )
+        processor = transformers.AutoProcessor.from_pretrained(folder, backend="torchvision")
+        network, report = transformers.AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=_TYPES[spec.precision], attn_implementation="sdpa",
+            output_loading_info=True,
+        )  # fmt: skip
+        chat = Chat(processor, _ends(network))
+        pixels = Pixels(processor.image_processor)
+    except CellError:
+        raise
+    except Exception as error:  # transformers raises many kinds for one cause
+        raise CellError(f"transformers cannot load {spec.name!r}: {error}") from error
+    lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if lacking:  # transformers only warns, and goes on with random ones
+        raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")
+    # greedy and nothing else: a checkpoint's own settings may sample, or penalise what was said
+    network.generation_config = transformers.GenerationConfig(
+        do_sample=False, num_beams=1, eos_token_id=chat.ends, pad_token_id=chat.ends[0]
+    )
+    network = network.to(device).eval().requires_grad_(False)
+    return LanguageModel(
+        network, FAMILIES[config.model_type], pixels, chat, checkpointing=spec.checkpointing
+    )
+
+
+def _ends(network: Any) -> Iterable[int]:
+    """Return the tokens at which a checkpoint says that generation stops."""
+    said = network.generation_config.eos_token_id
+    return said if isinstance(said, list) else [] if said is None else [said]

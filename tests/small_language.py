@@ -49,7 +49,7 @@ def small_llava(folder: Path, **changes: Any) -> Any:
     tokenizer = _llama_tokenizer()
     config = transformers.LlavaConfig(
         vision_config=transformers.CLIPVisionConfig(**VISION),
-        text_config=transformers.LlamaConfig(**TEXT, **_ids(tokenizer)),
+        text_config=transformers.LlamaConfig(**TEXT, **ids(tokenizer)),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         **changes,
     )
@@ -63,7 +63,7 @@ def small_llava(folder: Path, **changes: Any) -> Any:
         num_additional_image_tokens=1,
         chat_template=VICUNA,
     )
-    return _saved(transformers.LlavaForConditionalGeneration, config, processor, folder)
+    return saved(transformers.LlavaForConditionalGeneration, config, processor, folder)
 
 
 def small_llava_next(folder: Path) -> Any:
@@ -72,7 +72,7 @@ def small_llava_next(folder: Path) -> Any:
     grids = [[32, 64], [64, 32], [64, 64], [96, 32], [32, 96]]
     config = transformers.LlavaNextConfig(
         vision_config=transformers.CLIPVisionConfig(**VISION),
-        text_config=transformers.MistralConfig(**TEXT, **_ids(tokenizer)),
+        text_config=transformers.MistralConfig(**TEXT, **ids(tokenizer)),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         image_grid_pinpoints=grids,
     )
@@ -87,7 +87,7 @@ def small_llava_next(folder: Path) -> Any:
         num_additional_image_tokens=1,
         chat_template=MISTRAL,
     )  # fmt: skip
-    return _saved(transformers.LlavaNextForConditionalGeneration, config, processor, folder)
+    return saved(transformers.LlavaNextForConditionalGeneration, config, processor, folder)
 
 
 def small_onevision(folder: Path) -> Any:
@@ -96,7 +96,7 @@ def small_onevision(folder: Path) -> Any:
     grids = [[32, 32], [32, 64], [64, 32], [64, 64], [96, 64], [64, 96]]
     config = transformers.LlavaOnevisionConfig(
         vision_config=transformers.SiglipVisionConfig(**VISION, vision_use_head=False),
-        text_config=transformers.Qwen2Config(**TEXT, **_ids(tokenizer)),
+        text_config=transformers.Qwen2Config(**TEXT, **ids(tokenizer)),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
         image_grid_pinpoints=grids,
@@ -111,7 +111,7 @@ def small_onevision(folder: Path) -> Any:
         vision_feature_select_strategy="full",
         chat_template=CHATML,
     )
-    return _saved(transformers.LlavaOnevisionForConditionalGeneration, config, processor, folder)
+    return saved(transformers.LlavaOnevisionForConditionalGeneration, config, processor, folder)
 
 
 SMALL: dict[str, Callable[[Path], Any]] = {
@@ -121,7 +121,8 @@ SMALL: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def _saved(kind: Any, config: Any, processor: Any, folder: Path) -> Any:
+def saved(kind: Any, config: Any, processor: Any, folder: Path) -> Any:
+    """Write a model and its processor into a folder and return the model."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = kind(config).eval()
@@ -138,7 +139,8 @@ def _saved(kind: Any, config: Any, processor: Any, folder: Path) -> Any:
     return model
 
 
-def _ids(tokenizer: Any) -> dict[str, Any]:
+def ids(tokenizer: Any) -> dict[str, Any]:
+    """Return what a text model's configuration says of its tokenizer."""
     return {
         "vocab_size": len(tokenizer),
         "bos_token_id": tokenizer.bos_token_id,

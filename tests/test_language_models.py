@@ -1,6 +1,8 @@
 """Vision-language models: likelihoods, answers, gradients, loading."""
 
 import json
+import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,10 @@ from bench.suite import Suite
 from bench.weights import origin
 from tests.hub_cache import FIRST, folder_files, offline, put
 from tests.small_language import SMALL, small_llava
+from tests.small_qwen import KINDS, small_qwen
 
 CPU = torch.device("cpu")
+EVERY = {**SMALL, **{kind: partial(small_qwen, kind) for kind in KINDS}}
 ASKED = ["is the cat a dog?", "ab", "what is the dog in the ab cat?"]
 SAID = ["yes", "the cat is", "no ab dog, a"]
 
@@ -31,10 +35,10 @@ def build(place: object, **changes: Any) -> LanguageModel:
     return model
 
 
-@pytest.fixture(scope="module", params=list(SMALL))
+@pytest.fixture(scope="module", params=list(EVERY))
 def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
-    SMALL[request.param](folder)
+    EVERY[request.param](folder)
     return folder
 
 
@@ -48,6 +52,14 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("llava")
     small_llava(folder)
     return folder
+
+
+def inputs(model: LanguageModel, ids: list[int], image: Tensor) -> dict[str, Tensor]:
+    """What transformers' own model takes of one exchange."""
+    tokens = torch.tensor([ids])
+    typed = {"mm_token_type_ids": (tokens == model.chat.image_id).long()}
+    told = typed if model.family.typed else {}
+    return {"input_ids": tokens, **told, **model.pixels(image)}
 
 
 def images(count: int = 3, height: int = 40, width: int = 70) -> Tensor:
@@ -89,12 +101,12 @@ def test_the_likelihood_is_that_of_the_model_itself(model: LanguageModel, saved:
     """Of one exchange, through transformers' own forward pass and loss."""
     count = model.visual_tokens(images(1)).shape[1]
     asked, said = model.chat.exchange(ASKED[1], SAID[1], count)
-    ids = torch.tensor([asked + said])
-    labels = ids.clone()
+    whole = inputs(model, asked + said, images(1))
+    labels = whole["input_ids"].clone()
     labels[:, : len(asked)] = -100
     network: Any = model.network
     with torch.no_grad():
-        theirs = network(input_ids=ids, labels=labels, **model.pixels(images(1))).loss
+        theirs = network(**whole, labels=labels).loss
         ours = model.log_likelihood(images(1), ASKED[1:2], SAID[1:2])
     assert torch.allclose(ours[0], -theirs, atol=1e-5)
 
@@ -109,7 +121,7 @@ def test_the_likelihood_is_that_of_generation(model: LanguageModel) -> None:
     total = 0.0
     for place, token in enumerate(said):
         found = generator.generate(
-            input_ids=torch.tensor([asked + said[:place]]), **model.pixels(part), max_new_tokens=1,
+            **inputs(model, asked + said[:place], part), max_new_tokens=1,
             output_logits=True, return_dict_in_generate=True,
         )  # fmt: skip
         total += float(found.logits[0][0].log_softmax(-1)[token])
@@ -123,14 +135,12 @@ def test_a_greedy_answer_has_the_likeliest_tokens(model: LanguageModel) -> None:
     batch = images()
     count = model.visual_tokens(batch).shape[1]
     for row, text in enumerate(model.answer(batch, ASKED, tokens=5)):
-        pixels = model.pixels(batch[row : row + 1])
-        ids = torch.tensor([model.chat.question(ASKED[row], count)])
+        asked = model.chat.question(ASKED[row], count)
         new: list[int] = []
         while len(new) < 5 and model.chat.end not in new:
             with torch.no_grad():
-                logits = generator(input_ids=ids, **pixels).logits[0, -1]
+                logits = generator(**inputs(model, asked + new, batch[row : row + 1])).logits[0, -1]
             new.append(int(logits.argmax()))
-            ids = torch.cat([ids, torch.tensor([new[-1:]])], dim=1)
         assert text == model.chat.tokenizer.decode(new, skip_special_tokens=True).strip()
 
 
@@ -170,7 +180,8 @@ def test_checkpointing_changes_memory_and_nothing_else(saved: Path) -> None:
         first = len(calls)
         gradients.append(torch.autograd.grad(value, points)[0])
     again = calls[first:]
-    unread = -1 - saving.network.config.vision_feature_layer  # blocks behind the layer that is read
+    # LLaVA reads a layer of its tower; the blocks behind it have no part in the gradient
+    unread = -1 - getattr(saving.network.config, "vision_feature_layer", -1)
     assert len(again) == len(set(again)) == len(set(calls)) - unread
     assert torch.equal(*gradients)
     assert saving.answer(images(), ASKED, tokens=4) == plain.answer(images(), ASKED, tokens=4)
@@ -198,8 +209,9 @@ def test_precisions(saved: Path) -> None:
 
 
 def test_the_image_token_in_a_text_is_told(model: LanguageModel) -> None:
-    with pytest.raises(ValueError, match="has the token of the image, '<image>'"):
-        model.answer(images(1), ["what is <image>"], tokens=2)
+    mark = model.chat.image
+    with pytest.raises(ValueError, match=rf"has the token of the image, '{re.escape(mark)}'"):
+        model.answer(images(1), [f"what is {mark}"], tokens=2)
 
 
 def test_a_checkpoint_without_a_template_gets_that_of_llava(llava: Path, tmp_path: Path) -> None:

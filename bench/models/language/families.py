@@ -21,4 +21,6 @@ FAMILIES = {
     "llava": Family(),
     "llava_next": Family(),
     "llava_onevision": Family(),
+    "qwen2_5_vl": Family(tower="model.visual", typed=True),
+    "qwen3_vl": Family(tower="model.visual", typed=True),
 }

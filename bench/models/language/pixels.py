@@ -52,9 +52,12 @@ class Pixels:
 
 
 def _resizing(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def resize(image: Tensor, size: Any, **options: Any) -> Tensor:
+    def resize(image: Tensor | None = None, **options: Any) -> Tensor:
+        # Qwen's takes images of one size under another name
+        name, given = ("images", options.pop("images")) if image is None else ("image", image)
         # the processor's own resizing of a tensor without content tells the size it has in mind
-        shape = original(image=torch.empty_like(image, device="meta"), size=size, **options).shape
-        return resize_bits(image, (shape[-2], shape[-1]))
+        empty = torch.empty_like(given, device="meta")
+        shape = original(**{name: empty}, **options).shape
+        return resize_bits(given, (shape[-2], shape[-1]))
 
     return resize

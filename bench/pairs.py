@@ -20,6 +20,7 @@ from bench.specs import (
     PythonModel,
     RAdaptModel,
     Threat,
+    TinyModel,
     TorchAttacks,
 )
 
@@ -35,7 +36,7 @@ def answers(models: Mapping[str, ModelSpec], name: str) -> bool:
         case PythonModel():
             return spec.answers
         case _:
-            return isinstance(spec, LvlmModel)
+            return isinstance(spec, LvlmModel | TinyModel)
 
 
 def asks(dataset: DatasetSpec) -> bool:

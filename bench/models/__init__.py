@@ -7,7 +7,7 @@ import torch
 from bench.models.clip import ClipModel, Preprocessing
 from bench.models.derived import build_graft, build_radapt
 from bench.models.hugging_face import build_hugging_face
-from bench.models.language import LanguageModel, build_language
+from bench.models.language import LanguageModel, build_language, build_tiny
 from bench.models.nano import build_nano
 from bench.models.own import build_own
 from bench.models.with_open_clip import build_open_clip
@@ -21,6 +21,7 @@ from bench.specs import (
     PythonModel,
     RAdaptModel,
     Resize,
+    TinyModel,
 )
 from bench.types import ImageTextModel
 
@@ -59,6 +60,8 @@ def build_model(
             return build_hugging_face(spec, device, how)
         case LvlmModel():
             return build_language(spec, device)
+        case TinyModel():
+            return build_tiny(spec, device)
         case RAdaptModel():
             return build_radapt(spec, device, refer)
         case GraftModel():

@@ -45,6 +45,7 @@ from bench.specs.models import (
     OpenClipModel,
     PythonModel,
     RAdaptModel,
+    TinyModel,
 )
 from bench.specs.presets import ATTACK_PRESETS
 from bench.specs.protocol import PRESETS, Pixels, Protocol, Resize, Storage, expand_preset
@@ -96,6 +97,7 @@ __all__ = [
     "Storage",
     "Task",
     "Threat",
+    "TinyModel",
     "TorchAttacks",
     "TorchvisionDataset",
     "WebDataset",

@@ -114,6 +114,17 @@ class LvlmModel(_Model):
     checkpointing: bool = False
 
 
+class TinyModel(_Model):
+    """A tiny vision-language model with random weights, which says yes or no; no benchmark.
+
+    Attributes:
+        family: Of which kind of transformers it is, by the `model_type` of its configuration.
+    """
+
+    kind: Literal["lvlm-tiny"]
+    family: Literal["llava", "qwen2_5_vl"]
+
+
 class Anchor(Spec):
     """Where a robustness anchor comes from: a white image through a model, or a file."""
 
@@ -180,6 +191,7 @@ ModelSpec = Annotated[
     | OpenClipModel
     | HuggingFaceModel
     | LvlmModel
+    | TinyModel
     | RAdaptModel
     | GraftModel
     | PythonModel,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from bench.metrics import ACCURACY, NAMES, metrics_of, worded
+from bench.metrics import ACCURACY, metrics_of, worded
 from bench.pairs import scored as takes_part
 from bench.parts import PART, parts_matter
 from bench.specs import (
@@ -189,7 +189,7 @@ def _cells_of(
         "target": model_identity(suite, lock, target),
         "data": data,
         **({} if metric == ACCURACY else {"metric": metric}),
-        **(_answers_identity(suite, metric) if worded(metric) else {}),
+        **(suite.protocol.model_dump(include={"answer_tokens"}) if worded(metric) else {}),
     }
     images = _data_identity(suite, dataset, _unattacked(suite, lock, dataset))
     clean = _digest({**scored, "data": images, "attack": None})
@@ -281,12 +281,6 @@ def _surrogates_identity(suite: Suite, lock: Lock, attack: AnyAttack) -> dict[st
 
 def _storage_identity(suite: Suite) -> dict[str, Any]:
     return suite.protocol.model_dump(include={"storage"}, exclude_defaults=True)
-
-
-def _answers_identity(suite: Suite, metric: str) -> dict[str, Any]:
-    """Return what a score of words depends on beside model and data."""
-    judged = {"judge"} if metric == NAMES else set()
-    return suite.protocol.model_dump(include={"answer_tokens", *judged})
 
 
 def _mode(threat: Threat | None, metric: str) -> Mode:

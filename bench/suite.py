@@ -59,6 +59,7 @@ class Suite(Spec):
         attacks: Each at one or more budgets, in one norm.
         threats: Each attack runs under each of them.
         against: The published numbers that it is meant to reproduce.
+        note: What a reader must know before any number, shown on the page and in the manifest.
     """
 
     suite: SuiteName
@@ -71,6 +72,7 @@ class Suite(Spec):
     attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)] = ()
     threats: Annotated[tuple[AnyThreat, ...], Field(min_length=1)] = ()
     against: Against | None = None
+    note: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = None
 
     @property
     def attack_seeds(self) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """What a number measures, by task, under the names that CLIP_benchmark uses."""
 
-from bench.specs import DatasetSpec, Task, task_of
+from bench.specs import DatasetSpec, LanguageDataset, Task, task_of
 
 ACCURACY = "accuracy"
 VQA_ACCURACY = "vqa_accuracy"  # agreement with annotators, a fraction per question
@@ -22,7 +22,17 @@ _OF_TASK: dict[Task, tuple[str, ...]] = {
 
 def metrics_of(dataset: DatasetSpec) -> tuple[str, ...]:
     """Return the metrics of a dataset, the one that stands for its task first."""
+    if isinstance(dataset, LanguageDataset):
+        return (_of_language(dataset),)
     return _OF_TASK[task_of(dataset)]
+
+
+def _of_language(dataset: LanguageDataset) -> str:
+    if task_of(dataset) == "captioning":
+        return CIDER
+    if dataset.format == "pope" or dataset.asked == "whether":
+        return YES_NO
+    return VQA_ACCURACY if dataset.format in ("vqav2", "textvqa") else NAMES
 
 
 def highest(metric: str) -> float:

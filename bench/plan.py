@@ -285,7 +285,8 @@ def _data_identity(
     suite: Suite, dataset: DatasetSpec, locks: Mapping[str, DatasetLock]
 ) -> dict[str, Any]:
     resolved = locks.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
-    templates = () if task_of(dataset) == "retrieval" else suite.protocol.templates
+    classified = task_of(dataset) == "classification"
+    templates = suite.protocol.templates if classified else ()
     pixels = suite.protocol.pixels_of(dataset.name)
     return {
         "fingerprint": resolved.fingerprint,

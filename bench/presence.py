@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bench import catalogue
+from bench.data.published import files_of
 from bench.data.remote import cached_root, hub_shards, is_complete, torchvision_folder
 from bench.data.webdataset import shard_paths
 from bench.errors import CellError
@@ -12,6 +13,7 @@ from bench.specs import (
     FolderDataset,
     HubDataset,
     HuggingFaceModel,
+    LanguageDataset,
     ModelSpec,
     NanoDataset,
     OpenClipModel,
@@ -35,6 +37,9 @@ def missing_data(spec: DatasetSpec, seed: int) -> str | None:
             return None if is_complete(folder) else f"{folder} is missing or incomplete"
         case FolderDataset():
             return None if Path(spec.path).is_dir() else f"{spec.path}: no such dataset folder"
+        case LanguageDataset():
+            missing = [str(path) for path in files_of(spec) if not path.exists()]
+            return f"{', '.join(missing)}: no such file or folder" if missing else None
         case WebDataset():
             try:
                 shard_paths(Path(spec.path), spec.split)

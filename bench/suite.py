@@ -19,6 +19,7 @@ from bench.specs import (
     Name,
     Protocol,
     Spec,
+    Task,
     expand_dataset,
     expand_preset,
     task_of,
@@ -31,6 +32,12 @@ from bench.sweep import Origin, expand_sweeps, sweep_faults
 
 # what tables call clean images, the worst case and the mean over datasets
 _RESERVED = {"attacks": ("clean", "worst"), "datasets": ("mean",)}
+_SCORED_BY: dict[Task, str] = {
+    "classification": "accuracy among classes",
+    "retrieval": "recall among captions",
+    "answering": "answers in words",
+    "captioning": "captions in words",
+}
 SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
 
 
@@ -83,13 +90,15 @@ class Suite(Spec):
     @field_validator("datasets")
     @classmethod
     def _one_task(cls, datasets: tuple[DatasetSpec, ...]) -> tuple[DatasetSpec, ...]:
-        captioned = [entry.name for entry in datasets if task_of(entry) == "retrieval"]
-        if captioned and len(captioned) < len(datasets):
+        tasks: dict[Task, list[str]] = {}
+        for entry in datasets:
+            tasks.setdefault(task_of(entry), []).append(entry.name)
+        if len(tasks) > 1:
+            said = (f"{', '.join(names)} ({_SCORED_BY[task]})" for task, names in tasks.items())
             raise PydanticCustomError(
                 "tasks",
-                "{captioned} have captions and the others classes; recalls and accuracies have no "
-                "mean, so each task needs a suite of its own",
-                {"captioned": ", ".join(captioned)},
+                "these have no mean, so each task needs a suite of its own: {said}",
+                {"said": "; ".join(said)},
             )
         return datasets
 

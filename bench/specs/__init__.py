@@ -30,6 +30,7 @@ from bench.specs.datasets import (
     task_of,
 )
 from bench.specs.ensembles import AnyAttack, Ensemble
+from bench.specs.language import LanguageDataset
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 from bench.specs.models import (
     Anchor,
@@ -68,6 +69,7 @@ __all__ = [
     "GraftModel",
     "HubDataset",
     "HuggingFaceModel",
+    "LanguageDataset",
     "MiFgsm",
     "ModelSpec",
     "Name",

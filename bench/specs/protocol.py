@@ -109,6 +109,10 @@ PRESETS = {
         templates=("This is a photo of a {c}",),
         resize=_PLAIN,
     ),
+    # One size for all models, so that images crafted on one are images to any other: LLaVA-1.5's
+    # own, at which its processor leaves images as they are, and twelve of Qwen2.5-VL's merged
+    # patches. Squashed as in V-Attack's code: nothing that is asked about is cut off.
+    "lvlm": Protocol(pixels=Pixels(size=336, fit="squash"), templates=("a photo of a {c}",)),
 }
 
 

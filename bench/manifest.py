@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from bench.judging import judge_identity
+from bench.metrics import NAMES
 from bench.plan import UNRESOLVED, Lock
 from bench.protocol import judged_as
 from bench.settings import settings
@@ -56,6 +58,7 @@ def _entry(
         "weights": weights(suite, lock, cell.target),
         "dataset": cell.dataset,
         "metric": cell.metric,
+        **_judge(suite, cell.metric),
         "content": resolved.fingerprint if resolved else UNRESOLVED,
         "content_origin": resolved.origin if resolved else "",
         "images": len(result.sample_ids),
@@ -85,6 +88,14 @@ def _entry(
         if item.doubts:
             entry["trust"] = list(item.doubts)
     return entry
+
+
+def _judge(suite: Suite, metric: str) -> dict[str, Any]:
+    """Return who decided a number that somebody has to judge."""
+    if metric != NAMES:
+        return {}
+    said = suite.protocol.judge.model_dump(exclude={"key"})
+    return {"judge": {**said, **judge_identity(suite.protocol, metric).get("judge", {})}}
 
 
 def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:

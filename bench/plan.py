@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from bench.judging import judge_identity
 from bench.metrics import ACCURACY, metrics_of
 from bench.parts import PART, parts_matter
 from bench.specs import (
@@ -185,6 +186,7 @@ def _cells_of(
         "target": model_identity(suite, lock, target),
         "data": data,
         **({} if metric == ACCURACY else {"metric": metric}),
+        **judge_identity(suite.protocol, metric),
     }
     images = _data_identity(suite, dataset, _unattacked(suite, lock, dataset))
     clean = _digest({**scored, "data": images, "attack": None})

@@ -30,6 +30,7 @@ from bench.specs.datasets import (
     task_of,
 )
 from bench.specs.ensembles import AnyAttack, Ensemble
+from bench.specs.judges import JudgeSpec, MatchJudge, OpenAIJudge, TransformersJudge
 from bench.specs.language import LanguageDataset
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 from bench.specs.models import (
@@ -69,7 +70,9 @@ __all__ = [
     "GraftModel",
     "HubDataset",
     "HuggingFaceModel",
+    "JudgeSpec",
     "LanguageDataset",
+    "MatchJudge",
     "MiFgsm",
     "ModelSpec",
     "Name",
@@ -77,6 +80,7 @@ __all__ = [
     "NanoModel",
     "NativeSpec",
     "Noise",
+    "OpenAIJudge",
     "OpenClipModel",
     "Pgd",
     "Pixels",
@@ -92,6 +96,7 @@ __all__ = [
     "Threat",
     "TorchAttacks",
     "TorchvisionDataset",
+    "TransformersJudge",
     "WebDataset",
     "eps_value",
     "expand_dataset",

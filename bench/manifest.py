@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from bench.metrics import worded
+from bench.judging import judge_identity
+from bench.metrics import NAMES, worded
 from bench.plan import UNRESOLVED, Lock
 from bench.protocol import judged_as
 from bench.settings import settings
@@ -58,6 +59,7 @@ def _entry(
         "weights": weights(suite, lock, cell.target),
         "dataset": cell.dataset,
         "metric": cell.metric,
+        **_judge(suite, cell.metric),
         "content": resolved.fingerprint if resolved else UNRESOLVED,
         "content_origin": resolved.origin if resolved else "",
         "images": len(result.sample_ids),
@@ -96,6 +98,14 @@ def _precision(suite: Suite, name: str) -> str:
     while isinstance(spec, RAdaptModel | GraftModel):
         spec = suite.models[spec.base]
     return spec.precision if isinstance(spec, LvlmModel) else "fp32"
+
+
+def _judge(suite: Suite, metric: str) -> dict[str, Any]:
+    """Return who decided a number that somebody has to judge."""
+    if metric != NAMES:
+        return {}
+    said = suite.protocol.judge.model_dump(exclude={"key"})
+    return {"judge": {**said, **judge_identity(suite.protocol, metric).get("judge", {})}}
 
 
 def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from bench.judging import judge_identity
 from bench.metrics import ACCURACY, metrics_of, worded
 from bench.pairs import scored as takes_part
 from bench.parts import PART, parts_matter
@@ -190,6 +191,7 @@ def _cells_of(
         "data": data,
         **({} if metric == ACCURACY else {"metric": metric}),
         **(suite.protocol.model_dump(include={"answer_tokens"}) if worded(metric) else {}),
+        **judge_identity(suite.protocol, metric),
     }
     images = _data_identity(suite, dataset, _unattacked(suite, lock, dataset))
     clean = _digest({**scored, "data": images, "attack": None})

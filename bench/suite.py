@@ -195,6 +195,7 @@ def _without_tags(keys: list[str]) -> Iterator[str]:
     for index, key in enumerate(keys):
         is_tag = index == 2 and keys[0] in ("models", "datasets", "attacks")
         is_tag = is_tag or (index == 5 and keys[0] == keys[3] == "attacks")
+        is_tag = is_tag or (index == 2 and keys[:2] == ["protocol", "judge"])
         is_branch = keys[0] == "protocol" and key in ("Pixels", "tuple")
         if not is_tag and not is_branch:
             yield key

@@ -32,6 +32,7 @@ from bench.specs.datasets import (
     task_of,
 )
 from bench.specs.ensembles import AnyAttack, Ensemble
+from bench.specs.judges import JudgeSpec, MatchJudge, OpenAIJudge, TransformersJudge
 from bench.specs.language import LanguageDataset
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 from bench.specs.models import (
@@ -75,8 +76,10 @@ __all__ = [
     "GraftModel",
     "HubDataset",
     "HuggingFaceModel",
+    "JudgeSpec",
     "LanguageDataset",
     "LvlmModel",
+    "MatchJudge",
     "MiFgsm",
     "ModelSpec",
     "Name",
@@ -84,6 +87,7 @@ __all__ = [
     "NanoModel",
     "NativeSpec",
     "Noise",
+    "OpenAIJudge",
     "OpenClipModel",
     "Pgd",
     "Pixels",
@@ -100,6 +104,7 @@ __all__ = [
     "TinyModel",
     "TorchAttacks",
     "TorchvisionDataset",
+    "TransformersJudge",
     "WebDataset",
     "eps_value",
     "expand_dataset",

@@ -65,8 +65,9 @@ class Evaluator:
     def __post_init__(self) -> None:
         """Begin with nothing warm."""
         self._warm = Warm(
-            self.suite, self.lock, self.problems, self.device, self.batch, self.trust, self.compiled
-        )
+            self.suite, self.lock, self.problems, self.device, self.batch, self.trust,
+            self.compiled, self.store.judged,
+        )  # fmt: skip
 
     def __call__(self, cell: Cell, part: int | None = None) -> CellResult:
         """Compute one cell; its own failures become its result.

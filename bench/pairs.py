@@ -93,7 +93,6 @@ def built_on(spec: ModelSpec) -> set[str]:
         case GraftModel():
             return {spec.base, spec.donor}
         case LvlmModel():
-            tower = getattr(spec, "tower", None)
-            return {tower} if tower else set()
+            return {spec.tower} if spec.tower else set()
         case _:
             return set()

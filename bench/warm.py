@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar, cast
 
 import numpy as np
@@ -14,13 +15,14 @@ from bench.data import ImageSet, load_captioned, load_images, load_in_parts, loa
 from bench.errors import CellError, DiskFull, TimeUp
 from bench.language import AnsweringModel, Exchange
 from bench.memory import Batch, batch_for, ran_out
-from bench.models import ClipModel, build_model
+from bench.models import ClipModel, LanguageModel, build_model
 from bench.plan import Lock
 from bench.precision import Lowered, LoweredAnswers
 from bench.specs import Component, LanguageDataset, Precision, RAdaptModel, task_of
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
 from bench.tasks.answers import Scorer, scorer
+from bench.tasks.judges import Judge, build_judge
 from bench.tasks.prompted import Prompted, Seeing
 from bench.tasks.retrieval import RetrievalClassifier
 from bench.text import ZeroShotClassifier, text_vectors, zero_shot_head
@@ -83,6 +85,7 @@ class Warm:
         size: Images at once; found by trial where None.
         trust: Whether code named by the suite may be imported.
         compiled: Whether towers are compiled for full batches.
+        judged: Folder where replies of a judge are kept.
         relieved: Whether all was let go of for want of memory, and no cell was done since.
     """
 
@@ -93,6 +96,7 @@ class Warm:
     size: int | None
     trust: bool
     compiled: bool = False
+    judged: Path = Path("judged")
     relieved: bool = False
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
@@ -144,8 +148,13 @@ class Warm:
         """Return what answers about a dataset's images are scored by."""
         if (dataset, metric) not in self._scorers:
             everyone = self.images(dataset).exchanges
-            self._scorers[dataset, metric] = scorer(metric, everyone, None)
+            self._scorers[dataset, metric] = scorer(metric, everyone, self._judge())
         return self._scorers[dataset, metric]
+
+    def _judge(self) -> Judge:
+        """Return who decides whether an answer names an object; its replies are kept."""
+        judge = self.suite.protocol.judge
+        return self.once("protocol.judge", lambda: build_judge(judge, self.judged, self.device))
 
     def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> Head:
         """Join a model's image tower, in whatever form, with the head of its texts."""
@@ -263,7 +272,7 @@ class Warm:
     def facts(self, model: str) -> dict[str, str]:
         """Return what a model of the suite is like as built, and how it runs where not as ever."""
         built = self.model(model)
-        own = built.facts() if isinstance(built, ClipModel) else {}
+        own = built.facts() if isinstance(built, ClipModel | LanguageModel) else {}
         compiled = {"compiled": "full batches"} if self.compiled else {}
         layout = {"layout": self._layouts[model]} if model in self._layouts else {}
         return {**own, **compiled, **layout}

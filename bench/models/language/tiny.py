@@ -63,9 +63,13 @@ def build_tiny(spec: TinyModel, device: torch.device) -> LanguageModel:
     with TemporaryDirectory() as folder:
         make(transformers, Path(folder))
         own = LvlmModel(kind="lvlm", name=folder, precision="fp32")
-        model = build_language(own, torch.device("cpu"))
+        model = build_language(own, torch.device("cpu"), _nobody)
     _balance(model)
     return model.to(device)
+
+
+def _nobody(name: str) -> object:
+    raise AssertionError(f"a tiny model has its own tower, not that of {name}")
 
 
 def _balance(model: LanguageModel) -> None:

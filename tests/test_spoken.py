@@ -24,6 +24,7 @@ from bench.lock import resolve
 from bench.memory import Batch
 from bench.plan import Cell, Lock, expand
 from bench.scoring import Heard
+from bench.settings import settings
 from bench.specs import AnyAttack, ApgdText, ApgdTextTargeted, Ensemble, MiFgsm, Pgd
 from bench.spoken import Stage, attack_answers, stages_of
 from bench.store import Store
@@ -374,3 +375,23 @@ def test_identities_have_what_an_answer_depends_on(worded: Maker) -> None:
     assert not ids() & ids(protocol={**native, "answer_tokens": 5})
     modes = {cell.threat.kind: cell.mode for cell in expand(worded(), Lock()) if cell.threat}
     assert modes == {"white-box": "success", "transfer": "full"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "members", "gradients"),
+    [
+        ("robustvlm-coco", ["apgd-text"], 500),
+        ("robustvlm-vqa", ["apgd-text", "apgd-text-targeted", "apgd-text-targeted"], 700),
+        ("robustvlm-textvqa", ["apgd-text", "apgd-text-targeted"], 600),
+    ],
+)
+def test_presets_are_what_robustvlm_did(
+    worded: Maker, preset: str, members: list[str], gradients: int
+) -> None:
+    (attack,) = worded(attacks=[{"preset": preset, "eps": "2/255"}]).attacks
+    assert isinstance(attack, ApgdText | Ensemble)
+    parts = attack.attacks if isinstance(attack, Ensemble) else (attack,)
+    assert [part.kind for part in parts] == members
+    assert (attack.precision, attack.confirm, attack.gradients) == ("bf16", True, gradients)
+    named = "apgd-text(5 references)"
+    assert settings(attack)["attacks"].startswith(named)

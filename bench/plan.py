@@ -230,6 +230,7 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
             "radapt": spec.model_dump(include={"alpha", "cutoff", "mix", "cutoff_at"}),
             "base": model_identity(suite, lock, spec.base),
             "anchor": model_identity(suite, lock, white) if white else fingerprint,
+            **({"anchor_resized": True} if spec.anchor.resize else {}),
         }
     if isinstance(spec, GraftModel):
         return {
@@ -238,7 +239,8 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
             "donor": model_identity(suite, lock, spec.donor),
         }
     if isinstance(spec, LvlmModel):  # recomputing blocks changes no number
-        return {"lvlm": spec.precision, "fingerprint": fingerprint}
+        tower = {"tower": model_identity(suite, lock, spec.tower)} if spec.tower else {}
+        return {"lvlm": spec.precision, "fingerprint": fingerprint, **tower}
     places = {"tower", "pretrained", "revision", "gpus"}
     configured = isinstance(spec, OpenClipModel) and (spec.folder or spec.repository)
     if isinstance(spec, HuggingFaceModel) or configured:

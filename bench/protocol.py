@@ -57,8 +57,11 @@ def weights(suite: Suite, name: str) -> str:
             return " + ".join(part for part in parts if part)
         case NanoModel():
             return f"nano {spec.weights}"
-        case HuggingFaceModel() | LvlmModel():
+        case HuggingFaceModel():
             return spec.name
+        case LvlmModel():
+            tower = f" with the tower of {weights(suite, spec.tower)}" if spec.tower else ""
+            return f"{spec.name}{tower}"
         case _:
             return spec.kind
 

@@ -218,9 +218,10 @@ def _entries(raw: dict[str, Any], key: str) -> list[Any]:
 
 def _references(model: Any) -> dict[str, str]:
     """Return the models that an entry names, by key path within it."""
-    if not isinstance(model, dict) or model.get("kind") not in ("radapt", "graft"):
+    if not isinstance(model, dict) or model.get("kind") not in ("radapt", "graft", "lvlm"):
         return {}
-    found = {"base": model.get("base"), "donor": model.get("donor")}
+    names = ("tower",) if model["kind"] == "lvlm" else ("base", "donor")
+    found = {name: model.get(name) for name in names}
     if isinstance(anchor := model.get("anchor"), dict):
         found["anchor.white"] = anchor.get("white")
     return {key: target for key, target in found.items() if isinstance(target, str)}

@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.data import ImageSet, load_captioned, load_images, load_in_parts
 from bench.errors import CellError, DiskFull, TimeUp
 from bench.memory import Batch, batch_for, ran_out
-from bench.models import ClipModel, build_model
+from bench.models import ClipModel, LanguageModel, build_model
 from bench.plan import Lock
 from bench.precision import Lowered
 from bench.specs import Component, Precision, RAdaptModel, task_of
@@ -211,7 +211,7 @@ class Warm:
     def facts(self, model: str) -> dict[str, str]:
         """Return what a model of the suite is like as built, and how it runs where not as ever."""
         built = self.model(model)
-        own = built.facts() if isinstance(built, ClipModel) else {}
+        own = built.facts() if isinstance(built, ClipModel | LanguageModel) else {}
         compiled = {"compiled": "full batches"} if self.compiled else {}
         layout = {"layout": self._layouts[model]} if model in self._layouts else {}
         return {**own, **compiled, **layout}

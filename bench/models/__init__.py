@@ -30,7 +30,7 @@ __all__ = ["ClipModel", "LanguageModel", "Preprocessing", "build_model"]
 def build_model(
     spec: ModelSpec,
     device: torch.device,
-    refer: Callable[[str], ImageTextModel],
+    refer: Callable[[str], ImageTextModel | LanguageModel],
     *,
     resize: Resize | None = None,
     trust: bool = False,
@@ -58,7 +58,7 @@ def build_model(
         case HuggingFaceModel():
             return build_hugging_face(spec, device, how)
         case LvlmModel():
-            return build_language(spec, device)
+            return build_language(spec, device, refer)
         case RAdaptModel():
             return build_radapt(spec, device, refer)
         case GraftModel():

@@ -105,6 +105,7 @@ class LvlmModel(_Model):
         revision: A branch, a tag or a commit of the hub.
         precision: Of weights and computation; numbers depend on it.
         checkpointing: Whether the backward pass computes blocks anew, for less memory.
+        tower: A declared model whose vision tower takes the place of its own.
     """
 
     kind: Literal["lvlm"]
@@ -112,13 +113,21 @@ class LvlmModel(_Model):
     revision: str | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     checkpointing: bool = False
+    tower: Name | None = None
 
 
 class Anchor(Spec):
-    """Where a robustness anchor comes from: a white image through a model, or a file."""
+    """Where a robustness anchor comes from: a white image through a model, or a file.
+
+    Attributes:
+        white: The model.
+        file: As of `radapt anchor` or `radapt fit`.
+        resize: Whether an anchor of another image size is resampled to the base's tokens.
+    """
 
     white: Name | None = None
     file: str | None = None
+    resize: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

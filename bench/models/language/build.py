@@ -1,7 +1,7 @@
 """Load a vision-language model with transformers."""
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -12,17 +12,26 @@ from bench.models.language.chat import Chat
 from bench.models.language.families import FAMILIES
 from bench.models.language.model import LanguageModel
 from bench.models.language.pixels import Pixels
+from bench.models.language.towers import replace_tower
 from bench.specs import LvlmModel
 from bench.weights import weight_files
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def build_language(spec: LvlmModel, device: torch.device) -> LanguageModel:
+def build_language(
+    spec: LvlmModel, device: torch.device, refer: Callable[[str], object]
+) -> LanguageModel:
     """Build a vision-language model, frozen, in evaluation mode, in the precision of its spec.
 
+    Args:
+        spec: The model.
+        device: Where it runs.
+        refer: Returns a model of the same suite by its name, for another's vision tower.
+
     Raises:
-        CellError: It cannot be loaded, is of another kind, or lacks weights.
+        CellError: It cannot be loaded, is of another kind, lacks weights, or another's tower
+            does not fit.
     """
     ensure_torchvision()  # which transformers imports
     try:
@@ -55,9 +64,10 @@ def build_language(spec: LvlmModel, device: torch.device) -> LanguageModel:
         do_sample=False, num_beams=1, eos_token_id=chat.ends, pad_token_id=chat.ends[0]
     )
     network = network.to(device).eval().requires_grad_(False)
-    return LanguageModel(
+    model = LanguageModel(
         network, FAMILIES[config.model_type], pixels, chat, checkpointing=spec.checkpointing
     )
+    return model if spec.tower is None else replace_tower(model, refer(spec.tower), spec.tower)
 
 
 def _ends(network: Any) -> Iterable[int]:

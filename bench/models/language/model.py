@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from bench.models.clip import activation
 from bench.models.language.chat import Chat
 from bench.models.language.families import Family
 from bench.models.language.pixels import Normalisation, Pixels
 from radapt.clone import clone
+from radapt.tower import image_size
 
 
 class LanguageModel(nn.Module):
@@ -59,7 +61,7 @@ class LanguageModel(nn.Module):
         """What the tower's pixels are normalised with."""
         return self.pixels.normalisation
 
-    def with_tower(self, tower: nn.Module, **stated: str) -> "LanguageModel":
+    def with_tower(self, tower: nn.Module, /, **stated: str) -> "LanguageModel":
         """Return the same model with another vision tower; all else is shared.
 
         Args:
@@ -78,6 +80,8 @@ class LanguageModel(nn.Module):
         """Return what a reader of a number must know of the model as it was built."""
         how = self.preprocessing
         return {
+            "activation": activation(self.tower),
+            "model_pixels": "x".join(map(str, image_size(self.tower))),
             "precision": str(next(self.network.parameters()).dtype).removeprefix("torch."),
             "mean": " ".join(f"{value:.8g}" for value in how.mean),
             "std": " ".join(f"{value:.8g}" for value in how.std),

@@ -82,7 +82,6 @@ def adapt(
         if isinstance(anchor, Anchor):
             kept = anchor.value.to(device)
             attention.register_buffer("radapt_anchor", kept, persistent=False)
-        vars(adapted)["radapt_origin"] = anchor.origin
         if how is None:
             handles.append(attention.register_forward_hook(Mixer(alpha, mix)))
         else:
@@ -111,9 +110,8 @@ def check_fits(anchor: Anchor | PerGrid, tower: nn.Module) -> None:
     """Raise ValueError where an anchor's shape or image size is not the tower's."""
     how = grids_of(tower)
     if isinstance(anchor, PerGrid):
-        ours, theirs = describe(tower), describe(anchor.tower)
-        if how is None or token_width(tower) != token_width(anchor.tower):
-            raise ValueError(f"anchors of {theirs} do not fit {ours}")
+        if how is None or token_width(tower) != token_width(anchor.source):
+            raise ValueError(f"anchors of {anchor.tower} do not fit {describe(tower)}")
         return
     if how is not None:
         _check_grid(anchor, tower, how)

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from radapt.anchor import extract_anchor
 from radapt.grids import Grid, grids_of
+from radapt.tower import describe
 
 
 class PerGrid:
@@ -14,6 +15,11 @@ class PerGrid:
     another. This extracts it anew, which is exact: as CLIP's anchor is that of a white image of
     CLIP's size, an image's anchor here is that of a white image of its own size. What was extracted
     is kept.
+
+    Attributes:
+        source: The tower that it is extracted from.
+        tower: The same in words.
+        origin: How it is made.
     """
 
     origin = "uniform white image, extracted at each grid"
@@ -39,7 +45,8 @@ class PerGrid:
         if how is None:
             raise TypeError(f"{type(tower).__name__} has no grids; extract_anchor() its one anchor")
         self.how = how
-        self.tower = tower
+        self.source = tower
+        self.tower = describe(tower)
         self.mean = mean
         self.std = std
         self._kept: dict[Grid, Tensor] = {}
@@ -48,6 +55,6 @@ class PerGrid:
         """Return the anchor at a grid, `[n,d]`, row by row."""
         if grid not in self._kept:
             rows, columns = (count * self.how.patch for count in grid)
-            made = extract_anchor(self.tower, size=(rows, columns), mean=self.mean, std=self.std)
+            made = extract_anchor(self.source, size=(rows, columns), mean=self.mean, std=self.std)
             self._kept[grid] = made.value[0].expand(grid[0] * grid[1], -1)
         return self._kept[grid]

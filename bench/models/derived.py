@@ -1,6 +1,7 @@
 """Models made of other models of the suite; they share their weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -9,8 +10,9 @@ from bench.models.clip import ClipModel
 from bench.models.language import LanguageModel
 from bench.specs import GraftModel, RAdaptModel
 from bench.types import ImageTextModel
-from radapt import Anchor, adapt, extract_anchor, resize_anchor
+from radapt import Anchor, PerGrid, adapt, extract_anchor, resize_anchor
 from radapt.graft import graft
+from radapt.grids import grids_of
 
 Towered = ClipModel | LanguageModel
 Refer = Callable[[str], ImageTextModel | LanguageModel]
@@ -26,18 +28,18 @@ def build_radapt(spec: RAdaptModel, device: torch.device, refer: Refer) -> Tower
     """
     base = _with_tower(spec.base, refer)
     how = base.preprocessing
+    anchor: Anchor | PerGrid
     try:
         if spec.anchor.white is not None:
-            donor = _with_tower(spec.anchor.white, refer)
-            units = donor.preprocessing
-            anchor = extract_anchor(donor.tower, mean=units.mean, std=units.std)
+            anchor = _white(_with_tower(spec.anchor.white, refer))
         else:
             anchor = Anchor.load(str(spec.anchor.file))
-        if spec.anchor.resize:
-            anchor = resize_anchor(anchor, base.tower)
+        if isinstance(anchor, Anchor):
+            anchor = replace(anchor, value=anchor.value.to(device))
+            anchor = resize_anchor(anchor, base.tower) if spec.anchor.resize else anchor
         adapted = adapt(
             base.tower,
-            Anchor(anchor.value.to(device), anchor.tower, anchor.size, anchor.origin),
+            anchor,
             alpha=spec.alpha,
             cutoff=spec.cutoff,
             mix=spec.mix,
@@ -50,6 +52,14 @@ def build_radapt(spec: RAdaptModel, device: torch.device, refer: Refer) -> Tower
     if isinstance(base, LanguageModel):
         return base.with_tower(adapted, anchor=f"{anchor.origin}, on {anchor.tower}")
     return base.with_tower(adapted)
+
+
+def _white(donor: Towered) -> Anchor | PerGrid:
+    """Return what a model's tower answers to a white image, at each size where that matters."""
+    how, units = grids_of(donor.tower), donor.preprocessing
+    if how is not None and how.side is not None:
+        return PerGrid(donor.tower, mean=units.mean, std=units.std)
+    return extract_anchor(donor.tower, mean=units.mean, std=units.std)
 
 
 def build_graft(spec: GraftModel, refer: Refer) -> Towered:

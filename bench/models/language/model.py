@@ -91,7 +91,11 @@ class LanguageModel(nn.Module):
         }
 
     def visual_tokens(self, images: Tensor) -> Tensor:
-        """Return what the language model is given of images, `[b,t,d]` in single precision."""
+        """Return what the language model is given of images, `[b,t,d]` in single precision.
+
+        Features of earlier blocks, which Qwen3-VL adds in its language model's first layers, are
+        not among them.
+        """
         inner: Any = self.network.get_submodule("model")
         with self._recomputed():
             found = inner.get_image_features(**self.pixels(images), return_dict=True)

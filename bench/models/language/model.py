@@ -16,6 +16,9 @@ from bench.models.language.pixels import Normalisation, Pixels
 from radapt.clone import clone
 from radapt.tower import image_size
 
+# nothing is drawn at random in evaluation, so that no random state need be kept
+_RECOMPUTE = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+
 
 class LanguageModel(nn.Module):
     """A frozen model with its processor around it; a `bench.language.AnsweringModel`."""
@@ -203,7 +206,7 @@ class LanguageModel(nn.Module):
             module for module in self.modules() if isinstance(module, GradientCheckpointingLayer)
         ]
         for block in blocks:
-            block._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+            block._gradient_checkpointing_func = _RECOMPUTE
             block.gradient_checkpointing = block.training = True
         try:
             yield

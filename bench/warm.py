@@ -134,7 +134,8 @@ class Warm:
         """Return what an attack is run on: as `classifier`, or what sees images of questions.
 
         Where images are asked about in words, that is a model with what it is `asked`, by label
-        the prompt and the text that the attack is about; or a CLIP's embeddings alone.
+        the prompt and the text that the attack is about; or a CLIP with what images show and what
+        they are to be taken for.
         """
         if not self.images(dataset).exchanges:
             return self.classifier(model, dataset, precision, without)
@@ -142,7 +143,7 @@ class Warm:
         if isinstance(built, AnsweringModel):
             lowered = precision == "bf16"
             return Prompted(LoweredAnswers(built, self.device) if lowered else built, asked)
-        return Seeing(Lowered(built, self.device) if precision == "bf16" else built)
+        return Seeing(Lowered(built, self.device) if precision == "bf16" else built, asked)
 
     def scorer(self, dataset: str, metric: str) -> Scorer:
         """Return what answers about a dataset's images are scored by."""

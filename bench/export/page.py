@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from bench.export.assets import scripts, styles, template
-from bench.export.boards import Boards, Column, Row, columns, threat_name
+from bench.export.boards import Boards, Column, Key, Row, columns, threat_name
 from bench.export.details import Entries, details, versions
-from bench.export.numbers import rounded
+from bench.export.numbers import rounded, shown
+from bench.metrics import graded, metrics_of
+from bench.scales import scale_of_suite
 from bench.specs import eps_value
 from bench.stats import Interval
 from bench.suite import Suite
@@ -23,7 +27,13 @@ _SCRIPTS = (
 )
 
 
-def render(suite: Suite, boards: Boards, cells: pd.DataFrame, entries: Entries) -> str:
+def render(
+    suite: Suite,
+    boards: Boards,
+    cells: pd.DataFrame,
+    entries: Entries,
+    said: Mapping[Key, Sequence[Mapping[str, object]]],
+) -> str:
     """Return the page: leaderboard, figures, every number, and the protocol.
 
     Args:
@@ -31,7 +41,9 @@ def render(suite: Suite, boards: Boards, cells: pd.DataFrame, entries: Entries) 
         boards: Its leaderboard, over all datasets and over each.
         cells: Its cells as a table.
         entries: Its manifest.
+        said: By row, some of what its model said; empty where models do not answer in words.
     """
+    scale = scale_of_suite(suite)
     rows = boards[""]
     threats = list(dict.fromkeys((row.threat, row.source) for row in rows))
     failures = cells[cells["status"] != "ok"]
@@ -39,7 +51,11 @@ def render(suite: Suite, boards: Boards, cells: pd.DataFrame, entries: Entries) 
         suite=suite,
         style=styles(_STYLES),
         script=scripts(_SCRIPTS),
-        data=Markup(_inert(_data(suite, boards, threats, cells, entries))),
+        data=Markup(_inert(_data(suite, boards, threats, cells, entries, said))),
+        scale=scale,
+        shown=partial(shown, scale=scale),
+        graded=any(graded(metric) for of in suite.datasets for metric in metrics_of(of)),
+        said=bool(said),
         columns=columns(suite),
         spans=_spans(columns(suite)),
         groups=[
@@ -77,12 +93,14 @@ def _data(
     threats: Sequence[tuple[str, str]],
     cells: pd.DataFrame,
     entries: Entries,
+    said: Mapping[Key, Sequence[Mapping[str, object]]],
 ) -> dict[str, Any]:
     """Return what the scripts read; names stand once, and rows point at them."""
-    shown = columns(suite)
+    given = columns(suite)
+    scale = scale_of_suite(suite)
     rows = boards[""]
     in_order = {
-        dataset: {row.key: _numbers(row, shown) for row in board}
+        dataset: {row.key: _numbers(row, given) for row in board}
         for dataset, board in boards.items()
     }
     return {
@@ -94,7 +112,8 @@ def _data(
             {"name": threat_name(*threat), "kind": threat[0], "source": threat[1]}
             for threat in threats
         ],
-        "columns": [_column(column) for column in shown],
+        "scale": {**asdict(scale), "axis": scale.axis},
+        "columns": [_column(column) for column in given],
         "rows": [
             {"model": list(suite.models).index(row.model), "threat": threats.index(_threat(row))}
             for row in rows
@@ -104,6 +123,7 @@ def _data(
         },
         "cells": list(_cells(suite, threats, cells)),
         "details": details(suite, entries),
+        "said": [said.get(row.key, ()) for row in rows] if said else [],
     }
 
 

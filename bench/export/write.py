@@ -3,6 +3,7 @@
 import pandas as pd
 
 from bench.errors import UserError
+from bench.export.answers import answers_frame, examples
 from bench.export.boards import boards, columns
 from bench.export.extras import check_extras
 from bench.export.page import render
@@ -42,7 +43,7 @@ def export(
     texts = {
         "cells.csv": csv_text(cells),
         "leaderboard.csv": csv_text(board),
-        "leaderboard.html": render(suite, rates, cells, entries),
+        "leaderboard.html": render(suite, rates, cells, entries, examples(suite, scored)),
         "leaderboard.json": json_text(suite, rates),
         "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),
@@ -50,6 +51,9 @@ def export(
     }
     for name, text in texts.items():
         write_text(store.folder / name, text)
+    said = answers_frame(suite, scored)
+    if not said.empty:
+        write_text(store.folder / "answers.csv", csv_text(said))
     if parquet:
         write_parquet(cells, store.folder / "cells.parquet")
     if figures:

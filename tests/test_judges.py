@@ -245,6 +245,8 @@ def test_who_judged_is_part_of_a_cell_and_behind_it(suite_file: Callable[..., Pa
     )
     cell = expand(suite, Lock())[0]
     entry = manifest(suite, Lock(), [Scored(cell, unmeasured(cell.id, "skip", "", 0, {}))])[cell.id]
+    assert entry["templates"] == []
+    assert entry["prompt"] == "{question}\nAnswer the question using a single word or phrase."
     assert entry["judge"] == {
         "kind": "openai", "url": "https://judge.example/v1", "model": "judge-1", "prompt": 1,
     }  # fmt: skip

@@ -17,6 +17,7 @@ from bench.specs import (
     GraftModel,
     HubDataset,
     HuggingFaceModel,
+    LanguageDataset,
     LvlmModel,
     ModelSpec,
     NanoModel,
@@ -80,8 +81,9 @@ def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
         found = lock.datasets.get(dataset.name)
         if found is not None and len(found.sample_ids) < suite.samples:
             count = len(found.sample_ids)
+            what = "questions" if isinstance(dataset, LanguageDataset) else "images"
             yield (
-                f"datasets.{dataset.name}: has {count} images, samples asks for {suite.samples}; "
+                f"datasets.{dataset.name}: has {count} {what}, samples asks for {suite.samples}; "
                 "all of them are used, and n in the tables says so"
             )
         facts = catalogue.datasets().get(dataset.name)

@@ -8,10 +8,18 @@ from typing import Any
 
 from bench.judging import judge_identity
 from bench.metrics import NAMES, worded
-from bench.plan import UNRESOLVED, Lock
+from bench.plan import UNRESOLVED, Cell, Lock
 from bench.protocol import judged_as
 from bench.settings import settings
-from bench.specs import AnyAttack, GraftModel, LvlmModel, ModelSpec, PythonModel, RAdaptModel
+from bench.specs import (
+    AnyAttack,
+    GraftModel,
+    LanguageDataset,
+    LvlmModel,
+    ModelSpec,
+    PythonModel,
+    RAdaptModel,
+)
 from bench.suite import Suite
 from bench.tables import Scored
 
@@ -50,7 +58,9 @@ def _entry(
     known = lock.whole if cell.attack is None and cell.dataset in lock.whole else lock.datasets
     resolved = known.get(cell.dataset)
     templates = protocol.templates
-    if templates == "dataset":
+    if isinstance(suite.dataset(cell.dataset), LanguageDataset):
+        templates = ()  # there are no classes to be put into them
+    elif templates == "dataset":
         templates = resolved.templates if resolved else ()
     own = isinstance(suite.models[cell.target], PythonModel)
     entry: dict[str, Any] = {
@@ -59,7 +69,7 @@ def _entry(
         "weights": weights(suite, lock, cell.target),
         "dataset": cell.dataset,
         "metric": cell.metric,
-        **_judge(suite, cell.metric),
+        **_asked(suite, cell),
         "content": resolved.fingerprint if resolved else UNRESOLVED,
         "content_origin": resolved.origin if resolved else "",
         "images": len(result.sample_ids),
@@ -100,12 +110,19 @@ def _precision(suite: Suite, name: str) -> str:
     return spec.precision if isinstance(spec, LvlmModel) else "fp32"
 
 
-def _judge(suite: Suite, metric: str) -> dict[str, Any]:
-    """Return who decided a number that somebody has to judge."""
-    if metric != NAMES:
+def _asked(suite: Suite, cell: Cell) -> dict[str, Any]:
+    """Return what images were asked in words, and who decided whether their object was named."""
+    dataset = suite.dataset(cell.dataset)
+    if not isinstance(dataset, LanguageDataset):
         return {}
+    asked = {"prompt": dataset.told("{question}")}
+    if cell.metric != NAMES:
+        return asked
     said = suite.protocol.judge.model_dump(exclude={"key"})
-    return {"judge": {**said, **judge_identity(suite.protocol, metric).get("judge", {})}}
+    return {
+        **asked,
+        "judge": {**said, **judge_identity(suite.protocol, cell.metric).get("judge", {})},
+    }
 
 
 def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:

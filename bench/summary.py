@@ -13,6 +13,7 @@ from bench.specs import (
     PRESETS,
     AnyAttack,
     DatasetSpec,
+    JudgeSpec,
     ModelSpec,
     Spec,
 )
@@ -70,6 +71,7 @@ def list_lines() -> Iterator[str]:
         ("models", ModelSpec),
         ("datasets", DatasetSpec),
         ("attacks", AnyAttack),
+        ("judges, in `protocol.judge`", JudgeSpec),
     ):
         yield f"{title}:"
         for spec in _members(union):

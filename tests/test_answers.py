@@ -229,6 +229,8 @@ def test_yes_and_no_are_popes(text: str, said: str) -> None:
         ("fire in a hydrant", ("fire hydrant",), False),
         ("three men", ("man",), True),
         ("a woman", ("man",), False),
+        ("the humans", ("human",), True),
+        ("a person", ("people",), True),
         ("a pair of trousers", ("trouser",), True),
         ("a bus", ("buses",), True),
         ("some berries", ("berry",), True),

@@ -41,6 +41,7 @@ class Endpoint:
     said: dict[str, str] = field(default_factory=dict)
     failures: list[int] = field(default_factory=list)
     body: str | None = None
+    elsewhere: str = ""
     log: list[tuple[str, str | None, dict[str, Any]]] = field(default_factory=list)
 
 
@@ -62,6 +63,7 @@ def endpoint() -> Iterator[Endpoint]:
             data = (room.body if room.body is not None else json.dumps(message)).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
+            self.send_header("Location", room.elsewhere)
             self.end_headers()
             self.wfile.write(data)
 
@@ -108,10 +110,12 @@ def test_an_endpoint_is_asked_each_question_once(
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(kept) == 3
     assert not any("secret" in path.read_text() for path in kept)
-    room.failures = [500] * 99
+    kept[0].write_text("{")  # a damaged one is asked for again
     again = build_judge(spec(room), tmp_path)
     assert again(texts, [BEAR] * 4).tolist() == [1, 0, 0, 1]
-    assert len(room.log) == 3
+    assert len(room.log) == 4
+    assert again(texts, [BEAR] * 4).tolist() == [1, 0, 0, 1]
+    assert len(room.log) == 4
 
 
 def test_a_busy_endpoint_is_asked_again_after_a_pause(
@@ -134,6 +138,11 @@ def stays_busy(room: Endpoint) -> str:
     return "cannot be asked: 503"
 
 
+def sends_elsewhere(room: Endpoint) -> str:
+    room.failures, room.elsewhere = [302], room.url.replace("127.0.0.1", "localhost")
+    return "cannot be asked: 302"  # and the key stays where it is
+
+
 def is_elsewhere(room: Endpoint) -> str:
     room.url = "http://127.0.0.1:9/v1"
     return "cannot be asked: .*refused"
@@ -149,7 +158,9 @@ def talks(room: Endpoint) -> str:
     return "the judge judge-1 said 'I would say 2'; 0, 1 or 2 is needed"
 
 
-@pytest.mark.parametrize("fault", [refuses, stays_busy, is_elsewhere, replies_otherwise, talks])
+@pytest.mark.parametrize(
+    "fault", [refuses, stays_busy, sends_elsewhere, is_elsewhere, replies_otherwise, talks]
+)
 def test_faults_are_one_message_and_are_not_kept(
     room: Endpoint,
     tmp_path: Path,
@@ -245,6 +256,8 @@ def test_who_judged_is_part_of_a_cell_and_behind_it(suite_file: Callable[..., Pa
     )
     cell = expand(suite, Lock())[0]
     entry = manifest(suite, Lock(), [Scored(cell, unmeasured(cell.id, "skip", "", 0, {}))])[cell.id]
+    assert entry["templates"] == []
+    assert entry["prompt"] == "{question}\nAnswer the question using a single word or phrase."
     assert entry["judge"] == {
         "kind": "openai", "url": "https://judge.example/v1", "model": "judge-1", "prompt": 1,
     }  # fmt: skip

@@ -23,7 +23,7 @@ class OpenAIJudge(Spec):
     """
 
     kind: Literal["openai"]
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+[^\s?#@]*$")]
     model: Annotated[str, StringConstraints(min_length=1)]
     key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
 

@@ -5,7 +5,7 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any
@@ -20,7 +20,17 @@ _BUSY = (408, 409, 425, 429, 500, 502, 503, 504)
 _TOKENS = 16  # a digit is asked for
 
 
-def replies(spec: OpenAIJudge, prompts: Sequence[str]) -> Iterator[str]:
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows nowhere: the key is for the host that the suite names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """See above."""
+
+
+_OPENER = urllib.request.build_opener(_Stay)
+
+
+def replies(spec: OpenAIJudge, prompts: Sequence[str]) -> Generator[str]:
     """Yield the replies to some prompts, in their order; several are asked at once.
 
     What fails for want of a connection or because the endpoint is busy is tried again, each time
@@ -67,7 +77,7 @@ def _reply(spec: OpenAIJudge, headers: dict[str, str], prompt: str) -> str:
         if number:
             time.sleep(2.0 ** (number - 1))
         try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE) as response:
+            with _OPENER.open(request, timeout=_PATIENCE) as response:
                 return _said(spec, response.read())
         except urllib.error.HTTPError as error:
             with error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -66,7 +67,7 @@ class AskedJudge:
 
     name: str
     cache: Path
-    ask: Callable[[Sequence[str]], Iterable[str]]
+    ask: Callable[[Sequence[str]], Generator[str]]
 
     def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
         """Return 1 where the model says that the object is named, else 0, `[n]`.
@@ -78,16 +79,18 @@ class AskedJudge:
         scores = dict(self._known(dict.fromkeys(prompts)))
         left = [prompt for prompt in dict.fromkeys(prompts) if prompt not in scores]
         if left:
-            for prompt, reply in zip(left, self.ask(left), strict=True):
-                scores[prompt] = judging.score(reply, self.name)
-                self._keep(prompt, reply)
+            with closing(self.ask(left)) as replies:  # after a fault nothing more is asked
+                for prompt, reply in zip(left, replies, strict=True):
+                    scores[prompt] = judging.score(reply, self.name)
+                    self._keep(prompt, reply)
         return np.array([scores[prompt] for prompt in prompts], np.float32)
 
     def _known(self, prompts: Iterable[str]) -> Iterator[tuple[str, float]]:
         for prompt in prompts:
-            path = self._path(prompt)
-            if path.exists():
-                yield prompt, judging.score(json.loads(path.read_text("utf-8"))["reply"], self.name)
+            # what is not there, or was damaged since, is asked
+            with suppress(FileNotFoundError, ValueError, KeyError):
+                reply = json.loads(self._path(prompt).read_text("utf-8"))["reply"]
+                yield prompt, judging.score(reply, self.name)
 
     def _keep(self, prompt: str, reply: str) -> None:
         entry = {"judge": self.name, "version": judging.VERSION, "asked": prompt, "reply": reply}

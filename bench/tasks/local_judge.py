@@ -1,6 +1,6 @@
 """Questions to a text model of transformers on this machine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,7 @@ class LocalModel:
         self._spec = spec
         self._device = device or torch.device("cpu")
 
-    def __call__(self, prompts: Sequence[str]) -> Iterator[str]:
+    def __call__(self, prompts: Sequence[str]) -> Generator[str]:
         """Yield the likeliest reply to each prompt, in their order.
 
         Raises:

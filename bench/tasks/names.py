@@ -32,23 +32,23 @@ def _forms(name: str) -> frozenset[str]:
 
 
 def _plurals(word: str) -> tuple[str, ...]:
-    for singular, plural in _IRREGULAR.items():
-        if word.endswith(singular) and word != "human":
-            return (word.removesuffix(singular) + plural,)
+    odd = tuple(
+        word.removesuffix(one) + many for one, many in _IRREGULAR.items() if word.endswith(one)
+    )
     if re.search(r"[^aeiou]y$", word):
-        return (f"{word[:-1]}ies",)
-    return (f"{word}es", f"{word}s") if word.endswith(_ENDINGS) else (f"{word}s",)
+        return (*odd, f"{word[:-1]}ies")
+    return (*odd, f"{word}s", *([f"{word}es"] if word.endswith(_ENDINGS) else []))
 
 
 def _singulars(word: str) -> tuple[str, ...]:
-    for singular, plural in _IRREGULAR.items():
-        if word.endswith(plural):
-            return (word.removesuffix(plural) + singular,)
+    odd = tuple(
+        word.removesuffix(many) + one for one, many in _IRREGULAR.items() if word.endswith(many)
+    )
     if word.endswith("ies"):
-        return (f"{word[:-3]}y", word[:-1])
+        return (*odd, f"{word[:-3]}y", word[:-1])
     if word.endswith("es") and word[:-2].endswith(_ENDINGS):
-        return (word[:-2], word[:-1])
-    return (word[:-1],) if word.endswith("s") and not word.endswith("ss") else ()
+        return (*odd, word[:-2], word[:-1])
+    return (*odd, word[:-1]) if word.endswith("s") and not word.endswith("ss") else odd
 
 
 def _plain(text: str) -> str:

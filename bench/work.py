@@ -4,6 +4,7 @@ from bench import catalogue
 from bench.architecture import size_of
 from bench.errors import CellSkip
 from bench.fitting import fit_cell
+from bench.lvlm_plan import forward_flops
 from bench.metrics import worded
 from bench.plan import Cell, Lock, images_of, scores_all
 from bench.specs import AnyAttack, ApgdSpec, Ensemble, Noise, PyAutoAttack
@@ -58,4 +59,6 @@ def _queries(attack: AnyAttack) -> int:
 def forward_operations(suite: Suite) -> dict[str, float]:
     """Return the operations of one image's forward pass, of models whose size is known."""
     sizes = {name: size_of(suite, name) for name in suite.models}
-    return {name: size.image.flops for name, size in sizes.items() if size}
+    clips = {name: size.image.flops for name, size in sizes.items() if size}
+    others = {name: forward_flops(suite, name) for name in suite.models if name not in clips}
+    return {**clips, **{name: flops for name, flops in others.items() if flops}}

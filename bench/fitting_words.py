@@ -33,10 +33,7 @@ def fit_words(
             )
         return spec, ()
     if isinstance(spec, ValueFeatures):
-        raise CellSkip(
-            f"{spec.label} needs a CLIP, whose texts its patches are held against; "
-            f"{', '.join(sources)} answers in words"
-        )
+        raise CellSkip(f"{spec.label} needs a CLIP, whose texts its patches are held against")
     if isinstance(spec, ApgdEmbedding) and len(sources) > 1:
         raise CellSkip(
             f"{spec.label}: how many visual tokens an image has differs between models, so that "

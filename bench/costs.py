@@ -20,7 +20,7 @@ from bench.specs import (
 )
 from bench.suite import Suite
 from bench.weights import in_cache
-from bench.work import forward_operations, image_count, passes_of, skip_reason
+from bench.work import forward_operations, image_count, passes_in, skip_reason
 
 # Dense peak rates in TFLOP/s, as their makers state them: fp32 outside tensor cores, tf32, bf16.
 GPUS: dict[str, dict[Precision, float]] = {
@@ -106,8 +106,9 @@ def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str
         if cell.attack is None or cell.craft_id in crafted:
             continue
         crafted.add(cell.craft_id)
-        passes = passes_of(cell.attack)
-        for precision in _precisions(cell.attack, cell):
+        precisions = _precisions(cell.attack, cell)
+        for stage, precision in enumerate(precisions):
+            passes = passes_in(cell.attack, stage, len(precisions))
             for name in cell.sources:
                 operations = passes * forward.get(name, 0.0)
                 seconds += _seconds(images * operations, _own(suite, name, precision), gpu)

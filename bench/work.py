@@ -7,7 +7,15 @@ from bench.fitting import fit_cell
 from bench.lvlm_plan import forward_flops
 from bench.metrics import worded
 from bench.plan import Cell, Lock, images_of, scores_all
-from bench.specs import AnyAttack, ApgdSpec, Ensemble, Noise, PyAutoAttack
+from bench.specs import (
+    AnyAttack,
+    ApgdSpec,
+    ApgdText,
+    ApgdTextTargeted,
+    Ensemble,
+    Noise,
+    PyAutoAttack,
+)
 from bench.suite import Suite
 
 _BACKWARD = 2  # a gradient with respect to the image costs its forward pass once more
@@ -39,6 +47,25 @@ def skip_reason(suite: Suite, lock: Lock, cell: Cell) -> str | None:
 def passes_of(attack: AnyAttack) -> int:
     """Return how many forward passes an attack amounts to for one image, at most."""
     return _BACKWARD * attack.gradients + _queries(attack)
+
+
+def passes_in(attack: AnyAttack, stage: int, stages: int) -> int:
+    """Return what `passes_of` counts in one of the precisions that an attack runs at in turn.
+
+    Of several texts the best alone is attacked at the last, and targets there alone
+    (`bench.spoken`).
+    """
+    match attack:
+        case _ if stages == 1:
+            return passes_of(attack)
+        case Ensemble():
+            return sum(passes_in(member, stage, stages) for member in attack.attacks)
+        case ApgdText() if stage:
+            return passes_of(attack) // attack.references
+        case ApgdTextTargeted() if not stage:
+            return 0
+        case _:
+            return passes_of(attack)
 
 
 def _queries(attack: AnyAttack) -> int:

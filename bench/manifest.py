@@ -7,11 +7,19 @@ from functools import lru_cache
 from typing import Any
 
 from bench.judging import judge_identity
-from bench.metrics import NAMES
+from bench.metrics import NAMES, worded
 from bench.plan import UNRESOLVED, Cell, Lock
 from bench.protocol import judged_as
 from bench.settings import settings
-from bench.specs import AnyAttack, LanguageDataset, ModelSpec, PythonModel
+from bench.specs import (
+    AnyAttack,
+    GraftModel,
+    LanguageDataset,
+    LvlmModel,
+    ModelSpec,
+    PythonModel,
+    RAdaptModel,
+)
 from bench.suite import Suite
 from bench.tables import Scored
 
@@ -56,6 +64,7 @@ def _entry(
         templates = resolved.templates if resolved else ()
     own = isinstance(suite.models[cell.target], PythonModel)
     entry: dict[str, Any] = {
+        **({"note": suite.note} if suite.note else {}),
         "model": cell.target,
         "weights": weights(suite, lock, cell.target),
         "dataset": cell.dataset,
@@ -73,7 +82,8 @@ def _entry(
         "pixels": str(protocol.pixels_of(cell.dataset)),
         "resize_in_model": OWN if own else str(protocol.resize),
         "normalisation": OWN if own else NORMALISATION,
-        "judged_in": "fp32",
+        "judged_in": _precision(suite, cell.target),
+        **({"answer_tokens": protocol.answer_tokens} if worded(cell.metric) else {}),
         "ran_on": dict(result.provenance),
     }
     if cell.attack is not None and cell.threat is not None:
@@ -90,6 +100,14 @@ def _entry(
         if item.doubts:
             entry["trust"] = list(item.doubts)
     return entry
+
+
+def _precision(suite: Suite, name: str) -> str:
+    """Return in what a model computes what is judged."""
+    spec = suite.models[name]
+    while isinstance(spec, RAdaptModel | GraftModel):
+        spec = suite.models[spec.base]
+    return spec.precision if isinstance(spec, LvlmModel) else "fp32"
 
 
 def _asked(suite: Suite, cell: Cell) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from bench.lock import remarks
 from bench.plan import Lock
 from bench.suite import Suite, load_suite
 from tests.hub_server import COMMIT, Hub
-from tests.question_files import language
+from tests.question_files import WORDS, language
 
 ROOT = Path(__file__).parents[1]
 Maker = Callable[..., Path]
@@ -235,11 +235,9 @@ def test_the_doctor_misses_files_of_questions_and_the_key_of_a_judge(
     judge = {"kind": "openai", "url": "http://127.0.0.1:9", "model": "m", "key": "JUDGE_KEY"}
     suite = load_suite(
         suite_file(
-            models={"CLIP": {"kind": "nano", "weights": "clip"}},
+            **WORDS,
             datasets=[questions.model_dump(exclude_none=True)],
             protocol={"preset": "lvlm", "judge": judge},
-            attacks=None,
-            threats=None,
         )
     )
     found = {finding.what: finding.level for finding in examine(suite, tmp_path)}

@@ -63,7 +63,8 @@ class Protocol(Spec):
     `storage` is the form in which adversarial images are kept: as float16 perturbations
     where others are scored on them, or all of them as 8-bit images, cut or rounded. `clean`
     says whether clean accuracy is that of the images that are attacked, or of all. `judge`
-    decides whether an answer in words names the object that the image shows.
+    decides whether an answer in words names the object that the image shows; an answer has so
+    many `answer_tokens`.
     """
 
     pixels: Pixels | Literal["native"]
@@ -72,6 +73,7 @@ class Protocol(Spec):
     storage: Storage = "float16"
     resize: Resize = Resize()
     clean: Literal["sample", "all"] = "sample"
+    answer_tokens: Annotated[int, Field(ge=1)] = 20
     judge: JudgeSpec = MatchJudge()
 
     def pixels_of(self, dataset: str) -> Pixels | Literal["native"]:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from bench.data import read_labels
 from bench.errors import CellError, UserError
 from bench.leaderboard import survivors
-from bench.metrics import metrics_of, task_named
+from bench.metrics import highest, metrics_of, task_named
 from bench.plan import DatasetLock, still_valid
 from bench.specs import DatasetSpec, eps_value
-from bench.stats import wilson
+from bench.stats import unit, wilson
 from bench.store import Store
 from bench.suite import Suite
 from bench.tables import Scored, cells_frame, load_scored
+from bench.types import Values
 
 WORST = "worst"
 _WORST = (
@@ -34,6 +35,8 @@ _CELL = (
 def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
     """Return how many images of each dataset survive all attacks at the largest Linf budget.
 
+    Of scores it is the mean of the least that each image is left with.
+
     These are the parts that the leaderboard's `worst` is the mean of.
 
     Args:
@@ -46,15 +49,12 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
     """
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
     largest = max(radii, key=eps_value, default="")
-    (metric, *_) = metrics_of(suite.datasets[0])
     found = survivors(suite, load_scored(suite, Store(Path(results), suite.suite)))
     constant = {
         "suite": suite.suite,
-        "task": task_named(metric),
         "attack": WORST,
         "norm": "Linf",
         "eps": largest,
-        "metric": metric,
         "status": "ok",
     }
     rows = [
@@ -64,11 +64,13 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
             "dataset": dataset.name,
             "threat": threat,
             "source": source,
-            "n": len(correct),
-            **_rate(correct),
+            "task": task_named(metric := metrics_of(dataset)[0]),
+            "metric": metric,
+            "n": len(shares),
+            **_rate(shares, highest(metric)),
         }
         for (model, threat, source), vectors in found.items()
-        for dataset, correct in zip(suite.datasets, vectors, strict=True)
+        for dataset, shares in zip(suite.datasets, vectors, strict=True)
     ]
     return pd.DataFrame(rows, columns=[*_WORST])
 
@@ -90,7 +92,7 @@ def per_class(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
         UserError: A dataset is not here, is not what was scored, or has captions.
     """
     store = Store(Path(results), suite.suite)
-    scored = [item for item in load_scored(suite, store) if item.correct is not None]
+    scored = [item for item in load_scored(suite, store) if item.shares is not None]
     lock = still_valid(suite, store.lock())
     used = {item.cell.dataset for item in scored}
     datasets = [dataset for dataset in suite.datasets if dataset.name in used]
@@ -128,6 +130,7 @@ def _by_label(item: Scored, labels: dict[str, int]) -> Iterator[tuple[int, NDArr
         yield label, result.correct[found == label]
 
 
-def _rate(correct: NDArray[np.bool_]) -> dict[str, float]:
-    low, high = wilson(int(correct.sum()), len(correct))
-    return {"value": float(correct.mean()), "ci_low": low, "ci_high": high}
+def _rate(shares: Values, best: float = 1.0) -> dict[str, float]:
+    one = float(unit(shares))
+    low, high = wilson(float(shares.sum()) / one, len(shares) / one)
+    return {"value": float(shares.mean()) * best, "ci_low": low * best, "ci_high": high * best}

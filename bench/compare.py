@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.metrics import highest
 from bench.plan import Cell
 from bench.published import UNNAMED, Published
 from bench.specs import eps_value
@@ -99,29 +100,32 @@ def printed(row: Published) -> Interval:
     """Return a printed number with the interval of its sample.
 
     Accuracy on all images, or where nobody says on how many, has none of its own. A mean over k
-    sets of n images varies at most as one rate over k times n images does.
+    sets of n images varies at most as one rate over k times n images does, and a mean of scores at
+    most as one of right and wrong answers.
     """
     if not row.samples.isdigit():
         return Interval(row.value, row.value, row.value)
-    n = int(row.samples) * len(row.datasets)
-    return Interval(row.value, *wilson(round(row.value * n), n))
+    n, best = int(row.samples) * len(row.datasets), highest(row.metric)
+    low, high = wilson(round(row.value / best * n), n)
+    return Interval(row.value, low * best, high * best)
 
 
 def _measured(names: Sequence[str], items: _Items) -> tuple[Interval | None, int, str]:
-    right, images = [], []
+    right, worths, images = list[float](), list[float](), 0
     for name in names:
         if name not in items:
             return None, 0, f"datasets: the suite lacks {name}"
         rates = []
         for item in items[name]:
-            correct = item.correct
-            if correct is None:
+            shares = item.shares
+            if shares is None:
                 said = item.result.reason if item.result else "not run yet"
                 return None, 0, f"{name}: {said}"
-            rates.append(float(correct.mean()))
-        images.append(items[name][0].images)
-        right.append(sum(rates) / len(rates) * images[-1])
-    return mean_of(right, images), sum(images), ""
+            rates.append(float(shares.mean()))
+        images += items[name][0].images
+        worths.append(min(item.worth for item in items[name]))
+        right.append(sum(rates) / len(rates) * worths[-1])
+    return mean_of(right, worths).times(highest(_any_cell(items).metric)), images, ""
 
 
 def _any_cell(items: _Items) -> Cell:

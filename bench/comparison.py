@@ -122,7 +122,6 @@ def _compared(
     if not sides[0].protocols:
         raise UserError(f"suite {suite.suite}: nothing is stored; run it first")
     first, second = (laid_out(suite, side) for side in sides)
-    names = [dataset.name for dataset in suite.datasets]
     means, parts = _Family(), _Family()
     refused: Counter[str] = Counter()
     for row in first:
@@ -135,8 +134,10 @@ def _compared(
                 flags=flags(sides, row.source, ours.cells, theirs.cells),
             )  # fmt: skip
             means.add(known(dataset=MEAN), ours.outcomes, theirs.outcomes)
-            for name, one, another in zip(names, ours.outcomes, theirs.outcomes, strict=True):
-                parts.add(known(dataset=name), [one], [another])
+            both = zip(suite.datasets, ours.outcomes, theirs.outcomes, strict=True)
+            for dataset, one, another in both:
+                alone = known(dataset=dataset.name, metric=row.metric_on(dataset))
+                parts.add(alone, [one], [another])
     if refused and not force:
         raise _refusal(refused)
     return Found(means.deltas(), parts.deltas())

@@ -6,18 +6,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics import highest
 from bench.stats import (
     LEVEL,
     Interval,
+    apart,
     difference,
     holm,
     mcnemar,
     mean_of,
     paired_interval,
     paired_test,
+    unit,
 )
-
-Bools = NDArray[np.bool_]
+from bench.types import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +27,25 @@ class Outcome:
     """What a model got right of one dataset.
 
     Attributes:
-        correct: Per seed of the attack, whether each image or caption was right.
-        sample_ids: What `correct` is of.
+        shares: Per seed of the attack, whether each image or caption was right, or its share of the
+            best score.
+        sample_ids: What `shares` is of.
         images: How many images that is: captions of one, which fall together, count as one.
     """
 
-    correct: tuple[Bools, ...]
+    shares: tuple[Values, ...]
     sample_ids: tuple[str, ...]
     images: int
 
     @property
+    def worth(self) -> float:
+        """How many answers that are right or wrong vary as little; where such, the images."""
+        return min(self.images / float(unit(vector)) for vector in self.shares)
+
+    @property
     def right(self) -> float:
-        """Images that are right, in the mean over seeds."""
-        return float(np.mean([vector.mean() for vector in self.correct])) * self.images
+        """How many of those are right, in the mean over seeds."""
+        return float(np.mean([vector.mean() for vector in self.shares])) * self.worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A difference of two numbers, both means over datasets.
+    """A difference of two numbers, both means over datasets, on the scale of their metric.
 
     Attributes:
         label: Which numbers.
@@ -125,9 +133,19 @@ def deltas(pairs: Sequence[Pair]) -> list[Delta]:
 
     Each is a mean over as many datasets as the others. On the same images a difference has a paired
     test and interval: McNemar's exact test where single answers to the images of one dataset are
-    compared, else the score test of `bench.stats`. On others it has the interval of unpaired rates,
-    and no test.
+    compared and each is right or wrong, else the score test of `bench.stats`. On others it has the
+    interval of unpaired rates, and no test.
     """
+    found = _in_shares(pairs)
+    bests = [highest(pair.label.metric) for pair in pairs]
+    return [
+        delta if best == 1 else _times(delta, best)
+        for delta, best in zip(found, bests, strict=True)
+    ]
+
+
+def _in_shares(pairs: Sequence[Pair]) -> list[Delta]:
+    """Return the differences of pairs in shares of the best score."""
     found = [_unpaired(pair) for pair in pairs]
     paired = [index for index, pair in enumerate(pairs) if pair.same_images]
     if not paired:
@@ -144,33 +162,43 @@ def deltas(pairs: Sequence[Pair]) -> list[Delta]:
     return found
 
 
+def _times(delta: Delta, best: float) -> Delta:
+    numbers = {name: getattr(delta, name) for name in ("first", "second", "low", "high")}
+    return replace(delta, **{name: value * best for name, value in numbers.items()})
+
+
 def _unpaired(pair: Pair) -> Delta:
     first, second = _mean(pair.first), _mean(pair.second)
-    n = sum(outcome.correct[0].size for outcome in pair.first)
+    n = sum(outcome.shares[0].size for outcome in pair.first)
     return Delta(pair.label, n, first.value, second.value, *difference(first, second))
 
 
 def _mean(outcomes: Sequence[Outcome]) -> Interval:
-    return mean_of([o.right for o in outcomes], [o.images for o in outcomes])
+    return mean_of([o.right for o in outcomes], [o.worth for o in outcomes])
 
 
 def _counts(pair: Pair) -> NDArray[np.float64]:
     """Return by dataset `[3,k]` the images that either alone is right about, and all.
 
-    They are means over the seeds of an attack. What captions say is brought to so many images.
+    They are means over the seeds of an attack. What captions say is brought to so many images, and
+    what scores say to as many as they are worth.
     """
     columns = []
     for ours, theirs in zip(pair.first, pair.second, strict=True):
-        seeds = [*zip(ours.correct, theirs.correct, strict=True)]
-        only_first = np.mean([(a & ~b).mean() for a, b in seeds]) * ours.images
-        only_second = np.mean([(b & ~a).mean() for a, b in seeds]) * ours.images
-        columns.append((only_first, only_second, ours.images))
+        seeds = []
+        for a, b in zip(ours.shares, theirs.shares, strict=True):
+            ahead, behind, one = apart(a, b)
+            seeds.append([ahead / a.size / one, behind / a.size / one, 1 / one])
+        columns.append(np.mean(seeds, 0) * ours.images)
     return np.array(columns, np.float64).T
 
 
 def _exact(pair: Pair) -> float | None:
     """Return the p-value of McNemar's test where it can be made."""
     (ours, *others), theirs = pair.first, pair.second[0]
-    if others or len(ours.correct) > 1 or ours.images != ours.correct[0].size:
+    if others or len(ours.shares) > 1 or ours.images != ours.shares[0].size:
         return None
-    return mcnemar(ours.correct[0], theirs.correct[0])
+    first, second = ours.shares[0], theirs.shares[0]
+    if not first.dtype == second.dtype == np.bool_:
+        return None
+    return mcnemar(first.astype(np.bool_), second.astype(np.bool_))

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bench.metrics import metrics_of, suffix
+from bench.metrics import highest, metrics_of, stands_for_task, suffix
 from bench.specs import eps_value
 from bench.stats import ranks
 from bench.suite import Suite
 from bench.tables import SAME_SOURCE, Scored
-from bench.types import Budget
+from bench.types import Budget, Values
 
 INCOMPLETE = "incomplete"
 SKIPPED = "skipped"
@@ -23,15 +22,16 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
 
     A mean over fewer datasets than the suite names is left blank and flagged: `skipped` where
     an attack is not defined for one, `incomplete` where a cell failed or is absent. `worst` is
-    the per-image AND over all attacks at the largest Linf budget; a white-box attacker has the
-    transferred images too, so they count in its row. Where attacks run with several seeds, their
-    columns are means over them, `worst` is the AND over them too, and after all other columns each
+    the per-image AND over all attacks at the largest Linf budget, of scores the least; a white-box
+    attacker has the transferred images too, so they count in its row. Where attacks run with
+    several seeds, their columns are means over them, `worst` is over them too, and after all other
+    columns each
     `<attack>@<eps>` has a `<attack>@<eps> spread`: the largest less the smallest of its means over
     datasets, by seed.
     """
     groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
     clean: dict[str, list[Scored]] = defaultdict(list)
-    (first, *_), names = metrics_of(suite.datasets[0]), _columns(suite)
+    best, names = highest(metrics_of(suite.datasets[0])[0]), _columns(suite)
     for item in scored:
         cell = item.cell
         if cell.threat is None:
@@ -39,7 +39,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         else:
             groups[cell.target, cell.threat.kind, item.source].append(item)
     keys = list(groups) or [(model, "", "") for model in suite.models]
-    largest = _at_largest(suite, [item for item in scored if item.cell.metric == first])
+    largest = _at_largest(suite, [item for item in scored if stands_for_task(item.cell.metric)])
     rows, broken = [], {}
     for key in keys:
         model, threat, source = key
@@ -48,7 +48,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         worst = _worst(suite, counted)
         columns = _means(items, names)
         read = [*items, *counted]
-        flags = [INCOMPLETE] if any(i.correct is None and not i.skipped for i in read) else []
+        flags = [INCOMPLETE] if any(i.shares is None and not i.skipped for i in read) else []
         flags += [SKIPPED] if any(item.skipped for item in items) else []
         if any(item.same_source for item in groups[key]):
             flags.append(SAME_SOURCE)
@@ -62,7 +62,9 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
                 "threat": threat,
                 "source": source,
                 **columns,
-                "worst": None if worst is None else float(np.mean([w.mean() for w in worst])),
+                "worst": None
+                if worst is None
+                else float(np.mean([w.mean() for w in worst])) * best,
                 "n": _images(items),
                 "datasets": len(suite.datasets),
                 "flags": " ".join(flags),
@@ -83,9 +85,9 @@ def _images(items: Sequence[Scored]) -> int:
     """Return how many images were attacked, or not where there is no attack."""
     counts: dict[str, int] = {}
     for item in items:
-        if (correct := item.correct) is not None:
+        if (shares := item.shares) is not None:
             dataset = item.cell.dataset
-            counts[dataset] = min(len(correct), counts.get(dataset, len(correct)))
+            counts[dataset] = min(len(shares), counts.get(dataset, len(shares)))
     return sum(counts.values())
 
 
@@ -100,8 +102,8 @@ def _means(items: Sequence[Scored], names: Sequence[str]) -> dict[str, float | N
     """Return per column the mean over datasets and seeds, or None where one has no number."""
     values: dict[str, list[float]] = {name: [] for name in names}
     for item in items:
-        correct = item.correct
-        values[item.column].append(np.nan if correct is None else float(correct.mean()))
+        value = item.value
+        values[item.column].append(np.nan if value is None else value)
     means = {name: float(np.mean(found)) if found else np.nan for name, found in values.items()}
     return {name: None if np.isnan(mean) else mean for name, mean in means.items()}
 
@@ -115,9 +117,8 @@ def _spreads(
     by_seed: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         if item.cell.attack is not None:
-            correct = item.correct
-            rate = np.nan if correct is None else float(correct.mean())
-            by_seed[item.column][item.cell.seed].append(rate)
+            value = item.value
+            by_seed[item.column][item.cell.seed].append(np.nan if value is None else value)
     return {
         f"{name} spread": None
         if means[name] is None
@@ -147,26 +148,25 @@ def _counted(attacked: Sequence[Scored], key: tuple[str, str, str]) -> list[Scor
     ]
 
 
-def _worst(suite: Suite, counted: Sequence[Scored]) -> list[NDArray[np.bool_]] | None:
-    """Return per dataset which images survive everything, or None where a cell is missing.
+def _worst(suite: Suite, counted: Sequence[Scored]) -> list[Values] | None:
+    """Return per dataset what of each image survives everything, or None where a cell is missing.
 
     What an attack is not defined for (a `skip`) it does not break.
     """
     survivors = []
     for dataset in suite.datasets:
         ran = [i for i in counted if i.cell.dataset == dataset.name and not i.skipped]
-        vectors = [item.correct for item in ran]
+        vectors = [item.shares for item in ran]
         known = [vector for vector in vectors if vector is not None]
         if not known or len(known) < len(vectors):
             return None
-        survivors.append(np.logical_and.reduce(known))
+        survivors.append(np.minimum.reduce(known))
     return survivors
 
 
 def counted(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Scored]]:
     """Return per (model, threat, source) the cells that its worst case is made of."""
-    first, *_ = metrics_of(suite.datasets[0])
-    cells = [item for item in scored if item.cell.metric == first]
+    cells = [item for item in scored if stands_for_task(item.cell.metric)]
     largest = _at_largest(suite, cells)
     keys = dict.fromkeys(
         (item.cell.target, item.cell.threat.kind, item.source) for item in cells if item.cell.threat
@@ -174,10 +174,10 @@ def counted(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str]
     return {key: _counted(largest[key[0]], key) for key in keys}
 
 
-def survivors(
-    suite: Suite, scored: Sequence[Scored]
-) -> dict[tuple[str, str, str], list[NDArray[np.bool_]]]:
+def survivors(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Values]]:
     """Return per (model, threat, source) and dataset which images survive the worst case.
+
+    Of scores it is the least share of the best score that an image is left with.
 
     Where a cell of it has no number, or there is no attack in Linf, it is absent.
     """
@@ -187,7 +187,7 @@ def survivors(
 
 def _ranks(
     keys: Sequence[tuple[str, str, str]],
-    broken: dict[tuple[str, str, str], list[NDArray[np.bool_]]],
+    broken: dict[tuple[str, str, str], list[Values]],
 ) -> "pd.Series[int]":
     """Rank within (threat, source)."""
     found: dict[int, int] = {}

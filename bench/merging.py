@@ -12,6 +12,7 @@ from bench.errors import UserError
 from bench.metrics import CAPTION, counts_captions, image_of
 from bench.plan import Cell, Lock, expand, images_of, spec_digests, still_valid
 from bench.runlock import hold
+from bench.scales import Scale, scale_of
 from bench.store import Store
 from bench.suite import Suite
 from bench.types import CellResult
@@ -110,22 +111,23 @@ def merge_lines(merged: Merged) -> Iterator[str]:
         yield f"{key}: has another content there; its cells are not those of here"
     for conflict in merged.conflicts:
         ours, theirs = conflict.ours, conflict.theirs
-        yield f"conflict: {describe(conflict.cell)}: {_said(ours, theirs)}; ours is kept"
+        said = _said(ours, theirs, scale_of(conflict.cell.metric))
+        yield f"conflict: {describe(conflict.cell)}: {said}; ours is kept"
     yield (
         f"{merged.added} cells added, {merged.same} the same, "
         f"{len(merged.conflicts)} in conflict, {merged.absent} that the other lacks"
     )
 
 
-def _said(ours: CellResult, theirs: CellResult) -> str:
+def _said(ours: CellResult, theirs: CellResult, scale: Scale) -> str:
     if ours.status != theirs.status:
         return f"{ours.status} here, {theirs.status} there"
     if ours.sample_ids != theirs.sample_ids:
         return f"{len(ours.sample_ids)} images here, {len(theirs.sample_ids)} others there"
-    differing = int((ours.correct != theirs.correct).sum())
+    mine, others = ours.values, theirs.values
     return (
-        f"{100 * ours.correct.mean():.1f}% here, {100 * theirs.correct.mean():.1f}% there, "
-        f"{differing} of {len(ours.correct)} images differ"
+        f"{scale.text(mine.mean())}{scale.unit} here, {scale.text(others.mean())}{scale.unit} "
+        f"there, {int((mine != others).sum())} of {len(mine)} images differ"
     )
 
 
@@ -134,6 +136,7 @@ def _alike(ours: CellResult, theirs: CellResult) -> bool:
         ours.status == theirs.status
         and ours.sample_ids == theirs.sample_ids
         and np.array_equal(ours.correct, theirs.correct)
+        and np.array_equal(ours.values, theirs.values)  # texts may differ where scores do not
     )
 
 

@@ -1,27 +1,43 @@
 """What a number measures, by task, under the names that CLIP_benchmark uses."""
 
-from bench.specs import DatasetSpec, Task, task_of
+from bench.specs import DatasetSpec, LanguageDataset, Task, task_of
 
 ACCURACY = "accuracy"
 VQA_ACCURACY = "vqa_accuracy"  # agreement with annotators, a fraction per question
 YES_NO = "yes_no_accuracy"  # POPE's
 NAMES = "names_object"  # whether what is said still names the true object
 CIDER = "cider"  # CIDEr-D per caption, 0 to 10
+_RECALL = "_retrieval_recall@"
 DEPTHS = (1, 5, 10)
 CAPTION = "#"  # between an image's id and the number of its caption
 # the first of a task stands for it in means, ranks and worst cases
 _OF_TASK: dict[Task, tuple[str, ...]] = {
     "classification": (ACCURACY,),
     "retrieval": (
-        *(f"text_retrieval_recall@{depth}" for depth in DEPTHS),  # an image finds its captions
-        *(f"image_retrieval_recall@{depth}" for depth in DEPTHS),  # a caption finds its image
+        *(f"text{_RECALL}{depth}" for depth in DEPTHS),  # an image finds its captions
+        *(f"image{_RECALL}{depth}" for depth in DEPTHS),  # a caption finds its image
     ),
 }
 
 
 def metrics_of(dataset: DatasetSpec) -> tuple[str, ...]:
     """Return the metrics of a dataset, the one that stands for its task first."""
+    if isinstance(dataset, LanguageDataset):
+        return (_of_language(dataset),)
     return _OF_TASK[task_of(dataset)]
+
+
+def worded(metric: str) -> bool:
+    """Return whether a metric is of answers in words."""
+    return metric in (VQA_ACCURACY, YES_NO, NAMES, CIDER)
+
+
+def _of_language(dataset: LanguageDataset) -> str:
+    if task_of(dataset) == "captioning":
+        return CIDER
+    if dataset.format == "pope" or dataset.asked == "whether":
+        return YES_NO
+    return VQA_ACCURACY if dataset.format in ("vqav2", "textvqa") else NAMES
 
 
 def highest(metric: str) -> float:
@@ -29,9 +45,18 @@ def highest(metric: str) -> float:
     return 10.0 if metric == CIDER else 1.0
 
 
+def graded(metric: str) -> bool:
+    """Return whether an image's score may be more than right or wrong."""
+    return metric in (VQA_ACCURACY, CIDER)
+
+
 def task_named(metric: str) -> str:
     """Return what a table calls the task of a metric."""
-    return "zero-shot classification" if metric == ACCURACY else "zero-shot retrieval"
+    if metric == ACCURACY:
+        return "zero-shot classification"
+    if metric == CIDER:
+        return "captioning"
+    return "zero-shot retrieval" if _RECALL in metric else "visual question answering"
 
 
 def suffix(metric: str) -> str:
@@ -39,9 +64,9 @@ def suffix(metric: str) -> str:
 
     `TR@5` is recall among captions, `IR@5` among images.
     """
-    if metric in (first for first, *_ in _OF_TASK.values()):
+    kind, further, depth = metric.partition(_RECALL)
+    if not further or metric in (first for first, *_ in _OF_TASK.values()):
         return ""
-    kind, _, depth = metric.partition("_retrieval_recall@")
     return f" {kind[0].upper()}R@{depth}"
 
 

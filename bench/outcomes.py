@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 from bench.deltas import Outcome
 from bench.leaderboard import counted, survivors
-from bench.metrics import metrics_of
+from bench.metrics import metrics_of, stands_for_task
 from bench.plan import Cell
 from bench.sides import Protocol, Side, differences, same_weights
-from bench.specs import eps_value
+from bench.specs import DatasetSpec, eps_value
 from bench.suite import Suite
 from bench.tables import SAME_SOURCE, Scored
 
 WORST = "worst"
 OTHER_WEIGHTS = "other-weights"
+_AND = " and "  # between the metrics of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Row:
     def of_threat(self) -> tuple[str, str]:
         """The threat with its source."""
         return self.threat, self.source
+
+    def metric_on(self, dataset: DatasetSpec) -> str:
+        """Return the metric on one dataset, where those of several make up the row."""
+        first, *_ = metrics_of(dataset)
+        return first if first in self.metric.split(_AND) else self.metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ def laid_out(suite: Suite, side: Side) -> dict[Row, dict[str, Numbers]]:
     """Return a side's numbers by row and model: threat by threat, its worst case last."""
     cells: dict[Row, dict[str, list[Scored]]] = {}
     for item in side.scored:
-        of_row = cells.setdefault(_row(item.cell), {})
+        of_row = cells.setdefault(_row(suite, item.cell), {})
         of_row.setdefault(item.cell.target, []).append(item)
     found = {
         row: {model: Numbers(_outcomes(suite, some), tuple(some)) for model, some in models.items()}
@@ -95,15 +101,21 @@ def _entries(
 ) -> Iterator[tuple[Protocol, Protocol]]:
     """Yield both protocols of each dataset and seed that has a number on either side."""
     for ours, theirs in zip(first, second, strict=True):
-        if ours.correct is not None and theirs.correct is not None:
+        if ours.shares is not None and theirs.shares is not None:
             yield sides[0].protocols[ours.cell.id], sides[1].protocols[theirs.cell.id]
 
 
-def _row(cell: Cell) -> Row:
+def _row(suite: Suite, cell: Cell) -> Row:
+    metric = _standing(suite) if stands_for_task(cell.metric) else cell.metric
     if cell.attack is None or cell.threat is None:
-        return Row("", "", "clean", "", cell.metric)
+        return Row("", "", "clean", "", metric)
     source = cell.threat.source or ""
-    return Row(cell.threat.kind, source, cell.attack.label_in_norm, cell.eps, cell.metric)
+    return Row(cell.threat.kind, source, cell.attack.label_in_norm, cell.eps, metric)
+
+
+def _standing(suite: Suite) -> str:
+    """Return the metrics that stand for the datasets' tasks: one number is the mean of them all."""
+    return _AND.join(dict.fromkeys(metrics_of(dataset)[0] for dataset in suite.datasets))
 
 
 def _outcomes(suite: Suite, cells: Sequence[Scored]) -> tuple[Outcome | None, ...]:
@@ -115,7 +127,7 @@ def _outcomes(suite: Suite, cells: Sequence[Scored]) -> tuple[Outcome | None, ..
 
 def _outcome(seeds: Sequence[Scored]) -> Outcome | None:
     """Return the outcome of the cells of one dataset, one per seed of the attack."""
-    vectors = [item.correct for item in seeds]
+    vectors = [item.shares for item in seeds]
     known = tuple(vector for vector in vectors if vector is not None)
     if not known or len(known) < len(vectors):
         return None
@@ -126,7 +138,6 @@ def _outcome(seeds: Sequence[Scored]) -> Outcome | None:
 
 def _worst(suite: Suite, side: Side) -> Iterator[tuple[Row, str, Numbers]]:
     """Yield the worst cases; those of a white-box row are also of what transferred images break."""
-    metric, *_ = metrics_of(suite.datasets[0])
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
     if not radii:
         return
@@ -136,12 +147,12 @@ def _worst(suite: Suite, side: Side) -> Iterator[tuple[Row, str, Numbers]]:
         ids = {
             item.cell.dataset: item.result.sample_ids
             for item in cells
-            if item.result is not None and item.correct is not None
+            if item.result is not None and item.shares is not None
         }
         outcomes = tuple(
-            Outcome((correct,), ids[dataset.name], len(correct))
-            for dataset, correct in zip(suite.datasets, survived.get(key, ()), strict=False)
+            Outcome((shares,), ids[dataset.name], len(shares))
+            for dataset, shares in zip(suite.datasets, survived.get(key, ()), strict=False)
         )
         nothing = (None,) * len(suite.datasets)
-        row = Row(threat, source, WORST, max(radii, key=eps_value), metric)
+        row = Row(threat, source, WORST, max(radii, key=eps_value), _standing(suite))
         yield row, model, Numbers(outcomes or nothing, tuple(cells))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bench import catalogue
+from bench.data.published import files_of
 from bench.data.remote import cached_root, hub_shards, is_complete, torchvision_folder
 from bench.data.webdataset import shard_paths
 from bench.errors import CellError
@@ -12,6 +13,8 @@ from bench.specs import (
     FolderDataset,
     HubDataset,
     HuggingFaceModel,
+    LanguageDataset,
+    LvlmModel,
     ModelSpec,
     NanoDataset,
     OpenClipModel,
@@ -19,6 +22,7 @@ from bench.specs import (
     TorchvisionDataset,
     WebDataset,
 )
+from bench.specs.models import FOLDER
 from bench.suite import Suite
 from bench.weights import hub_files, is_of_hub
 
@@ -35,6 +39,9 @@ def missing_data(spec: DatasetSpec, seed: int) -> str | None:
             return None if is_complete(folder) else f"{folder} is missing or incomplete"
         case FolderDataset():
             return None if Path(spec.path).is_dir() else f"{spec.path}: no such dataset folder"
+        case LanguageDataset():
+            missing = [str(path) for path in files_of(spec) if not path.exists()]
+            return f"{', '.join(missing)}: no such file or folder" if missing else None
         case WebDataset():
             try:
                 shard_paths(Path(spec.path), spec.split)
@@ -77,6 +84,8 @@ def _local_files(spec: ModelSpec) -> list[Path]:
             return [Path(place) for place in (spec.folder, spec.tower) if place is not None]
         case HuggingFaceModel() if not is_of_hub(spec):
             return [Path(spec.name)]
+        case LvlmModel() if not is_of_hub(spec):
+            return [Path(spec.name.removeprefix(FOLDER))]
         case RAdaptModel() if spec.anchor.file is not None:
             return [Path(spec.anchor.file)]
         case _:

@@ -12,7 +12,9 @@ from pydantic_core import from_json
 from bench.types import CellResult
 
 _BETWEEN = "|"  # between the ids of images; JSON needs no escape for it
-_FLOATS = "<f4"  # distances are kept as their bytes in hexadecimal, which is read fastest
+_FLOATS = (
+    "<f4"  # distances and scores are kept as their bytes in hexadecimal, which is read fastest
+)
 
 
 def written(result: CellResult) -> str:
@@ -24,6 +26,12 @@ def written(result: CellResult) -> str:
         "distance": result.distance.astype(_FLOATS).tobytes().hex(),
     }
     del record["again"]
+    if result.scores is None:
+        del record["scores"]
+    else:
+        record["scores"] = result.scores.astype(_FLOATS).tobytes().hex()
+    if not result.texts:
+        del record["texts"]
     return json.dumps(record)
 
 
@@ -43,6 +51,8 @@ def read(path: str) -> CellResult | None:
             provenance=record["provenance"],
             reason=record["reason"],
             flags=tuple(record.get("flags", ())),  # records of before have none
+            scores=_floats(record["scores"]) if "scores" in record else None,
+            texts=tuple(record.get("texts", ())),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: to be computed
@@ -63,7 +73,7 @@ def _same_ids(text: str) -> tuple[str, ...]:
 
 
 def _floats(kept: str | Sequence[float]) -> NDArray[np.float32]:
-    """Return distances from their bytes, or from a list as records of before have them."""
+    """Return numbers from their bytes, or distances from a list as records of before have them."""
     if not isinstance(kept, str):
         return np.array(kept, dtype=np.float32)
     return np.frombuffer(bytes.fromhex(kept), _FLOATS).astype(np.float32)

@@ -10,14 +10,19 @@ from bench.types import CellResult, Status
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{20}$")]
 _MOST = 1_000_000  # images of a cell
+_BEST = 10.0  # highest score of any metric
 _Distance = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+_Score = Annotated[float, Field(ge=0, le=_BEST, allow_inf_nan=False)]
 # no control characters, which a terminal would obey; a reason may have lines
 _Flag = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 _Reason = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
 
 
 class Outcome(BaseModel):
-    """The fields of `CellResult`, with an image's outcome as a digit."""
+    """The fields of `CellResult`, with an image's outcome as a digit.
+
+    A text may hold anything: whoever shows it makes it harmless there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,6 +36,8 @@ class Outcome(BaseModel):
     provenance: dict[str, str]
     reason: _Reason | None
     flags: tuple[_Flag, ...]
+    scores: Annotated[tuple[_Score, ...], Field(max_length=_MOST)] | None = None
+    texts: Annotated[tuple[str, ...], Field(max_length=_MOST)] = ()
 
     @model_validator(mode="after")
     def _of_one_length(self) -> "Outcome":
@@ -39,6 +46,10 @@ class Outcome(BaseModel):
             raise PydanticCustomError("images", "each image needs one id, outcome and distance")
         if (self.status == "ok") != bool(self.correct):
             raise PydanticCustomError("images", "there are outcomes if and only if it is ok")
+        if self.scores is not None and len(self.scores) != len(self.correct):
+            raise PydanticCustomError("images", "each image needs one score, or none has any")
+        if self.texts and len(self.texts) != len(self.correct):
+            raise PydanticCustomError("images", "each image needs one text, or none has any")
         return self
 
 
@@ -55,8 +66,11 @@ def result_line(result: CellResult) -> str:
         provenance=dict(result.provenance),
         reason=result.reason,
         flags=result.flags,
+        scores=None if result.scores is None else tuple(map(_shortest, result.scores)),
+        texts=result.texts,
     )
-    return f"{outcome.model_dump_json()}\n"
+    absent = {name for name in ("scores", "texts") if not getattr(outcome, name)}
+    return f"{outcome.model_dump_json(exclude=absent)}\n"
 
 
 def read_result(line: bytes) -> CellResult:
@@ -77,4 +91,11 @@ def read_result(line: bytes) -> CellResult:
         provenance=outcome.provenance,
         reason=outcome.reason,
         flags=outcome.flags,
+        scores=None if outcome.scores is None else np.array(outcome.scores, dtype=np.float32),
+        texts=outcome.texts,
     )
+
+
+def _shortest(score: np.float32) -> float:
+    """Return the number with the fewest digits that is the same in float32: 0.3 stays 0.3."""
+    return float(str(score))

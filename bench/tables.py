@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bench.metrics import counts_captions, image_of, suffix, task_named
+from bench.metrics import counts_captions, highest, image_of, suffix, task_named
 from bench.plan import Cell, expand, still_valid
 from bench.spreadsheet import plain
-from bench.stats import wilson
+from bench.stats import unit, wilson
 from bench.store import Store
 from bench.suite import Suite
 from bench.trust.kept import doubts_of, examined_pairs
-from bench.types import CellResult
+from bench.types import CellResult, Values
 
 CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
@@ -38,11 +37,24 @@ class Scored:
     doubts: tuple[str, ...] = ()
 
     @property
-    def correct(self) -> NDArray[np.bool_] | None:
-        """Per image, whether it was right; None unless the cell is ok."""
+    def shares(self) -> Values | None:
+        """Per image, its share of the best score, or whether it was right; None unless it is ok."""
         if self.result is None or self.result.status != "ok":
             return None
-        return self.result.correct
+        values = self.result.values
+        return values if values.dtype == np.bool_ else values / highest(self.cell.metric)
+
+    @property
+    def value(self) -> float | None:
+        """The number, on the scale of its metric; None unless the cell is ok."""
+        shares = self.shares
+        return None if shares is None else float(shares.mean()) * highest(self.cell.metric)
+
+    @property
+    def worth(self) -> float:
+        """How many answers that are right or wrong vary as little: where such, the images."""
+        shares = self.shares
+        return 0.0 if shares is None else self.images / float(unit(shares))
 
     @property
     def images(self) -> int:
@@ -90,7 +102,10 @@ def load_scored(suite: Suite, store: Store) -> list[Scored]:
 
 
 def load_results(folder: str | Path) -> pd.DataFrame:
-    """Read the `cells.csv` of a results folder: one row per cell, `value` a fraction."""
+    """Read the `cells.csv` of a results folder: one row per cell.
+
+    `value` is a fraction, and from 0 to 10 where `metric` is `cider`.
+    """
     numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries", "seed")
     frame = pd.read_csv(
         Path(folder) / "cells.csv",
@@ -110,9 +125,9 @@ def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
 def _row(suite: Suite, item: Scored) -> dict[str, object]:
     cell, result = item.cell, item.result
     assert result is not None
-    correct = item.correct
-    n = 0 if correct is None else len(correct)
-    low, high = (None, None) if correct is None else _interval(correct, item.images)
+    value, shares = item.value, item.shares
+    n = 0 if shares is None else len(shares)
+    low, high = (None, None) if shares is None else _interval(item, float(shares.mean()))
     return {
         "suite": suite.suite,
         "model": cell.target,
@@ -125,7 +140,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "eps": cell.eps,
         "n": n,
         "metric": cell.metric,
-        "value": None if correct is None else float(correct.mean()),
+        "value": value,
         "ci_low": low,
         "ci_high": high,
         "seconds": round(result.seconds, 3),
@@ -146,5 +161,7 @@ def _flags(item: Scored) -> list[str]:
     return [*same, *result.flags, *item.doubts]
 
 
-def _interval(correct: NDArray[np.bool_], images: int) -> tuple[float, float]:
-    return wilson(float(correct.mean()) * images, images)
+def _interval(item: Scored, share: float) -> tuple[float, float]:
+    best = highest(item.cell.metric)
+    low, high = wilson(share * item.worth, item.worth)
+    return low * best, high * best

@@ -1,7 +1,7 @@
 """What is found out about a cell, image by image, and what that took."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ class Tally:
         backwards: Images for which a gradient was computed.
         seconds: What earlier runs and other workers spent on it.
         batch: The fewest images that were attacked at once; 0 where nothing was.
+        scores: Per image, what the metric makes of it; None where that is right or wrong.
+        texts: What the target said of each image; empty where it does not answer in words.
     """
 
     correct: NDArray[np.bool_]
@@ -32,6 +34,8 @@ class Tally:
     backwards: int = 0
     seconds: float = 0.0
     batch: int = 0
+    scores: NDArray[np.float32] | None = None
+    texts: list[str] = field(default_factory=list)
 
     def add(self, counted: Counted) -> None:
         """Add the passes through one model."""
@@ -47,6 +51,7 @@ def untouched(sample_ids: tuple[str, ...]) -> Tally:
 
 def joined(parts: Sequence[Tally]) -> Tally:
     """Return the tally of the parts of one dataset, in their order."""
+    scores = [part.scores for part in parts if part.scores is not None]
     return Tally(
         np.concatenate([part.correct for part in parts]),
         np.concatenate([part.distance for part in parts]),
@@ -56,4 +61,6 @@ def joined(parts: Sequence[Tally]) -> Tally:
         sum(part.backwards for part in parts),
         sum(part.seconds for part in parts),
         min(part.batch for part in parts),
+        None if len(scores) < len(parts) else np.concatenate(scores),
+        [text for part in parts for text in part.texts],
     )

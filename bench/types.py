@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # planning and reporting must start without torch
 Mode = Literal["success", "full"]
 Norm = Literal["linf", "l2"]
 Status = Literal["ok", "skip", "failed"]
+Values = NDArray[np.bool_] | NDArray[np.float64]  # right or wrong, or scores
 
 
 class Classifier(Protocol):
@@ -118,7 +119,7 @@ class CellResult:
         flags: What a reader of the number must know, each one word: `targets=3`.
         again: Whether another try may do better: memory ran out, or a worker died. Not kept.
         scores: Per image, what the metric makes of it, where that is more than right or wrong.
-        texts: What the model said of each image, where it answers in words.
+        texts: What the model said of each image, where it answers in words. It may be anything.
     """
 
     cell_id: str
@@ -134,6 +135,11 @@ class CellResult:
     again: bool = False
     scores: NDArray[np.float32] | None = None
     texts: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> Values:
+        """Per image, what a number is the mean of: its score, or whether it is right."""
+        return self.correct if self.scores is None else self.scores.astype(np.float64)
 
 
 def unmeasured(

@@ -8,7 +8,15 @@ from bench import catalogue
 from bench.plan import Cell, attack_identity
 from bench.protocol import protocol
 from bench.published import PROTOCOL_FIELDS, UNNAMED, Published
-from bench.specs import ATTACK_PRESETS, AnyAttack, DatasetSpec, HubDataset, NanoDataset, WebDataset
+from bench.specs import (
+    ATTACK_PRESETS,
+    AnyAttack,
+    DatasetSpec,
+    HubDataset,
+    LanguageDataset,
+    NanoDataset,
+    WebDataset,
+)
 from bench.suite import Suite
 
 _ATTACKS: TypeAdapter[AnyAttack] = TypeAdapter(AnyAttack)
@@ -81,7 +89,7 @@ def is_attack_of(row: Published, cell: Cell) -> bool:
 def _part(dataset: DatasetSpec) -> str:
     """Say how a dataset is another than the one of its name; empty where it is that one."""
     match dataset:
-        case NanoDataset():
+        case NanoDataset() | LanguageDataset(format="embedded"):
             return "an embedded subset"
         case HubDataset():
             facts = catalogue.datasets().get(dataset.name)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from bench.metrics import stands_for_task
+from bench.metrics import highest, stands_for_task
 from bench.stats import Interval, mean_of
 
 ROW = ["threat", "source", "model"]  # what a number of an attack is of, besides its dataset
@@ -21,8 +21,8 @@ def pivot(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
 
     Returns:
         One row per threat, source, model and dataset, each in the order in which they come; one
-        column for clean images and one per attack and budget. Values are fractions, means over the
-        seeds of an attack, and blank where a seed has none.
+        column for clean images and one per attack and budget. Values are on the scale of their
+        metric, means over the seeds of an attack, and blank where a seed has none.
     """
     rows = _of(results, metric)
     attacked = rows[rows["attack"] != CLEAN]
@@ -43,7 +43,8 @@ def trade_off(results: pd.DataFrame) -> pd.DataFrame:
     """Set clean against attacked accuracy, as means over all datasets with their 95% intervals.
 
     The intervals are those of `bench.stats.mean_of`. The images of all seeds of an attack are the
-    same, and count once. Where a dataset has no number there is no mean.
+    same, and count once. Where a dataset has no number there is no mean. Rows do not tell the
+    single scores of a graded metric: its intervals are the widest that they may come from.
 
     Args:
         results: Rows as `load_results` returns them; those of `worst_case` may be among them. Those
@@ -103,11 +104,12 @@ def _whole_mean(values: "pd.Series[float]") -> float:
 
 def _mean(rows: pd.DataFrame, datasets: list[str]) -> Interval | None:
     by_dataset = rows.groupby("dataset", sort=False)
-    rates = by_dataset["value"].agg(_whole_mean).reindex(datasets)
+    best = highest(rows["metric"].iloc[0])
+    rates = by_dataset["value"].agg(_whole_mean).reindex(datasets) / best
     if rates.isna().any():
         return None
     n = by_dataset["n"].first().reindex(datasets).to_numpy(np.int64)
-    return mean_of((rates.to_numpy() * n).tolist(), n.tolist())
+    return mean_of((rates.to_numpy() * n).tolist(), n.tolist()).times(best)
 
 
 def _written(name: str, mean: Interval | None) -> dict[str, float]:

@@ -21,6 +21,7 @@ from bench.lock import remarks
 from bench.plan import Lock
 from bench.suite import Suite, load_suite
 from tests.hub_server import COMMIT, Hub
+from tests.question_files import WORDS, language
 
 ROOT = Path(__file__).parents[1]
 Maker = Callable[..., Path]
@@ -225,6 +226,26 @@ def test_the_doctor_misses_packages_and_files(
     assert found["package pandas is missing"] == ("bad", "pip install pandas")
     assert found["package torchattacks is missing"][1] == "pip install --no-deps torchattacks"
     assert found["datasets.mine"][0] == found["models.Plus"][0] == "bad"
+
+
+def test_the_doctor_misses_files_of_questions_and_the_key_of_a_judge(
+    suite_file: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = language("pope", questions="no.json", images=str(tmp_path))
+    judge = {"kind": "openai", "url": "http://127.0.0.1:9", "model": "m", "key": "JUDGE_KEY"}
+    suite = load_suite(
+        suite_file(
+            **WORDS,
+            datasets=[questions.model_dump(exclude_none=True)],
+            protocol={"preset": "lvlm", "judge": judge},
+        )
+    )
+    found = {finding.what: finding.level for finding in examine(suite, tmp_path)}
+    assert found["datasets.set: no.json: no such file or folder"] == "bad"
+    assert found["protocol.judge.key: JUDGE_KEY is not set"] == "bad"
+    monkeypatch.setenv("JUDGE_KEY", "secret")
+    found = {finding.what: finding.level for finding in examine(suite, tmp_path)}
+    assert found["protocol.judge.key: JUDGE_KEY is set"] == "ok"
 
 
 def test_fetch_then_run_without_the_hub(hub: Hub, suite_file: Maker, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from bench.bundle import read_bundle, write_bundle
 from bench.errors import UserError
@@ -356,3 +357,59 @@ def test_a_bundle_that_has_no_place_is_refused_first(
     assert done.returncode == 2
     assert done.stderr.startswith(f"--bundle: {tmp_path / place}: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def graded(root: Path, scores: list[float], text: str = "=1+1\u2028\x1b[31m") -> Store:
+    """A store of one clean cell whose images have scores and texts."""
+    store = Store(root, SUITE.suite)
+    store.put_lock(LOCK)
+    ids = LOCK.datasets[CELLS[0].dataset].sample_ids
+    given = np.resize(np.array(scores, np.float32), N)
+    store.put(
+        CellResult(
+            CELLS[0].id, "ok", given > 0, ids, np.zeros(N, np.float32), 0.5, N, {},
+            scores=given, texts=(text,) * N,
+        )
+    )  # fmt: skip
+    return store
+
+
+def test_scores_and_texts_travel(tmp_path: Path) -> None:
+    sent = bundle(graded(tmp_path / "a", [0.3, 1 / 3, 0]), tmp_path / "sent.zip")
+    store = Store(tmp_path / "b", SUITE.suite)
+    assert merge(SUITE, store, sent).added == 1
+    found = store.get(CELLS[0].id)
+    assert found is not None
+    assert found.scores is not None
+    assert np.array_equal(found.scores, np.resize(np.array([0.3, 1 / 3, 0], np.float32), N))
+    assert found.texts == ("=1+1\u2028\x1b[31m",) * N
+
+
+def test_other_scores_are_a_conflict_and_other_words_none(tmp_path: Path) -> None:
+    ours = graded(tmp_path / "a", [0.25, 0])
+    same = graded(tmp_path / "b", [0.25, 0], "other words")
+    merged = merge(SUITE, ours, same.folder)
+    assert (merged.same, merged.conflicts) == (1, ())
+    merged = merge(SUITE, ours, graded(tmp_path / "c", [0.75, 0]).folder)
+    (line, _) = merge_lines(merged)
+    assert "12.5% here, 37.5% there, 20 of 40 images differ; ours is kept" in line
+
+
+def test_a_line_without_scores_has_no_word_of_them() -> None:
+    line = result_line(CellResult("0" * 20, "ok", np.ones(1, bool), ("a",),
+                                  np.zeros(1, np.float32), 1, 1, {}))  # fmt: skip
+    assert "scores" not in line
+    assert "texts" not in line
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("scores", [0.5]), ("scores", [0.5, -1]), ("scores", [0.5, 10.5]), ("scores", [0.5, "nan"]),
+     ("texts", ["a"]), ("texts", ["a", 3])],
+)  # fmt: skip
+def test_scores_and_texts_of_a_line_are_checked(field: str, value: list[object]) -> None:
+    record = json.loads(result_line(CellResult("0" * 20, "ok", np.ones(2, bool), ("a", "b"),
+                                               np.zeros(2, np.float32), 1, 1, {})))  # fmt: skip
+    read_result(json.dumps({**record, "scores": [0.5, 1], "texts": ["a", ""]}).encode())
+    with pytest.raises(ValidationError):
+        read_result(json.dumps({**record, field: value}).encode())

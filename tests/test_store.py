@@ -125,3 +125,36 @@ def test_crafts(tmp_path: Path) -> None:
     assert found is not None
     assert np.array_equal(found.kept, deltas)
     assert (found.forwards, found.backwards) == (5, 3)
+
+
+SCORED: dict[str, object] = {
+    "scores": np.array([0.3, 1e-7, 10], np.float32),
+    "texts": ('=cmd("x")', "", "two\nlines | 日本"),
+}
+
+
+def test_scores_and_texts_are_kept_as_they_are(tmp_path: Path) -> None:
+    store = Store(tmp_path, "s")
+    store.put_part("abc", "0-3", result(**SCORED))
+    store.put(result("def", **SCORED))
+    for found in (store.part("abc", "0-3"), store.get("def")):
+        assert found is not None
+        assert found.scores is not None
+        assert found.scores.dtype == np.float32
+        assert np.array_equal(found.scores, np.array([0.3, 1e-7, 10], np.float32))
+        assert found.texts == SCORED["texts"]
+        assert found.values == pytest.approx([0.3, 1e-7, 10])
+
+
+def test_a_record_without_scores_is_as_it_always_was(tmp_path: Path) -> None:
+    Store(tmp_path, "s").put(result())
+    assert (tmp_path / "s" / "cells" / "abc.json").read_text() == (
+        '{"cell_id": "abc", "status": "ok", "correct": "101", "sample_ids": "a|b|c", "distance": '
+        '"000000000000803e0000003f", "seconds": 1.5, "queries": 12, "provenance": {"torch": "2"}, '
+        '"reason": null, "flags": []}'
+    )
+    found = Store(tmp_path, "s").get("abc")
+    assert found is not None
+    assert found.scores is None
+    assert found.texts == ()
+    assert found.values.dtype == np.bool_

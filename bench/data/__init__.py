@@ -1,7 +1,7 @@
-"""Images with labels or captions, from wherever a suite's datasets are."""
+"""Images with labels, captions or questions, from wherever a suite's datasets are."""
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,17 +10,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench import catalogue
+from bench.data.embedded import open_embedded
 from bench.data.folder import open_folder
 from bench.data.pictures import decode, fit, size_of
+from bench.data.published import open_published
+from bench.data.questions import Questions
 from bench.data.remote import open_cached, open_hub, open_torchvision
 from bench.data.split import Split, check_labels, choose
 from bench.data.webdataset import first_image, open_webdataset, shard_paths
 from bench.errors import CellError
+from bench.language import Exchange
 from bench.plan import DatasetLock
 from bench.specs import (
     DatasetSpec,
     FolderDataset,
     HubDataset,
+    LanguageDataset,
     NanoDataset,
     Pixels,
     TorchvisionDataset,
@@ -31,15 +36,18 @@ __all__ = [
     "NANO_DATA",
     "CaptionSet",
     "ImageSet",
+    "QuestionSet",
     "fit",
     "index_dataset",
     "load_captioned",
     "load_images",
     "load_in_parts",
+    "load_questions",
     "native_size",
     "read_labels",
 ]
 
+_Read = Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
 NANO_DATA = Path(__file__).parents[1] / "nano" / "data"
 
 
@@ -63,17 +71,32 @@ class CaptionSet:
     sample_ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """Exchanges with ids, and the image `[3,h,w]` of each in `[n,3,h,w]` uint8."""
+
+    sample_ids: tuple[str, ...]
+    images: NDArray[np.uint8]
+    exchanges: tuple[Exchange, ...]
+
+
 def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
     """Choose the images of a subset and fingerprint the dataset, without decoding images.
 
     What is not here yet is downloaded. A subset holds the images whose ids hash lowest under
     the seed, so a smaller subset is part of a larger one and neither depends on shards or
     their order. Where a dataset says `shards`, the images are those of that many shards, which
-    the seed chooses; a copy of the same shards has the same ids and the same fingerprint.
+    the seed chooses; a copy of the same shards has the same ids and the same fingerprint. Where
+    images are asked about in words, a sample is a question, and the fingerprint is that of the
+    chosen questions, what is right, and their images.
 
     Raises:
         CellError: The dataset cannot be had, is not in its layout, or is damaged.
     """
+    if isinstance(spec, LanguageDataset):
+        questions = _questions(spec)
+        ids = choose(questions.asked, samples, seed)
+        return DatasetLock(questions.fingerprint(ids), ids)
     split = _open(spec, seed)
     ids = choose(split.labels, samples, seed)
     return DatasetLock(split.digest(ids), ids, split.classes, split.templates, split.origin)
@@ -125,6 +148,26 @@ def load_captioned(
     return CaptionSet(images, captions, sample_ids)
 
 
+def load_questions(
+    spec: LanguageDataset, sample_ids: tuple[str, ...], pixels: Pixels | str
+) -> QuestionSet:
+    """Decode the images of named samples, with what each is asked, in the order of `sample_ids`.
+
+    Args:
+        spec: The dataset.
+        sample_ids: Which questions.
+        pixels: The size to bring their images to, or `native` to keep the size they have.
+
+    Raises:
+        CellError: As of `load_images`.
+    """
+    questions = _questions(spec)
+    images = _stacked(questions.place, questions.images(sample_ids), questions.read, pixels)
+    return QuestionSet(
+        sample_ids, images, tuple(questions.asked[key].exchange for key in sample_ids)
+    )
+
+
 def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:
     """Return the numbers of the classes of a subset's images, by their ids.
 
@@ -160,6 +203,10 @@ def native_size(spec: DatasetSpec) -> tuple[int, int] | None:
             case FolderDataset():
                 split = open_folder(Path(spec.path), spec.name)
                 return size_of(next(split.read([min(split.labels)]))[1])
+            case LanguageDataset():
+                questions = _questions(spec)
+                first = questions.asked[min(questions.asked)].image
+                return size_of(next(questions.read([first]))[1])
             case HubDataset() | TorchvisionDataset():
                 facts = catalogue.datasets().get(spec.name)
                 return (facts.pixels, facts.pixels) if facts and facts.pixels else None
@@ -180,18 +227,33 @@ def _open(spec: DatasetSpec, seed: int | None) -> Split:
             return open_torchvision(spec, download=seed is not None)
         case HubDataset():
             return open_cached(spec) if seed is None else open_hub(spec, seed)
+        case LanguageDataset():
+            raise CellError(f"{spec.name}: its images come with questions, not with classes")
+
+
+def _questions(spec: LanguageDataset) -> Questions:
+    if spec.of is not None:
+        return open_embedded(spec, open_webdataset(NANO_DATA / spec.of, "test"))
+    return open_published(spec)
 
 
 def _decoded(split: Split, sample_ids: tuple[str, ...], pixels: Pixels | str) -> NDArray[np.uint8]:
     missing = set(sample_ids) - set(split.labels)
     if missing:
         raise CellError(f"{split.place}: {len(missing)} images are gone, {min(missing)} the first")
+    return _stacked(split.place, sample_ids, split.read, pixels)
+
+
+def _stacked(
+    place: str, names: tuple[str, ...], read: _Read, pixels: Pixels | str
+) -> NDArray[np.uint8]:
+    """Decode images, each once, and stack them as they are named."""
     found = {
-        key: decode(data, pixels, f"{split.place}: {key}") for key, data in split.read(sample_ids)
+        key: decode(data, pixels, f"{place}: {key}") for key, data in read(dict.fromkeys(names))
     }
     sizes = {picture.shape for picture in found.values()}
     if len(sizes) > 1:
         raise CellError(
-            f"{split.place}: the images have {len(sizes)} sizes; protocol.pixels must name one size"
+            f"{place}: the images have {len(sizes)} sizes; protocol.pixels must name one size"
         )
-    return np.stack([found[key] for key in sample_ids])
+    return np.stack([found[key] for key in names])

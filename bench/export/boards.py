@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.leaderboard import leaderboard
-from bench.metrics import metrics_of, suffix
-from bench.stats import Interval, mean_interval, wilson
+from bench.leaderboard import leaderboard, survivors
+from bench.metrics import highest, metrics_of, suffix
+from bench.stats import Interval, mean_interval, unit, wilson
 from bench.suite import Suite
 from bench.tables import Scored
 
@@ -39,6 +39,8 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One model under one threat.
+
+    Rates are on the scale of the suite's metric: fractions, but for CIDEr-D.
 
     Attributes:
         rank: Within the threat; None where a cell is missing.
@@ -96,7 +98,8 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
 
     Intervals are those of `bench.stats`: Wilson's for one dataset, and for a mean over several the
     score interval that it becomes. Rates over several seeds are means over them, of the same
-    images. The worst case of one dataset is a rate over its images like any other.
+    images. The worst case of one dataset is a rate over its images like any other. Scores between
+    wrong and right have the intervals of as many answers as they are worth.
 
     Args:
         suite: The suite.
@@ -104,47 +107,62 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
         board: Its leaderboard, as `bench.leaderboard.leaderboard` returns it.
     """
     names = [column.key for column in columns(suite)]
-    images = dict(_images(scored))
+    worths = _worths(scored)
+    best = highest(metrics_of(suite.datasets[0])[0])
     each: dict[str, tuple[Row, ...]] = {}
-    counts: dict[tuple[Key, str], list[int]] = {}
+    counts: dict[tuple[Key, str], list[float]] = {}
     for dataset in suite.datasets:
         alone = suite.model_copy(update={"datasets": (dataset,)})
         own = [item for item in scored if item.cell.dataset == dataset.name]
+        left = {key: len(vector) / float(unit(vector))
+                for key, (vector,) in survivors(alone, own).items()}  # fmt: skip
         rows = []
         for record in leaderboard(alone, own).to_dict("records"):
             key, rates = _key(record), dict[str, Interval | None]()
             for name in names:
-                n = int(record["n"]) if name == WORST else _of(images, key, dataset.name, name)
+                n = left.get(key, 0) if name == WORST else _of(worths, key, dataset.name, name)
                 counts.setdefault((key, name), []).append(n)
                 value = record[name]
                 known = n > 0 and not pd.isna(value)
-                rates[name] = Interval(float(value), *wilson(value * n, n)) if known else None
+                rates[name] = _rate(float(value), n, best) if known else None
             rows.append(_row(record, rates))
         each[dataset.name] = tuple(rows)
     by_key = [{row.key: row for row in rows} for rows in each.values()]
-    means = _means(board, names, by_key, counts)
+    means = _means(board, names, by_key, counts, best)
     return {"": tuple(means), **each}
 
 
-def _images(scored: Sequence[Scored]) -> Iterator[tuple[tuple[Key, str, str], int]]:
-    """Yield how many images a number is of by row, dataset and column; clean ones name no row."""
+def _worths(scored: Sequence[Scored]) -> Mapping[tuple[Key, str, str], float]:
+    """Return what numbers are worth by row, dataset and column; clean ones name no row.
+
+    Of the seeds of an attack it is that which is worth least.
+    """
+    found: dict[tuple[Key, str, str], float] = {}
     for item in scored:
         cell = item.cell
-        if item.correct is not None:
+        if item.shares is not None:
             key = (cell.target, cell.threat.kind if cell.threat else "", item.source)
-            yield (key, cell.dataset, item.column), item.images
+            place = (key, cell.dataset, item.column)
+            found[place] = min(item.worth, found.get(place, item.worth))
+    return found
 
 
-def _of(images: Mapping[tuple[Key, str, str], int], key: Key, dataset: str, name: str) -> int:
+def _of(worths: Mapping[tuple[Key, str, str], float], key: Key, dataset: str, name: str) -> float:
     clean = (key[0], "", "")
-    return images.get((key, dataset, name)) or images.get((clean, dataset, name)) or 0
+    return worths.get((key, dataset, name)) or worths.get((clean, dataset, name)) or 0.0
+
+
+def _rate(value: float, n: float, best: float) -> Interval:
+    low, high = wilson(value / best * n, n)
+    return Interval(value, low * best, high * best)
 
 
 def _means(
     board: pd.DataFrame,
     names: Sequence[str],
     by_key: Sequence[Mapping[Key, Row]],
-    counts: Mapping[tuple[Key, str], Sequence[int]],
+    counts: Mapping[tuple[Key, str], Sequence[float]],
+    best: float,
 ) -> Iterator[Row]:
     """Yield the rows over all datasets; their intervals are computed together, which is quick."""
     records = board.to_dict("records")
@@ -154,8 +172,9 @@ def _means(
     images = np.array([counts[place] for place in given]).reshape(-1, len(by_key))
     rates = [[of.rates[name] for of in (rows[key] for rows in by_key)] for key, name in given]
     right = np.array([[rate.value if rate else np.nan for rate in some] for some in rates])
-    low, high = mean_interval(right.reshape(images.shape) * images, images)
-    bounds = dict(zip(given, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    low, high = mean_interval(right.reshape(images.shape) / best * images, images)
+    both = zip((low * best).tolist(), (high * best).tolist(), strict=True)
+    bounds = dict(zip(given, both, strict=True))
     for record in records:
         key = _key(record)
         yield _row(

@@ -8,6 +8,8 @@ from bench.specs.attacks import (
     ApgdEmbedding,
     ApgdSpec,
     ApgdT,
+    ApgdText,
+    ApgdTextTargeted,
     Cw,
     Fgsm,
     MiFgsm,
@@ -30,17 +32,21 @@ from bench.specs.datasets import (
     task_of,
 )
 from bench.specs.ensembles import AnyAttack, Ensemble
+from bench.specs.judges import JudgeSpec, MatchJudge, OpenAIJudge, TransformersJudge
+from bench.specs.language import LanguageDataset
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 from bench.specs.models import (
     Anchor,
     Component,
     GraftModel,
     HuggingFaceModel,
+    LvlmModel,
     ModelSpec,
     NanoModel,
     OpenClipModel,
     PythonModel,
     RAdaptModel,
+    TinyModel,
 )
 from bench.specs.presets import ATTACK_PRESETS
 from bench.specs.protocol import PRESETS, Pixels, Protocol, Resize, Storage, expand_preset
@@ -58,6 +64,8 @@ __all__ = [
     "ApgdEmbedding",
     "ApgdSpec",
     "ApgdT",
+    "ApgdText",
+    "ApgdTextTargeted",
     "Backward",
     "Component",
     "Cw",
@@ -68,6 +76,10 @@ __all__ = [
     "GraftModel",
     "HubDataset",
     "HuggingFaceModel",
+    "JudgeSpec",
+    "LanguageDataset",
+    "LvlmModel",
+    "MatchJudge",
     "MiFgsm",
     "ModelSpec",
     "Name",
@@ -75,6 +87,7 @@ __all__ = [
     "NanoModel",
     "NativeSpec",
     "Noise",
+    "OpenAIJudge",
     "OpenClipModel",
     "Pgd",
     "Pixels",
@@ -88,8 +101,10 @@ __all__ = [
     "Storage",
     "Task",
     "Threat",
+    "TinyModel",
     "TorchAttacks",
     "TorchvisionDataset",
+    "TransformersJudge",
     "WebDataset",
     "eps_value",
     "expand_dataset",

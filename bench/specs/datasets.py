@@ -1,19 +1,19 @@
-"""Datasets: embedded, of the hub, of torchvision, or folders of the user's own."""
+"""Datasets: embedded, of the hub, of torchvision, or files and folders of the user's own."""
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench import catalogue
 from bench.specs.base import Name, Spec
+from bench.specs.language import EMBEDDED, EmbeddedName, LanguageDataset
 
 Repository = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
 
 
-Task = Literal["classification", "retrieval"]
-EmbeddedName = Literal["cifar10", "cifar100", "fashion-mnist", "digits"]
-EMBEDDED: tuple[str, ...] = get_args(EmbeddedName)
+Stored = Literal["classification", "retrieval"]
+Task = Stored | Literal["answering", "captioning"]
 
 
 class NanoDataset(Spec):
@@ -36,7 +36,7 @@ class HubDataset(Spec):
     repo: Repository | None = None
     revision: str = "main"
     split: str = "test"
-    task: Task = "classification"
+    task: Stored = "classification"
     shards: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
@@ -75,7 +75,7 @@ class WebDataset(Spec):
     name: Name
     path: str
     split: str = "test"
-    task: Task = "classification"
+    task: Stored = "classification"
 
 
 class FolderDataset(Spec):
@@ -128,7 +128,11 @@ def _wds_name(repo: str) -> str:
 
 
 def task_of(spec: "DatasetSpec") -> Task:
-    """Return what a dataset's images are scored by: their classes, or their captions."""
+    """Return what a dataset's images are scored by: classes, captions, or what is said of them."""
+    if isinstance(spec, LanguageDataset):
+        # V-Attack's captions are scored by the object that they name
+        captioned = spec.asked == "caption" and spec.format != "v-attack"
+        return "captioning" if captioned else "answering"
     if isinstance(spec, HubDataset) and spec.repo is None:
         return catalogue.datasets()[spec.name].task
     return spec.task if isinstance(spec, HubDataset | WebDataset) else "classification"
@@ -136,7 +140,12 @@ def task_of(spec: "DatasetSpec") -> Task:
 
 DatasetSpec = Annotated[
     Annotated[
-        NanoDataset | HubDataset | TorchvisionDataset | WebDataset | FolderDataset,
+        NanoDataset
+        | HubDataset
+        | TorchvisionDataset
+        | WebDataset
+        | FolderDataset
+        | LanguageDataset,
         Field(discriminator="kind"),
     ],
     BeforeValidator(_expand_known),

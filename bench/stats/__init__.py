@@ -4,6 +4,7 @@ Whatever is of several datasets takes arrays `[..., k]`, one number per dataset 
 and is about the plain mean over the k datasets: each counts the same, however many images it has.
 """
 
+from bench.stats.graded import apart, unit
 from bench.stats.intervals import Z95, Interval, difference, mean_interval, mean_of, wilson
 from bench.stats.multiplicity import LEVEL, holm, ranks
 from bench.stats.paired import mcnemar, paired_interval, paired_test
@@ -12,6 +13,7 @@ __all__ = [
     "LEVEL",
     "Z95",
     "Interval",
+    "apart",
     "difference",
     "holm",
     "mcnemar",
@@ -20,5 +22,6 @@ __all__ = [
     "paired_interval",
     "paired_test",
     "ranks",
+    "unit",
     "wilson",
 ]

@@ -28,8 +28,12 @@ class Interval:
     low: float
     high: float
 
+    def times(self, factor: float) -> "Interval":
+        """Return the same on another scale."""
+        return Interval(self.value * factor, self.low * factor, self.high * factor)
 
-def wilson(correct: float, n: int) -> tuple[float, float]:
+
+def wilson(correct: float, n: float) -> tuple[float, float]:
     """Return the modified 95% Wilson score interval of the rate correct / n, within [0,1].
 
     Wilson 1927; where one to three images are right its lower bound is too high, and that of a
@@ -62,7 +66,8 @@ def mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
     Args:
         correct: How many images `[..., k]` of each dataset were right; a fraction of an image where
             one counts in parts.
-        n: How many images `[..., k]` there are, at least one of each dataset.
+        n: How many images `[..., k]` there are, at least one of each dataset; of scores between
+            wrong and right, as many as they are worth by `bench.stats.graded`.
 
     Returns:
         Lower and upper bounds `[...]`.
@@ -75,7 +80,7 @@ def mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
     return low, 1 - below
 
 
-def mean_of(correct: Sequence[float], n: Sequence[int]) -> Interval:
+def mean_of(correct: Sequence[float], n: Sequence[float]) -> Interval:
     """Return the mean of the rates `correct / n` of k datasets with its interval."""
     low, high = mean_interval(correct, n)
     return Interval(float(np.mean(np.divide(correct, n))), float(low), float(high))

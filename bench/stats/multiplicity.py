@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.stats.graded import apart
+from bench.stats.intervals import Floats
 from bench.stats.paired import mcnemar, paired_test
+from bench.types import Values
 
 LEVEL = 0.05  # chance, over all tests of one table, that any calls equal models different
 _DIGITS = 12  # means of equal counts differ in the last bits by the order of their datasets
@@ -22,32 +24,31 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def ranks(correct: Sequence[Sequence[NDArray[np.bool_]]]) -> list[int]:
-    """Rank models on the same images by their mean accuracy over datasets.
+def ranks(shares: Sequence[Sequence[Values]]) -> list[int]:
+    """Rank models on the same images by their mean score over datasets.
 
     A model is beaten by those that have a higher mean and that a Holm-corrected paired test over
-    all pairs, exact where there is one dataset, separates from it. Its rank is 1 plus how many beat
-    it, or beat another of at least its own mean: so models that cannot be told apart share a rank,
-    equal means have equal ranks, and no rank is better than that of a higher mean.
+    all pairs, exact where there is one dataset of right and wrong answers, separates from it. Its
+    rank is 1 plus how many beat it, or beat another of at least its own mean: so models that cannot
+    be told apart share a rank, equal means have equal ranks, and no rank is better than that of a
+    higher mean.
 
     Args:
-        correct: Per model and dataset, whether each image was right, in one order of images.
+        shares: Per model and dataset, whether each image was right, or its score in [0,1], in one
+            order of images.
     """
-    count = len(correct)
-    means = [round(float(np.mean([part.mean() for part in model])), _DIGITS) for model in correct]
-    by_dataset = [np.array(parts, np.int64) for parts in zip(*correct, strict=True)]
-    # [k, models, models]: images that the first is right about and the second is not
-    wins = np.array([right @ (1 - right).T for right in by_dataset]).reshape(-1, count, count)
+    count = len(shares)
+    means = [round(float(np.mean([part.mean() for part in model])), _DIGITS) for model in shares]
     first, second = np.tril_indices(count, -1)
-    if len(by_dataset) == 1:  # as `compare` tests two models on one dataset
-        p_values = [
-            mcnemar(correct[i][0], correct[j][0])
+    if len(shares[0]) == 1 and all(answers.dtype == np.bool_ for (answers,) in shares):
+        right = [answers.astype(np.bool_) for (answers,) in shares]
+        p_values = [  # as `compare` tests two models on one dataset
+            mcnemar(right[i], right[j])
             for i, j in zip(first.tolist(), second.tolist(), strict=True)
         ]
     else:
-        p_values = paired_test(
-            wins[:, first, second].T, wins[:, second, first].T, [len(part) for part in correct[0]]
-        ).tolist()
+        by_dataset = [np.array(parts, np.float64) for parts in zip(*shares, strict=True)]
+        p_values = paired_test(*np.stack([*map(_counts, by_dataset)], -1)).tolist()
     beaten = [0] * count
     for i, j, p_value in zip(first, second, holm(p_values), strict=True):
         if p_value < LEVEL and means[i] != means[j]:
@@ -56,3 +57,16 @@ def ranks(correct: Sequence[Sequence[NDArray[np.bool_]]]) -> list[int]:
         1 + max(beats for beats, other in zip(beaten, means, strict=True) if other >= mean)
         for mean in means
     ]
+
+
+def _counts(shares: Floats) -> Floats:
+    """Return per pair of models `[3, pairs]` how many images either alone is right about, and all.
+
+    Args:
+        shares: Scores `[models, n]` of one dataset.
+    """
+    found = [np.zeros((3, 0))]
+    for place in range(1, len(shares)):
+        ahead, behind, one = apart(shares[place], shares[:place])
+        found.append(np.array([ahead, behind, np.full(place, shares.shape[1])]) / one)
+    return np.concatenate(found, 1)

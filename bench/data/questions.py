@@ -1,0 +1,88 @@
+"""What images are asked, whichever files say so: nothing is decoded yet."""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from bench.digests import sha256
+from bench.errors import CellError
+from bench.language import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One sample: an exchange about an image, which `image` names in its folder or archive."""
+
+    image: str
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Everything that a dataset asks.
+
+    Attributes:
+        place: Where it is, for messages.
+        asked: By sample id.
+        read: Yields name and encoded image of those named, each once, in any order.
+        digest: Returns the SHA-256 of each of some images, by name.
+    """
+
+    place: str
+    asked: Mapping[str, Asked]
+    read: Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
+    digest: Callable[[Collection[str]], Mapping[str, bytes]]
+
+    def images(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
+        """Return the image of each sample, by its name.
+
+        Raises:
+            CellError: Samples are gone.
+        """
+        if missing := set(sample_ids) - set(self.asked):
+            raise CellError(
+                f"{self.place}: {len(missing)} questions are gone, {min(missing)} the first"
+            )
+        return tuple(self.asked[key].image for key in sample_ids)
+
+    def fingerprint(self, sample_ids: Sequence[str]) -> str:
+        """Return a hash of what some samples ask, of what is right, and of their images."""
+        content = hashlib.sha256()
+        images = self.images(sample_ids)
+        hashes = self.digest(dict.fromkeys(images))
+        for key, image in zip(sample_ids, images, strict=True):
+            said = {"id": key, **asdict(self.asked[key].exchange)}
+            content.update(json.dumps(said, sort_keys=True).encode())
+            content.update(hashes[image])
+        return content.hexdigest()
+
+
+def in_folder(place: Path, asked: Mapping[str, Asked], folder: Path) -> Questions:
+    """Return questions about images that are files of a folder.
+
+    Raises:
+        CellError: There is no question, or no such folder.
+    """
+    if not asked:
+        raise CellError(f"{place}: holds nothing to ask")
+    if not folder.is_dir():
+        raise CellError(f"{folder}: no such folder of images")
+    return Questions(str(place), asked, partial(_read, folder), partial(_digest, folder))
+
+
+def _read(folder: Path, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    for name in names:
+        yield name, _present(folder / name).read_bytes()
+
+
+def _digest(folder: Path, names: Collection[str]) -> dict[str, bytes]:
+    return {name: sha256(_present(folder / name)) for name in names}
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise CellError(f"{path}: no such image, but there are questions about it")
+    return path

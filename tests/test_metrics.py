@@ -1,0 +1,55 @@
+"""What metrics are called, and how their numbers are written."""
+
+import pytest
+
+from bench.metrics import (
+    ACCURACY,
+    CIDER,
+    NAMES,
+    VQA_ACCURACY,
+    YES_NO,
+    counts_captions,
+    graded,
+    stands_for_task,
+    suffix,
+    task_named,
+)
+from bench.scales import scale_of
+
+
+@pytest.mark.parametrize(
+    ("metric", "task"),
+    [
+        (ACCURACY, "zero-shot classification"),
+        ("text_retrieval_recall@1", "zero-shot retrieval"),
+        ("image_retrieval_recall@5", "zero-shot retrieval"),
+        (VQA_ACCURACY, "visual question answering"),
+        (YES_NO, "visual question answering"),
+        (NAMES, "visual question answering"),
+        (CIDER, "captioning"),
+    ],
+)
+def test_tasks_have_names(metric: str, task: str) -> None:
+    assert task_named(metric) == task
+
+
+@pytest.mark.parametrize("metric", [VQA_ACCURACY, YES_NO, NAMES, CIDER])
+def test_metrics_of_answers_stand_for_their_task(metric: str) -> None:
+    assert suffix(metric) == ""
+    assert stands_for_task(metric)
+    assert not counts_captions(metric)
+    assert graded(metric) == (metric in (VQA_ACCURACY, CIDER))
+
+
+def test_further_depths_of_retrieval_are_named() -> None:
+    assert suffix("text_retrieval_recall@1") == ""
+    assert suffix("text_retrieval_recall@5") == " TR@5"
+    assert suffix("image_retrieval_recall@1") == " IR@1"
+    assert not graded("image_retrieval_recall@1")
+
+
+def test_rates_are_in_percent_and_cider_on_its_own_scale() -> None:
+    assert scale_of(VQA_ACCURACY).text(0.1234, "+") == "+12.3"
+    assert scale_of(ACCURACY).unit == "%"
+    assert scale_of(CIDER).text(1.1554) == "1.155"
+    assert "0 to 10" in scale_of(CIDER).named

@@ -72,7 +72,6 @@ def test_it_is_frozen_and_answers(model: LanguageModel) -> None:
     assert isinstance(model, AnsweringModel)
     assert not model.training
     assert not any(weight.requires_grad for weight in model.parameters())
-    assert "radapt" not in model.facts()
 
 
 def test_loading_changes_no_state_of_the_process(saved: Path) -> None:

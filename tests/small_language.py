@@ -44,14 +44,13 @@ CHATML = (
 )
 
 
-def small_llava(folder: Path, **changes: Any) -> Any:
+def small_llava(folder: Path, seed: int = 1) -> Any:
     """Write a LLaVA-1.5 into a folder and return its model."""
     tokenizer = _llama_tokenizer()
     config = transformers.LlavaConfig(
         vision_config=transformers.CLIPVisionConfig(**VISION),
         text_config=transformers.LlamaConfig(**TEXT, **ids(tokenizer)),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        **changes,
     )
     processor = transformers.LlavaProcessor(
         transformers.LlavaImageProcessor(
@@ -63,10 +62,10 @@ def small_llava(folder: Path, **changes: Any) -> Any:
         num_additional_image_tokens=1,
         chat_template=VICUNA,
     )
-    return saved(transformers.LlavaForConditionalGeneration, config, processor, folder)
+    return saved(transformers.LlavaForConditionalGeneration, config, processor, folder, seed)
 
 
-def small_llava_next(folder: Path) -> Any:
+def small_llava_next(folder: Path, seed: int = 1) -> Any:
     """Write a LLaVA-Next, which cuts an image into tiles, into a folder; return its model."""
     tokenizer = _llama_tokenizer()
     grids = [[32, 64], [64, 32], [64, 64], [96, 32], [32, 96]]
@@ -87,10 +86,10 @@ def small_llava_next(folder: Path) -> Any:
         num_additional_image_tokens=1,
         chat_template=MISTRAL,
     )  # fmt: skip
-    return saved(transformers.LlavaNextForConditionalGeneration, config, processor, folder)
+    return saved(transformers.LlavaNextForConditionalGeneration, config, processor, folder, seed)
 
 
-def small_onevision(folder: Path) -> Any:
+def small_onevision(folder: Path, seed: int = 1) -> Any:
     """Write a LLaVA-OneVision, with a SigLIP for its tower, into a folder; return its model."""
     tokenizer = qwen_tokenizer(("<image>", "<video>"))
     grids = [[32, 32], [32, 64], [64, 32], [64, 64], [96, 64], [64, 96]]
@@ -111,7 +110,9 @@ def small_onevision(folder: Path) -> Any:
         vision_feature_select_strategy="full",
         chat_template=CHATML,
     )
-    return saved(transformers.LlavaOnevisionForConditionalGeneration, config, processor, folder)
+    return saved(
+        transformers.LlavaOnevisionForConditionalGeneration, config, processor, folder, seed
+    )
 
 
 SMALL: dict[str, Callable[[Path], Any]] = {
@@ -121,17 +122,17 @@ SMALL: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def saved(kind: Any, config: Any, processor: Any, folder: Path) -> Any:
+def saved(kind: Any, config: Any, processor: Any, folder: Path, seed: int) -> Any:
     """Write a model and its processor into a folder and return the model."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model = kind(config).eval()
     tokenizer = processor.tokenizer
     silent = set(tokenizer.all_special_ids) - {tokenizer.eos_token_id}
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim > 1:  # as initialised, all say nearly the same of every image
-                weight.mul_(8 if "lm_head" in name else 3)
+                weight.mul_(8 if "lm_head" in name else 4)
         model.lm_head.weight[sorted(silent)] = 0  # so that answers are words and letters
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -158,7 +159,9 @@ def _llama_tokenizer() -> Any:
 
 def qwen_tokenizer(specials: tuple[str, ...]) -> Any:
     """Return a small tokenizer of Qwen's class with some more special tokens."""
-    vocabulary, merges = _words(["Ġ", "Ċ", *_LETTERS], "Ġ")  # a blank and a line's end
+    # a blank, a line's end, and two of these, which are one token of the real ones as well
+    vocabulary, merges = _words(["Ġ", "Ċ", "ĊĊ", *_LETTERS], "Ġ")
+    merges.append(("Ċ", "Ċ"))
     tokenizer = transformers.Qwen2Tokenizer(
         vocab=vocabulary, merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )

@@ -72,7 +72,6 @@ def test_it_is_frozen_and_answers(model: LanguageModel) -> None:
     assert isinstance(model, AnsweringModel)
     assert not model.training
     assert not any(weight.requires_grad for weight in model.parameters())
-    assert "radapt" not in model.facts()
 
 
 def test_loading_changes_no_state_of_the_process(saved: Path) -> None:
@@ -197,10 +196,11 @@ def test_visual_tokens_are_differentiable(model: LanguageModel) -> None:
     assert float(gradient.abs().sum()) > 0
 
 
-def test_precisions(saved: Path) -> None:
-    single, half = build(saved), build(saved, precision="bf16")
-    assert {str(weight.dtype) for weight in half.network.parameters()} == {"torch.bfloat16"}
-    assert half.facts()["precision"] == "bfloat16"
+@pytest.mark.parametrize(("name", "kind"), [("bf16", "bfloat16"), ("fp16", "float16")])
+def test_precisions(saved: Path, name: str, kind: str) -> None:
+    single, half = build(saved), build(saved, precision=name)
+    assert {str(weight.dtype) for weight in half.network.parameters()} == {f"torch.{kind}"}
+    assert half.facts()["precision"] == kind
     points = images().requires_grad_()
     values = half.log_likelihood(points, ASKED, SAID)
     assert values.dtype == torch.float32
@@ -223,6 +223,17 @@ def test_a_checkpoint_without_a_template_gets_that_of_llava(llava: Path, tmp_pat
     assert bare.facts()["template"] == "LLaVA-1.5's"
     text = whole.chat.tokenizer.decode(whole.chat.exchange("ab?", "cat", 1)[0])
     assert text == "<s> USER: <image>\nab? ASSISTANT:"
+
+
+def test_another_checkpoint_without_a_template_is_refused(saved: Path, tmp_path: Path) -> None:
+    for name, content in folder_files(saved).items():
+        if name != "chat_template.jinja":
+            (tmp_path / name).write_bytes(content)
+    if json.loads((saved / "config.json").read_text())["model_type"] == "llava":
+        assert build(tmp_path).facts()["template"] == "LLaVA-1.5's"
+    else:
+        with pytest.raises(CellError, match="has no template of its chat"):
+            build(tmp_path)
 
 
 def test_answers_are_greedy_whatever_the_checkpoint_says(llava: Path, tmp_path: Path) -> None:

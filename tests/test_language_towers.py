@@ -171,7 +171,7 @@ def test_a_tower_that_does_not_fit_is_told(llava: Path, tmp_path: Path) -> None:
         Deep=robust(tmp_path / "deep", layers=4), Wide=robust(tmp_path / "wide", mlp_ratio=2.0),
         Short={"kind": "hugging_face", "name": str(short)},
         SigLIP={"kind": "hugging_face", "name": str(siglip)},
-        LLaVA=lvlm(llava), Adapted=radapt("LLaVA"), Own={"kind": "python", "target": "a:b"},
+        LLaVA=lvlm(llava), Adapted=radapt("LLaVA"), 
         A=lvlm(llava, tower="Deep"), B=lvlm(llava, tower="Wide"), C=lvlm(llava, tower="Short"),
         D=lvlm(llava, tower="SigLIP"), E=lvlm(llava, tower="Adapted"),
     )  # fmt: skip

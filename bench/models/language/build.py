@@ -16,6 +16,7 @@ from bench.models.language.towers import replace_tower
 from bench.specs import LvlmModel
 from bench.weights import weight_files
 
+_UNTEMPLATED = "llava"  # whose first checkpoints had no template of their chat beside them
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -40,12 +41,14 @@ def build_language(
         raise CellError("`kind: lvlm` needs the extra: pip install '.[lvlm]'") from error
     folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
     try:
-        config = transformers.AutoConfig.from_pretrained(folder)
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type not in FAMILIES:
             raise CellError(
                 f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(FAMILIES)}"
             )
-        processor = transformers.AutoProcessor.from_pretrained(folder, backend="torchvision")
+        processor = transformers.AutoProcessor.from_pretrained(folder)
+        if processor.chat_template is None and config.model_type != _UNTEMPLATED:
+            raise CellError(f"{spec.name}: has no template of its chat (chat_template.jinja)")
         network, report = transformers.AutoModelForImageTextToText.from_pretrained(
             folder, dtype=_TYPES[spec.precision], attn_implementation="sdpa",
             output_loading_info=True,

@@ -11,6 +11,7 @@ _PLAIN = (
     "{{ '<image>\n' if part['type'] == 'image' else part['text'] + ' ' }}"
     "{% endfor %}{% endfor %}{{ 'ASSISTANT:' if add_generation_prompt else '' }}"
 )
+_PROBE = "Quokka"  # an answer that no template has in it
 
 
 class Chat:
@@ -27,21 +28,29 @@ class Chat:
 
         Args:
             processor: Of transformers.
-            ends: Tokens at which generation stops.
+            ends: Tokens at which generation stops, beside the tokenizer's own.
+
+        Raises:
+            ValueError: No token is known to end an answer.
         """
         self.tokenizer = processor.tokenizer
         self.image = str(processor.image_token)
         self.image_id = int(processor.image_token_id)
         self._processor = processor
         self.shipped = processor.chat_template is not None
-        asked, whole = self._render("Q", None), self._render("Q", "A")
-        between, found, after = whole.removeprefix(asked).partition("A")
+        asked, whole = self._render("Which?", None), self._render("Which?", _PROBE)
+        between, found, after = whole.removeprefix(asked).partition(_PROBE)
         regular = whole.startswith(asked) and bool(found)
         self._lead = between if regular else ""
         closing = self.tokens(after) if regular else []
         known = {*ends, self.tokenizer.eos_token_id} - {None}
-        self.end = next((t for t in closing if t in known), self.tokenizer.eos_token_id)
-        self.ends = sorted(known | {self.end})
+        if not known:
+            raise ValueError("neither the tokenizer nor generation_config.json has an end token")
+        usual = self.tokenizer.eos_token_id
+        self.end = next(
+            (token for token in closing if token in known), min(known) if usual is None else usual
+        )
+        self.ends = sorted(known)
 
     def question(self, prompt: str, images: int) -> list[int]:
         """Return the tokens of a prompt about an image that takes so many tokens.

@@ -16,6 +16,9 @@ from bench.models.language.pixels import Normalisation, Pixels
 from radapt.clone import clone
 from radapt.tower import image_size
 
+# nothing is drawn at random in evaluation, so that no random state need be kept
+_RECOMPUTE = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+
 
 class LanguageModel(nn.Module):
     """A frozen model with its processor around it; a `bench.language.AnsweringModel`."""
@@ -28,7 +31,7 @@ class LanguageModel(nn.Module):
         chat: Chat,
         *,
         checkpointing: bool = False,
-        stated: Mapping[str, str] = {},  # never changed
+        stated: Mapping[str, str] | None = None,
     ) -> None:
         """Put a model and what surrounds it together.
 
@@ -37,8 +40,8 @@ class LanguageModel(nn.Module):
             family: Its kind.
             pixels: Makes its inputs of images.
             chat: Makes tokens of texts.
-            checkpointing: Whether blocks are computed anew in the backward pass, which takes a
-                third more time and the memory of one block's activations instead of all of them.
+            checkpointing: Whether blocks are computed anew in the backward pass, which takes
+                another forward pass and the memory of one block's activations instead of all.
             stated: What else a reader must know of it.
         """
         super().__init__()
@@ -47,7 +50,7 @@ class LanguageModel(nn.Module):
         self.pixels = pixels
         self.chat = chat
         self.checkpointing = checkpointing
-        self.stated = dict(stated)
+        self.stated = dict(stated or {})
         self._counts: dict[tuple[int, int], int] = {}
         self.eval()
 
@@ -134,7 +137,7 @@ class LanguageModel(nn.Module):
         logits = head.get_output_embeddings()(hidden[rows, places - 1]).float()
         wanted = ids[rows, places][..., None]
         each = logits.log_softmax(dim=-1).gather(-1, wanted).squeeze(-1)
-        total: Tensor = (each * inside).sum(dim=1)
+        total: Tensor = torch.where(inside, each, 0.0).sum(dim=1)
         return total / lengths
 
     def answer(self, images: Tensor, prompts: Sequence[str], *, tokens: int) -> list[str]:
@@ -203,7 +206,7 @@ class LanguageModel(nn.Module):
             module for module in self.modules() if isinstance(module, GradientCheckpointingLayer)
         ]
         for block in blocks:
-            block._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+            block._gradient_checkpointing_func = _RECOMPUTE
             block.gradient_checkpointing = block.training = True
         try:
             yield

@@ -232,6 +232,13 @@ def test_known_models_have_the_sizes_in_their_names() -> None:
         assert stated <= count < stated * 1.26
 
 
+def test_a_text_models_part_may_lie_at_the_top() -> None:
+    """As in the repositories of Qwen2.5-VL."""
+    config = catalogue.language_models()["Qwen/Qwen2.5-VL-3B-Instruct"]
+    flat = {**config["text_config"], **config, "text_config": None}
+    assert lvlm_size(flat) == lvlm_size(config)
+
+
 def test_images_fit_as_memory_allows() -> None:
     each = Need(weights=20 * GIB, image=GIB, saving=GIB // 4, cache=0)
     assert [each.batch(gpu, checkpointing=False) for gpu in (16, 24, 48)] == [0, 1, 23]

@@ -15,11 +15,13 @@ from huggingface_hub import constants
 
 from bench import hub as client
 from bench.doctor import examine
-from bench.errors import UserError
+from bench.errors import CellError, UserError
 from bench.fetch import Want, Wants, Watcher, fetch
 from bench.lock import remarks
 from bench.plan import Lock
+from bench.specs import LvlmModel
 from bench.suite import Suite, load_suite
+from bench.weights import weight_files
 from tests.hub_server import COMMIT, Hub
 
 ROOT = Path(__file__).parents[1]
@@ -141,6 +143,24 @@ def test_all_parts_of_weights_are_counted_and_brought(hub: Hub, suite_file: Make
     texts = sum(len(hub.repos["some/clip"][name]) for name in small)
     assert told.wants.left == told.come == 9000 + texts
     assert [name for name in told.names if "model-" in name] == [f"some/clip {n}" for n in parts]
+    assert "Real" in lock.models
+
+
+def test_what_a_chat_may_have_is_brought_where_it_is(hub: Hub, suite_file: Maker) -> None:
+    """So that a run without the hub sees the same template."""
+    names = ("model.safetensors", "config.json", "processor_config.json", "tokenizer_config.json")
+    hub.repos["some/llava"] = {name: b"{}" for name in (*names, "chat_template.jinja")}
+    models = {"Real": {"kind": "lvlm", "name": "some/llava"}}
+    suite = load_suite(suite_file(datasets=["digits"], models=models, attacks=None, threats=None))
+    lock, problems = fetch(suite, Told())
+    assert problems == {}
+    here = {path.name for path in weight_files(LvlmModel(kind="lvlm", name="some/llava"))}
+    assert here == {*names, "chat_template.jinja"}
+    hub.repos["some/llava"].pop("processor_config.json")
+    hub.repos["other/llava"] = hub.repos.pop("some/llava")
+    spec = LvlmModel(kind="lvlm", name="other/llava")
+    with pytest.raises(CellError, match=r"no file processor_config\.json"):
+        weight_files(spec)
     assert "Real" in lock.models
 
 

@@ -9,7 +9,7 @@ from bench.errors import CellError
 from bench.lvlm_memory import ANSWER, BYTES, GIB, GPUS, PROMPT, SHARE, Need, need
 from bench.lvlm_size import LvlmSize, lvlm_size
 from bench.lvlm_tokens import image_tokens
-from bench.specs import LvlmModel
+from bench.specs import LvlmModel, ModelSpec
 from bench.suite import Suite
 from bench.weights import local_config, local_processor
 
@@ -42,6 +42,16 @@ def memory_lines(suite: Suite) -> Iterator[str]:
             yield f"  memory    {name}: its size is not known"
             continue
         yield from _model_lines(name, spec, model, each)
+
+
+def published_bytes(spec: ModelSpec) -> int:
+    """Return the size of a vision-language model's files, in halves; 0 where it is not known."""
+    if not isinstance(spec, LvlmModel):
+        return 0
+    try:
+        return 2 * lvlm_size(_configuration(spec)[0]).parameters
+    except (KeyError, TypeError, ValueError):
+        return 0
 
 
 def _model_lines(name: str, spec: LvlmModel, model: LvlmSize, each: Need) -> Iterator[str]:

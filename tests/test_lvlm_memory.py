@@ -272,5 +272,8 @@ def test_a_plan_says_what_fits(folder: Path) -> None:
     assert "24 GB: none; 48 GB: 3 (35); 80 GB: 10 (92)" in text
     assert "with checkpointing (here on)" in text
     assert lines[-1] == "  memory    Unknown: its size is not known"
-    assert [line for line in plan_lines(suite, Lock()) if line in lines] == lines
+    plan = list(plan_lines(suite, Lock()))
+    assert [line for line in plan if line in lines] == lines
+    weights = next(line for line in plan if line.startswith("  weights"))
+    assert weights.endswith("Known 26.70 GB, Unknown of unknown size")
     assert not list(memory_lines(suite_of({"Nano": {"kind": "nano", "weights": "clip"}})))

@@ -9,7 +9,7 @@ from bench.errors import CellError
 from bench.lvlm_memory import ANSWER, BYTES, GIB, GPUS, PROMPT, SHARE, Need, need
 from bench.lvlm_size import LvlmSize, lvlm_size
 from bench.lvlm_tokens import image_tokens
-from bench.specs import GraftModel, LvlmModel, RAdaptModel
+from bench.specs import GraftModel, LvlmModel, ModelSpec, RAdaptModel
 from bench.suite import Suite
 from bench.weights import local_config, local_processor
 
@@ -64,6 +64,16 @@ def forward_flops(suite: Suite, name: str) -> float | None:
     blocks = model.text.layers * model.text.parameters * (tokens.text + PROMPT + ANSWER)
     seen = model.vision * tokens.tower + model.projector * tokens.text
     return 2.0 * (blocks + seen + model.vocabulary * model.text.width * ANSWER)
+
+
+def published_bytes(spec: ModelSpec) -> int:
+    """Return the size of a vision-language model's files, in halves; 0 where it is not known."""
+    if not isinstance(spec, LvlmModel):
+        return 0
+    try:
+        return 2 * lvlm_size(_configuration(spec)[0]).parameters
+    except (KeyError, TypeError, ValueError):
+        return 0
 
 
 def _model_lines(name: str, spec: LvlmModel, model: LvlmSize, each: Need) -> Iterator[str]:

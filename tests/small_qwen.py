@@ -67,7 +67,9 @@ HEAD: dict[str, tuple[int, list[int]]] = {
 }
 
 
-def small_qwen(kind: str, folder: Path, *, pixels: tuple[int, int] = (64**2, 128**2)) -> Any:
+def small_qwen(
+    kind: str, folder: Path, seed: int = 1, *, pixels: tuple[int, int] = (64**2, 128**2)
+) -> Any:
     """Write a model into a folder and return it; its images have so many pixels."""
     tokenizer = small_language.qwen_tokenizer(_MARKS)
     ids = dict(zip(_MARKS, tokenizer.convert_tokens_to_ids(list(_MARKS)), strict=True))
@@ -100,4 +102,4 @@ def small_qwen(kind: str, folder: Path, *, pixels: tuple[int, int] = (64**2, 128
         chat_template=CHAT,
     )
     kind_of_model = getattr(transformers, f"{name}ForConditionalGeneration")
-    return small_language.saved(kind_of_model, config, processor, folder)
+    return small_language.saved(kind_of_model, config, processor, folder, seed)

@@ -27,6 +27,7 @@ from bench.tables import Scored
 from bench.tasks.endpoint import replies
 from bench.tasks.judges import build_judge
 from bench.types import unmeasured
+from tests.question_files import WORDS
 
 BEAR = Exchange("What is it?", ("bear",), ("bear", "grizzly"), "lion")
 SLEEP = "bench.tasks.endpoint.time.sleep"
@@ -234,14 +235,16 @@ def test_the_text_that_judges_are_asked_with_has_a_version() -> None:
     assert (judging.VERSION, digest[:12]) == (1, "56c2d46c8545")
 
 
-WORDS = {"kind": "language", "format": "embedded", "name": "words", "of": "digits"}
+DIGITS = {"kind": "language", "format": "embedded", "name": "words", "of": "digits"}
 ASKED = {"kind": "openai", "url": "https://judge.example/v1", "model": "judge-1", "key": "A_KEY"}
 
 
 def test_who_judged_is_part_of_a_cell_and_behind_it(suite_file: Callable[..., Path]) -> None:
     def ids(judge: Any, ask: str = "what") -> list[str]:
         protocol = {"preset": "lvlm", "judge": judge}
-        suite = load_suite(suite_file(datasets=[{**WORDS, "ask": ask}], protocol=protocol))
+        suite = load_suite(
+            suite_file(**WORDS, datasets=[{**DIGITS, "ask": ask}], protocol=protocol)
+        )
         return [cell.id for cell in expand(suite, Lock())]
 
     matched = ids("match")
@@ -252,7 +255,11 @@ def test_who_judged_is_part_of_a_cell_and_behind_it(suite_file: Callable[..., Pa
     assert ids(ASKED, "whether") == ids("match", "whether")
 
     suite = load_suite(
-        suite_file(datasets=[{**WORDS, "ask": "what"}], protocol={"preset": "lvlm", "judge": ASKED})
+        suite_file(
+            **WORDS,
+            datasets=[{**DIGITS, "ask": "what"}],
+            protocol={"preset": "lvlm", "judge": ASKED},
+        )
     )
     cell = expand(suite, Lock())[0]
     entry = manifest(suite, Lock(), [Scored(cell, unmeasured(cell.id, "skip", "", 0, {}))])[cell.id]

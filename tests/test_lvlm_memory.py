@@ -232,6 +232,13 @@ def test_known_models_have_the_sizes_in_their_names() -> None:
         assert stated <= count < stated * 1.26
 
 
+def test_a_text_models_part_may_lie_at_the_top() -> None:
+    """As in the repositories of Qwen2.5-VL."""
+    config = catalogue.language_models()["Qwen/Qwen2.5-VL-3B-Instruct"]
+    flat = {**config["text_config"], **config, "text_config": None}
+    assert lvlm_size(flat) == lvlm_size(config)
+
+
 def test_images_fit_as_memory_allows() -> None:
     each = Need(weights=20 * GIB, image=GIB, saving=GIB // 4, cache=0)
     assert [each.batch(gpu, checkpointing=False) for gpu in (16, 24, 48)] == [0, 1, 23]
@@ -265,5 +272,8 @@ def test_a_plan_says_what_fits(folder: Path) -> None:
     assert "24 GB: none; 48 GB: 3 (35); 80 GB: 10 (92)" in text
     assert "with checkpointing (here on)" in text
     assert lines[-1] == "  memory    Unknown: its size is not known"
-    assert [line for line in plan_lines(suite, Lock()) if line in lines] == lines
+    plan = list(plan_lines(suite, Lock()))
+    assert [line for line in plan if line in lines] == lines
+    weights = next(line for line in plan if line.startswith("  weights"))
+    assert weights.endswith("Known 26.70 GB, Unknown of unknown size")
     assert not list(memory_lines(suite_of({"Nano": {"kind": "nano", "weights": "clip"}})))

@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.models.language.resizing import resize_bits
 
 _BICUBIC = 3  # PIL's number
+_NEAR = 1e-4  # of a level; single precision is off by up to 1.6e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,19 @@ class Pixels:
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """Return a model's inputs of images `[b,3,h,w]` in [0,1]; differentiable."""
-        found = self._process(list(images * 255), return_tensors="pt")
+        found = self._process(list(_levels(images)), return_tensors="pt")
         return {name: value.to(images.device) for name, value in found.items()}
+
+
+def _levels(images: Tensor) -> Tensor:
+    """Return images of [0,1] in [0,255], whole where they are so but for rounding.
+
+    An accelerator divides by 255 by multiplying with its reciprocal, after which half of the 256
+    levels are no longer whole when they are multiplied again.
+    """
+    levels = images * 255
+    off = (levels.round() - levels).detach()
+    return levels + torch.where(off.abs() < _NEAR, off, 0.0)
 
 
 def _resizing(original: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -292,7 +292,7 @@ def _check(options: argparse.Namespace) -> int:
     from bench.store import Store
     from bench.suite import load_suite
     from bench.trust.kept import judged
-    from bench.trust.table import trust_lines
+    from bench.trust.table import left_out, trust_lines
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
@@ -307,7 +307,7 @@ def _check(options: argparse.Namespace) -> int:
             print(f"{model} x {dataset}: {why or 'examined'}", flush=True)
         examined, _ = judged(suite, store, options.deep)
         export(suite, store)  # with the flags of what was found
-    for line in trust_lines(examined):
+    for line in (*left_out(suite), *trust_lines(examined)):
         print(line)
     failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)
     if examined and options.against is None and suite.against is None:

@@ -11,6 +11,7 @@ from bench.plan import Cell, Lock
 from bench.specs import (
     AnyAttack,
     HuggingFaceModel,
+    LvlmModel,
     NativeSpec,
     OpenClipModel,
     Precision,
@@ -145,7 +146,7 @@ def _weights_line(suite: Suite) -> Iterator[str]:
     """Say what weights are to be had; tags of open_clip are not looked up, which brings torch."""
     total, parts, seen = 0, [], set()
     for name, spec in suite.models.items():
-        if not isinstance(spec, OpenClipModel | HuggingFaceModel) or in_cache(spec):
+        if not isinstance(spec, OpenClipModel | HuggingFaceModel | LvlmModel) or in_cache(spec):
             continue
         file = spec.model_dump_json(exclude={"tower", "gpus"})
         if file in seen:

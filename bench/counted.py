@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from bench.deadline import Deadline
+from bench.language import speaker
 from bench.types import EmbeddingClassifier
 
 
@@ -30,6 +31,15 @@ class Counted(nn.Module):
         """
         self.deadline.check()
         return self._counted(self.classifier(images))
+
+    def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Return the log-likelihoods of the texts of rows, of a model that answers in words.
+
+        Raises:
+            CellError: Time is up, or it does not answer in words.
+        """
+        self.deadline.check()
+        return self._counted(speaker(self.classifier).likelihood(images, rows))
 
     @property
     def width(self) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import project
+from bench.attacks.engine import NativeAttack
 from bench.attacks.mean import Mean
 from bench.counted import Counted
 from bench.deadline import Deadline
@@ -18,7 +19,8 @@ from bench.plan import Cell
 from bench.precision import arithmetic
 from bench.specs import AnyAttack, Backward, Component, Precision
 from bench.tally import Tally
-from bench.types import EmbeddingClassifier
+from bench.texts import text_of
+from bench.types import EmbeddingClassifier, Mode
 from bench.warm import Images, Warm
 
 
@@ -40,9 +42,26 @@ class Case:
 
 
 def craft(
-    case: Case, attack: AnyAttack, rows: Tensor, precision: Precision, tally: Tally
+    case: Case,
+    attack: AnyAttack,
+    rows: Tensor,
+    precision: Precision,
+    tally: Tally,
+    *,
+    texts: Sequence[str] | None = None,
+    starts: Tensor | None = None,
 ) -> Tensor:
     """Return the points `[b,3,h,w]` that an attack finds on the source, within the budget.
+
+    Args:
+        case: What is attacked.
+        attack: The attack, fitted to the dataset.
+        rows: Which images.
+        precision: In what its models compute.
+        tally: Where passes are noted.
+        texts: What it is about, an image, where images are asked about in words; else what is
+            first among what is right, or the target.
+        starts: Where a native attack begins, `[b,3,h,w]`; it begins once then.
 
     Raises:
         CellError: Time is up, or the chunks of an adapter do not fit into memory.
@@ -51,7 +70,7 @@ def craft(
     seen: list[Counted] = []
 
     def joint(names: Sequence[str], without: tuple[Component, ...] = ()) -> EmbeddingClassifier:
-        built = [case.warm.classifier(name, cell.dataset, precision, without) for name in names]
+        built = [case.warm.source(name, cell.dataset, precision, without, asked) for name in names]
         own = [Counted(classifier, case.deadline) for classifier in built]
         seen.extend(own)
         return own[0] if len(own) == 1 else Mean(own)
@@ -59,13 +78,19 @@ def craft(
     def surrogate(backward: Backward) -> EmbeddingClassifier:
         return joint((backward.model,) if backward.model else cell.sources, backward.without)
 
-    source = joint(cell.sources)
     clean, labels = images.floats(rows), images.labels[rows.to(images.labels.device)]
-    run = build_attack(attack, batch=batch_of(case.warm, cell), surrogate=surrogate)
+    asked = _asked(case, attack, rows, texts)
+    source = joint(cell.sources)
+    if starts is not None and getattr(attack, "restarts", 1) > 1:
+        attack = attack.model_copy(update={"restarts": 1})
+    batch, worded = batch_of(case.warm, cell), bool(images.exchanges)
+    run = build_attack(attack, batch=batch, surrogate=surrogate, worded=worded)
+    begun = {} if starts is None or not isinstance(run, NativeAttack) else {"starts": starts}
+    mode: Mode = "full" if worded else cell.mode  # nothing but an answer says who has won
     seeds = [sample_seed(cell.seed, images.sample_ids[row]) for row in rows.tolist()]
     try:
         with arithmetic(precision):
-            proposal = run(source, clean, labels, cell.budget, mode=cell.mode, seeds=seeds)
+            proposal = run(source, clean, labels, cell.budget, mode=mode, seeds=seeds, **begun)
     except Exception as error:
         chunk = chunk_of(attack)
         if chunk is None or not ran_out(error) or not case.warm.relieved:
@@ -77,6 +102,22 @@ def craft(
     for model in seen:
         tally.add(model)
     return project(proposal.detach(), clean, cell.budget)
+
+
+def _asked(
+    case: Case, attack: AnyAttack, rows: Tensor, texts: Sequence[str] | None
+) -> dict[int, tuple[str, str]]:
+    """Return by label the prompt of each row with the text that an attack is about."""
+    if not case.images.exchanges:
+        return {}
+    exchanges = [case.images.exchanges[row] for row in rows.tolist()]
+    if texts is None:
+        texts = [text_of(attack, exchange, case.cell.metric) or "" for exchange in exchanges]
+    labels = case.images.labels[rows.to(case.images.labels.device)].tolist()
+    return {
+        label: (exchange.prompt, text)
+        for label, exchange, text in zip(labels, exchanges, texts, strict=True)
+    }
 
 
 def batch_of(warm: Warm, cell: Cell) -> Batch:

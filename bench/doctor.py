@@ -16,7 +16,7 @@ from bench.errors import CellError
 from bench.fetch import in_bytes
 from bench.hub import cache, unreachable
 from bench.presence import missing_data, missing_weights
-from bench.specs import Ensemble, TorchvisionDataset
+from bench.specs import Ensemble, OpenAIJudge, TorchvisionDataset
 from bench.suite import Suite
 
 _OLDEST_PYTHON = (3, 11)
@@ -58,6 +58,8 @@ def examine(suite: Suite | None, results: Path) -> Iterator[Finding]:
     yield _compiler()
     missing = list(_contents(suite)) if suite else []
     yield from missing
+    if suite:
+        yield from _judge(suite)
     yield _network(needed=any(finding.level == "bad" for finding in missing))
 
 
@@ -90,9 +92,11 @@ def _libraries(suite: Suite | None) -> list[str]:
         for member in (attack.attacks if isinstance(attack, Ensemble) else (attack,))
     ]
     models = suite.models.values() if suite else ()
+    local = suite is not None and suite.protocol.judge.kind == "transformers"
+    of_transformers = local or any(model.kind == "hugging_face" for model in models)
     return [
         *(["torchattacks"] if any(member.kind == "torchattacks" for member in attacks) else []),
-        *(["transformers"] if any(model.kind == "hugging_face" for model in models) else []),
+        *(["transformers"] if of_transformers else []),
     ]
 
 
@@ -174,6 +178,16 @@ def _content(key: str, missing: str | None) -> Finding:
         "run_bench.py fetch SUITE brings what is public; correct a path, or make the file first: "
         "anchors by `python -m radapt fit`, towers by `python -m radapt finetune`",
     )
+
+
+def _judge(suite: Suite) -> Iterator[Finding]:
+    judge = suite.protocol.judge
+    if isinstance(judge, OpenAIJudge) and judge.key is not None:
+        key = f"protocol.judge.key: {judge.key}"
+        if os.environ.get(judge.key):
+            yield Finding("ok", f"{key} is set")
+        else:
+            yield Finding("bad", f"{key} is not set", f"export {judge.key}=... before a run")
 
 
 def _network(*, needed: bool) -> Finding:

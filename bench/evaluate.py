@@ -4,7 +4,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.crafting import Case, batch_of
 from bench.deadline import Deadline
@@ -13,6 +15,7 @@ from bench.errors import CellError, CellSkip, DiskFull
 from bench.fitting import fit_cell
 from bench.full import attack_all
 from bench.memory import broke, ran_out
+from bench.metrics import graded, worded
 from bench.parts import part_key, part_name, parts_of
 from bench.plan import Cell, Lock, expand, scores_all
 from bench.precision import stages
@@ -23,6 +26,7 @@ from bench.store import Craft, Store
 from bench.success import attack_target
 from bench.suite import Suite
 from bench.tally import Tally, joined, untouched
+from bench.texts import reached
 from bench.types import CellResult, Status, unmeasured
 from bench.usage import Usage
 from bench.warm import Warm, reason
@@ -61,8 +65,9 @@ class Evaluator:
     def __post_init__(self) -> None:
         """Begin with nothing warm."""
         self._warm = Warm(
-            self.suite, self.lock, self.problems, self.device, self.batch, self.trust, self.compiled
-        )
+            self.suite, self.lock, self.problems, self.device, self.batch, self.trust,
+            self.compiled, self.store.judged,
+        )  # fmt: skip
 
     def __call__(self, cell: Cell, part: int | None = None) -> CellResult:
         """Compute one cell; its own failures become its result.
@@ -93,7 +98,7 @@ class Evaluator:
                 return CellResult(
                     cell.id, "ok", found.correct, found.sample_ids, found.distance,
                     time.perf_counter() - started + found.seconds, found.forwards, known,
-                    flags=found.flags,
+                    flags=found.flags, scores=_kept(found, cell.metric), texts=tuple(found.texts),
                 )  # fmt: skip
             except DiskFull:
                 raise
@@ -128,7 +133,9 @@ class Evaluator:
         else:
             tally = untouched(images.sample_ids)
             score(case, self._points(case, attack, parts, tally), tally)
-        return replace(tally, flags=(*flags, *tally.flags, *self._doubts(cell, attack, tally)))
+        said = reached(attack, images.exchanges, tally.texts)
+        doubts = self._doubts(cell, attack, tally)
+        return replace(tally, flags=(*flags, *tally.flags, *doubts, *said))
 
     def _clean(self, cell: Cell, deadline: Deadline) -> Tally:
         whole = scores_all(self.suite, self.suite.dataset(cell.dataset))
@@ -159,7 +166,7 @@ class Evaluator:
         own = replace(case, images=case.images.span(rows))
         known = self.store.part(cell.id, key) if kept else None
         if known is not None and known.sample_ids == own.images.sample_ids:
-            return _recalled(known)
+            return _recalled(known, cell.metric)
         started = time.perf_counter()
         tally = self._attack(own, attack, rows)
         tally.batch = batch_of(self._warm, cell).size
@@ -171,7 +178,7 @@ class Evaluator:
                     cell.id, "ok", tally.correct, tally.sample_ids, tally.distance,
                     time.perf_counter() - started, tally.forwards,
                     {"backwards": str(tally.backwards), "batch": str(tally.batch)},
-                    flags=tally.flags,
+                    flags=tally.flags, scores=_kept(tally, cell.metric), texts=tuple(tally.texts),
                 ),
             )  # fmt: skip
         return tally
@@ -183,6 +190,8 @@ class Evaluator:
             below, part = self._at(cell.below), slice(rows.start, rows.stop)
             tally.correct = below.correct[part].copy()
             tally.distance = below.distance[part].copy()
+            if worded(cell.metric):
+                tally.scores, tally.texts = _scores(below)[part].copy(), list(below.texts[part])
         attack_target(case, attack, self.suite.protocol.storage, tally)
         return tally
 
@@ -244,9 +253,19 @@ class Evaluator:
         return self._makers[craft_id]
 
 
-def _recalled(kept: CellResult) -> Tally:
+def _recalled(kept: CellResult, metric: str) -> Tally:
     backwards = int(kept.provenance["backwards"])
     return Tally(
         kept.correct, kept.distance, kept.sample_ids, kept.flags, kept.queries, backwards,
-        kept.seconds, int(kept.provenance["batch"]),
+        kept.seconds, int(kept.provenance["batch"]), _scores(kept) if worded(metric) else None,
+        list(kept.texts),
     )  # fmt: skip
+
+
+def _kept(tally: Tally, metric: str) -> NDArray[np.float32] | None:
+    """Return the scores that say more than right or wrong."""
+    return tally.scores if graded(metric) else None
+
+
+def _scores(result: CellResult) -> NDArray[np.float32]:
+    return result.correct.astype(np.float32) if result.scores is None else result.scores

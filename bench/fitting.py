@@ -3,6 +3,9 @@
 from collections.abc import Collection, Iterable
 
 from bench.errors import CellSkip
+from bench.fitting_words import fit_words
+from bench.metrics import worded
+from bench.pairs import answers
 from bench.plan import Cell
 from bench.specs import (
     AnyAttack,
@@ -30,7 +33,20 @@ def fit_cell(
 ) -> tuple[AnyAttack, tuple[str, ...]]:
     """Return a cell's attack as the cell's sources and number of classes allow; see `fit`."""
     components = _removable(suite.models[name] for name in cell.sources)
-    return fit(attack, classes, cell.mode, components)
+    if not worded(cell.metric):
+        return fit(attack, classes, cell.mode, components)
+    members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
+    for member in members:
+        _check_surrogate(member, components)
+    speaking = [answers(suite.models, name) for name in cell.sources]
+    return fit_words(attack, cell.sources, speaking, cell.mode)
+
+
+def _check_surrogate(spec: AnyAttack, components: Collection[Component]) -> None:
+    if isinstance(spec, ApgdSpec) and spec.backward:
+        for component in spec.backward.without:
+            if component not in components:
+                raise CellSkip(f"{spec.label} takes out the {component} of R-Adapt; none is here")
 
 
 def _removable(models: Iterable[ModelSpec]) -> frozenset[Component]:
@@ -58,10 +74,7 @@ def fit(
     Raises:
         CellSkip: The attack is not defined here.
     """
-    if isinstance(spec, ApgdSpec) and spec.backward:
-        for component in spec.backward.without:
-            if component not in components:
-                raise CellSkip(f"{spec.label} takes out the {component} of R-Adapt; none is here")
+    _check_surrogate(spec, components)
     match spec:
         case ApgdDlr() | ApgdT():
             if reason := _undefined(spec.kind, classes, mode):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from bench.errors import CellError
+
 if TYPE_CHECKING:  # planning and reporting must start without torch
     from torch import Tensor
 
@@ -26,6 +28,25 @@ class Exchange:
     answers: tuple[str, ...]
     names: tuple[str, ...] = ()
     decoy: str = ""
+
+
+@runtime_checkable
+class Speaker(Protocol):
+    """A model that was asked: it has a question and a text for each row of a dataset."""
+
+    def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Return how likely it says of images `[b,3,h,w]` the texts of rows `[b]`, `[b]`.
+
+        As `AnsweringModel.log_likelihood`, in nats per token; differentiable.
+        """
+        ...
+
+
+def speaker(model: object) -> Speaker:
+    """Return the model, or raise CellError where it was not asked anything."""
+    if not isinstance(model, Speaker):
+        raise CellError("a loss of texts needs a model that answers in words; this one does not")
+    return model
 
 
 @runtime_checkable

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,11 +17,14 @@ from bench.specs import (
     GraftModel,
     HubDataset,
     HuggingFaceModel,
+    LanguageDataset,
+    LvlmModel,
     ModelSpec,
     NanoModel,
     OpenClipModel,
     PythonModel,
     RAdaptModel,
+    TinyModel,
     WebDataset,
 )
 from bench.suite import Suite
@@ -30,6 +34,7 @@ T = TypeVar("T")
 
 _ALL = 2**62  # more images than any dataset has
 NANO_FILES = Path(__file__).parent / "nano" / "weights"
+TINY = Path(__file__).parent / "models" / "language" / "tiny.py"
 
 
 def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
@@ -76,8 +81,9 @@ def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
         found = lock.datasets.get(dataset.name)
         if found is not None and len(found.sample_ids) < suite.samples:
             count = len(found.sample_ids)
+            what = "questions" if isinstance(dataset, LanguageDataset) else "images"
             yield (
-                f"datasets.{dataset.name}: has {count} images, samples asks for {suite.samples}; "
+                f"datasets.{dataset.name}: has {count} {what}, samples asks for {suite.samples}; "
                 "all of them are used, and n in the tables says so"
             )
         facts = catalogue.datasets().get(dataset.name)
@@ -124,8 +130,10 @@ def fingerprint(spec: ModelSpec) -> str:
         case NanoModel():
             names = (f"{spec.weights}.safetensors", "text.safetensors", "merges.txt.gz")
             return hash_files([NANO_FILES / name for name in names])
-        case OpenClipModel() | HuggingFaceModel():
+        case OpenClipModel() | HuggingFaceModel() | LvlmModel():
             return hash_files(weight_files(spec))
+        case TinyModel():  # made anew each time, by this code and by that library
+            return f"{hash_files([TINY])} {_transformers()}"
         case RAdaptModel():
             return hash_files([Path(spec.anchor.file)]) if spec.anchor.file else "white"
         case GraftModel():
@@ -136,6 +144,13 @@ def fingerprint(spec: ModelSpec) -> str:
             if found is None or found.origin is None:
                 raise CellError(f"no module named {module!r}")
             return hash_files([Path(found.origin)])
+
+
+def _transformers() -> str:
+    try:
+        return version("transformers")
+    except PackageNotFoundError as error:
+        raise CellError("`kind: lvlm-tiny` needs the extra: pip install '.[lvlm]'") from error
 
 
 def hash_files(paths: list[Path]) -> str:

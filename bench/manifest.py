@@ -6,10 +6,20 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from bench.plan import UNRESOLVED, Lock
+from bench.judging import judge_identity
+from bench.metrics import NAMES, worded
+from bench.plan import UNRESOLVED, Cell, Lock
 from bench.protocol import judged_as
 from bench.settings import settings
-from bench.specs import AnyAttack, ModelSpec, PythonModel
+from bench.specs import (
+    AnyAttack,
+    GraftModel,
+    LanguageDataset,
+    LvlmModel,
+    ModelSpec,
+    PythonModel,
+    RAdaptModel,
+)
 from bench.suite import Suite
 from bench.tables import Scored
 
@@ -48,14 +58,18 @@ def _entry(
     known = lock.whole if cell.attack is None and cell.dataset in lock.whole else lock.datasets
     resolved = known.get(cell.dataset)
     templates = protocol.templates
-    if templates == "dataset":
+    if isinstance(suite.dataset(cell.dataset), LanguageDataset):
+        templates = ()  # there are no classes to be put into them
+    elif templates == "dataset":
         templates = resolved.templates if resolved else ()
     own = isinstance(suite.models[cell.target], PythonModel)
     entry: dict[str, Any] = {
+        **({"note": suite.note} if suite.note else {}),
         "model": cell.target,
         "weights": weights(suite, lock, cell.target),
         "dataset": cell.dataset,
         "metric": cell.metric,
+        **_asked(suite, cell),
         "content": resolved.fingerprint if resolved else UNRESOLVED,
         "content_origin": resolved.origin if resolved else "",
         "images": len(result.sample_ids),
@@ -68,7 +82,8 @@ def _entry(
         "pixels": str(protocol.pixels_of(cell.dataset)),
         "resize_in_model": OWN if own else str(protocol.resize),
         "normalisation": OWN if own else NORMALISATION,
-        "judged_in": "fp32",
+        "judged_in": _precision(suite, cell.target),
+        **({"answer_tokens": protocol.answer_tokens} if worded(cell.metric) else {}),
         "ran_on": dict(result.provenance),
     }
     if cell.attack is not None and cell.threat is not None:
@@ -85,6 +100,29 @@ def _entry(
         if item.doubts:
             entry["trust"] = list(item.doubts)
     return entry
+
+
+def _precision(suite: Suite, name: str) -> str:
+    """Return in what a model computes what is judged."""
+    spec = suite.models[name]
+    while isinstance(spec, RAdaptModel | GraftModel):
+        spec = suite.models[spec.base]
+    return spec.precision if isinstance(spec, LvlmModel) else "fp32"
+
+
+def _asked(suite: Suite, cell: Cell) -> dict[str, Any]:
+    """Return what images were asked in words, and who decided whether their object was named."""
+    dataset = suite.dataset(cell.dataset)
+    if not isinstance(dataset, LanguageDataset):
+        return {}
+    asked = {"prompt": dataset.told("{question}")}
+    if cell.metric != NAMES:
+        return asked
+    said = suite.protocol.judge.model_dump(exclude={"key"})
+    return {
+        **asked,
+        "judge": {**said, **judge_identity(suite.protocol, cell.metric).get("judge", {})},
+    }
 
 
 def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:

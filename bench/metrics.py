@@ -27,6 +27,11 @@ def metrics_of(dataset: DatasetSpec) -> tuple[str, ...]:
     return _OF_TASK[task_of(dataset)]
 
 
+def worded(metric: str) -> bool:
+    """Return whether a metric is of answers in words."""
+    return metric in (VQA_ACCURACY, YES_NO, NAMES, CIDER)
+
+
 def _of_language(dataset: LanguageDataset) -> str:
     if task_of(dataset) == "captioning":
         return CIDER

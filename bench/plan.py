@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from bench.metrics import ACCURACY, metrics_of
+from bench.judging import judge_identity
+from bench.metrics import ACCURACY, metrics_of, worded
+from bench.pairs import scored as takes_part
 from bench.parts import PART, parts_matter
 from bench.specs import (
     AnyAttack,
     DatasetSpec,
     GraftModel,
     HuggingFaceModel,
+    LvlmModel,
     ModelSpec,
     NativeSpec,
     OpenClipModel,
@@ -172,6 +175,8 @@ def expand(suite: Suite, lock: Lock) -> list[Cell]:
 
 
 def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Iterator[Cell]:
+    if not takes_part(suite.models, target, dataset):
+        return
     for metric in metrics_of(dataset):
         yield from _cells_of(suite, lock, target, dataset, metric)
 
@@ -185,6 +190,8 @@ def _cells_of(
         "target": model_identity(suite, lock, target),
         "data": data,
         **({} if metric == ACCURACY else {"metric": metric}),
+        **(suite.protocol.model_dump(include={"answer_tokens"}) if worded(metric) else {}),
+        **judge_identity(suite.protocol, metric),
     }
     images = _data_identity(suite, dataset, _unattacked(suite, lock, dataset))
     clean = _digest({**scored, "data": images, "attack": None})
@@ -229,6 +236,7 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
             "radapt": spec.model_dump(include={"alpha", "cutoff", "mix", "cutoff_at"}),
             "base": model_identity(suite, lock, spec.base),
             "anchor": model_identity(suite, lock, white) if white else fingerprint,
+            **({"anchor_resized": True} if spec.anchor.resize else {}),
         }
     if isinstance(spec, GraftModel):
         return {
@@ -236,6 +244,9 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
             "base": model_identity(suite, lock, spec.base),
             "donor": model_identity(suite, lock, spec.donor),
         }
+    if isinstance(spec, LvlmModel):  # recomputing blocks changes no number
+        tower = {"tower": model_identity(suite, lock, spec.tower)} if spec.tower else {}
+        return {"lvlm": spec.precision, "fingerprint": fingerprint, **tower}
     places = {"tower", "pretrained", "revision", "gpus"}
     configured = isinstance(spec, OpenClipModel) and (spec.folder or spec.repository)
     if isinstance(spec, HuggingFaceModel) or configured:
@@ -278,7 +289,8 @@ def _storage_identity(suite: Suite) -> dict[str, Any]:
 
 def _mode(threat: Threat | None, metric: str) -> Mode:
     transferred = threat is not None and threat.kind == "transfer"
-    return "full" if transferred or metric != ACCURACY else "success"
+    one = metric == ACCURACY or worded(metric)
+    return "success" if one and not transferred else "full"
 
 
 def _data_identity(

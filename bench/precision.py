@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from bench.language import AnsweringModel
 from bench.specs import AnyAttack, NativeSpec, Precision
 from bench.types import ImageTextModel, Mode
 
@@ -31,6 +32,33 @@ class Lowered:
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Map n texts to embeddings `[n,d]`."""
         return self.model.encode_text(texts)
+
+
+class LoweredAnswers:
+    """A model that answers in words, which computes likelihoods and visual tokens in bfloat16."""
+
+    def __init__(self, model: AnsweringModel, device: torch.device) -> None:
+        """Wrap a model that runs on a device."""
+        self.model = model
+        self.device = device
+
+    def log_likelihood(
+        self, images: Tensor, prompts: Sequence[str], texts: Sequence[str]
+    ) -> Tensor:
+        """Return the log-likelihoods of texts, `[b]`; autocast takes logarithms in float32."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            found = self.model.log_likelihood(images, prompts, texts)
+        return found.float()
+
+    def visual_tokens(self, images: Tensor) -> Tensor:
+        """Return what the language model is given of images, `[b,t,d]`."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            tokens = self.model.visual_tokens(images)
+        return tokens.float()
+
+    def answer(self, images: Tensor, prompts: Sequence[str], *, tokens: int) -> list[str]:
+        """Return answers in the model's own precision: they are what is judged."""
+        return self.model.answer(images, prompts, tokens=tokens)
 
 
 @contextmanager

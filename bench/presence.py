@@ -14,6 +14,7 @@ from bench.specs import (
     HubDataset,
     HuggingFaceModel,
     LanguageDataset,
+    LvlmModel,
     ModelSpec,
     NanoDataset,
     OpenClipModel,
@@ -21,6 +22,7 @@ from bench.specs import (
     TorchvisionDataset,
     WebDataset,
 )
+from bench.specs.models import FOLDER
 from bench.suite import Suite
 from bench.weights import hub_files, is_of_hub
 
@@ -82,6 +84,8 @@ def _local_files(spec: ModelSpec) -> list[Path]:
             return [Path(place) for place in (spec.folder, spec.tower) if place is not None]
         case HuggingFaceModel() if not is_of_hub(spec):
             return [Path(spec.name)]
+        case LvlmModel() if not is_of_hub(spec):
+            return [Path(spec.name.removeprefix(FOLDER))]
         case RAdaptModel() if spec.anchor.file is not None:
             return [Path(spec.anchor.file)]
         case _:

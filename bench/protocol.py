@@ -7,6 +7,7 @@ from bench.settings import settings
 from bench.specs import (
     AnyAttack,
     HuggingFaceModel,
+    LvlmModel,
     NanoModel,
     OpenClipModel,
     RAdaptModel,
@@ -58,6 +59,9 @@ def weights(suite: Suite, name: str) -> str:
             return f"nano {spec.weights}"
         case HuggingFaceModel():
             return spec.name
+        case LvlmModel():
+            tower = f" with the tower of {weights(suite, spec.tower)}" if spec.tower else ""
+            return f"{spec.name}{tower}"
         case _:
             return spec.kind
 

@@ -1,14 +1,19 @@
 """What a cell's target makes of images, clean or adversarial."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.attacks.balls import length
 from bench.attacks.passes import finite, logits_at
 from bench.counted import Counted
 from bench.crafting import Case
+from bench.errors import CellError
+from bench.language import AnsweringModel
 from bench.metrics import counts_captions
 from bench.tally import Tally
 from bench.tasks.retrieval import RetrievalClassifier, caption_ids, recall
@@ -17,7 +22,13 @@ Points = Iterator[tuple[Tensor, Tensor]]  # rows of a dataset, and their images 
 
 
 def score(case: Case, points: Points, tally: Tally) -> None:
-    """Note for each image, or each of its captions, whether the target is right."""
+    """Note for each image, or each of its captions, whether the target is right.
+
+    Of one that answers in words, what it says of each image and how that scores.
+    """
+    if case.images.exchanges:
+        _listen(case, points, tally)
+        return
     if case.images.captions:
         _retrieve(case, points, tally)
         return
@@ -35,6 +46,51 @@ def judge(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> None:
     place = rows.numpy()
     tally.correct[place] = (predicted == images.labels[rows.to(predicted.device)]).cpu().numpy()
     _note_distance(case, rows, points, tally)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a target says of some images, and how each answer scores, `[b]`."""
+
+    texts: tuple[str, ...]
+    scores: NDArray[np.float32]
+
+
+def hear(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> Heard:
+    """Have a cell's target answer what is asked of rows, of points `[b,3,h,w]` in their place.
+
+    An answer counts as one image sent forward, however many tokens it takes.
+
+    Raises:
+        CellError: Time is up, or the target does not answer in words.
+    """
+    cell, tokens = case.cell, case.warm.suite.protocol.answer_tokens
+    target = case.warm.model(cell.target)
+    if not isinstance(target, AnsweringModel):
+        raise CellError(f"a model that answers in words is needed; {cell.target!r} is none")
+    exchanges = [case.images.exchanges[row] for row in rows.tolist()]
+
+    def answered(part: slice) -> list[str]:
+        case.deadline.check()
+        prompts = [exchange.prompt for exchange in exchanges[part]]
+        return target.answer(points[part], prompts, tokens=tokens)
+
+    batch = case.warm.batch(cell.target, cell.dataset)
+    texts = tuple(text for some in batch.parts(len(rows), answered) for text in some)
+    tally.forwards += len(rows)
+    return Heard(texts, case.warm.scorer(cell.dataset, cell.metric)(texts, exchanges))
+
+
+def _listen(case: Case, points: Points, tally: Tally) -> None:
+    texts = [""] * len(case.images.labels)
+    tally.scores = np.zeros(len(texts), np.float32)
+    for rows, part in points:
+        heard = hear(case, rows, part, tally)
+        tally.scores[rows.numpy()] = heard.scores
+        for row, text in zip(rows.tolist(), heard.texts, strict=True):
+            texts[row] = text
+        _note_distance(case, rows, part, tally)
+    tally.texts, tally.correct = texts, tally.scores > 0
 
 
 def _retrieve(case: Case, points: Points, tally: Tally) -> None:
@@ -58,5 +114,10 @@ def _retrieve(case: Case, points: Points, tally: Tally) -> None:
 
 def _note_distance(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> None:
     if case.cell.attack is not None:
-        distance = length(points - case.images.floats(rows), case.cell.budget.norm)
-        tally.distance[rows.numpy()] = distance.cpu().numpy()
+        tally.distance[rows.numpy()] = distances(case, rows, points)
+
+
+def distances(case: Case, rows: Tensor, points: Tensor) -> NDArray[np.float32]:
+    """Return how far points are from the images of rows, in the cell's norm, `[b]`."""
+    found = length(points - case.images.floats(rows), case.cell.budget.norm)
+    return found.cpu().numpy()

@@ -3,7 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.specs import AnyAttack, ApgdT, Ensemble, Noise, PyAutoAttack, TorchAttacks
+from bench.specs import (
+    AnyAttack,
+    ApgdT,
+    ApgdText,
+    ApgdTextTargeted,
+    Ensemble,
+    Noise,
+    PyAutoAttack,
+    TorchAttacks,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +69,8 @@ def _runs(attack: AnyAttack) -> Iterator[Run]:
 def _name(attack: AnyAttack) -> str:
     """Return an attack's kind, with what makes it another attack than the one of that name."""
     adapted = [key for key in ("filter", "backward", "rescale") if getattr(attack, key, None)]
+    if isinstance(attack, ApgdText) and attack.references > 1:
+        adapted.append(f"{attack.references} references")
+    if isinstance(attack, ApgdTextTargeted):
+        adapted.append(repr(attack.target) if attack.target else "decoy")
     return f"{attack.kind}({' '.join(adapted)})" if adapted else attack.kind

@@ -4,6 +4,7 @@
     <root>/<suite>/cells/<id>.json           one result
     <root>/<suite>/parts/<id>/<part>.json    what a cell that is not done has come to so far
     <root>/crafts/<craft_id>.<part>.safetensors
+    <root>/judged/                           replies of judges that are language models
 
 Every file is written beside its place and renamed into it: a reader sees all or nothing.
 """
@@ -57,6 +58,7 @@ class Store:
         """Open the store; folders are made when first written to."""
         self.folder = root / suite
         self.crafts = root / "crafts"
+        self.judged = root / "judged"
 
     def put(self, result: CellResult) -> None:
         """Keep a result; it replaces an earlier one of the same cell, and its parts if done."""

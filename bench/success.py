@@ -8,6 +8,7 @@ from bench.crafting import Case, craft
 from bench.precision import stages
 from bench.scoring import judge
 from bench.specs import AnyAttack, Storage
+from bench.spoken import attack_answers
 from bench.storage import decode, encode
 from bench.tally import Tally
 
@@ -31,6 +32,9 @@ def attack_target(
             who look at them; those that were not left stay.
     """
     cell, images = case.cell, case.images
+    if images.exchanges:
+        attack_answers(case, attack, storage, tally, ended)
+        return
     with doubts() as found:
         for precision in stages(attack, cell.mode):
             left = torch.from_numpy(tally.correct.nonzero()[0])

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from bench.errors import SuiteError
+from bench.pairs import pair_faults
 from bench.specs import (
     Against,
     AnyAttack,
@@ -58,6 +59,7 @@ class Suite(Spec):
         attacks: Each at one or more budgets, in one norm.
         threats: Each attack runs under each of them.
         against: The published numbers that it is meant to reproduce.
+        note: What a reader must know before any number, shown on the page and in the manifest.
     """
 
     suite: SuiteName
@@ -70,6 +72,7 @@ class Suite(Spec):
     attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)] = ()
     threats: Annotated[tuple[AnyThreat, ...], Field(min_length=1)] = ()
     against: Against | None = None
+    note: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = None
 
     @property
     def attack_seeds(self) -> tuple[int, ...]:
@@ -148,6 +151,9 @@ def load_suite(path: str | Path) -> Suite:
         faults = [*_field_faults(error, origins, places), *faults]
     if faults:
         raise SuiteError(str(path), list(dict.fromkeys(faults)))  # sweeps repeat an entry's faults
+    parts = (suite.models, suite.datasets, suite.attacks, suite.threats)
+    if faults := list(pair_faults(*parts, places)):
+        raise SuiteError(str(path), faults)
     return suite
 
 
@@ -189,6 +195,7 @@ def _without_tags(keys: list[str]) -> Iterator[str]:
     for index, key in enumerate(keys):
         is_tag = index == 2 and keys[0] in ("models", "datasets", "attacks")
         is_tag = is_tag or (index == 5 and keys[0] == keys[3] == "attacks")
+        is_tag = is_tag or (index == 2 and keys[:2] == ["protocol", "judge"])
         is_branch = keys[0] == "protocol" and key in ("Pixels", "tuple")
         if not is_tag and not is_branch:
             yield key
@@ -227,9 +234,10 @@ def _entries(raw: dict[str, Any], key: str) -> list[Any]:
 
 def _references(model: Any) -> dict[str, str]:
     """Return the models that an entry names, by key path within it."""
-    if not isinstance(model, dict) or model.get("kind") not in ("radapt", "graft"):
+    if not isinstance(model, dict) or model.get("kind") not in ("radapt", "graft", "lvlm"):
         return {}
-    found = {"base": model.get("base"), "donor": model.get("donor")}
+    names = ("tower",) if model["kind"] == "lvlm" else ("base", "donor")
+    found = {name: model.get(name) for name in names}
     if isinstance(anchor := model.get("anchor"), dict):
         found["anchor.white"] = anchor.get("white")
     return {key: target for key, target in found.items() if isinstance(target, str)}

@@ -12,6 +12,7 @@ from bench.specs import (
     PRESETS,
     AnyAttack,
     DatasetSpec,
+    JudgeSpec,
     ModelSpec,
     Spec,
 )
@@ -39,6 +40,8 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
         ).rstrip()
     yield ""
     yield f"suite {suite.suite}: {len(cells)} cells, {len({cell.id for cell in cells})} different"
+    if suite.note:
+        yield f"  note      {suite.note}"
     yield f"  models    {len(suite.models)}: {', '.join(suite.models)}"
     yield f"  datasets  {len(suite.datasets)}: {', '.join(d.name for d in suite.datasets)}"
     for attack in suite.attacks:
@@ -66,6 +69,7 @@ def list_lines() -> Iterator[str]:
         ("models", ModelSpec),
         ("datasets", DatasetSpec),
         ("attacks", AnyAttack),
+        ("judges, in `protocol.judge`", JudgeSpec),
     ):
         yield f"{title}:"
         for spec in _members(union):

@@ -1,30 +1,36 @@
 """What cells share and is made once: models, zero-shot heads, decoded images, batch sizes."""
 
 import gc
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from pathlib import Path
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data import ImageSet, load_captioned, load_images, load_in_parts
+from bench.data import ImageSet, load_captioned, load_images, load_in_parts, load_questions
 from bench.errors import CellError, DiskFull, TimeUp
+from bench.language import AnsweringModel, Exchange
 from bench.memory import Batch, batch_for, ran_out
-from bench.models import ClipModel, build_model
+from bench.models import ClipModel, LanguageModel, build_model
 from bench.plan import Lock
-from bench.precision import Lowered
-from bench.specs import Component, Precision, RAdaptModel, task_of
+from bench.precision import Lowered, LoweredAnswers
+from bench.specs import Component, LanguageDataset, Precision, RAdaptModel, task_of
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
+from bench.tasks.answers import Scorer, scorer
+from bench.tasks.judges import Judge, build_judge
+from bench.tasks.prompted import Prompted, Seeing
 from bench.tasks.retrieval import RetrievalClassifier
 from bench.text import ZeroShotClassifier, text_vectors, zero_shot_head
 from bench.types import ImageTextModel
 
 T = TypeVar("T")
 Head = ZeroShotClassifier | RetrievalClassifier
+Source = Head | Prompted | Seeing
 
 _PART = 4096  # images of a whole dataset at once: 0.6 GB at 224 pixels
 _SHARE = 0.25  # of an accelerator's free memory that a dataset may take
@@ -42,6 +48,7 @@ class Images:
         classes: What the labels are called.
         templates: The dataset's own prompts.
         captions: Those of each image; empty where there are classes.
+        exchanges: What each image is asked; empty where it is asked nothing.
     """
 
     sample_ids: tuple[str, ...]
@@ -50,6 +57,7 @@ class Images:
     classes: tuple[str, ...]
     templates: tuple[str, ...]
     captions: tuple[tuple[str, ...], ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
 
     def floats(self, rows: Tensor) -> Tensor:
         """Return the chosen images in [0,1], `[b,3,h,w]`, on the device."""
@@ -61,6 +69,7 @@ class Images:
         return replace(
             self, sample_ids=self.sample_ids[part], pixels=self.pixels[part],
             labels=self.labels[part], captions=self.captions[part],
+            exchanges=self.exchanges[part],
         )  # fmt: skip
 
 
@@ -76,6 +85,7 @@ class Warm:
         size: Images at once; found by trial where None.
         trust: Whether code named by the suite may be imported.
         compiled: Whether towers are compiled for full batches.
+        judged: Folder where replies of a judge are kept.
         relieved: Whether all was let go of for want of memory, and no cell was done since.
     """
 
@@ -86,6 +96,7 @@ class Warm:
     size: int | None
     trust: bool
     compiled: bool = False
+    judged: Path = Path("judged")
     relieved: bool = False
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
@@ -93,6 +104,7 @@ class Warm:
     _images: dict[str, Images] = field(default_factory=dict)
     _heads: dict[Hashable, Tensor] = field(default_factory=dict)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
+    _scorers: dict[tuple[str, str], Scorer] = field(default_factory=dict)
 
     def classifier(
         self,
@@ -110,6 +122,39 @@ class Warm:
         if precision == "bf16":
             tower = Lowered(tower, self.device)
         return self._joined(tower, model, dataset)
+
+    def source(
+        self,
+        model: str,
+        dataset: str,
+        precision: Precision,
+        without: tuple[Component, ...],
+        asked: Mapping[int, tuple[str, str]],
+    ) -> Source:
+        """Return what an attack is run on: as `classifier`, or what sees images of questions.
+
+        Where images are asked about in words, that is a model with what it is `asked`, by label
+        the prompt and the text that the attack is about; or a CLIP's embeddings alone.
+        """
+        if not self.images(dataset).exchanges:
+            return self.classifier(model, dataset, precision, without)
+        built = self.model(model, without)
+        if isinstance(built, AnsweringModel):
+            lowered = precision == "bf16"
+            return Prompted(LoweredAnswers(built, self.device) if lowered else built, asked)
+        return Seeing(Lowered(built, self.device) if precision == "bf16" else built)
+
+    def scorer(self, dataset: str, metric: str) -> Scorer:
+        """Return what answers about a dataset's images are scored by."""
+        if (dataset, metric) not in self._scorers:
+            everyone = self.images(dataset).exchanges
+            self._scorers[dataset, metric] = scorer(metric, everyone, self._judge())
+        return self._scorers[dataset, metric]
+
+    def _judge(self) -> Judge:
+        """Return who decides whether an answer names an object; its replies are kept."""
+        judge = self.suite.protocol.judge
+        return self.once("protocol.judge", lambda: build_judge(judge, self.judged, self.device))
 
     def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> Head:
         """Join a model's image tower, in whatever form, with the head of its texts."""
@@ -140,7 +185,9 @@ class Warm:
     def batch(self, model: str, dataset: str) -> Batch:
         """Return how many of a dataset's images go through a model at once."""
         height, width = self.images(dataset).pixels.shape[-2:]
-        key = (model, height, width)
+        key: Hashable = (model, height, width)
+        if self.images(dataset).exchanges:  # how long a text is counts as much
+            key = (model, height, width, dataset)
         if key not in self._batches:
             self._batches[key] = (
                 Batch(self.size) if self.size else self._trial(model, dataset, height, width)
@@ -148,14 +195,28 @@ class Warm:
         return self._batches[key]
 
     def _trial(self, model: str, dataset: str, height: int, width: int) -> Batch:
-        classifier = self._joined(self.model(model), model, dataset)
+        outputs = self._outputs(model, dataset)
 
         def both_ways(part: slice) -> None:
             shape = (part.stop - part.start, 3, height, width)
             points = torch.rand(shape, device=self.device, requires_grad=True)
-            torch.autograd.grad(classifier(points).sum(), points)
+            torch.autograd.grad(outputs(points).sum(), points)
 
         return batch_for(self.device, height, width, both_ways)
+
+    def _outputs(self, model: str, dataset: str) -> Callable[[Tensor], Tensor]:
+        """Return what an attack differentiates, at its largest."""
+        exchanges = self.images(dataset).exchanges
+        if not exchanges:
+            return self._joined(self.model(model), model, dataset)
+        longest = max(
+            ((each.prompt, text) for each in exchanges for text in (*each.answers, each.decoy)),
+            key=lambda pair: sum(map(len, pair)),
+        )
+        asked = self.source(model, dataset, "fp32", (), {0: longest})
+        if not isinstance(asked, Prompted):
+            return asked
+        return lambda points: asked.likelihood(points, torch.zeros(len(points), dtype=torch.long))
 
     def model(self, name: str, without: tuple[Component, ...] = ()) -> ImageTextModel:
         """Return a model of the suite, without some of its components where it is adapted."""
@@ -167,12 +228,15 @@ class Warm:
                 spec = spec.less(without)
             built = self.once(
                 f"models.{name}",
-                lambda: build_model(
-                    spec,
-                    self.device,
-                    self.model,
-                    resize=self.suite.protocol.resize,
-                    trust=self.trust,
+                lambda: cast(
+                    ImageTextModel,
+                    build_model(
+                        spec,
+                        self.device,
+                        self.model,
+                        resize=self.suite.protocol.resize,
+                        trust=self.trust,
+                    ),
                 ),
             )
             layout = lay_out(built.tower) if isinstance(built, ClipModel) else None
@@ -208,7 +272,7 @@ class Warm:
     def facts(self, model: str) -> dict[str, str]:
         """Return what a model of the suite is like as built, and how it runs where not as ever."""
         built = self.model(model)
-        own = built.facts() if isinstance(built, ClipModel) else {}
+        own = built.facts() if isinstance(built, ClipModel | LanguageModel) else {}
         compiled = {"compiled": "full batches"} if self.compiled else {}
         layout = {"layout": self._layouts[model]} if model in self._layouts else {}
         return {**own, **compiled, **layout}
@@ -236,6 +300,12 @@ class Warm:
             captioned = load_captioned(spec, ids, size)
             labels = torch.arange(len(ids), device=self.device)
             return Images(ids, self._placed(captioned.images), labels, ids, (), captioned.captions)
+        if isinstance(spec, LanguageDataset):
+            asked = load_questions(spec, ids, size)
+            labels = torch.arange(len(ids), device=self.device)
+            return Images(
+                ids, self._placed(asked.images), labels, (), (), exchanges=asked.exchanges
+            )
         return self._classified(load_images(spec, ids, size))
 
     def _classified(self, data: ImageSet) -> Images:

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bench.errors import CellError
 from bench.hub import HubFile, NoSuchFile, bring, find
-from bench.specs import HuggingFaceModel, ModelSpec, OpenClipModel
-from bench.specs.models import REPOSITORY
+from bench.specs import HuggingFaceModel, LvlmModel, ModelSpec, OpenClipModel
+from bench.specs.models import FOLDER, REPOSITORY
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 # the first that exists is the one, as open_clip and transformers seek them
@@ -19,7 +20,16 @@ SHARD_INDEX = "model.safetensors.index.json"  # names the files of weights that 
 _HUGGING_FACE_WEIGHTS = (_WHOLE, SHARD_INDEX, "pytorch_model.bin")
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 
-_Published = OpenClipModel | HuggingFaceModel
+# of a model that answers in words, which need not have all of them
+_OF_CHATS = (
+    "generation_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+
+_Published = OpenClipModel | HuggingFaceModel | LvlmModel
 _Find = Callable[[str], Path | None]  # a file by its name; None where it is not here
 
 
@@ -54,18 +64,18 @@ def weight_files(spec: _Published) -> list[Path]:
     if folder is not None and spec.revision is not None:
         raise CellError(f"{spec.name}: a folder has no revision {spec.revision!r}")
     if folder is not None:
-        return [*_in_folder(spec, folder), *tower]
+        return [*_in_folder(spec, folder), *tower, *_extras(spec)]
     if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
         if Path(spec.pretrained).exists():
             return [Path(spec.pretrained), *tower]
         if not hub_files(spec):
             return [_download(spec.name, spec.pretrained), *tower]
-    if isinstance(spec, HuggingFaceModel) and not is_of_hub(spec):
+    if isinstance(spec, HuggingFaceModel | LvlmModel) and not is_of_hub(spec):
         raise CellError(f"{spec.name}: no such folder, and no OWNER/NAME of the hub")
     here: dict[tuple[HubFile, ...], Path] = {}
     while missing := [each for each in hub_files(spec) if each not in here]:
         here |= {each: _bring_any(each) for each in missing}  # which may name further files
-    return [*(here[each] for each in hub_files(spec)), *tower]
+    return [*(here[each] for each in hub_files(spec)), *tower, *_extras(spec)]
 
 
 def origin(spec: ModelSpec) -> str:
@@ -144,11 +154,27 @@ def _needs(spec: _Published, found: _Find) -> list[tuple[str, ...]]:
         text = _read(found(OPEN_CLIP_CONFIG)).get("model_cfg", {}).get("text_cfg", {})
         named = [(_TOKENIZER_CONFIG,), ("tokenizer.json",)] if "hf_tokenizer_name" in text else []
         return [_OPEN_CLIP_WEIGHTS, (OPEN_CLIP_CONFIG,), *named]
-    needs = [_HUGGING_FACE_WEIGHTS, *(("config.json",), ("preprocessor_config.json",))]
+    pictures = ("preprocessor_config.json", "processor_config.json")
+    alone = isinstance(spec, HuggingFaceModel)  # else the latter may hold what the former does
+    needs = [_HUGGING_FACE_WEIGHTS, ("config.json",), pictures[:1] if alone else pictures]
     kind = str(_read(found(_TOKENIZER_CONFIG)).get("tokenizer_class", ""))
     vocabulary = "spiece.model" if kind.startswith("SiglipTokenizer") else "tokenizer.json"
     parts = [] if found(_WHOLE) else _parts(found(SHARD_INDEX))
     return [*needs, (_TOKENIZER_CONFIG,), *([(vocabulary,)] if kind else []), *parts]
+
+
+def _extras(spec: _Published) -> list[Path]:
+    """Return the local files of those that a model may have, brought from the hub where need be."""
+    if not isinstance(spec, LvlmModel):
+        return []
+    folder = _folder(spec)
+    if folder is not None:
+        return [path for name in _OF_CHATS if (path := folder / name).exists()]
+    found = []
+    for name in _OF_CHATS:
+        with suppress(NoSuchFile):
+            found.append(bring(_hub_file(spec, name)))
+    return found
 
 
 def _parts(index: Path | None) -> list[tuple[str, ...]]:
@@ -181,7 +207,8 @@ def _cached(spec: _Published) -> _Find:
 def _folder(spec: _Published) -> Path | None:
     if isinstance(spec, OpenClipModel):
         return None if spec.folder is None else Path(spec.folder)
-    return Path(spec.name) if Path(spec.name).is_dir() else None
+    place = Path(spec.name.removeprefix(FOLDER) if isinstance(spec, LvlmModel) else spec.name)
+    return place if place.is_dir() else None
 
 
 def _in_folder(spec: _Published, folder: Path) -> list[Path]:

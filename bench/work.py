@@ -4,6 +4,7 @@ from bench import catalogue
 from bench.architecture import size_of
 from bench.errors import CellSkip
 from bench.fitting import fit_cell
+from bench.metrics import worded
 from bench.plan import Cell, Lock, images_of, scores_all
 from bench.specs import AnyAttack, ApgdSpec, Ensemble, Noise, PyAutoAttack
 from bench.suite import Suite
@@ -25,7 +26,7 @@ def skip_reason(suite: Suite, lock: Lock, cell: Cell) -> str | None:
     found = lock.datasets.get(cell.dataset)
     facts = catalogue.datasets().get(cell.dataset)
     classes = len(found.classes) if found else facts.classes if facts else 0
-    if cell.attack is None or not classes:
+    if cell.attack is None or not (classes or worded(cell.metric)):
         return None
     try:
         fit_cell(suite, cell, cell.attack, classes)

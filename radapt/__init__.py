@@ -9,11 +9,13 @@ from radapt.anchor import Anchor, extract_anchor, resize_anchor
 from radapt.filters import GaussianFilter
 from radapt.fit import fit_anchor
 from radapt.fit_task import FitOptions
+from radapt.per_grid import PerGrid
 
 __all__ = [
     "Anchor",
     "FitOptions",
     "GaussianFilter",
+    "PerGrid",
     "adapt",
     "extract_anchor",
     "fit_anchor",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from radapt.checkpoint import write_atomically
 from radapt.clone import clone_to
+from radapt.grids import grid_rows, grids_of, patchify, row_by_row
 from radapt.tower import (
     attention_path,
     batch_leads,
@@ -33,7 +34,8 @@ class Anchor:
     """A fixed response of the first attention block (the module's output, class token included).
 
     Attributes:
-        value: `[1,n,d]`: n tokens of width d.
+        value: `[1,n,d]`: n tokens of width d, patches row by row. One token is that of every token
+            of every grid (a white image on a tower whose positions are rotary).
         tower: The tower it belongs to, in words.
         size: Height and width of the image it was made at, in pixels.
         origin: How it was made.
@@ -87,6 +89,7 @@ def extract_anchor(
     tower: nn.Module,
     image: Tensor | None = None,
     *,
+    size: tuple[int, int] | None = None,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
 ) -> Anchor:
@@ -96,9 +99,18 @@ def extract_anchor(
     robust tower the model-guided anchor of R-Adapt_M (through that tower's own
     embedding and first attention).
 
+    Of towers that take images of any size (`radapt.grids`) it is as follows. A white image makes
+    all patches equal. Where positions are rotary (Qwen2.5-VL) they turn queries and keys only, so
+    whatever the weights of the attention are, it answers every token with the one value: the
+    anchor is that vector, exact at every grid up to rounding. Where positions are also learned
+    (Qwen3-VL) the answer depends on token and grid: the anchor is of one grid, and `adapt`
+    interpolates it to others as the tower does its positions. `radapt.PerGrid` extracts it at
+    each grid instead, which is exact.
+
     Args:
-        tower: A vision tower that takes normalised pixels.
-        image: `[1,3,h,w]` in [0,1]; a white image of the tower's size when not given.
+        tower: A vision tower that takes normalised pixels, or patches of them.
+        image: `[1,3,h,w]` in [0,1]; a white image when not given.
+        size: Height and width of the white image; the tower's when not given.
         mean: Mean of the tower's normalisation, per channel; its own when not given
             (`radapt.tower.normalisation`).
         std: Deviation of the tower's normalisation, likewise.
@@ -112,7 +124,8 @@ def extract_anchor(
     probe.eval()  # dropout would make it another anchor at each call
     weight = next(tower.parameters())
     origin = "uniform white image" if image is None else "given image"
-    pixels = torch.ones(1, 3, *image_size(tower)) if image is None else image
+    pixels = torch.ones(1, 3, *(size or image_size(tower))) if image is None else image
+    height, width = pixels.shape[-2:]
     captured: list[Tensor] = []
 
     def keep(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -120,17 +133,29 @@ def extract_anchor(
         captured.append(response if batch_leads(module) else response.transpose(0, 1))
 
     attention.register_forward_hook(keep)
+    inputs = normalise(pixels.to(weight), *normalisation(tower, mean, std))
+    how = grids_of(tower)
     with torch.no_grad():
-        probe(normalise(pixels.to(weight), *normalisation(tower, mean, std)))
-    height, width = pixels.shape[-2:]
-    return Anchor(captured[0].detach().clone(), describe(tower), (height, width), origin)
+        if how is None:
+            probe(inputs)
+        else:
+            grid = how.of((height, width))
+            probe(patchify(inputs, how), grid_thw=grid_rows(grid, 1, inputs.device))
+    value = captured[0].detach().clone()
+    if how is not None:
+        value = row_by_row(value, grid, how)[None]
+        origin += f" at {grid[0]}x{grid[1]} tokens, interpolated to other grids"
+        if image is None and how.side is None:
+            value, origin = value[:, :1], "uniform white image, one vector at every grid"
+    return Anchor(value, describe(tower), (height, width), origin)
 
 
 def resize_anchor(anchor: Anchor, tower: nn.Module) -> Anchor:
     """Return an anchor resampled to a tower's token grid, as from 224 to 336 pixels.
 
     The patch tokens are interpolated (bicubic) and a class token is kept. It is a guess at
-    what the tower itself would answer: where the tower is at hand, extract the anchor anew.
+    what the tower itself would answer: where the tower is at hand, extract the anchor anew. For a
+    tower that takes images of any size it returns the anchor as it is: `adapt` interpolates it.
 
     Args:
         anchor: Made on a tower of the same width and patch size, at another image size.
@@ -139,6 +164,8 @@ def resize_anchor(anchor: Anchor, tower: nn.Module) -> Anchor:
     Raises:
         ValueError: The tower's tokens are of another width or another kind.
     """
+    if grids_of(tower) is not None:
+        return anchor
     prefix, width = prefix_tokens(tower), anchor.value.shape[-1]
     patches = anchor.value[:, prefix:]
     height, breadth = anchor.size

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from radapt.grids import grids_of
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -59,17 +61,28 @@ _TIMM = Layout(  # what open_clip uses for SigLIP
     head=("trunk.norm", "trunk.attn_pool", "trunk.fc_norm", "trunk.head", "head"),
 )
 
+_QWEN = Layout(  # the vision tower of Qwen2.5-VL and Qwen3-VL
+    blocks="blocks",
+    patches="patch_embed.proj",
+    class_token="class_embedding",  # there is none
+    embedding=("patch_embed", "pos_embed"),
+    attention=("norm1", "attn"),
+    head=("merger", "deepstack_merger_list"),
+)
+
 _KNOWN = (_OPEN_CLIP, _hugging_face("vision_model."), _hugging_face(""), _TIMM)
 
 
 def layout_of(tower: nn.Module) -> Layout:
-    """Return the layout of a CLIP or SigLIP vision tower of open_clip or Hugging Face.
+    """Return the layout of a vision tower of open_clip or Hugging Face.
 
     Raises:
         TypeError: The tower is of another kind, such as a ResNet or timm's EVA.
     """
-    if hasattr(tower, "text_model"):
+    if hasattr(tower, "text_model") or hasattr(tower, "lm_head"):
         raise TypeError(f"{type(tower).__name__} is a whole model; take its vision tower")
+    if grids_of(tower) is not None and has_part(tower, _QWEN.blocks):
+        return _QWEN
     for layout in _KNOWN:
         if has_part(tower, layout.blocks):
             _check_kind(tower, layout)

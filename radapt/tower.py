@@ -5,6 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from radapt.grids import grids_of
 from radapt.layout import has_part, layout_of
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -24,9 +25,15 @@ def attention_path(tower: nn.Module) -> str:
 def image_size(tower: nn.Module) -> tuple[int, int]:
     """Return the height and width that a tower takes.
 
+    Of one that takes any (`radapt.grids`) that is the size of its learned grid of positions; where
+    it has none, the least size.
+
     Raises:
         TypeError: The tower does not say.
     """
+    if (how := grids_of(tower)) is not None:
+        side = how.step if how.side is None else how.side * how.patch
+        return side, side
     size: Any = getattr(tower, "image_size", None)
     if size is None:
         size = getattr(getattr(tower, "config", None), "image_size", None)
@@ -40,7 +47,8 @@ def image_size(tower: nn.Module) -> tuple[int, int]:
 def describe(tower: nn.Module) -> str:
     """Return a tower's kind and shape in words, for an anchor's metadata and for messages."""
     height, width = image_size(tower)
-    return f"{type(tower).__name__} {height}x{width}px, {token_width(tower)} wide"
+    size = f"{height}x{width}px" if grids_of(tower) is None else "of any size"
+    return f"{type(tower).__name__} {size}, {token_width(tower)} wide"
 
 
 def token_width(tower: nn.Module) -> int:
@@ -50,9 +58,9 @@ def token_width(tower: nn.Module) -> int:
 
 def token_grid(tower: nn.Module) -> tuple[int, int]:
     """Return the rows and columns of a tower's patch tokens at its own image size."""
-    step = _patches(tower).stride
+    *_, down, across = _patches(tower).stride
     height, width = image_size(tower)
-    return height // step[0], width // step[1]
+    return height // down, width // across
 
 
 def prefix_tokens(tower: nn.Module) -> int:
@@ -69,10 +77,11 @@ def normalisation(
     """Return the mean and deviation per channel that a tower's [0,1] pixels are normalised with.
 
     What is given comes first, then what the tower says: open_clip notes it on the tower. Hugging
-    Face keeps it with the processor; its SigLIP towers take 0.5 for both. Else it is CLIP's.
+    Face keeps it with the processor; its SigLIP and Qwen3-VL towers take 0.5 for both. Else it is
+    CLIP's.
     """
     config: Any = getattr(tower, "config", None)
-    halves = str(getattr(config, "model_type", "")).startswith("siglip")
+    halves = str(getattr(config, "model_type", "")).startswith(("siglip", "qwen3_vl"))
     own_mean = getattr(tower, "image_mean", None) or ((0.5,) * 3 if halves else CLIP_MEAN)
     own_std = getattr(tower, "image_std", None) or ((0.5,) * 3 if halves else CLIP_STD)
     return tuple(mean or own_mean), tuple(std or own_std)
@@ -83,7 +92,12 @@ def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
 
     That is open_clip's output, and of Hugging Face's towers the projected embedding where
     there is a projection, else the pooled one.
+
+    Raises:
+        TypeError: The tower gives no embedding of a whole image.
     """
+    if grids_of(tower) is not None:
+        raise TypeError(f"{type(tower).__name__} takes patches and embeds no whole image")
     output: Any = tower(inputs)
     if isinstance(output, Tensor):
         return output
@@ -103,8 +117,8 @@ def batch_leads(attention: nn.Module) -> bool:
     return bool(getattr(attention, "batch_first", True))
 
 
-def _patches(tower: nn.Module) -> nn.Conv2d:
-    return cast(nn.Conv2d, tower.get_submodule(layout_of(tower).patches))
+def _patches(tower: nn.Module) -> nn.Conv2d | nn.Conv3d:
+    return cast(nn.Conv2d | nn.Conv3d, tower.get_submodule(layout_of(tower).patches))
 
 
 def normalise(

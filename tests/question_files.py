@@ -10,6 +10,13 @@ import numpy as np
 from bench.specs import LanguageDataset
 from tests.conftest import png
 
+# what of a suite is asked in words, in place of the small suite's models and attacks
+WORDS: dict[str, Any] = {
+    "models": {"Tiny": {"kind": "lvlm-tiny", "family": "llava"}},
+    "attacks": None,
+    "threats": None,
+}
+
 
 def picture(folder: Path, name: str, value: int, size: tuple[int, int] = (12, 16)) -> None:
     path = folder / name

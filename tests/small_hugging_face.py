@@ -22,7 +22,7 @@ _TEXT = {
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def small_clip(folder: Path) -> Any:
+def small_clip(folder: Path, **vision: Any) -> Any:
     """Write a CLIP into a folder and return its model."""
     torch.manual_seed(0)
     words = [*_LETTERS, *(f"{letter}</w>" for letter in _LETTERS)]
@@ -32,7 +32,9 @@ def small_clip(folder: Path) -> Any:
         **_TEXT, "vocab_size": len(vocabulary), "max_position_embeddings": 77,
         "eos_token_id": vocabulary[specials[1]], "bos_token_id": vocabulary[specials[0]],
     }  # fmt: skip
-    config = transformers.CLIPConfig(text_config=text, vision_config=_VISION, projection_dim=16)
+    config = transformers.CLIPConfig(
+        text_config=text, vision_config={**_VISION, **vision}, projection_dim=16
+    )
     model = transformers.CLIPModel(config).eval()
     model.save_pretrained(folder)
     transformers.CLIPTokenizer(vocab=vocabulary, merges=[]).save_pretrained(folder)
@@ -42,7 +44,7 @@ def small_clip(folder: Path) -> Any:
     return model
 
 
-def small_siglip(folder: Path) -> Any:
+def small_siglip(folder: Path, **vision: Any) -> Any:
     """Write a SigLIP into a folder and return its model."""
     torch.manual_seed(0)
     sentencepiece.SentencePieceTrainer.train(
@@ -58,7 +60,7 @@ def small_siglip(folder: Path) -> Any:
     }  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
     text = {**_TEXT, "vocab_size": 35, "max_position_embeddings": 64, "projection_size": 32}
-    config = transformers.SiglipConfig(text_config=text, vision_config=_VISION)
+    config = transformers.SiglipConfig(text_config=text, vision_config={**_VISION, **vision})
     model = transformers.SiglipModel(config).eval()
     model.save_pretrained(folder)
     transformers.SiglipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)

@@ -225,14 +225,14 @@ def test_what_is_known_of_an_image_is_not_asked_again(four: LinearModel) -> None
 def test_momentum_carries_on_across_a_flat_place() -> None:
     ascent = PgdAscent(steps=2, step=2.0, random_start=False, momentum=1.0)
     images, budget = plain([0.5]), Budget(0.1)
-    state = {**ascent.begin(images, budget, images), "iteration": torch.zeros(1)}
+    state = {**ascent.begin(images, images, budget), "iteration": torch.zeros(1)}
     loss = torch.zeros(1)
     state = ascent.advance(state, loss, torch.full_like(images, 3.0), budget)
     assert float(state["point"].mean()) == pytest.approx(0.6)
     state = ascent.advance(state, loss, torch.zeros_like(images), budget)
     assert float(state["velocity"].mean()) == pytest.approx(1.0)
     still = PgdAscent(steps=2, step=2.0, random_start=False)
-    state = {**still.begin(images, budget, images), "iteration": torch.zeros(1)}
+    state = {**still.begin(images, images, budget), "iteration": torch.zeros(1)}
     state = still.advance(state, loss, torch.zeros_like(images), budget)
     assert torch.equal(state["point"], images)
 
@@ -240,7 +240,7 @@ def test_momentum_carries_on_across_a_flat_place() -> None:
 def test_step_sizes_halve_at_their_shares() -> None:
     ascent = PgdAscent(steps=10, step=1.0, random_start=False, halve=(0.25, 0.5))
     images, budget = plain([0.5]), Budget(0.1)
-    state = ascent.begin(images, budget, images)
+    state = ascent.begin(images, images, budget)
     walked = []
     for iteration in range(7):
         before = state["point"].mean()

@@ -15,12 +15,15 @@ from huggingface_hub import constants
 
 from bench import hub as client
 from bench.doctor import examine
-from bench.errors import UserError
+from bench.errors import CellError, UserError
 from bench.fetch import Want, Wants, Watcher, fetch
 from bench.lock import remarks
 from bench.plan import Lock
+from bench.specs import LvlmModel
 from bench.suite import Suite, load_suite
+from bench.weights import weight_files
 from tests.hub_server import COMMIT, Hub
+from tests.question_files import WORDS, language
 
 ROOT = Path(__file__).parents[1]
 Maker = Callable[..., Path]
@@ -144,6 +147,24 @@ def test_all_parts_of_weights_are_counted_and_brought(hub: Hub, suite_file: Make
     assert "Real" in lock.models
 
 
+def test_what_a_chat_may_have_is_brought_where_it_is(hub: Hub, suite_file: Maker) -> None:
+    """So that a run without the hub sees the same template."""
+    names = ("model.safetensors", "config.json", "processor_config.json", "tokenizer_config.json")
+    hub.repos["some/llava"] = {name: b"{}" for name in (*names, "chat_template.jinja")}
+    models = {"Real": {"kind": "lvlm", "name": "some/llava"}}
+    suite = load_suite(suite_file(datasets=["digits"], models=models, attacks=None, threats=None))
+    lock, problems = fetch(suite, Told())
+    assert problems == {}
+    here = {path.name for path in weight_files(LvlmModel(kind="lvlm", name="some/llava"))}
+    assert here == {*names, "chat_template.jinja"}
+    hub.repos["some/llava"].pop("processor_config.json")
+    hub.repos["other/llava"] = hub.repos.pop("some/llava")
+    spec = LvlmModel(kind="lvlm", name="other/llava")
+    with pytest.raises(CellError, match=r"no file processor_config\.json"):
+        weight_files(spec)
+    assert "Real" in lock.models
+
+
 def test_a_small_disk_is_told_before_anything_comes(
     hub: Hub, suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +246,26 @@ def test_the_doctor_misses_packages_and_files(
     assert found["package pandas is missing"] == ("bad", "pip install pandas")
     assert found["package torchattacks is missing"][1] == "pip install --no-deps torchattacks"
     assert found["datasets.mine"][0] == found["models.Plus"][0] == "bad"
+
+
+def test_the_doctor_misses_files_of_questions_and_the_key_of_a_judge(
+    suite_file: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = language("pope", questions="no.json", images=str(tmp_path))
+    judge = {"kind": "openai", "url": "http://127.0.0.1:9", "model": "m", "key": "JUDGE_KEY"}
+    suite = load_suite(
+        suite_file(
+            **WORDS,
+            datasets=[questions.model_dump(exclude_none=True)],
+            protocol={"preset": "lvlm", "judge": judge},
+        )
+    )
+    found = {finding.what: finding.level for finding in examine(suite, tmp_path)}
+    assert found["datasets.set: no.json: no such file or folder"] == "bad"
+    assert found["protocol.judge.key: JUDGE_KEY is not set"] == "bad"
+    monkeypatch.setenv("JUDGE_KEY", "secret")
+    found = {finding.what: finding.level for finding in examine(suite, tmp_path)}
+    assert found["protocol.judge.key: JUDGE_KEY is set"] == "ok"
 
 
 def test_fetch_then_run_without_the_hub(hub: Hub, suite_file: Maker, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from bench.plan import DatasetLock, Lock, expand
 from bench.presence import missing_data
 from bench.specs import LanguageDataset, Pixels, task_of
 from bench.suite import Suite, load_suite
-from tests.conftest import SMALL
 from tests.question_files import (
+    WORDS,
     coco_captions,
     karpathy,
     language,
@@ -185,7 +185,7 @@ def test_templates_are_of_no_meaning_to_it(suite: Writer) -> None:
 
     def ids(template: str) -> list[str]:
         protocol = {"preset": "lvlm", "templates": [template]}
-        wanted = suite(datasets=[{**entry, "ask": "what"}], protocol=protocol)
+        wanted = suite(**WORDS, datasets=[{**entry, "ask": "what"}], protocol=protocol)
         return [cell.id for cell in expand(wanted, lock)]
 
     assert ids("a {c}") == ids("the {c}")
@@ -234,7 +234,7 @@ def test_damage_is_the_datasets_problem(
     with pytest.raises(CellError, match=reason):
         index_dataset(entry, 3, 0)
     said = entry.model_dump(exclude_none=True)
-    _, problems = resolve(suite(datasets=[said], models={"CLIP": SMALL["models"]["CLIP"]}))
+    _, problems = resolve(suite(**WORDS, datasets=[said]))
     assert list(problems) == ["datasets.set"]
 
 
@@ -309,4 +309,4 @@ def test_a_suite_has_one_task(suite: Writer) -> None:
     with pytest.raises(SuiteError, match=r"what \(answers in words\); caption \(captions"):
         suite(datasets=[what, caption])
     whether = {**what, "name": "whether", "ask": "whether"}
-    assert len(suite(datasets=[what, whether]).datasets) == 2
+    assert len(suite(**WORDS, datasets=[what, whether]).datasets) == 2

@@ -44,8 +44,8 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
     for expected in (
         str(path),
         "models.CLIP.weights: got 'clipp'",
-        "models.X.kind: got 'nonsense'; allowed: 'nano', 'open_clip', 'hugging_face', 'radapt', "
-        "'graft', 'python'",
+        "models.X.kind: got 'nonsense'; allowed: 'nano', 'open_clip', 'hugging_face', 'lvlm', "
+        "'lvlm-tiny', 'radapt', 'graft', 'python'",
         "models.R.cutof: unknown key",
         "models.R.cutoff: missing",
         "models.R.base: got 'NOWHERE'; declared models: CLIP, X, R, G",

@@ -3,9 +3,10 @@
 from bench.attacks.ascent import Ascent
 from bench.attacks.engine import NativeAttack, Run
 from bench.attacks.family import ANY_MARGIN, Surrogate, build_apgd
-from bench.attacks.losses import Loss, cross_entropy, margin
+from bench.attacks.losses import Spoken, cross_entropy, margin
 from bench.attacks.noise import RandomPoint
 from bench.attacks.official import OfficialAttack
+from bench.attacks.passes import AnyLoss
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.sequence import InSequence, in_turn
 from bench.attacks.torch_attacks import TorchAttack
@@ -26,7 +27,11 @@ from bench.types import Attack
 
 
 def build_attack(
-    spec: AnyAttack, *, batch: int | Batch, surrogate: Surrogate | None = None
+    spec: AnyAttack,
+    *,
+    batch: int | Batch,
+    surrogate: Surrogate | None = None,
+    worded: bool = False,
 ) -> Attack:
     """Return the attack that a spec declares; the only lookup there is.
 
@@ -37,9 +42,11 @@ def build_attack(
             on it, and a `Batch` is halved where memory ends. Adapters run in chunks of the
             size that their spec names.
         surrogate: Returns the model that gradients come from, for specs with `backward`.
+        worded: Whether the model answers in words: cross-entropy is then that of a text.
     """
+    entropy: AnyLoss = Spoken() if worded else cross_entropy
 
-    def runs(ascent: Ascent, loss: Loss, restarts: int = 1, eot: int = 1) -> Attack:
+    def runs(ascent: Ascent, loss: AnyLoss, restarts: int = 1, eot: int = 1) -> Attack:
         return in_turn(
             [NativeAttack(ascent, loss, batch, (Run(stream),), eot) for stream in range(restarts)],
             loss,
@@ -48,24 +55,24 @@ def build_attack(
 
     match spec:
         case Fgsm():
-            return runs(PgdAscent(1, 1.0, random_start=False), cross_entropy)
+            return runs(PgdAscent(1, 1.0, random_start=False), entropy)
         case Pgd():
             best = spec.keep == "best"
             ascent = PgdAscent(
                 spec.steps, spec.step, spec.random_start, spec.momentum, spec.halve, best
             )
-            return runs(ascent, cross_entropy, spec.restarts, spec.eot)
+            return runs(ascent, entropy, spec.restarts, spec.eot)
         case MiFgsm():
             ascent = PgdAscent(spec.steps, spec.step, False, spec.momentum)
-            return runs(ascent, cross_entropy)
+            return runs(ascent, entropy)
         case Cw():
             ascent = PgdAscent(spec.steps, spec.step, spec.random_start)
             return runs(ascent, margin(spec.kappa), spec.restarts, spec.eot)
         case ApgdSpec():
-            return build_apgd(spec, batch, surrogate)
+            return build_apgd(spec, batch, surrogate, worded=worded)
         case Noise():
             draws = tuple(RandomPoint(stream) for stream in range(spec.draws))
-            return InSequence(draws, cross_entropy, batch)
+            return InSequence(draws, entropy, batch)
         case PyAutoAttack():
             return OfficialAttack(spec)
         case TorchAttacks():

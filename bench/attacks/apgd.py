@@ -34,17 +34,20 @@ class Apgd:
     rho: float
     spectrum: Spectrum | None = None
 
-    def begin(self, images: Tensor, budget: Budget, noise: Tensor) -> State:
+    def first(self, images: Tensor, budget: Budget, noise: Tensor) -> Tensor:
         """Begin on the ball's surface: in Linf, noise scaled to reach it in one pixel."""
         start = self.spectrum.start(noise) if self.spectrum else noise
-        point = project(images + surface(start, budget), images, budget)
+        return project(images + surface(start, budget), images, budget)
+
+    def begin(self, images: Tensor, points: Tensor, budget: Budget) -> State:
+        """Begin with steps of twice the radius, and nothing known of the loss."""
         zero = torch.zeros(len(images), dtype=images.dtype, device=images.device)
         return {
             "image": images,
-            "point": point,
-            "previous": point,
-            "best": point,
-            "best_gradient": torch.zeros_like(point),
+            "point": points,
+            "previous": points,
+            "best": points,
+            "best_gradient": torch.zeros_like(points),
             "best_loss": zero - torch.inf,
             "last_loss": zero + torch.inf,
             "size": zero + 2 * budget.eps,

@@ -17,12 +17,16 @@ class Ascent(Protocol):
         """Number of gradients that are used."""
         ...
 
-    def begin(self, images: Tensor, budget: Budget, noise: Tensor) -> State:
-        """Return the state at iteration 0, with the first point under `point`.
+    def first(self, images: Tensor, budget: Budget, noise: Tensor) -> Tensor:
+        """Return where images are before any step, within the budget.
 
         `noise` `[b,3,h,w]` lies in the unit ball of the budget's norm, drawn from each
         image's own stream.
         """
+        ...
+
+    def begin(self, images: Tensor, points: Tensor, budget: Budget) -> State:
+        """Return the state at iteration 0, with the first points `[b,3,h,w]` under `point`."""
         ...
 
     def advance(self, state: State, loss: Tensor, gradient: Tensor, budget: Budget) -> State:

@@ -18,8 +18,16 @@ from torch import Tensor
 
 from bench.attacks.ascent import Ascent, State
 from bench.attacks.balls import draw, stream_seed
-from bench.attacks.losses import Drift, Loss, wrong_class
-from bench.attacks.passes import Seen, complain, embedding, evaluate, finite, logits_at
+from bench.attacks.losses import Drift, wrong_class
+from bench.attacks.passes import (
+    AnyLoss,
+    Seen,
+    complain,
+    embedding,
+    evaluate,
+    finite,
+    logits_at,
+)
 from bench.attacks.roster import Fresh, Roster
 from bench.attacks.slots import drawn, join, put, take
 from bench.attacks.surrogate import Straight
@@ -56,7 +64,7 @@ class NativeAttack:
     """
 
     ascent: Ascent
-    loss: Loss | Drift
+    loss: AnyLoss
     batch: int | Batch
     runs: tuple[Run, ...] = (Run(),)
     eot: int = 1
@@ -72,17 +80,19 @@ class NativeAttack:
         mode: Mode,
         seeds: Sequence[int],
         clean: Tensor | None = None,
+        starts: Tensor | None = None,
     ) -> Tensor:
         """Attack every image; see `bench.types.Attack`.
 
-        `clean` are the model's logits `[b,k]` at the images, where they are known.
+        `clean` are the model's logits `[b,k]` at the images, where they are known. `starts` are
+        points `[b,3,h,w]` of the balls to begin at in place of the ascent's own.
         """
         batch = as_batch(self.batch)
         model = Straight(model, self.surrogate) if self.surrogate else model
         queue, targets = torch.arange(len(images), device=images.device), labels[None]
         references: Tensor | None = None
         with torch.no_grad():
-            if isinstance(self.loss, Drift):
+            if isinstance(self.loss, Drift) and mode == "success":
                 shown = embedding(model)
                 seen = batch.parts(len(images), lambda part: shown.embed(images[part]))
                 references = torch.cat(seen)
@@ -98,7 +108,9 @@ class NativeAttack:
                 if mode == "success":
                     queue = queue[clean.argmax(dim=1) == labels]
             targets = targets.expand(len(self.runs), -1)
-            loop = _Loop(self, model, images, labels, targets, references, budget, mode, batch)
+            loop = _Loop(
+                self, model, images, labels, targets, references, starts, budget, mode, batch
+            )
             loop.through(queue.tolist(), seeds)
         return loop.result
 
@@ -106,8 +118,7 @@ class NativeAttack:
         """Return whether the first point is the image: then no other look at it is needed."""
         if not len(image):
             return True
-        first = self.ascent.begin(image, budget, torch.full_like(image, 0.5))["point"]
-        return torch.equal(first, image)
+        return torch.equal(self.ascent.first(image, budget, torch.full_like(image, 0.5)), image)
 
 
 @dataclass
@@ -119,7 +130,9 @@ class _Loop:
 
     Attributes:
         targets: By run and image, the classes that the attack goes for, `[runs,n]`.
-        references: The clean images' embeddings `[n,d]`, where the loss is of embeddings.
+        references: The clean images' embeddings `[n,d]`, where the loss is of embeddings and
+            they were asked for already; else an image's is taken as it begins.
+        starts: Where images begin, `[n,3,h,w]`; where the ascent says if None.
         result: Per image the point to hand out.
     """
 
@@ -129,6 +142,7 @@ class _Loop:
     labels: Tensor
     targets: Tensor
     references: Tensor | None
+    starts: Tensor | None
     budget: Budget
     mode: Mode
     batch: Batch
@@ -184,16 +198,32 @@ class _Loop:
         runs = torch.tensor([index for _, index, _ in fresh], device=device)
         noise = torch.stack([start for _, _, start in fresh]).to(self.images)
         zero = torch.zeros_like(rows)
-        from_clean = {} if self.references is None else {"reference": self.references[rows]}
+        images, ascent = self.images[rows], self.attack.ascent
+        points = (
+            ascent.first(images, self.budget, noise) if self.starts is None else self.starts[rows]
+        )
         return {
-            **self.attack.ascent.begin(self.images[rows], self.budget, noise),
-            **from_clean,
+            **ascent.begin(images, points, self.budget),
+            **self._from_clean(images, rows),
             "row": rows,
             "run": runs,
             "label": self.labels[rows],
             "target": self.targets[runs, rows],
             "iteration": zero,
             "faulty": zero.bool(),
+        }
+
+    def _from_clean(self, images: Tensor, rows: Tensor) -> State:
+        """Return what is known of the clean images, where the loss is of embeddings."""
+        if not isinstance(self.attack.loss, Drift):
+            return {}
+        if self.references is not None:
+            return {"reference": self.references[rows]}
+        shown = embedding(self.model)
+        return {
+            "reference": torch.cat(
+                self.batch.parts(len(images), lambda part: shown.embed(images[part]))
+            )
         }
 
     def _refill(self, state: State, free: Tensor) -> State:

@@ -8,24 +8,36 @@ from bench.attacks.apgd import Apgd
 from bench.attacks.engine import NativeAttack, Run
 from bench.attacks.losses import (
     Drift,
-    Loss,
+    Spoken,
     cross_entropy,
     dlr,
     margin,
     rescaled_cross_entropy,
     targeted_dlr,
 )
+from bench.attacks.passes import AnyLoss
 from bench.attacks.sequence import in_turn
 from bench.attacks.spectrum import Spectrum
 from bench.memory import Batch
-from bench.specs import ApgdCe, ApgdDlr, ApgdEmbedding, ApgdSpec, ApgdT, Backward
+from bench.specs import (
+    ApgdCe,
+    ApgdDlr,
+    ApgdEmbedding,
+    ApgdSpec,
+    ApgdT,
+    ApgdText,
+    ApgdTextTargeted,
+    Backward,
+)
 from bench.types import Attack, EmbeddingClassifier
 
 ANY_MARGIN = margin(torch.inf)  # ranks a point that fools the source above all that do not
 Surrogate = Callable[[Backward], EmbeddingClassifier]
 
 
-def build_apgd(spec: ApgdSpec, batch: int | Batch, surrogate: Surrogate | None) -> Attack:
+def build_apgd(
+    spec: ApgdSpec, batch: int | Batch, surrogate: Surrogate | None, *, worded: bool
+) -> Attack:
     """Return the runs of an Auto-PGD in turn; arguments are those of `build_attack`."""
     through = None
     if spec.backward:
@@ -35,12 +47,12 @@ def build_apgd(spec: ApgdSpec, batch: int | Batch, surrogate: Surrogate | None) 
     spectrum = Spectrum(given.cutoff, given.inverse) if given else None
     ascent, loss = Apgd(spec.steps, spec.rho, spectrum), _loss(spec)
     runs = [NativeAttack(ascent, loss, batch, (run,), spec.eot, through) for run in _runs(spec)]
-    # losses towards different targets, and those that know no classes, rank nothing
-    criterion = ANY_MARGIN if isinstance(spec, ApgdT) or isinstance(loss, Drift) else loss
-    return in_turn(runs, criterion, batch)
+    # losses towards different targets, and those that know no classes, rank nothing among classes
+    foreign = isinstance(spec, ApgdT) or (isinstance(loss, Drift) and not worded)
+    return in_turn(runs, ANY_MARGIN if foreign else loss, batch)
 
 
-def _loss(spec: ApgdSpec) -> Loss | Drift:
+def _loss(spec: ApgdSpec) -> AnyLoss:
     match spec:
         case ApgdCe():
             return rescaled_cross_entropy if spec.rescale else cross_entropy
@@ -50,6 +62,10 @@ def _loss(spec: ApgdSpec) -> Loss | Drift:
             return targeted_dlr
         case ApgdEmbedding():
             return Drift()
+        case ApgdText():
+            return Spoken()
+        case ApgdTextTargeted():
+            return Spoken(towards=True)
     raise AssertionError(f"no loss for {spec.label}")
 
 

@@ -85,6 +85,24 @@ class Drift:
         return 1 - (embeddings * references).sum(dim=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """How unlikely a model is to say a text, which is what training on it would minimise.
+
+    The text is what is known to be right, or with `towards` what an attacker wants to be said;
+    then the loss is how likely it is (Schlarmann and Hein 2023, arXiv:2308.10741).
+
+    Attributes:
+        towards: Whether the text is to be said.
+    """
+
+    towards: bool = False
+
+    def __call__(self, likelihood: Tensor) -> Tensor:
+        """Return the loss `[b]` of log-likelihoods `[b]` in nats per token."""
+        return likelihood if self.towards else -likelihood
+
+
 def wrong_class(logits: Tensor, labels: Tensor, rank: int) -> Tensor:
     """Return per image the `rank`-th most likely of the wrong classes, `[b]`; 1 is first."""
     others = logits.scatter(1, labels[:, None], -torch.inf)

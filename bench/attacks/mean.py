@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from bench.language import speaker
 from bench.types import EmbeddingClassifier
 
 
@@ -18,17 +19,21 @@ class Mean:
     def __init__(self, models: Sequence[EmbeddingClassifier]) -> None:
         """Join models of the same classes."""
         self.models = models
-        self.widths = [model.width for model in models]
         self.root = len(models) ** 0.5
 
     @property
     def width(self) -> int:
         """Numbers of an embedding."""
-        return sum(self.widths)
+        return sum(model.width for model in self.models)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the mean of the logits `[b,k]` of images `[b,3,h,w]`."""
         return torch.stack([model(images) for model in self.models]).mean(dim=0)
+
+    def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Return the mean of the log-likelihoods `[b]` of the texts of rows `[b]`."""
+        each = [speaker(model).likelihood(images, rows) for model in self.models]
+        return torch.stack(each).mean(dim=0)
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the joint embeddings `[b,d]` of images `[b,3,h,w]`."""
@@ -37,6 +42,7 @@ class Mean:
 
     def classify(self, embeddings: Tensor) -> Tensor:
         """Return the mean of the logits `[b,k]` of joint embeddings `[b,d]`."""
-        parts = (self.root * embeddings).split(self.widths, dim=1)
+        widths = [model.width for model in self.models]
+        parts = (self.root * embeddings).split(widths, dim=1)
         each = [model.classify(part) for model, part in zip(self.models, parts, strict=True)]
         return torch.stack(each).mean(dim=0)

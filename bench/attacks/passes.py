@@ -6,16 +6,19 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ascent import State
-from bench.attacks.losses import Drift, Loss
+from bench.attacks.losses import Drift, Loss, Spoken
 from bench.errors import CellError
+from bench.language import speaker
 from bench.memory import Batch
 from bench.types import Classifier, EmbeddingClassifier
 
-Seen = tuple[Tensor, Tensor, Tensor]  # logits [b,k], losses [b], gradients [b,3,h,w]
+# logits [b,k] (of texts, their likelihoods [b,1]), losses [b], gradients [b,3,h,w]
+Seen = tuple[Tensor, Tensor, Tensor]
+AnyLoss = Loss | Drift | Spoken
 
 
 def evaluate(
-    model: Classifier, loss: Loss | Drift, state: State, batch: Batch, *, eot: int, backward: bool
+    model: Classifier, loss: AnyLoss, state: State, batch: Batch, *, eot: int, backward: bool
 ) -> Seen:
     """Return logits, losses and gradients at the points of a state.
 
@@ -39,6 +42,9 @@ def evaluate(
                 embeddings = shown.embed(point)
                 logits = shown.classify(embeddings)
                 losses = loss(embeddings, state["reference"][part])
+            elif isinstance(loss, Spoken):
+                likelihood = speaker(model).likelihood(point, state["label"][part])
+                logits, losses = likelihood[:, None], loss(likelihood)
             else:
                 logits = model(point)
                 losses = loss(logits, state["label"][part], state["target"][part])
@@ -59,6 +65,36 @@ def embedding(model: Classifier) -> EmbeddingClassifier:
     if not isinstance(model, EmbeddingClassifier):
         raise CellError("a loss of embeddings needs a model that shows them; this one does not")
     return model
+
+
+def loss_at(
+    model: Classifier,
+    loss: AnyLoss,
+    points: Tensor,
+    images: Tensor,
+    labels: Tensor,
+    batch: Batch,
+) -> Tensor:
+    """Return an untargeted loss `[n]` at points `[n,3,h,w]` of images, without gradients.
+
+    Raises:
+        CellError: What the model returns is not a number.
+    """
+    if not isinstance(loss, Drift | Spoken):
+        return loss(logits_at(model, points, batch), labels, labels)
+    shown = embedding(model) if isinstance(loss, Drift) else None
+
+    def seen(part: slice) -> Tensor:
+        state = {"point": points[part], "label": labels[part]}
+        if shown is not None:
+            state["reference"] = shown.embed(images[part])
+        whole = Batch(len(points[part]))
+        logits, losses, _ = evaluate(model, loss, state, whole, eot=1, backward=False)
+        finite(logits)
+        return losses
+
+    with torch.no_grad():
+        return torch.cat(batch.parts(len(points), seen))
 
 
 def _merge(seen: list[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:

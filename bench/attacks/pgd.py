@@ -31,10 +31,14 @@ class PgdAscent:
     halve: tuple[float, ...] = ()
     keep_best: bool = False
 
-    def begin(self, images: Tensor, budget: Budget, noise: Tensor) -> State:
+    def first(self, images: Tensor, budget: Budget, noise: Tensor) -> Tensor:
         """Begin at the image, or at a random point of its ball."""
         start = images + budget.eps * noise if self.random_start else images
-        state = {"image": images, "point": project(start, images, budget)}
+        return project(start, images, budget)
+
+    def begin(self, images: Tensor, points: Tensor, budget: Budget) -> State:
+        """Begin with no velocity, and nothing known of the loss."""
+        state = {"image": images, "point": points}
         if self.momentum:
             state["velocity"] = torch.zeros_like(images)
         if self.keep_best:

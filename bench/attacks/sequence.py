@@ -8,8 +8,7 @@ from torch import Tensor
 
 from bench.attacks.balls import project
 from bench.attacks.engine import NativeAttack
-from bench.attacks.losses import Loss
-from bench.attacks.passes import logits_at
+from bench.attacks.passes import AnyLoss, logits_at, loss_at
 from bench.memory import Batch, as_batch
 from bench.types import Attack, Budget, Classifier, Mode
 
@@ -29,7 +28,7 @@ class InSequence:
     """
 
     attacks: tuple[Attack, ...]
-    criterion: Loss
+    criterion: AnyLoss
     batch: int | Batch
 
     def __call__(
@@ -94,7 +93,8 @@ class InSequence:
         for attack in self.attacks:
             found = attack(model, images, labels, budget, mode="full", seeds=seeds)
             found = project(found, images, budget)
-            loss = self.criterion(self._logits(model, found), labels, labels)
+            batch = as_batch(self.batch)
+            loss = loss_at(model, self.criterion, found, images, labels, batch)
             better = loss > highest
             result[better], highest[better] = found[better], loss[better]
         return result
@@ -104,7 +104,7 @@ class InSequence:
 
 
 def in_turn(
-    attacks: list[Attack] | list[NativeAttack], criterion: Loss, batch: int | Batch
+    attacks: list[Attack] | list[NativeAttack], criterion: AnyLoss, batch: int | Batch
 ) -> Attack:
     """Return attacks one after another, or the one that there is."""
     return attacks[0] if len(attacks) == 1 else InSequence(tuple(attacks), criterion, batch)

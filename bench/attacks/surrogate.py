@@ -5,6 +5,7 @@ from torch import Tensor
 
 from bench.attacks.passes import embedding
 from bench.errors import CellError
+from bench.language import speaker
 from bench.types import Classifier, EmbeddingClassifier
 
 
@@ -29,6 +30,15 @@ class Straight:
         with torch.no_grad():
             logits = self.model(images)
         return _carried(logits, self.surrogate(images))
+
+    def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Return the model's log-likelihoods `[b]` of the texts of rows `[b]`."""
+        said, through = speaker(self.model), speaker(self.surrogate)
+        if not images.requires_grad:
+            return said.likelihood(images, rows)
+        with torch.no_grad():
+            likelihood = said.likelihood(images, rows)
+        return _carried(likelihood, through.likelihood(images, rows))
 
     @property
     def width(self) -> int:

@@ -1,4 +1,4 @@
-"""Build the model that a spec declares: images in [0,1] and texts to one embedding space."""
+"""Build the model that a spec declares: one that embeds images and texts, or one that answers."""
 
 from collections.abc import Callable
 
@@ -7,32 +7,35 @@ import torch
 from bench.models.clip import ClipModel, Preprocessing
 from bench.models.derived import build_graft, build_radapt
 from bench.models.hugging_face import build_hugging_face
+from bench.models.language import LanguageModel, build_language, build_tiny
 from bench.models.nano import build_nano
 from bench.models.own import build_own
 from bench.models.with_open_clip import build_open_clip
 from bench.specs import (
     GraftModel,
     HuggingFaceModel,
+    LvlmModel,
     ModelSpec,
     NanoModel,
     OpenClipModel,
     PythonModel,
     RAdaptModel,
     Resize,
+    TinyModel,
 )
 from bench.types import ImageTextModel
 
-__all__ = ["ClipModel", "Preprocessing", "build_model"]
+__all__ = ["ClipModel", "LanguageModel", "Preprocessing", "build_model"]
 
 
 def build_model(
     spec: ModelSpec,
     device: torch.device,
-    refer: Callable[[str], ImageTextModel],
+    refer: Callable[[str], ImageTextModel | LanguageModel],
     *,
     resize: Resize | None = None,
     trust: bool = False,
-) -> ImageTextModel:
+) -> ImageTextModel | LanguageModel:
     """Build the model that a spec declares, frozen and in evaluation mode.
 
     Args:
@@ -55,6 +58,10 @@ def build_model(
             return build_open_clip(spec, device, how)
         case HuggingFaceModel():
             return build_hugging_face(spec, device, how)
+        case LvlmModel():
+            return build_language(spec, device, refer)
+        case TinyModel():
+            return build_tiny(spec, device)
         case RAdaptModel():
             return build_radapt(spec, device, refer)
         case GraftModel():

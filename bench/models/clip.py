@@ -10,7 +10,7 @@ from bench.specs import Resize
 from radapt.tower import embedding, normalise
 
 # Classes of activations by the names that open_clip's and transformers' configurations give them.
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "QuickGELU": "quick_gelu",
     "QuickGELUActivation": "quick_gelu",
     "GELU": "gelu",
@@ -71,14 +71,19 @@ class ClipModel(nn.Module):
     def facts(self) -> dict[str, str]:
         """Return what a reader of a number must know of the model as it was built."""
         how = self.preprocessing
-        found = {_ACTIVATIONS.get(type(module).__name__) for module in self.tower.modules()}
         return {
-            "activation": "+".join(sorted(name for name in found if name)),
+            "activation": activation(self.tower),
             "model_pixels": "x".join(map(str, how.size)),
             "mean": " ".join(f"{value:.8g}" for value in how.mean),
             "std": " ".join(f"{value:.8g}" for value in how.std),
             "logit_scale": f"{self.logit_scale:.6g}",
         }
+
+
+def activation(tower: nn.Module) -> str:
+    """Return the name of a tower's activation; of several, with a plus between."""
+    found = {ACTIVATIONS.get(type(module).__name__) for module in tower.modules()}
+    return "+".join(sorted(name for name in found if name))
 
 
 def resized(images: Tensor, size: tuple[int, int], how: Resize) -> Tensor:

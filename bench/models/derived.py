@@ -1,37 +1,45 @@
 """Models made of other models of the suite; they share their weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
 from bench.errors import CellError
 from bench.models.clip import ClipModel
+from bench.models.language import LanguageModel
 from bench.specs import GraftModel, RAdaptModel
 from bench.types import ImageTextModel
-from radapt import Anchor, adapt, extract_anchor
+from radapt import Anchor, PerGrid, adapt, extract_anchor, resize_anchor
 from radapt.graft import graft
+from radapt.grids import grids_of
 
-Refer = Callable[[str], ImageTextModel]
+Towered = ClipModel | LanguageModel
+Refer = Callable[[str], ImageTextModel | LanguageModel]
 
 
-def build_radapt(spec: RAdaptModel, device: torch.device, refer: Refer) -> ClipModel:
-    """Build R-Adapt over a CLIP or SigLIP, in the units of that model's own normalisation.
+def build_radapt(spec: RAdaptModel, device: torch.device, refer: Refer) -> Towered:
+    """Build R-Adapt over a vision tower, in the units of that model's own normalisation.
+
+    The tower is a CLIP's or SigLIP's, or that inside a vision-language model.
 
     Raises:
         CellError: The anchor is missing or does not fit, or there is no vision tower.
     """
-    base = _clip_only(spec.base, refer)
+    base = _with_tower(spec.base, refer)
     how = base.preprocessing
+    anchor: Anchor | PerGrid
     try:
         if spec.anchor.white is not None:
-            donor = _clip_only(spec.anchor.white, refer)
-            units = donor.preprocessing
-            anchor = extract_anchor(donor.tower, mean=units.mean, std=units.std)
+            anchor = _white(_with_tower(spec.anchor.white, refer))
         else:
             anchor = Anchor.load(str(spec.anchor.file))
+        if isinstance(anchor, Anchor):
+            anchor = replace(anchor, value=anchor.value.to(device))
+            anchor = resize_anchor(anchor, base.tower) if spec.anchor.resize else anchor
         adapted = adapt(
             base.tower,
-            Anchor(anchor.value.to(device), anchor.tower, anchor.size, anchor.origin),
+            anchor,
             alpha=spec.alpha,
             cutoff=spec.cutoff,
             mix=spec.mix,
@@ -41,24 +49,34 @@ def build_radapt(spec: RAdaptModel, device: torch.device, refer: Refer) -> ClipM
         )
     except (OSError, ValueError, TypeError) as error:
         raise CellError(f"R-Adapt over {spec.base!r}: {error}") from error
+    if isinstance(base, LanguageModel):
+        return base.with_tower(adapted, anchor=f"{anchor.origin}, on {anchor.tower}")
     return base.with_tower(adapted)
 
 
-def build_graft(spec: GraftModel, refer: Refer) -> ClipModel:
+def _white(donor: Towered) -> Anchor | PerGrid:
+    """Return what a model's tower answers to a white image, at each size where that matters."""
+    how, units = grids_of(donor.tower), donor.preprocessing
+    if how is not None and how.side is not None:
+        return PerGrid(donor.tower, mean=units.mean, std=units.std)
+    return extract_anchor(donor.tower, mean=units.mean, std=units.std)
+
+
+def build_graft(spec: GraftModel, refer: Refer) -> Towered:
     """Build a model with some modules of another's tower.
 
     Raises:
         CellError: The two do not fit, or there is no vision tower.
     """
-    base, donor = _clip_only(spec.base, refer), _clip_only(spec.donor, refer)
+    base, donor = _with_tower(spec.base, refer), _with_tower(spec.donor, refer)
     try:
         return base.with_tower(graft(base.tower, donor.tower, spec.modules))
     except (ValueError, TypeError) as error:
         raise CellError(f"a graft of {spec.donor!r} on {spec.base!r}: {error}") from error
 
 
-def _clip_only(name: str, refer: Refer) -> ClipModel:
+def _with_tower(name: str, refer: Refer) -> Towered:
     model = refer(name)
-    if not isinstance(model, ClipModel):
-        raise CellError(f"a CLIP with a vision tower is needed; {name!r} is another kind")
+    if not isinstance(model, Towered):
+        raise CellError(f"a model with a vision tower is needed; {name!r} is another kind")
     return model

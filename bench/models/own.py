@@ -9,6 +9,9 @@ from bench.errors import CellError
 from bench.specs import PythonModel
 from bench.types import ImageTextModel
 
+_EMBEDS = ("encode_image", "encode_text", "logit_scale")
+_ANSWERS = ("log_likelihood", "visual_tokens", "answer")
+
 
 def build_own(spec: PythonModel, device: torch.device, *, trust: bool) -> ImageTextModel:
     """Call the factory that a suite names.
@@ -24,7 +27,7 @@ def build_own(spec: PythonModel, device: torch.device, *, trust: bool) -> ImageT
     except (ImportError, AttributeError) as error:
         raise CellError(f"{spec.target}: {error}") from error
     model = factory(device=device, **spec.args)
-    for member in ("encode_image", "encode_text", "logit_scale"):
+    for member in _ANSWERS if spec.answers else _EMBEDS:
         if not hasattr(model, member):
             raise CellError(f"{spec.target} returned an object without {member}")
     if isinstance(model, nn.Module):

@@ -8,6 +8,8 @@ from bench.specs.attacks import (
     ApgdEmbedding,
     ApgdSpec,
     ApgdT,
+    ApgdText,
+    ApgdTextTargeted,
     Cw,
     Fgsm,
     MiFgsm,
@@ -30,6 +32,7 @@ from bench.specs.datasets import (
     task_of,
 )
 from bench.specs.ensembles import AnyAttack, Ensemble
+from bench.specs.judges import JudgeSpec, MatchJudge, OpenAIJudge, TransformersJudge
 from bench.specs.language import LanguageDataset
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 from bench.specs.models import (
@@ -37,11 +40,13 @@ from bench.specs.models import (
     Component,
     GraftModel,
     HuggingFaceModel,
+    LvlmModel,
     ModelSpec,
     NanoModel,
     OpenClipModel,
     PythonModel,
     RAdaptModel,
+    TinyModel,
 )
 from bench.specs.presets import ATTACK_PRESETS
 from bench.specs.protocol import PRESETS, Pixels, Protocol, Resize, Storage, expand_preset
@@ -59,6 +64,8 @@ __all__ = [
     "ApgdEmbedding",
     "ApgdSpec",
     "ApgdT",
+    "ApgdText",
+    "ApgdTextTargeted",
     "Backward",
     "Component",
     "Cw",
@@ -69,7 +76,10 @@ __all__ = [
     "GraftModel",
     "HubDataset",
     "HuggingFaceModel",
+    "JudgeSpec",
     "LanguageDataset",
+    "LvlmModel",
+    "MatchJudge",
     "MiFgsm",
     "ModelSpec",
     "Name",
@@ -77,6 +87,7 @@ __all__ = [
     "NanoModel",
     "NativeSpec",
     "Noise",
+    "OpenAIJudge",
     "OpenClipModel",
     "Pgd",
     "Pixels",
@@ -90,8 +101,10 @@ __all__ = [
     "Storage",
     "Task",
     "Threat",
+    "TinyModel",
     "TorchAttacks",
     "TorchvisionDataset",
+    "TransformersJudge",
     "WebDataset",
     "eps_value",
     "expand_dataset",

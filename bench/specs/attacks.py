@@ -190,6 +190,32 @@ class ApgdT(ApgdSpec):
         return super().gradients * self.targets
 
 
+class ApgdText(ApgdSpec):
+    """Native Auto-PGD on how unlikely what is known to be right is as the answer.
+
+    So many `references` are attacked in turn: captions in their order, answers by how many gave
+    them. With a `precision` below fp32 each is attacked at that, and what is left then once more
+    in fp32 from its best point, on the reference that served best (RobustVLM). What scores no more
+    than `threshold`, in the units of the metric, is not attacked further.
+    """
+
+    kind: Literal["apgd-text"]
+    references: Count = 1
+    threshold: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def gradients(self) -> int:
+        """Gradient steps on an image that withstands all references."""
+        return super().gradients * self.references
+
+
+class ApgdTextTargeted(ApgdSpec):
+    """Native Auto-PGD on how likely the `target` is as the answer; the dataset's decoy if none."""
+
+    kind: Literal["apgd-text-targeted"]
+    target: Annotated[str, Field(min_length=1)] | None = None
+
+
 class Noise(AttackSpec):
     """Random points of the ball, on its surface in L2; a control: the best of `draws` counts."""
 

@@ -10,6 +10,8 @@ from bench.specs.attacks import (
     ApgdDlr,
     ApgdEmbedding,
     ApgdT,
+    ApgdText,
+    ApgdTextTargeted,
     Cw,
     Fgsm,
     MiFgsm,
@@ -20,8 +22,8 @@ from bench.specs.attacks import (
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 
 _Single = (
-    Fgsm | Pgd | MiFgsm | Cw | ApgdCe | ApgdDlr | ApgdT | ApgdEmbedding | Noise
-    | PyAutoAttack | TorchAttacks
+    Fgsm | Pgd | MiFgsm | Cw | ApgdCe | ApgdDlr | ApgdT | ApgdEmbedding | ApgdText
+    | ApgdTextTargeted | Noise | PyAutoAttack | TorchAttacks
 )  # fmt: skip
 SHARED = ("eps", "norm")  # what members have from their ensemble
 

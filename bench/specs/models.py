@@ -97,11 +97,48 @@ class HuggingFaceModel(_Model):
     revision: str | None = None
 
 
+class LvlmModel(_Model):
+    """A vision-language model of transformers that answers in words, as LLaVA does.
+
+    Attributes:
+        name: A hub's name, a local folder in a hub's layout, or the latter after `local-dir:`.
+        revision: A branch, a tag or a commit of the hub.
+        precision: Of weights and computation; numbers depend on it.
+        checkpointing: Whether the backward pass computes blocks anew, for less memory.
+        tower: A declared model whose vision tower takes the place of its own.
+    """
+
+    kind: Literal["lvlm"]
+    name: str
+    revision: str | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    checkpointing: bool = False
+    tower: Name | None = None
+
+
+class TinyModel(_Model):
+    """A tiny vision-language model with random weights, which says yes or no; no benchmark.
+
+    Attributes:
+        family: Of which kind of transformers it is, by the `model_type` of its configuration.
+    """
+
+    kind: Literal["lvlm-tiny"]
+    family: Literal["llava", "qwen2_5_vl"]
+
+
 class Anchor(Spec):
-    """Where a robustness anchor comes from: a white image through a model, or a file."""
+    """Where a robustness anchor comes from: a white image through a model, or a file.
+
+    Attributes:
+        white: The model.
+        file: As of `radapt anchor` or `radapt fit`.
+        resize: Whether an anchor of another image size is resampled to the base's tokens.
+    """
 
     white: Name | None = None
     file: str | None = None
+    resize: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -147,14 +184,25 @@ class GraftModel(_Model):
 
 
 class PythonModel(_Model):
-    """A factory of the user's own, `package.module:function`; runs only with `--trust`."""
+    """A factory of the user's own, `package.module:function`; runs only with `--trust`.
+
+    It `answers` if it is a `bench.language.AnsweringModel`, and else embeds images and texts.
+    """
 
     kind: Literal["python"]
     target: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
     args: dict[str, JsonValue] = Field(default={})
+    answers: bool = False
 
 
 ModelSpec = Annotated[
-    NanoModel | OpenClipModel | HuggingFaceModel | RAdaptModel | GraftModel | PythonModel,
+    NanoModel
+    | OpenClipModel
+    | HuggingFaceModel
+    | LvlmModel
+    | TinyModel
+    | RAdaptModel
+    | GraftModel
+    | PythonModel,
     Field(discriminator="kind"),
 ]

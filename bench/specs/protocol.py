@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.specs.base import Name, Spec
+from bench.specs.judges import JudgeSpec, MatchJudge
 
 Kernel = Literal["bicubic", "bilinear"]
 
@@ -61,7 +62,9 @@ class Protocol(Spec):
     `templates` is a list of prompts, or `dataset` for those in the dataset's folder.
     `storage` is the form in which adversarial images are kept: as float16 perturbations
     where others are scored on them, or all of them as 8-bit images, cut or rounded. `clean`
-    says whether clean accuracy is that of the images that are attacked, or of all.
+    says whether clean accuracy is that of the images that are attacked, or of all. `judge`
+    decides whether an answer in words names the object that the image shows; an answer has so
+    many `answer_tokens`.
     """
 
     pixels: Pixels | Literal["native"]
@@ -70,6 +73,8 @@ class Protocol(Spec):
     storage: Storage = "float16"
     resize: Resize = Resize()
     clean: Literal["sample", "all"] = "sample"
+    answer_tokens: Annotated[int, Field(ge=1)] = 20
+    judge: JudgeSpec = MatchJudge()
 
     def pixels_of(self, dataset: str) -> Pixels | Literal["native"]:
         """Return at what size a dataset's images are attacked."""

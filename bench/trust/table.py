@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from bench.metrics import metrics_of, worded
+from bench.suite import Suite
 from bench.trust.findings import Finding, Verdict
 from bench.trust.kept import Examined
 from bench.trust.meanings import MEANINGS
@@ -30,6 +32,16 @@ def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
             yield f"{check}: {MEANINGS[check].means} {MEANINGS[check].to_do}"
     if examined:
         yield ""
+
+
+def left_out(suite: Suite) -> Iterator[str]:
+    """Say which datasets have no number that the battery can judge."""
+    metrics = {dataset.name: metrics_of(dataset)[0] for dataset in suite.datasets}
+    if any(map(worded, metrics.values())):
+        yield (
+            f"{', '.join(metrics)}: not examined, as the checks look at logits and the numbers "
+            "are of answers in words"
+        )
 
 
 def _counts(findings: Sequence[Finding]) -> str:

@@ -1,0 +1,79 @@
+"""Load a vision-language model with transformers."""
+
+import importlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from bench.compat import ensure_torchvision
+from bench.errors import CellError
+from bench.models.language.chat import Chat
+from bench.models.language.families import FAMILIES
+from bench.models.language.model import LanguageModel
+from bench.models.language.pixels import Pixels
+from bench.models.language.towers import replace_tower
+from bench.specs import LvlmModel
+from bench.weights import weight_files
+
+_UNTEMPLATED = "llava"  # whose first checkpoints had no template of their chat beside them
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def build_language(
+    spec: LvlmModel, device: torch.device, refer: Callable[[str], object]
+) -> LanguageModel:
+    """Build a vision-language model, frozen, in evaluation mode, in the precision of its spec.
+
+    Args:
+        spec: The model.
+        device: Where it runs.
+        refer: Returns a model of the same suite by its name, for another's vision tower.
+
+    Raises:
+        CellError: It cannot be loaded, is of another kind, lacks weights, or another's tower
+            does not fit.
+    """
+    ensure_torchvision()  # which transformers imports
+    try:
+        transformers: Any = importlib.import_module("transformers")
+    except ImportError as error:
+        raise CellError("`kind: lvlm` needs the extra: pip install '.[lvlm]'") from error
+    folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if config.model_type not in FAMILIES:
+            raise CellError(
+                f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(FAMILIES)}"
+            )
+        processor = transformers.AutoProcessor.from_pretrained(folder)
+        if processor.chat_template is None and config.model_type != _UNTEMPLATED:
+            raise CellError(f"{spec.name}: has no template of its chat (chat_template.jinja)")
+        network, report = transformers.AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=_TYPES[spec.precision], attn_implementation="sdpa",
+            output_loading_info=True,
+        )  # fmt: skip
+        chat = Chat(processor, _ends(network))
+        pixels = Pixels(processor.image_processor)
+    except CellError:
+        raise
+    except Exception as error:  # transformers raises many kinds for one cause
+        raise CellError(f"transformers cannot load {spec.name!r}: {error}") from error
+    lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if lacking:  # transformers only warns, and goes on with random ones
+        raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")
+    # greedy and nothing else: a checkpoint's own settings may sample, or penalise what was said
+    network.generation_config = transformers.GenerationConfig(
+        do_sample=False, num_beams=1, eos_token_id=chat.ends, pad_token_id=chat.ends[0]
+    )
+    network = network.to(device).eval().requires_grad_(False)
+    model = LanguageModel(
+        network, FAMILIES[config.model_type], pixels, chat, checkpointing=spec.checkpointing
+    )
+    return model if spec.tower is None else replace_tower(model, refer(spec.tower), spec.tower)
+
+
+def _ends(network: Any) -> Iterable[int]:
+    """Return the tokens at which a checkpoint says that generation stops."""
+    said = network.generation_config.eos_token_id
+    return said if isinstance(said, list) else [] if said is None else [said]

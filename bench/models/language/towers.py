@@ -1,0 +1,148 @@
+"""Another model's vision tower in the place of a vision-language model's own."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.errors import CellError
+from bench.models.clip import ACTIVATIONS, ClipModel, activation
+from bench.models.language.model import LanguageModel
+from radapt.layout import layout_of
+from radapt.tower import is_adapted, prefix_tokens, token_grid
+
+_BLOCKS = "encoder.layers."
+_POSITIONS = "embeddings.position_embedding.weight"
+# open_clip's names of what transformers' CLIP has, from the roots of the two
+_OUTSIDE = {
+    "class_embedding": "embeddings.class_embedding",
+    "conv1.weight": "embeddings.patch_embedding.weight",
+    "positional_embedding": _POSITIONS,
+    **{f"ln_pre.{part}": f"pre_layrnorm.{part}" for part in ("weight", "bias")},
+    **{f"ln_post.{part}": f"post_layernorm.{part}" for part in ("weight", "bias")},
+}
+_INSIDE = {
+    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn.out_proj": "self_attn.out_proj",
+    "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
+}  # fmt: skip
+_UNREAD = ("proj", "visual_projection.weight", "head.")  # behind all that a language model reads
+
+
+def replace_tower(model: LanguageModel, donor: object, name: str) -> LanguageModel:
+    """Return a vision-language model with the weights of another model's tower.
+
+    Everything else stays: the projector was trained on the outputs of its own tower, which a
+    fine-tuned one imitates. Position embeddings of another grid are interpolated, as open_clip
+    does where a checkpoint meets another image size (bicubic, antialiased, the class token's kept).
+
+    Args:
+        model: Whose tower is a CLIP or SigLIP of transformers.
+        donor: A CLIP of open_clip, a CLIP or SigLIP of transformers, or another such model.
+        name: What the donor is called.
+
+    Raises:
+        CellError: The donor has no such tower, or one of another shape or normalisation.
+    """
+    if not isinstance(donor, ClipModel | LanguageModel):
+        raise CellError(f"tower: {name!r} has no vision tower that is known")
+    if is_adapted(donor.tower):
+        raise CellError(f"tower: {name!r} is adapted; adapt the vision-language model instead")
+    how, own = donor.preprocessing, model.preprocessing
+    if (how.mean, how.std) != (own.mean, own.std):
+        raise CellError(
+            f"tower: {name!r} takes pixels of mean {how.mean} and deviation {how.std}, where this "
+            f"model's processor gives {own.mean} and {own.std}"
+        )
+    tower = copy.deepcopy(model.tower)
+    try:
+        stated = _fill(tower, donor.tower)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CellError(f"tower: {name!r} does not fit: {' '.join(str(error).split())}") from error
+    return model.with_tower(tower.requires_grad_(False), tower=name, **stated)
+
+
+def _fill(tower: nn.Module, donor: nn.Module) -> dict[str, str]:
+    """Give a tower the weights, positions and activation of a donor; say what was changed."""
+    root, given = _root(tower), _weights(donor)
+    own = {name.removeprefix(root): value for name, value in tower.state_dict().items()}
+    read = {name: value for name, value in given.items() if not name.startswith(_UNREAD)}
+    stated = {"positions": "the tower's"}
+    positions = read.get(_POSITIONS)
+    if positions is not None and positions.shape != own[_POSITIONS].shape:
+        before, after = token_grid(donor), token_grid(tower)
+        read[_POSITIONS] = _interpolated(positions, prefix_tokens(donor), before, after)
+        words = ["x".join(map(str, grid)) for grid in (before, after)]
+        stated = {"positions": f"{words[0]} to {words[1]}, bicubic"}
+    kept = {name: value for name, value in own.items() if name.startswith(_UNREAD)}
+    missing = sorted((set(own) - set(kept)) ^ set(read))
+    if missing:
+        raise ValueError(f"only one of the two towers has {missing[0]}")
+    for name, value in read.items():
+        if value.shape != own[name].shape:
+            ours, theirs = tuple(own[name].shape), tuple(value.shape)
+            raise ValueError(f"{name} is {theirs}, {ours} is needed")
+    tower.load_state_dict({root + name: value for name, value in {**kept, **read}.items()})
+    _take_settings(tower, donor)
+    return stated
+
+
+def _root(tower: nn.Module) -> str:
+    blocks = layout_of(tower).blocks
+    if not blocks.endswith(_BLOCKS.rstrip(".")):
+        raise TypeError(f"{type(tower).__name__} is no CLIP or SigLIP of transformers")
+    return blocks.removesuffix(_BLOCKS.rstrip("."))
+
+
+def _weights(donor: nn.Module) -> dict[str, Tensor]:
+    """Return a tower's weights under transformers' names."""
+    state: dict[str, Tensor] = donor.state_dict()
+    if layout_of(donor).patches == "conv1":
+        return dict(_of_open_clip(state))
+    root = _root(donor)
+    return {name.removeprefix(root): value for name, value in state.items()}
+
+
+def _of_open_clip(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    for name, value in state.items():
+        _, blocks, inside = name.partition("transformer.resblocks.")
+        if not blocks:
+            yield _OUTSIDE.get(name, name), value
+            continue
+        number, _, part = inside.partition(".")
+        block = f"{_BLOCKS}{number}."
+        if part.startswith("attn.in_proj_"):
+            kind = part.removeprefix("attn.in_proj_")
+            for letter, third in zip("qkv", value.chunk(3), strict=True):
+                yield f"{block}self_attn.{letter}_proj.{kind}", third
+            continue
+        module, _, kind = part.rpartition(".")
+        yield f"{block}{_INSIDE.get(module, module)}.{kind}", value
+
+
+def _interpolated(
+    positions: Tensor, prefix: int, before: tuple[int, int], after: tuple[int, int]
+) -> Tensor:
+    grid = positions[prefix:].float().T.reshape(1, -1, *before)
+    sized = F.interpolate(grid, after, mode="bicubic", antialias=True, align_corners=False)
+    return torch.cat([positions[:prefix].float(), sized.flatten(2)[0].T])
+
+
+def _take_settings(tower: nn.Module, donor: nn.Module) -> None:
+    """Give a tower what of a donor's computation is not in its weights."""
+    from transformers.activations import ACT2FN
+
+    kind = activation(donor)
+    if kind not in ACTIVATIONS.values():
+        raise ValueError(f"its activation is not known ({kind or 'none'})")
+    config: Any = tower.config
+    config.hidden_act = "gelu_pytorch_tanh" if kind == "gelu_tanh" else kind
+    for module in tower.modules():
+        for name, child in module.named_children():
+            if type(child).__name__ in ACTIVATIONS:
+                module._modules[name] = ACT2FN[config.hidden_act]
+    eps = {module.eps for module in donor.modules() if isinstance(module, nn.LayerNorm)}
+    if eps != {config.layer_norm_eps}:
+        raise ValueError(f"its norms have epsilon {sorted(eps)}, {config.layer_norm_eps} is needed")

@@ -1,0 +1,182 @@
+"""An attack on what a model says, stage by stage: the lowest score of each image stays.
+
+Only an answer decides, and an answer is read off no logits: so within a stage every image takes
+all steps, and between stages the images are answered, and those with nothing left to lose drop
+out (RobustVLM, Schlarmann and Hein 2023, arXiv:2308.10741, section 4).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.crafting import Case, craft
+from bench.errors import CellError
+from bench.precision import stages
+from bench.scoring import Heard, distances, hear
+from bench.specs import AnyAttack, ApgdText, ApgdTextTargeted, Ensemble, Precision, Storage
+from bench.storage import decode, encode
+from bench.tally import Tally
+from bench.texts import has_said, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One run of an attack over the images that are left.
+
+    Attributes:
+        precision: In what it computes.
+        reference: Which of an image's texts it is about; the one that served best if None,
+            from the point where it did.
+    """
+
+    precision: Precision
+    reference: int | None = 0
+
+
+def stages_of(attack: AnyAttack, precisions: tuple[Precision, ...]) -> Iterator[Stage]:
+    """Yield the stages of an attack that is no ensemble.
+
+    All texts are attacked at the first precision, and the best of them at the last. Towards a
+    target there is one text, and the last precision alone.
+    """
+    if isinstance(attack, ApgdTextTargeted):
+        yield Stage(precisions[-1])
+        return
+    for reference in range(attack.references if isinstance(attack, ApgdText) else 1):
+        yield Stage(precisions[0], reference)
+    if len(precisions) > 1:
+        yield Stage(precisions[-1], None)
+
+
+def attack_answers(
+    case: Case, attack: AnyAttack, storage: Storage, tally: Tally, ended: Tensor | None = None
+) -> None:
+    """Attack what a cell's target says, and note the lowest scores with their texts.
+
+    Arguments are those of `bench.success.attack_target`. A tally that has scores is that of a
+    smaller budget; else the images are answered as they are first.
+    """
+    everyone = torch.arange(len(case.images.labels))
+    if tally.scores is None:
+        first = hear(case, everyone, case.images.floats(everyone), tally)
+        tally.scores, tally.texts = first.scores.copy(), list(first.texts)
+    search = _Search(case, storage, tally, tally.scores, tally.texts, ended)
+    members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
+    enough = max(m.threshold if isinstance(m, ApgdText) else 0.0 for m in members)
+    # a target of an attack's own may be reached whatever the score; in an ensemble, scores decide
+    search.seeks = isinstance(attack, ApgdTextTargeted)
+    for member in members:
+        search.through(member, tuple(stages_of(member, stages(attack, case.cell.mode))), enough)
+    tally.correct = search.scores > 0
+
+
+@dataclass
+class _Search:
+    """What has come of an attack so far.
+
+    Attributes:
+        case: What is attacked.
+        storage: The form in which attacked images are judged.
+        tally: Where passes and distances are noted.
+        scores: The lowest score of each image, `[n]`; written over.
+        texts: What was said for it; written over.
+        ended: Where images were judged last, `[n,3,h,w]`; written over.
+        seeks: Whether a target that is reached counts before any score.
+    """
+
+    case: Case
+    storage: Storage
+    tally: Tally
+    scores: NDArray[np.float32]
+    texts: list[str]
+    ended: Tensor | None
+    seeks: bool = False
+
+    def through(self, attack: AnyAttack, planned: tuple[Stage, ...], enough: float) -> None:
+        """Run the stages of one attack, each on what the earlier ones left."""
+        count = len(self.scores)
+        lowest = np.full(count, np.inf, np.float32)  # of this attack's own points
+        served = np.zeros(count, np.int64)  # by which reference
+        best: Tensor | None = None
+        own = self._texts(attack, planned)
+        for stage in planned:
+            numbers = served if stage.reference is None else np.full(count, stage.reference)
+            texts = [own[number][row] for row, number in enumerate(numbers.tolist())]
+            known = np.array([text is not None for text in texts])
+            left = torch.from_numpy((self._left(attack, enough) & known).nonzero()[0])
+            if not len(left):
+                continue
+            told = [texts[row] or "" for row in left.tolist()]
+            starts = None
+            if stage.reference is None and best is not None:
+                starts = best[left.to(best.device)]
+            points = craft(
+                self.case, attack, left, stage.precision, self.tally, texts=told, starts=starts
+            )
+            heard = self._judge(attack, left, points)
+            rows = left.numpy()
+            better = heard.scores < lowest[rows]
+            lowest[rows[better]] = heard.scores[better]
+            served[rows[better]] = numbers[rows[better]]
+            if stage is not planned[-1]:
+                best = torch.zeros_like(self._clean()) if best is None else best
+                chosen = torch.from_numpy(better)
+                best[left[chosen].to(best.device)] = points[chosen.to(points.device)]
+
+    def _texts(self, attack: AnyAttack, planned: tuple[Stage, ...]) -> list[list[str | None]]:
+        """Return by reference and image the text that an attack is about, None where is none."""
+        case, numbers = self.case, {stage.reference or 0 for stage in planned}
+        found = [
+            [
+                text_of(attack, exchange, case.cell.metric, number)
+                for exchange in case.images.exchanges
+            ]
+            for number in sorted(numbers)
+        ]
+        if any(text is None for text in found[0]):
+            missing = sum(text is None for text in found[0])
+            raise CellError(
+                f"{attack.label}: {missing} of {len(found[0])} questions say nothing of what is "
+                + ("wanted; give it `target`" if isinstance(attack, ApgdTextTargeted) else "right")
+            )
+        return found
+
+    def _left(self, attack: AnyAttack, enough: float) -> NDArray[np.bool_]:
+        return ~self._reached(attack, self.texts) if self.seeks else self.scores > enough
+
+    def _reached(self, attack: AnyAttack, texts: list[str]) -> NDArray[np.bool_]:
+        exchanges = self.case.images.exchanges
+        wanted = [text_of(attack, exchange, "", 0) or "" for exchange in exchanges]
+        return np.array([has_said(text, want) for text, want in zip(texts, wanted, strict=True)])
+
+    def _judge(self, attack: AnyAttack, left: Tensor, points: Tensor) -> Heard:
+        """Have the target answer points as they are kept, and keep what is lower."""
+        case, clean = self.case, self.case.images.floats(left)
+        if self.storage != "float16":  # full precision is nearer to the attack than halves
+            kept = encode(points, clean, self.storage)
+            points = decode(kept, clean, case.cell.budget, self.storage)
+        heard = hear(case, left, points, self.tally)
+        rows = left.numpy()
+        lower = heard.scores < self.scores[rows]
+        if self.seeks:  # none that is left has reached it before
+            now = list(self.texts)
+            for row, text in zip(rows.tolist(), heard.texts, strict=True):
+                now[row] = text
+            lower |= self._reached(attack, now)[rows]
+        places = rows[lower]
+        self.scores[places] = heard.scores[lower]
+        self.tally.distance[places] = distances(case, left, points)[lower]
+        for row, text, kept_now in zip(rows.tolist(), heard.texts, lower.tolist(), strict=True):
+            if kept_now:
+                self.texts[row] = text
+        if self.ended is not None:
+            chosen = torch.from_numpy(lower)
+            self.ended[left[chosen].to(self.ended.device)] = points[chosen.to(points.device)]
+        return heard
+
+    def _clean(self) -> Tensor:
+        return self.case.images.floats(torch.arange(len(self.scores)))

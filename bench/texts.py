@@ -1,0 +1,52 @@
+"""The texts that an attack on a model's answers is about, and whether one was said."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.language import Exchange
+from bench.metrics import CIDER
+from bench.specs import AnyAttack, ApgdTextTargeted
+
+
+def references(exchange: Exchange, metric: str) -> tuple[str, ...]:
+    """Return the different texts that are right, in the order in which they are attacked.
+
+    Captions are in the order in which they come, answers by how many annotators gave them, as in
+    RobustVLM; where nobody says what is right but what the object is called, that is it.
+    """
+    known = exchange.answers or exchange.names[:1]
+    return tuple(dict.fromkeys(known) if metric == CIDER else dict(Counter(known).most_common()))
+
+
+def text_of(attack: AnyAttack, exchange: Exchange, metric: str, reference: int = 0) -> str | None:
+    """Return the text that an attack wants a model to say, or not to say; None if nobody knows.
+
+    Args:
+        attack: The attack, no ensemble.
+        exchange: What is asked.
+        metric: What is measured.
+        reference: Which of the texts that are right.
+    """
+    if isinstance(attack, ApgdTextTargeted):
+        return attack.target or exchange.decoy or None
+    known = references(exchange, metric)
+    return known[reference] if reference < len(known) else None
+
+
+def has_said(text: str, target: str) -> bool:
+    """Return whether a target is within a text, whatever the letters' case (as RobustVLM)."""
+    return target.lower() in text.lower()
+
+
+def reached(
+    attack: AnyAttack | None, exchanges: Sequence[Exchange], texts: Sequence[str]
+) -> list[str]:
+    """Return the flag of how often an attack's target is in the answers: `reached=0.53`."""
+    if not isinstance(attack, ApgdTextTargeted) or not texts:
+        return []
+    said = [
+        has_said(text, target)
+        for exchange, text in zip(exchanges, texts, strict=True)
+        if (target := text_of(attack, exchange, ""))
+    ]
+    return [f"reached={sum(said) / len(texts):.2f}"]

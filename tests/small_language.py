@@ -1,0 +1,184 @@
+"""Small vision-language models of transformers' own classes, saved as their repositories are."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from bench.compat import ensure_torchvision
+
+ensure_torchvision()  # which transformers imports when it is used
+
+PIXELS = 32  # of a small tower
+VISION: dict[str, Any] = {
+    "image_size": PIXELS, "patch_size": 8, "hidden_size": 32, "intermediate_size": 48,
+    "num_hidden_layers": 3, "num_attention_heads": 2,
+}  # fmt: skip
+TEXT: dict[str, Any] = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 2, "max_position_embeddings": 512,
+}  # fmt: skip
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'/[]"
+_WORDS = ("cat", "dog", "the", "ab", "is", "yes", "no")
+
+# templates that put a chat into the same form as the published ones do
+VICUNA = (
+    "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
+    "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
+    "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}"
+    "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+MISTRAL = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}{{ '[INST] ' }}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<image>\n' }}"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{{ ' [/INST]' }}"
+    "{% else %}{{ ' ' + message['content'][0]['text'] + '</s>' }}{% endif %}{% endfor %}"
+)
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<image>\n' }}"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def small_llava(folder: Path, seed: int = 1) -> Any:
+    """Write a LLaVA-1.5 into a folder and return its model."""
+    tokenizer = _llama_tokenizer()
+    config = transformers.LlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(**VISION),
+        text_config=transformers.LlamaConfig(**TEXT, **ids(tokenizer)),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    processor = transformers.LlavaProcessor(
+        transformers.LlavaImageProcessor(
+            size={"shortest_edge": PIXELS}, crop_size={"height": PIXELS, "width": PIXELS}
+        ),
+        tokenizer,
+        patch_size=VISION["patch_size"],
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=VICUNA,
+    )
+    return saved(transformers.LlavaForConditionalGeneration, config, processor, folder, seed)
+
+
+def small_llava_next(folder: Path, seed: int = 1) -> Any:
+    """Write a LLaVA-Next, which cuts an image into tiles, into a folder; return its model."""
+    tokenizer = _llama_tokenizer()
+    grids = [[32, 64], [64, 32], [64, 64], [96, 32], [32, 96]]
+    config = transformers.LlavaNextConfig(
+        vision_config=transformers.CLIPVisionConfig(**VISION),
+        text_config=transformers.MistralConfig(**TEXT, **ids(tokenizer)),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=grids,
+    )
+    processor = transformers.LlavaNextProcessor(
+        transformers.LlavaNextImageProcessor(
+            size={"shortest_edge": PIXELS}, crop_size={"height": PIXELS, "width": PIXELS},
+            image_grid_pinpoints=grids,
+        ),
+        tokenizer,
+        patch_size=VISION["patch_size"],
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=MISTRAL,
+    )  # fmt: skip
+    return saved(transformers.LlavaNextForConditionalGeneration, config, processor, folder, seed)
+
+
+def small_onevision(folder: Path, seed: int = 1) -> Any:
+    """Write a LLaVA-OneVision, with a SigLIP for its tower, into a folder; return its model."""
+    tokenizer = qwen_tokenizer(("<image>", "<video>"))
+    grids = [[32, 32], [32, 64], [64, 32], [64, 64], [96, 64], [64, 96]]
+    config = transformers.LlavaOnevisionConfig(
+        vision_config=transformers.SiglipVisionConfig(**VISION, vision_use_head=False),
+        text_config=transformers.Qwen2Config(**TEXT, **ids(tokenizer)),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=grids,
+    )
+    size = {"height": PIXELS, "width": PIXELS}
+    half = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    processor = transformers.LlavaOnevisionProcessor(
+        transformers.LlavaOnevisionImageProcessor(size=size, image_grid_pinpoints=grids, **half),
+        tokenizer,
+        transformers.LlavaOnevisionVideoProcessor(size=size, **half),
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        chat_template=CHATML,
+    )
+    return saved(
+        transformers.LlavaOnevisionForConditionalGeneration, config, processor, folder, seed
+    )
+
+
+SMALL: dict[str, Callable[[Path], Any]] = {
+    "llava": small_llava,
+    "llava_next": small_llava_next,
+    "llava_onevision": small_onevision,
+}
+
+
+def saved(kind: Any, config: Any, processor: Any, folder: Path, seed: int = 0) -> Any:
+    """Write a model and its processor into a folder and return the model."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = kind(config).eval()
+    tokenizer = processor.tokenizer
+    silent = set(tokenizer.all_special_ids) - {tokenizer.eos_token_id}
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim > 1:  # as initialised, all say nearly the same of every image
+                weight.mul_(8 if "lm_head" in name else 4)
+        model.lm_head.weight[sorted(silent)] = 0  # so that answers are words and letters
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    processor.image_processor.save_pretrained(folder)  # published ones have it apart as well
+    return model
+
+
+def ids(tokenizer: Any) -> dict[str, Any]:
+    """Return what a text model's configuration says of its tokenizer."""
+    return {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+def _llama_tokenizer() -> Any:
+    vocabulary, merges = _words(["<unk>", "<s>", "</s>", "<0x0A>", "▁", *_LETTERS], "▁")
+    tokenizer = transformers.LlamaTokenizer(vocab=vocabulary, merges=merges, add_bos_token=True)
+    tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": ["<image>"]})
+    return tokenizer
+
+
+def qwen_tokenizer(specials: tuple[str, ...]) -> Any:
+    """Return a small tokenizer of Qwen's class with some more special tokens."""
+    # a blank, a line's end, and two of these, which are one token of the real ones as well
+    vocabulary, merges = _words(["Ġ", "Ċ", "ĊĊ", *_LETTERS], "Ġ")
+    merges.append(("Ċ", "Ċ"))
+    tokenizer = transformers.Qwen2Tokenizer(
+        vocab=vocabulary, merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", *specials]})
+    return tokenizer
+
+
+def _words(tokens: list[str], space: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Return a vocabulary of letters and a few words, and the merges that make these up."""
+    merges: dict[tuple[str, str], None] = {}
+    known = dict.fromkeys(tokens)
+    for word in _WORDS:
+        whole = word[0]
+        for letter in word[1:]:
+            merges[whole, letter] = None
+            whole += letter
+            known[whole] = None
+        merges[space, whole] = None
+        known[space + whole] = None
+    return {token: place for place, token in enumerate(known)}, list(merges)

@@ -1,0 +1,102 @@
+"""Small models of Qwen2.5-VL and Qwen3-VL, of transformers' own classes."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+
+from bench.compat import ensure_torchvision
+
+ensure_torchvision()  # which transformers imports when it is used
+
+from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl  # noqa: E402  needs torchvision
+from transformers.models.qwen3_vl import modeling_qwen3_vl  # noqa: E402
+
+from tests import small_language  # noqa: E402
+
+WIDTH = 32
+KINDS = ("qwen2_5_vl", "qwen3_vl")
+PATCH = {"qwen2_5_vl": 14, "qwen3_vl": 16}
+VISION: dict[str, dict[str, Any]] = {
+    "qwen2_5_vl": {
+        "depth": 2, "hidden_size": WIDTH, "intermediate_size": 48, "num_heads": 2,
+        "out_hidden_size": 32, "window_size": 56, "fullatt_block_indexes": [1],
+    },
+    "qwen3_vl": {
+        "depth": 2, "hidden_size": WIDTH, "intermediate_size": 48, "num_heads": 2,
+        "out_hidden_size": 32, "num_position_embeddings": 36, "deepstack_visual_indexes": [0],
+    },
+}  # fmt: skip
+
+
+def build(kind: str) -> nn.Module:
+    """Return a frozen tower whose first attention depends much on its tokens and positions."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if kind == "qwen2_5_vl":
+            config = transformers.Qwen2_5_VLConfig(vision_config=VISION[kind]).vision_config
+            tower = modeling_qwen2_5_vl.Qwen2_5_VisionTransformerPretrainedModel(config)
+        else:
+            config = transformers.Qwen3VLConfig(vision_config=VISION[kind]).vision_config
+            tower = modeling_qwen3_vl.Qwen3VLVisionModel(config)
+        for name, weight in tower.named_parameters():
+            with torch.no_grad():
+                if name.endswith("bias"):  # zero as initialised, which trained ones are not
+                    weight.normal_(0, 0.2)
+                elif weight.ndim > 1:
+                    weight.mul_(100 if "pos_embed" in name else 8)
+    frozen: nn.Module = tower.eval().requires_grad_(False)
+    return frozen
+
+
+# in the form of the published template, with what of it concerns one image and one question
+CHAT = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}"
+    "{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+_MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+_TEXT: dict[str, dict[str, Any]] = {
+    "qwen2_5_vl": {"rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]}},
+    "qwen3_vl": {
+        "rope_parameters": {
+            "rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True,
+        },
+        "head_dim": 16,
+    },
+}  # fmt: skip
+
+
+def small_qwen(kind: str, folder: Path, *, pixels: tuple[int, int] = (64**2, 128**2)) -> Any:
+    """Write a model into a folder and return it; its images have so many pixels."""
+    tokenizer = small_language.qwen_tokenizer(_MARKS)
+    ids = dict(zip(_MARKS, tokenizer.convert_tokens_to_ids(list(_MARKS)), strict=True))
+    text = {
+        **small_language.TEXT, **_TEXT[kind], "num_key_value_heads": 1,
+        **small_language.ids(tokenizer),
+    }  # fmt: skip
+    marks = {
+        "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"],
+        "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"],
+    }
+    name = {"qwen2_5_vl": "Qwen2_5_VL", "qwen3_vl": "Qwen3VL"}[kind]
+    config = getattr(transformers, f"{name}Config")(
+        vision_config=VISION[kind], text_config=text, **marks
+    )
+    half = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3} if kind == "qwen3_vl" else {}
+    size = {"shortest_edge": pixels[0], "longest_edge": pixels[1]}
+    films = "Qwen2VLVideoProcessor" if kind == "qwen2_5_vl" else "Qwen3VLVideoProcessor"
+    processor = getattr(transformers, f"{name}Processor")(
+        transformers.Qwen2VLImageProcessor(size=size, patch_size=PATCH[kind], **half),
+        tokenizer,
+        getattr(transformers, films)(),
+        chat_template=CHAT,
+    )
+    kind_of_model = getattr(transformers, f"{name}ForConditionalGeneration")
+    return small_language.saved(kind_of_model, config, processor, folder)

@@ -1,0 +1,291 @@
+"""Judges: a local endpoint and a small text model are asked once, and their replies kept."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tokenizers
+import torch
+import transformers
+
+from bench import judging
+from bench.compat import ensure_torchvision
+from bench.errors import CellError, SuiteError
+from bench.language import Exchange
+from bench.manifest import manifest
+from bench.plan import Lock, expand
+from bench.specs import MatchJudge, OpenAIJudge, TransformersJudge
+from bench.suite import load_suite
+from bench.tables import Scored
+from bench.tasks.endpoint import replies
+from bench.tasks.judges import build_judge
+from bench.types import unmeasured
+from tests.question_files import WORDS
+
+BEAR = Exchange("What is it?", ("bear",), ("bear", "grizzly"), "lion")
+SLEEP = "bench.tasks.endpoint.time.sleep"
+TEXTS = ["A bear.", "A lion.", "Something."]
+
+
+@dataclass
+class Endpoint:
+    """Replies by what the asked text holds, after as many failures as a test asks for."""
+
+    url: str = ""
+    said: dict[str, str] = field(default_factory=dict)
+    failures: list[int] = field(default_factory=list)
+    body: str | None = None
+    elsewhere: str = ""
+    log: list[tuple[str, str | None, dict[str, Any]]] = field(default_factory=list)
+
+
+@contextmanager
+def endpoint() -> Iterator[Endpoint]:
+    room = Endpoint()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            room.log.append((self.path, self.headers.get("Authorization"), body))
+            asked = body["messages"][0]["content"]
+            said = next((reply for part, reply in room.said.items() if part in asked), "1")
+            message = {"choices": [{"message": {"role": "assistant", "content": said}}]}
+            status = room.failures.pop() if room.failures else 200
+            data = (room.body if room.body is not None else json.dumps(message)).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Location", room.elsewhere)
+            self.end_headers()
+            self.wfile.write(data)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    room.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield room
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def room() -> Iterator[Endpoint]:
+    with endpoint() as found:
+        found.said = {"said: A bear.": "2", "said: A lion.": "0."}
+        yield found
+
+
+def spec(room: Endpoint, **keys: Any) -> OpenAIJudge:
+    return OpenAIJudge(kind="openai", url=room.url, model="judge-1", **keys)
+
+
+def test_an_endpoint_is_asked_each_question_once(
+    room: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", "secret")
+    judge = build_judge(spec(room, key="A_KEY"), tmp_path)
+    texts = [*TEXTS, TEXTS[0]]
+    assert judge(texts, [BEAR] * 4).tolist() == [
+        1,
+        0,
+        0,
+        1,
+    ]  # one that leaves it open names nothing
+    assert len(room.log) == 3
+    path, authorisation, body = room.log[0]
+    assert (path, authorisation) == ("/v1/chat/completions", "Bearer secret")
+    assert (body["model"], body["temperature"]) == ("judge-1", 0)
+    assert "object in the image: bear or grizzly" in body["messages"][0]["content"]
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(kept) == 3
+    assert not any("secret" in path.read_text() for path in kept)
+    kept[0].write_text("{")  # a damaged one is asked for again
+    again = build_judge(spec(room), tmp_path)
+    assert again(texts, [BEAR] * 4).tolist() == [1, 0, 0, 1]
+    assert len(room.log) == 4
+    assert again(texts, [BEAR] * 4).tolist() == [1, 0, 0, 1]
+    assert len(room.log) == 4
+
+
+def test_a_busy_endpoint_is_asked_again_after_a_pause(
+    room: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.failures = [503, 429]
+    pauses: list[float] = []
+    monkeypatch.setattr(SLEEP, pauses.append)
+    assert list(replies(spec(room), ["said: A bear."])) == ["2"]
+    assert pauses == [1, 2]
+
+
+def refuses(room: Endpoint) -> str:
+    room.failures = [401]
+    return r"the judge judge-1 at http.* cannot be asked: 401"
+
+
+def stays_busy(room: Endpoint) -> str:
+    room.failures = [503] * 6
+    return "cannot be asked: 503"
+
+
+def sends_elsewhere(room: Endpoint) -> str:
+    room.failures, room.elsewhere = [302], room.url.replace("127.0.0.1", "localhost")
+    return "cannot be asked: 302"  # and the key stays where it is
+
+
+def is_elsewhere(room: Endpoint) -> str:
+    room.url = "http://127.0.0.1:9/v1"
+    return "cannot be asked: .*refused"
+
+
+def replies_otherwise(room: Endpoint) -> str:
+    room.body = '{"choices": []}'
+    return "replies in another form than OpenAI's"
+
+
+def talks(room: Endpoint) -> str:
+    room.said = {"": "I would say 2"}
+    return "the judge judge-1 said 'I would say 2'; 0, 1 or 2 is needed"
+
+
+@pytest.mark.parametrize(
+    "fault", [refuses, stays_busy, sends_elsewhere, is_elsewhere, replies_otherwise, talks]
+)
+def test_faults_are_one_message_and_are_not_kept(
+    room: Endpoint,
+    tmp_path: Path,
+    fault: Callable[[Endpoint], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SLEEP, lambda _: None)
+    reason = fault(room)
+    with pytest.raises(CellError, match=reason):
+        build_judge(spec(room), tmp_path)(TEXTS[:1], [BEAR])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_what_was_judged_before_a_fault_is_kept(room: Endpoint, tmp_path: Path) -> None:
+    room.said["said: A lion."] = "a lion"
+    judge = build_judge(spec(room), tmp_path)
+    with pytest.raises(CellError, match="a lion"):
+        judge(TEXTS, [BEAR] * 3)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def test_a_key_that_is_not_set_is_told(room: Endpoint, tmp_path: Path) -> None:
+    with pytest.raises(CellError, match="the environment variable NO_KEY is not set"):
+        build_judge(spec(room, key="NO_KEY"), tmp_path)(TEXTS, [BEAR] * 3)
+
+
+def small_model(folder: Path) -> None:
+    """Write a Llama whose every reply is the digit 2."""
+    vocabulary = {"<unk>": 0, "</s>": 1, "2": 2, "said": 3}
+    ensure_torchvision()  # which transformers imports when it is used
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", eos_token="</s>", pad_token="</s>"
+    )
+    fast.chat_template = "{{ messages[0]['content'] }} said"
+    fast.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=4, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=1, num_key_value_heads=1, bos_token_id=None, eos_token_id=1,
+        pad_token_id=1, tie_word_embeddings=False,
+    )  # fmt: skip
+    model = transformers.LlamaForCausalLM(config)
+    with torch.no_grad():
+        # after anything but a 2 the likeliest is a 2, after that the end
+        model.model.layers[0].self_attn.o_proj.weight.zero_()
+        model.model.layers[0].mlp.down_proj.weight.zero_()
+        model.model.embed_tokens.weight.copy_(torch.eye(4, 8))
+        head = torch.zeros(4, 8)
+        head[2, [0, 1, 3]] = 1.0
+        head[1, 2] = 1.0
+        model.lm_head.weight.copy_(head)
+    model.save_pretrained(folder)
+
+
+def test_a_local_model_is_asked(tmp_path: Path) -> None:
+    small_model(tmp_path / "model")
+    local = TransformersJudge(kind="transformers", name=str(tmp_path / "model"))
+    judge = build_judge(local, tmp_path / "kept")
+    assert judge(TEXTS[:2], [BEAR] * 2).tolist() == [1, 1]
+    assert len([path for path in (tmp_path / "kept").rglob("*.json")]) == 2
+    (tmp_path / "model").rename(tmp_path / "elsewhere")
+    assert build_judge(local, tmp_path / "kept")(TEXTS[:2], [BEAR] * 2).tolist() == [1, 1]
+    with pytest.raises(CellError, match="transformers cannot load"):
+        build_judge(local, tmp_path / "other")(TEXTS[:1], [BEAR])
+
+
+def test_the_text_that_judges_are_asked_with_has_a_version() -> None:
+    digest = hashlib.sha256(judging.PROMPT.encode()).hexdigest()
+    assert (judging.VERSION, digest[:12]) == (1, "56c2d46c8545")
+
+
+DIGITS = {"kind": "language", "format": "embedded", "name": "words", "of": "digits"}
+ASKED = {"kind": "openai", "url": "https://judge.example/v1", "model": "judge-1", "key": "A_KEY"}
+
+
+def test_who_judged_is_part_of_a_cell_and_behind_it(suite_file: Callable[..., Path]) -> None:
+    def ids(judge: Any, ask: str = "what") -> list[str]:
+        protocol = {"preset": "lvlm", "judge": judge}
+        suite = load_suite(
+            suite_file(**WORDS, datasets=[{**DIGITS, "ask": ask}], protocol=protocol)
+        )
+        return [cell.id for cell in expand(suite, Lock())]
+
+    matched = ids("match")
+    assert ids({"kind": "match"}) == matched
+    assert not set(ids(ASKED)) & set(matched)
+    assert ids({**ASKED, "url": "http://localhost/v1", "key": None}) == ids(ASKED)
+    assert ids({**ASKED, "model": "judge-2"}) != ids(ASKED)
+    assert ids(ASKED, "whether") == ids("match", "whether")
+
+    suite = load_suite(
+        suite_file(
+            **WORDS,
+            datasets=[{**DIGITS, "ask": "what"}],
+            protocol={"preset": "lvlm", "judge": ASKED},
+        )
+    )
+    cell = expand(suite, Lock())[0]
+    entry = manifest(suite, Lock(), [Scored(cell, unmeasured(cell.id, "skip", "", 0, {}))])[cell.id]
+    assert entry["templates"] == []
+    assert entry["prompt"] == "{question}\nAnswer the question using a single word or phrase."
+    assert entry["judge"] == {
+        "kind": "openai", "url": "https://judge.example/v1", "model": "judge-1", "prompt": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("judge", "fault"),
+    [
+        ("oracle", r"protocol.judge.kind: got 'oracle'; allowed: 'match', 'openai', 'transform"),
+        ({"kind": "openai", "url": "example", "model": "m"}, r"protocol.judge.url: got 'example'"),
+        ({"kind": "openai", "url": "http://x"}, "protocol.judge.model: missing"),
+        ({"kind": "transformers", "name": "x", "url": "y"}, "protocol.judge.url: unknown key"),
+    ],
+)
+def test_faults_of_a_judge_have_their_key(
+    suite_file: Callable[..., Path], judge: Any, fault: str
+) -> None:
+    with pytest.raises(SuiteError, match=fault):
+        load_suite(suite_file(protocol={"preset": "lvlm", "judge": judge}))
+
+
+def test_words_are_compared_where_nothing_is_said() -> None:
+    judge = build_judge(MatchJudge(), Path("nowhere"))
+    assert judge(TEXTS, [BEAR] * 3).tolist() == [1, 0, 0]

@@ -1,0 +1,397 @@
+"""Attacks on what a model says: the engine's loss, the stages, what they leave, and the cells."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench.attacks import build_attack
+from bench.attacks.engine import NativeAttack
+from bench.attacks.losses import Spoken
+from bench.attacks.pgd import PgdAscent
+from bench.counted import Counted
+from bench.crafting import Case
+from bench.deadline import Deadline
+from bench.errors import SuiteError
+from bench.evaluate import Evaluator
+from bench.language import Exchange
+from bench.lock import resolve
+from bench.memory import Batch
+from bench.plan import Cell, Lock, expand
+from bench.scoring import Heard
+from bench.settings import settings
+from bench.specs import AnyAttack, ApgdText, ApgdTextTargeted, Ensemble, MiFgsm, Pgd
+from bench.spoken import Stage, attack_answers, stages_of
+from bench.store import Store
+from bench.suite import Suite, load_suite
+from bench.tally import Tally, untouched
+from bench.tasks.prompted import Prompted
+from bench.texts import references
+from bench.types import Budget, CellResult
+from bench.warm import Images
+from tests.small_speaker import WORDS, Speaker
+
+CPU = torch.device("cpu")
+BUDGET = Budget(8 / 255)
+OWN = {"kind": "python", "target": "tests.small_speaker:Speaker", "answers": True}
+WHAT = {"kind": "language", "format": "embedded", "of": "cifar10", "ask": "what", "name": "what"}
+ATTACKS: list[AnyAttack] = [
+    ApgdText(kind="apgd-text", eps="8/255", steps=8),
+    ApgdText(kind="apgd-text", eps="8/255", steps=8, restarts=2, eot=2),
+    ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", steps=8, target="maybe"),
+    Pgd(kind="pgd", eps="8/255", steps=8),
+    MiFgsm(kind="mi-fgsm", eps="8/255", steps=8),
+]
+
+
+def asked(count: int = 12) -> tuple[Prompted, Tensor, Tensor]:
+    texts = {row: ("what is it?", WORDS[row % 10]) for row in range(count)}
+    images = torch.rand((count, 3, 16, 16), generator=torch.Generator().manual_seed(3))
+    return Prompted(Speaker(CPU), texts), images, torch.arange(count)
+
+
+@pytest.mark.parametrize("spec", ATTACKS, ids=lambda spec: f"{spec.label}-{spec.gradients}")
+def test_an_attack_gets_its_way_with_every_image(spec: AnyAttack) -> None:
+    model, images, rows = asked()
+    if isinstance(spec, ApgdTextTargeted):
+        model = Prompted(model.model, {row: ("what is it?", "maybe") for row in model.asked})
+    found = build_attack(spec, batch=5, worded=True)(
+        model, images, rows, BUDGET, mode="full", seeds=range(12)
+    )
+    assert float((found - images).abs().max()) <= BUDGET.eps + 1e-6
+    before, after = model.likelihood(images, rows), model.likelihood(found, rows)
+    rises = isinstance(spec, ApgdTextTargeted)
+    assert bool((after > before + 0.1 if rises else after < before - 0.1).all())
+
+
+@pytest.mark.parametrize("spec", ATTACKS[:3], ids=["plain", "restarts", "targeted"])
+def test_neighbours_in_a_batch_change_nothing(spec: AnyAttack) -> None:
+    model, images, rows = asked()
+    attack = build_attack(spec, batch=12, worded=True)
+    given = attack(model, images, rows, BUDGET, mode="full", seeds=range(12))
+    turned = torch.arange(11, -1, -1)
+    narrow = build_attack(spec, batch=Batch(5), worded=True)(
+        model, images[turned], rows[turned], BUDGET, mode="full", seeds=range(11, -1, -1)
+    )
+    assert torch.allclose(model.likelihood(given, rows), model.likelihood(narrow[turned], rows))
+    assert float((given - narrow[turned]).abs().max()) < 1e-5
+
+
+def test_memory_that_ends_halves_the_batch_and_passes_are_counted() -> None:
+    model, images, rows = asked()
+    inner = model.model.log_likelihood
+
+    def cramped(images: Tensor, *given: Any) -> Tensor:
+        if len(images) > 4:
+            raise MemoryError
+        return inner(images, *given)
+
+    model.model.log_likelihood = cramped  # type: ignore[method-assign]
+    counted, batch = Counted(model, Deadline(None)), Batch(12)
+    attack = NativeAttack(PgdAscent(3, 1.0, False), Spoken(), batch)
+    attack(counted, images, rows, BUDGET, mode="full", seeds=range(12))
+    assert batch.size == 3
+    assert (counted.forwards, counted.backwards) == (12 * 4, 12 * 3)
+
+
+def test_an_attack_may_begin_where_another_ended() -> None:
+    model, images, rows = asked(2)
+    starts = (images + 0.01).clamp(0, 1)
+    still = NativeAttack(PgdAscent(1, 0.0, True), Spoken(), 2)
+    given = (model, images, rows, BUDGET)
+    assert torch.equal(still(*given, mode="full", seeds=[0, 1], starts=starts), starts)
+    assert not torch.equal(still(*given, mode="full", seeds=[0, 1]), starts)
+
+
+def test_references_are_captions_in_order_and_answers_by_how_many_gave_them() -> None:
+    exchange = Exchange("?", ("b", "a", "c", "a"), ("name",))
+    assert references(exchange, "cider") == ("b", "a", "c")
+    assert references(exchange, "vqa_accuracy") == ("a", "b", "c")
+    assert references(replace(exchange, answers=()), "names_object") == ("name",)
+
+
+def test_stages_are_all_texts_at_low_precision_and_then_the_best_of_them() -> None:
+    text = ApgdText(kind="apgd-text", eps="8/255", references=2)
+    assert list(stages_of(text, ("bf16", "fp32"))) == [
+        Stage("bf16", 0), Stage("bf16", 1), Stage("fp32", None)
+    ]  # fmt: skip
+    assert list(stages_of(text, ("fp32",))) == [Stage("fp32", 0), Stage("fp32", 1)]
+    targeted = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255")
+    assert list(stages_of(targeted, ("bf16", "fp32"))) == [Stage("fp32", 0)]
+
+
+class Script:
+    """Stands in for crafting and answering: what each image scores, stage by stage."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, scores: Sequence[dict[int, float]]) -> None:
+        self.scores = [*scores]
+        self.calls: list[tuple[list[int], str, list[str], Tensor | None]] = []
+        monkeypatch.setattr("bench.spoken.craft", self.craft)
+        monkeypatch.setattr("bench.spoken.hear", self.hear)
+
+    def craft(
+        self, case: Case, attack: AnyAttack, rows: Tensor, precision: str, tally: Tally,
+        *, texts: list[str], starts: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        self.calls.append((rows.tolist(), precision, texts, starts))
+        return case.images.floats(rows) + len(self.calls) / 1000
+
+    def hear(self, case: Case, rows: Tensor, points: Tensor, tally: Tally) -> Heard:
+        now = self.scores.pop(0)
+        texts = tuple(f"{row}: {now[row]:g}" for row in rows.tolist())
+        return Heard(texts, np.array([now[row] for row in rows.tolist()], np.float32))
+
+
+def case_of(attack: AnyAttack, answers: Sequence[tuple[str, ...]], metric: str = "cider") -> Case:
+    exchanges = tuple(Exchange("?", own, decoy="decoy") for own in answers)
+    pixels = torch.full((len(answers), 3, 4, 4), 100, dtype=torch.uint8)
+    ids = tuple("abcdef"[: len(answers)])
+    images = Images(ids, pixels, torch.arange(len(ids)), (), (), exchanges=exchanges)
+    cell = Cell("c", "k", "M", "d", attack, "8/255", None, 0, metric=metric)
+    return Case(cell, None, images, Deadline(None))  # type: ignore[arg-type]
+
+
+def test_each_stage_sees_what_the_earlier_ones_left_and_the_lowest_score_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attack = ApgdText(kind="apgd-text", eps="8/255", references=2, precision="bf16", threshold=0.1)
+    case = case_of(attack, [("a0", "a1"), ("b0", "b1"), ("c0",), ("d0", "d1")])
+    script = Script(
+        monkeypatch,
+        [
+            {0: 1.0, 1: 0.9, 2: 0.8, 3: 0.1},  # clean: the last has nothing left to lose
+            {0: 0.7, 1: 0.05, 2: 0.9},  # the first reference ends b, and does c good
+            {0: 0.5},  # c has no second one
+            {0: 0.6, 2: 0.3},  # single precision from the best points
+        ],
+    )
+    tally = untouched(case.images.sample_ids)
+    attack_answers(case, attack, "float16", tally)
+    rows = [(rows, precision, texts) for rows, precision, texts, _ in script.calls]
+    assert rows == [
+        ([0, 1, 2], "bf16", ["a0", "b0", "c0"]),
+        ([0], "bf16", ["a1"]),
+        ([0, 2], "fp32", ["a1", "c0"]),
+    ]
+    starts = script.calls[2][3]
+    assert starts is not None
+    clean = case.images.floats(torch.tensor([0, 2]))
+    assert torch.allclose(starts, clean + torch.tensor([0.002, 0.001])[:, None, None, None])
+    assert tally.scores is not None
+    assert tally.scores.tolist() == pytest.approx([0.5, 0.05, 0.3, 0.1])
+    assert tally.texts == ["0: 0.5", "1: 0.05", "2: 0.3", "3: 0.1"]
+    assert tally.distance.tolist() == pytest.approx([0.002, 0.001, 0.003, 0.0], abs=1e-6)
+    assert tally.correct.all()
+
+
+def test_members_of_an_ensemble_attack_what_is_left_and_begin_afresh(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    members = [{"kind": "apgd-text"}, {"kind": "apgd-text-targeted", "target": "maybe"}]
+    ensemble = Ensemble.model_validate(
+        {"kind": "ensemble", "eps": "8/255", "precision": "bf16", "attacks": members}
+    )
+    case = case_of(ensemble, [("yes",), ("no",)], "vqa_accuracy")
+    script = Script(monkeypatch, [{0: 1, 1: 1}, {0: 0, 1: 1}, {1: 0.6}, {1: 0}])
+    tally = untouched(case.images.sample_ids)
+    attack_answers(case, ensemble, "float16", tally)
+    told = [(precision, texts, starts is None) for _, precision, texts, starts in script.calls]
+    assert told == [
+        ("bf16", ["yes", "no"], True), ("fp32", ["no"], False), ("fp32", ["maybe"], True)
+    ]  # fmt: skip
+    assert not tally.correct.any()
+
+
+def test_a_target_that_is_reached_counts_before_a_lower_score(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attack = ApgdTextTargeted(
+        kind="apgd-text-targeted", eps="8/255", target="0.5", precision="bf16"
+    )
+    case = case_of(attack, [("a",), ("b",), ("c",)])
+    # what is said has the score in it, which is the target where it is 0.5
+    script = Script(monkeypatch, [{0: 0.25, 1: 0.9, 2: 0.5}, {0: 0.5, 1: 0.95}])
+    tally = untouched(case.images.sample_ids)
+    attack_answers(case, attack, "float16", tally)
+    assert script.calls[0][:2] == ([0, 1], "fp32")  # whatever the score, but not reached already
+    assert tally.texts == ["0: 0.5", "1: 0.9", "2: 0.5"]
+
+
+Maker = Callable[..., Suite]
+
+
+@pytest.fixture
+def worded(suite_file: Callable[..., Path]) -> Maker:
+    def make(**changes: Any) -> Suite:
+        attacks = [{"kind": "apgd-text", "eps": "8/255", "steps": 5, "precision": "bf16"}]
+        given = {
+            "protocol": {"preset": "lvlm", "pixels": "native"},
+            "samples": 24,
+            "models": {"A": OWN, "B": {**OWN, "args": {"seed": 1}}},
+            "datasets": [WHAT],
+            "attacks": attacks,
+            "threats": ["white-box", {"transfer": "A"}],
+            **changes,
+        }
+        return load_suite(suite_file(**given))
+
+    return make
+
+
+def measured(suite: Suite, root: Path, **how: Any) -> dict[tuple[str, str], CellResult]:
+    lock, problems = resolve(suite)
+    assert not problems
+    evaluate = Evaluator(suite, lock, {}, Store(root, suite.suite), CPU, trust=True, **how)
+    return {name_of(cell): evaluate(cell) for cell in expand(suite, lock)}
+
+
+def name_of(cell: Cell) -> tuple[str, str]:
+    threat = (cell.threat.source or "white-box") if cell.threat else ""
+    return cell.target, f"{cell.attack.label_in_norm} {cell.eps} {threat}" if cell.attack else ""
+
+
+def test_cells_of_words_have_texts_and_stay_in_their_budget(worded: Maker, tmp_path: Path) -> None:
+    found = measured(worded(), tmp_path)
+    assert {result.status for result in found.values()} == {"ok"}
+    for (_, attack), result in found.items():
+        assert len(result.texts) == len(result.correct) == 24
+        assert float(result.distance.max()) <= (BUDGET.eps + 1e-6 if attack else 0)
+    clean, white = found["A", ""], found["A", "apgd-text 8/255 white-box"]
+    assert white.correct.sum() < clean.correct.sum()
+    assert not (white.correct & ~clean.correct).any()  # what was wrong is not attacked
+    assert white.scores is None  # right or wrong is all that there is
+    assert found["A", "apgd-text 8/255 A"].flags == ("precision=bf16",)
+    assert len(list((tmp_path / "crafts").glob("*.safetensors"))) == 1  # for both targets
+    assert found["B", "apgd-text 8/255 A"].queries == 24
+
+
+def test_batch_size_moves_no_answer(worded: Maker, tmp_path: Path) -> None:
+    wide, narrow = measured(worded(), tmp_path / "a"), measured(worded(), tmp_path / "b", batch=5)
+    assert {key: each.texts for key, each in wide.items()} == {
+        key: each.texts for key, each in narrow.items()
+    }
+
+
+def test_a_cell_goes_on_after_a_break_and_ends_the_same(
+    worded: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.parts.PART", 8)
+    suite, key = worded(threats=["white-box"]), ("A", "apgd-text 8/255 white-box")
+    whole = measured(suite, tmp_path / "whole")[key]
+    crafts: list[int] = []
+    real = attack_answers
+
+    def breaks(case: Case, *given: Any) -> None:
+        crafts.append(len(case.images.labels))
+        if len(crafts) == 2:
+            raise RuntimeError("the machine died")
+        real(case, *given)
+
+    monkeypatch.setattr("bench.success.attack_answers", breaks)
+    assert measured(suite, tmp_path / "broken")[key].status == "failed"
+    done = len(crafts)
+    again = measured(suite, tmp_path / "broken")[key]
+    assert len(crafts) - done == 2  # the parts that were not kept before
+    assert again.texts == whole.texts
+    assert np.array_equal(again.distance, whole.distance)
+    assert (again.queries, again.flags) == (whole.queries, whole.flags)
+
+
+def test_a_larger_budget_begins_with_what_a_smaller_one_took(worded: Maker, tmp_path: Path) -> None:
+    attacks = [{"kind": "apgd-text", "eps": ["1/255", "8/255"], "steps": 5, "nested": True}]
+    found = measured(worded(attacks=attacks, threats=["white-box"]), tmp_path)
+    small, large = (found["A", f"apgd-text {eps}/255 white-box"] for eps in (1, 8))
+    fallen = ~small.correct
+    assert fallen.any()
+    assert "nested" in large.flags
+    assert [t for t, gone in zip(large.texts, fallen, strict=True) if gone] == [
+        t for t, gone in zip(small.texts, fallen, strict=True) if gone
+    ]
+
+
+def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_path: Path) -> None:
+    models = {"A": OWN, "CLIP": {"kind": "nano", "weights": "clip"}}
+    steps = {"eps": "8/255", "steps": 2}
+    attacks = [
+        {"kind": "apgd-text", **steps, "references": 2},
+        {"kind": "apgd-embedding", **steps, "restarts": 2},
+        {"kind": "ensemble", "eps": "8/255", "attacks": [{"kind": "apgd-text", "steps": 2}]},
+    ]
+    threats = [{"transfer": "A"}, {"transfer": "CLIP"}, {"transfer": ["A", "CLIP"]}]
+    suite = worded(models=models, attacks=attacks, threats=threats, samples=4)
+    found = measured(suite, tmp_path)
+    assert {target for target, _ in found} == {"A"}  # a CLIP has no cells
+    said = {attack: (each.status, each.reason or "") for (_, attack), each in found.items()}
+    assert said["apgd-embedding 8/255 CLIP"] == said["apgd-embedding 8/255 A"] == ("ok", "")
+    assert "CLIP says nothing" in said["apgd-text 8/255 CLIP"][1]
+    assert "nothing in common" not in said["apgd-text 8/255 A"][1]
+    assert "no loss in common" in said["apgd-text 8/255 A + CLIP"][1]
+    assert "different texts" in said["ensemble 8/255 A"][1]
+    assert "references=1" in found["A", "apgd-text 8/255 A"].flags
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"attacks": [{"kind": "apgd-ce", "eps": "8/255"}]},
+            "attacks.0: apgd-ce goes by classes; the datasets are asked about in words",
+        ),
+        (
+            {"datasets": ["cifar10"], "models": {"C": {"kind": "nano", "weights": "clip"}},
+             "threats": ["white-box"]},
+            "attacks.0: apgd-text goes by what a model says; the datasets have classes",
+        ),
+        (
+            {"models": {"A": OWN, "C": {"kind": "nano", "weights": "clip"}}},
+            "models.C: does not answer in words, and the datasets are asked about in words; it is "
+            "scored on none, and no model, attack or threat names it",
+        ),
+        (
+            {"datasets": ["cifar10"], "attacks": [{"kind": "pgd", "eps": "8/255"}]},
+            "threats.1.transfer: A answers in words; the datasets have classes",
+        ),
+    ],
+)  # fmt: skip
+def test_what_takes_part_in_nothing_is_a_fault(
+    worded: Maker, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SuiteError, match="fault") as caught:
+        worded(**changes)
+    assert said in str(caught.value)
+
+
+def test_identities_have_what_an_answer_depends_on(worded: Maker) -> None:
+    def ids(**changes: Any) -> set[str]:
+        return {cell.id for cell in expand(worded(**changes), Lock())}
+
+    native = {"preset": "lvlm", "pixels": "native"}
+    assert ids() == ids(protocol=native)
+    assert not ids() & ids(protocol={**native, "answer_tokens": 5})
+    modes = {cell.threat.kind: cell.mode for cell in expand(worded(), Lock()) if cell.threat}
+    assert modes == {"white-box": "success", "transfer": "full"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "members", "gradients"),
+    [
+        ("robustvlm-coco", ["apgd-text"], 500),
+        ("robustvlm-vqa", ["apgd-text", "apgd-text-targeted", "apgd-text-targeted"], 700),
+        ("robustvlm-textvqa", ["apgd-text", "apgd-text-targeted"], 600),
+    ],
+)
+def test_presets_are_what_robustvlm_did(
+    worded: Maker, preset: str, members: list[str], gradients: int
+) -> None:
+    (attack,) = worded(attacks=[{"preset": preset, "eps": "2/255"}]).attacks
+    assert isinstance(attack, ApgdText | Ensemble)
+    parts = attack.attacks if isinstance(attack, Ensemble) else (attack,)
+    assert [part.kind for part in parts] == members
+    assert (attack.precision, attack.confirm, attack.gradients) == ("bf16", True, gradients)
+    named = "apgd-text(5 references)"
+    assert settings(attack)["attacks"].startswith(named)

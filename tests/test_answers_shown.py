@@ -4,14 +4,19 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bench.export import export
 from bench.export.answers import ANSWER_COLUMNS, answers_frame, examples
+from bench.plan import expand
 from bench.spreadsheet import plain
 from bench.store import Store
+from bench.suite import Suite
 from bench.tables import load_scored
+from bench.types import CellResult
+from tests.test_tables import LOCK
 from tests.test_tables import SUITE as WORDLESS
 from tests.test_tables import store as wordless  # noqa: F401
 from tests.worded import ANSWERING, CAPTIONING, HOSTILE, NAMES, N, filled, scores, suite_of
@@ -70,6 +75,17 @@ def test_without_attacks_the_answers_stand_alone(tmp_path: Path) -> None:
     found = examples(suite, load_scored(suite, filled(tmp_path, suite)))
     assert [*found] == [(name, "", "") for name in NAMES]
     assert all(e["attacked"] is None and e["clean"] for of_row in found.values() for e in of_row)
+
+
+def test_nothing_is_shown_of_models_without_words(tmp_path: Path) -> None:
+    suite = Suite.model_validate({**WORDLESS.model_dump(exclude={"attacks", "threats"})})
+    store = Store(tmp_path, suite.suite)
+    store.put_lock(LOCK)
+    (cell, *_) = expand(suite, LOCK)
+    ids = LOCK.datasets[cell.dataset].sample_ids
+    some = np.arange(len(ids)) > 2
+    store.put(CellResult(cell.id, "ok", some, ids, np.zeros(len(ids), np.float32), 1, 1, {}))
+    assert examples(suite, load_scored(suite, store)) == {}
 
 
 def test_long_answers_are_cut_on_the_page_alone(

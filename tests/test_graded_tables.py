@@ -1,6 +1,7 @@
 """Tables of suites whose images have scores between wrong and right, on metrics of two scales."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +222,17 @@ def test_equal_models_are_never_apart(tmp_path: Path) -> None:
     found = with_baseline(suite, store, NAMES[0], force=False)
     assert {d.p for d in (*found.whole, *found.parts)} == {1.0}
     assert not any(d.real for d in found.whole)
+
+
+def test_right_and_wrong_answers_may_be_written_as_scores(tmp_path: Path) -> None:
+    suite = suite_of(ANSWERING[1:])
+    plain, written = filled(tmp_path / "a", suite), filled(tmp_path / "b", suite)
+    for cell in expand(suite, written.lock()):
+        result = written.get(cell.id)
+        assert result is not None
+        written.put(replace(result, scores=result.correct.astype(np.float32)))
+    for store in (plain, written):
+        export(suite, store)
+        write_comparison(store, with_baseline(suite, store, NAMES[0], force=False))
+    for name in ("cells.csv", "leaderboard.csv", "compare.csv"):
+        assert (plain.folder / name).read_bytes() == (written.folder / name).read_bytes()

@@ -238,6 +238,7 @@ def test_right_and_wrong_answers_are_worth_themselves_to_the_last_bit() -> None:
     for n in (1, 2, 7, 60, 999):
         right = rng.uniform(size=(40, n)) < rng.uniform(size=(40, 1))
         assert (unit(right) == 1).all()
+        assert (unit(right.astype(float)) == 1).all()
         ahead, behind, one = apart(right, right[::-1])
         assert (one == 1).all()
         assert np.array_equal(ahead, (right & ~right[::-1]).sum(1))

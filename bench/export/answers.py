@@ -63,7 +63,7 @@ def examples(suite: Suite, scored: Sequence[Scored]) -> dict[Key, list[dict[str,
         text and its score, and is None where there is none.
     """
     clean: dict[tuple[str, str], Scored] = {}
-    rows: dict[Key, dict[str, Scored]] = defaultdict(dict)
+    rows: dict[Key, dict[str, Scored | None]] = defaultdict(dict)
     for item in scored:
         cell, value = item.cell, item.value
         if item.result is None or not item.result.texts or value is None:
@@ -75,12 +75,9 @@ def examples(suite: Suite, scored: Sequence[Scored]) -> dict[Key, list[dict[str,
         lowest = of_row.get(cell.dataset)
         if lowest is None or lowest.value is None or value < lowest.value:
             of_row[cell.dataset] = item
-    if not suite.attacks:
-        return {
-            (model, "", ""): list(_shown(suite, name, clean.get((model, name)), None))
-            for model in suite.models
-            for name in (dataset.name for dataset in suite.datasets)
-        }
+    if not rows:
+        for model, dataset in clean:
+            rows[model, "", ""][dataset] = None
     return {
         key: [
             example

@@ -61,7 +61,7 @@ def test_examples_are_the_same_images_of_every_row(tmp_path: Path) -> None:
     assert len(found) == 6  # three models, two threats
     for of_row in found.values():
         assert [e["dataset"] for e in of_row] == ["textvqa"] * 3 + ["pope"] * 3
-        assert {e["column"] for e in of_row} == {"pgd@4/255"}  # it leaves the least
+        assert {e["column"] for e in of_row} == {"apgd-text@4/255"}  # it leaves the least
     assert len({tuple(str(e["sample"]) for e in of_row) for of_row in found.values()}) == 1
     (first, *_) = found[NAMES[0], "white-box", ""]
     item = next(i for i in load_scored(suite, Store(tmp_path, "worded")) if i.cell.attack is None)

@@ -11,6 +11,7 @@ import pytest
 from bench import load_results, pivot, trade_off, worst_case
 from bench.comparison import with_baseline
 from bench.comparison_table import comparison_lines, write_comparison
+from bench.errors import UserError
 from bench.export import export
 from bench.leaderboard import leaderboard
 from bench.plan import Cell, expand
@@ -78,7 +79,7 @@ def test_the_leaderboard_takes_the_least_of_each_image(answering: tuple[Suite, S
     suite, store = answering
     board = leaderboard(suite, load_scored(suite, store))
     assert list(board.columns) == [
-        *("rank", "model", "threat", "source", "clean", "pgd@2/255", "pgd@4/255"),
+        *("rank", "model", "threat", "source", "clean", "apgd-text@2/255", "apgd-text@4/255"),
         *("worst", "n", "datasets", "flags"),
     ]
     of = vectors(suite, store)
@@ -133,12 +134,12 @@ def test_cider_keeps_its_scale_everywhere(captioning: tuple[Suite, Store], tmp_p
         for entry in json.loads((store.folder / "leaderboard.json").read_text())["rows"]
         if (entry["model"], entry["threat"]) == (NAMES[1], "white-box")
     ]
-    for column in ("clean", "pgd@4/255", "worst"):
+    for column in ("clean", "apgd-text@4/255", "worst"):
         rate = of_json["rates"][column]
         assert rate["value"] == pytest.approx(row[column], rel=1e-4)
         assert 0 < rate["low"] < rate["value"] < rate["high"] < TEN
     own = cells[(cells["model"] == NAMES[1]) & (cells["threat"] == "white-box")].iloc[-1]
-    assert of_json["rates"]["pgd@4/255"]["low"] == pytest.approx(own["ci_low"], rel=1e-4)
+    assert of_json["rates"]["apgd-text@4/255"]["low"] == pytest.approx(own["ci_low"], rel=1e-4)
     for file in ("leaderboard.md", "leaderboard.tex"):
         text = (store.folder / file).read_text()
         assert "CIDEr-D from 0 to 10" in text
@@ -199,7 +200,7 @@ def test_differences_of_cider_are_on_its_scale(captioning: tuple[Suite, Store]) 
     (delta,) = [
         d for d in found.whole
         if (d.label.model, d.label.attack, d.label.threat, d.label.eps)
-        == (NAMES[1], "pgd", "white-box", "4/255")
+        == (NAMES[1], "apgd-text", "white-box", "4/255")
     ]  # fmt: skip
     first, second = (of[name, "flickr", "", "4/255"].mean() * TEN for name in NAMES[1::-1])
     assert (delta.first, delta.second) == pytest.approx((first, second), abs=1e-5)
@@ -236,3 +237,15 @@ def test_right_and_wrong_answers_may_be_written_as_scores(tmp_path: Path) -> Non
         write_comparison(store, with_baseline(suite, store, NAMES[0], force=False))
     for name in ("cells.csv", "leaderboard.csv", "compare.csv"):
         assert (plain.folder / name).read_bytes() == (written.folder / name).read_bytes()
+
+
+def test_a_source_of_images_that_does_not_answer_is_in_no_table(tmp_path: Path) -> None:
+    for attacked in (True, False):
+        suite = suite_of(ANSWERING, attacked=attacked)
+        store = filled(tmp_path / str(attacked), suite)
+        board = export(suite, store)
+        assert "CLIP" in suite.models
+        assert set(board["model"]) == set(NAMES) == set(load_results(store.folder)["model"])
+        assert ">CLIP</option>" not in (store.folder / "leaderboard.html").read_text()
+    with pytest.raises(UserError, match="got 'CLIP'; models: LLaVA, "):
+        with_baseline(suite, store, "CLIP", force=False)

@@ -327,7 +327,7 @@ def test_captions_have_their_scale_and_what_was_said(
     numbers = [float(tick) for tick in ticks if re.fullmatch(r"[\d.]+", tick)]
     assert board["clean"].max() <= max(numbers) <= 10
     assert all(len(tick) <= 4 for tick in ticks if re.fullmatch(r"[\d.]+", tick))
-    pick(shared, "#heated", "1")
+    pick(shared, "#heated", str(worded.NAMES.index(board.loc[board["clean"].idxmax(), "model"])))
     colours = shared.ask(
         "[...document.querySelectorAll('#heat td')].map((e) => e.style.background).filter(Boolean)"
     )
@@ -336,7 +336,7 @@ def test_captions_have_their_scale_and_what_was_said(
     details = shared.ask("document.querySelector('#details').innerText")
     assert "Some of what it said" in details
     assert details.count(worded.HOSTILE) == 6
-    assert "pgd@4/255" in details
+    assert "apgd-text@4/255" in details
     shared.ask("document.querySelector('#details').close()")
     assert shared.ask("window.hit === undefined")
     assert shared.ask("document.querySelectorAll('img').length") == 0

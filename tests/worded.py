@@ -34,10 +34,14 @@ TEXTS = (
 
 def suite_of(datasets: tuple[dict[str, str], ...], *, attacked: bool = True) -> Suite:
     attacks = {
-        "attacks": [{"kind": "pgd", "eps": ["2/255", "4/255"]}],
+        "attacks": [{"kind": "apgd-text", "eps": ["2/255", "4/255"]}],
         "threats": ["white-box", {"transfer": NAMES[0]}],
     }
-    models = {name: {"kind": "python", "target": f"own:m{i}"} for i, name in enumerate(NAMES)}
+    models = {
+        name: {"kind": "python", "target": f"own:m{i}", "answers": True}
+        for i, name in enumerate(NAMES)
+    }
+    models["CLIP"] = {"kind": "nano", "weights": "clip"}  # a source of images, and no more
     return Suite.model_validate(
         {
             "suite": "worded",

@@ -58,6 +58,9 @@ def render(
         said=bool(said),
         columns=columns(suite),
         spans=_spans(columns(suite)),
+        ranked=[
+            (i, name) for i, name in enumerate(suite.models) if name in {r.model for r in rows}
+        ],
         groups=[
             (threat_name(*threat), threat[0], [row for row in rows if _threat(row) == threat])
             for threat in threats

@@ -16,7 +16,8 @@ from bench.suite import Suite
 
 def draw(suite: Suite, boards: Boards, folder: Path) -> None:
     """Draw the trade-off, bars per dataset and accuracy against the budget."""
-    places = {name: place for place, name in enumerate(suite.models)}
+    ranked = {row.model for row in boards[""]}  # a source of images may have no row
+    places = {name: place for place, name in enumerate(suite.models) if name in ranked}
     scale = scale_of_suite(suite)
     tradeoff(boards[""], places, scale, folder / "tradeoff")
     bars(boards, places, scale, folder / "bars")

@@ -65,11 +65,11 @@ def _panel(
     scale: Scale,
 ) -> None:
     wide = 0.84 / len(places)
-    for model, place in places.items():
+    for slot, (model, place) in enumerate(places.items()):
         found = [rates[model, dataset][1] for dataset in datasets]
         bounds = np.array([[r.value, r.low, r.high] if r else [np.nan] * 3 for r in found])
         bounds *= scale.factor
-        middle = np.arange(len(datasets)) + (place - (len(places) - 1) / 2) * wide
+        middle = np.arange(len(datasets)) + (slot - (len(places) - 1) / 2) * wide
         axes.bar(middle, bounds[:, 0], wide, **filling(place), edgecolor="white", lw=0.3)
         reach = [bounds[:, 0] - bounds[:, 1], bounds[:, 2] - bounds[:, 0]]
         axes.errorbar(middle, bounds[:, 0], np.maximum(reach, 0), fmt="none", ecolor="0.5",

@@ -20,7 +20,7 @@ from bench.plan import Cell
 from bench.precision import arithmetic
 from bench.specs import AnyAttack, Backward, Component, Precision, ValueFeatures
 from bench.tally import Tally
-from bench.texts import text_of
+from bench.texts import texts_of
 from bench.types import EmbeddingClassifier, Mode
 from bench.warm import Images, Warm
 
@@ -118,7 +118,7 @@ def _asked(
     if isinstance(attack, ValueFeatures):
         return _shown(attack, labels_of(case.images, rows), exchanges)
     if texts is None:
-        texts = [text_of(attack, exchange, case.cell.metric) or "" for exchange in exchanges]
+        texts = [text or "" for text in texts_of(attack, exchanges, case.cell.metric)]
     labels = labels_of(case.images, rows)
     return {
         label: (exchange.prompt, text)

@@ -1,5 +1,6 @@
 """Attacks on what a model says: the engine's loss, the stages, what they leave, and the cells."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from bench.attacks.pgd import PgdAscent
 from bench.counted import Counted
 from bench.crafting import Case
 from bench.deadline import Deadline
-from bench.errors import SuiteError
+from bench.errors import CellError, SuiteError
 from bench.evaluate import Evaluator
 from bench.language import Exchange
 from bench.lock import resolve
@@ -31,7 +32,7 @@ from bench.store import Store
 from bench.suite import Suite, load_suite
 from bench.tally import Tally, untouched
 from bench.tasks.prompted import Prompted
-from bench.texts import references
+from bench.texts import references, texts_of
 from bench.types import Budget, CellResult
 from bench.warm import Images
 from tests.small_speaker import WORDS, Speaker
@@ -395,3 +396,37 @@ def test_presets_are_what_robustvlm_did(
     assert (attack.precision, attack.confirm, attack.gradients) == ("bf16", True, gradients)
     named = "apgd-text(5 references)"
     assert settings(attack)["attacks"].startswith(named)
+
+
+def test_a_part_alone_is_kept_for_its_cell(
+    worded: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.parts.PART", 8)
+    attacks = [{"kind": "apgd-text-targeted", "eps": "8/255", "steps": 2, "target": "maybe"}]
+    suite = worded(attacks=attacks, threats=["white-box"], models={"A": OWN})
+    lock, _ = resolve(suite)
+    evaluate = Evaluator(suite, lock, {}, Store(tmp_path, suite.suite), CPU, trust=True)
+    (cell,) = (cell for cell in expand(suite, lock) if cell.attack)
+    assert [len(evaluate(cell, part).texts) for part in range(3)] == [8, 8, 8]
+    whole = evaluate(cell)
+    assert len(whole.texts) == 24
+    share = np.mean(["maybe" in text for text in whole.texts])
+    assert whole.flags == (f"reached={share:.2f}",)
+
+
+def test_a_target_that_nobody_names_is_told_in_both_modes() -> None:
+    attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255")
+    said = "apgd-text-targeted: 1 of 2 questions say nothing of what is wanted; give it a `target`"
+    exchanges = [Exchange("?", ("a",), decoy="b"), Exchange("?", ("a",))]
+    with pytest.raises(CellError, match=re.escape(said)):
+        texts_of(attack, exchanges, "cider")
+    named = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="c")
+    assert texts_of(named, exchanges, "cider") == ["c", "c"]
+    text = ApgdText(kind="apgd-text", eps="8/255")
+    assert texts_of(text, exchanges, "cider", 1) == [None, None]
+
+
+def test_time_that_is_up_ends_a_cell(worded: Maker, tmp_path: Path) -> None:
+    found = measured(worded(threats=["white-box"], models={"A": OWN}), tmp_path, limit=0.0)
+    assert {result.status for result in found.values()} == {"failed"}
+    assert all("of --limit" in (result.reason or "") for result in found.values())

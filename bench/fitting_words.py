@@ -32,7 +32,8 @@ def fit_words(
                 f"{spec.label} goes by what a model says; {', '.join(sources)} says nothing"
             )
         return spec, ()
-    if isinstance(spec, ValueFeatures):
+    members = spec.attacks if isinstance(spec, Ensemble) else (spec,)
+    if any(isinstance(member, ValueFeatures) for member in members):
         raise CellSkip(f"{spec.label} needs a CLIP, whose texts its patches are held against")
     if isinstance(spec, ApgdEmbedding) and len(sources) > 1:
         raise CellSkip(

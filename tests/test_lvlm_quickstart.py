@@ -86,6 +86,7 @@ def test_a_run_ends_in_all_files_and_says_that_it_is_no_benchmark(tmp_path: Path
     assert NOTE in (report.folder / "leaderboard.html").read_text()
     entries = json.loads((report.folder / "manifest.json").read_text())
     assert {entry["note"] for entry in entries.values()} == {NOTE}
+    assert all("transformers" in entry["ran_on"] for entry in entries.values())
     assert {entry["answer_tokens"] for entry in entries.values()} == {1}
     assert set(report.board["model"]) == set(suite.models)
     assert run_suite(suite, results=tmp_path).computed == 0

@@ -322,6 +322,12 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
         {"kind": "apgd-text", **steps, "references": 2},
         {"kind": "apgd-embedding", **steps, "restarts": 2},
         {"kind": "ensemble", "eps": "8/255", "attacks": [{"kind": "apgd-text", "steps": 2}]},
+        {
+            "kind": "ensemble",
+            "name": "values",
+            "eps": "8/255",
+            "attacks": [{"kind": "value-features"}],
+        },
     ]
     threats = [{"transfer": "A"}, {"transfer": "CLIP"}, {"transfer": ["A", "CLIP"]}]
     suite = worded(models=models, attacks=attacks, threats=threats, samples=4)
@@ -333,6 +339,7 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
     assert "nothing in common" not in said["apgd-text 8/255 A"][1]
     assert "no loss in common" in said["apgd-text 8/255 A + CLIP"][1]
     assert "different texts" in said["ensemble 8/255 A"][1]
+    assert "needs a CLIP" in said["values 8/255 A"][1]
     assert "references=1" in found["A", "apgd-text 8/255 A"].flags
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from bench.attacks import build_attack
@@ -26,7 +27,7 @@ from bench.memory import Batch
 from bench.plan import Cell, Lock, expand
 from bench.scoring import Heard
 from bench.settings import settings
-from bench.specs import AnyAttack, ApgdText, ApgdTextTargeted, Ensemble, MiFgsm, Pgd
+from bench.specs import AnyAttack, ApgdEmbedding, ApgdText, ApgdTextTargeted, Ensemble, MiFgsm, Pgd
 from bench.spoken import Stage, attack_answers, stages_of
 from bench.store import Store
 from bench.suite import Suite, load_suite
@@ -437,3 +438,20 @@ def test_time_that_is_up_ends_a_cell(worded: Maker, tmp_path: Path) -> None:
     found = measured(worded(threats=["white-box"], models={"A": OWN}), tmp_path, limit=0.0)
     assert {result.status for result in found.values()} == {"failed"}
     assert all("of --limit" in (result.reason or "") for result in found.values())
+
+
+def test_visual_tokens_drift_from_the_clean_ones_on_every_image() -> None:
+    model, images, rows = asked()
+    spec = ApgdEmbedding(kind="apgd-embedding", eps="8/255", steps=6, restarts=2)
+    counted = Counted(model, Deadline(None))
+    found = build_attack(spec, batch=5, worded=True)(
+        counted, images, rows, BUDGET, mode="full", seeds=range(12)
+    )
+    clean = model.embed(images)
+    assert torch.allclose(clean.norm(dim=1), torch.ones(12))
+    tokens = F.cosine_similarity(*(model.model.visual_tokens(x) for x in (images, found)), dim=-1)
+    cosines = (clean * model.embed(found)).sum(dim=1)
+    assert torch.allclose(cosines, tokens.mean(dim=1), atol=1e-5)  # token by token
+    assert bool((cosines < 0.999).all())
+    # each run: the clean image, its steps and last point; then both points are ranked
+    assert counted.forwards == 12 * (2 * (1 + 6 + 1) + 2 * 2)

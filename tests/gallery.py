@@ -243,7 +243,7 @@ def row(name: str) -> str:
     """Return a line of the table: what a piece is, its number, and which checks say what."""
     piece = GALLERY[name]
     some = subject(name)
-    findings = examine(some, LIGHT)
+    findings = list(examine(some, LIGHT))
     failed = [found.check for found in findings if found.verdict == "fail"]
     first = [f"**{check}**" for check in failed if check in piece.causes]
     rest = [check for check in failed if check not in piece.causes]

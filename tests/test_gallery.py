@@ -14,7 +14,7 @@ HONEST = [name for name, piece in GALLERY.items() if not piece.causes]
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_defence_fails_the_check_that_names_its_fault(name: str) -> None:
     named = {cause: CHECKS[cause] for cause in GALLERY[name].causes}
-    found = examine(subject(name), LIGHT, named)
+    found = list(examine(subject(name), LIGHT, named))
     for one in found:
         print(f"| {name} | {GALLERY[name].what} | {one.check} | {one.verdict} | {one.evidence} |")
     assert [one for one in found if one.verdict == "fail"]
@@ -22,7 +22,7 @@ def test_a_broken_defence_fails_the_check_that_names_its_fault(name: str) -> Non
 
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_model_fails_no_check(name: str) -> None:
-    found = examine(subject(name), LIGHT)
+    found = list(examine(subject(name), LIGHT))
     for one in found:
         print(f"| {name} | {one.check} | {one.verdict} | {one.evidence} |")
     assert not [one for one in found if one.verdict == "fail"]

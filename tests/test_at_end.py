@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import bench.run
 import bench.trust.at_end
 import bench.trust.session
 import run_bench
 from bench import load_results
 from bench.errors import DiskFull
 from bench.events import read_events
+from bench.executors import Inline, Setup, on_device
 from bench.run import run_suite
 from bench.store import Store
 from bench.suite import Suite, load_suite
@@ -65,6 +68,10 @@ def warning(subject: Subject, effort: Effort) -> Finding:
     return Finding("chance", "warn", "so few")
 
 
+def here(setup: Setup, *_: object) -> Inline:
+    return Inline(on_device(setup, torch.device("cpu")), "cpu")
+
+
 def found(suite: Suite, results: Path) -> Examined:
     examined, _ = judged(suite, Store(results, suite.suite), deep=False)
     return examined[PAIR]
@@ -76,16 +83,19 @@ def stamps(folder: Path) -> dict[str, int]:
 
 @pytest.mark.usefixtures("patient")
 def test_a_run_examines_what_it_computed_and_a_second_nothing(
-    suite_file: Write, tmp_path: Path
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suite = load_suite(one_model(suite_file))
+    done = replaced(monkeypatch)
     first = run_suite(suite, results=tmp_path, device="cpu")
     assert (first.computed, first.unexamined) == (2, "")
     assert [one.check for one in found(suite, tmp_path).findings] == list(CHECKS)
+    assert done == list(CHECKS)
     before = stamps(tmp_path / "small")
     second = run_suite(suite, results=tmp_path, device="cpu")
     assert (second.computed, second.unexamined) == (0, "")
     assert stamps(tmp_path / "small") == before
+    assert done == list(CHECKS)
     events = list(read_events(next(iter(sorted(tmp_path.glob("small/runs/*/events.jsonl"))))))
     assert [event["event"] for event in events[-2:]] == ["examining", "ended"]
     assert events[-2]["numbers"] == 1
@@ -198,3 +208,18 @@ def test_the_share_is_of_the_time_of_what_is_examined(
     assert allowance({PAIR: earlier}, numbers) == pytest.approx(0.4 * took)
     monkeypatch.setattr(bench.trust.at_end, "LEAST", 60.0)
     assert allowance({PAIR: earlier}, numbers) == 60
+
+
+def test_a_run_under_ray_leaves_all_and_says_so(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a worker of this process in place of Ray's, which start for seconds."""
+    monkeypatch.setattr(bench.run, "check_cluster", lambda address: None)
+    monkeypatch.setattr(bench.run, "Ray", here)
+    report = run_suite(one_model(suite_file), results=tmp_path, device="cpu", executor="ray")
+    assert report.computed == 2
+    assert report.unexamined == (
+        "0 of 1 robust numbers examined by a run under Ray; "
+        "`run_bench.py check SUITE` does the rest"
+    )
+    assert not (tmp_path / "small" / "trust").exists()

@@ -8,11 +8,12 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics import stands_for_task
+from bench.metrics import ACCURACY, metrics_of
 from bench.plan import Cell
 from bench.specs import AnyAttack, Ensemble, Fgsm, Noise, PyAutoAttack, TorchAttacks
 from bench.types import Budget, CellResult
 
+JUDGED = (ACCURACY, metrics_of("retrieval")[0])  # per image, whether the arg max is its own label
 STANDING = 0.1  # of images: where fewer stand there is nothing left to doubt
 
 Pair = tuple[str, str]  # a model's name and a dataset's
@@ -69,7 +70,7 @@ def numbers_of(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pair, Num
     """
     pairs: dict[Pair, list[Done]] = defaultdict(list)
     for cell, result in done:
-        attacked = cell.attack is not None and cell.budget.eps > 0 and stands_for_task(cell.metric)
+        attacked = cell.attack is not None and cell.budget.eps > 0 and cell.metric in JUDGED
         if attacked and result is not None and result.status == "ok":
             pairs[cell.target, cell.dataset].append((cell, result))
     return {pair: _number_of(found) for pair, found in pairs.items()}

@@ -8,12 +8,13 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics import ACCURACY, metrics_of
+from bench.metrics import ACCURACY
 from bench.plan import Cell
 from bench.specs import AnyAttack, Ensemble, Fgsm, Noise, PyAutoAttack, TorchAttacks
 from bench.types import Budget, CellResult
 
-JUDGED = (ACCURACY, metrics_of("retrieval")[0])  # per image, whether the arg max is its own label
+# per image, whether the arg max is its own label
+JUDGED = (ACCURACY, "text_retrieval_recall@1")
 STANDING = 0.1  # of images: where fewer stand there is nothing left to doubt
 
 Pair = tuple[str, str]  # a model's name and a dataset's

@@ -9,12 +9,14 @@ from markupsafe import Markup
 
 from bench.export.assets import scripts, styles, template
 from bench.export.boards import Boards, Column, Row, columns, threat_name
-from bench.export.details import Entries, details, versions
+from bench.export.details import Entries, details, evidence, versions
 from bench.export.numbers import rounded
 from bench.specs import eps_value
 from bench.stats import Interval
 from bench.suite import Suite
+from bench.trust.kept import Examined
 from bench.trust.meanings import MEANINGS
+from bench.trust.reported import Pair
 
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (
@@ -23,7 +25,13 @@ _SCRIPTS = (
 )
 
 
-def render(suite: Suite, boards: Boards, cells: pd.DataFrame, entries: Entries) -> str:
+def render(
+    suite: Suite,
+    boards: Boards,
+    cells: pd.DataFrame,
+    entries: Entries,
+    examined: Mapping[Pair, Examined],
+) -> str:
     """Return the page: leaderboard, figures, every number, and the protocol.
 
     Args:
@@ -31,6 +39,7 @@ def render(suite: Suite, boards: Boards, cells: pd.DataFrame, entries: Entries) 
         boards: Its leaderboard, over all datasets and over each.
         cells: Its cells as a table.
         entries: Its manifest.
+        examined: What the trust battery found, by model and dataset.
     """
     rows = boards[""]
     threats = list(dict.fromkeys((row.threat, row.source) for row in rows))
@@ -39,7 +48,7 @@ def render(suite: Suite, boards: Boards, cells: pd.DataFrame, entries: Entries) 
         suite=suite,
         style=styles(_STYLES),
         script=scripts(_SCRIPTS),
-        data=Markup(_inert(_data(suite, boards, threats, cells, entries))),
+        data=Markup(_inert(_data(suite, boards, threats, cells, entries, examined))),
         columns=columns(suite),
         spans=_spans(columns(suite)),
         groups=[
@@ -77,6 +86,7 @@ def _data(
     threats: Sequence[tuple[str, str]],
     cells: pd.DataFrame,
     entries: Entries,
+    examined: Mapping[Pair, Examined],
 ) -> dict[str, Any]:
     """Return what the scripts read; names stand once, and rows point at them."""
     shown = columns(suite)
@@ -104,6 +114,7 @@ def _data(
         },
         "cells": list(_cells(suite, threats, cells)),
         "details": details(suite, entries),
+        "examined": evidence(examined),
     }
 
 

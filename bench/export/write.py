@@ -16,6 +16,7 @@ from bench.spreadsheet import csv_text
 from bench.store import Store, write_text
 from bench.suite import Suite
 from bench.tables import cells_frame, load_scored
+from bench.trust.kept import examined_pairs
 
 
 def export(
@@ -36,13 +37,15 @@ def export(
     scored = load_scored(suite, store)
     if all(item.result is None for item in scored):
         raise UserError(f"suite {suite.suite}: nothing is stored; run it first")
-    entries = manifest(suite, still_valid(suite, store.lock()), scored)
+    lock = still_valid(suite, store.lock())
+    entries = manifest(suite, lock, scored)
     cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
     rates = boards(suite, scored, board)
+    examined = examined_pairs(suite, store, lock, [(item.cell, item.result) for item in scored])
     texts = {
         "cells.csv": csv_text(cells),
         "leaderboard.csv": csv_text(board),
-        "leaderboard.html": render(suite, rates, cells, entries),
+        "leaderboard.html": render(suite, rates, cells, entries, examined),
         "leaderboard.json": json_text(suite, rates),
         "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),

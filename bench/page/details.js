@@ -11,6 +11,27 @@ const pairs = (list) => html("dl", {}, list.map(([word, text]) => [html("dt", {}
 const inLine = (list) => list.map((pair) => pair.join(" ")).join(", ");
 const dialog = find("#details");
 
+// What the trust battery found of a model: first what is bad, with its evidence, then the rest behind a count.
+const verdicts = (list) => html("dl", { class: "verdicts" }, list.map(([verdict, check, said]) =>
+  [html("dt", {}, html("b", { class: verdict }, verdict), ` ${check}`), html("dd", {}, said)]));
+const counted = (list) => ["pass", "skip"].map((kind) => [list.filter(([verdict]) => verdict === kind).length, kind])
+  .filter(([count]) => count).map((pair) => pair.join(" ")).join(", ");
+const examination = (title, { of, left, found }) => {
+  const bad = found.filter(([verdict]) => verdict === "fail" || verdict === "warn");
+  const rest = found.filter((one) => !bad.includes(one));
+  return [html("h4", {}, name(title)),
+    html("p", { class: "note" }, `${of}${left ? `; ${left} checks not done` : ""}`),
+    bad.length ? verdicts(bad) : null,
+    rest.length ? html("details", {}, html("summary", {}, counted(rest)), verdicts(rest)) : null];
+};
+const examinations = (model) => {
+  const known = own(data.examined, model) ?? {};
+  const missing = data.datasets.filter((dataset) => !own(known, dataset));
+  return [html("h3", {}, "Can the robust numbers be believed?"),
+    ...data.datasets.filter((dataset) => own(known, dataset)).map((dataset) => examination(dataset, known[dataset])),
+    missing.length ? html("p", { class: "note" }, "not examined: ", missing.map((dataset, place) => [place ? ", " : "", name(dataset)])) : null];
+};
+
 const openDetails = ({ place, model, threat }) => {
   const { models, datasets, attacks, ran_on } = data.details;
   const named = data.models[model];
@@ -22,6 +43,7 @@ const openDetails = ({ place, model, threat }) => {
       html("h2", { id: "details-title" }, name(named), " ", badge(threat)),
       html("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
     ...flags.map((flag) => html("p", {}, html("span", { class: "flag" }, flag), ` ${meaning(flag)}`)),
+    ...(kind ? examinations(named) : []).flat(Infinity).filter(Boolean),
     ...part("Model", own(models, named), "h3"),
     ...(kind === "transfer" ? part(`Source of the images: ${source}`, own(models, source), "h3") : []),
     ...(kind ? part("Attacks", Object.entries(attacks).map(([title, list]) => [title, inLine(list)]), "h3") : []),

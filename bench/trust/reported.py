@@ -66,7 +66,8 @@ class Number:
 def numbers_of(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pair, Number]:
     """Return per model and dataset the number to judge, where there is an attacked one.
 
-    Only accuracies are judged: the checks look at logits, and an answer in words is read off none.
+    Accuracies are judged, and recall@1 among captions: the checks look at logits, and an answer in
+    words is read off none.
     White-box cells count where there are any, else transferred ones; Linf before L2; the largest
     radius at which a tenth of the images stand, else the smallest.
     """

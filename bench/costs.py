@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bench.architecture import size_of
 from bench.data import native_size
 from bench.errors import UserError
+from bench.lvlm_plan import published_bytes
 from bench.plan import Cell, Lock
 from bench.specs import (
     AnyAttack,
@@ -154,7 +155,7 @@ def _weights_line(suite: Suite) -> Iterator[str]:
         seen.add(file)
         size = size_of(suite, name)
         repo = spec.repository if isinstance(spec, OpenClipModel) else None
-        count = size.bytes if size else 0
+        count = size.bytes if size else published_bytes(spec)
         if size and repo and repo.startswith("chs20/") and size.image.width == 1024:
             count = _ROBUSTVLM_L14
         total += count

@@ -85,7 +85,7 @@ def lvlm_size(config: Mapping[str, Any]) -> LvlmSize:
     Raises:
         KeyError: The kind is not known, or a number is missing.
     """
-    vision, text = config["vision_config"], text_config(config)
+    vision, text = config["vision_config"], _text_config(config)
     language, blocks = _language(text, _tied(config, text))
     heads = text.get("num_key_value_heads") or text["num_attention_heads"]
     found = {
@@ -99,7 +99,7 @@ def lvlm_size(config: Mapping[str, Any]) -> LvlmSize:
     )  # fmt: skip
 
 
-def text_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def _text_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the language model's part, which Qwen2.5-VL's repositories have at the top."""
     text = dict(config.get("text_config") or config)
     return {**_TEXT.get(text.get("model_type", ""), {}), **text}

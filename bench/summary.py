@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from bench import catalogue
 from bench.costs import cost_lines
+from bench.lvlm_plan import memory_lines
 from bench.plan import Cell, Lock, expand, still_valid
 from bench.presence import download_line
 from bench.specs import (
@@ -49,6 +50,7 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
     for threat in suite.threats:
         yield f"  threat    {f'transfer from {threat.source}' if threat.source else threat.kind}"
     yield from cost_lines(suite, lock, cells, gpu)
+    yield from memory_lines(suite)
     yield f"  download  {download_line(suite)}"
     sets = {dataset.name for dataset in suite.datasets}
     if suite.models.keys() - lock.models.keys() or sets - lock.datasets.keys():

@@ -106,6 +106,20 @@ def local_config(spec: _Published) -> dict[str, Any]:
     return _read(_cached(spec)(name))
 
 
+def local_processor(spec: LvlmModel) -> dict[str, Any]:
+    """Return a model's image processor's configuration where it is here."""
+    folder = _folder(spec)
+    alone, whole = (
+        _read(_cached(spec)(name) if folder is None else _present(folder / name))
+        for name in ("preprocessor_config.json", "processor_config.json")
+    )
+    return alone or dict(whole.get("image_processor") or {})
+
+
+def _present(path: Path) -> Path | None:
+    return path if path.exists() else None
+
+
 def published_tag(name: str, tag: str) -> dict[str, Any]:
     """Return what open_clip knows of a pretrained tag.
 

@@ -58,13 +58,14 @@ class Grids:
 def grids_of(tower: nn.Module) -> Grids | None:
     """Return how a tower orders its patches; None for towers that take images."""
     config: Any = getattr(tower, "config", None)
-    kind = str(getattr(config, "model_type", ""))
-    if kind.startswith("qwen2_5_vl"):
-        window, side = int(config.window_size), None
-    elif kind.startswith("qwen3_vl"):
-        window, side = None, int(config.num_position_embeddings**0.5)
-    else:
+    kind = str(getattr(config, "model_type", "")).removesuffix("_vision")
+    if not hasattr(tower, "patch_embed") or kind not in ("qwen2_5_vl", "qwen3_vl"):
         return None
+    window, side = None, None
+    if kind == "qwen2_5_vl":
+        window = int(config.window_size)
+    else:
+        side = int(config.num_position_embeddings**0.5)
     merge = int(config.spatial_merge_size)
     return Grids(int(config.patch_size), int(config.temporal_patch_size), merge, window, side)
 

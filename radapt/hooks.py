@@ -11,9 +11,8 @@ from radapt.per_grid import PerGrid
 from radapt.tower import batch_leads
 
 Mix = Literal["interpolate", "add"]
-_GRID = (
-    "radapt_grid"  # the argument that says at the first attention which images the tokens are of
-)
+# the argument that says at the first attention of which images the tokens are
+_GRID = "radapt_grid"
 
 
 class Mixer:

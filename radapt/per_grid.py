@@ -1,10 +1,13 @@
 """An anchor for towers whose answer to a white image depends on its size."""
 
+import torch
 from torch import Tensor, nn
 
 from radapt.anchor import extract_anchor
 from radapt.grids import Grid, grids_of
 from radapt.tower import describe
+
+_MOST = 32  # grids whose anchors are kept; one has some megabytes
 
 
 class PerGrid:
@@ -13,8 +16,8 @@ class PerGrid:
     Qwen3-VL adds learned positions to its tokens, so that what its first attention answers to a
     white image depends on token and grid, and an anchor of one grid can only be interpolated to
     another. This extracts it anew, which is exact: as CLIP's anchor is that of a white image of
-    CLIP's size, an image's anchor here is that of a white image of its own size. What was extracted
-    is kept.
+    CLIP's size, an image's anchor here is that of a white image of its own size. The last ones are
+    kept.
 
     Attributes:
         source: The tower that it is extracted from.
@@ -55,6 +58,12 @@ class PerGrid:
         """Return the anchor at a grid, `[n,d]`, row by row."""
         if grid not in self._kept:
             rows, columns = (count * self.how.patch for count in grid)
-            made = extract_anchor(self.source, size=(rows, columns), mean=self.mean, std=self.std)
+            # the first call may come in the midst of one in lower precision, the next need not
+            with torch.autocast(next(self.source.parameters()).device.type, enabled=False):
+                made = extract_anchor(
+                    self.source, size=(rows, columns), mean=self.mean, std=self.std
+                )
+            while len(self._kept) >= _MOST:
+                del self._kept[next(iter(self._kept))]
             self._kept[grid] = made.value[0].expand(grid[0] * grid[1], -1)
         return self._kept[grid]

@@ -60,24 +60,27 @@ CHAT = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 _MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-_TEXT: dict[str, dict[str, Any]] = {
-    "qwen2_5_vl": {"rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]}},
-    "qwen3_vl": {
-        "rope_parameters": {
-            "rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True,
-        },
-        "head_dim": 16,
-    },
-}  # fmt: skip
+# width of a head of the language model, and how much of half of it turns with time, row and column
+HEAD: dict[str, tuple[int, list[int]]] = {
+    "qwen2_5_vl": (16, [2, 3, 3]),
+    "qwen3_vl": (16, [4, 2, 2]),
+}
 
 
-def small_qwen(kind: str, folder: Path, *, pixels: tuple[int, int] = (64**2, 128**2)) -> Any:
+def small_qwen(
+    kind: str, folder: Path, seed: int = 1, *, pixels: tuple[int, int] = (64**2, 128**2)
+) -> Any:
     """Write a model into a folder and return it; its images have so many pixels."""
     tokenizer = small_language.qwen_tokenizer(_MARKS)
     ids = dict(zip(_MARKS, tokenizer.convert_tokens_to_ids(list(_MARKS)), strict=True))
+    width, turned = HEAD[kind]
+    third = kind == "qwen3_vl"
     text = {
-        **small_language.TEXT, **_TEXT[kind], "num_key_value_heads": 1,
-        **small_language.ids(tokenizer),
+        **small_language.TEXT, "num_key_value_heads": 1, **small_language.ids(tokenizer),
+        "rope_parameters": {
+            "rope_type": "default", "mrope_section": turned, "mrope_interleaved": third,
+        },
+        **({"head_dim": width} if third else {}),
     }  # fmt: skip
     marks = {
         "vision_start_token_id": ids["<|vision_start|>"],
@@ -85,13 +88,13 @@ def small_qwen(kind: str, folder: Path, *, pixels: tuple[int, int] = (64**2, 128
         "image_token_id": ids["<|image_pad|>"],
         "video_token_id": ids["<|video_pad|>"],
     }
-    name = {"qwen2_5_vl": "Qwen2_5_VL", "qwen3_vl": "Qwen3VL"}[kind]
+    name = "Qwen3VL" if third else "Qwen2_5_VL"
     config = getattr(transformers, f"{name}Config")(
         vision_config=VISION[kind], text_config=text, **marks
     )
-    half = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3} if kind == "qwen3_vl" else {}
+    half = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3} if third else {}
     size = {"shortest_edge": pixels[0], "longest_edge": pixels[1]}
-    films = "Qwen2VLVideoProcessor" if kind == "qwen2_5_vl" else "Qwen3VLVideoProcessor"
+    films = "Qwen3VLVideoProcessor" if third else "Qwen2VLVideoProcessor"
     processor = getattr(transformers, f"{name}Processor")(
         transformers.Qwen2VLImageProcessor(size=size, patch_size=PATCH[kind], **half),
         tokenizer,
@@ -99,4 +102,4 @@ def small_qwen(kind: str, folder: Path, *, pixels: tuple[int, int] = (64**2, 128
         chat_template=CHAT,
     )
     kind_of_model = getattr(transformers, f"{name}ForConditionalGeneration")
-    return small_language.saved(kind_of_model, config, processor, folder)
+    return small_language.saved(kind_of_model, config, processor, folder, seed)

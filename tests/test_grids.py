@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor, nn
 from transformers import vision_utils
 
@@ -24,7 +25,8 @@ from radapt.grids import (
 )
 from radapt.hooks import Mix
 from radapt.tower import describe, normalisation, normalise
-from tests.small_qwen import KINDS, WIDTH, build
+from tests.small_language import TEXT
+from tests.small_qwen import KINDS, VISION, WIDTH, build
 from tests.towers import hugging_face
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -298,6 +300,28 @@ def test_anchors_and_images_that_do_not_fit_are_refused(kind: str) -> None:
             tower, torch.rand(4, 3, 56, 56), start=anchor, alpha=1, cutoff=None,
             options=FitOptions(),
         )  # fmt: skip
+
+
+def test_anchors_per_grid_do_not_depend_on_when_they_are_extracted() -> None:
+    """Neither on the precision of the call that they come in, nor on those before it."""
+    tower = build("qwen3_vl")
+    early, late = PerGrid(tower), PerGrid(tower)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        first = early((4, 6))
+    assert torch.equal(first, late((4, 6)))
+    for rows in range(2, 72, 2):
+        early((rows, 2))
+    assert len(early._kept) == 32
+    assert torch.equal(early((4, 6)), first)
+
+
+def test_a_whole_model_is_refused() -> None:
+    config = transformers.Qwen2_5_VLConfig(vision_config=VISION["qwen2_5_vl"], text_config=TEXT)
+    model = transformers.Qwen2_5_VLForConditionalGeneration(config)
+    for whole in (model, model.model):
+        with pytest.raises(TypeError, match=r"whole model|has no blocks"):
+            extract_anchor(whole)
+    assert extract_anchor(model.model.visual).value.shape == (1, 1, WIDTH)
 
 
 @every_kind

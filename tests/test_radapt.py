@@ -39,9 +39,9 @@ def reference_filter(image: np.ndarray, cutoff: float) -> np.ndarray:  # type: i
 def test_filter_equals_numpy(size: int) -> None:
     given = images(2, size)
     expected = reference_filter(given.double().numpy(), 40 * size / 224)
-    assert np.abs(GaussianFilter(40)(given).numpy() - expected).max() < 1e-6
+    assert np.abs(GaussianFilter(40)(given).numpy() - expected).max() < 2e-6
     expected = reference_filter(given.double().numpy(), 7)
-    assert np.abs(GaussianFilter(7, at=None)(given).numpy() - expected).max() < 1e-6
+    assert np.abs(GaussianFilter(7, at=None)(given).numpy() - expected).max() < 2e-6
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])

@@ -1,13 +1,13 @@
-"""Facts of public datasets: where they are, what they hold, how they are prompted.
+"""Facts of public datasets: where they are, what they hold, how they are prompted; sizes of models.
 
-Read from `datasets.yaml`, `templates.yaml` and `imagenet.tsv`, which name their sources, and from
-`classes/NAME.txt`, one class a line, whose sources `docs/data.md` names.
+Read from `datasets.yaml`, `templates.yaml`, `imagenet.tsv` and `language_models.yaml`, which name
+their sources, and from `classes/NAME.txt`, one class a line, whose sources `docs/data.md` names.
 """
 
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -49,6 +49,15 @@ def datasets() -> dict[str, Facts]:
     """Return all datasets of the catalogue, by name."""
     raw = yaml.safe_load((_FOLDER / "datasets.yaml").read_text("utf-8"))
     return {name: Facts(**entry) for name, entry in raw.items()}
+
+
+@cache
+def language_models() -> dict[str, dict[str, Any]]:
+    """Return configurations of vision-language models, as far as sizes follow, by repository."""
+    raw: dict[str, dict[str, Any]] = yaml.safe_load(
+        (_FOLDER / "language_models.yaml").read_text("utf-8")
+    )
+    return raw
 
 
 @cache

@@ -148,6 +148,7 @@ def _run(options: argparse.Namespace) -> int:
     from bench.console import Progression, print_leaderboard
     from bench.lock import remarks
     from bench.run import run_suite
+    from bench.scales import scale_of_suite
     from bench.store import Store
     from bench.suite import load_suite
 
@@ -162,7 +163,7 @@ def _run(options: argparse.Namespace) -> int:
         )  # fmt: skip
     finally:
         watcher.close()
-    print_leaderboard(report.board, suite.suite)
+    print_leaderboard(report.board, suite.suite, scale_of_suite(suite))
     for line in remarks(suite, Store(Path(options.results), suite.suite).lock()):
         print(line)
     print(f"{report.cells} cells, {report.computed} computed now, {report.failed} failed")
@@ -198,6 +199,7 @@ def _status(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from bench.console import print_leaderboard
     from bench.export import export
+    from bench.scales import scale_of_suite
     from bench.store import Store
     from bench.suite import load_suite
 
@@ -208,7 +210,7 @@ def _export(options: argparse.Namespace) -> int:
 
         check_place(Path(options.bundle))
     board = export(suite, store, parquet=options.parquet, figures=options.figures)
-    print_leaderboard(board, suite.suite)
+    print_leaderboard(board, suite.suite, scale_of_suite(suite))
     print(store.folder)
     if options.bundle:
         write_bundle(suite, store, Path(options.bundle))

@@ -106,8 +106,8 @@ def printed(row: Published) -> Interval:
     if not row.samples.isdigit():
         return Interval(row.value, row.value, row.value)
     n, best = int(row.samples) * len(row.datasets), highest(row.metric)
-    low, high = wilson(round(row.value / best * n), n)
-    return Interval(row.value, low * best, high * best)
+    share = row.value / best
+    return Interval(share, *wilson(round(share * n), n)).times(best)
 
 
 def _measured(names: Sequence[str], items: _Items) -> tuple[Interval | None, int, str]:

@@ -44,14 +44,15 @@ def with_baseline(suite: Suite, store: Store, baseline: str, force: bool) -> Fou
         force: Compare what protocols differ of, too, and mark it.
 
     Raises:
-        UserError: The suite lacks the baseline, nothing is stored, or protocols differ.
+        UserError: The suite scores no such baseline, nothing is stored, or protocols differ.
     """
-    if baseline not in suite.models:
-        raise UserError(f"--baseline: got {baseline!r}; models: {', '.join(suite.models)}")
-    if len(suite.models) == 1:
-        raise UserError(f"--baseline: suite {suite.suite} has no model but {baseline!r}")
     side = own_side(suite, store)
-    pairs = [(name, baseline) for name in suite.models if name != baseline]
+    names = _scored(suite, side)
+    if baseline not in names:
+        raise UserError(f"--baseline: got {baseline!r}; models: {', '.join(names)}")
+    if len(names) == 1:
+        raise UserError(f"--baseline: suite {suite.suite} has no model but {baseline!r}")
+    pairs = [(name, baseline) for name in names if name != baseline]
     label = partial(Label, baseline=baseline)
     return _compared(suite, pairs, (side, side), label, force)
 
@@ -73,7 +74,15 @@ def with_results(suite: Suite, store: Store, folder: Path, force: bool) -> Found
     if not theirs.protocols:
         raise UserError(f"--with: {folder}: has none of the cells of suite {suite.suite}")
     label = partial(Label, baseline=str(folder))
-    return _compared(suite, [(name, name) for name in suite.models], (ours, theirs), label, force)
+    return _compared(
+        suite, [(name, name) for name in _scored(suite, ours)], (ours, theirs), label, force
+    )
+
+
+def _scored(suite: Suite, side: Side) -> list[str]:
+    """Return the models that have cells, not those that others' images are crafted on alone."""
+    found = {item.cell.target for item in side.scored}
+    return [name for name in suite.models if name in found]
 
 
 def with_published(suite: Suite, store: Store, file: str, force: bool) -> Found:

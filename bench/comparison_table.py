@@ -1,11 +1,13 @@
 """What `compare` says and writes."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pandas as pd
 
 from bench.comparison import Found
 from bench.deltas import Delta
+from bench.scales import Scale, scale_of
 from bench.spreadsheet import csv_text
 from bench.store import Store, write_text
 
@@ -21,7 +23,7 @@ _HEAD = (
 
 
 def write_comparison(store: Store, found: Found) -> None:
-    """Write `compare.csv` beside a suite's results: one row per difference, values as fractions.
+    """Write `compare.csv` beside a suite's results: one row per difference, values as in cells.csv.
 
     `p_holm` is corrected for all tests of means, or of single datasets. It and `real` are empty
     where the images are others, so that there is no test, and where a side has no number.
@@ -32,7 +34,7 @@ def write_comparison(store: Store, found: Found) -> None:
 
 
 def comparison_lines(found: Found) -> Iterator[str]:
-    """Say each difference but those of parts, in points, and how many of either are real."""
+    """Say each difference but those of parts, rates in points, and how many of either are real."""
     shown = [item for item in found.whole if item.value is not None]
     rows = [_HEAD, *map(_row, shown)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
@@ -65,17 +67,18 @@ def _mark(item: Delta) -> str:
 def _row(item: Delta) -> tuple[str, ...]:
     label = item.label
     threat = f"{label.threat} from {label.source}" if label.source else label.threat
+    said = partial(_said, scale_of(label.metric))
     return (
         *(threat or "-", label.model, label.baseline, label.dataset, label.attack),
-        *(label.eps or "-", _points(item.first), _points(item.second), _points(item.value, "+")),
-        f"{_points(item.low, '+')} to {_points(item.high, '+')}",
+        *(label.eps or "-", said(item.first), said(item.second), said(item.value, "+")),
+        f"{said(item.low, '+')} to {said(item.high, '+')}",
         "-" if item.p_holm is None else f"{item.p_holm:.2g}",
         {None: "-", True: "yes", False: "no"}[item.real],
     )
 
 
-def _points(value: float | None, sign: str = "") -> str:
-    return "-" if value is None else f"{100 * value:{sign}.1f}"
+def _said(scale: Scale, value: float | None, sign: str = "") -> str:
+    return "-" if value is None else scale.text(value, sign)
 
 
 def _record(item: Delta) -> dict[str, object]:

@@ -136,12 +136,7 @@ def deltas(pairs: Sequence[Pair]) -> list[Delta]:
     compared and each is right or wrong, else the score test of `bench.stats`. On others it has the
     interval of unpaired rates, and no test.
     """
-    found = _in_shares(pairs)
-    bests = [highest(pair.label.metric) for pair in pairs]
-    return [
-        delta if best == 1 else _times(delta, best)
-        for delta, best in zip(found, bests, strict=True)
-    ]
+    return [_times(delta, highest(delta.label.metric)) for delta in _in_shares(pairs)]
 
 
 def _in_shares(pairs: Sequence[Pair]) -> list[Delta]:

@@ -38,7 +38,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
             clean[cell.target].append(item)
         else:
             groups[cell.target, cell.threat.kind, item.source].append(item)
-    keys = list(groups) or [(model, "", "") for model in suite.models]
+    keys = list(groups) or [(model, "", "") for model in suite.models if model in clean]
     largest = _at_largest(suite, [item for item in scored if stands_for_task(item.cell.metric)])
     rows, broken = [], {}
     for key in keys:

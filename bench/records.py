@@ -30,7 +30,9 @@ def written(result: CellResult) -> str:
         del record["scores"]
     else:
         record["scores"] = result.scores.astype(_FLOATS).tobytes().hex()
-    if not result.texts:
+    if result.texts:  # half of a pair of code points is no text, and could not be read back
+        record["texts"] = [text.encode("utf-8", "replace").decode() for text in result.texts]
+    else:
         del record["texts"]
     return json.dumps(record)
 

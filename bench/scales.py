@@ -1,8 +1,9 @@
-"""How the numbers of a metric are written: rates in percent, others as they are."""
+"""How the numbers of a suite are written: rates in percent, others as they are."""
 
 from dataclasses import dataclass
 
-from bench.metrics import highest
+from bench.metrics import highest, metrics_of
+from bench.suite import Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,26 +11,47 @@ class Scale:
     """A way of writing numbers.
 
     Attributes:
+        name: What they are, within a sentence.
         factor: What a number is multiplied by.
         digits: How many follow the point.
         unit: What stands behind it; empty where nothing does.
-        named: What a table says that its numbers are.
+        range: What a table says of its numbers.
     """
 
+    name: str
     factor: float
     digits: int
     unit: str
-    named: str
+    range: str
+
+    @property
+    def axis(self) -> str:
+        """What an axis of them is called."""
+        return self.of(self.name)
+
+    @property
+    def title(self) -> str:
+        """What they are, at the beginning of a sentence."""
+        return self.name[0].upper() + self.name[1:]
+
+    def of(self, what: str) -> str:
+        """Return what an axis of some of them is called: `worst (%)`."""
+        return f"{what} ({self.unit})" if self.unit else what
 
     def text(self, value: float, sign: str = "") -> str:
         """Return a number as it is written; with `+` as sign, of positive ones too."""
         return f"{self.factor * value:{sign}.{self.digits}f}"
 
 
-_PERCENT = Scale(100.0, 1, "%", "accuracy in percent")
-_CIDER = Scale(1.0, 3, "", "CIDEr-D from 0 to 10")
+PERCENT = Scale("accuracy", 100.0, 1, "%", "in percent")
+_CIDER = Scale("CIDEr-D", 1.0, 3, "", "from 0 to 10")
 
 
 def scale_of(metric: str) -> Scale:
     """Return how numbers of a metric are written."""
-    return _PERCENT if highest(metric) == 1 else _CIDER
+    return PERCENT if highest(metric) == 1 else _CIDER
+
+
+def scale_of_suite(suite: Suite) -> Scale:
+    """Return how the numbers of a suite are written; its datasets are of one task."""
+    return scale_of(metrics_of(suite.datasets[0])[0])

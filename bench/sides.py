@@ -20,6 +20,7 @@ Protocol = Mapping[str, Any]  # an entry of a manifest
 # what the attack's own fields say already
 _BESIDES = {
     *("model", "weights", "dataset", "metric", "eps", "ran_on", "content_origin"),
+    "threat",  # a row's own; a cell that is white-box and transfer from itself states one of them
     *("attacks", "steps", "restarts", "targets"),
 }
 _OF_AN_ATTACK = {"seed"}

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from bench.metrics import counts_captions, highest, image_of, suffix, task_named
+from bench.metrics import counts_captions, graded, highest, image_of, suffix, task_named
 from bench.plan import Cell, expand, still_valid
 from bench.spreadsheet import plain
 from bench.stats import unit, wilson
@@ -41,8 +40,9 @@ class Scored:
         """Per image, its share of the best score, or whether it was right; None unless it is ok."""
         if self.result is None or self.result.status != "ok":
             return None
-        values = self.result.values
-        return values if values.dtype == np.bool_ else values / highest(self.cell.metric)
+        if self.result.scores is None or not graded(self.cell.metric):
+            return self.result.correct  # also where these are written as scores of 0 and 1
+        return self.result.values / highest(self.cell.metric)
 
     @property
     def value(self) -> float | None:

@@ -9,6 +9,7 @@ import pytest
 from bench.export import export
 from bench.export.boards import Row, boards
 from bench.leaderboard import leaderboard
+from bench.scales import PERCENT
 from bench.stats import Interval
 from bench.store import Store
 from bench.tables import load_scored
@@ -68,7 +69,7 @@ def test_nothing_is_clipped(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     figures: list[Figure] = []
     module = sys.modules["bench.figures.tradeoff"]
     monkeypatch.setattr(module, "save", lambda figure, *_: figures.append(figure))
-    tradeoff(rows_of(store), {"A": 0, "<b>B</b>": 1}, Path("unused"))
+    tradeoff(rows_of(store), {"A": 0, "<b>B</b>": 1}, PERCENT, Path("unused"))
     highest = max(100 * row.rates["worst"].high for row in rows_of(store) if row.rates["worst"])
     assert len(figures[0].axes) == 2
     assert all(axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > highest

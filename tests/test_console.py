@@ -16,6 +16,7 @@ from bench.console.progression import board
 from bench.jobs import Job
 from bench.plan import Cell, Lock, expand
 from bench.progress import Doing, Progress
+from bench.scales import PERCENT
 from bench.suite import Suite
 from bench.types import CellResult
 
@@ -57,7 +58,7 @@ def test_names_are_no_markup(name: str, capsys: pytest.CaptureFixture[str]) -> N
     table = pd.DataFrame(
         [{"threat": "transfer", "source": name, "model": name, f"{name}@1/255": 0.5, "flags": name}]
     )
-    print_leaderboard(table, name)
+    print_leaderboard(table, name, PERCENT)
     title, *rest = capsys.readouterr().out.splitlines()
     assert title.strip() == f"{name}: transfer from {name}"
     text = "\n".join(rest)

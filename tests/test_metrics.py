@@ -52,4 +52,5 @@ def test_rates_are_in_percent_and_cider_on_its_own_scale() -> None:
     assert scale_of(VQA_ACCURACY).text(0.1234, "+") == "+12.3"
     assert scale_of(ACCURACY).unit == "%"
     assert scale_of(CIDER).text(1.1554) == "1.155"
-    assert "0 to 10" in scale_of(CIDER).named
+    assert scale_of(CIDER).range == "from 0 to 10"
+    assert (scale_of(YES_NO).axis, scale_of(CIDER).axis) == ("accuracy (%)", "CIDEr-D")

@@ -18,6 +18,7 @@ from bench.trust.findings import Finding
 from bench.trust.kept import Examined, judged, keep, trust_id
 from bench.trust.meanings import MEANINGS
 from bench.types import CellResult
+from tests import worded
 from tests.browser import CHROMIUM, Tab, browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install chromium")
@@ -335,6 +336,46 @@ def test_spread_between_seeds_stands_in_the_cell(shared: Tab, tmp_path: Path) ->
         assert apgd == f"{percent(known['apgd-ce@2/255'])} between seeds ↕ 0.0"
     best = shared.ask("document.querySelector('#board td[data-rate=\"1\"].best').textContent")
     assert best.startswith(percent(board["pgd@2/255"].max()))  # the small line is no part of it
+    assert shared.complaints == []
+
+
+def test_captions_have_their_scale_and_what_was_said(
+    shared: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worded, "TEXTS", (worded.HOSTILE,))
+    suite = worded.suite_of(worded.CAPTIONING)
+    store = worded.filled(tmp_path, suite)
+    board = export(suite, store)
+    shared.look(1320, 900)
+    shared.complaints.clear()
+    shared.open(store.folder / "leaderboard.html")
+    shown = [row["worst"] for row in table(shared)]
+    assert sorted(shown) == sorted(f"{value:.3f}" for value in board["worst"])
+    said = shared.ask("document.querySelector('main').innerText")
+    assert "CIDEr-D from 0 to 10" in said
+    assert "the lowest score of each image under any attack" in said
+    assert "(%)" not in said
+    ticks = shared.ask(
+        "[...document.querySelectorAll('#curves svg > g:first-of-type text')]"
+        ".map((e) => e.textContent)"
+    )
+    assert "CIDEr-D" in ticks
+    numbers = [float(tick) for tick in ticks if re.fullmatch(r"[\d.]+", tick)]
+    assert board["clean"].max() <= max(numbers) <= 10
+    assert all(len(tick) <= 4 for tick in ticks if re.fullmatch(r"[\d.]+", tick))
+    pick(shared, "#heated", str(worded.NAMES.index(board.loc[board["clean"].idxmax(), "model"])))
+    colours = shared.ask(
+        "[...document.querySelectorAll('#heat td')].map((e) => e.style.background).filter(Boolean)"
+    )
+    assert "rgb(254, 232, 56)" in colours  # the best number of the page
+    shared.click(".more")
+    details = shared.ask("document.querySelector('#details').innerText")
+    assert "Some of what it said" in details
+    assert details.count(worded.HOSTILE) == 6
+    assert "apgd-text@4/255" in details
+    shared.ask("document.querySelector('#details').close()")
+    assert shared.ask("window.hit === undefined")
+    assert shared.ask("document.querySelectorAll('img').length") == 0
     assert shared.complaints == []
 
 

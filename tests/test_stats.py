@@ -12,6 +12,7 @@ from bench.stats import (
     LEVEL,
     Z95,
     Interval,
+    apart,
     difference,
     holm,
     mcnemar,
@@ -20,6 +21,7 @@ from bench.stats import (
     paired_interval,
     paired_test,
     ranks,
+    unit,
     wilson,
 )
 
@@ -229,3 +231,71 @@ def test_ranks_of_one_dataset_are_by_the_exact_test() -> None:
 
 def test_a_single_model_is_first() -> None:
     assert ranks([[wrong(3), wrong(5)]]) == [1]
+
+
+def test_right_and_wrong_answers_are_worth_themselves_to_the_last_bit() -> None:
+    rng = np.random.default_rng(2)
+    for n in (1, 2, 7, 60, 999):
+        right = rng.uniform(size=(40, n)) < rng.uniform(size=(40, 1))
+        assert (unit(right) == 1).all()
+        assert (unit(right.astype(float)) == 1).all()
+        ahead, behind, one = apart(right, right[::-1])
+        assert (one == 1).all()
+        assert np.array_equal(ahead, (right & ~right[::-1]).sum(1))
+        assert np.array_equal(behind, (right[::-1] & ~right).sum(1))
+
+
+def test_scores_are_worth_the_answers_that_vary_as_little() -> None:
+    scores = np.tile([0.2, 0.4, 0.6, 0.8], 5000)
+    # variance 0.05, that of right and wrong answers with their mean 0.25
+    assert unit(scores) == pytest.approx(0.2, rel=1e-3)
+    n = len(scores) / float(unit(scores))
+    low, high = wilson(0.5 * n, n)
+    assert (low, high) == pytest.approx((0.5 - 0.0031, 0.5 + 0.0031), abs=5e-5)  # 1.96 s / sqrt(n)
+
+
+def test_scores_without_any_spread_still_have_a_width() -> None:
+    for same in (0.0, 0.3, 1.0):
+        scores = np.full(50, same)
+        n = len(scores) / float(unit(scores))
+        low, high = wilson(same * n, n)
+        assert 0 <= low <= same <= high <= 1
+        assert high - low > 0.01
+
+
+def test_no_unit_is_larger_than_one_or_nothing() -> None:
+    rng = np.random.default_rng(4)
+    for shape in (0.05, 0.5, 5):
+        scores = rng.beta(shape, shape, (200, 13)).astype(np.float32)
+        assert ((unit(scores) > 0) & (unit(scores) <= 1)).all()
+        one = apart(scores, scores[::-1])[2]
+        assert ((one > 0) & (one <= 1)).all()
+
+
+def test_the_test_of_scores_is_near_that_of_all_signs() -> None:
+    """Where models are equal, every difference may as well have the other sign: all are tried."""
+    rng = np.random.default_rng(3)
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 16)).reshape(16, -1)
+    some = rng.choice([-1, 1], (300, 20_000))
+    for flips, shift in ((signs, 0.1), (signs, 0.3), (some, 0), (some, 0.02), (some, 0.04)):
+        n = len(flips)
+        first = np.round(rng.uniform(size=n) * 10 / 3) * 0.3
+        second = np.clip(np.round((first + rng.normal(shift, 0.3, n)) * 10 / 3) * 0.3, 0, 1)
+        between = first - second
+        by_signs = (np.abs(between @ flips) >= abs(between.sum()) - 1e-9).mean()
+        ahead, behind, one = apart(first, second)
+        found = float(paired_test([ahead / one], [behind / one], [n / one]))
+        assert by_signs < found + 0.01  # careful, of few images most
+        assert n == 16 or found < 1.2 * by_signs + 0.03
+
+
+def test_ranks_of_scores() -> None:
+    rng = np.random.default_rng(6)
+    hard = rng.uniform(size=(2, 400))
+    models = [[np.clip(part * 0.9 + by, 0, 1) for part in hard] for by in (0.0, 0.001, 0.1)]
+    for model in models:
+        model[1] = model[1] > 0.5  # a dataset of right and wrong answers beside one of scores
+    assert ranks(models) == [2, 2, 1]
+    assert ranks([[model[0]] for model in models]) == [2, 2, 1]
+    right = [[model[1]] for model in models]
+    assert ranks(right) == ranks([[part.astype(float) for part in model] for model in right])

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from bench.stats import LEVEL, holm, mean_interval, paired_interval, paired_test, ranks, wilson
+from bench.stats import (
+    LEVEL,
+    holm,
+    mean_interval,
+    paired_interval,
+    paired_test,
+    ranks,
+    unit,
+    wilson,
+)
+from bench.stats.graded import apart as sums_apart
 
 TABLES = 2000
 MIDDLE = np.linspace(0.05, 0.95, 19)
@@ -148,3 +158,114 @@ def test_holm_over_a_table_of_equal_models() -> None:
     p_values = paired_test(first, second, [300] * 3).reshape(-1, 10)
     wrongly = [min(holm(row.tolist())) < LEVEL for row in p_values]
     assert np.mean(wrongly) <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / len(wrongly))
+
+
+# VQA accuracies in percent of the questions: the five values that it has, by how many there are
+AGREED = np.array([0, 0.3, 0.6, 0.9, 1])
+VQA = {
+    "clean": [20, 6, 8, 10, 56],
+    "half": [40, 8, 8, 6, 38],
+    "attacked": [85, 4, 3, 2, 6],
+    "nothing left": [96, 1.5, 0.8, 0.5, 1.2],
+    "hardly one": [99, 0.5, 0.2, 0.1, 0.2],
+    "small ones": [98, 1.9, 0, 0, 0.1],
+    "nearly all": [1, 1, 1, 3, 94],
+    "one wrong in 100": [1, 0, 0, 6, 93],
+    "one value": [0, 2, 96, 2, 0],
+}
+# CIDEr-D: mean and shape of a gamma distribution, and the share of captions without any
+CIDER = {
+    "clean": (1.1, 1.8, 0.02),
+    "Flickr": (0.8, 1.3, 0.05),
+    "attacked": (0.15, 0.6, 0.4),
+    "nothing left": (0.08, 0.4, 0.6),
+    "hardly one": (0.1, 0.3, 0.9),
+}
+
+
+def vqa(kind: list[float], shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:  # type: ignore[type-arg]
+    return rng.choice(AGREED, shape, p=np.array(kind) / 100)
+
+
+def cider(  # type: ignore[no-untyped-def]
+    kind: tuple[float, float, float], shape: tuple[int, ...], rng: np.random.Generator, hard=None
+):
+    """Draw shares of ten; `hard` is how much of a caption all models say."""
+    mean, form, none = kind
+    some = rng.gamma(form / 2, 1, shape) + (rng.gamma(form / 2, 1, shape) if hard is None else hard)
+    return np.minimum(mean / form * some / 10, 1) * (rng.uniform(size=shape) >= none)
+
+
+def graded_coverage(scores: np.ndarray, true: float) -> float:  # type: ignore[type-arg]
+    worth = scores.shape[1] / unit(scores)
+    low, high = mean_interval((scores.mean(1) * worth)[:, None], worth[:, None])
+    return covers(low, np.array(true), high)
+
+
+graded_sizes = pytest.mark.parametrize("n", [100, 500, 1000])
+
+
+@graded_sizes
+def test_intervals_of_graded_scores_cover(n: int) -> None:
+    rng = np.random.default_rng(9)
+    found = {
+        name: graded_coverage(vqa(kind, (TABLES, n), rng), float(AGREED @ kind) / 100)
+        for name, kind in VQA.items()
+    }
+    for name, kind in CIDER.items():
+        true = cider(kind, (4_000_000,), rng).mean()
+        found[f"CIDEr, {name}"] = graded_coverage(cider(kind, (TABLES, n), rng), true)
+    assert min(found.values()) >= 0.9, found
+    if n >= 500:
+        assert 0.94 <= np.mean([*found.values()]) <= 0.97, found
+
+
+def graded_p(first: np.ndarray, second: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Return p-values of models with scores `[tables,n]` on one dataset."""
+    ahead, behind, one = sums_apart(first, second)
+    counts = (ahead / one, behind / one, first.shape[1] / one)
+    return np.asarray(paired_test(*[count[:, None] for count in counts]))
+
+
+@graded_sizes
+def test_equal_graded_models_are_seldom_called_different(n: int) -> None:
+    rng = np.random.default_rng(10)
+    pairs = [
+        *((kind, kind) for kind in VQA.values()),
+        ([0, 0, 100, 0, 0], [40, 0, 0, 0, 60]),  # equal means of other spreads
+        ([90, 10, 0, 0, 0], [97, 0, 0, 0, 3]),
+        ([98, 2, 0, 0, 0], [99.4, 0, 0, 0, 0.6]),
+    ]
+    found = [
+        (graded_p(vqa(one, (TABLES, n), rng), vqa(other, (TABLES, n), rng)) < LEVEL).mean()
+        for one, other in pairs
+    ]
+    for kind in CIDER.values():
+        hard = rng.gamma(kind[1] / 2, 1, (TABLES, n))
+        first, second = (cider(kind, (TABLES, n), rng, hard) for _ in range(2))
+        found.append((graded_p(first, second) < LEVEL).mean())
+    assert max(found) <= LEVEL + SLACK, found
+    assert np.mean(found) <= LEVEL
+
+
+def test_equal_means_of_unlike_metrics_are_seldom_called_different() -> None:
+    """Better where answers are graded and worse where they are right or wrong, by as much."""
+    rng = np.random.default_rng(11)
+    for by in (0.0, 0.1):
+        counts = []
+        for n, better, worse in ((500, by, 0.0), (300, 0.0, by)):
+            shape, right = (TABLES, n), len(counts) == 1
+            drawn = [rng.choice(AGREED, shape, p=[0.4 - d, 0.1, 0.1, 0.1, 0.3 + d])
+                     if not right else rng.uniform(size=shape) < 0.5 + d
+                     for d in (better, worse)]  # fmt: skip
+            ahead, behind, one = sums_apart(*drawn)
+            counts.append([ahead / one, behind / one, n / one])
+        called = paired_test(*np.stack(counts, -1)) < LEVEL
+        assert called.mean() <= LEVEL + SLACK
+
+
+def test_a_real_difference_of_scores_is_found() -> None:
+    rng = np.random.default_rng(12)
+    hard = rng.gamma(0.9, 1, (TABLES, 500))
+    first, second = (cider(CIDER["clean"], (TABLES, 500), rng, hard) for _ in range(2))
+    assert (graded_p(first, 0.85 * second) < LEVEL).mean() > 0.8  # of CIDEr-D 1.1, 0.165

@@ -158,3 +158,11 @@ def test_a_record_without_scores_is_as_it_always_was(tmp_path: Path) -> None:
     assert found.scores is None
     assert found.texts == ()
     assert found.values.dtype == np.bool_
+
+
+def test_half_a_character_does_not_make_a_record_unreadable(tmp_path: Path) -> None:
+    store = Store(tmp_path, "s")
+    store.put(result(texts=("a\ud800b", "", "")))
+    found = store.get("abc")
+    assert found is not None
+    assert found.texts == ("a?b", "", "")

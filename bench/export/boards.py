@@ -142,8 +142,8 @@ def _worths(scored: Sequence[Scored]) -> Mapping[tuple[Key, str, str], float]:
         cell = item.cell
         if item.shares is not None:
             key = (cell.target, cell.threat.kind if cell.threat else "", item.source)
-            place = (key, cell.dataset, item.column)
-            found[place] = min(item.worth, found.get(place, item.worth))
+            place, worth = (key, cell.dataset, item.column), item.worth
+            found[place] = min(worth, found.get(place, worth))
     return found
 
 
@@ -153,8 +153,7 @@ def _of(worths: Mapping[tuple[Key, str, str], float], key: Key, dataset: str, na
 
 
 def _rate(value: float, n: float, best: float) -> Interval:
-    low, high = wilson(value / best * n, n)
-    return Interval(value, low * best, high * best)
+    return Interval(value / best, *wilson(value / best * n, n)).times(best)
 
 
 def _means(

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from bench.scales import PERCENT, Scale
 from bench.spreadsheet import DIGITS
 
 
@@ -11,8 +12,13 @@ def rounded(value: float) -> float:
 
 
 def percent(value: float | None) -> str:
-    """Return a fraction as a percentage with one decimal; a dash where there is none.
+    """Return a fraction as a percentage with one decimal; a dash where there is none."""
+    return shown(value, PERCENT)
+
+
+def shown(value: float | None, scale: Scale) -> str:
+    """Return a number as its scale has it; a dash where there is none.
 
     A mean that is 0.58749999 for 0.5875 is rounded as whoever reads `leaderboard.csv` rounds it.
     """
-    return "–" if value is None or pd.isna(value) else f"{100 * rounded(value):.1f}"
+    return "–" if value is None or pd.isna(value) else scale.text(rounded(value))

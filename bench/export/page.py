@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from bench.export.assets import scripts, styles, template
-from bench.export.boards import Boards, Column, Row, columns, threat_name
+from bench.export.boards import Boards, Column, Key, Row, columns, threat_name
 from bench.export.details import Entries, details, evidence, versions
-from bench.export.numbers import rounded
+from bench.export.numbers import rounded, shown
+from bench.metrics import graded, metrics_of
+from bench.scales import scale_of_suite
 from bench.specs import eps_value
 from bench.stats import Interval
 from bench.suite import Suite
@@ -30,6 +34,7 @@ def render(
     boards: Boards,
     cells: pd.DataFrame,
     entries: Entries,
+    said: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
 ) -> str:
     """Return the page: leaderboard, figures, every number, and the protocol.
@@ -39,8 +44,10 @@ def render(
         boards: Its leaderboard, over all datasets and over each.
         cells: Its cells as a table.
         entries: Its manifest.
+        said: By row, some of what its model said; empty where models do not answer in words.
         examined: What the trust battery found, by model and dataset.
     """
+    scale = scale_of_suite(suite)
     rows = boards[""]
     threats = list(dict.fromkeys((row.threat, row.source) for row in rows))
     failures = cells[cells["status"] != "ok"]
@@ -48,9 +55,16 @@ def render(
         suite=suite,
         style=styles(_STYLES),
         script=scripts(_SCRIPTS),
-        data=Markup(_inert(_data(suite, boards, threats, cells, entries, examined))),
+        data=Markup(_inert(_data(suite, boards, threats, cells, entries, said, examined))),
+        scale=scale,
+        shown=partial(shown, scale=scale),
+        graded=any(graded(metric) for of in suite.datasets for metric in metrics_of(of)),
+        said=bool(said),
         columns=columns(suite),
         spans=_spans(columns(suite)),
+        ranked=[
+            (i, name) for i, name in enumerate(suite.models) if name in {r.model for r in rows}
+        ],
         groups=[
             (threat_name(*threat), threat[0], [row for row in rows if _threat(row) == threat])
             for threat in threats
@@ -86,13 +100,15 @@ def _data(
     threats: Sequence[tuple[str, str]],
     cells: pd.DataFrame,
     entries: Entries,
+    said: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
 ) -> dict[str, Any]:
     """Return what the scripts read; names stand once, and rows point at them."""
-    shown = columns(suite)
+    given = columns(suite)
+    scale = scale_of_suite(suite)
     rows = boards[""]
     in_order = {
-        dataset: {row.key: _numbers(row, shown) for row in board}
+        dataset: {row.key: _numbers(row, given) for row in board}
         for dataset, board in boards.items()
     }
     return {
@@ -104,7 +120,8 @@ def _data(
             {"name": threat_name(*threat), "kind": threat[0], "source": threat[1]}
             for threat in threats
         ],
-        "columns": [_column(column) for column in shown],
+        "scale": {**asdict(scale), "axis": scale.axis},
+        "columns": [_column(column) for column in given],
         "rows": [
             {"model": list(suite.models).index(row.model), "threat": threats.index(_threat(row))}
             for row in rows
@@ -114,6 +131,7 @@ def _data(
         },
         "cells": list(_cells(suite, threats, cells)),
         "details": details(suite, entries),
+        "said": [said.get(row.key, ()) for row in rows] if said else [],
         "examined": evidence(examined),
     }
 

@@ -12,7 +12,8 @@ from bench.suite import Suite
 def json_text(suite: Suite, boards: Boards) -> str:
     """Return the leaderboard over all datasets and over each, as JSON.
 
-    Values are fractions with 95% intervals, or null: `{"value": 0.5, "low": 0.4, "high": 0.6}`.
+    Values have 95% intervals, or are null: `{"value": 0.5, "low": 0.4, "high": 0.6}`. They are
+    fractions, but for CIDEr-D, which is from 0 to 10.
     """
     content = {
         "suite": suite.suite,

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bench.export.boards import Column, Row, threat_name
 from bench.export.escape import latex, markdown
-from bench.export.numbers import percent
+from bench.export.numbers import shown
+from bench.metrics import graded, metrics_of
+from bench.scales import Scale, scale_of_suite
 from bench.suite import Suite
 
 Threats = list[tuple[str, list[Row]]]
@@ -12,14 +14,15 @@ Threats = list[tuple[str, list[Row]]]
 
 def markdown_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """Return the leaderboard as a Markdown table per threat."""
-    lines = [f"# {markdown(suite.suite)}", "", _about(suite, markdown)]
+    scale = scale_of_suite(suite)
+    lines = [f"# {markdown(suite.suite)}", "", _about(suite, scale, markdown)]
     heads = ["rank", "model", *(column.key for column in columns), "n", "flags"]
     for name, members in _by_threat(rows):
         lines += ["", f"## {markdown(name)}", f"| {' | '.join(map(markdown, heads))} |"]
         lines.append(f"| ---: | :--- |{' ---: |' * (len(columns) + 1)} :--- |")
-        best = _best(columns, members)
+        best = _best(columns, members, scale)
         for row in members:
-            values = [_bold(_shown(row, c), best[c.key], "**{}**", str) for c in columns]
+            values = [_bold(_shown(row, c, scale), best[c.key], "**{}**", str) for c in columns]
             flags = " ".join(map(markdown, row.flags))
             cells = [str(row.rank or "–"), markdown(row.model), *values, str(row.n), flags]
             lines.append(f"| {' | '.join(cells)} |")
@@ -28,13 +31,14 @@ def markdown_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row])
 
 def latex_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) -> str:
     r"""Return the leaderboard as a LaTeX `table*` of the booktabs package, for `\input`."""
+    scale, bold = scale_of_suite(suite), r"\textbf{{{}}}"
     spans = list(_spans(columns))
     width = len(columns) + 1
     lines = [
         r"% needs \usepackage{booktabs} and \usepackage{textcomp}",
         r"\begin{table*}",
         r"\centering\small\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{_about(suite, latex)}}}",
+        rf"\caption{{{_about(suite, scale, latex)}}}",
         rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
         " & ".join(["", *(rf"\multicolumn{{{n}}}{{c}}{{{latex(name)}}}" for name, n in spans)])
@@ -43,9 +47,9 @@ def latex_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) ->
     ]
     for name, members in _by_threat(rows):
         lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{latex(name)}}}}} \\"]
-        best = _best(columns, members)
+        best = _best(columns, members, scale)
         for row in members:
-            values = [_bold(_shown(row, c), best[c.key], r"\textbf{{{}}}", latex) for c in columns]
+            values = [_bold(_shown(row, c, scale), best[c.key], bold, latex) for c in columns]
             marked = latex(row.model) + (r"\textsuperscript{\dag}" if row.flags else "")
             lines.append(" & ".join([marked, *values]) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
@@ -53,11 +57,14 @@ def latex_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) ->
     return "\n".join([*lines, r"\end{table*}", ""])
 
 
-def _about(suite: Suite, escape: Callable[[str], str]) -> str:
+def _about(suite: Suite, scale: Scale, escape: Callable[[str], str]) -> str:
     datasets = ", ".join(dataset.name for dataset in suite.datasets)
+    worst = "counts the images that survive every attack at the largest budget"
+    if any(graded(metric) for dataset in suite.datasets for metric in metrics_of(dataset)):
+        worst = "takes of each image the lowest score under any attack at the largest budget"
     return (
-        f"{escape(suite.suite)}: accuracy in percent, mean over {escape(datasets)}; "
-        "worst counts the images that survive every attack at the largest budget."
+        f"{escape(suite.suite)}: {scale.name} {scale.range}, mean over {escape(datasets)}; "
+        f"worst {worst}."
     )
 
 
@@ -75,22 +82,22 @@ def _spans(columns: Sequence[Column]) -> Iterator[tuple[str, int]]:
         yield name, names.count(name)
 
 
-def _shown(row: Row, column: Column) -> str:
+def _shown(row: Row, column: Column, scale: Scale) -> str:
     rate = row.rates[column.key]
-    return percent(rate.value if rate else None)
+    return shown(rate.value if rate else None, scale)
 
 
-def _best(columns: Sequence[Column], rows: Sequence[Row]) -> dict[str, str]:
+def _best(columns: Sequence[Column], rows: Sequence[Row], scale: Scale) -> dict[str, str]:
     """Return the best of each column as it is printed, so that equal prints are equally bold."""
     found = {}
     for column in columns:
-        shown = [_shown(row, column) for row in rows if row.rates[column.key] is not None]
-        found[column.key] = max(shown, key=float, default="")
+        given = [_shown(row, column, scale) for row in rows if row.rates[column.key] is not None]
+        found[column.key] = max(given, key=float, default="")
     return found
 
 
-def _bold(shown: str, best: str, style: str, escape: Callable[[str], str]) -> str:
-    return style.format(escape(shown)) if shown == best else escape(shown)
+def _bold(text: str, best: str, style: str, escape: Callable[[str], str]) -> str:
+    return style.format(escape(text)) if text == best else escape(text)
 
 
 def _flagged(rows: Sequence[Row]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from bench.errors import UserError
+from bench.export.answers import answers_frame, examples
 from bench.export.boards import boards, columns
 from bench.export.extras import check_extras
 from bench.export.page import render
@@ -42,10 +43,11 @@ def export(
     cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
     rates = boards(suite, scored, board)
     examined = examined_pairs(suite, store, lock, [(item.cell, item.result) for item in scored])
+    said = examples(suite, scored)
     texts = {
         "cells.csv": csv_text(cells),
         "leaderboard.csv": csv_text(board),
-        "leaderboard.html": render(suite, rates, cells, entries, examined),
+        "leaderboard.html": render(suite, rates, cells, entries, said, examined),
         "leaderboard.json": json_text(suite, rates),
         "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),
@@ -53,6 +55,9 @@ def export(
     }
     for name, text in texts.items():
         write_text(store.folder / name, text)
+    answers = answers_frame(suite, scored)
+    if not answers.empty:
+        write_text(store.folder / "answers.csv", csv_text(answers))
     if parquet:
         write_parquet(cells, store.folder / "cells.parquet")
     if figures:

@@ -10,12 +10,15 @@ from bench.export.boards import Boards, columns
 from bench.figures.bars import bars
 from bench.figures.curves import curves
 from bench.figures.tradeoff import tradeoff
+from bench.scales import scale_of_suite
 from bench.suite import Suite
 
 
 def draw(suite: Suite, boards: Boards, folder: Path) -> None:
     """Draw the trade-off, bars per dataset and accuracy against the budget."""
-    places = {name: place for place, name in enumerate(suite.models)}
-    tradeoff(boards[""], places, folder / "tradeoff")
-    bars(boards, places, folder / "bars")
-    curves(boards[""], columns(suite), places, folder / "curves")
+    ranked = {row.model for row in boards[""]}  # a source of images may have no row
+    places = {name: place for place, name in enumerate(suite.models) if name in ranked}
+    scale = scale_of_suite(suite)
+    tradeoff(boards[""], places, scale, folder / "tradeoff")
+    bars(boards, places, scale, folder / "bars")
+    curves(boards[""], columns(suite), places, scale, folder / "curves")

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from bench.export.boards import WORST, Boards, Row
 from bench.figures.looks import Places, by_threat, drawn, filling, record, save
 from bench.figures.tradeoff import CLEAN
+from bench.scales import Scale
 from bench.stats import Interval
 from radapt.figures.panels import panels
 from radapt.figures.style import WIDTH, styled
@@ -18,7 +19,7 @@ from radapt.figures.style import WIDTH, styled
 _MANY = 4  # datasets whose names still fit side by side
 
 
-def bars(boards: Boards, places: Places, stem: Path) -> None:
+def bars(boards: Boards, places: Places, scale: Scale, stem: Path) -> None:
     """Draw a row of bars for clean accuracy and for each threat's worst case."""
     datasets = [name for name in boards if name]
     threats = by_threat(boards[""])
@@ -43,14 +44,14 @@ def bars(boards: Boards, places: Places, stem: Path) -> None:
                 for dataset in datasets
                 for row in by_threat(boards[dataset])[threat]
             }
-            _panel(axes, rates, datasets, places)
+            _panel(axes, rates, datasets, places, scale)
             axes.set_title(drawn(title))
             axes.set_xticks(range(len(datasets)), list(map(drawn, datasets)),
                             rotation=90 if many else 0)  # fmt: skip
             for (_, dataset), (row, rate) in rates.items():
                 if rate is not None:
                     records.append(record(row, dataset, column, rate))
-        figure.supylabel("accuracy (%)", fontsize=8)
+        figure.supylabel(scale.axis, fontsize=8)
         handles = [Patch(**filling(place), ec="white", lw=0.3) for place in places.values()]
         figure.legend(handles, list(map(drawn, places)), loc="outside upper center", ncols=4)
         save(figure, records, stem)
@@ -61,16 +62,18 @@ def _panel(
     rates: Mapping[tuple[str, str], tuple[Row, Interval | None]],
     datasets: list[str],
     places: Places,
+    scale: Scale,
 ) -> None:
     wide = 0.84 / len(places)
-    for model, place in places.items():
+    for slot, (model, place) in enumerate(places.items()):
         found = [rates[model, dataset][1] for dataset in datasets]
-        bounds = np.array([[r.value, r.low, r.high] if r else [np.nan] * 3 for r in found]) * 100
-        middle = np.arange(len(datasets)) + (place - (len(places) - 1) / 2) * wide
+        bounds = np.array([[r.value, r.low, r.high] if r else [np.nan] * 3 for r in found])
+        bounds *= scale.factor
+        middle = np.arange(len(datasets)) + (slot - (len(places) - 1) / 2) * wide
         axes.bar(middle, bounds[:, 0], wide, **filling(place), edgecolor="white", lw=0.3)
         reach = [bounds[:, 0] - bounds[:, 1], bounds[:, 2] - bounds[:, 0]]
         axes.errorbar(middle, bounds[:, 0], np.maximum(reach, 0), fmt="none", ecolor="0.5",
                       elinewidth=0.5)  # fmt: skip
-    axes.set_ylim(0, 103)
+    axes.set_ylim(0, 103 if scale.unit else None)
     axes.grid(axis="y", lw=0.3, color="0.9")
     axes.set_axisbelow(True)

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from bench.export.boards import Column, Row
 from bench.figures.looks import Places, by_threat, drawn, look, reach, record, save
 from bench.figures.tradeoff import CLEAN
+from bench.scales import Scale
 from bench.specs import eps_value
 from radapt.figures.panels import panels
 from radapt.figures.style import SMALL, WIDTH, styled
@@ -17,7 +18,9 @@ from radapt.figures.style import SMALL, WIDTH, styled
 _NORMS = {"linf": r"$L_\infty$", "l2": "$L_2$"}
 
 
-def curves(rows: Sequence[Row], columns: Sequence[Column], places: Places, stem: Path) -> None:
+def curves(
+    rows: Sequence[Row], columns: Sequence[Column], places: Places, scale: Scale, stem: Path
+) -> None:
     """Draw a row of panels per attack with a panel per threat, and 95% intervals as whiskers."""
     attacks: dict[str, list[Column]] = {}
     for column in columns:
@@ -37,14 +40,14 @@ def curves(rows: Sequence[Row], columns: Sequence[Column], places: Places, stem:
             for name, of in threats.items():
                 axes = next(drawings)
                 for row in of:
-                    records += list(_curve(axes, row, members, places[row.model]))
+                    records += list(_curve(axes, row, members, places[row.model], scale))
                 radii = [eps_value(column.eps) for column in members]
                 axes.set_xticks([0, *radii], ["0", *(column.eps for column in members)])
                 axes.set_title(f"{drawn(name)}, {drawn(attack)}", fontsize=SMALL)
                 axes.set(xlabel=f"ε ({_NORMS[members[0].norm]})")
                 axes.grid(axis="y", lw=0.3, color="0.9")
         axes.set_ylim(bottom=0)  # of all panels, once all is drawn
-        figure.supylabel("accuracy (%)", fontsize=8)
+        figure.supylabel(scale.axis, fontsize=8)
         handles = [Line2D([], [], **{**look(place), "ls": "-"}) for place in places.values()]
         labels = list(map(drawn, places))
         figure.legend(handles, labels, loc="outside upper center", ncols=2 * min(across, 2))
@@ -52,15 +55,15 @@ def curves(rows: Sequence[Row], columns: Sequence[Column], places: Places, stem:
 
 
 def _curve(
-    axes: Axes, row: Row, members: Sequence[Column], place: int
+    axes: Axes, row: Row, members: Sequence[Column], place: int, scale: Scale
 ) -> Iterator[dict[str, object]]:
     given = [(0.0, CLEAN), *((eps_value(column.eps), column.key) for column in members)]
     points = [(x, key, rate) for x, key in given if (rate := row.rates[key]) is not None]
     if not points:
         return
-    ends = [list(reach(rate)) for _, _, rate in points]
+    ends = [list(reach(rate, scale)) for _, _, rate in points]
     axes.errorbar(
-        [x for x, _, _ in points], [100 * rate.value for _, _, rate in points],
+        [x for x, _, _ in points], [scale.factor * rate.value for _, _, rate in points],
         [[below[0] for below, _ in ends], [above[0] for _, above in ends]],
         **{**look(place), "ls": "-"}, ecolor="0.7", elinewidth=0.6, lw=0.9,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
 from bench.export.boards import Row, threat_name
+from bench.scales import Scale
 from bench.spreadsheet import csv_text
 from bench.stats import Interval
 from bench.store import write_text
@@ -64,10 +65,10 @@ def record(row: Row, dataset: str, column: str, rate: Interval) -> dict[str, Any
     }
 
 
-def reach(rate: Interval) -> Iterator[list[float]]:
-    """Yield how far an interval goes below and above its value, in percent, as matplotlib asks."""
-    yield [100 * max(0.0, rate.value - rate.low)]
-    yield [100 * max(0.0, rate.high - rate.value)]
+def reach(rate: Interval, scale: Scale) -> Iterator[list[float]]:
+    """Yield how far an interval goes below and above its value, as matplotlib asks."""
+    yield [scale.factor * max(0.0, rate.value - rate.low)]
+    yield [scale.factor * max(0.0, rate.high - rate.value)]
 
 
 def save(figure: Figure, records: Sequence[dict[str, Any]], stem: Path) -> None:

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from bench.export.boards import WORST, Row
 from bench.figures.looks import Places, by_threat, drawn, look, reach, record, save
+from bench.scales import Scale
 from bench.stats import Interval
 from radapt.figures.panels import panels
 from radapt.figures.style import WIDTH, styled
@@ -18,7 +19,7 @@ CLEAN = "clean"
 _ACROSS = 2
 
 
-def tradeoff(rows: Sequence[Row], places: Places, stem: Path) -> None:
+def tradeoff(rows: Sequence[Row], places: Places, scale: Scale, stem: Path) -> None:
     """Draw clean accuracy against the worst case, a panel per threat, with 95% intervals.
 
     The line is the Pareto front: what lies on it is filled.
@@ -33,10 +34,10 @@ def tradeoff(rows: Sequence[Row], places: Places, stem: Path) -> None:
         figure = Figure(figsize=(WIDTH * across, 2.5 * down + 0.16 * -(-len(places) // 4) + 0.1))
         for axes, (name, points) in zip(panels(figure, len(groups), across, sharey=True),
                                         groups.items(), strict=True):  # fmt: skip
-            _panel(axes, points, places)
-            axes.set(title=drawn(name), xlabel="clean accuracy (%)")
+            _panel(axes, points, places, scale)
+            axes.set(title=drawn(name), xlabel=f"clean {scale.axis}")
             if axes.get_subplotspec().is_first_col():  # type: ignore[union-attr]
-                axes.set_ylabel("worst case (%)")
+                axes.set_ylabel(scale.of("worst case"))
             for row, clean, worst in points:
                 records += [record(row, "", CLEAN, clean), record(row, "", WORST, worst)]
         axes.set_ylim(bottom=0)  # of all panels, once all is drawn
@@ -65,12 +66,13 @@ def _points(rows: Sequence[Row]) -> list[Point]:
     return [(row, clean, worst) for row, clean, worst in pairs if clean and worst]
 
 
-def _panel(axes: Axes, points: Sequence[Point], places: Places) -> None:
+def _panel(axes: Axes, points: Sequence[Point], places: Places, scale: Scale) -> None:
     best = front(points)
-    left = min(100 * clean.low for _, clean, _ in points) - 2
-    x, y = [left], [100 * best[0][2].value]
+    factor = scale.factor
+    left = min(factor * clean.low for _, clean, _ in points) - 0.02 * factor
+    x, y = [left], [factor * best[0][2].value]
     for point in best:  # level to each point, then down to the next
-        across, up = (100 * value for value in _rates(point))
+        across, up = (factor * value for value in _rates(point))
         x += [x[-1], across]
         y += [up, up]
     axes.plot([*x, x[-1]], [*y, 0], color="0.6", lw=0.8, zorder=0)
@@ -78,7 +80,8 @@ def _panel(axes: Axes, points: Sequence[Point], places: Places) -> None:
         row, clean, worst = point
         style = look(places[row.model])
         axes.errorbar(
-            100 * clean.value, 100 * worst.value, list(reach(worst)), list(reach(clean)),
+            factor * clean.value, factor * worst.value,
+            list(reach(worst, scale)), list(reach(clean, scale)),
             **style, ecolor="0.7", elinewidth=0.6,
             markerfacecolor=style["color"] if point in best else "white",
         )  # fmt: skip

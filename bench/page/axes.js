@@ -1,17 +1,22 @@
-// Scales and axes in percent, and the frame that every figure has.
+// Scales and axes, and the frame that every figure has.
 
 const TEXT = 6.6; // about the width of a letter at 12 px
 const linear = (from, to, start, end) => (value) => start + ((value - from) / (to - from)) * (end - start);
+const GRAIN = factor === 100 ? 5 : 0.1; // axes begin and end at multiples of it
+const neat = (value) => Number(value.toFixed(6));
 const steps = (from, to) => {
-  const step = to - from > 60 ? 20 : to - from > 25 ? 10 : 5;
-  const first = Math.ceil(from / step) * step;
-  return Array.from({ length: Math.floor((to - first) / step) + 1 }, (_, place) => first + place * step);
+  const grains = neat((to - from) / GRAIN);
+  const step = GRAIN * (grains > 40 ? 10 : grains > 12 ? 4 : grains > 5 ? 2 : 1);
+  const first = Math.ceil(neat(from / step));
+  return Array.from({ length: Math.floor(neat(to / step)) - first + 1 }, (_, place) => neat((first + place) * step));
 };
 const range = (rates, floor = null) => {
   const given = rates.filter(Boolean);
-  if (!given.length) return [0, 100];
-  const low = floor ?? Math.max(0, Math.floor(20 * Math.min(...given.map((rate) => rate[1]))) * 5);
-  return [low, Math.min(100, Math.max(low + 10, Math.ceil(20 * Math.max(...given.map((rate) => rate[2]))) * 5))];
+  if (!given.length) return [0, 20 * GRAIN];
+  const grains = (value, round) => round(neat(onAxis(value) / GRAIN)) * GRAIN;
+  const low = floor ?? Math.max(0, grains(Math.min(...given.map((rate) => rate[1])), Math.floor));
+  const high = grains(Math.max(...given.map((rate) => rate[2])), Math.ceil);
+  return [low, Math.min(unit ? 100 : 10, Math.max(low + 2 * GRAIN, high))];
 };
 const sides = (box, y, ticks, title) =>
   svg("g", { class: "axis", "aria-hidden": "true" },

@@ -18,7 +18,7 @@ const compare = (first, second) => {
   return way * (typeof a === "string" ? a.localeCompare(b) : a - b) || first.place - second.place;
 };
 const spreadOf = (value) =>
-  html("small", { class: "spread" }, html("span", { class: "unseen" }, " between seeds "), `↕ ${percent(value)}`);
+  html("small", { class: "spread" }, html("span", { class: "unseen" }, " between seeds "), `↕ ${written(value)}`);
 const fill = ({ line, place }) => {
   const row = numbers(place);
   find(".rank", line).textContent = row.rank ?? "–";
@@ -27,8 +27,8 @@ const fill = ({ line, place }) => {
   for (const cell of all("[data-rate]", line)) {
     const rate = row.rates[cell.dataset.rate];
     const spread = row.spreads[cell.dataset.rate];
-    cell.replaceChildren(percent(rate?.[0]), ...(spread === null ? [] : [spreadOf(spread)]));
-    cell.title = rate ? `95%: ${percent(rate[1])} to ${percent(rate[2])}` : "";
+    cell.replaceChildren(written(rate?.[0]), ...(spread === null ? [] : [spreadOf(spread)]));
+    cell.title = rate ? `95%: ${written(rate[1])} to ${written(rate[2])}` : "";
   }
 };
 const embolden = (members) => {

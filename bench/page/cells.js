@@ -1,7 +1,7 @@
 // Every number, a hundred at a time: a suite may have tens of thousands.
 
 const AT_ONCE = 100;
-const HEADS = ["model", "dataset", "threat", "attack", "ε", "metric", "accuracy", "95%", "n", "seed", "status", "flags", "cell"];
+const HEADS = ["model", "dataset", "threat", "attack", "ε", "metric", data.scale.name, "95%", "n", "seed", "status", "flags", "cell"];
 let most = AT_ONCE;
 
 const cellsShown = () =>
@@ -14,8 +14,8 @@ const cellLine = ([model, dataset, threat, attack, eps, metric, rate, n, seed, s
     html("td", { class: "text" }, name(data.datasets[dataset])),
     html("td", { class: "text" }, threat < 0 ? "" : badge(threat)),
     [attack, eps, metric].map((text) => html("td", { class: "text" }, text)),
-    html("td", {}, percent(rate?.[0])),
-    html("td", {}, rate ? `${percent(rate[1])} to ${percent(rate[2])}` : ""),
+    html("td", {}, written(rate?.[0])),
+    html("td", {}, rate ? `${written(rate[1])} to ${written(rate[2])}` : ""),
     html("td", {}, String(n)),
     html("td", {}, seed === null ? "" : String(seed)),
     [status, flags].map((text) => html("td", { class: "text" }, text)),

@@ -23,18 +23,18 @@ const drawCurves = (rows, members, high) => (width) => {
       .filter((column) => row.rates[column])
       .map((column) => ({ column, rate: row.rates[column], x: x(columns[column].radius) }))
       .sort((a, b) => a.x - b.x);
-    return { row, points, y: points.length ? y(100 * points.at(-1).rate[0]) : box.bottom };
+    return { row, points, y: points.length ? y(onAxis(points.at(-1).rate[0])) : box.bottom };
   });
   spread(series, box.top, box.bottom);
   const items = series.filter(({ points }) => points.length).map(({ row, points, y: end, at }) => {
     const told = points.map(({ column, rate }) => `${columns[column].key} ${withInterval(rate)}`);
-    const path = points.map(({ rate, x: place }, index) => `${index ? "L" : "M"}${place},${y(100 * rate[0])}`).join("");
+    const path = points.map(({ rate, x: place }, index) => `${index ? "L" : "M"}${place},${y(onAxis(rate[0]))}`).join("");
     return svg("g", { class: `item ${colour(row.model)}`, role: "img", "aria-label": [label(row), ...told].join("; ") },
       points.map(({ rate, x: place }) =>
-        svg("line", { class: "whisker", x1: place, x2: place, y1: y(100 * rate[1]), y2: y(100 * rate[2]) })),
+        svg("line", { class: "whisker", x1: place, x2: place, y1: y(onAxis(rate[1])), y2: y(onAxis(rate[2])) })),
       svg("path", { class: "hit", d: path }),
       svg("path", { class: "curve", d: path }),
-      points.map(({ rate, x: place }) => mark(row.model, place, y(100 * rate[0]), true, 3.4)),
+      points.map(({ rate, x: place }) => mark(row.model, place, y(onAxis(rate[0])), true, 3.4)),
       svg("path", { class: "lead", d: `M${points.at(-1).x + 5},${end}L${box.right + 14},${at}` }),
       svg("circle", { class: "ring at", cx: points.at(-1).x, cy: end, r: 8 }),
       svg("text", { class: "halo", x: box.right + 17, y: at + 4 }, label(row)));
@@ -43,8 +43,8 @@ const drawCurves = (rows, members, high) => (width) => {
   const apart = ticks.filter(([place], index) => !index || x(place) - x(ticks[index - 1][0]) > 24);
   const norm = columns[members[0]].norm === "l2" ? "L2" : "L∞";
   return lively(
-    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Accuracy against the budget; arrow keys go from model to model" },
-      sides(box, y, steps(0, high), "accuracy (%)"),
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${data.scale.name} against the budget; arrow keys go from model to model` },
+      sides(box, y, steps(0, high), data.scale.axis),
       foot(box, x, apart, `ε (${norm})`),
       items),
     items);

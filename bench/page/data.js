@@ -5,14 +5,17 @@ const columns = data.columns;
 const WORST = columns.length - 1;
 const chosen = { threat: "", dataset: "", model: "" };
 
+const { factor, digits, unit } = data.scale; // rates are written in percent, CIDEr-D as it is
+const onAxis = (value) => factor * value;
+const inUnit = (what) => (unit ? `${what} (${unit})` : what);
 // as every other table has it: ties go to the even digit, where toFixed takes the larger
-const percent = (value) => {
+const written = (value) => {
   if (value === null || value === undefined) return "–";
-  const shown = 100 * value;
-  return shown % 1 === 0.25 ? `${Math.floor(shown)}.2` : shown.toFixed(1);
+  const shown = onAxis(value);
+  return digits === 1 && shown % 1 === 0.25 ? `${Math.floor(shown)}.2` : shown.toFixed(digits);
 };
 const withInterval = (rate) =>
-  rate ? `${percent(rate[0])} [${percent(rate[1])}, ${percent(rate[2])}]` : "–";
+  rate ? `${written(rate[0])} [${written(rate[1])}, ${written(rate[2])}]` : "–";
 const lets = (model, threat) =>
   (chosen.threat === "" || threat === -1 || threat === Number(chosen.threat)) &&
   data.models[model].toLowerCase().includes(chosen.model);

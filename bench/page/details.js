@@ -10,6 +10,17 @@ const meaning = (flag) => own(FLAGS, flag) ?? own(data.meanings, flag.split("=")
 const pairs = (list) => html("dl", {}, list.map(([word, text]) => [html("dt", {}, word), html("dd", {}, text)]));
 const inLine = (list) => list.map((pair) => pair.join(" ")).join(", ");
 const dialog = find("#details");
+const answer = (said) => html("td", { class: "text" }, said ? [html("q", {}, name(said[0])), ` ${written(said[1])}${unit}`] : "–");
+const answers = (list) => !list?.length ? [] : [
+  html("h3", {}, "Some of what it said"),
+  html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Some of what it said" },
+    html("table", { class: "said" },
+      html("thead", {}, html("tr", {}, ["dataset", "sample", "without an attack", "attacked"].map((head) =>
+        html("th", { scope: "col", class: "text" }, head)))),
+      html("tbody", {}, list.map(({ dataset, sample, column, clean, attacked }) =>
+        html("tr", {}, [dataset, sample].map((text) => html("td", { class: "text" }, name(text))),
+          answer(clean), answer(attacked)))))),
+  html("p", { class: "note" }, `Images drawn by the suite's seed; under ${[...new Set(list.map(({ column }) => column))].join(", ") || "no attack"}; the score stands behind each answer. answers.csv, beside this page, has all.`)];
 
 // What the trust battery found of a model: first what is bad, with its evidence, then the rest behind a count.
 const verdicts = (list) => html("dl", { class: "verdicts" }, list.map(([verdict, check, said]) =>
@@ -43,6 +54,7 @@ const openDetails = ({ place, model, threat }) => {
       html("h2", { id: "details-title" }, name(named), " ", badge(threat)),
       html("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
     ...flags.map((flag) => html("p", {}, html("span", { class: "flag" }, flag), ` ${meaning(flag)}`)),
+    ...answers(data.said[place]),
     ...(kind ? examinations(named) : []).flat(Infinity).filter(Boolean),
     ...part("Model", own(models, named), "h3"),
     ...(kind === "transfer" ? part(`Source of the images: ${source}`, own(models, source), "h3") : []),

@@ -11,10 +11,13 @@ const brightness = (rgb) => {
   const [r, g, b] = rgb.map((part) => (part / 255 <= 0.04 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
+// nobody reaches a CIDEr-D of 10: colours end at the best number of the page
+const fullest = unit ? 1 : Math.max(...Object.values(data.boards).flat().flatMap(({ rates }) =>
+  rates.filter(Boolean).map(([value]) => value)), Number.MIN_VALUE);
 const heated = (rate) => {
   if (!rate) return html("td", {}, "–");
-  const rgb = shade(rate[0]);
-  const cell = html("td", { class: brightness(rgb) > 0.18 ? "dark" : "light", title: withInterval(rate) }, percent(rate[0]));
+  const rgb = shade(rate[0] / fullest);
+  const cell = html("td", { class: brightness(rgb) > 0.18 ? "dark" : "light", title: withInterval(rate) }, written(rate[0]));
   cell.style.background = `rgb(${rgb.join(" ")})`;
   return cell;
 };

@@ -36,7 +36,7 @@ const drawTradeoff = (rows, column, limits) => (width) => {
   const x = linear(...limits.x, box.left, box.right);
   const y = linear(...limits.y, box.bottom, box.top);
   const points = rows.map((row) => {
-    const [clean, robust] = [row.rates[0], row.rates[column]].map((rate) => rate.map((value) => 100 * value));
+    const [clean, robust] = [row.rates[0], row.rates[column]].map((rate) => rate.map(onAxis));
     return { row, clean, robust, x: x(clean[0]), y: y(robust[0]), text: label(row) };
   });
   const at = ({ clean, robust }) => [clean[0], robust[0]];
@@ -56,10 +56,10 @@ const drawTradeoff = (rows, column, limits) => (width) => {
       spot && spot.cost < 160 && svg("text", { class: "halo", x: spot.spot[spot.anchor === "end" ? 2 : 0], y: spot.spot[1] + 11, "text-anchor": spot.anchor }, point.text));
   });
   return lively(
-    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Clean against robust accuracy; arrow keys go from model to model" },
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Clean against robust ${data.scale.name}; arrow keys go from model to model` },
       path && svg("path", { class: "under", d: `${path}V${box.bottom}H${box.left}z` }),
-      sides(box, y, steps(...limits.y), `${columns[column].key} (%)`),
-      foot(box, x, steps(...limits.x).map((tick) => [tick, String(tick)]), "clean accuracy (%)"),
+      sides(box, y, steps(...limits.y), inUnit(columns[column].key)),
+      foot(box, x, steps(...limits.x).map((tick) => [tick, String(tick)]), `clean ${data.scale.axis}`),
       path && svg("path", { class: "front", d: `${path}V${box.bottom}` }),
       items),
     items);

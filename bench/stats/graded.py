@@ -13,15 +13,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.stats.intervals import Floats
+from bench.types import Values
 
 
-def unit(shares: ArrayLike) -> Floats:
+def unit(shares: Values) -> Floats:
     """Return the u of scores in [0,1], `[..., n]` to `[...]`; n / u answers are as good as they.
 
     Two answers are added to those of the sample: one that is right or wrong, with its mean, and one
     of the largest score. One where all scores are none or the best.
     """
-    scores = np.asarray(shares, np.float64)
+    if shares.dtype == np.bool_:
+        return np.ones(shares.shape[:-1])  # what follows comes to the same, but tables have many
+    scores = shares.astype(np.float64)
     n, total, largest = scores.shape[-1], scores.sum(-1), scores.max(-1)
     squares = (scores**2).sum(-1) - total**2 / n
     widest = total - total**2 / n  # what the squares would be of right and wrong answers

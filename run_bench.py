@@ -98,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         "--cell", required=True, metavar="ID", help="a cell_id of cells.csv, or how it alone begins"
     )
     images.add_argument("--count", type=_positive, default=12, help="images at most; default: 12")
+    run.add_argument(
+        "--no-check", action="store_true", help="leave examining the numbers to `check`"
+    )
     run.add_argument("--batch", type=_positive, help="images at once; default: found by trial")
     run.add_argument(
         "--compile", action="store_true", help="compile towers for full batches; for long runs"
@@ -156,7 +159,7 @@ def _run(options: argparse.Namespace) -> int:
             suite, results=options.results, device=options.device, batch=options.batch,
             trust=options.trust, compiled=options.compile, limit=options.limit,
             executor=options.executor, address=options.address, workers=options.workers,
-            watcher=watcher,
+            check=not options.no_check, watcher=watcher,
         )  # fmt: skip
     finally:
         watcher.close()
@@ -164,6 +167,8 @@ def _run(options: argparse.Namespace) -> int:
     for line in remarks(suite, Store(Path(options.results), suite.suite).lock()):
         print(line)
     print(f"{report.cells} cells, {report.computed} computed now, {report.failed} failed")
+    if report.unexamined:
+        print(report.unexamined)
     for name in ("cells.csv", "leaderboard.csv", "leaderboard.html"):
         print(report.folder / name)
     return 1 if report.failed else 0
@@ -298,12 +303,14 @@ def _check(options: argparse.Namespace) -> int:
     store = Store(Path(options.results), suite.suite)
     examined, todo = judged(suite, store, options.deep)
     if todo:
-        from bench.trust.session import examine_pairs  # brings torch
+        from bench.devices import pick_device  # brings torch
+        from bench.lock import resolve
+        from bench.trust.session import examine_pairs
+        from bench.warm import Warm
 
-        over = examine_pairs(
-            suite, store, todo, device=options.device, trust=options.trust, deep=options.deep
-        )
-        for (model, dataset), why in over:
+        lock, problems = resolve(suite)
+        warm = Warm(suite, lock, problems, pick_device(options.device), None, options.trust)
+        for (model, dataset), why in examine_pairs(store, todo, warm, deep=options.deep):
             print(f"{model} x {dataset}: {why or 'examined'}", flush=True)
         examined, _ = judged(suite, store, options.deep)
         export(suite, store)  # with the flags of what was found

@@ -73,6 +73,10 @@ class Events(Watcher, ABC):
         """A worker died."""
         self._tell("lost", slot=slot, reason=reason)
 
+    def examining(self, numbers: int, seconds: float) -> None:
+        """The cells are done, and robust numbers are examined."""
+        self._tell("examining", numbers=numbers, seconds=round(seconds, 3))
+
     def ended(self, how: str) -> None:
         """The run is over."""
         self._tell("ended", how=how)

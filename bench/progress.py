@@ -45,6 +45,7 @@ class Progress:
         left: Seconds until all was done by the last estimate, and when that was made.
         at: Seconds into the run of the last event.
         time: The last event in UTC as ISO 8601.
+        examining: Once the cells are done, what is said of the examination of robust numbers.
         how: How the run ended; None where it has not.
     """
 
@@ -64,6 +65,7 @@ class Progress:
     left: tuple[float, float] | None = None
     at: float = 0.0
     time: str = ""
+    examining: str = ""
     how: str | None = None
 
     def rate(self, at: float) -> str:
@@ -113,8 +115,12 @@ def after(progress: Progress, event: Event) -> Progress:
                 now, lost=(*now.lost, f"{slot}: {event['reason']}"),
                 doing=_without(now.doing, slot), where=_without(now.where, slot),
             )  # fmt: skip
+        case "examining":
+            most = duration(event["seconds"])
+            text = f"examining {event['numbers']} robust numbers, for {most} at most"
+            return replace(now, examining=text)
         case "ended":
-            return replace(now, how=event["how"], doing={})
+            return replace(now, how=event["how"], doing={}, examining="")
         case _:
             return now
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ from bench.specs import PythonModel
 from bench.split import jobs_of
 from bench.store import Store
 from bench.suite import Suite, load_suite
+from bench.trust.at_end import allowance, examine_within, left_line
+from bench.trust.kept import judged
 from bench.types import CellResult, Executor
 from bench.watch import Watcher, Watchers
 
@@ -38,6 +40,8 @@ class Report:
         cells: Cells in the suite.
         computed: Cells computed now; the others were done before.
         failed: Cells that failed.
+        unexamined: A line on the numbers that the trust battery did not get to; empty where it
+            has examined all, or was not asked.
     """
 
     folder: Path
@@ -45,6 +49,7 @@ class Report:
     cells: int
     computed: int
     failed: int
+    unexamined: str = ""
 
 
 _Make = Callable[[Setup], Executor]
@@ -62,9 +67,10 @@ def run_suite(
     executor: Literal["inline", "ray"] = "inline",
     address: str | None = None,
     workers: int | None = None,
+    check: bool = True,
     watcher: Watcher | None = None,
 ) -> Report:
-    """Compute the cells of a suite that are not done yet, and write its tables.
+    """Compute the cells of a suite that are not done yet, examine numbers, and write its tables.
 
     Args:
         suite: A suite or its file.
@@ -78,6 +84,9 @@ def run_suite(
         executor: Cells run in this process, or in workers under Ray.
         address: Of a Ray cluster; one of this machine's own where None.
         workers: How many workers there are at most; as many as accelerators where None.
+        check: Whether the trust battery then examines what it can in a share of their time
+            (`bench.trust.at_end`). It does so in this process, and therefore not under Ray, whose
+            driver need not have a device. A run that computes nothing examines nothing.
         watcher: Is told how it goes.
 
     Raises:
@@ -107,16 +116,21 @@ def run_suite(
             suite, lock, problems, store.folder.parent, Path.cwd(), device, batch, trust, compiled,
             limit,
         )  # fmt: skip
-        cells, todo = _compute(setup, make, store, told)
+        examine = check and executor == "inline"
+        cells, todo = _compute(setup, make, store, told, examine)
         board = export(suite, store)
+        left = ""
+        if check and todo:
+            within = "in their share of the time" if examine else "by a run under Ray"
+            left = left_line(suite, store, within)
     failed = sum(1 for cell in cells if cell.id in failures.cells)
-    return Report(Path(results) / suite.suite, board, len(cells), len(todo), failed)
+    return Report(Path(results) / suite.suite, board, len(cells), len(todo), failed, left)
 
 
 def _compute(
-    setup: Setup, make: _Make, store: Store, watcher: Watcher
+    setup: Setup, make: _Make, store: Store, watcher: Watcher, examine: bool
 ) -> tuple[list[Cell], list[Cell]]:
-    """Compute what is missing, and return all cells and those that were missing."""
+    """Compute and examine what is missing, and return all cells and those that were missing."""
     suite, lock = setup.suite, setup.lock
     store.put_lock(lock)
     cells = expand(suite, lock)
@@ -126,16 +140,38 @@ def _compute(
         watcher.ended("done")
         return cells, todo
     executor = make(setup)
-    try:
+    with ExitStack() as open_:
+        open_.callback(executor.close)
         jobs = jobs_of(suite, lock, todo, executor.slots, store.has_craft)
         if not executor.shares:
             jobs = [replace(job, gpus=1.0) for job in jobs]
         watcher.begin(cells, jobs, executor.slots)
         with _ending(watcher):
             run(jobs, executor, store, watcher, limit=setup.limit)
-    finally:
-        executor.close()
+            open_.close()
+            del executor  # with its models, for which the battery's own need the room
+            if examine:
+                _examine(setup, store, watcher)
     return cells, todo
+
+
+def _examine(setup: Setup, store: Store, watcher: Watcher) -> None:
+    """Examine numbers in a share of the time that they took; where that is broken off, export."""
+    examined, numbers = judged(setup.suite, store, deep=False)
+    if not numbers:
+        return
+    from bench.devices import pick_device  # brings torch
+    from bench.warm import Warm
+
+    seconds = allowance(examined, numbers)
+    device = pick_device(setup.device)
+    warm = Warm(setup.suite, setup.lock, setup.problems, device, setup.batch, setup.trust)
+    watcher.examining(len(numbers), seconds)
+    try:
+        examine_within(store, numbers, warm, seconds)
+    except BaseException:
+        export(setup.suite, store)  # the cells are done, and another run has nothing to do
+        raise
 
 
 def _ray(logs: Path, address: str | None, workers: int | None) -> _Make:

@@ -77,6 +77,8 @@ def _progress_lines(progress: Progress, now: datetime | None) -> Iterator[str]:
         yield f"  in parts: {progress.done} of {progress.jobs} jobs"
     if now is not None:
         yield f"  speed: {progress.rate(at)}, {duration(at)} so far"
+    if progress.examining:
+        yield f"  {progress.examining}"
     if troubles := progress.troubles():
         yield f"  trouble: {troubles}"
     for reason in progress.lost:

@@ -28,6 +28,9 @@ class Watcher:
     def lost(self, slot: str, reason: str) -> None:
         """A worker died."""
 
+    def examining(self, numbers: int, seconds: float) -> None:
+        """All cells are done; so many robust numbers are examined for at most so many seconds."""
+
     def ended(self, how: str) -> None:
         """The run is over: `done`, `stopped`, or why it broke off."""
 
@@ -68,6 +71,11 @@ class Watchers(Watcher):
         """Pass it on."""
         for watcher in self.watchers:
             watcher.lost(slot, reason)
+
+    def examining(self, numbers: int, seconds: float) -> None:
+        """Pass it on."""
+        for watcher in self.watchers:
+            watcher.examining(numbers, seconds)
 
     def ended(self, how: str) -> None:
         """Pass it on."""

@@ -26,10 +26,13 @@ from bench.trust.reported import Reported
 from bench.trust.subject import Effort, Subject, right, standing
 from bench.types import Budget, Classifier, ImageTextModel
 
-IMAGES, EPS, STEPS = 24, 1 / 255, 5
+IMAGES = 24
 LIGHT = Effort(images=IMAGES, steps=5, restarts=3, draws=10, queries=50, directions=10)
 CPU = torch.device("cpu")
 DOCS = Path(__file__).parents[1] / "docs" / "trust.md"
+PGD = Pgd(kind="pgd", eps=("0",), steps=5)
+FGSM = Fgsm(kind="fgsm", eps=("0",))
+TIMID = Pgd(kind="pgd", eps=("0",), steps=1, step=0.05, random_start=False)
 START, END = "<!-- gallery -->\n", "<!-- end of gallery -->\n"
 
 
@@ -40,14 +43,17 @@ class Piece:
     Attributes:
         what: What it does, in words.
         make: Wraps the embedded CLIP's classifier.
-        causes: The checks that name what is wrong; one must fail. None where it is honest.
-        fgsm: Whether its number was reported with a single step.
+        causes: The checks that name what is wrong; each must fail, or warn where it does no
+            more. None where it is honest.
+        attack: What its number was reported with.
+        eps: The radius, in 255ths.
     """
 
     what: str
     make: Callable[[Classifier], Classifier]
     causes: tuple[str, ...] = ()
-    fgsm: bool = False
+    attack: AnyAttack = PGD
+    eps: int = 1
 
 
 @cache
@@ -190,6 +196,21 @@ def not_numbers(model: Classifier) -> Classifier:
     return lambda x: model(x + (x - x).sqrt())
 
 
+def brittle(model: Classifier) -> Classifier:
+    """Scramble what lies between the values that 8-bit pixels have, with no gradient."""
+
+    def forward(x: Tensor) -> Tensor:
+        between = (x - (255 * x).round() / 255).detach()
+        return model(x.detach() + 0 * x + 1000 * between)
+
+    return forward
+
+
+def constant(model: Classifier) -> Classifier:
+    """Give the first class for whatever comes, with logits that still follow the image."""
+    return lambda x: F.pad(model(x)[:, 1:], (1, 0), value=1000.0)
+
+
 def honest(other: Callable[[], Classifier]) -> Callable[[Classifier], Classifier]:
     return lambda model: other()
 
@@ -206,12 +227,17 @@ GALLERY: dict[str, Piece] = {
     "dropout": Piece("dropout at test time", dropout, ("stochastic",)),
     "scaled": Piece("logits times 1e4", scaled, ("saturation",)),
     "saturated": Piece("softmax at 100 times the scale", saturated, ("saturation",)),
-    "detached": Piece("a gradient of zero", detached, ("gradients",)),
+    "detached": Piece(
+        "a gradient of zero, at 16/255", detached, ("gradients", "transfer", "square"), eps=16
+    ),
     "no gradient": Piece("no gradient at all", no_gradient, ("gradients",)),
     "NaN gradient": Piece("a root of zero before the model", not_numbers, ("gradients",)),
     "k winners": Piece("k-winner activations", winners, ("finite-differences",)),
     "batches": Piece("looks at its batch", batches, ("batch",)),
-    "trap": Piece("stands against FGSM alone", trap, ("more-steps", "random-directions"), True),
+    "trap": Piece("stands against FGSM alone", trap, ("random-directions",), FGSM),
+    "brittle": Piece("breaks by any change, at 4/255", brittle, ("gradients", "noise"), FGSM, 4),
+    "timid": Piece("CLIP, by one small step, at 4/255", lambda m: m, ("more-steps",), TIMID, 4),
+    "constant": Piece("one answer for all images", constant, ("chance",)),
     "memory": Piece("has seen the test images", memory, ("held-out",)),
     "in place": Piece("leaves the box by writing on its input", in_place, ("box",)),
 }
@@ -222,20 +248,17 @@ def subject(name: str) -> Subject:
     """Return a piece with the number that its authors would have reported."""
     piece = GALLERY[name]
     images, labels, _, _ = data()
-    if piece.fgsm:
-        spec: AnyAttack = Fgsm(kind="fgsm", eps=("1/255",))
-    else:
-        spec = Pgd(kind="pgd", eps=("1/255",), steps=STEPS)
-    unknown = Reported(np.zeros(IMAGES, np.bool_), spec.kind, 1 if piece.fgsm else STEPS)
+    unknown = Reported(np.zeros(IMAGES, np.bool_), piece.attack.kind, piece.attack.gradients)
     found = Subject(
-        piece.make(classifier("clip")), images[:IMAGES], labels[:IMAGES], Budget(EPS),
+        piece.make(classifier("clip")), images[:IMAGES], labels[:IMAGES], Budget(piece.eps / 255),
         tuple(range(IMAGES)), unknown, Batch(64), (("CLIP", classifier("clip")),),
         (images[IMAGES:], labels[IMAGES:]),
     )  # fmt: skip
-    robust = right(found, images[:IMAGES])
-    with suppress(CellError), torch.random.fork_rng([]):
-        torch.manual_seed(0)  # with no gradient to follow, the clean number is reported
-        robust = standing(found, spec, robust)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        robust = right(found, images[:IMAGES])
+        with suppress(CellError):  # with no gradient to follow, the clean number is reported
+            robust = standing(found, piece.attack, robust)
     return replace(found, reported=replace(unknown, robust=robust))
 
 
@@ -243,17 +266,19 @@ def row(name: str) -> str:
     """Return a line of the table: what a piece is, its number, and which checks say what."""
     piece = GALLERY[name]
     some = subject(name)
-    findings = examine(some, LIGHT)
-    failed = [found.check for found in findings if found.verdict == "fail"]
-    first = [f"**{check}**" for check in failed if check in piece.causes]
-    rest = [check for check in failed if check not in piece.causes]
-    warned = [found.check for found in findings if found.verdict == "warn"]
+    findings = list(examine(some, LIGHT))
+
+    def told(verdict: str) -> str:
+        named = [found.check for found in findings if found.verdict == verdict]
+        first = [f"**{check}**" for check in named if check in piece.causes]
+        return ", ".join(first + [check for check in named if check not in piece.causes])
+
     cells = (
         name,
         piece.what,
         f"{some.reported.robust.mean():.0%}",
-        ", ".join(first + rest),
-        ", ".join(warned),
+        told("fail"),
+        told("warn"),
     )
     return f"| {' | '.join(cell or '–' for cell in cells)} |\n"
 

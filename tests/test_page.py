@@ -14,6 +14,9 @@ from bench.export import export, percent
 from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
 from bench.store import Store
 from bench.suite import Suite
+from bench.trust.findings import Finding
+from bench.trust.kept import Examined, judged, keep, trust_id
+from bench.trust.meanings import MEANINGS
 from bench.types import CellResult
 from tests import worded
 from tests.browser import CHROMIUM, Tab, browser
@@ -43,6 +46,12 @@ LOCK = Lock(
     {name: str(place) for place, name in enumerate(NAMES)},
     {name: DatasetLock(name, tuple(map(str, range(N))), ("x",)) for name in ("cifar10", "digits")},
     spec_digests(SUITE),
+)
+FOUND = (
+    Finding("gradients", "pass", "zero for 0 of 40 images"),
+    Finding("chance", "warn", "5 of 40 are right"),
+    Finding("transfer", "fail", f"images crafted on {SCRIPT} break 20"),
+    Finding("held-out", "skip", "no other images"),
 )
 FAILED = (NAMES[4], "digits", "apgd-ce", "transfer")
 
@@ -75,6 +84,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.put_lock(LOCK)
     for cell in expand(SUITE, LOCK):
         store.put(result(cell))
+    _, numbers = judged(SUITE, store, deep=False)
+    pair = (NAMES[3], "cifar10")
+    key = trust_id(SUITE, LOCK, pair, numbers[pair], False)
+    keep(store, key, Examined(*pair, "2/255", "pgd, apgd-ce", N, False, 1.0, FOUND))
     export(SUITE, store)
     return store.folder
 
@@ -261,6 +274,29 @@ def test_protocol_of_a_row(tab: Tab) -> None:
         assert part in said, part
     tab.press("Escape", 27)
     assert not tab.ask("document.querySelector('#details').open")
+
+
+def test_what_was_examined_of_a_row(tab: Tab) -> None:
+    tab.ask("document.querySelectorAll('.more')[2].click()")
+    said = tab.ask("document.querySelector('#details').innerText")
+    assert "untrusted=transfer" in said and MEANINGS["transfer"].to_do in said
+    left = len(MEANINGS) - len(FOUND)
+    assert f"at 2/255, pgd, apgd-ce, {N} images; {left} checks not done" in said
+    terms = "[...document.querySelectorAll('#details .verdicts')]"
+    seen = tab.ask(f"{terms}.filter((e) => e.checkVisibility()).map((e) => e.innerText)")
+    assert len(seen) == 1
+    lines = [" ".join(line.split()) for line in seen[0].splitlines() if line.strip()]
+    assert lines == [
+        *("warn chance", "5 of 40 are right"),
+        *("fail transfer", f"images crafted on {SCRIPT} break 20"),
+    ]
+    assert "not examined: digits" in said
+    tab.click("#details summary")
+    rest = tab.ask(f"{terms}.at(-1).innerText")
+    assert "zero for 0 of 40 images" in rest and "no other images" in rest
+    assert tab.ask("document.querySelector('#details summary').textContent") == "1 pass, 1 skip"
+    assert tab.ask("window.hit === undefined")
+    assert tab.complaints == []
 
 
 def test_failures_and_every_number(tab: Tab) -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import bench.trust.session
 from bench import load_results, load_suite
 from bench.data import index_dataset, load_captioned, load_images
 from bench.errors import SuiteError
@@ -23,6 +24,10 @@ from bench.stats import wilson
 from bench.store import Store
 from bench.suite import Suite
 from bench.tasks.retrieval import RetrievalClassifier, images_to_text, text_to_images
+from bench.trust.battery import CHECKS
+from bench.trust.kept import judged
+from bench.trust.session import examine_pairs
+from bench.warm import Warm
 from tests.conftest import png, write_shard
 
 OWNERS = torch.tensor([0, 0, 1, 2, 2])
@@ -184,3 +189,36 @@ def test_captions_and_classes_have_no_mean(
     assert report.failed == len(suite.models)
     reasons = load_results(report.folder)["reason"]
     assert reasons.str.contains("its images come with captions, not with classes").all()
+
+
+def test_recall_among_captions_is_examined_as_accuracy_is(
+    suite_file: Callable[..., Path],
+    captioned: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clip = {"CLIP": {"kind": "nano", "weights": "clip"}}
+    threats = ["white-box"]
+    attacks = [{"kind": "pgd", "eps": "1/255", "steps": 5}]
+    suite = suite_of(
+        suite_file, captioned, samples=20, models=clip, threats=threats, attacks=attacks
+    )
+    run_suite(suite, results=tmp_path, device="cpu", check=False)
+    store = Store(tmp_path, suite.suite)
+    _, numbers = judged(suite, store, deep=False)
+    number = numbers["CLIP", "flickr"]
+    frame = load_results(store.folder).set_index(["attack", "metric"])
+    recall = frame.loc[("pgd", "text_retrieval_recall@1"), "value"]
+    assert number.reported.robust.mean() == recall
+    dear = ("more-restarts", "square", "monotone", "more-steps", "transfer")
+    some = {name: check for name, check in CHECKS.items() if name not in dear}
+    monkeypatch.setattr(bench.trust.session, "CHECKS", some)
+    lock, problems = resolve(suite)
+    warm = Warm(suite, lock, problems, torch.device("cpu"), None, False)
+    assert list(examine_pairs(store, numbers, warm)) == [(("CLIP", "flickr"), None)]
+    found = judged(suite, store, deep=False)[0]["CLIP", "flickr"].findings
+    said = {one.check: one for one in found}
+    assert list(said) == list(some)
+    assert not [one for one in found if one.verdict == "fail"]
+    assert [one.check for one in found if one.verdict == "skip"] == ["transferred", "held-out"]
+    assert "1 by one answer for all" in said["chance"].evidence  # each image is its own class

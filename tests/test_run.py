@@ -24,6 +24,7 @@ from tests.test_parts import own
 def going(suite: Path, results: Path, cells: int) -> Iterator[subprocess.Popen[str]]:
     """A run that has kept so many cells and goes on."""
     command = [sys.executable, str(ROOT / "run_bench.py"), str(suite), "--results", str(results)]
+    command.append("--no-check")
     with subprocess.Popen(
         command, cwd=ROOT, env=ENVIRONMENT, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -102,6 +103,7 @@ def test_a_time_limit(
     attacks = [{"kind": "pgd", "eps": "1/255", "steps": 40}]  # two seconds of waiting
     suite = suite_file(models={"M": own("Slow")}, attacks=attacks, threats=["white-box"])
     command = ["run", str(suite), "--results", str(tmp_path), "--trust", "--device", "cpu"]
+    command.append("--no-check")
     assert run_bench.main([*command, "--limit", "1s"]) == 1
     frame = load_results(tmp_path / "small").set_index("attack")
     assert frame.loc["clean", "status"] == "ok"

@@ -97,12 +97,22 @@ def test_transferred_numbers_are_judged_where_there_are_no_others(
     assert not numbers["CLIP", "cifar10"].reported.transferred  # its own images
 
 
-def keep_one(suite: Suite, store: Store, deep: bool, *findings: Finding) -> Path:
+def keep_some(suite: Suite, store: Store, deep: bool, *findings: Finding) -> Path:
     _, todo = judged(suite, store, deep=True)
     number = todo["FARE", "cifar10"]
     key = trust_id(suite, store.lock(), ("FARE", "cifar10"), number, deep)
     keep(store, key, Examined("FARE", "cifar10", number.eps, "pgd", 20, deep, 1.0, findings))
     return store.folder / "trust" / f"{key}.json"
+
+
+def keep_one(suite: Suite, store: Store, deep: bool, *findings: Finding) -> Path:
+    """Keep findings, and that all other checks passed."""
+    others = MEANINGS.keys() - {found.check for found in findings}
+    return keep_some(suite, store, deep, *findings, *(Finding(n, "pass", "") for n in others))
+
+
+def bad(record: Examined) -> list[Finding]:
+    return [found for found in record.findings if found.verdict != "pass"]
 
 
 SQUARE = Finding("square", "fail", "breaks 12", {"stand": 3.0})
@@ -129,15 +139,27 @@ def test_what_is_kept_is_not_examined_again_unless_deeper(done: tuple[Suite, Sto
     pair = ("FARE", "cifar10")
     path = keep_one(suite, store, False, SQUARE)
     found, todo = judged(suite, store, deep=False)
-    assert found[pair].findings == (SQUARE,)
+    assert bad(found[pair]) == [SQUARE]
     assert len(todo) == 5
     assert pair in judged(suite, store, deep=True)[1]
     keep_one(suite, store, True, NOISE)
     assert pair not in judged(suite, store, deep=True)[1]
-    assert judged(suite, store, deep=False)[0][pair].findings == (NOISE,)
+    assert bad(judged(suite, store, deep=False)[0][pair]) == [NOISE]
     for kept in path.parent.iterdir():
         kept.write_text(kept.read_text()[:-20])  # damaged
     assert judged(suite, store, deep=False)[0] == {}
+
+
+def test_what_was_broken_off_is_gone_on_with(done: tuple[Suite, Store]) -> None:
+    suite, store = done
+    pair = ("FARE", "cifar10")
+    keep_some(suite, store, False, SQUARE, NOISE)
+    found, todo = judged(suite, store, deep=False)
+    assert pair in todo
+    assert found[pair].left == len(MEANINGS) - 2
+    assert f"1 fail, 1 warn, {len(MEANINGS) - 2} not done" in "\n".join(trust_lines(found))
+    keep_some(suite, store, True, NOISE)  # deeper, and of less
+    assert bad(judged(suite, store, deep=False)[0][pair]) == [SQUARE, NOISE]
 
 
 def test_findings_are_of_the_numbers_that_they_were_made_of(done: tuple[Suite, Store]) -> None:
@@ -152,7 +174,8 @@ def test_the_table_tells_evidence_and_meaning(done: tuple[Suite, Store]) -> None
     suite, store = done
     keep_one(suite, store, False, SQUARE, NOISE, Finding("box", "pass", "nothing"))
     text = "\n".join(trust_lines(judged(suite, store, deep=False)[0]))
-    assert "FARE x cifar10 at 2/255, pgd, cheap, 20 images: 1 fail, 1 warn, 1 pass" in text
+    counts = f"1 fail, 1 warn, {len(MEANINGS) - 2} pass\n"
+    assert f"FARE x cifar10 at 2/255, pgd, cheap, 20 images: {counts}" in text
     assert "fail  square" in text and "breaks 12" in text and "nothing" not in text
     assert f"square: {MEANINGS['square'].means}" in text
 
@@ -169,7 +192,8 @@ def one_model(suite_file: Write, **changes: Any) -> Path:
 
 def test_the_command_examines_once(suite_file: Write, tmp_path: Path) -> None:
     path, results = one_model(suite_file), ("--results", tmp_path)
-    assert call("run", path, *results, "--device", "cpu").returncode == 0
+    assert call("run", path, *results, "--device", "cpu", "--no-check").returncode == 0
+    assert not (tmp_path / "small" / "trust").exists()
     first = call("check", path, *results, "--device", "cpu")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "CLIP x cifar10: examined" in first.stdout

@@ -52,6 +52,9 @@ class Progression(Events):
                     self.told = progress.at
                     done = f"{progress.done}/{progress.jobs}"
                     self._say(f"{done}  {event['what']}  {_speed(progress, progress.at)}")
+            case "examining":
+                self.close()
+                self._say(progress.examining)
             case "ended":
                 self.close()
 

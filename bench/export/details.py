@@ -6,6 +6,8 @@ from typing import Any
 
 from bench.settings import settings
 from bench.suite import Suite
+from bench.trust.kept import Examined
+from bench.trust.reported import Pair
 
 Entries = Mapping[str, Mapping[str, Any]]
 Pairs = list[tuple[str, str]]
@@ -51,6 +53,19 @@ def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs]]:
         "attacks": attacks,
         "ran_on": {model: _joined(found) for model, found in ran.items()},
     }
+
+
+def evidence(examined: Mapping[Pair, Examined]) -> dict[str, dict[str, Any]]:
+    """Return what the trust battery found by model and dataset: each check with its sentence."""
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    for (model, dataset), record in examined.items():
+        images = f"{record.images} images{', deep' if record.deep else ''}"
+        found[model][dataset] = {
+            "of": f"at {record.eps}, {record.attack}, {images}",
+            "left": record.left,
+            "found": [[one.verdict, one.check, one.evidence] for one in record.findings],
+        }
+    return found
 
 
 def versions(entries: Entries) -> str:

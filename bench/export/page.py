@@ -11,14 +11,16 @@ from markupsafe import Markup
 
 from bench.export.assets import scripts, styles, template
 from bench.export.boards import Boards, Column, Key, Row, columns, threat_name
-from bench.export.details import Entries, details, versions
+from bench.export.details import Entries, details, evidence, versions
 from bench.export.numbers import rounded, shown
 from bench.metrics import graded, metrics_of
 from bench.scales import scale_of_suite
 from bench.specs import eps_value
 from bench.stats import Interval
 from bench.suite import Suite
+from bench.trust.kept import Examined
 from bench.trust.meanings import MEANINGS
+from bench.trust.reported import Pair
 
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (
@@ -33,6 +35,7 @@ def render(
     cells: pd.DataFrame,
     entries: Entries,
     said: Mapping[Key, Sequence[Mapping[str, object]]],
+    examined: Mapping[Pair, Examined],
 ) -> str:
     """Return the page: leaderboard, figures, every number, and the protocol.
 
@@ -42,6 +45,7 @@ def render(
         cells: Its cells as a table.
         entries: Its manifest.
         said: By row, some of what its model said; empty where models do not answer in words.
+        examined: What the trust battery found, by model and dataset.
     """
     scale = scale_of_suite(suite)
     rows = boards[""]
@@ -51,7 +55,7 @@ def render(
         suite=suite,
         style=styles(_STYLES),
         script=scripts(_SCRIPTS),
-        data=Markup(_inert(_data(suite, boards, threats, cells, entries, said))),
+        data=Markup(_inert(_data(suite, boards, threats, cells, entries, said, examined))),
         scale=scale,
         shown=partial(shown, scale=scale),
         graded=any(graded(metric) for of in suite.datasets for metric in metrics_of(of)),
@@ -97,6 +101,7 @@ def _data(
     cells: pd.DataFrame,
     entries: Entries,
     said: Mapping[Key, Sequence[Mapping[str, object]]],
+    examined: Mapping[Pair, Examined],
 ) -> dict[str, Any]:
     """Return what the scripts read; names stand once, and rows point at them."""
     given = columns(suite)
@@ -127,6 +132,7 @@ def _data(
         "cells": list(_cells(suite, threats, cells)),
         "details": details(suite, entries),
         "said": [said.get(row.key, ()) for row in rows] if said else [],
+        "examined": evidence(examined),
     }
 
 

@@ -17,6 +17,7 @@ from bench.spreadsheet import csv_text
 from bench.store import Store, write_text
 from bench.suite import Suite
 from bench.tables import cells_frame, load_scored
+from bench.trust.kept import examined_pairs
 
 
 def export(
@@ -37,13 +38,16 @@ def export(
     scored = load_scored(suite, store)
     if all(item.result is None for item in scored):
         raise UserError(f"suite {suite.suite}: nothing is stored; run it first")
-    entries = manifest(suite, still_valid(suite, store.lock()), scored)
+    lock = still_valid(suite, store.lock())
+    entries = manifest(suite, lock, scored)
     cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
     rates = boards(suite, scored, board)
+    examined = examined_pairs(suite, store, lock, [(item.cell, item.result) for item in scored])
+    said = examples(suite, scored)
     texts = {
         "cells.csv": csv_text(cells),
         "leaderboard.csv": csv_text(board),
-        "leaderboard.html": render(suite, rates, cells, entries, examples(suite, scored)),
+        "leaderboard.html": render(suite, rates, cells, entries, said, examined),
         "leaderboard.json": json_text(suite, rates),
         "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),
@@ -51,9 +55,9 @@ def export(
     }
     for name, text in texts.items():
         write_text(store.folder / name, text)
-    said = answers_frame(suite, scored)
-    if not said.empty:
-        write_text(store.folder / "answers.csv", csv_text(said))
+    answers = answers_frame(suite, scored)
+    if not answers.empty:
+        write_text(store.folder / "answers.csv", csv_text(answers))
     if parquet:
         write_parquet(cells, store.folder / "cells.parquet")
     if figures:

@@ -22,6 +22,27 @@ const answers = (list) => !list?.length ? [] : [
           answer(clean), answer(attacked)))))),
   html("p", { class: "note" }, `Images drawn by the suite's seed; under ${[...new Set(list.map(({ column }) => column))].join(", ") || "no attack"}; the score stands behind each answer. answers.csv, beside this page, has all.`)];
 
+// What the trust battery found of a model: first what is bad, with its evidence, then the rest behind a count.
+const verdicts = (list) => html("dl", { class: "verdicts" }, list.map(([verdict, check, said]) =>
+  [html("dt", {}, html("b", { class: verdict }, verdict), ` ${check}`), html("dd", {}, said)]));
+const counted = (list) => ["pass", "skip"].map((kind) => [list.filter(([verdict]) => verdict === kind).length, kind])
+  .filter(([count]) => count).map((pair) => pair.join(" ")).join(", ");
+const examination = (title, { of, left, found }) => {
+  const bad = found.filter(([verdict]) => verdict === "fail" || verdict === "warn");
+  const rest = found.filter((one) => !bad.includes(one));
+  return [html("h4", {}, name(title)),
+    html("p", { class: "note" }, `${of}${left ? `; ${left} checks not done` : ""}`),
+    bad.length ? verdicts(bad) : null,
+    rest.length ? html("details", {}, html("summary", {}, counted(rest)), verdicts(rest)) : null];
+};
+const examinations = (model) => {
+  const known = own(data.examined, model) ?? {};
+  const missing = data.datasets.filter((dataset) => !own(known, dataset));
+  return [html("h3", {}, "Can the robust numbers be believed?"),
+    ...data.datasets.filter((dataset) => own(known, dataset)).map((dataset) => examination(dataset, known[dataset])),
+    missing.length ? html("p", { class: "note" }, "not examined: ", missing.map((dataset, place) => [place ? ", " : "", name(dataset)])) : null];
+};
+
 const openDetails = ({ place, model, threat }) => {
   const { models, datasets, attacks, ran_on } = data.details;
   const named = data.models[model];
@@ -34,6 +55,7 @@ const openDetails = ({ place, model, threat }) => {
       html("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
     ...flags.map((flag) => html("p", {}, html("span", { class: "flag" }, flag), ` ${meaning(flag)}`)),
     ...answers(data.said[place]),
+    ...(kind ? examinations(named) : []).flat(Infinity).filter(Boolean),
     ...part("Model", own(models, named), "h3"),
     ...(kind === "transfer" ? part(`Source of the images: ${source}`, own(models, source), "h3") : []),
     ...(kind ? part("Attacks", Object.entries(attacks).map(([title, list]) => [title, inLine(list)]), "h3") : []),

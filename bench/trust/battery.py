@@ -1,45 +1,56 @@
 """All checks in turn: whether there is a gradient at all comes first, and what is cheap."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
-from bench.errors import CellSkip
-from bench.trust import blackbox, budget, effort, forward, gradients, memory, noise
-from bench.trust.findings import Finding, Verdict
+from bench.errors import CellSkip, TimeUp
+from bench.trust import blackbox, budget, chance, effort, forward, gradients, memory, noise
+from bench.trust.findings import Finding
 from bench.trust.subject import Effort, Subject, crafted
 from bench.warm import reason
 
 Check = Callable[[Subject, Effort], Finding]
 
-CHECKS: dict[str, Check] = {
+# some passes each: a tenth of the time of all, and most that is broken shows here
+QUICK: dict[str, Check] = {
     "gradients": gradients.gradients,
     "stochastic": forward.stochastic,
     "batch": forward.batch,
-    "box": forward.box,
-    "eight-bit": forward.eight_bit,
-    "precision": forward.precision,
+    "chance": chance.chance,
     "saturation": gradients.saturation,
     "finite-differences": gradients.finite_differences,
     "random-directions": gradients.random_directions,
-    "ascent": gradients.ascent,
-    "zero-budget": budget.zero_budget,
-    "monotone": budget.monotone,
     "huge-budget": budget.huge_budget,
     "shifted": memory.shifted,
-    "held-out": memory.held_out,
-    "transferred": blackbox.transferred,
+}
+
+CHECKS: dict[str, Check] = {
+    **QUICK,
+    "zero-budget": budget.zero_budget,
     "noise": noise.noise,
     "other-loss": effort.other_loss,
+    "transferred": blackbox.transferred,
     "transfer": blackbox.transfer,
+    "box": forward.box,
+    "eight-bit": forward.eight_bit,
+    "precision": forward.precision,
+    "ascent": gradients.ascent,
+    "held-out": memory.held_out,
     "more-steps": effort.more_steps,
-    "more-restarts": effort.more_restarts,
+    "monotone": budget.monotone,
     "square": blackbox.square,
+    "more-restarts": effort.more_restarts,
 }
 
 
-def examine(subject: Subject, level: Effort, checks: Mapping[str, Check] = CHECKS) -> list[Finding]:
-    """Run checks on a subject.
+def examine(
+    subject: Subject,
+    level: Effort,
+    checks: Mapping[str, Check] = CHECKS,
+    before: Sequence[Finding] = (),
+) -> Iterator[Finding]:
+    """Run checks on a subject, and yield what each finds.
 
     A check that raises has failed, with the error as its evidence: logits that are not numbers,
     for one. The same error of a later check is told once. Where memory ends nothing is said of
@@ -49,25 +60,36 @@ def examine(subject: Subject, level: Effort, checks: Mapping[str, Check] = CHECK
         subject: With as many images as there are; the checks take the first of them.
         level: How hard to try.
         checks: Which, by name; all of them unless told.
+        before: What earlier checks of the same subject found.
+
+    Raises:
+        TimeUp: It is, by the deadline of the subject's models.
     """
     some = subject.first(level.images)
-    found: list[Finding] = []
-    told: dict[str, str] = {}  # errors, and the check that met each first
-    devices = [some.images.device] if some.images.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):  # a random model draws from the global stream
-        torch.manual_seed(0)
+    told = {found.evidence: found.check for found in before if found.verdict == "fail"}
+    try:
         for name, check in checks.items():
-            try:
-                found.append(check(some, level))
-            except CellSkip as skip:
-                found.append(Finding(name, "skip", str(skip)))
-            except (torch.OutOfMemoryError, MemoryError):
-                found.append(Finding(name, "skip", "memory ran out"))
-            except Exception as error:  # whatever a model does on an image its users meet too
-                text = reason(error)
-                first = told.setdefault(text, name)
-                again = f"ended as `{first}` did"
-                verdict: Verdict = "fail" if first == name else "skip"
-                found.append(Finding(name, verdict, text if first == name else again))
-    crafted.cache_clear()
-    return found
+            found = _found(name, check, some, level)
+            if found.verdict == "fail":
+                first = told.setdefault(found.evidence, name)
+                if first != name:
+                    found = Finding(name, "skip", f"ended as `{first}` did")
+            yield found
+    finally:
+        crafted.cache_clear()
+
+
+def _found(name: str, check: Check, subject: Subject, level: Effort) -> Finding:
+    device = subject.images.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)  # a random model draws from the global stream
+        try:
+            return check(subject, level)
+        except CellSkip as skip:
+            return Finding(name, "skip", str(skip))
+        except (torch.OutOfMemoryError, MemoryError):
+            return Finding(name, "skip", "memory ran out")
+        except TimeUp:
+            raise
+        except Exception as error:  # whatever a model does on an image its users meet too
+            return Finding(name, "fail", reason(error))

@@ -13,10 +13,11 @@ from bench.plan import Cell, Lock, expand, pair_digest, still_valid
 from bench.store import Store, write_text
 from bench.suite import Suite
 from bench.trust.findings import Finding, flags_of
+from bench.trust.meanings import MEANINGS
 from bench.trust.reported import Number, Pair, numbers_of
 from bench.types import CellResult
 
-BATTERY = 1  # raised whenever a check changes what it finds
+BATTERY = 2  # raised whenever a check changes what it finds
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Examined:
         images: How many images the checks looked at, at most.
         deep: Whether the checks took more of everything.
         seconds: What they took.
-        findings: One per check.
+        findings: One per check that was done.
     """
 
     model: str
@@ -42,6 +43,11 @@ class Examined:
     deep: bool
     seconds: float
     findings: tuple[Finding, ...]
+
+    @property
+    def left(self) -> int:
+        """How many checks were not done, as time was up or somebody ended it."""
+        return len(MEANINGS.keys() - {found.check for found in self.findings})
 
 
 def trust_id(suite: Suite, lock: Lock, pair: Pair, number: Number, deep: bool) -> str:
@@ -79,7 +85,7 @@ def numbers_to_judge(
 def judged(
     suite: Suite, store: Store, deep: bool
 ) -> tuple[dict[Pair, Examined], dict[Pair, Number]]:
-    """Return what was found of a suite's numbers, and the numbers still to be examined.
+    """Return what was found of a suite's numbers, and those whose examination is not complete.
 
     Args:
         suite: The suite.
@@ -89,7 +95,7 @@ def judged(
     lock = still_valid(suite, store.lock())
     done = [(cell, store.get(cell.id)) for cell in expand(suite, lock)]
     found = examined_pairs(suite, store, lock, done)
-    enough = {pair for pair, record in found.items() if record.deep or not deep}
+    enough = {pair for pair, one in found.items() if not one.left and (one.deep or not deep)}
     numbers = numbers_to_judge(lock, done)
     return found, {pair: number for pair, number in numbers.items() if pair not in enough}
 
@@ -97,16 +103,15 @@ def judged(
 def examined_pairs(
     suite: Suite, store: Store, lock: Lock, done: Iterable[tuple[Cell, CellResult | None]]
 ) -> dict[Pair, Examined]:
-    """Return what is kept of a suite's pairs; what looked deeper comes first."""
+    """Return what is kept of a suite's pairs: of two records that of more checks, or the deep."""
     if not (store.folder / "trust").is_dir():  # as where nothing was ever checked
         return {}
     found = {}
     for pair, number in numbers_to_judge(lock, done).items():
-        for deep in (True, False):
-            record = kept(store, trust_id(suite, lock, pair, number, deep))
-            if record is not None:
-                found[pair] = record
-                break
+        records = [kept(store, trust_id(suite, lock, pair, number, deep)) for deep in (True, False)]
+        some = [record for record in records if record is not None]
+        if some:
+            found[pair] = max(some, key=lambda record: len(record.findings))
     return found
 
 

@@ -39,6 +39,11 @@ MEANINGS: dict[str, Meaning] = {
     "gradients": Meaning(
         "The model has no gradient that an attack could follow: it is masked, not robust.", _ADAPT
     ),
+    "chance": Meaning(
+        "Clean images are right no more often than by one answer for all: there is nothing to "
+        "defend.",
+        "Look at the clean accuracy, classes and prompts before any robust number.",
+    ),
     "saturation": Meaning(
         "The softmax is saturated in float32, so that the cross-entropy is flat.",
         "Return logits at their own scale, and attack the margin: `cw`, `apgd-dlr`, `apgd-t`.",

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -13,6 +13,8 @@ from bench.plan import Cell
 from bench.specs import AnyAttack, Ensemble, Fgsm, Noise, PyAutoAttack, TorchAttacks
 from bench.types import Budget, CellResult
 
+# per image, whether the arg max is its own label
+JUDGED = (ACCURACY, "text_retrieval_recall@1")
 STANDING = 0.1  # of images: where fewer stand there is nothing left to doubt
 
 Pair = tuple[str, str]  # a model's name and a dataset's
@@ -50,6 +52,7 @@ class Number:
         reported: The number.
         sample_ids: Its images.
         cells: Identities of the cells that it is of.
+        seconds: What all attacked cells of the model and dataset took.
     """
 
     budget: Budget
@@ -57,21 +60,27 @@ class Number:
     reported: Reported
     sample_ids: tuple[str, ...]
     cells: tuple[str, ...]
+    seconds: float = 0.0
 
 
 def numbers_of(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pair, Number]:
     """Return per model and dataset the number to judge, where there is an attacked one.
 
-    Only accuracies are judged: the checks look at logits, and an answer in words is read off none.
+    Accuracies are judged, and recall@1 among captions: the checks look at logits, and an answer in
+    words is read off none.
     White-box cells count where there are any, else transferred ones; Linf before L2; the largest
     radius at which a tenth of the images stand, else the smallest.
     """
     pairs: dict[Pair, list[Done]] = defaultdict(list)
     for cell, result in done:
-        attacked = cell.attack is not None and cell.budget.eps > 0 and cell.metric == ACCURACY
+        attacked = cell.attack is not None and cell.budget.eps > 0 and cell.metric in JUDGED
         if attacked and result is not None and result.status == "ok":
             pairs[cell.target, cell.dataset].append((cell, result))
-    return {pair: _number(_counted(found)) for pair, found in pairs.items()}
+    return {pair: _number_of(found) for pair, found in pairs.items()}
+
+
+def _number_of(found: list[Done]) -> Number:
+    return replace(_number(_counted(found)), seconds=sum(result.seconds for _, result in found))
 
 
 def _counted(found: list[Done]) -> list[Done]:

@@ -1,49 +1,48 @@
-"""Examine the pairs of a suite that no battery has looked at yet."""
+"""Examine the pairs of a suite that no battery has looked at yet, as far as time allows."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 import numpy as np
 import torch
 
+from bench.counted import Counted
 from bench.crafting import sample_seed
 from bench.data import index_dataset, load_images
-from bench.devices import pick_device
-from bench.errors import CellError, DiskFull
-from bench.lock import resolve
-from bench.plan import still_valid
+from bench.deadline import Deadline
+from bench.errors import CellError, DiskFull, TimeUp
+from bench.plan import Lock, still_valid
 from bench.specs import GraftModel, RAdaptModel
 from bench.store import Store
-from bench.suite import Suite
-from bench.trust.battery import examine
-from bench.trust.kept import Examined, keep, trust_id
+from bench.trust.battery import CHECKS, QUICK, Check, examine
+from bench.trust.kept import Examined, keep, kept, trust_id
 from bench.trust.reported import Number, Pair
 from bench.trust.subject import CHEAP, DEEP, Subject
-from bench.types import Classifier
-from bench.warm import Warm, reason
+from bench.warm import Head, Warm, reason
 
 OTHERS = 2  # models to transfer from: the one that a defence is built on, and another
 
 
 def examine_pairs(
-    suite: Suite,
     store: Store,
-    pairs: dict[Pair, Number],
+    pairs: Mapping[Pair, Number],
+    warm: Warm,
     *,
-    device: str | None,
-    trust: bool,
-    deep: bool,
+    deep: bool = False,
+    seconds: float | None = None,
 ) -> Iterator[tuple[Pair, str | None]]:
-    """Examine pairs of a suite and keep what is found.
+    """Examine pairs of a suite, going on where that was broken off, and keep what is found.
+
+    Where there is a limit, all pairs get the quick checks first. It holds within a check too,
+    which is then left: models look at the time before each pass.
 
     Args:
-        suite: The suite.
-        store: Its results.
+        store: The suite's results.
         pairs: The numbers to judge.
-        device: Where models run; the accelerator where there is one, else the CPU.
-        trust: Whether code that the suite names may be imported.
+        warm: The suite's models and images.
         deep: Whether the checks take more of everything.
+        seconds: What all may take; any number where None.
 
     Yields:
         Each pair once it is over, with the reason where it could not be examined.
@@ -51,33 +50,64 @@ def examine_pairs(
     Raises:
         DiskFull: What was found cannot be kept.
     """
-    level = DEEP if deep else CHEAP
-    lock, problems = resolve(suite)
-    warm = Warm(suite, lock, problems, pick_device(device), None, trust)
-    stored = still_valid(suite, store.lock())
-    for pair, number in pairs.items():
-        started = time.monotonic()
-        key = trust_id(suite, lock, pair, number, deep)
-        try:
-            subject = _subject(warm, pair, number, level.images)
-            if key != trust_id(suite, stored, pair, number, deep):
-                raise CellError("is not what the numbers are of any more; run the suite again")
-            found = examine(subject, level)
-        except DiskFull:
-            raise
-        except Exception as error:  # whatever goes wrong with a pair, the others go on
-            yield pair, reason(error)
-            continue
-        count = min(len(number.sample_ids), level.images)
-        record = Examined(
-            *pair, number.eps, number.reported.attack, count, deep,
-            time.monotonic() - started, tuple(found),
-        )  # fmt: skip
-        keep(store, key, record)
-        yield pair, None
+    stored = still_valid(warm.suite, store.lock())
+    deadline = Deadline(seconds)
+    over: set[Pair] = set()
+    for checks in (CHECKS,) if seconds is None else (QUICK, CHECKS):
+        for pair, number in pairs.items():
+            if pair in over:
+                continue
+            try:
+                _examine_pair(store, stored, warm, pair, number, deep, checks, deadline)
+            except TimeUp:
+                return
+            except DiskFull:
+                raise
+            except Exception as error:  # whatever goes wrong with a pair, the others go on
+                over.add(pair)
+                yield pair, reason(error)
+                continue
+            if checks is CHECKS:
+                yield pair, None
 
 
-def _subject(warm: Warm, pair: Pair, number: Number, most: int) -> Subject:
+def _examine_pair(
+    store: Store,
+    stored: Lock,
+    warm: Warm,
+    pair: Pair,
+    number: Number,
+    deep: bool,
+    checks: Mapping[str, Check],
+    deadline: Deadline,
+) -> None:
+    """Do the checks that are not done, and keep what they find, also where they are ended."""
+    level, started = DEEP if deep else CHEAP, time.monotonic()
+    key = trust_id(warm.suite, warm.lock, pair, number, deep)
+    had = kept(store, key)
+    found = {one.check: one for one in had.findings} if had else {}
+    todo = {name: check for name, check in checks.items() if name not in found}
+    if not todo:
+        return
+    deadline.check()
+    subject = _subject(warm, pair, number, level.images, deadline)
+    if key != trust_id(warm.suite, stored, pair, number, deep):
+        raise CellError("is not what the numbers are of any more; run the suite again")
+    try:
+        for one in examine(subject, level, todo, tuple(found.values())):
+            found[one.check] = one
+            deadline.check()
+    finally:
+        if len(found) > (len(had.findings) if had else 0):
+            record = Examined(
+                *pair, number.eps, number.reported.attack, len(subject.labels), deep,
+                time.monotonic() - started + (had.seconds if had else 0.0),
+                tuple(found[name] for name in CHECKS if name in found),
+            )  # fmt: skip
+            keep(store, key, record)
+
+
+def _subject(warm: Warm, pair: Pair, number: Number, most: int, deadline: Deadline) -> Subject:
     model, dataset = pair
     images = warm.images(dataset)
     if images.sample_ids != number.sample_ids:
@@ -85,21 +115,21 @@ def _subject(warm: Warm, pair: Pair, number: Number, most: int) -> Subject:
     count = min(len(images.labels), most)
     seeds = tuple(sample_seed(warm.suite.seed, key) for key in images.sample_ids[:count])
     whole = Subject(
-        warm.classifier(model, dataset),
+        Counted(warm.classifier(model, dataset), deadline),
         images.floats(torch.arange(count)),
         images.labels[:count],
         number.budget,
         seeds,
         number.reported,
         warm.batch(model, dataset),
-        tuple(_others(warm, pair)),
-        _held(warm, dataset, count),
+        tuple((name, Counted(found, deadline)) for name, found in _others(warm, pair)),
+        None if images.captions else _held(warm, dataset, count),
         warm.suite.protocol.storage,
     )
     return whole.first(count)
 
 
-def _others(warm: Warm, pair: Pair) -> Iterator[tuple[str, Classifier]]:
+def _others(warm: Warm, pair: Pair) -> Iterator[tuple[str, Head]]:
     """Yield models to transfer from: what a model is built on, sources of the suite, any other."""
     model, dataset = pair
     spec = warm.suite.models[model]

@@ -20,7 +20,7 @@ def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
         yield (
             f"{model} x {dataset} at {record.eps}, {record.attack}, "
             f"{'deep' if record.deep else 'cheap'}, {record.images} images: "
-            f"{_counts(record.findings)}"
+            f"{_counts(record.findings)}{f', {record.left} not done' if record.left else ''}"
         )
         bad = [found for found in record.findings if found.verdict in ("fail", "warn")]
         seen += bad

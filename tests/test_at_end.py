@@ -1,0 +1,225 @@
+"""The trust battery at the end of a run: what it gets to, and what it never does."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import bench.run
+import bench.trust.at_end
+import bench.trust.session
+import run_bench
+from bench import load_results
+from bench.errors import DiskFull
+from bench.events import read_events
+from bench.executors import Inline, Setup, on_device
+from bench.run import run_suite
+from bench.store import Store
+from bench.suite import Suite, load_suite
+from bench.trust.at_end import allowance
+from bench.trust.battery import CHECKS, Check
+from bench.trust.findings import Finding
+from bench.trust.kept import Examined, judged
+from bench.trust.subject import Effort, Subject
+from tests.test_trust import one_model
+
+Write = Callable[..., Path]
+PAIR = ("CLIP", "cifar10")
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.trust.at_end, "LEAST", 600.0)
+
+
+def replaced(monkeypatch: pytest.MonkeyPatch, **checks: Check) -> list[str]:
+    """Have all checks pass at once but for these, and return a list of what is done."""
+    done: list[str] = []
+
+    def passing(name: str) -> Check:
+        def check(subject: Subject, effort: Effort) -> Finding:
+            done.append(name)
+            return checks[name](subject, effort) if name in checks else Finding(name, "pass", name)
+
+        return check
+
+    every = {name: passing(name) for name in CHECKS}
+    quick = {name: every[name] for name in bench.trust.session.QUICK}
+    monkeypatch.setattr(bench.trust.session, "CHECKS", every)
+    monkeypatch.setattr(bench.trust.session, "QUICK", quick)
+    return done
+
+
+def raising(error: BaseException) -> Check:
+    def check(subject: Subject, effort: Effort) -> Finding:
+        raise error
+
+    return check
+
+
+def endless(subject: Subject, effort: Effort) -> Finding:
+    while True:
+        subject.model(subject.images)
+
+
+def warning(subject: Subject, effort: Effort) -> Finding:
+    return Finding("chance", "warn", "so few")
+
+
+def here(setup: Setup, *_: object) -> Inline:
+    return Inline(on_device(setup, torch.device("cpu")), "cpu")
+
+
+def found(suite: Suite, results: Path) -> Examined:
+    examined, _ = judged(suite, Store(results, suite.suite), deep=False)
+    return examined[PAIR]
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "trust").iterdir()}
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_run_examines_what_it_computed_and_a_second_nothing(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = load_suite(one_model(suite_file))
+    done = replaced(monkeypatch)
+    first = run_suite(suite, results=tmp_path, device="cpu")
+    assert (first.computed, first.unexamined) == (2, "")
+    assert [one.check for one in found(suite, tmp_path).findings] == list(CHECKS)
+    assert done == list(CHECKS)
+    before = stamps(tmp_path / "small")
+    second = run_suite(suite, results=tmp_path, device="cpu")
+    assert (second.computed, second.unexamined) == (0, "")
+    assert stamps(tmp_path / "small") == before
+    assert done == list(CHECKS)
+    events = list(read_events(next(iter(sorted(tmp_path.glob("small/runs/*/events.jsonl"))))))
+    assert [event["event"] for event in events[-2:]] == ["examining", "ended"]
+    assert events[-2]["numbers"] == 1
+
+
+def test_what_time_leaves_is_left_for_check(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = one_model(suite_file)
+    suite = load_suite(path)
+    done = replaced(monkeypatch, noise=endless, chance=warning)
+    monkeypatch.setattr(bench.trust.at_end, "LEAST", 2.0)
+    call = [str(path), "--results", str(tmp_path), "--device", "cpu"]
+    assert run_bench.main(["run", *call]) == 0
+    said = capsys.readouterr()
+    assert "examining 1 robust numbers, for 2 s at most" in said.err
+    assert (
+        "0 of 1 robust numbers examined, 1 in part, in their share of the time; "
+        "`run_bench.py check SUITE` does the rest"
+    ) in said.out
+    reached = list(CHECKS)[: list(CHECKS).index("noise")]
+    assert done == [*reached, "noise"]
+    record = found(suite, tmp_path)
+    assert [one.check for one in record.findings] == reached
+    assert record.seconds >= 1.0
+    flags = load_results(tmp_path / "small").set_index("attack")["flags"]
+    assert flags.to_dict() == {"clean": "", "pgd": "doubt=chance"}
+
+    assert run_suite(suite, results=tmp_path).unexamined == ""  # computes nothing, says nothing
+    assert done[-1] == "noise"
+    done.clear()
+    replaced(monkeypatch, chance=warning)
+    assert run_bench.main(["check", *call]) == 0
+    assert "CLIP x cifar10: examined" in capsys.readouterr().out
+    assert [one.check for one in found(suite, tmp_path).findings] == list(CHECKS)
+    assert not set(reached) & set(done)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), DiskFull("no room")])
+@pytest.mark.usefixtures("patient")
+def test_a_battery_that_is_broken_off_leaves_tables_with_what_it_found(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    suite = load_suite(one_model(suite_file))
+    replaced(monkeypatch, chance=warning, noise=raising(error))
+    if isinstance(error, DiskFull):
+        kept = bench.trust.session.keep
+
+        def keep(store: Store, key: str, record: Examined) -> None:
+            kept(store, key, record)
+            if record.findings[-1].check == "shifted":  # the last of the quick ones
+                raise error
+
+        monkeypatch.setattr(bench.trust.session, "keep", keep)
+    with pytest.raises(type(error)):
+        run_suite(suite, results=tmp_path, device="cpu")
+    flags = load_results(tmp_path / "small").set_index("attack")["flags"]
+    assert flags.to_dict() == {"clean": "", "pgd": "doubt=chance"}
+    assert (
+        found(suite, tmp_path).left
+        == len(CHECKS)
+        - len(bench.trust.session.QUICK)
+        - (
+            isinstance(error, KeyboardInterrupt)  # which came a check later: zero-budget was done
+        )
+        * 1
+    )
+    (events,) = tmp_path.glob("small/runs/*/events.jsonl")
+    how = "stopped" if isinstance(error, KeyboardInterrupt) else "no room"
+    assert list(read_events(events))[-1]["how"] == how
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attacks": None, "threats": ["white-box"]},
+        {"threats": [{"transfer": "CLIP"}], "models": {
+            "CLIP": {"kind": "nano", "weights": "clip"}, "FARE": {"kind": "nano", "weights": "fare"}
+        }},
+    ],
+)  # fmt: skip
+def test_suites_without_a_white_box_number(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    replaced(monkeypatch)
+    report = run_suite(one_model(suite_file, **changes), results=tmp_path, device="cpu")
+    assert (report.failed, report.unexamined) == (0, "")
+
+
+def test_no_check_leaves_all(suite_file: Write, tmp_path: Path) -> None:
+    report = run_suite(one_model(suite_file), results=tmp_path, device="cpu", check=False)
+    assert report.unexamined == ""
+    assert not (tmp_path / "small" / "trust").exists()
+
+
+def test_the_share_is_of_the_time_of_what_is_examined(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = load_suite(one_model(suite_file))
+    run_suite(suite, results=tmp_path, device="cpu", check=False)
+    _, numbers = judged(suite, Store(tmp_path, suite.suite), deep=False)
+    took = numbers[PAIR].seconds
+    attacked = load_results(tmp_path / "small").set_index("attack").loc["pgd", "seconds"]
+    assert took == pytest.approx(float(attacked), abs=1e-3)
+    monkeypatch.setattr(bench.trust.at_end, "SHARE", 0.5)
+    assert allowance({}, numbers) == pytest.approx(0.5 * took)
+    earlier = Examined(*PAIR, "1/255", "pgd", 12, False, 0.1 * took, ())
+    assert allowance({PAIR: earlier}, numbers) == pytest.approx(0.4 * took)
+    monkeypatch.setattr(bench.trust.at_end, "LEAST", 60.0)
+    assert allowance({PAIR: earlier}, numbers) == 60
+
+
+def test_a_run_under_ray_leaves_all_and_says_so(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a worker of this process in place of Ray's, which start for seconds."""
+    monkeypatch.setattr(bench.run, "check_cluster", lambda address: None)
+    monkeypatch.setattr(bench.run, "Ray", here)
+    report = run_suite(one_model(suite_file), results=tmp_path, device="cpu", executor="ray")
+    assert report.computed == 2
+    assert report.unexamined == (
+        "0 of 1 robust numbers examined by a run under Ray; "
+        "`run_bench.py check SUITE` does the rest"
+    )
+    assert not (tmp_path / "small" / "trust").exists()

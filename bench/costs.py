@@ -11,15 +11,17 @@ from bench.lvlm_plan import published_bytes
 from bench.plan import Cell, Lock
 from bench.specs import (
     AnyAttack,
+    GraftModel,
     HuggingFaceModel,
     LvlmModel,
     NativeSpec,
     OpenClipModel,
     Precision,
+    RAdaptModel,
 )
 from bench.suite import Suite
 from bench.weights import in_cache
-from bench.work import forward_operations, image_count, passes_of, skip_reason
+from bench.work import forward_operations, image_count, passes_in, skip_reason
 
 # Dense peak rates in TFLOP/s, as their makers state them: fp32 outside tensor cores, tf32, bf16.
 GPUS: dict[str, dict[Precision, float]] = {
@@ -100,20 +102,32 @@ def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str
     crafted: set[str] = set()
     for cell in cells:
         images = image_count(suite, lock, cell)
-        seconds += _seconds(images * forward.get(cell.target, 0.0), "fp32", gpu)
+        judged = _own(suite, cell.target, "fp32")
+        seconds += _seconds(images * forward.get(cell.target, 0.0), judged, gpu)
         if cell.attack is None or cell.craft_id in crafted:
             continue
         crafted.add(cell.craft_id)
-        passes = passes_of(cell.attack)
-        for precision in _precisions(cell.attack, cell):
-            operations = passes * sum(forward.get(name, 0.0) for name in cell.sources)
-            seconds += _seconds(images * operations, precision, gpu)
+        precisions = _precisions(cell.attack, cell)
+        for stage, precision in enumerate(precisions):
+            passes = passes_in(cell.attack, stage, len(precisions))
+            for name in cell.sources:
+                operations = passes * forward.get(name, 0.0)
+                seconds += _seconds(images * operations, _own(suite, name, precision), gpu)
     unknown = [name for name in suite.models if name not in forward]
     without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
     return (
         f"  time      {seconds / 3600:,.1f} hours of one {gpu} at most, estimated from operations "
         f"at {UTILISATION:.0%} of its {GPUS[gpu]['fp32']:g} TFLOP/s in fp32, not measured{without}"
     )
+
+
+def _own(suite: Suite, name: str, asked: Precision) -> Precision:
+    """Return in what a model computes that is asked for a precision, but may be in halves."""
+    spec = suite.models[name]
+    while isinstance(spec, RAdaptModel | GraftModel):
+        spec = suite.models[spec.base]
+    halves = isinstance(spec, LvlmModel) and spec.precision != "fp32"
+    return "bf16" if halves else asked
 
 
 def _seconds(operations: float, precision: Precision, gpu: str) -> float:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from bench.deadline import Deadline
-from bench.language import speaker
+from bench.language import leaning, speaker
 from bench.types import EmbeddingClassifier
 
 
@@ -40,6 +40,15 @@ class Counted(nn.Module):
         """
         self.deadline.check()
         return self._counted(speaker(self.classifier).likelihood(images, rows))
+
+    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+        """Return how far images lean, of a CLIP; see `bench.language.Leaning`.
+
+        Raises:
+            CellError: Time is up, or it is no CLIP.
+        """
+        self.deadline.check()
+        return self._counted(leaning(self.classifier).lean(images, rows, blocks))
 
     @property
     def width(self) -> int:

@@ -13,13 +13,14 @@ from bench.attacks.mean import Mean
 from bench.counted import Counted
 from bench.deadline import Deadline
 from bench.errors import CellError
+from bench.language import Exchange
 from bench.memory import Batch, ran_out
 from bench.parts import chunk_of
 from bench.plan import Cell
 from bench.precision import arithmetic
-from bench.specs import AnyAttack, Backward, Component, Precision
+from bench.specs import AnyAttack, Backward, Component, Precision, ValueFeatures
 from bench.tally import Tally
-from bench.texts import text_of
+from bench.texts import texts_of
 from bench.types import EmbeddingClassifier, Mode
 from bench.warm import Images, Warm
 
@@ -107,17 +108,42 @@ def craft(
 def _asked(
     case: Case, attack: AnyAttack, rows: Tensor, texts: Sequence[str] | None
 ) -> dict[int, tuple[str, str]]:
-    """Return by label the prompt of each row with the text that an attack is about."""
+    """Return by label the prompt of each row with the text that an attack is about.
+
+    Of value features, what the row's image shows and what it is to be taken for.
+    """
     if not case.images.exchanges:
         return {}
     exchanges = [case.images.exchanges[row] for row in rows.tolist()]
+    if isinstance(attack, ValueFeatures):
+        return _shown(attack, labels_of(case.images, rows), exchanges)
     if texts is None:
-        texts = [text_of(attack, exchange, case.cell.metric) or "" for exchange in exchanges]
-    labels = case.images.labels[rows.to(case.images.labels.device)].tolist()
+        texts = [text or "" for text in texts_of(attack, exchanges, case.cell.metric)]
+    labels = labels_of(case.images, rows)
     return {
         label: (exchange.prompt, text)
         for label, exchange, text in zip(labels, exchanges, texts, strict=True)
     }
+
+
+def _shown(
+    attack: AnyAttack, labels: Sequence[int], exchanges: Sequence[Exchange]
+) -> dict[int, tuple[str, str]]:
+    if missing := sum(not exchange.names for exchange in exchanges):
+        raise CellError(
+            f"{attack.label}: {missing} of {len(exchanges)} questions do not say what their image "
+            "shows"
+        )
+    return {
+        label: (exchange.names[0], exchange.decoy)
+        for label, exchange in zip(labels, exchanges, strict=True)
+    }
+
+
+def labels_of(images: Images, rows: Tensor) -> list[int]:
+    """Return the labels of rows, as numbers."""
+    found: list[int] = images.labels[rows.to(images.labels.device)].tolist()
+    return found
 
 
 def batch_of(warm: Warm, cell: Cell) -> Batch:

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from bench.errors import UserError
+from bench.pairs import answers
 from bench.plan import Cell
 from bench.specs import Ensemble, PyAutoAttack, PythonModel, TorchAttacks
 from bench.suite import Suite
@@ -15,8 +16,10 @@ from bench.suite import Suite
 
 def provenance(suite: Suite, cell: Cell, device: torch.device) -> Mapping[str, str]:
     """Return the versions of what a cell uses, and the device."""
-    models = (suite.models[name] for name in (cell.target, *cell.sources))
-    used = [] if all(isinstance(spec, PythonModel) for spec in models) else ["open_clip_torch"]
+    names = (cell.target, *cell.sources)
+    ours = [name for name in names if not isinstance(suite.models[name], PythonModel)]
+    libraries = {"transformers" if answers(suite.models, n) else "open_clip_torch" for n in ours}
+    used = sorted(libraries)
     attacks = cell.attack.attacks if isinstance(cell.attack, Ensemble) else (cell.attack,)
     used += sorted({a.kind for a in attacks if isinstance(a, PyAutoAttack | TorchAttacks)})
     return {

@@ -133,7 +133,7 @@ class Evaluator:
         else:
             tally = untouched(images.sample_ids)
             score(case, self._points(case, attack, parts, tally), tally)
-        said = reached(attack, images.exchanges, tally.texts)
+        said = [] if part is not None else reached(attack, images.exchanges, tally.texts)
         doubts = self._doubts(cell, attack, tally)
         return replace(tally, flags=(*flags, *tally.flags, *doubts, *said))
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.errors import CellSkip
-from bench.specs import AnyAttack, ApgdEmbedding, ApgdText, Ensemble
+from bench.specs import AnyAttack, ApgdEmbedding, ApgdText, Ensemble, ValueFeatures
 from bench.types import Mode
 
 
@@ -27,11 +27,14 @@ def fit_words(
     if any(speaking) and not all(speaking):
         raise CellSkip("models that answer in words and such as do not have no loss in common")
     if not speaking[0]:
-        if not isinstance(spec, ApgdEmbedding):
+        if not isinstance(spec, ApgdEmbedding | ValueFeatures):
             raise CellSkip(
                 f"{spec.label} goes by what a model says; {', '.join(sources)} says nothing"
             )
         return spec, ()
+    members = spec.attacks if isinstance(spec, Ensemble) else (spec,)
+    if any(isinstance(member, ValueFeatures) for member in members):
+        raise CellSkip(f"{spec.label} needs a CLIP, whose texts its patches are held against")
     if isinstance(spec, ApgdEmbedding) and len(sources) > 1:
         raise CellSkip(
             f"{spec.label}: how many visual tokens an image has differs between models, so that "

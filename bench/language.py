@@ -42,6 +42,38 @@ class Speaker(Protocol):
         ...
 
 
+@runtime_checkable
+class Valued(Protocol):
+    """A CLIP that shows what its attention hands on of each patch."""
+
+    def value_features(self, images: Tensor, blocks: int) -> Tensor:
+        """Return the value features of the last blocks, `[b,blocks,t,d]`, of length 1."""
+        ...
+
+
+@runtime_checkable
+class Leaning(Protocol):
+    """A model that sees images lean from what they show to what they are to be taken for."""
+
+    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+        """Return how far images `[b,3,h,w]` of rows `[b]` lean, `[b]`; differentiable."""
+        ...
+
+
+def valued(model: object) -> Valued:
+    """Return the model, or raise CellError where it has no value features."""
+    if not isinstance(model, Valued):
+        raise CellError("value features are a CLIP's of open_clip, transformers or nano")
+    return model
+
+
+def leaning(model: object) -> Leaning:
+    """Return the model, or raise CellError where it sees no image lean."""
+    if not isinstance(model, Leaning):
+        raise CellError("a loss of value features needs a CLIP; this model is none")
+    return model
+
+
 def speaker(model: object) -> Speaker:
     """Return the model, or raise CellError where it was not asked anything."""
     if not isinstance(model, Speaker):

@@ -1,4 +1,4 @@
-"""What `plan` says of the memory that vision-language models take."""
+"""What `plan` says of the memory and the operations that vision-language models take."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from bench.errors import CellError
 from bench.lvlm_memory import ANSWER, BYTES, GIB, GPUS, PROMPT, SHARE, Need, need
 from bench.lvlm_size import LvlmSize, lvlm_size
 from bench.lvlm_tokens import image_tokens
-from bench.specs import LvlmModel, ModelSpec
+from bench.specs import GraftModel, LvlmModel, ModelSpec, RAdaptModel
 from bench.suite import Suite
 from bench.weights import local_config, local_processor
 
@@ -42,6 +42,28 @@ def memory_lines(suite: Suite) -> Iterator[str]:
             yield f"  memory    {name}: its size is not known"
             continue
         yield from _model_lines(name, spec, model, each)
+
+
+def forward_flops(suite: Suite, name: str) -> float | None:
+    """Return the operations of an image with its question and answer; None if not known.
+
+    They are two per parameter and token, those of the head on the answer's tokens alone; the
+    products of attention, some hundredths of that, are left out.
+    """
+    spec = suite.models[name]
+    while isinstance(spec, RAdaptModel | GraftModel):
+        spec = suite.models[spec.base]
+    if not isinstance(spec, LvlmModel):
+        return None
+    config, processor = _configuration(spec)
+    try:
+        model = lvlm_size(config)
+        tokens = image_tokens(config, processor, _largest(suite)[0])
+    except (KeyError, TypeError, ValueError):
+        return None
+    blocks = model.text.layers * model.text.parameters * (tokens.text + PROMPT + ANSWER)
+    seen = model.vision * tokens.tower + model.projector * tokens.text
+    return 2.0 * (blocks + seen + model.vocabulary * model.text.width * ANSWER)
 
 
 def published_bytes(spec: ModelSpec) -> int:

@@ -22,10 +22,11 @@ from bench.specs import (
     Threat,
     TinyModel,
     TorchAttacks,
+    ValueFeatures,
 )
 
 _OF_CLASSES = (ApgdCe, ApgdDlr, ApgdT, Cw, PyAutoAttack, TorchAttacks)
-_OF_WORDS = (ApgdText, ApgdTextTargeted)
+_OF_WORDS = (ApgdText, ApgdTextTargeted, ValueFeatures)
 
 
 def answers(models: Mapping[str, ModelSpec], name: str) -> bool:

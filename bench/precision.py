@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from bench.language import AnsweringModel
+from bench.language import AnsweringModel, valued
 from bench.specs import AnyAttack, NativeSpec, Precision
 from bench.types import ImageTextModel, Mode
 
@@ -28,6 +28,12 @@ class Lowered:
         with torch.autocast(self.device.type, torch.bfloat16):
             embeddings = self.model.encode_image(images)
         return embeddings.float()
+
+    def value_features(self, images: Tensor, blocks: int) -> Tensor:
+        """Return value features of the last blocks `[b,blocks,t,d]`; differentiable."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            values = valued(self.model).value_features(images, blocks)
+        return values.float()
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Map n texts to embeddings `[n,d]`."""

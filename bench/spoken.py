@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.crafting import Case, craft
-from bench.errors import CellError
 from bench.precision import stages
 from bench.scoring import Heard, distances, hear
 from bench.specs import AnyAttack, ApgdText, ApgdTextTargeted, Ensemble, Precision, Storage
 from bench.storage import decode, encode
 from bench.tally import Tally
-from bench.texts import has_said, text_of
+from bench.texts import has_said, texts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,29 +128,18 @@ class _Search:
 
     def _texts(self, attack: AnyAttack, planned: tuple[Stage, ...]) -> list[list[str | None]]:
         """Return by reference and image the text that an attack is about, None where is none."""
-        case, numbers = self.case, {stage.reference or 0 for stage in planned}
-        found = [
-            [
-                text_of(attack, exchange, case.cell.metric, number)
-                for exchange in case.images.exchanges
-            ]
-            for number in sorted(numbers)
-        ]
-        if any(text is None for text in found[0]):
-            missing = sum(text is None for text in found[0])
-            raise CellError(
-                f"{attack.label}: {missing} of {len(found[0])} questions say nothing of what is "
-                + ("wanted; give it `target`" if isinstance(attack, ApgdTextTargeted) else "right")
-            )
-        return found
+        numbers = sorted({stage.reference or 0 for stage in planned})
+        exchanges, metric = self.case.images.exchanges, self.case.cell.metric
+        return [texts_of(attack, exchanges, metric, number) for number in numbers]
 
     def _left(self, attack: AnyAttack, enough: float) -> NDArray[np.bool_]:
         return ~self._reached(attack, self.texts) if self.seeks else self.scores > enough
 
     def _reached(self, attack: AnyAttack, texts: list[str]) -> NDArray[np.bool_]:
-        exchanges = self.case.images.exchanges
-        wanted = [text_of(attack, exchange, "", 0) or "" for exchange in exchanges]
-        return np.array([has_said(text, want) for text, want in zip(texts, wanted, strict=True)])
+        wanted = texts_of(attack, self.case.images.exchanges, self.case.cell.metric)
+        return np.array(
+            [has_said(text, want or "") for text, want in zip(texts, wanted, strict=True)]
+        )
 
     def _judge(self, attack: AnyAttack, left: Tensor, points: Tensor) -> Heard:
         """Have the target answer points as they are kept, and keep what is lower."""

@@ -78,8 +78,8 @@ def list_lines() -> Iterator[str]:
             fields = [f"{name}{_values(field)}" for name, field in spec.model_fields.items()]
             kind = get_args(spec.model_fields["kind"].annotation)[0]
             own = [text for text in fields if not text.startswith("kind")]
-            yield f"  {kind:<12} {(spec.__doc__ or '').splitlines()[0]}"
-            yield f"  {'':<12} {', '.join(own)}"
+            yield f"  {kind:<18} {(spec.__doc__ or '').splitlines()[0]}"
+            yield f"  {'':<18} {', '.join(own)}"
     yield "datasets of the catalogue (hub, or as docs/data.md says):"
     for name, facts in catalogue.datasets().items():
         holds = f"{facts.images:,} images, {facts.classes or 'captions, no'} classes"

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from bench.errors import CellError
 from bench.language import Exchange
 from bench.metrics import CIDER
 from bench.specs import AnyAttack, ApgdTextTargeted
@@ -31,6 +32,25 @@ def text_of(attack: AnyAttack, exchange: Exchange, metric: str, reference: int =
         return attack.target or exchange.decoy or None
     known = references(exchange, metric)
     return known[reference] if reference < len(known) else None
+
+
+def texts_of(
+    attack: AnyAttack, exchanges: Sequence[Exchange], metric: str, reference: int = 0
+) -> list[str | None]:
+    """Return the texts of `text_of` for some exchanges.
+
+    Raises:
+        CellError: It is their first, and not all have one.
+    """
+    found = [text_of(attack, exchange, metric, reference) for exchange in exchanges]
+    missing = sum(text is None for text in found)
+    if missing and reference == 0:
+        targeted = isinstance(attack, ApgdTextTargeted)
+        raise CellError(
+            f"{attack.label}: {missing} of {len(found)} questions say nothing of what is "
+            + ("wanted; give it a `target`" if targeted else "right")
+        )
+    return found
 
 
 def has_said(text: str, target: str) -> bool:

@@ -15,6 +15,7 @@ from bench.data import ImageSet, load_captioned, load_images, load_in_parts, loa
 from bench.errors import CellError, DiskFull, TimeUp
 from bench.language import AnsweringModel, Exchange
 from bench.memory import Batch, batch_for, ran_out
+from bench.metrics import NAMES
 from bench.models import ClipModel, LanguageModel, build_model
 from bench.plan import Lock
 from bench.precision import Lowered, LoweredAnswers
@@ -22,7 +23,7 @@ from bench.specs import Component, LanguageDataset, Precision, RAdaptModel, task
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
 from bench.tasks.answers import Scorer, scorer
-from bench.tasks.judges import Judge, build_judge
+from bench.tasks.judges import Judge, build_judge, match
 from bench.tasks.prompted import Prompted, Seeing
 from bench.tasks.retrieval import RetrievalClassifier
 from bench.text import ZeroShotClassifier, text_vectors, zero_shot_head
@@ -134,7 +135,8 @@ class Warm:
         """Return what an attack is run on: as `classifier`, or what sees images of questions.
 
         Where images are asked about in words, that is a model with what it is `asked`, by label
-        the prompt and the text that the attack is about; or a CLIP's embeddings alone.
+        the prompt and the text that the attack is about; or a CLIP with what images show and what
+        they are to be taken for.
         """
         if not self.images(dataset).exchanges:
             return self.classifier(model, dataset, precision, without)
@@ -142,13 +144,14 @@ class Warm:
         if isinstance(built, AnsweringModel):
             lowered = precision == "bf16"
             return Prompted(LoweredAnswers(built, self.device) if lowered else built, asked)
-        return Seeing(Lowered(built, self.device) if precision == "bf16" else built)
+        return Seeing(Lowered(built, self.device) if precision == "bf16" else built, asked)
 
     def scorer(self, dataset: str, metric: str) -> Scorer:
         """Return what answers about a dataset's images are scored by."""
         if (dataset, metric) not in self._scorers:
             everyone = self.images(dataset).exchanges
-            self._scorers[dataset, metric] = scorer(metric, everyone, self._judge())
+            judge = self._judge() if metric == NAMES else match
+            self._scorers[dataset, metric] = scorer(metric, everyone, judge)
         return self._scorers[dataset, metric]
 
     def _judge(self) -> Judge:
@@ -159,6 +162,8 @@ class Warm:
     def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> Head:
         """Join a model's image tower, in whatever form, with the head of its texts."""
         built, images = self.model(model), self.images(dataset)
+        if isinstance(built, AnsweringModel):
+            raise CellError(f"{model!r} answers in words, and has no place for classes")
         # models that differ in their image tower alone, as adapted ones do, share their heads
         text = built.encode if isinstance(built, ClipModel) else built
         if images.captions:

@@ -4,9 +4,18 @@ from bench import catalogue
 from bench.architecture import size_of
 from bench.errors import CellSkip
 from bench.fitting import fit_cell
+from bench.lvlm_plan import forward_flops
 from bench.metrics import worded
 from bench.plan import Cell, Lock, images_of, scores_all
-from bench.specs import AnyAttack, ApgdSpec, Ensemble, Noise, PyAutoAttack
+from bench.specs import (
+    AnyAttack,
+    ApgdSpec,
+    ApgdText,
+    ApgdTextTargeted,
+    Ensemble,
+    Noise,
+    PyAutoAttack,
+)
 from bench.suite import Suite
 
 _BACKWARD = 2  # a gradient with respect to the image costs its forward pass once more
@@ -40,6 +49,25 @@ def passes_of(attack: AnyAttack) -> int:
     return _BACKWARD * attack.gradients + _queries(attack)
 
 
+def passes_in(attack: AnyAttack, stage: int, stages: int) -> int:
+    """Return what `passes_of` counts in one of the precisions that an attack runs at in turn.
+
+    Of several texts the best alone is attacked at the last, and targets there alone
+    (`bench.spoken`).
+    """
+    match attack:
+        case _ if stages == 1:
+            return passes_of(attack)
+        case Ensemble():
+            return sum(passes_in(member, stage, stages) for member in attack.attacks)
+        case ApgdText() if stage:
+            return passes_of(attack) // attack.references
+        case ApgdTextTargeted() if not stage:
+            return 0
+        case _:
+            return passes_of(attack)
+
+
 def _queries(attack: AnyAttack) -> int:
     """Return how many forward passes an attack makes without gradients."""
     match attack:
@@ -58,4 +86,6 @@ def _queries(attack: AnyAttack) -> int:
 def forward_operations(suite: Suite) -> dict[str, float]:
     """Return the operations of one image's forward pass, of models whose size is known."""
     sizes = {name: size_of(suite, name) for name in suite.models}
-    return {name: size.image.flops for name, size in sizes.items() if size}
+    clips = {name: size.image.flops for name, size in sizes.items() if size}
+    others = {name: forward_flops(suite, name) for name in suite.models if name not in clips}
+    return {**clips, **{name: flops for name, flops in others.items() if flops}}

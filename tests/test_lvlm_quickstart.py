@@ -12,7 +12,7 @@ from bench.data import index_dataset, load_questions
 from bench.models import LanguageModel, build_model
 from bench.run import run_suite
 from bench.specs import ApgdText, ApgdTextTargeted, LanguageDataset, TinyModel
-from bench.suite import load_suite
+from bench.suite import Suite, load_suite
 from bench.tasks.prompted import Prompted
 from bench.types import Budget
 from tests.test_cli import ROOT
@@ -86,6 +86,23 @@ def test_a_run_ends_in_all_files_and_says_that_it_is_no_benchmark(tmp_path: Path
     assert NOTE in (report.folder / "leaderboard.html").read_text()
     entries = json.loads((report.folder / "manifest.json").read_text())
     assert {entry["note"] for entry in entries.values()} == {NOTE}
+    assert all("transformers" in entry["ran_on"] for entry in entries.values())
     assert {entry["answer_tokens"] for entry in entries.values()} == {1}
     assert set(report.board["model"]) == set(suite.models)
     assert run_suite(suite, results=tmp_path).computed == 0
+
+
+def test_gradients_may_go_through_r_adapt_without_its_parts(tmp_path: Path) -> None:
+    whole = load_suite(SUITE)
+    plain = {"kind": "apgd-text", "eps": "4/255", "steps": 2}
+    adapted = {**plain, "name": "base", "backward": {"without": ["filter", "anchor"]}}
+    band = {**plain, "name": "band", "filter": {"cutoff": 40}}
+    raw = whole.model_dump(exclude={"attacks", "threats", "samples"})
+    raw["models"] = {name: raw["models"][name] for name in ("LLaVA", "R-Adapt_LLaVA")}
+    raw["datasets"] = raw["datasets"][:1]
+    given = {"attacks": [plain, adapted, band], "threats": ["white-box"], "samples": 4}
+    report = run_suite(Suite.model_validate({**raw, **given}), results=tmp_path)
+    cells = pd.read_csv(report.folder / "cells.csv", keep_default_na=False)
+    status = cells.set_index(["model", "attack"])["status"]
+    assert status["LLaVA", "base"] == "skip"  # it has no such parts
+    assert set(status.drop(("LLaVA", "base"))) == {"ok"}

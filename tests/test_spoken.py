@@ -1,5 +1,6 @@
 """Attacks on what a model says: the engine's loss, the stages, what they leave, and the cells."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from bench.attacks import build_attack
@@ -17,7 +19,7 @@ from bench.attacks.pgd import PgdAscent
 from bench.counted import Counted
 from bench.crafting import Case
 from bench.deadline import Deadline
-from bench.errors import SuiteError
+from bench.errors import CellError, SuiteError
 from bench.evaluate import Evaluator
 from bench.language import Exchange
 from bench.lock import resolve
@@ -25,13 +27,13 @@ from bench.memory import Batch
 from bench.plan import Cell, Lock, expand
 from bench.scoring import Heard
 from bench.settings import settings
-from bench.specs import AnyAttack, ApgdText, ApgdTextTargeted, Ensemble, MiFgsm, Pgd
+from bench.specs import AnyAttack, ApgdEmbedding, ApgdText, ApgdTextTargeted, Ensemble, MiFgsm, Pgd
 from bench.spoken import Stage, attack_answers, stages_of
 from bench.store import Store
 from bench.suite import Suite, load_suite
 from bench.tally import Tally, untouched
 from bench.tasks.prompted import Prompted
-from bench.texts import references
+from bench.texts import references, texts_of
 from bench.types import Budget, CellResult
 from bench.warm import Images
 from tests.small_speaker import WORDS, Speaker
@@ -321,6 +323,12 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
         {"kind": "apgd-text", **steps, "references": 2},
         {"kind": "apgd-embedding", **steps, "restarts": 2},
         {"kind": "ensemble", "eps": "8/255", "attacks": [{"kind": "apgd-text", "steps": 2}]},
+        {
+            "kind": "ensemble",
+            "name": "values",
+            "eps": "8/255",
+            "attacks": [{"kind": "value-features"}],
+        },
     ]
     threats = [{"transfer": "A"}, {"transfer": "CLIP"}, {"transfer": ["A", "CLIP"]}]
     suite = worded(models=models, attacks=attacks, threats=threats, samples=4)
@@ -332,6 +340,7 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
     assert "nothing in common" not in said["apgd-text 8/255 A"][1]
     assert "no loss in common" in said["apgd-text 8/255 A + CLIP"][1]
     assert "different texts" in said["ensemble 8/255 A"][1]
+    assert "needs a CLIP" in said["values 8/255 A"][1]
     assert "references=1" in found["A", "apgd-text 8/255 A"].flags
 
 
@@ -395,3 +404,54 @@ def test_presets_are_what_robustvlm_did(
     assert (attack.precision, attack.confirm, attack.gradients) == ("bf16", True, gradients)
     named = "apgd-text(5 references)"
     assert settings(attack)["attacks"].startswith(named)
+
+
+def test_a_part_alone_is_kept_for_its_cell(
+    worded: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.parts.PART", 8)
+    attacks = [{"kind": "apgd-text-targeted", "eps": "8/255", "steps": 2, "target": "maybe"}]
+    suite = worded(attacks=attacks, threats=["white-box"], models={"A": OWN})
+    lock, _ = resolve(suite)
+    evaluate = Evaluator(suite, lock, {}, Store(tmp_path, suite.suite), CPU, trust=True)
+    (cell,) = (cell for cell in expand(suite, lock) if cell.attack)
+    assert [len(evaluate(cell, part).texts) for part in range(3)] == [8, 8, 8]
+    whole = evaluate(cell)
+    assert len(whole.texts) == 24
+    share = np.mean(["maybe" in text for text in whole.texts])
+    assert whole.flags == (f"reached={share:.2f}",)
+
+
+def test_a_target_that_nobody_names_is_told_in_both_modes() -> None:
+    attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255")
+    said = "apgd-text-targeted: 1 of 2 questions say nothing of what is wanted; give it a `target`"
+    exchanges = [Exchange("?", ("a",), decoy="b"), Exchange("?", ("a",))]
+    with pytest.raises(CellError, match=re.escape(said)):
+        texts_of(attack, exchanges, "cider")
+    named = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="c")
+    assert texts_of(named, exchanges, "cider") == ["c", "c"]
+    text = ApgdText(kind="apgd-text", eps="8/255")
+    assert texts_of(text, exchanges, "cider", 1) == [None, None]
+
+
+def test_time_that_is_up_ends_a_cell(worded: Maker, tmp_path: Path) -> None:
+    found = measured(worded(threats=["white-box"], models={"A": OWN}), tmp_path, limit=0.0)
+    assert {result.status for result in found.values()} == {"failed"}
+    assert all("of --limit" in (result.reason or "") for result in found.values())
+
+
+def test_visual_tokens_drift_from_the_clean_ones_on_every_image() -> None:
+    model, images, rows = asked()
+    spec = ApgdEmbedding(kind="apgd-embedding", eps="8/255", steps=6, restarts=2)
+    counted = Counted(model, Deadline(None))
+    found = build_attack(spec, batch=5, worded=True)(
+        counted, images, rows, BUDGET, mode="full", seeds=range(12)
+    )
+    clean = model.embed(images)
+    assert torch.allclose(clean.norm(dim=1), torch.ones(12))
+    tokens = F.cosine_similarity(*(model.model.visual_tokens(x) for x in (images, found)), dim=-1)
+    cosines = (clean * model.embed(found)).sum(dim=1)
+    assert torch.allclose(cosines, tokens.mean(dim=1), atol=1e-5)  # token by token
+    assert bool((cosines < 0.999).all())
+    # each run: the clean image, its steps and last point; then both points are ranked
+    assert counted.forwards == 12 * (2 * (1 + 6 + 1) + 2 * 2)

@@ -25,7 +25,7 @@ from tests.test_cli import ENVIRONMENT, ROOT, call
 SUITES = ROOT / "suites"
 REAL = (
     *("zero_shot", "white_box", "white_box_table3", "table3", "table6", "fare", "retrieval"),
-    "adaptive",
+    *("adaptive", "lvlm_llava", "lvlm_qwen", "lvlm_vqa", "lvlm_captions"),
 )
 
 
@@ -186,6 +186,27 @@ def test_the_time_of_a_named_gpu() -> None:
     done = call("plan", SUITES / "zero_shot.yaml", "--gpu", "abacus")
     assert done.returncode == 2
     assert "--gpu: got 'abacus'; allowed: h100" in done.stderr
+
+
+def test_what_words_cannot_be_attacked_with_is_skipped_with_a_reason() -> None:
+    text = plan("lvlm_llava")
+    # six models that answer, two datasets; attacks of text at two budgets each
+    assert "skipped   12 cells: value-features needs a CLIP" in text
+    assert "skipped   24 cells: apgd-text goes by what a model says; CLIP-L14-336 says" in text
+    assert not any(cell.target.startswith("CLIP") for cell in expand(of("lvlm_llava"), Lock()))
+
+
+def test_a_text_that_is_attacked_twice_is_counted_twice() -> None:
+    lines = {
+        name: re.findall(r"time +([\d,.]+) hours", plan(name))[0].replace(",", "")
+        for name in ("lvlm_vqa", "lvlm_captions")
+    }
+    # in single precision the best of five references, and of questions two targets besides
+    fp32 = {"lvlm_vqa": 3, "lvlm_captions": 1}
+    ratio = float(lines["lvlm_vqa"]) / float(lines["lvlm_captions"])
+    peak = 989 / 67
+    expected = (fp32["lvlm_vqa"] + 5 / peak) / (fp32["lvlm_captions"] + 5 / peak)
+    assert ratio == pytest.approx(expected, rel=0.02)
 
 
 def test_weights_to_be_had() -> None:

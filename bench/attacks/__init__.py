@@ -3,7 +3,7 @@
 from bench.attacks.ascent import Ascent
 from bench.attacks.engine import NativeAttack, Run
 from bench.attacks.family import ANY_MARGIN, Surrogate, build_apgd
-from bench.attacks.losses import Spoken, cross_entropy, margin
+from bench.attacks.losses import Lean, Spoken, cross_entropy, margin
 from bench.attacks.noise import RandomPoint
 from bench.attacks.official import OfficialAttack
 from bench.attacks.passes import AnyLoss
@@ -22,6 +22,7 @@ from bench.specs import (
     Pgd,
     PyAutoAttack,
     TorchAttacks,
+    ValueFeatures,
 )
 from bench.types import Attack
 
@@ -70,6 +71,9 @@ def build_attack(
             return runs(ascent, margin(spec.kappa), spec.restarts, spec.eot)
         case ApgdSpec():
             return build_apgd(spec, batch, surrogate, worded=worded)
+        case ValueFeatures():
+            ascent = PgdAscent(spec.steps, spec.step, False)
+            return NativeAttack(ascent, Lean(spec.blocks, spec.crop), batch)
         case Noise():
             draws = tuple(RandomPoint(stream) for stream in range(spec.draws))
             return InSequence(draws, entropy, batch)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.attacks.ascent import Ascent, State
 from bench.attacks.balls import draw, stream_seed
-from bench.attacks.losses import Drift, wrong_class
+from bench.attacks.losses import Drift, Lean, wrong_class
 from bench.attacks.passes import (
     AnyLoss,
     Seen,
@@ -109,9 +109,10 @@ class NativeAttack:
                     queue = queue[clean.argmax(dim=1) == labels]
             targets = targets.expand(len(self.runs), -1)
             loop = _Loop(
-                self, model, images, labels, targets, references, starts, budget, mode, batch
-            )
-            loop.through(queue.tolist(), seeds)
+                self, model, images, labels, targets, references, starts, seeds, budget, mode,
+                batch,
+            )  # fmt: skip
+            loop.through(queue.tolist())
         return loop.result
 
     def _starts_clean(self, image: Tensor, budget: Budget) -> bool:
@@ -133,6 +134,7 @@ class _Loop:
         references: The clean images' embeddings `[n,d]`, where the loss is of embeddings and
             they were asked for already; else an image's is taken as it begins.
         starts: Where images begin, `[n,3,h,w]`; where the ascent says if None.
+        seeds: One per image.
         result: Per image the point to hand out.
     """
 
@@ -143,6 +145,7 @@ class _Loop:
     targets: Tensor
     references: Tensor | None
     starts: Tensor | None
+    seeds: Sequence[int]
     budget: Budget
     mode: Mode
     batch: Batch
@@ -155,10 +158,10 @@ class _Loop:
         runs, steps = len(self.attack.runs), self.attack.ascent.steps
         self._roster = Roster(len(self.images), runs, self.batch.size, steps)
 
-    def through(self, queue: list[int], seeds: Sequence[int]) -> None:
+    def through(self, queue: list[int]) -> None:
         """Attack the images of the queue, in its order."""
         slots = self.batch.size
-        self._roster.expect(self._waiting(queue, seeds))
+        self._roster.expect(self._waiting(queue))
         state = self._refill({}, self._roster.row.bool())
         ended: State = {}  # wait for their last evaluation, which needs no gradient
         while state:
@@ -175,7 +178,7 @@ class _Loop:
             state = self._refill(state, free)
         self._close(ended)
 
-    def _waiting(self, queue: list[int], seeds: Sequence[int]) -> Iterator[Fresh]:
+    def _waiting(self, queue: list[int]) -> Iterator[Fresh]:
         """Yield all runs of all images; by the time they are drawn, some will have fallen."""
         shape, norm = self.images.shape[1:], self.budget.norm
         pairs = (
@@ -188,7 +191,7 @@ class _Loop:
         def noise(pair: tuple[int, int]) -> Fresh:
             row, index = pair
             stream = self.attack.runs[index].stream
-            return row, index, draw(shape, stream_seed(seeds[row], stream), norm)
+            return row, index, draw(shape, stream_seed(self.seeds[row], stream), norm)
 
         return drawn(noise, pairs, self.images.device)
 
@@ -205,6 +208,7 @@ class _Loop:
         return {
             **ascent.begin(images, points, self.budget),
             **self._from_clean(images, rows),
+            **self._drawn(rows),
             "row": rows,
             "run": runs,
             "label": self.labels[rows],
@@ -212,6 +216,13 @@ class _Loop:
             "iteration": zero,
             "faulty": zero.bool(),
         }
+
+    def _drawn(self, rows: Tensor) -> State:
+        """Return the seeds of what is drawn as an image goes, where the loss draws."""
+        if not isinstance(self.attack.loss, Lean):
+            return {}
+        own = [self.seeds[row] for row in rows.tolist()]
+        return {"seed": torch.tensor(own, dtype=torch.long, device=rows.device)}
 
     def _from_clean(self, images: Tensor, rows: Tensor) -> State:
         """Return what is known of the clean images, where the loss is of embeddings."""

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.attacks.crops import cropped
+
 
 class Loss(Protocol):
     """A loss of logits `[b,k]` per image; higher is worse for the model."""
@@ -101,6 +103,23 @@ class Spoken:
     def __call__(self, likelihood: Tensor) -> Tensor:
         """Return the loss `[b]` of log-likelihoods `[b]` in nats per token."""
         return likelihood if self.towards else -likelihood
+
+
+@dataclass(frozen=True, slots=True)
+class Lean:
+    """How far the value features of a random crop lean to what an attacker wants to be seen.
+
+    Attributes:
+        blocks: How many of the last blocks count.
+        least: The smallest share of a crop's side.
+    """
+
+    blocks: int
+    least: float
+
+    def views(self, points: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
+        """Return what is looked at of points `[b,3,h,w]`, given their seeds and steps `[b]`."""
+        return cropped(points, seeds, steps, self.least)
 
 
 def wrong_class(logits: Tensor, labels: Tensor, rank: int) -> Tensor:

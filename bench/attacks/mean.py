@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.language import speaker
+from bench.language import leaning, speaker
 from bench.types import EmbeddingClassifier
 
 
@@ -33,6 +33,11 @@ class Mean:
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
         """Return the mean of the log-likelihoods `[b]` of the texts of rows `[b]`."""
         each = [speaker(model).likelihood(images, rows) for model in self.models]
+        return torch.stack(each).mean(dim=0)
+
+    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+        """Return the mean of how far images lean `[b]` to each model."""
+        each = [leaning(model).lean(images, rows, blocks) for model in self.models]
         return torch.stack(each).mean(dim=0)
 
     def embed(self, images: Tensor) -> Tensor:

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ascent import State
-from bench.attacks.losses import Drift, Loss, Spoken
+from bench.attacks.losses import Drift, Lean, Loss, Spoken
 from bench.errors import CellError
-from bench.language import speaker
+from bench.language import leaning, speaker
 from bench.memory import Batch
 from bench.types import Classifier, EmbeddingClassifier
 
 # logits [b,k] (of texts, their likelihoods [b,1]), losses [b], gradients [b,3,h,w]
 Seen = tuple[Tensor, Tensor, Tensor]
-AnyLoss = Loss | Drift | Spoken
+AnyLoss = Loss | Drift | Spoken | Lean
 
 
 def evaluate(
@@ -45,6 +45,10 @@ def evaluate(
             elif isinstance(loss, Spoken):
                 likelihood = speaker(model).likelihood(point, state["label"][part])
                 logits, losses = likelihood[:, None], loss(likelihood)
+            elif isinstance(loss, Lean):
+                views = loss.views(point, state["seed"][part], state["iteration"][part])
+                losses = leaning(model).lean(views, state["label"][part], loss.blocks)
+                logits = losses[:, None]
             else:
                 logits = model(point)
                 losses = loss(logits, state["label"][part], state["target"][part])
@@ -80,6 +84,7 @@ def loss_at(
     Raises:
         CellError: What the model returns is not a number.
     """
+    assert not isinstance(loss, Lean), "crops differ from step to step, so that none ranks"
     if not isinstance(loss, Drift | Spoken):
         return loss(logits_at(model, points, batch), labels, labels)
     shown = embedding(model) if isinstance(loss, Drift) else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.models.values import value_features
 from bench.specs import Resize
 from radapt.tower import embedding, normalise
 
@@ -59,6 +60,17 @@ class ClipModel(nn.Module):
         if tuple(images.shape[-2:]) != how.size:
             images = resized(images, how.size, how.resize)
         return embedding(self.tower, normalise(images, how.mean, how.std))
+
+    def value_features(self, images: Tensor, blocks: int) -> Tensor:
+        """Return value features of the last blocks `[b,blocks,t,d]`; see `bench.models.values`.
+
+        Raises:
+            CellError: The tower is of a kind that has none.
+        """
+        how = self.preprocessing
+        if tuple(images.shape[-2:]) != how.size:
+            images = resized(images, how.size, how.resize)
+        return value_features(self.tower, normalise(images, how.mean, how.std), blocks)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts `[n,d]`."""

@@ -17,6 +17,7 @@ from bench.specs.attacks import (
     Noise,
     Pgd,
     Precision,
+    ValueFeatures,
 )
 from bench.specs.base import Name, Spec
 from bench.specs.budgets import eps_value
@@ -105,6 +106,7 @@ __all__ = [
     "TorchAttacks",
     "TorchvisionDataset",
     "TransformersJudge",
+    "ValueFeatures",
     "WebDataset",
     "eps_value",
     "expand_dataset",

@@ -216,6 +216,20 @@ class ApgdTextTargeted(ApgdSpec):
     target: Annotated[str, Field(min_length=1)] | None = None
 
 
+class ValueFeatures(NativeSpec):
+    """V-Attack: steps on how far a CLIP's value features lean from what is shown to the decoy.
+
+    From the image, each step on a random crop of at least `crop` of either side; the last iterate
+    is handed out. `step` is as in `pgd`: at 16/255 it is 3/255. `blocks` counts from the last.
+    """
+
+    kind: Literal["value-features"]
+    steps: Count = 200
+    step: Annotated[float, Field(gt=0)] = 37.5
+    blocks: Count = 4
+    crop: Annotated[float, Field(gt=0, le=1)] = 0.75
+
+
 class Noise(AttackSpec):
     """Random points of the ball, on its surface in L2; a control: the best of `draws` counts."""
 

@@ -18,12 +18,13 @@ from bench.specs.attacks import (
     NativeSpec,
     Noise,
     Pgd,
+    ValueFeatures,
 )
 from bench.specs.libraries import PyAutoAttack, TorchAttacks
 
 _Single = (
     Fgsm | Pgd | MiFgsm | Cw | ApgdCe | ApgdDlr | ApgdT | ApgdEmbedding | ApgdText
-    | ApgdTextTargeted | Noise | PyAutoAttack | TorchAttacks
+    | ApgdTextTargeted | ValueFeatures | Noise | PyAutoAttack | TorchAttacks
 )  # fmt: skip
 SHARED = ("eps", "norm")  # what members have from their ensemble
 

@@ -1,11 +1,12 @@
 """Models as an attack meets them where images are asked about in words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.language import AnsweringModel
+from bench.language import AnsweringModel, valued
 from bench.text import text_vectors
 from bench.types import ImageTextModel
 
@@ -50,17 +51,24 @@ class Prompted(nn.Module):
 
 
 class Seeing(nn.Module):
-    """A CLIP where images have no classes: its embeddings alone.
+    """A CLIP where images have no classes: its embeddings, and its value features beside texts.
 
     Attributes:
         width: Numbers of an embedding.
     """
 
-    def __init__(self, model: ImageTextModel) -> None:
-        """Look through a model."""
+    def __init__(self, model: ImageTextModel, named: Mapping[int, tuple[str, str]]) -> None:
+        """Look through a model at images.
+
+        Args:
+            model: A CLIP.
+            named: By row, what an image shows and what it is to be taken for, if anything.
+        """
         super().__init__()
         self.model = model
         self.width = text_vectors(model, ["an image"]).shape[1]
+        self.named = named
+        self._vectors: dict[str, Tensor] = {}
 
     def embed(self, images: Tensor) -> Tensor:
         """Map images `[b,3,h,w]` in [0,1] to embeddings of length 1, `[b,d]`."""
@@ -73,3 +81,32 @@ class Seeing(nn.Module):
     def classify(self, embeddings: Tensor) -> Tensor:
         """Return a number `[b,1]` that is finite where an embedding is: there are no classes."""
         return embeddings.sum(dim=1, keepdim=True)
+
+    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+        """Return how far the patches that show an object lean to another, `[b]`.
+
+        A patch shows the object if its value feature's cosine with the object's name, in the last
+        block, is above the middle between the image's smallest and largest one. How far it leans
+        is its cosine with the other's name less that with its own, the mean over these patches and
+        over blocks; where nothing is said of another, it leans away from its own.
+        """
+        own = [self.named[row] for row in rows.tolist()]
+        self._look_up(name for pair in own for name in pair if name)
+        values = valued(self.model).value_features(images, blocks)
+        shown = self._cosines(values, [name for name, _ in own])
+        last = shown[:, -1].detach()
+        middle = (last.amin(dim=1) + last.amax(dim=1)) / 2
+        object_there = (last > middle[:, None])[:, None].float()
+        wanted = self._cosines(values, [other for _, other in own])
+        leans = ((wanted - shown) * object_there).sum(dim=2) / object_there.sum(dim=2).clamp_min(1)
+        return leans.mean(dim=1)
+
+    def _look_up(self, names: Iterable[str]) -> None:
+        if unknown := [name for name in dict.fromkeys(names) if name not in self._vectors]:
+            self._vectors |= zip(unknown, text_vectors(self.model, unknown), strict=True)
+
+    def _cosines(self, values: Tensor, names: Sequence[str]) -> Tensor:
+        """Return the cosines `[b,n,t]` of value features with a name each; 0 with none."""
+        nothing = values.new_zeros(values.shape[-1])
+        texts = torch.stack([self._vectors.get(name, nothing) for name in names])
+        return torch.einsum("bntd,bd->bnt", values, texts)

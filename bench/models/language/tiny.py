@@ -6,7 +6,8 @@ half of their answers to questions of that kind are right and an attack has some
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -60,12 +61,25 @@ def build_tiny(spec: TinyModel, device: torch.device) -> LanguageModel:
     except ImportError as error:
         raise CellError("`kind: lvlm-tiny` needs the extra: pip install '.[lvlm]'") from error
     make = {"llava": _llava, "qwen2_5_vl": _qwen}[spec.family]
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _quiet(transformers):
         make(transformers, Path(folder))
         own = LvlmModel(kind="lvlm", name=folder, precision="fp32")
         model = build_language(own, torch.device("cpu"), _nobody)
     _balance(model)
     return model.to(device)
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Show no bars of what takes no time."""
+    bars = transformers.utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
 
 
 def _nobody(name: str) -> object:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bench.data import read_labels
 from bench.errors import CellError, UserError
+from bench.identity import DatasetLock, still_valid
 from bench.leaderboard import survivors
 from bench.metrics import highest, metrics_of, task_named
-from bench.plan import DatasetLock, still_valid
 from bench.specs import DatasetSpec, eps_value
 from bench.stats import unit, wilson
 from bench.store import Store

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.check import check
 from bench.errors import UserError
-from bench.plan import PROTOCOL, Lock
+from bench.identity import PROTOCOL, Lock
 from bench.result_lines import read_result, result_line
 from bench.store import Store, write_atomically
 from bench.suite import Suite

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from bench.architecture import size_of
 from bench.data import native_size
 from bench.errors import UserError
+from bench.identity import Lock
 from bench.lvlm_plan import published_bytes
-from bench.plan import Cell, Lock
+from bench.plan import Cell
 from bench.specs import (
     AnyAttack,
     GraftModel,

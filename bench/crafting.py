@@ -13,6 +13,7 @@ from bench.attacks.mean import Mean
 from bench.counted import Counted
 from bench.deadline import Deadline
 from bench.errors import CellError
+from bench.images import Images
 from bench.language import Exchange
 from bench.memory import Batch, ran_out
 from bench.parts import chunk_of
@@ -22,7 +23,7 @@ from bench.specs import AnyAttack, Backward, Component, Precision, ValueFeatures
 from bench.tally import Tally
 from bench.texts import texts_of
 from bench.types import EmbeddingClassifier, Mode
-from bench.warm import Images, Warm
+from bench.warm import Warm
 
 
 @dataclass(frozen=True, slots=True)

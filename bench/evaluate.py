@@ -14,10 +14,11 @@ from bench.devices import provenance
 from bench.errors import CellError, CellSkip, DiskFull
 from bench.fitting import fit_cell
 from bench.full import attack_all
+from bench.identity import Lock
 from bench.memory import broke, ran_out
 from bench.metrics import graded, worded
 from bench.parts import part_key, part_name, parts_of
-from bench.plan import Cell, Lock, expand, scores_all
+from bench.plan import Cell, expand, scores_all
 from bench.precision import stages
 from bench.scoring import Points, score
 from bench.specs import AnyAttack

@@ -19,8 +19,8 @@ from bench.data.remote import (
 )
 from bench.errors import CellError, UserError
 from bench.hub import HubFile, NoSuchFile, bring, cache, offered, unreachable
+from bench.identity import Lock
 from bench.lock import resolve
-from bench.plan import Lock
 from bench.specs import DatasetSpec, HubDataset, ModelSpec, TorchvisionDataset
 from bench.suite import Suite
 from bench.weights import SHARD_INDEX, hub_files

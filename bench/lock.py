@@ -12,7 +12,8 @@ from bench import catalogue
 from bench.data import index_dataset
 from bench.digests import sha256
 from bench.errors import CellError
-from bench.plan import DatasetLock, Lock, scores_all, spec_digests
+from bench.identity import DatasetLock, Lock, spec_digests
+from bench.plan import scores_all
 from bench.specs import (
     GraftModel,
     HubDataset,

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from bench.identity import UNRESOLVED, Lock
 from bench.judging import judge_identity
 from bench.metrics import NAMES, worded
-from bench.plan import UNRESOLVED, Cell, Lock
+from bench.plan import Cell
 from bench.protocol import judged_as
 from bench.settings import settings
 from bench.specs import (

@@ -9,8 +9,9 @@ import numpy as np
 
 from bench.bundle import read_bundle
 from bench.errors import UserError
+from bench.identity import Lock, spec_digests, still_valid
 from bench.metrics import CAPTION, counts_captions, image_of
-from bench.plan import Cell, Lock, expand, images_of, spec_digests, still_valid
+from bench.plan import Cell, expand, images_of
 from bench.runlock import hold
 from bench.scales import Scale, scale_of
 from bench.store import Store

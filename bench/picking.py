@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from bench.data.split import choose
 from bench.errors import UserError
+from bench.identity import still_valid
 from bench.looking import Verdict
 from bench.metrics import ACCURACY
-from bench.plan import Cell, expand, still_valid
+from bench.plan import Cell, expand
 from bench.store import Store
 from bench.suite import Suite
 from bench.types import CellResult

@@ -16,10 +16,11 @@ from bench.deadline import Deadline
 from bench.errors import UserError
 from bench.fitting import fit_cell
 from bench.full import attack_all
+from bench.identity import still_valid
 from bench.looking import Attacked, Pixels, Prediction, Seen, Shown
 from bench.parts import part_key, parts_of
 from bench.picking import choose_rows
-from bench.plan import Cell, still_valid
+from bench.plan import Cell
 from bench.specs import AnyAttack, Storage
 from bench.storage import decode
 from bench.store import Store

@@ -1,68 +1,33 @@
 """Expand a suite into cells, each with an identity made of all that changes its answer."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
+from bench.identity import (
+    PROTOCOL,
+    DatasetLock,
+    Lock,
+    attack_identity,
+    data_identity,
+    digest,
+    model_identity,
+    storage_identity,
+    surrogates_identity,
+)
 from bench.judging import judge_identity
 from bench.metrics import ACCURACY, metrics_of, worded
 from bench.pairs import scored as takes_part
-from bench.parts import PART, parts_matter
 from bench.specs import (
     AnyAttack,
     DatasetSpec,
-    GraftModel,
-    HuggingFaceModel,
-    LvlmModel,
-    ModelSpec,
     NativeSpec,
-    OpenClipModel,
-    RAdaptModel,
     Threat,
     eps_value,
     task_of,
 )
 from bench.suite import Suite
 from bench.types import Budget, Mode
-
-PROTOCOL = 1  # raised whenever a change of the code changes numbers
-
-UNRESOLVED = "unresolved"
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetLock:
-    """What a dataset's name stands for: content, chosen images, classes and prompts.
-
-    `origin` says where the content came from, `REPOSITORY@COMMIT` on the hub. It is for readers:
-    equal content from elsewhere has the same identity.
-    """
-
-    fingerprint: str
-    sample_ids: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    templates: tuple[str, ...] = ()
-    origin: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """What a suite's names stand for, resolved: weights by hash, datasets by content.
-
-    A name that could not be resolved is absent; its cells fail when they run. `specs` says
-    by key path what the suite said when its names were resolved, and `origins` where weights
-    came from, `REPOSITORY@COMMIT` on the hub, for readers. `whole` has the datasets with all of
-    their images, where clean accuracy is that of all.
-    """
-
-    models: dict[str, str] = field(default_factory=dict)
-    datasets: dict[str, DatasetLock] = field(default_factory=dict)
-    specs: dict[str, str] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
-    whole: dict[str, DatasetLock] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,32 +85,6 @@ class Cell:
         return Budget(eps_value(self.eps), self.attack.norm)
 
 
-def spec_digests(suite: Suite) -> dict[str, str]:
-    """Return a digest of what the suite says of each model and dataset, by key path."""
-    models = {
-        f"models.{name}": spec.model_dump(exclude={"gpus"}) for name, spec in suite.models.items()
-    }
-    chosen = {"samples": suite.samples, "seed": suite.seed}
-    sets = {f"datasets.{d.name}": {**d.model_dump(), **chosen} for d in suite.datasets}
-    return {key: _digest(value) for key, value in {**models, **sets}.items()}
-
-
-def still_valid(suite: Suite, lock: Lock) -> Lock:
-    """Return a stored lock without the names that the suite has since given another meaning."""
-    now = spec_digests(suite)
-
-    def same(key: str) -> bool:
-        return lock.specs.get(key) == now.get(key)
-
-    return Lock(
-        {name: value for name, value in lock.models.items() if same(f"models.{name}")},
-        {name: value for name, value in lock.datasets.items() if same(f"datasets.{name}")},
-        lock.specs,
-        lock.origins,
-        {name: value for name, value in lock.whole.items() if same(f"datasets.{name}")},
-    )
-
-
 def scores_all(suite: Suite, dataset: DatasetSpec) -> bool:
     """Return whether clean accuracy is that of all images; a recall is among a sample's."""
     return suite.protocol.clean == "all" and task_of(dataset) == "classification"
@@ -184,7 +123,7 @@ def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Itera
 def _cells_of(
     suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str
 ) -> Iterator[Cell]:
-    data = _data_identity(suite, dataset, lock.datasets)
+    data = data_identity(suite, dataset, lock.datasets)
     scored = {
         "protocol": PROTOCOL,
         "target": model_identity(suite, lock, target),
@@ -193,8 +132,8 @@ def _cells_of(
         **(suite.protocol.model_dump(include={"answer_tokens"}) if worded(metric) else {}),
         **judge_identity(suite.protocol, metric),
     }
-    images = _data_identity(suite, dataset, _unattacked(suite, lock, dataset))
-    clean = _digest({**scored, "data": images, "attack": None})
+    images = data_identity(suite, dataset, _unattacked(suite, lock, dataset))
+    clean = digest({**scored, "data": images, "attack": None})
     yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
     for threat in suite.threats:
         for attack, seed in product(suite.attacks, suite.attack_seeds):
@@ -203,21 +142,21 @@ def _cells_of(
             nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
             below: Cell | None = None
             for eps in sorted(attack.eps, key=eps_value) if nested else attack.eps:
-                craft = _digest(
+                craft = digest(
                     {
-                        **_storage_identity(suite),
+                        **storage_identity(suite),
                         **({"below": below.craft_id} if below else {}),
                         "protocol": PROTOCOL,
                         "source": sources if len(sources) > 1 else sources[0],
                         "data": data,
                         "attack": attack_identity(attack),
-                        **_surrogates_identity(suite, lock, attack),
+                        **surrogates_identity(suite, lock, attack),
                         "eps": eps_value(eps),
                         "mode": mode,
                         "seed": seed,
                     }
                 )
-                identity = _digest({**scored, "attack": craft})
+                identity = digest({**scored, "attack": craft})
                 cell = Cell(
                     identity, craft, target, dataset.name, attack, eps, threat, seed, below,
                     metric,
@@ -226,90 +165,7 @@ def _cells_of(
                 yield cell
 
 
-def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
-    """Return what a model's answer depends on, without names and paths."""
-    spec: ModelSpec = suite.models[name]
-    fingerprint = lock.models.get(name, f"{UNRESOLVED}:{name}")
-    if isinstance(spec, RAdaptModel):
-        white = spec.anchor.white
-        return {
-            "radapt": spec.model_dump(include={"alpha", "cutoff", "mix", "cutoff_at"}),
-            "base": model_identity(suite, lock, spec.base),
-            "anchor": model_identity(suite, lock, white) if white else fingerprint,
-            **({"anchor_resized": True} if spec.anchor.resize else {}),
-        }
-    if isinstance(spec, GraftModel):
-        return {
-            "graft": spec.modules,
-            "base": model_identity(suite, lock, spec.base),
-            "donor": model_identity(suite, lock, spec.donor),
-        }
-    if isinstance(spec, LvlmModel):  # recomputing blocks changes no number
-        tower = {"tower": model_identity(suite, lock, spec.tower)} if spec.tower else {}
-        return {"lvlm": spec.precision, "fingerprint": fingerprint, **tower}
-    places = {"tower", "pretrained", "revision", "gpus"}
-    configured = isinstance(spec, OpenClipModel) and (spec.folder or spec.repository)
-    if isinstance(spec, HuggingFaceModel) or configured:
-        places |= {"name"}  # the architecture is in the configuration, which is hashed
-    settings = spec.model_dump(exclude=places, exclude_defaults=True)
-    return {**settings, "fingerprint": fingerprint}
-
-
-def pair_digest(
-    suite: Suite, lock: Lock, model: str, dataset: str, more: Mapping[str, object]
-) -> str:
-    """Return an identity of a model, the images of a dataset that are attacked, and more."""
-    data = _data_identity(suite, suite.dataset(dataset), lock.datasets)
-    known = {"model": model_identity(suite, lock, model), "data": data}
-    return _digest({**known, **more})
-
-
-def attack_identity(attack: AnyAttack) -> dict[str, Any]:
-    """Return what an attack's proposals depend on, without its name and budgets.
-
-    That its budgets are nested is said by the smaller ones, which join a cell's identity; the
-    smallest one is attacked as ever.
-    """
-    surrogate: dict[str, Any] = {"backward": {"model"}}  # a name; what it stands for is said apart
-    member = {"name": True, "eps": True, "norm": True, **surrogate}
-    own = {"name": True, "eps": True, "nested": True, **surrogate}
-    exclude = {**own, "attacks": {"__all__": member}}
-    known = attack.model_dump(exclude=exclude, exclude_defaults=True)
-    return {**known, "parts": PART} if parts_matter(attack) else known
-
-
-def _surrogates_identity(suite: Suite, lock: Lock, attack: AnyAttack) -> dict[str, Any]:
-    found = [model_identity(suite, lock, name) for name in attack.surrogates]
-    return {"surrogates": found} if found else {}
-
-
-def _storage_identity(suite: Suite) -> dict[str, Any]:
-    return suite.protocol.model_dump(include={"storage"}, exclude_defaults=True)
-
-
 def _mode(threat: Threat | None, metric: str) -> Mode:
     transferred = threat is not None and threat.kind == "transfer"
     one = metric == ACCURACY or worded(metric)
     return "success" if one and not transferred else "full"
-
-
-def _data_identity(
-    suite: Suite, dataset: DatasetSpec, locks: Mapping[str, DatasetLock]
-) -> dict[str, Any]:
-    resolved = locks.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
-    classified = task_of(dataset) == "classification"
-    templates = suite.protocol.templates if classified else ()
-    pixels = suite.protocol.pixels_of(dataset.name)
-    return {
-        "fingerprint": resolved.fingerprint,
-        "samples": _digest(resolved.sample_ids),
-        "classes": _digest(resolved.classes),
-        "templates": resolved.templates if templates == "dataset" else templates,
-        "pixels": pixels if pixels == "native" else pixels.model_dump(exclude_defaults=True),
-        **suite.protocol.model_dump(include={"resize"}, exclude_defaults=True),
-    }
-
-
-def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:20]

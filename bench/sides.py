@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.identity import still_valid
 from bench.manifest import OWN, manifest
-from bench.plan import Cell, still_valid
+from bench.plan import Cell
 from bench.specs import eps_value
 from bench.store import Store
 from bench.suite import Suite

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from bench.identity import Lock
 from bench.jobs import Job
 from bench.parts import part_key, parts_of
-from bench.plan import Cell, Lock
+from bench.plan import Cell
 from bench.suite import Suite
 from bench.work import forward_operations, image_count, passes_of, skip_reason
 

@@ -28,7 +28,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from bench.errors import DiskFull, UserError
-from bench.plan import Lock
+from bench.identity import Lock
 from bench.records import read, written
 from bench.types import CellResult
 

@@ -1,6 +1,5 @@
 """Read a suite from YAML, and say everything that is wrong with it at once."""
 
-from collections import Counter
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.errors import SuiteError
 from bench.pairs import pair_faults
+from bench.references import duplicates, reference_faults
 from bench.specs import (
     Against,
     AnyAttack,
@@ -21,18 +21,13 @@ from bench.specs import (
     Protocol,
     Spec,
     Task,
-    expand_dataset,
     expand_preset,
     task_of,
 )
 from bench.specs.adaptive import surrogate_faults
 from bench.specs.presets import expand_attacks, preset_faults
-from bench.specs.protocol import native_faults
-from bench.specs.threats import source_faults
 from bench.sweep import Origin, expand_sweeps, sweep_faults
 
-# what tables call clean images, the worst case and the mean over datasets
-_RESERVED = {"attacks": ("clean", "worst"), "datasets": ("mean",)}
 _SCORED_BY: dict[Task, str] = {
     "classification": "accuracy among classes",
     "retrieval": "recall among captions",
@@ -40,8 +35,6 @@ _SCORED_BY: dict[Task, str] = {
     "captioning": "captions in words",
 }
 SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
-
-
 _VALIDATORS = ("function-", "tagged-union[", "literal[", "tuple[", "constrained-str")
 
 
@@ -131,7 +124,7 @@ def load_suite(path: str | Path) -> Suite:
     if isinstance(declared := raw.get("models"), dict):
         expanded = list(expand_sweeps(declared))
         faults += sweep_faults(declared)
-        faults += _duplicates("models", [str(name) for name, _, _ in expanded])
+        faults += duplicates("models", [str(name) for name, _, _ in expanded])
         raw = {**raw, "models": {name: entry for name, entry, _ in expanded}}
         origins = {str(name): origin for name, _, origin in expanded}
     places: list[int] = []
@@ -144,7 +137,7 @@ def load_suite(path: str | Path) -> Suite:
         # where presets are at fault the list may have become empty, which is no fault of its own
         kept = {"attacks": [entry for _, entry in attacks]} if attacks or not listed else {}
         raw = {**{key: value for key, value in raw.items() if key != "attacks"}, **kept}
-    faults += _reference_faults(raw, origins)
+    faults += reference_faults(raw, origins)
     try:
         suite = Suite.model_validate(raw)
     except ValidationError as error:
@@ -199,92 +192,6 @@ def _without_tags(keys: list[str]) -> Iterator[str]:
         is_branch = keys[0] == "protocol" and key in ("Pixels", "tuple")
         if not is_tag and not is_branch:
             yield key
-
-
-def _reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterator[str]:
-    """Faults between entries; reads the raw mapping so that none waits for another's mending."""
-    models = raw.get("models")
-    models = models if isinstance(models, dict) else {}
-    declared = ", ".join(str(name) for name in models) or "none"
-    for name, model in models.items():
-        origin = origins[str(name)]
-        for key, target in _references(model).items():
-            if target not in models:
-                path = origin.path(key.split("."))
-                yield f"{path}: got {target!r}; declared models: {declared}"
-        if name in _ancestors(name, models):
-            yield f"{origin.path([])}: the model is built from itself"
-    yield from source_faults(_entries(raw, "threats"), models)
-    datasets = [_dataset_name(entry) for entry in _entries(raw, "datasets")]
-    yield from native_faults(raw.get("protocol"), [name for name in datasets if name])
-    yield from _duplicates("datasets", datasets)
-    attacks = [_attack_name(entry) for entry in _entries(raw, "attacks")]
-    yield from _duplicates("attacks", attacks)
-    yield from _reserved("datasets", datasets)
-    yield from _reserved("attacks", attacks)
-    yield from _duplicates("threats", [_threat_name(t) for t in _entries(raw, "threats")])
-    if _entries(raw, "attacks") and "threats" not in raw:
-        yield "threats: missing; attacks need at least one of: white-box, {transfer: MODEL}"
-
-
-def _entries(raw: dict[str, Any], key: str) -> list[Any]:
-    value = raw.get(key)
-    return value if isinstance(value, list) else []
-
-
-def _references(model: Any) -> dict[str, str]:
-    """Return the models that an entry names, by key path within it."""
-    if not isinstance(model, dict) or model.get("kind") not in ("radapt", "graft", "lvlm"):
-        return {}
-    names = ("tower",) if model["kind"] == "lvlm" else ("base", "donor")
-    found = {name: model.get(name) for name in names}
-    if isinstance(anchor := model.get("anchor"), dict):
-        found["anchor.white"] = anchor.get("white")
-    return {key: target for key, target in found.items() if isinstance(target, str)}
-
-
-def _ancestors(name: object, models: dict[Any, Any]) -> set[str]:
-    seen: set[str] = set()
-    queue = list(_references(models.get(name)).values())
-    while queue:
-        current = queue.pop()
-        if current not in seen:
-            seen.add(current)
-            queue += _references(models.get(current)).values()
-    return seen
-
-
-def _dataset_name(entry: Any) -> str | None:
-    entry = expand_dataset(entry)
-    name = entry.get("name") if isinstance(entry, dict) else None
-    return name if isinstance(name, str) else None
-
-
-def _attack_name(entry: Any) -> str | None:
-    name = (entry.get("name") or entry.get("kind")) if isinstance(entry, dict) else None
-    suffix = "-l2" if isinstance(entry, dict) and entry.get("norm") == "l2" else ""
-    return f"{name}{suffix}" if isinstance(name, str) else None
-
-
-def _threat_name(entry: Any) -> str:
-    """Return an entry as it is written, one source in a list as that source."""
-    sources = entry.get("transfer") if isinstance(entry, dict) else None
-    if isinstance(sources, list) and len(sources) == 1:
-        return str({**entry, "transfer": sources[0]})
-    return str(entry)
-
-
-def _duplicates(key: str, names: list[str | None]) -> Iterator[str]:
-    for name, count in Counter(name for name in names if name).items():
-        if count > 1:
-            hint = "; give each its own `name`" if key in ("datasets", "attacks") else ""
-            yield f"{key}: {name!r} appears {count} times{hint}"
-
-
-def _reserved(key: str, names: list[str | None]) -> Iterator[str]:
-    for name in dict.fromkeys(names):
-        if name in _RESERVED[key]:
-            yield f"{key}: got {name!r}, which tables call something else; give it another `name`"
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

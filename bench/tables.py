@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.identity import still_valid
 from bench.metrics import counts_captions, graded, highest, image_of, suffix, task_named
-from bench.plan import Cell, expand, still_valid
+from bench.plan import Cell, expand
 from bench.spreadsheet import plain
 from bench.stats import unit, wilson
 from bench.store import Store

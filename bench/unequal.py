@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from pydantic import TypeAdapter
 
 from bench import catalogue
-from bench.plan import Cell, attack_identity
+from bench.identity import attack_identity
+from bench.plan import Cell
 from bench.protocol import protocol
 from bench.published import PROTOCOL_FIELDS, UNNAMED, Published
 from bench.specs import (

@@ -2,24 +2,22 @@
 
 import gc
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data import ImageSet, load_captioned, load_images, load_in_parts, load_questions
 from bench.errors import CellError, DiskFull, TimeUp
-from bench.language import AnsweringModel, Exchange
+from bench.identity import Lock
+from bench.images import Images, in_parts, load
+from bench.language import AnsweringModel
 from bench.memory import Batch, batch_for, ran_out
 from bench.metrics import NAMES
 from bench.models import ClipModel, LanguageModel, build_model
-from bench.plan import Lock
 from bench.precision import Lowered, LoweredAnswers
-from bench.specs import Component, LanguageDataset, Precision, RAdaptModel, task_of
+from bench.specs import Component, Precision, RAdaptModel
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
 from bench.tasks.answers import Scorer, scorer
@@ -33,45 +31,7 @@ T = TypeVar("T")
 Head = ZeroShotClassifier | RetrievalClassifier
 Source = Head | Prompted | Seeing
 
-_PART = 4096  # images of a whole dataset at once: 0.6 GB at 224 pixels
-_SHARE = 0.25  # of an accelerator's free memory that a dataset may take
 _HELD = 0.5  # of its whole memory, past which models are let go of before another comes
-
-
-@dataclass(frozen=True, slots=True)
-class Images:
-    """A dataset's images, decoded once; on the device where they fit.
-
-    Attributes:
-        sample_ids: What the images are called.
-        pixels: `[n,3,h,w]`, uint8.
-        labels: `[n]`, on the device. With captions, each image is a class of its own.
-        classes: What the labels are called.
-        templates: The dataset's own prompts.
-        captions: Those of each image; empty where there are classes.
-        exchanges: What each image is asked; empty where it is asked nothing.
-    """
-
-    sample_ids: tuple[str, ...]
-    pixels: Tensor
-    labels: Tensor
-    classes: tuple[str, ...]
-    templates: tuple[str, ...]
-    captions: tuple[tuple[str, ...], ...] = ()
-    exchanges: tuple[Exchange, ...] = ()
-
-    def floats(self, rows: Tensor) -> Tensor:
-        """Return the chosen images in [0,1], `[b,3,h,w]`, on the device."""
-        return self.pixels[rows.to(self.pixels.device)].to(self.labels.device).float() / 255
-
-    def span(self, rows: range) -> "Images":
-        """Return some of the images that follow one another."""
-        part = slice(rows.start, rows.stop)
-        return replace(
-            self, sample_ids=self.sample_ids[part], pixels=self.pixels[part],
-            labels=self.labels[part], captions=self.captions[part],
-            exchanges=self.exchanges[part],
-        )  # fmt: skip
 
 
 @dataclass
@@ -285,9 +245,7 @@ class Warm:
     def images(self, name: str) -> Images:
         """Return a dataset of the suite."""
         if name not in self._images:
-            self._images[name] = self.once(
-                f"datasets.{name}", lambda: self._load(name, self.lock.datasets[name].sample_ids)
-            )
+            self._images[name] = self.once(f"datasets.{name}", lambda: self._load(name))
         return self._images[name]
 
     def parts(self, name: str) -> Iterator[Images]:
@@ -296,35 +254,11 @@ class Warm:
         for key in (f"datasets.{name}", f"datasets.{name}.whole"):
             if key in self.problems:
                 raise CellError(self.problems[key])
-        for data in load_in_parts(spec, self.lock.whole[name].sample_ids, size, _PART):
-            yield self._classified(data)
+        yield from in_parts(spec, self.lock.whole[name].sample_ids, size, self.device)
 
-    def _load(self, name: str, ids: tuple[str, ...]) -> Images:
+    def _load(self, name: str) -> Images:
         spec, size = self.suite.dataset(name), self.suite.protocol.pixels_of(name)
-        if task_of(spec) == "retrieval":
-            captioned = load_captioned(spec, ids, size)
-            labels = torch.arange(len(ids), device=self.device)
-            return Images(ids, self._placed(captioned.images), labels, ids, (), captioned.captions)
-        if isinstance(spec, LanguageDataset):
-            asked = load_questions(spec, ids, size)
-            labels = torch.arange(len(ids), device=self.device)
-            return Images(
-                ids, self._placed(asked.images), labels, (), (), exchanges=asked.exchanges
-            )
-        return self._classified(load_images(spec, ids, size))
-
-    def _classified(self, data: ImageSet) -> Images:
-        labels = torch.from_numpy(data.labels).to(self.device)
-        pixels = self._placed(data.images)
-        return Images(data.sample_ids, pixels, labels, data.classes, data.templates)
-
-    def _placed(self, images: NDArray[np.uint8]) -> Tensor:
-        """Return images on the accelerator where it has room for them."""
-        pixels = torch.from_numpy(images)
-        if self.device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(self.device)
-            pixels = pixels.to(self.device) if pixels.nbytes < _SHARE * free else pixels
-        return pixels
+        return load(spec, self.lock.datasets[name].sample_ids, size, self.device)
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """Make something that cells share; what failed once in a run fails for all of them."""

@@ -10,8 +10,9 @@ from pathlib import Path
 import ray
 
 from bench.executors import Ray, Setup
+from bench.identity import Lock
 from bench.jobs import Job
-from bench.plan import Cell, Lock
+from bench.plan import Cell
 from bench.suite import load_suite
 from bench.types import Opened, Outcome
 from tests.ray_jobs import sleeper

@@ -12,7 +12,8 @@ import pytest
 from bench.check import check, check_lines
 from bench.compare import Comparison, compare
 from bench.errors import UserError
-from bench.plan import Lock, expand
+from bench.identity import Lock
+from bench.plan import expand
 from bench.published import Published, read_published
 from bench.specs import Against
 from bench.stats import wilson

@@ -15,8 +15,9 @@ from bench.comparison_table import COLUMNS, comparison_lines, write_comparison
 from bench.deltas import Delta, Label, Outcome, Pair, deltas
 from bench.errors import UserError
 from bench.export import export
+from bench.identity import DatasetLock, Lock, spec_digests
 from bench.leaderboard import leaderboard
-from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
+from bench.plan import Cell, expand
 from bench.stats import holm, mcnemar, mean_of, paired_interval
 from bench.store import Store
 from bench.suite import Suite, load_suite

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from bench.console import Progression, print_leaderboard
 from bench.console.progression import board
+from bench.identity import Lock
 from bench.jobs import Job
-from bench.plan import Cell, Lock, expand
+from bench.plan import Cell, expand
 from bench.progress import Doing, Progress
 from bench.scales import PERCENT
 from bench.suite import Suite
@@ -107,7 +108,8 @@ def test_without_a_terminal_there_are_lines(
 
 def test_on_a_terminal_the_board_leaves_only_what_went_wrong(tmp_path: Path) -> None:
     code = (
-        "import sys; from bench.plan import Lock, expand; from bench.suite import load_suite; "
+        "import sys; from bench.identity import Lock; from bench.plan import expand; "
+        "from bench.suite import load_suite; "
         "from tests.test_console import play; "
         "play(expand(load_suite('suites/quickstart.yaml'), Lock()))"
     )

@@ -10,8 +10,9 @@ import pytest
 
 import bench.events
 from bench.events import EventFile, read_events
+from bench.identity import Lock
 from bench.jobs import Job
-from bench.plan import Cell, Lock, expand
+from bench.plan import Cell, expand
 from bench.progress import Doing, progress_of
 from bench.suite import Suite
 from bench.types import CellResult

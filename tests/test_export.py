@@ -19,7 +19,8 @@ from bench.errors import UserError
 from bench.export import export
 from bench.export.escape import latex, markdown
 from bench.export.numbers import rounded
-from bench.plan import DatasetLock, Lock, expand, spec_digests
+from bench.identity import DatasetLock, Lock, spec_digests
+from bench.plan import expand
 from bench.spreadsheet import csv_text, plain
 from bench.store import Store
 from bench.suite import Suite

@@ -17,8 +17,8 @@ from bench import hub as client
 from bench.doctor import examine
 from bench.errors import CellError, UserError
 from bench.fetch import Want, Wants, Watcher, fetch
+from bench.identity import Lock
 from bench.lock import remarks
-from bench.plan import Lock
 from bench.specs import LvlmModel
 from bench.suite import Suite, load_suite
 from bench.weights import weight_files

@@ -18,9 +18,10 @@ import transformers
 from bench import judging
 from bench.compat import ensure_torchvision
 from bench.errors import CellError, SuiteError
+from bench.identity import Lock
 from bench.language import Exchange
 from bench.manifest import manifest
-from bench.plan import Lock, expand
+from bench.plan import expand
 from bench.specs import MatchJudge, OpenAIJudge, TransformersJudge
 from bench.suite import load_suite
 from bench.tables import Scored

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import CellError
+from bench.identity import Lock, model_identity
 from bench.language import AnsweringModel
 from bench.lock import fingerprint
 from bench.models import LanguageModel, build_model
-from bench.plan import Lock, model_identity
 from bench.specs import LvlmModel
 from bench.suite import Suite
 from bench.weights import origin

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.errors import CellError, SuiteError
+from bench.identity import Lock, model_identity
 from bench.models import ClipModel, LanguageModel, build_model
-from bench.plan import Lock, model_identity
 from bench.specs import ModelSpec
 from bench.suite import Suite, load_suite
 from tests import small_clip as of_open_clip

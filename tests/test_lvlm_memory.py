@@ -16,12 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench import catalogue
+from bench.identity import Lock
 from bench.lvlm_memory import GIB, Need, kept, need
 from bench.lvlm_plan import memory_lines
 from bench.lvlm_size import _TEXT, lvlm_size
 from bench.lvlm_tokens import image_tokens
 from bench.models import LanguageModel, build_model
-from bench.plan import Lock
 from bench.specs import LvlmModel
 from bench.suite import Suite
 from bench.summary import plan_lines

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from bench.bundle import read_bundle, write_bundle
 from bench.errors import UserError
 from bench.export import export
+from bench.identity import PROTOCOL, Lock
 from bench.merging import merge, merge_lines
-from bench.plan import PROTOCOL, Lock, expand
+from bench.plan import expand
 from bench.result_lines import read_result, result_line
 from bench.runlock import hold
 from bench.store import Store

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from bench.compat import ensure_torchvision
 from bench.errors import CellError, SuiteError
+from bench.identity import Lock, model_identity
 from bench.lock import fingerprint
 from bench.models import ClipModel, build_model
-from bench.plan import Lock, model_identity
 from bench.run import run_suite
 from bench.specs import OpenClipModel
 from bench.store import Store

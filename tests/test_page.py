@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from bench.export import export, percent
-from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
+from bench.identity import DatasetLock, Lock, spec_digests
+from bench.plan import Cell, expand
 from bench.store import Store
 from bench.suite import Suite
 from bench.trust.findings import Finding

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.identity import attack_identity
 from bench.parts import parts_of
-from bench.plan import attack_identity
 from bench.specs import Ensemble, Pgd, PyAutoAttack
 from bench.suite import Suite, load_suite
 from bench.types import CellResult

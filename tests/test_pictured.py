@@ -19,12 +19,13 @@ from bench.data import load_images
 from bench.errors import UserError
 from bench.export import percent
 from bench.export.images import image_page, write_images
+from bench.identity import Lock
 from bench.lock import resolve
 from bench.looking import Shown
 from bench.parts import part_key
 from bench.picking import choose_rows, find_cell
 from bench.pictured import look
-from bench.plan import Cell, Lock, expand
+from bench.plan import Cell, expand
 from bench.run import run_suite
 from bench.store import Store
 from bench.suite import Suite, load_suite

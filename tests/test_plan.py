@@ -7,7 +7,8 @@ import pytest
 
 from bench import manifest
 from bench.errors import SuiteError
-from bench.plan import DatasetLock, Lock, expand, spec_digests
+from bench.identity import DatasetLock, Lock, spec_digests
+from bench.plan import expand
 from bench.suite import Suite, load_suite
 
 LOCK = Lock(

@@ -12,8 +12,9 @@ from PIL import Image
 from bench.compat import ensure_torchvision
 from bench.data import fit
 from bench.errors import SuiteError
+from bench.identity import Lock
 from bench.models.clip import resized
-from bench.plan import Lock, expand
+from bench.plan import expand
 from bench.protocol import pixels
 from bench.specs import PRESETS, Pixels, Resize
 from bench.suite import load_suite

@@ -11,10 +11,11 @@ import pytest
 
 from bench.data import index_dataset, load_images, load_questions, native_size, read_labels
 from bench.errors import CellError, SuiteError
+from bench.identity import DatasetLock, Lock
 from bench.language import Exchange
 from bench.lock import resolve
 from bench.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metrics_of
-from bench.plan import DatasetLock, Lock, expand
+from bench.plan import expand
 from bench.presence import missing_data
 from bench.specs import LanguageDataset, Pixels, task_of
 from bench.suite import Suite, load_suite

@@ -18,9 +18,10 @@ from bench.errors import DiskFull, UserError
 from bench.evaluate import Evaluator
 from bench.executors import Ray, Setup
 from bench.executors.worker import evaluator
+from bench.identity import Lock
 from bench.jobs import Job
 from bench.lock import resolve
-from bench.plan import Cell, Lock, expand
+from bench.plan import Cell, expand
 from bench.store import Store
 from bench.suite import Suite
 from bench.types import CellResult, Opened, Outcome

@@ -12,7 +12,7 @@ import ray
 from bench.errors import UserError
 from bench.executors import Ray, Setup
 from bench.executors.room import Room, rounded
-from bench.plan import Lock
+from bench.identity import Lock
 from bench.suite import Suite
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from bench.backlog import Backlog
 from bench.errors import DiskFull
+from bench.identity import DatasetLock, Lock
 from bench.jobs import Job
 from bench.pace import Pace
-from bench.plan import Cell, DatasetLock, Lock, expand
+from bench.plan import Cell, expand
 from bench.scheduler import Retry, missing, run
 from bench.split import jobs_of
 from bench.store import Store

@@ -11,10 +11,11 @@ from bench.attacks import build_attack
 from bench.attacks.mean import Mean
 from bench.errors import SuiteError
 from bench.evaluate import Evaluator
+from bench.identity import Lock
 from bench.leaderboard import leaderboard
 from bench.lock import resolve
 from bench.manifest import manifest
-from bench.plan import Lock, expand
+from bench.plan import expand
 from bench.specs import AnyAttack, ApgdCe, ApgdEmbedding
 from bench.store import Store
 from bench.suite import Suite, load_suite

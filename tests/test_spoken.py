@@ -21,10 +21,12 @@ from bench.crafting import Case
 from bench.deadline import Deadline
 from bench.errors import CellError, SuiteError
 from bench.evaluate import Evaluator
+from bench.identity import Lock
+from bench.images import Images
 from bench.language import Exchange
 from bench.lock import resolve
 from bench.memory import Batch
-from bench.plan import Cell, Lock, expand
+from bench.plan import Cell, expand
 from bench.scoring import Heard
 from bench.settings import settings
 from bench.specs import AnyAttack, ApgdEmbedding, ApgdText, ApgdTextTargeted, Ensemble, MiFgsm, Pgd
@@ -35,7 +37,6 @@ from bench.tally import Tally, untouched
 from bench.tasks.prompted import Prompted
 from bench.texts import references, texts_of
 from bench.types import Budget, CellResult
-from bench.warm import Images
 from tests.small_speaker import WORDS, Speaker
 
 CPU = torch.device("cpu")

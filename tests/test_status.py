@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from bench.events import EventFile
 from bench.jobs import Job
-from bench.plan import Lock, expand
+from bench.identity import Lock
+from bench.plan import expand
 from bench.runlock import hold
 from bench.suite import load_suite
 from bench.types import CellResult

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
-from bench.plan import DatasetLock, Lock
+from bench.identity import DatasetLock, Lock
 from bench.store import Craft, Store, write_text
 from bench.types import CellResult
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bench.errors import SuiteError
-from bench.plan import DatasetLock, Lock, expand
+from bench.identity import DatasetLock, Lock
+from bench.plan import expand
 from bench.specs import ATTACK_PRESETS, AnyAttack, Ensemble, Pgd, PyAutoAttack
 from bench.suite import Suite, load_suite
 from bench.summary import list_lines, plan_lines

@@ -13,7 +13,8 @@ from bench import catalogue
 from bench.compare import Comparison, compare
 from bench.errors import CellSkip
 from bench.fitting import fit
-from bench.plan import Cell, Lock, expand
+from bench.identity import Lock
+from bench.plan import Cell, expand
 from bench.published import read_published
 from bench.suite import Suite, load_suite
 from bench.summary import plan_lines

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from bench.identity import Lock
 from bench.lock import resolve
-from bench.plan import Lock, expand
+from bench.plan import expand
 from bench.suite import Suite, load_suite
 from bench.summary import plan_lines
 from tests.hub_server import Hub

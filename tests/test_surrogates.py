@@ -12,9 +12,10 @@ from bench.attacks import build_attack
 from bench.attacks.surrogate import Straight
 from bench.errors import CellError, SuiteError
 from bench.evaluate import Evaluator
+from bench.identity import Lock
 from bench.lock import resolve
 from bench.models import build_model
-from bench.plan import Cell, Lock, expand
+from bench.plan import Cell, expand
 from bench.specs import AnyAttack, ApgdCe, Backward, NanoModel, Pgd
 from bench.store import Store
 from bench.suite import load_suite

@@ -8,8 +8,9 @@ import pytest
 
 from bench import load_results
 from bench.export import export
+from bench.identity import DatasetLock, Lock, spec_digests
 from bench.leaderboard import leaderboard
-from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
+from bench.plan import Cell, expand
 from bench.store import Store
 from bench.suite import Suite
 from bench.tables import CELL_COLUMNS, load_scored

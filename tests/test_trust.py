@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bench.export import export
-from bench.plan import DatasetLock, Lock, expand, spec_digests
+from bench.identity import DatasetLock, Lock, spec_digests
+from bench.plan import expand
 from bench.store import Store
 from bench.suite import Suite, load_suite
 from bench.tables import load_results

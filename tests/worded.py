@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.identity import DatasetLock, Lock, spec_digests
 from bench.metrics import graded, highest
-from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
+from bench.plan import Cell, expand
 from bench.store import Store
 from bench.suite import Suite
 from bench.types import CellResult

@@ -19,8 +19,8 @@ from bench.data.remote import open_cached, open_hub, open_torchvision
 from bench.data.split import Split, check_labels, choose
 from bench.data.webdataset import first_image, open_webdataset, shard_paths
 from bench.errors import CellError
+from bench.identity import DatasetLock
 from bench.language import Exchange
-from bench.plan import DatasetLock
 from bench.specs import (
     DatasetSpec,
     FolderDataset,

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError
+from bench.identity import Lock
 from bench.jobs import Job
-from bench.plan import Lock
 from bench.store import Store
 from bench.suite import Suite
 from bench.types import CellResult, RunJob

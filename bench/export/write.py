@@ -10,9 +10,9 @@ from bench.export.page import render
 from bench.export.parquet import write_parquet
 from bench.export.records import json_text
 from bench.export.text_tables import latex_table, markdown_table
+from bench.identity import still_valid
 from bench.leaderboard import leaderboard
 from bench.manifest import manifest, manifest_text
-from bench.plan import still_valid
 from bench.spreadsheet import csv_text
 from bench.store import Store, write_text
 from bench.suite import Suite

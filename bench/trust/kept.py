@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.plan import Cell, Lock, expand, pair_digest, still_valid
+from bench.identity import Lock, pair_digest, still_valid
+from bench.plan import Cell, expand
 from bench.store import Store, write_text
 from bench.suite import Suite
 from bench.trust.findings import Finding, flags_of

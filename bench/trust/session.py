@@ -12,7 +12,7 @@ from bench.crafting import sample_seed
 from bench.data import index_dataset, load_images
 from bench.deadline import Deadline
 from bench.errors import CellError, DiskFull, TimeUp
-from bench.plan import Lock, still_valid
+from bench.identity import Lock, still_valid
 from bench.specs import GraftModel, RAdaptModel
 from bench.store import Store
 from bench.trust.battery import CHECKS, QUICK, Check, examine

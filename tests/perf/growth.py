@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.evaluate import Evaluator
-from bench.plan import DatasetLock, Lock, expand
+from bench.identity import DatasetLock, Lock
+from bench.images import Images
+from bench.plan import expand
 from bench.store import Store
 from bench.suite import Suite
-from bench.warm import Images
 from tests.perf.peak import peak
 from tests.perf.subjects import timed
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from bench.events import EventFile
 from bench.executors import Inline
+from bench.identity import Lock
 from bench.jobs import Job
-from bench.plan import Cell, Lock, expand
+from bench.plan import Cell, expand
 from bench.scheduler import missing, run
 from bench.split import jobs_of
 from bench.store import Store

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from bench.events import EventFile
 from bench.export import export
+from bench.identity import DatasetLock, Lock, spec_digests
 from bench.jobs import Job
-from bench.plan import Cell, DatasetLock, Lock, expand, spec_digests
+from bench.plan import Cell, expand
 from bench.scheduler import missing
 from bench.status import status_lines
 from bench.store import Store

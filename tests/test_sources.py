@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -161,10 +162,9 @@ def test_a_craft_on_two_models_is_made_once_and_scored_by_all(
     board = leaderboard(suite, scored).set_index(["model", "source"])
     assert board["flags"]["FARE", joint] == "source=target"
     whole = [item for item in scored if item.cell.target == "FARE" and item.cell.attack]
-    survives = [item.correct for item in whole]
-    assert board.worst["FARE", ""] == pytest.approx(
-        (survives[0] & survives[1] & survives[2]).mean()
-    )
+    survives = [item.result.correct for item in whole if item.result is not None]
+    assert len(survives) == 3
+    assert board.worst["FARE", ""] == pytest.approx(np.logical_and.reduce(survives).mean())
     cell = next(item.cell for item in scored if item.source == joint)
     entry = manifest(suite, lock, scored)[cell.id]
     assert [weights["weights"] for weights in entry["source_weights"]] == ["clip", "fare"]

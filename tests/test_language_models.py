@@ -275,6 +275,39 @@ def test_a_template_is_part_of_the_fingerprint(llava: Path, tmp_path: Path) -> N
     assert fingerprint(spec) != before
 
 
+@pytest.mark.parametrize("name", ["special_tokens_map.json", "added_tokens.json"])
+def test_so_are_its_special_tokens(llava: Path, tmp_path: Path, name: str) -> None:
+    for other, content in folder_files(llava).items():
+        (tmp_path / other).write_bytes(content)
+    spec = LvlmModel(kind="lvlm", name=str(tmp_path))
+    found = {fingerprint(spec)}
+    for content in ('{"a": 1}', '{"a": 2}'):
+        (tmp_path / name).write_text(content)
+        found.add(fingerprint(spec))
+    assert len(found) == 3
+
+
+def test_so_is_a_vocabulary_whose_class_is_not_named(llava: Path, tmp_path: Path) -> None:
+    for name, content in folder_files(llava).items():
+        (tmp_path / name).write_bytes(content)
+    config, words = tmp_path / "tokenizer_config.json", tmp_path / "tokenizer.json"
+    said = json.loads(config.read_text())
+    assert said.pop("tokenizer_class")
+    config.write_text(json.dumps(said))
+    spec = LvlmModel(kind="lvlm", name=str(tmp_path))
+    before = fingerprint(spec), build(tmp_path).chat.exchange(ASKED[0], SAID[1], 1)
+    known = json.loads(words.read_text())
+    vocabulary = known["model"]["vocab"]
+    vocabulary["x"], vocabulary["▁the"] = vocabulary["▁the"], vocabulary["x"]
+    words.write_text(json.dumps(known))
+    after = fingerprint(spec), build(tmp_path).chat.exchange(ASKED[0], SAID[1], 1)
+    assert before[1] != after[1]
+    assert before[0] != after[0]
+    words.unlink()
+    with pytest.raises(CellError, match=r"tokenizer\.json or spiece\.model is missing"):
+        build(tmp_path)
+
+
 def test_weights_that_lack_tensors_are_refused(llava: Path, tmp_path: Path) -> None:
     from safetensors.torch import load, save
 

@@ -239,6 +239,15 @@ def test_radapt_shares_weights_and_changes_answers(folder: Path) -> None:
     assert models("R").facts()["anchor"].startswith("uniform white image, on ")
 
 
+def test_in_half_precision_a_white_image_stays_as_it_is(llava: Path) -> None:
+    """To the last bit: the anchor's pixels are normalised and rounded as the processor's are."""
+    models = Models(L=lvlm(llava, precision="bf16"), R=radapt("L", alpha=1.0))
+    white = torch.ones(2, 3, PIXELS, PIXELS)
+    expected = models("L").visual_tokens(white)
+    assert torch.equal(models("R").visual_tokens(white), expected)
+    assert not torch.equal(models("R").visual_tokens(0.9 * white), expected)
+
+
 def test_the_anchor_joins_on_every_tile(folder: Path) -> None:
     """With the anchor alone in the first attention, what it gives is the same for all images."""
     models = Models(L=lvlm(folder), R=radapt("L", alpha=1.0))

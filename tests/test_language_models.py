@@ -15,7 +15,7 @@ from bench.identity import Lock, model_identity
 from bench.language import AnsweringModel
 from bench.lock import fingerprint
 from bench.models import LanguageModel, build_model
-from bench.specs import LvlmModel
+from bench.specs import LvlmModel, TinyModel
 from bench.suite import Suite
 from bench.weights import origin
 from tests.hub_cache import FIRST, folder_files, offline, put
@@ -245,6 +245,63 @@ def test_answers_are_greedy_whatever_the_checkpoint_says(llava: Path, tmp_path: 
     path.write_text(json.dumps({**said, **sampling}))
     expected = build(llava).answer(images(), ASKED, tokens=8)
     assert build(tmp_path).answer(images(), ASKED, tokens=8) == expected
+
+
+def test_an_answer_ends_at_any_of_the_checkpoints_ends(llava: Path, tmp_path: Path) -> None:
+    for name, content in folder_files(llava).items():
+        (tmp_path / name).write_bytes(content)
+    before = build(llava)
+    [text] = before.answer(images(1), ASKED[:1], tokens=8)
+    said = before.chat.exchange(ASKED[0], text, 1)[1]
+    second = next(token for token in said[1:] if token != said[0])
+    path = tmp_path / "generation_config.json"
+    end = before.chat.tokenizer.eos_token_id
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": [end, second]}))
+    model = build(tmp_path)
+    assert model.chat.ends == sorted([end, second])
+    assert model.chat.end == end
+    cut = said[: said.index(second) + 1]
+    expected = before.chat.tokenizer.decode(cut, skip_special_tokens=True).strip()
+    assert model.answer(images(1), ASKED[:1], tokens=8) == [expected]
+    assert len(expected) < len(text)
+
+
+def test_loading_shows_nothing_and_changes_no_setting_of_bars(
+    llava: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from huggingface_hub.utils import are_progress_bars_disabled
+    from transformers.utils import logging
+
+    before = logging.set_tqdm_hook(None)
+    logging.set_tqdm_hook(before)
+    for family in ("llava", "qwen2_5_vl"):
+        build_model(TinyModel(kind="lvlm-tiny", family=family), CPU, build)
+    build(llava)
+    assert capsys.readouterr().err == ""
+    assert logging.set_tqdm_hook(before) is before
+    assert not are_progress_bars_disabled()
+
+
+def test_a_tiny_model_seeds_no_other_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an accelerator's, which `torch.manual_seed` seeds too."""
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: pytest.fail(f"seeded with {seed}"))
+    before = torch.get_rng_state()
+    build_model(TinyModel(kind="lvlm-tiny", family="llava"), CPU, build)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("no room")])
+def test_memory_that_ran_out_while_loading_may_pass(
+    llava: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    import transformers
+
+    monkeypatch.setattr(transformers.AutoProcessor, "from_pretrained", fails)
+    with pytest.raises(type(error)):
+        build(llava)
 
 
 def test_a_repository_of_the_hub(

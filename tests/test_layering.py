@@ -12,7 +12,7 @@ SOURCES = [ROOT / "run_bench.py", *ROOT.glob("bench/**/*.py"), *ROOT.glob("radap
 # package -> the only modules that may import it
 ONLY = {
     "open_clip": ("bench.models", "bench.weights", "bench.nano", "radapt.clip"),
-    "transformers": ("bench.models", "bench.tasks.local_judge"),
+    "transformers": ("bench.models", "bench.tasks.local_judge", "bench.loading"),
     "huggingface_hub": ("bench.hub",),
     "radapt": ("bench.models", "bench.nano", "bench.compat", "bench.figures", "radapt"),
     "accelerate": ("radapt.loop", "radapt.finetune", "radapt.cli.finetune", "bench.nano.recipe"),

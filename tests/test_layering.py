@@ -47,6 +47,7 @@ ONLY = {
     ),
     "bench.scheduler": ("bench.run",),
     "bench.nano": ("bench.models", "bench.nano"),
+    "bench.lvlm": ("bench.lvlm", "bench.costs", "bench.work", "bench.summary"),
 }
 
 
@@ -90,7 +91,7 @@ def test_planning_and_reporting_start_without_torch() -> None:
         "import sys, bench, run_bench, bench.summary, bench.status, bench.export, bench.check, "
         "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging, "
         "bench.views, bench.breakdown, bench.comparison_table, bench.picking, bench.export.images, "
-        "bench.trust.kept, bench.trust.table; "
+        "bench.trust.kept, bench.trust.table, bench.lvlm.plan; "
         "assert not {'torch', 'ray'} & set(sys.modules), 'torch or ray was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

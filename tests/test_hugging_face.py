@@ -87,9 +87,13 @@ def test_its_own_normalisation(saved: tuple[Path, Any]) -> None:
         build(at(folder))
 
 
-def test_the_activation_is_that_of_the_configuration(tmp_path: Path) -> None:
+def test_the_activation_is_that_of_the_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     small_clip(tmp_path)
+    capsys.readouterr()
     assert build(at(tmp_path)).facts()["activation"] == "quick_gelu"
+    assert capsys.readouterr().err == ""  # no bars
     path = tmp_path / "config.json"
     before = fingerprint(at(tmp_path))
     path.write_text(path.read_text().replace("quick_gelu", "gelu"))

@@ -8,7 +8,7 @@ from bench.architecture import size_of
 from bench.data import native_size
 from bench.errors import UserError
 from bench.identity import Lock
-from bench.lvlm_plan import published_bytes
+from bench.lvlm.plan import published_bytes
 from bench.plan import Cell
 from bench.specs import (
     AnyAttack,

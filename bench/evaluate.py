@@ -95,6 +95,7 @@ class Evaluator:
                     "backwards": str(found.backwards),
                     **usage.facts(),
                     **(self._warm.facts(cell.target) if part is None else {}),
+                    **self._answered(cell),
                 }
                 return CellResult(
                     cell.id, "ok", found.correct, found.sample_ids, found.distance,
@@ -115,6 +116,12 @@ class Evaluator:
             self._warm.relieve()
         seconds = time.perf_counter() - started
         return unmeasured(cell.id, status, text, seconds, known, again=again)
+
+    def _answered(self, cell: Cell) -> dict[str, str]:
+        """Return how many images a target answered at once: in halves, answers hang on it."""
+        if not worded(cell.metric):
+            return {}
+        return {"answer_batch": str(self._warm.batch(cell.target, cell.dataset).size)}
 
     def _measure(self, cell: Cell, part: int | None, deadline: Deadline) -> Tally:
         if cell.attack is None:

@@ -87,7 +87,8 @@ class AnsweringModel(Protocol):
 
     Images are `[b,3,h,w]` in [0,1], all of one size; resizing, normalisation, patches and the
     template of the chat happen inside, as the model's own processor does them. What is said of
-    an image depends neither on the others of its batch nor on how many there are.
+    an image depends neither on the others of its batch nor on how many there are, up to rounding:
+    in half precision, where that is coarse, some answers differ.
     """
 
     def log_likelihood(

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from bench import catalogue
 from bench.costs import cost_lines
 from bench.identity import Lock, still_valid
-from bench.lvlm_plan import memory_lines
+from bench.lvlm.plan import memory_lines
 from bench.plan import Cell, expand
 from bench.presence import download_line
 from bench.specs import (

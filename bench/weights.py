@@ -27,6 +27,8 @@ _OF_CHATS = (
     "video_preprocessor_config.json",
     "chat_template.jinja",
     "chat_template.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
 )
 
 _Published = OpenClipModel | HuggingFaceModel | LvlmModel
@@ -171,10 +173,17 @@ def _needs(spec: _Published, found: _Find) -> list[tuple[str, ...]]:
     pictures = ("preprocessor_config.json", "processor_config.json")
     alone = isinstance(spec, HuggingFaceModel)  # else the latter may hold what the former does
     needs = [_HUGGING_FACE_WEIGHTS, ("config.json",), pictures[:1] if alone else pictures]
-    kind = str(_read(found(_TOKENIZER_CONFIG)).get("tokenizer_class", ""))
-    vocabulary = "spiece.model" if kind.startswith("SiglipTokenizer") else "tokenizer.json"
+    tokenizer = found(_TOKENIZER_CONFIG)
+    vocabulary = [_vocabulary(_read(tokenizer).get("tokenizer_class"))] if tokenizer else []
     parts = [] if found(_WHOLE) else _parts(found(SHARD_INDEX))
-    return [*needs, (_TOKENIZER_CONFIG,), *([(vocabulary,)] if kind else []), *parts]
+    return [*needs, (_TOKENIZER_CONFIG,), *vocabulary, *parts]
+
+
+def _vocabulary(kind: object) -> tuple[str, ...]:
+    """Return where a tokenizer's words may be; transformers needs no name of its class."""
+    if not kind:
+        return "tokenizer.json", "spiece.model"
+    return ("spiece.model" if str(kind).startswith("SiglipTokenizer") else "tokenizer.json",)
 
 
 def _extras(spec: _Published) -> list[Path]:

@@ -5,7 +5,7 @@ from bench.architecture import size_of
 from bench.errors import CellSkip
 from bench.fitting import fit_cell
 from bench.identity import Lock
-from bench.lvlm_plan import forward_flops
+from bench.lvlm.plan import forward_flops
 from bench.metrics import worded
 from bench.plan import Cell, images_of, scores_all
 from bench.specs import (

@@ -133,7 +133,9 @@ def extract_anchor(
         captured.append(response if batch_leads(module) else response.transpose(0, 1))
 
     attention.register_forward_hook(keep)
-    inputs = normalise(pixels.to(weight), *normalisation(tower, mean, std))
+    # as processors do, who hand single precision to towers of halves
+    precise = pixels.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
+    inputs = normalise(precise, *normalisation(tower, mean, std)).to(weight)
     how = grids_of(tower)
     with torch.no_grad():
         if how is None:

@@ -1,10 +1,14 @@
 """The Gaussian low-pass filter in front of the encoder."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 
 PAPER_SIZE = 224  # the image size that the paper's cutoffs are offsets of
 ZEROS, ONES = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+_CPU = torch.device("cpu")
+_MOST = 16  # matrices that are kept; one of 1008 pixels has 4 megabytes
 
 
 class GaussianFilter(nn.Module):
@@ -16,9 +20,9 @@ class GaussianFilter(nn.Module):
     filters in this way, clamping included.
 
     The transfer function is a product of one factor per row and one per column, so the
-    filter is a circular convolution along each axis: two small real matrix products, made
-    once per size, in place of two transforms of each image. That is the same filter up to
-    rounding, and unlike a complex transform it compiles.
+    filter is a circular convolution along each axis: two small real matrix products, whose
+    matrices are made once per size, in place of two transforms of each image. That is the same
+    filter up to rounding, and unlike a complex transform it compiles.
     """
 
     rows: Tensor
@@ -44,7 +48,7 @@ class GaussianFilter(nn.Module):
             clamp: Least and greatest value per channel that the result is clamped to; None
                 for no clamping.
             size: Height and width that the matrices are made for at once; those of
-                another size are made at each call.
+                another size are made when it first comes, and the last ones are kept.
 
         Raises:
             ValueError: The cutoff is not positive.
@@ -69,7 +73,7 @@ class GaussianFilter(nn.Module):
         if (height, width) == self.size:
             rows, columns = self.rows, self.columns
         else:
-            rows, columns = self.matrix(height), self.matrix(width)
+            rows, columns = (self.matrix(n, images.device) for n in (height, width))
         precise = torch.promote_types(images.dtype, torch.float32)
         pixels = images.to(precise)
         with torch.autocast(images.device.type, enabled=False):
@@ -78,21 +82,29 @@ class GaussianFilter(nn.Module):
             smooth = torch.clamp(smooth, self.low.to(pixels), self.high.to(pixels))
         return smooth.to(images.dtype)
 
-    def matrix(self, length: int) -> Tensor:
-        """Return the filter along an axis as a symmetric circulant matrix, `[n,n]`."""
+    def matrix(self, length: int, device: torch.device = _CPU) -> Tensor:
+        """Return the filter along an axis as a symmetric circulant matrix, `[n,n]`.
+
+        It may be another filter's as well, and is not to be written to.
+        """
         if length == 0:
             return torch.zeros(0, 0)
         # an offset of k at size n is the frequency k/n, in cycles per pixel
-        limit = self.cutoff / (self.at or length)
-        factor = torch.exp(-((torch.fft.fftfreq(length, dtype=torch.float64) / limit) ** 2) / 2)
-        kernel = torch.fft.ifft(factor).real
-        index = torch.arange(length)
-        matrix: Tensor = kernel[(index[:, None] - index[None, :]) % length].float()
-        return matrix
+        return _matrix(length, self.cutoff / (self.at or length), device)
 
     def extra_repr(self) -> str:
         """Show the settings when printed."""
         return f"cutoff={self.cutoff}, at={self.at}, size={self.size}"
+
+
+@lru_cache(maxsize=_MOST)
+def _matrix(length: int, limit: float, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # what is kept may be differentiated through later
+        factor = torch.exp(-((torch.fft.fftfreq(length, dtype=torch.float64) / limit) ** 2) / 2)
+        kernel = torch.fft.ifft(factor).real
+        index = torch.arange(length)
+        matrix: Tensor = kernel[(index[:, None] - index[None, :]) % length].float()
+        return matrix.to(device)
 
 
 def _per_channel(values: tuple[float, ...]) -> Tensor:

@@ -52,7 +52,11 @@ class GridMixer(Mixer):
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
     ) -> Tensor:
         """Return the first attention's output with the anchor laid out over its tokens."""
-        source, grids = self.source, kwargs[_GRID]
+        source, grids = self.source, kwargs.get(_GRID)
+        if grids is None:
+            raise ValueError(
+                "a block is called without its tower, which tells it the images' grids"
+            )
         if isinstance(source, PerGrid):
             anchor = lay_out(source, grids, self.how)
         else:

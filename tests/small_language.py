@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from bench.compat import ensure_torchvision
+from bench.models.language.tiny import LETTERS, VICUNA, ids, save, seeded, vocabulary_of
 
 ensure_torchvision()  # which transformers imports when it is used
 
@@ -20,16 +21,11 @@ TEXT: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
     "num_key_value_heads": 2, "max_position_embeddings": 512,
 }  # fmt: skip
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'/[]"
+# without one that makes the models draw weights with which all say the same
+_LETTERS = LETTERS.replace("-", "")
 _WORDS = ("cat", "dog", "the", "ab", "is", "yes", "no")
 
 # templates that put a chat into the same form as the published ones do
-VICUNA = (
-    "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
-    "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
-    "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}"
-    "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
-)
 MISTRAL = (
     "{% for message in messages %}{% if message['role'] == 'user' %}{{ '[INST] ' }}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<image>\n' }}"
@@ -124,8 +120,7 @@ SMALL: dict[str, Callable[[Path], Any]] = {
 
 def saved(kind: Any, config: Any, processor: Any, folder: Path, seed: int = 0) -> Any:
     """Write a model and its processor into a folder and return the model."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = kind(config).eval()
     tokenizer = processor.tokenizer
     silent = set(tokenizer.all_special_ids) - {tokenizer.eos_token_id}
@@ -134,24 +129,14 @@ def saved(kind: Any, config: Any, processor: Any, folder: Path, seed: int = 0) -
             if weight.ndim > 1:  # as initialised, all say nearly the same of every image
                 weight.mul_(8 if "lm_head" in name else 4)
         model.lm_head.weight[sorted(silent)] = 0  # so that answers are words and letters
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    processor.image_processor.save_pretrained(folder)  # published ones have it apart as well
+    save(model, processor, folder)
     return model
 
 
-def ids(tokenizer: Any) -> dict[str, Any]:
-    """Return what a text model's configuration says of its tokenizer."""
-    return {
-        "vocab_size": len(tokenizer),
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-
-
 def _llama_tokenizer() -> Any:
-    vocabulary, merges = _words(["<unk>", "<s>", "</s>", "<0x0A>", "▁", *_LETTERS], "▁")
+    vocabulary, merges = vocabulary_of(
+        ["<unk>", "<s>", "</s>", "<0x0A>", "▁", *_LETTERS], "▁", _WORDS
+    )
     tokenizer = transformers.LlamaTokenizer(vocab=vocabulary, merges=merges, add_bos_token=True)
     tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": ["<image>"]})
     return tokenizer
@@ -160,25 +145,10 @@ def _llama_tokenizer() -> Any:
 def qwen_tokenizer(specials: tuple[str, ...]) -> Any:
     """Return a small tokenizer of Qwen's class with some more special tokens."""
     # a blank, a line's end, and two of these, which are one token of the real ones as well
-    vocabulary, merges = _words(["Ġ", "Ċ", "ĊĊ", *_LETTERS], "Ġ")
+    vocabulary, merges = vocabulary_of(["Ġ", "Ċ", "ĊĊ", *_LETTERS], "Ġ", _WORDS)
     merges.append(("Ċ", "Ċ"))
     tokenizer = transformers.Qwen2Tokenizer(
         vocab=vocabulary, merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", *specials]})
     return tokenizer
-
-
-def _words(tokens: list[str], space: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Return a vocabulary of letters and a few words, and the merges that make these up."""
-    merges: dict[tuple[str, str], None] = {}
-    known = dict.fromkeys(tokens)
-    for word in _WORDS:
-        whole = word[0]
-        for letter in word[1:]:
-            merges[whole, letter] = None
-            whole += letter
-            known[whole] = None
-        merges[space, whole] = None
-        known[space + whole] = None
-    return {token: place for place, token in enumerate(known)}, list(merges)

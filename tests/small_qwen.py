@@ -8,6 +8,8 @@ import transformers
 from torch import nn
 
 from bench.compat import ensure_torchvision
+from bench.models.language.tiny import CHATML, MARKS, seeded
+from bench.models.language.tiny import ids as ids_of
 
 ensure_torchvision()  # which transformers imports when it is used
 
@@ -33,8 +35,7 @@ VISION: dict[str, dict[str, Any]] = {
 
 def build(kind: str) -> nn.Module:
     """Return a frozen tower whose first attention depends much on its tokens and positions."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded(0):
         if kind == "qwen2_5_vl":
             config = transformers.Qwen2_5_VLConfig(vision_config=VISION[kind]).vision_config
             tower = modeling_qwen2_5_vl.Qwen2_5_VisionTransformerPretrainedModel(config)
@@ -51,15 +52,6 @@ def build(kind: str) -> nn.Module:
     return frozen
 
 
-# in the form of the published template, with what of it concerns one image and one question
-CHAT = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}"
-    "{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% else %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-_MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 # width of a head of the language model, and how much of half of it turns with time, row and column
 HEAD: dict[str, tuple[int, list[int]]] = {
     "qwen2_5_vl": (16, [2, 3, 3]),
@@ -71,12 +63,12 @@ def small_qwen(
     kind: str, folder: Path, seed: int = 1, *, pixels: tuple[int, int] = (64**2, 128**2)
 ) -> Any:
     """Write a model into a folder and return it; its images have so many pixels."""
-    tokenizer = small_language.qwen_tokenizer(_MARKS)
-    ids = dict(zip(_MARKS, tokenizer.convert_tokens_to_ids(list(_MARKS)), strict=True))
+    tokenizer = small_language.qwen_tokenizer(MARKS)
+    ids = dict(zip(MARKS, tokenizer.convert_tokens_to_ids(list(MARKS)), strict=True))
     width, turned = HEAD[kind]
     third = kind == "qwen3_vl"
     text = {
-        **small_language.TEXT, "num_key_value_heads": 1, **small_language.ids(tokenizer),
+        **small_language.TEXT, "num_key_value_heads": 1, **ids_of(tokenizer),
         "rope_parameters": {
             "rope_type": "default", "mrope_section": turned, "mrope_interleaved": third,
         },
@@ -99,7 +91,7 @@ def small_qwen(
         transformers.Qwen2VLImageProcessor(size=size, patch_size=PATCH[kind], **half),
         tokenizer,
         getattr(transformers, films)(),
-        chat_template=CHAT,
+        chat_template=CHATML,
     )
     kind_of_model = getattr(transformers, f"{name}ForConditionalGeneration")
     return small_language.saved(kind_of_model, config, processor, folder, seed)

@@ -322,12 +322,12 @@ def test_images_are_decoded_once_and_heads_are_made_once(
 
         return call
 
-    for name in ("load_images", "zero_shot_head"):
+    for name in ("load", "zero_shot_head"):
         monkeypatch.setattr(warm, name, noting(name))
     evaluate, cells = evaluator(small, tmp_path)
     for cell in cells:
         evaluate(cell)
-    assert sorted(made) == ["load_images"] + 2 * ["zero_shot_head"]  # CLIP's is the adapted one's
+    assert sorted(made) == ["load"] + 2 * ["zero_shot_head"]  # CLIP's is the adapted one's
     assert evaluate._warm.images("cifar10").pixels.dtype == torch.uint8
 
 
@@ -389,7 +389,7 @@ def test_work_in_parts_moves_no_number(
 def test_clean_accuracy_of_all_images(
     suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.warm._PART", 200)  # cifar10 has 500 embedded images: three parts
+    monkeypatch.setattr("bench.images._PART", 200)  # cifar10 has 500 embedded images: three parts
 
     def frame(name: str, **changes: Any) -> pd.DataFrame:
         attacks = [{"kind": "pgd", "eps": "1/255", "steps": 1}]

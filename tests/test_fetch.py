@@ -19,7 +19,7 @@ from bench.errors import CellError, UserError
 from bench.fetch import Want, Wants, Watcher, fetch
 from bench.identity import Lock
 from bench.lock import remarks
-from bench.specs import LvlmModel
+from bench.specs import HuggingFaceModel, LvlmModel
 from bench.suite import Suite, load_suite
 from bench.weights import weight_files
 from tests.hub_server import COMMIT, Hub
@@ -134,8 +134,10 @@ def test_all_parts_of_weights_are_counted_and_brought(hub: Hub, suite_file: Make
         **parts,
         "model.safetensors.index.json": index.encode(),
         **{name: json.dumps({"name": name}).encode() for name in small},
+        "spiece.model": b"words",  # the second of two that may hold them: no class is named
     }
-    models = {"Real": {"kind": "hugging_face", "name": "some/clip"}}
+    spec = {"kind": "hugging_face", "name": "some/clip"}
+    models = {"Real": spec}
     suite = load_suite(suite_file(datasets=["digits"], models=models, attacks=None, threats=None))
     told = Told()
     lock, problems = fetch(suite, told)
@@ -144,19 +146,25 @@ def test_all_parts_of_weights_are_counted_and_brought(hub: Hub, suite_file: Make
     texts = sum(len(hub.repos["some/clip"][name]) for name in small)
     assert told.wants.left == told.come == 9000 + texts
     assert [name for name in told.names if "model-" in name] == [f"some/clip {n}" for n in parts]
+    here = {path.name for path in weight_files(HuggingFaceModel.model_validate(spec))}
+    assert here == set(hub.repos["some/clip"])  # the words as well, once it is known where they are
     assert "Real" in lock.models
 
 
 def test_what_a_chat_may_have_is_brought_where_it_is(hub: Hub, suite_file: Maker) -> None:
     """So that a run without the hub sees the same template."""
-    names = ("model.safetensors", "config.json", "processor_config.json", "tokenizer_config.json")
-    hub.repos["some/llava"] = {name: b"{}" for name in (*names, "chat_template.jinja")}
+    names = {
+        *("model.safetensors", "config.json", "processor_config.json", "tokenizer_config.json"),
+        *("tokenizer.json", "chat_template.jinja", "special_tokens_map.json"),
+    }
+    hub.repos["some/llava"] = {name: b"{}" for name in names}
     models = {"Real": {"kind": "lvlm", "name": "some/llava"}}
-    suite = load_suite(suite_file(datasets=["digits"], models=models, attacks=None, threats=None))
+    asked = {"kind": "language", "format": "embedded", "of": "cifar10", "ask": "what", "name": "w"}
+    suite = load_suite(suite_file(datasets=[asked], models=models, attacks=None, threats=None))
     lock, problems = fetch(suite, Told())
     assert problems == {}
     here = {path.name for path in weight_files(LvlmModel(kind="lvlm", name="some/llava"))}
-    assert here == {*names, "chat_template.jinja"}
+    assert here == names
     hub.repos["some/llava"].pop("processor_config.json")
     hub.repos["other/llava"] = hub.repos.pop("some/llava")
     spec = LvlmModel(kind="lvlm", name="other/llava")

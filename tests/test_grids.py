@@ -131,6 +131,17 @@ def test_adapting_changes_a_copy_and_no_weight(kind: str) -> None:
         adapt(adapted, extract_anchor(tower), alpha=1, cutoff=None)
 
 
+@every_kind
+def test_a_block_without_its_tower_says_what_it_lacks(kind: str) -> None:
+    tower = build(kind)
+    adapted = adapt(tower, extract_anchor(tower), alpha=0.8, cutoff=None)
+    turns = torch.rand(4, WIDTH // 2)
+    with pytest.raises(ValueError, match="a block is called without its tower"):
+        adapted.get_submodule("blocks.0")(
+            torch.rand(4, WIDTH), torch.tensor([0, 4]), position_embeddings=(turns, turns)
+        )
+
+
 @pytest.mark.parametrize("grid", GRIDS)
 def test_rotary_positions_alone_leave_a_white_image_one_answer(grid: tuple[int, int]) -> None:
     """The anchor is one vector: at every grid a white image sees no change at alpha 1."""

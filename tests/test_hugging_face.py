@@ -15,7 +15,7 @@ from bench.lock import fingerprint
 from bench.models import ClipModel, build_model
 from bench.specs import Anchor, HuggingFaceModel, ModelSpec, RAdaptModel
 from bench.text import ZeroShotClassifier, zero_shot_head
-from bench.weights import origin, weight_files
+from bench.weights import hub_files, origin, weight_files
 from tests.hub_cache import FIRST, SECOND, folder_files, offline, put
 from tests.small_hugging_face import small_clip, small_siglip
 
@@ -87,9 +87,13 @@ def test_its_own_normalisation(saved: tuple[Path, Any]) -> None:
         build(at(folder))
 
 
-def test_the_activation_is_that_of_the_configuration(tmp_path: Path) -> None:
+def test_the_activation_is_that_of_the_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     small_clip(tmp_path)
+    capsys.readouterr()
     assert build(at(tmp_path)).facts()["activation"] == "quick_gelu"
+    assert capsys.readouterr().err == ""  # no bars
     path = tmp_path / "config.json"
     before = fingerprint(at(tmp_path))
     path.write_text(path.read_text().replace("quick_gelu", "gelu"))
@@ -185,6 +189,26 @@ def test_weights_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     last.unlink()
     with pytest.raises(CellError, match=rf"{last.name} is missing"):
         build(at(parts))
+
+
+def test_a_vocabulary_whose_class_is_not_named_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache = tmp_path / "clip", tmp_path / "cache"
+    small_clip(folder)
+    path = folder / "tokenizer_config.json"
+    said = json.loads(path.read_text())
+    assert said.pop("tokenizer_class")
+    path.write_text(json.dumps(said))
+    offline(monkeypatch, cache)
+    put(cache, "org/clip", folder_files(folder))
+    assert fingerprint(at("org/clip")) == fingerprint(at(folder))
+    named = [[file.path for file in needed] for needed in hub_files(at("org/clip"))]
+    assert ["tokenizer.json", "spiece.model"] in named
+    words = folder / "tokenizer.json"
+    before = fingerprint(at(folder))
+    words.write_text(words.read_text() + " ")
+    assert fingerprint(at(folder)) != before
 
 
 @pytest.mark.parametrize("content", ["{}", '{"weight_map": {"a": "../b"}}', '{"weight_map": [1]}'])

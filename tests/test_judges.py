@@ -219,14 +219,16 @@ def small_model(folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-def test_a_local_model_is_asked(tmp_path: Path) -> None:
+def test_a_local_model_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small_model(tmp_path / "model")
+    capsys.readouterr()  # of writing it
     local = TransformersJudge(kind="transformers", name=str(tmp_path / "model"))
     judge = build_judge(local, tmp_path / "kept")
     assert judge(TEXTS[:2], [BEAR] * 2).tolist() == [1, 1]
     assert len([path for path in (tmp_path / "kept").rglob("*.json")]) == 2
     (tmp_path / "model").rename(tmp_path / "elsewhere")
     assert build_judge(local, tmp_path / "kept")(TEXTS[:2], [BEAR] * 2).tolist() == [1, 1]
+    assert capsys.readouterr().err == ""  # no bars
     with pytest.raises(CellError, match="transformers cannot load"):
         build_judge(local, tmp_path / "other")(TEXTS[:1], [BEAR])
 

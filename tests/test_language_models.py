@@ -15,7 +15,7 @@ from bench.identity import Lock, model_identity
 from bench.language import AnsweringModel
 from bench.lock import fingerprint
 from bench.models import LanguageModel, build_model
-from bench.specs import LvlmModel
+from bench.specs import LvlmModel, TinyModel
 from bench.suite import Suite
 from bench.weights import origin
 from tests.hub_cache import FIRST, folder_files, offline, put
@@ -247,6 +247,63 @@ def test_answers_are_greedy_whatever_the_checkpoint_says(llava: Path, tmp_path: 
     assert build(tmp_path).answer(images(), ASKED, tokens=8) == expected
 
 
+def test_an_answer_ends_at_any_of_the_checkpoints_ends(llava: Path, tmp_path: Path) -> None:
+    for name, content in folder_files(llava).items():
+        (tmp_path / name).write_bytes(content)
+    before = build(llava)
+    [text] = before.answer(images(1), ASKED[:1], tokens=8)
+    said = before.chat.exchange(ASKED[0], text, 1)[1]
+    second = next(token for token in said[1:] if token != said[0])
+    path = tmp_path / "generation_config.json"
+    end = before.chat.tokenizer.eos_token_id
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": [end, second]}))
+    model = build(tmp_path)
+    assert model.chat.ends == sorted([end, second])
+    assert model.chat.end == end
+    cut = said[: said.index(second) + 1]
+    expected = before.chat.tokenizer.decode(cut, skip_special_tokens=True).strip()
+    assert model.answer(images(1), ASKED[:1], tokens=8) == [expected]
+    assert len(expected) < len(text)
+
+
+def test_loading_shows_nothing_and_changes_no_setting_of_bars(
+    llava: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from huggingface_hub.utils import are_progress_bars_disabled
+    from transformers.utils import logging
+
+    before = logging.set_tqdm_hook(None)
+    logging.set_tqdm_hook(before)
+    for family in ("llava", "qwen2_5_vl"):
+        build_model(TinyModel(kind="lvlm-tiny", family=family), CPU, build)
+    build(llava)
+    assert capsys.readouterr().err == ""
+    assert logging.set_tqdm_hook(before) is before
+    assert not are_progress_bars_disabled()
+
+
+def test_a_tiny_model_seeds_no_other_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an accelerator's, which `torch.manual_seed` seeds too."""
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: pytest.fail(f"seeded with {seed}"))
+    before = torch.get_rng_state()
+    build_model(TinyModel(kind="lvlm-tiny", family="llava"), CPU, build)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("no room")])
+def test_memory_that_ran_out_while_loading_may_pass(
+    llava: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    import transformers
+
+    monkeypatch.setattr(transformers.AutoProcessor, "from_pretrained", fails)
+    with pytest.raises(type(error)):
+        build(llava)
+
+
 def test_a_repository_of_the_hub(
     llava: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +330,39 @@ def test_a_template_is_part_of_the_fingerprint(llava: Path, tmp_path: Path) -> N
     path = tmp_path / "chat_template.jinja"
     path.write_text(path.read_text().replace("ASSISTANT", "HELPER"))
     assert fingerprint(spec) != before
+
+
+@pytest.mark.parametrize("name", ["special_tokens_map.json", "added_tokens.json"])
+def test_so_are_its_special_tokens(llava: Path, tmp_path: Path, name: str) -> None:
+    for other, content in folder_files(llava).items():
+        (tmp_path / other).write_bytes(content)
+    spec = LvlmModel(kind="lvlm", name=str(tmp_path))
+    found = {fingerprint(spec)}
+    for content in ('{"a": 1}', '{"a": 2}'):
+        (tmp_path / name).write_text(content)
+        found.add(fingerprint(spec))
+    assert len(found) == 3
+
+
+def test_so_is_a_vocabulary_whose_class_is_not_named(llava: Path, tmp_path: Path) -> None:
+    for name, content in folder_files(llava).items():
+        (tmp_path / name).write_bytes(content)
+    config, words = tmp_path / "tokenizer_config.json", tmp_path / "tokenizer.json"
+    said = json.loads(config.read_text())
+    assert said.pop("tokenizer_class")
+    config.write_text(json.dumps(said))
+    spec = LvlmModel(kind="lvlm", name=str(tmp_path))
+    before = fingerprint(spec), build(tmp_path).chat.exchange(ASKED[0], SAID[1], 1)
+    known = json.loads(words.read_text())
+    vocabulary = known["model"]["vocab"]
+    vocabulary["x"], vocabulary["▁the"] = vocabulary["▁the"], vocabulary["x"]
+    words.write_text(json.dumps(known))
+    after = fingerprint(spec), build(tmp_path).chat.exchange(ASKED[0], SAID[1], 1)
+    assert before[1] != after[1]
+    assert before[0] != after[0]
+    words.unlink()
+    with pytest.raises(CellError, match=r"tokenizer\.json or spiece\.model is missing"):
+        build(tmp_path)
 
 
 def test_weights_that_lack_tensors_are_refused(llava: Path, tmp_path: Path) -> None:

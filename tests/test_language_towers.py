@@ -1,5 +1,7 @@
 """Vision towers inside vision-language models: replaced, adapted, grafted."""
 
+import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ from bench.identity import Lock, model_identity
 from bench.models import ClipModel, LanguageModel, build_model
 from bench.specs import ModelSpec
 from bench.suite import Suite, load_suite
+from bench.warm import Warm
 from tests import small_clip as of_open_clip
 from tests.small_hugging_face import small_clip, small_siglip
 from tests.small_language import PIXELS, SMALL, VISION, small_llava
+from tests.small_qwen import KINDS, PATCH, small_qwen
 
 CPU = torch.device("cpu")
 ASKED, SAID = ["is the cat a dog?", "what is it?"], ["yes", "the cat is"]
@@ -162,12 +166,14 @@ def test_a_tower_of_transformers_siglip(tmp_path: Path) -> None:
 
 
 def test_a_tower_that_does_not_fit_is_told(llava: Path, tmp_path: Path) -> None:
-    short, siglip = tmp_path / "short", tmp_path / "siglip"
-    for place in (short, siglip):
+    short, siglip, rough = (tmp_path / name for name in ("short", "siglip", "rough"))
+    for place in (short, siglip, rough):
         place.mkdir()
+    small_clip(rough, **VISION, hidden_act="quick_gelu", layer_norm_eps=1e-3)
     small_clip(short)
     small_siglip(siglip, **VISION)
     models = Models(
+        Rough={"kind": "hugging_face", "name": str(rough)}, F=lvlm(llava, tower="Rough"),
         Deep=robust(tmp_path / "deep", layers=4), Wide=robust(tmp_path / "wide", mlp_ratio=2.0),
         Short={"kind": "hugging_face", "name": str(short)},
         SigLIP={"kind": "hugging_face", "name": str(siglip)},
@@ -180,6 +186,7 @@ def test_a_tower_that_does_not_fit_is_told(llava: Path, tmp_path: Path) -> None:
         "B": r"'Wide' does not fit: encoder\.layers\.0\.mlp\.fc1\.weight is \(64, 32\)",
         "C": "'Short' does not fit: only one of the two towers has",
         "D": r"'SigLIP' takes pixels of mean \(0\.5, 0\.5, 0\.5\)",
+        "F": r"'Rough' does not fit: its norms have epsilon \[0\.001\], 1e-05 is needed",
         "E": "'Adapted' is adapted; adapt the vision-language model instead",
     }.items():
         with pytest.raises(CellError, match=message):
@@ -237,6 +244,63 @@ def test_radapt_shares_weights_and_changes_answers(folder: Path) -> None:
     attention = models("R").tower.get_submodule("encoder.layers.0.self_attn")
     assert attention.radapt_anchor.shape == (1, tokens**2 + prefix, 32)
     assert models("R").facts()["anchor"].startswith("uniform white image, on ")
+
+
+def test_in_half_precision_a_white_image_stays_as_it_is(llava: Path) -> None:
+    """To the last bit: the anchor's pixels are normalised and rounded as the processor's are."""
+    models = Models(L=lvlm(llava, precision="bf16"), R=radapt("L", alpha=1.0))
+    white = torch.ones(2, 3, PIXELS, PIXELS)
+    expected = models("L").visual_tokens(white)
+    assert torch.equal(models("R").visual_tokens(white), expected)
+    assert not torch.equal(models("R").visual_tokens(0.9 * white), expected)
+
+
+@pytest.mark.parametrize("kind", ["llava", *KINDS])
+def test_anchor_and_filter_are_in_the_units_of_the_processor(kind: str, tmp_path: Path) -> None:
+    """White stays white, whose bounds and anchor those of another normalisation would miss."""
+    small_llava(tmp_path) if kind == "llava" else small_qwen(kind, tmp_path)
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        said = json.loads((tmp_path / name).read_text())
+        own = said.get("image_processor", said)
+        own |= {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.2, 0.3, 0.4]}
+        (tmp_path / name).write_text(json.dumps(said))
+    models = Models(L=lvlm(tmp_path), R=radapt("L", alpha=1.0), F=radapt("L", alpha=0.0, cutoff=20))
+    side = PIXELS if kind == "llava" else 6 * PATCH[kind]
+    white = torch.ones(1, 3, side, side)
+    expected = models("L").visual_tokens(white)
+    for name in ("R", "F"):
+        assert torch.allclose(models(name).visual_tokens(white), expected, rtol=1e-3, atol=1e-3)
+    assert models("R").facts()["anchor"].startswith("uniform white image")
+    assert "anchor" not in models("F").facts()
+    assert models("L").facts()["model_pixels"] == ("32x32" if kind == "llava" else "any")
+
+
+@pytest.mark.parametrize("kind", ["llava", *KINDS])
+def test_an_anchors_donor_may_be_let_go_of_before_the_base_comes(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else keeps it when all that is warm goes; of one that is kept, its tower alone."""
+    small_llava(tmp_path) if kind == "llava" else small_qwen(kind, tmp_path)
+    suite = Models(
+        Base=lvlm(tmp_path), Donor=lvlm(tmp_path, checkpointing=True),
+        R=radapt("Base", anchor={"white": "Donor"}),
+    ).suite  # fmt: skip
+    alive: list[list[bool]] = []
+    donors: list[weakref.ref[Any]] = []
+
+    def noted(spec: Any, *given: Any, **more: Any) -> Any:
+        if spec.kind == "lvlm" and not spec.checkpointing:
+            alive.append([donor() is not None for donor in donors])
+        made = build_model(spec, *given, **more)
+        if spec.kind == "lvlm" and spec.checkpointing:
+            donors.extend(map(weakref.ref, (made, made.network, made.network.lm_head)))
+        return made
+
+    monkeypatch.setattr("bench.warm.build_model", noted)
+    monkeypatch.setattr(Warm, "_make_room", Warm._forget)  # as where an accelerator is half full
+    warm = Warm(suite, Lock(), {}, CPU, 1, False)
+    assert "white image" in warm.facts("R")["anchor"]
+    assert alive == [[False] * 3]
 
 
 def test_the_anchor_joins_on_every_tile(folder: Path) -> None:

@@ -12,7 +12,7 @@ SOURCES = [ROOT / "run_bench.py", *ROOT.glob("bench/**/*.py"), *ROOT.glob("radap
 # package -> the only modules that may import it
 ONLY = {
     "open_clip": ("bench.models", "bench.weights", "bench.nano", "radapt.clip"),
-    "transformers": ("bench.models", "bench.tasks.local_judge"),
+    "transformers": ("bench.models", "bench.tasks.local_judge", "bench.loading"),
     "huggingface_hub": ("bench.hub",),
     "radapt": ("bench.models", "bench.nano", "bench.compat", "bench.figures", "radapt"),
     "accelerate": ("radapt.loop", "radapt.finetune", "radapt.cli.finetune", "bench.nano.recipe"),
@@ -47,6 +47,7 @@ ONLY = {
     ),
     "bench.scheduler": ("bench.run",),
     "bench.nano": ("bench.models", "bench.nano"),
+    "bench.lvlm": ("bench.lvlm", "bench.costs", "bench.work", "bench.summary"),
 }
 
 
@@ -90,7 +91,7 @@ def test_planning_and_reporting_start_without_torch() -> None:
         "import sys, bench, run_bench, bench.summary, bench.status, bench.export, bench.check, "
         "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging, "
         "bench.views, bench.breakdown, bench.comparison_table, bench.picking, bench.export.images, "
-        "bench.trust.kept, bench.trust.table; "
+        "bench.trust.kept, bench.trust.table, bench.lvlm.plan; "
         "assert not {'torch', 'ray'} & set(sys.modules), 'torch or ray was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -17,11 +17,12 @@ from torch.utils._pytree import tree_leaves
 
 from bench import catalogue
 from bench.identity import Lock
-from bench.lvlm_memory import GIB, Need, kept, need
-from bench.lvlm_plan import memory_lines
-from bench.lvlm_size import _TEXT, lvlm_size
-from bench.lvlm_tokens import image_tokens
+from bench.lvlm.memory import GIB, Need, kept, need
+from bench.lvlm.plan import memory_lines
+from bench.lvlm.size import _TEXT, lvlm_size
+from bench.lvlm.tokens import image_tokens
 from bench.models import LanguageModel, build_model
+from bench.precision import LoweredAnswers
 from bench.specs import LvlmModel
 from bench.suite import Suite
 from bench.summary import plan_lines
@@ -101,7 +102,9 @@ class _Held:
         self.value = value
 
 
-def saved_bytes(model: LanguageModel, images: Tensor, prompts: list[str], texts: list[str]) -> int:
+def saved_bytes(
+    model: LanguageModel, images: Tensor, prompts: list[str], texts: list[str], lower: bool = False
+) -> int:
     """Bytes that are kept for the backward pass when the loss is there; weights aside."""
     alive: weakref.WeakSet[_Held] = weakref.WeakSet()
 
@@ -111,7 +114,8 @@ def saved_bytes(model: LanguageModel, images: Tensor, prompts: list[str], texts:
         return held
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.value):
-        loss = model.log_likelihood(images, prompts, texts).sum()
+        asked = LoweredAnswers(model, torch.device("cpu")) if lower else model
+        loss = asked.log_likelihood(images, prompts, texts).sum()
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     storages = {held.value.untyped_storage().data_ptr(): held.value for held in alive}
     assert loss.requires_grad
@@ -136,6 +140,21 @@ def test_what_is_kept_is_what_autograd_keeps(folder: Path, kind: str, precision:
     logits = 4 * len(said) * size.vocabulary
     estimate = 2 * (kept(size, tokens, length, precise) + logits)
     assert estimate == pytest.approx(found, rel=0.04)
+
+
+@every_kind
+def test_an_attack_in_halves_keeps_its_casts_of_weights(folder: Path, kind: str) -> None:
+    model = build(folder, kind)
+    config, (height, width) = config_of(folder, kind), SIZE.get(kind, (32, 32))
+    processor = json.loads((folder / kind / "preprocessor_config.json").read_text())
+    tokens, size = image_tokens(config, processor, (height, width)), lvlm_size(config)
+    images, texts = torch.rand(2, 3, height, width).requires_grad_(), ["the cat is a dog"] * 2
+    found = saved_bytes(model, images, ["is the cat a dog?", "ab"], texts, lower=True)
+    asked, said = model.chat.exchange("is the cat a dog?", texts[0], tokens.text)
+    logits = 4 * len(said) * size.vocabulary
+    estimate = 2 * (kept(size, tokens, len(asked) + len(said), 2) + logits)
+    # some activations stay in single precision
+    assert found == pytest.approx(1.04 * (estimate + 2 * size.parameters), rel=0.05)
 
 
 class _Peak(TorchDispatchMode):
@@ -194,8 +213,8 @@ def test_an_attacks_step_takes_at_most_what_is_estimated(
     config, answer = config_of(tmp_path, kind), "the cat is a dog and " * 3
     size, tokens = lvlm_size(config), image_tokens(config, processor, (height, width))
     asked, said = model.chat.exchange("is the cat a dog?", answer, tokens.text)
-    monkeypatch.setattr("bench.lvlm_memory.PROMPT", len(asked) - tokens.text)
-    monkeypatch.setattr("bench.lvlm_memory.ANSWER", len(said))
+    monkeypatch.setattr("bench.lvlm.memory.PROMPT", len(asked) - tokens.text)
+    monkeypatch.setattr("bench.lvlm.memory.ANSWER", len(said))
     each = need(size, tokens, precise=2)
     images = torch.rand(4, 3, height, width).requires_grad_()
     prompts = ["is the cat a dog?", *["is the cat?"] * 3]
@@ -245,11 +264,11 @@ def test_images_fit_as_memory_allows() -> None:
     assert each.batch(24, checkpointing=True) == 6
 
 
-def suite_of(models: dict[str, Any]) -> Suite:
+def suite_of(models: dict[str, Any], **more: Any) -> Suite:
     return Suite.model_validate(
         {
             "suite": "memory", "protocol": {"preset": "radapt-paper"}, "samples": 1,
-            "datasets": [{"kind": "nano", "name": "digits"}], "models": models,
+            "datasets": [{"kind": "nano", "name": "digits"}], "models": models, **more,
         }
     )  # fmt: skip
 
@@ -276,4 +295,14 @@ def test_a_plan_says_what_fits(folder: Path) -> None:
     assert [line for line in plan if line in lines] == lines
     weights = next(line for line in plan if line.startswith("  weights"))
     assert weights.endswith("Known 26.70 GB, Unknown of unknown size")
+    assert "one model at a time is counted" in text
+    assert "cast to halves" not in text
+    single = {"kind": "lvlm", "name": "llava-hf/llava-1.5-7b-hf", "precision": "fp32"}
+    half = {**single, "precision": "bf16"}
+    attack = {"kind": "pgd", "eps": "4/255", "steps": 1, "precision": "bf16"}
+    both = {"threats": ["white-box"], "attacks": [attack]}
+    told = list(memory_lines(suite_of({"Single": single, "Half": half}, **both)))
+    [cast] = [line for line in told if "cast to halves" in line]
+    assert "keeps 13.2 GB more" in cast
+    assert "Single: 7.06" in told[told.index(cast) - 3]
     assert not list(memory_lines(suite_of({"Nano": {"kind": "nano", "weights": "clip"}})))

@@ -67,6 +67,20 @@ def test_an_adapted_tower_filters_pixels_and_clamps_them_to_the_box(tower: nn.Mo
             assert torch.allclose(adapted(normalise(given)), expected, atol=1e-5)
 
 
+def test_matrices_of_sizes_that_come_are_made_once() -> None:
+    first, second = GaussianFilter(40), GaussianFilter(20)
+    with torch.inference_mode():
+        made = first.matrix(44)
+    assert first.matrix(44) is GaussianFilter(40, size=(32, 32)).matrix(44) is made
+    assert not torch.equal(second.matrix(44), made)
+    points = torch.rand(1, 3, 44, 44, requires_grad=True)
+    assert float(torch.autograd.grad(first(points).sum(), points)[0].abs().sum()) > 0
+    for length in range(1, 40):  # a bounded number of them is kept
+        first.matrix(length)
+    assert torch.equal(first.matrix(44), made)
+    assert first.matrix(44) is not made
+
+
 def test_filter_refuses_a_cutoff_of_nothing() -> None:
     with pytest.raises(ValueError, match="cutoff: got 0"):
         GaussianFilter(0)

@@ -37,6 +37,7 @@ from bench.tally import Tally, untouched
 from bench.tasks.prompted import Prompted
 from bench.texts import references, texts_of
 from bench.types import Budget, CellResult
+from bench.warm import Warm
 from tests.small_speaker import WORDS, Speaker
 
 CPU = torch.device("cpu")
@@ -278,6 +279,23 @@ def test_batch_size_moves_no_answer(worded: Maker, tmp_path: Path) -> None:
     assert {key: each.texts for key, each in wide.items()} == {
         key: each.texts for key, each in narrow.items()
     }
+    assert {each.provenance["batch"] for each in narrow.values()} == {"5"}
+
+
+def test_records_have_how_many_images_were_attacked_and_answered_at_once(
+    worded: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which differ where images are made on another model than answers."""
+    sizes = {"A": 7, "B": 5}
+    monkeypatch.setattr(Warm, "batch", lambda self, model, dataset: Batch(sizes[model]))
+    found = measured(worded(), tmp_path)
+    told = {
+        key: (each.provenance["batch"], each.provenance["answer_batch"])
+        for key, each in found.items()
+    }
+    assert told["A", ""] == told["A", "apgd-text 8/255 white-box"] == ("7", "7")
+    assert told["B", ""] == told["B", "apgd-text 8/255 white-box"] == ("5", "5")
+    assert told["B", "apgd-text 8/255 A"] == ("7", "5")
 
 
 def test_a_cell_goes_on_after_a_break_and_ends_the_same(

@@ -12,7 +12,10 @@ from bench.trust.reported import Pair
 Entries = Mapping[str, Mapping[str, Any]]
 Pairs = list[tuple[str, str]]
 # what a cell's record knows of its model and its batches, which differs from row to row
-_OF_ONE_CELL = ("batch", "backwards", *("activation", "model_pixels", "mean", "std", "logit_scale"))
+_OF_ONE_CELL = (
+    *("batch", "answer_batch", "backwards"),
+    *("activation", "model_pixels", "mean", "std", "logit_scale"),
+)
 _OF_DATA = (
     *("images", "pixels", "resize_in_model", "classes", "templates", "seed"),
     *("content", "content_origin", "image_ids", "class_names", "templates_hash"),

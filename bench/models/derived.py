@@ -1,6 +1,7 @@
 """Models made of other models of the suite; they share their weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -21,19 +22,21 @@ Refer = Callable[[str], ImageTextModel | LanguageModel]
 def build_radapt(spec: RAdaptModel, device: torch.device, refer: Refer) -> Towered:
     """Build R-Adapt over a vision tower, in the units of that model's own normalisation.
 
-    The tower is a CLIP's or SigLIP's, or that inside a vision-language model.
+    The tower is a CLIP's or SigLIP's, or that inside a vision-language model. The anchor comes
+    first: where memory is short, whose tower it is of may be let go of before the base comes.
 
     Raises:
         CellError: The anchor is missing or does not fit, or there is no vision tower.
     """
-    base = _with_tower(spec.base, refer)
-    how = base.preprocessing
     anchor: Anchor | PerGrid
-    try:
+    with _explained(spec.base):
         if spec.anchor.white is not None:
             anchor = _white(_with_tower(spec.anchor.white, refer))
         else:
             anchor = Anchor.load(str(spec.anchor.file))
+    base = _with_tower(spec.base, refer)
+    how = base.preprocessing
+    with _explained(spec.base):
         if isinstance(anchor, Anchor):
             anchor = replace(anchor, value=anchor.value.to(device))
             anchor = resize_anchor(anchor, base.tower) if spec.anchor.resize else anchor
@@ -47,11 +50,17 @@ def build_radapt(spec: RAdaptModel, device: torch.device, refer: Refer) -> Tower
             mean=how.mean,
             std=how.std,
         )
-    except (OSError, ValueError, TypeError) as error:
-        raise CellError(f"R-Adapt over {spec.base!r}: {error}") from error
-    if isinstance(base, LanguageModel):
+    if isinstance(base, LanguageModel) and spec.alpha:
         return base.with_tower(adapted, anchor=f"{anchor.origin}, on {anchor.tower}")
     return base.with_tower(adapted)
+
+
+@contextmanager
+def _explained(base: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, TypeError) as error:
+        raise CellError(f"R-Adapt over {base!r}: {error}") from error
 
 
 def _white(donor: Towered) -> Anchor | PerGrid:

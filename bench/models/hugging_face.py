@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench.compat import ensure_torchvision
 from bench.errors import CellError
+from bench.loading import loading
 from bench.models.clip import ClipModel, Preprocessing
 from bench.specs import HuggingFaceModel, Resize
 from bench.weights import weight_files
@@ -43,7 +44,7 @@ def build_hugging_face(spec: HuggingFaceModel, device: torch.device, resize: Res
     except ImportError as error:
         raise CellError("`kind: hugging_face` needs the extra: pip install '.[lvlm]'") from error
     folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
-    try:
+    with loading(spec.name):
         config = transformers.AutoConfig.from_pretrained(folder)
         if config.model_type not in _KINDS:
             raise CellError(
@@ -54,10 +55,6 @@ def build_hugging_face(spec: HuggingFaceModel, device: torch.device, resize: Res
             folder, dtype=torch.float32, output_loading_info=True
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    except CellError:
-        raise
-    except Exception as error:  # transformers raises many kinds for one cause
-        raise CellError(f"transformers cannot load {spec.name!r}: {error}") from error
     lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
     if lacking:  # transformers only warns, and goes on with random ones
         raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")

@@ -195,8 +195,8 @@ class ApgdText(ApgdSpec):
 
     So many `references` are attacked in turn: captions in their order, answers by how many gave
     them. With a `precision` below fp32 each is attacked at that, and what is left then once more
-    in fp32 from its best point, on the reference that served best (RobustVLM). What scores no more
-    than `threshold`, in the units of the metric, is not attacked further.
+    in the model's own from its best point, on the reference that served best (RobustVLM). What
+    scores no more than `threshold`, in the units of the metric, is not attacked further.
     """
 
     kind: Literal["apgd-text"]

@@ -8,6 +8,7 @@ import torch
 
 from bench.compat import ensure_torchvision
 from bench.errors import CellError
+from bench.loading import loading
 from bench.specs import TransformersJudge
 
 _TOKENS = 4  # a digit is asked for
@@ -53,11 +54,9 @@ class LocalModel:
                 "a judge of transformers needs the extra: pip install '.[lvlm]'"
             ) from error
         place = {"revision": self._spec.revision}
-        try:
+        with loading(self._spec.name):
             tokenizer = transformers.AutoTokenizer.from_pretrained(self._spec.name, **place)
             model: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 self._spec.name, dtype="auto", **place
             )
-        except Exception as error:  # transformers raises many kinds for one cause
-            raise CellError(f"transformers cannot load {self._spec.name!r}: {error}") from error
         return tokenizer, model.to(self._device).eval()

@@ -8,6 +8,7 @@ import torch
 
 from bench.compat import ensure_torchvision
 from bench.errors import CellError
+from bench.loading import loading
 from bench.models.language.chat import Chat
 from bench.models.language.families import FAMILIES
 from bench.models.language.model import LanguageModel
@@ -40,7 +41,7 @@ def build_language(
     except ImportError as error:
         raise CellError("`kind: lvlm` needs the extra: pip install '.[lvlm]'") from error
     folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
-    try:
+    with loading(spec.name):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type not in FAMILIES:
             raise CellError(
@@ -55,10 +56,6 @@ def build_language(
         )  # fmt: skip
         chat = Chat(processor, _ends(network))
         pixels = Pixels(processor.image_processor)
-    except CellError:
-        raise
-    except Exception as error:  # transformers raises many kinds for one cause
-        raise CellError(f"transformers cannot load {spec.name!r}: {error}") from error
     lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
     if lacking:  # transformers only warns, and goes on with random ones
         raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")

@@ -14,6 +14,7 @@ from bench.models.language.chat import Chat
 from bench.models.language.families import Family
 from bench.models.language.pixels import Normalisation, Pixels
 from radapt.clone import clone
+from radapt.grids import grids_of
 from radapt.tower import image_size
 
 # nothing is drawn at random in evaluation, so that no random state need be kept
@@ -82,9 +83,10 @@ class LanguageModel(nn.Module):
     def facts(self) -> dict[str, str]:
         """Return what a reader of a number must know of the model as it was built."""
         how = self.preprocessing
+        sides = "x".join(map(str, image_size(self.tower)))
         return {
             "activation": activation(self.tower),
-            "model_pixels": "x".join(map(str, image_size(self.tower))),
+            "model_pixels": sides if grids_of(self.tower) is None else "any",
             "precision": str(next(self.network.parameters()).dtype).removeprefix("torch."),
             "mean": " ".join(f"{value:.8g}" for value in how.mean),
             "std": " ".join(f"{value:.8g}" for value in how.std),

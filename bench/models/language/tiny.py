@@ -18,12 +18,13 @@ from torch import Tensor
 
 from bench.compat import ensure_torchvision
 from bench.errors import CellError
+from bench.loading import quiet
 from bench.models.language.build import build_language
 from bench.models.language.model import LanguageModel
 from bench.specs import LvlmModel, TinyModel
 
-_YES, _NO = "yes", "no"
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'-/[]"
+_SAID = _YES, _NO = "yes", "no"
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'-/[]"
 _LOUD = 3.0  # factor on weights: as initialised, all images are nearly the same to a model
 _SURE = 24.0  # factor on the number whose sign is the answer
 _CLOUDS = 64
@@ -33,20 +34,20 @@ _SIZES: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
     "max_position_embeddings": 512,
 }  # fmt: skip
-_VICUNA = (
+VICUNA = (
     "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
     "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
     "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}"
     "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
-_CHATML = (
+CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}"
     "{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% else %}{{ part['text'] }}{% endif %}"
     "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-_MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 
 
 def build_tiny(spec: TinyModel, device: torch.device) -> LanguageModel:
@@ -61,25 +62,12 @@ def build_tiny(spec: TinyModel, device: torch.device) -> LanguageModel:
     except ImportError as error:
         raise CellError("`kind: lvlm-tiny` needs the extra: pip install '.[lvlm]'") from error
     make = {"llava": _llava, "qwen2_5_vl": _qwen}[spec.family]
-    with TemporaryDirectory() as folder, _quiet(transformers):
+    with TemporaryDirectory() as folder:
         make(transformers, Path(folder))
         own = LvlmModel(kind="lvlm", name=folder, precision="fp32")
         model = build_language(own, torch.device("cpu"), _nobody)
     _balance(model)
     return model.to(device)
-
-
-@contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Show no bars of what takes no time."""
-    bars = transformers.utils.logging
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            bars.enable_progress_bar()
 
 
 def _nobody(name: str) -> object:
@@ -103,7 +91,9 @@ def _balance(model: LanguageModel) -> None:
 
 
 def _llava(transformers: Any, folder: Path) -> None:
-    vocabulary, merges = _words(["<unk>", "<s>", "</s>", "<0x0A>", "▁", *_LETTERS], "▁")
+    vocabulary, merges = vocabulary_of(
+        ["<unk>", "<s>", "</s>", "<0x0A>", "▁", *LETTERS], "▁", _SAID
+    )
     tokenizer = transformers.LlamaTokenizer(vocab=vocabulary, merges=merges, add_bos_token=True)
     tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": ["<image>"]})
     tower = transformers.CLIPVisionConfig(
@@ -112,7 +102,7 @@ def _llava(transformers: Any, folder: Path) -> None:
     )  # fmt: skip
     config = transformers.LlavaConfig(
         vision_config=tower,
-        text_config=transformers.LlamaConfig(**_SIZES, num_key_value_heads=2, **_ids(tokenizer)),
+        text_config=transformers.LlamaConfig(**_SIZES, num_key_value_heads=2, **ids(tokenizer)),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
     )
     size = {"height": _PIXELS, "width": _PIXELS}
@@ -122,24 +112,24 @@ def _llava(transformers: Any, folder: Path) -> None:
         patch_size=8,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=_VICUNA,
+        chat_template=VICUNA,
     )
-    _save(transformers.LlavaForConditionalGeneration, config, processor, folder)
+    _write(transformers.LlavaForConditionalGeneration, config, processor, folder)
 
 
 def _qwen(transformers: Any, folder: Path) -> None:
-    vocabulary, merges = _words(["Ġ", "Ċ", *_LETTERS], "Ġ")  # a blank and a line's end
+    vocabulary, merges = vocabulary_of(["Ġ", "Ċ", *LETTERS], "Ġ", _SAID)  # a blank and a line's end
     tokenizer = transformers.Qwen2Tokenizer(
         vocab=vocabulary, merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", *_MARKS]})
-    start, end, image, film = tokenizer.convert_tokens_to_ids(list(_MARKS))
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", *MARKS]})
+    start, end, image, film = tokenizer.convert_tokens_to_ids(list(MARKS))
     vision = {
         "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2,
         "out_hidden_size": 32, "window_size": 56, "fullatt_block_indexes": [1],
     }  # fmt: skip
     text = {
-        **_SIZES, **_ids(tokenizer), "num_key_value_heads": 1,
+        **_SIZES, **ids(tokenizer), "num_key_value_heads": 1,
         "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]},
     }  # fmt: skip
     config = transformers.Qwen2_5_VLConfig(
@@ -151,15 +141,14 @@ def _qwen(transformers: Any, folder: Path) -> None:
         transformers.Qwen2VLImageProcessor(size=size, patch_size=14),
         tokenizer,
         transformers.Qwen2VLVideoProcessor(),
-        chat_template=_CHATML,
+        chat_template=CHATML,
     )
-    _save(transformers.Qwen2_5_VLForConditionalGeneration, config, processor, folder)
+    _write(transformers.Qwen2_5_VLForConditionalGeneration, config, processor, folder)
 
 
-def _save(kind: Any, config: Any, processor: Any, folder: Path) -> None:
-    """Write a model and its processor into a folder."""
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
+def _write(kind: Any, config: Any, processor: Any, folder: Path) -> None:
+    """Make a model that says yes or no, and write it into a folder."""
+    with seeded(0):
         model = kind(config).eval()
         side = torch.randn(model.lm_head.weight.shape[1])
     known = processor.tokenizer.get_vocab()
@@ -172,12 +161,26 @@ def _save(kind: Any, config: Any, processor: Any, folder: Path) -> None:
             for token in (word, f"▁{word}", f"Ġ{word}"):  # with a blank before it or not
                 if token in known:
                     model.lm_head.weight[known[token]] = sign * _SURE * side / len(side) ** 0.5
-    model.save_pretrained(folder)
+    save(model, processor, folder)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Begin what is drawn on the CPU at a seed, and go on after it as if nothing had been drawn."""
+    with torch.random.fork_rng([]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def save(model: Any, processor: Any, folder: Path) -> None:
+    """Write a model and its processor into a folder, as their repositories are."""
+    with quiet():
+        model.save_pretrained(folder)
     processor.save_pretrained(folder)
     processor.image_processor.save_pretrained(folder)  # published ones have it apart as well
 
 
-def _ids(tokenizer: Any) -> dict[str, Any]:
+def ids(tokenizer: Any) -> dict[str, Any]:
     """Return what a text model's configuration says of its tokenizer."""
     return {
         "vocab_size": len(tokenizer),
@@ -187,11 +190,19 @@ def _ids(tokenizer: Any) -> dict[str, Any]:
     }
 
 
-def _words(tokens: Sequence[str], space: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Return a vocabulary of letters and of what can be said, and the merges that make it up."""
+def vocabulary_of(
+    tokens: Sequence[str], space: str, words: Sequence[str]
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Return a vocabulary of tokens and words, and the merges that make words of letters.
+
+    Args:
+        tokens: Letters and what else there is.
+        space: The token of a blank, which words may begin with.
+        words: What is one token each.
+    """
     merges: dict[tuple[str, str], None] = {}
     known = dict.fromkeys(tokens)
-    for word in (_YES, _NO):
+    for word in words:
         whole = word[0]
         for letter in word[1:]:
             merges[whole, letter] = None

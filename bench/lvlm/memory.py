@@ -12,13 +12,15 @@ mask). What is counted per image:
 
 With checkpointing a block keeps its input alone, and is computed anew when its gradient is due.
 Not counted are what resizing keeps of the pixels (some megabytes), workspaces of kernels, what the
-allocator loses between blocks, and the CUDA context; `SHARE` leaves room for them.
+allocator loses between blocks, and the CUDA context; `SHARE` leaves room for them. Nor is it
+counted that an attack in bfloat16 on a model in single precision keeps the weights that it casts,
+half of them again, but fewer bytes per image; with checkpointing those of one block at a time.
 """
 
 from dataclasses import dataclass
 
-from bench.lvlm_size import Blocks, LvlmSize
-from bench.lvlm_tokens import Tokens
+from bench.lvlm.size import Blocks, LvlmSize
+from bench.lvlm.tokens import Tokens
 
 GIB = 2**30
 GPUS = (24, 48, 80)  # GiB

@@ -6,10 +6,10 @@ from typing import Any
 from bench import catalogue
 from bench.data import native_size
 from bench.errors import CellError
-from bench.lvlm_memory import ANSWER, BYTES, GIB, GPUS, PROMPT, SHARE, Need, need
-from bench.lvlm_size import LvlmSize, lvlm_size
-from bench.lvlm_tokens import image_tokens
-from bench.specs import GraftModel, LvlmModel, ModelSpec, RAdaptModel
+from bench.lvlm.memory import ANSWER, BYTES, GIB, GPUS, PROMPT, SHARE, Need, need
+from bench.lvlm.size import LvlmSize, lvlm_size
+from bench.lvlm.tokens import image_tokens
+from bench.specs import GraftModel, LvlmModel, ModelSpec, NativeSpec, RAdaptModel
 from bench.suite import Suite
 from bench.weights import local_config, local_processor
 
@@ -31,7 +31,14 @@ def memory_lines(suite: Suite) -> Iterator[str]:
     )
     yield (
         f"            {PROMPT} tokens of prompt and {ANSWER} of answer; {SHARE:.0%} of a GPU is "
-        "planned for, 1 GB being 2^30 bytes"
+        "planned for, 1 GB being 2^30 bytes;"
+    )
+    yield (
+        "            one model at a time is counted: others that are kept warm, and one whose "
+        "tower or modules it takes, come on top"
+    )
+    lowered = any(
+        isinstance(each, NativeSpec) and each.precision == "bf16" for each in suite.attacks
     )
     for name, spec in models.items():
         config, processor = _configuration(spec)
@@ -42,6 +49,12 @@ def memory_lines(suite: Suite) -> Iterator[str]:
             yield f"  memory    {name}: its size is not known"
             continue
         yield from _model_lines(name, spec, model, each)
+        if lowered and spec.precision == "fp32":
+            cast = model.parameters * BYTES["bf16"]
+            yield (
+                f"            without checkpointing an attack in bf16 keeps {cast / GIB:.1f} GB "
+                "more: its weights cast to halves"
+            )
 
 
 def forward_flops(suite: Suite, name: str) -> float | None:

@@ -1,0 +1,43 @@
+"""Loading and saving with transformers: without its progress bars, failures in one sentence."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bench.errors import CellError
+from bench.memory import ran_out
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let transformers show no bars for as long as this lasts; other libraries' stay."""
+    bars: Any = importlib.import_module("transformers.utils.logging")
+    before = bars.set_tqdm_hook(_hidden)
+    try:
+        yield
+    finally:
+        bars.set_tqdm_hook(before)
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Load a model with transformers, quietly.
+
+    Args:
+        name: What the model is called.
+
+    Raises:
+        CellError: It cannot be loaded. That memory ran out may pass, and is raised as it is.
+    """
+    with quiet():
+        try:
+            yield
+        except Exception as error:  # transformers raises many kinds for one cause
+            if isinstance(error, CellError) or ran_out(error):
+                raise
+            raise CellError(f"transformers cannot load {name!r}: {error}") from error
+
+
+def _hidden(make: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return make(*given, **{**options, "disable": True})

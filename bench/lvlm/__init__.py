@@ -1,0 +1,1 @@
+"""What vision-language models take of memory and time: estimates from configurations, no torch."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class Endpoint:
     failures: list[int] = field(default_factory=list)
     body: str | None = None
     elsewhere: str = ""
+    after: str | None = None
     log: list[tuple[str, str | None, dict[str, Any]]] = field(default_factory=list)
 
 
@@ -66,6 +68,8 @@ def endpoint() -> Iterator[Endpoint]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             self.send_header("Location", room.elsewhere)
+            if room.after is not None:
+                self.send_header("Retry-After", room.after)
             self.end_headers()
             self.wfile.write(data)
 
@@ -128,6 +132,11 @@ def test_a_busy_endpoint_is_asked_again_after_a_pause(
     monkeypatch.setattr(SLEEP, pauses.append)
     assert list(replies(spec(room), ["said: A bear."])) == ["2"]
     assert pauses == [1, 2]
+    for said, expected in (("7", [7, 7]), ("3600", [60, 60]), ("Fri, 31 Dec 1999", [1, 2])):
+        room.failures, room.after = [503, 429], said
+        pauses.clear()
+        assert list(replies(spec(room), ["said: A bear."])) == ["2"]
+        assert pauses == expected
 
 
 def refuses(room: Endpoint) -> str:
@@ -187,6 +196,61 @@ def test_what_was_judged_before_a_fault_is_kept(room: Endpoint, tmp_path: Path) 
 def test_a_key_that_is_not_set_is_told(room: Endpoint, tmp_path: Path) -> None:
     with pytest.raises(CellError, match="the environment variable NO_KEY is not set"):
         build_judge(spec(room, key="NO_KEY"), tmp_path)(TEXTS, [BEAR] * 3)
+
+
+KEY = "sk-5ecret/of-mine"
+ECHO = f'{{"error": "no such key", "headers": "Authorization: Bearer {KEY}"}}'
+
+
+def told(room: Endpoint, cache: Path) -> str:
+    with pytest.raises(CellError) as caught:
+        build_judge(spec(room, key="A_KEY"), cache)(TEXTS[:1], [BEAR])
+    shown = "".join(traceback.format_exception(caught.value))
+    assert KEY not in shown
+    assert KEY[:9] not in shown
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("padding", ["", " " * 150, "x" * 170, "x" * 275])
+def test_no_message_has_the_key(
+    room: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, padding: str
+) -> None:
+    monkeypatch.setenv("A_KEY", KEY)
+    room.body = padding + ECHO
+    assert "replies in another form" in told(room, tmp_path)
+    room.failures = [401]
+    assert "cannot be asked: 401" in told(room, tmp_path)
+
+
+def test_what_is_kept_has_no_key(
+    room: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", KEY)
+    room.said = {"": f"2 {KEY}"}
+    assert list(replies(spec(room, key="A_KEY"), ["?"])) == ["2 ***"]
+
+
+def test_space_around_a_key_is_no_part_of_it(
+    room: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", f" {KEY}\r\n")
+    build_judge(spec(room, key="A_KEY"), tmp_path)(TEXTS[:1], [BEAR])
+    assert room.log[0][1] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\r\nX: y", f"{KEY}\u2026", f"{KEY}\x7f", f"{KEY}\x0b1"])
+def test_what_is_no_key_is_told_without_it(
+    room: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("A_KEY", key)
+    assert told(room, tmp_path).endswith("variable A_KEY holds signs that no key has")
+    assert not room.log
+
+
+def test_a_reply_without_an_end_is_cut(room: Endpoint, tmp_path: Path) -> None:
+    room.body = json.dumps({"choices": [{"message": {"content": "2" * 2**20}}]})
+    with pytest.raises(CellError, match="in another form"):
+        build_judge(spec(room), tmp_path)(TEXTS[:1], [BEAR])
 
 
 def small_model(folder: Path) -> None:

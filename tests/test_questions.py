@@ -17,7 +17,7 @@ from bench.lock import resolve
 from bench.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metrics_of
 from bench.plan import expand
 from bench.presence import missing_data
-from bench.specs import LanguageDataset, Pixels, task_of
+from bench.specs import LanguageDataset, NanoDataset, Pixels, task_of
 from bench.suite import Suite, load_suite
 from tests.question_files import (
     WORDS,
@@ -160,6 +160,30 @@ def test_embedded_images_have_captions_and_are_those_of_the_classes() -> None:
     found = load_questions(spec, lock.sample_ids, "native")
     assert all(len(e.answers) == 5 and e.names[0] in e.answers[0] for e in found.exchanges)
     assert (task_of(spec), metrics_of(spec)) == ("captioning", (CIDER,))
+
+
+@pytest.mark.parametrize("of", ["cifar10", "cifar100", "fashion-mnist", "digits"])
+def test_embedded_images_are_asked_about_what_they_show(of: str) -> None:
+    images = NanoDataset.model_validate({"name": of})
+    known = load_images(images, index_dataset(images, 60, 0).sample_ids, "native")
+    names = [known.classes[label] for label in known.labels]
+    assert len(set(names)) > 5
+    shown = dict(zip(known.sample_ids, known.images, strict=True))
+
+    def asked(ask: str, ids: tuple[str, ...]) -> tuple[Exchange, ...]:
+        found = load_questions(embedded(of, ask), ids, "native")
+        for key, image in zip(ids, found.images, strict=True):
+            assert np.array_equal(image, shown[key.partition(":")[0]])
+        return found.exchanges
+
+    what, caption = asked("what", known.sample_ids), asked("caption", known.sample_ids)
+    assert [e.answers[0] for e in what] == [e.names[0] for e in what] == names
+    assert [e.names[0] for e in caption] == names
+    assert all(name in e.answers[0] for e, name in zip(caption, names, strict=True))
+    about = tuple(f"{key}:{name}" for key, name in zip(known.sample_ids, names, strict=True))
+    assert {e.answers[0] for e in asked("whether", about)} == {"yes"}
+    others = tuple(f"{key}:{e.decoy}" for key, e in zip(known.sample_ids, what, strict=True))
+    assert {e.answers[0] for e in asked("whether", others)} == {"no"}
 
 
 def test_a_subset_is_seeded_and_its_fingerprint_follows_what_is_asked(tmp_path: Path) -> None:

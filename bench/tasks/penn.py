@@ -3,9 +3,9 @@
 coco-caption runs Stanford CoreNLP's Penn-Treebank tokeniser (3.4.1, lower case) and drops
 punctuation. The rules here are those that English captions meet: contractions, quotation marks,
 brackets, abbreviations with their full stop, numbers, compounds. What it may split otherwise:
-emoticons, web addresses, telephone numbers, file names, numbers with decimals before a hyphen
-(`3.5-inch`), words that a full stop, a comma or a question mark joins (`L.A`, `sun.The`, `men,5`),
-and other scripts. What it cannot read it drops: here that is emoji beyond the 16-bit plane.
+emoticons, web addresses, telephone numbers, file names, fractions in one sign, ranges of decimals
+or times, words that a full stop or a question mark joins (`L.A`, `sun.The`), and other scripts.
+What it cannot read it drops: here that is what lies beyond 16 bits, as most emoji do.
 """
 
 import re
@@ -53,13 +53,14 @@ _TOKEN = re.compile(
     | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
     | [#@][A-Za-z]\w*                                   # tags and names
     | ''
-    | '(?:tis|twas)\b | '\d0s\b | rock(?='n'roll\b) | 'n'(?=roll\b|\W|$) | ol'(?!\w) | '(?:em|n|til)\b(?!\.\w)
+    | '(?:tis|twas)\b | '\d0s\b | rock(?='n'roll\b) | 'n'(?=roll\b|\W|$) | ol'(?!\w)
+    | '(?:em|n|til)\b(?!\.\w)
     | '\d\d(?=\s|$)                                     # years
-    | (?:Ed|Ph)\.D\.(?!\w)
+    | (?:Ed|Ph)\.D\b\.?(?!\w)
     | (?:[A-Za-z]\.)+(?!\w)                             # initials
-    | (?<!\w)[-+](?:\d+(?:[.,:]\d+)*|\.\d+)(?!\w)
-    | \d+(?::\d+)+
-    | (?:\d+(?:[.,]\d+)+|\.\d+)(?!\w)
+    | \d+(?:[.,]\d+)+(?:-[A-Za-z]\w*)+
+    | (?<!\w)[-+](?:\d+(?:[.,:]\d+)*|(?:[.,:]\d+)+)
+    | \d*(?:[.,:]\d+)+
     | [^\W\d_]*[^\W\d_n]n't\b | y'(?=all\b)
     | (?-i:[A-Z]+&[A-Z]+)\b
     | \w+(?:[-/]\w+|(?<=[^\W\d])'(?!(?:ll|re|ve|s|d|m)\b)(?=[^\W\d]{2})\w+)*

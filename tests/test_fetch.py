@@ -152,7 +152,8 @@ def test_what_a_chat_may_have_is_brought_where_it_is(hub: Hub, suite_file: Maker
     names = ("model.safetensors", "config.json", "processor_config.json", "tokenizer_config.json")
     hub.repos["some/llava"] = {name: b"{}" for name in (*names, "chat_template.jinja")}
     models = {"Real": {"kind": "lvlm", "name": "some/llava"}}
-    suite = load_suite(suite_file(datasets=["digits"], models=models, attacks=None, threats=None))
+    asked = {"kind": "language", "format": "embedded", "name": "d", "of": "digits", "ask": "what"}
+    suite = load_suite(suite_file(datasets=[asked], models=models, attacks=None, threats=None))
     lock, problems = fetch(suite, Told())
     assert problems == {}
     here = {path.name for path in weight_files(LvlmModel(kind="lvlm", name="some/llava"))}

@@ -14,9 +14,10 @@ from typing import Literal
 from bench.data.remote import torchvision_folder
 from bench.errors import CellError
 from bench.fetch import in_bytes
-from bench.hub import cache, unreachable
+from bench.hub import HubFile, cache, find, unreachable
+from bench.lock import judge_weights, judges
 from bench.presence import missing_data, missing_weights
-from bench.specs import Ensemble, OpenAIJudge, TorchvisionDataset
+from bench.specs import Ensemble, OpenAIJudge, TorchvisionDataset, TransformersJudge
 from bench.suite import Suite
 
 _OLDEST_PYTHON = (3, 11)
@@ -24,6 +25,12 @@ _NEEDED = (
     *("torch", "torchvision", "open_clip_torch", "huggingface_hub", "pyautoattack"),
     *("pandas", "numpy", "pillow", "pydantic", "pyyaml", "safetensors", "jinja2", "rich"),
 )
+_TRANSFORMERS = "transformers"
+_WHOSE = {
+    # it pins a requests of 2021, which would downgrade everyone else's
+    "torchattacks": "--no-deps torchattacks",
+    _TRANSFORMERS: "'.[lvlm]'",  # with what its tokenizers need
+}
 _SMALL_MEMORY = 8 * 10**9  # a ViT-L/14 in float32 with its gradients takes about half of it
 _SMALL_DISK = 5 * 10**9  # weights of one ViT-L/14 and a few datasets
 
@@ -80,9 +87,7 @@ def _packages(suite: Suite | None) -> Iterator[Finding]:
     if found:
         yield Finding("ok", f"packages: {', '.join(found)}")
     for name in absent:
-        # torchattacks pins a requests of 2021, which would downgrade everyone else's
-        options = "--no-deps " if name == "torchattacks" else ""
-        yield Finding("bad", f"package {name} is missing", f"pip install {options}{name}")
+        yield Finding("bad", f"package {name} is missing", f"pip install {_WHOSE.get(name, name)}")
 
 
 def _libraries(suite: Suite | None) -> list[str]:
@@ -92,11 +97,12 @@ def _libraries(suite: Suite | None) -> list[str]:
         for member in (attack.attacks if isinstance(attack, Ensemble) else (attack,))
     ]
     models = suite.models.values() if suite else ()
-    local = suite is not None and suite.protocol.judge.kind == "transformers"
-    of_transformers = local or any(model.kind == "hugging_face" for model in models)
+    local = suite is not None and suite.protocol.judge.kind == "transformers" and judges(suite)
+    kinds = ("hugging_face", "lvlm", "lvlm-tiny")
+    of_transformers = local or any(model.kind in kinds for model in models)
     return [
         *(["torchattacks"] if any(member.kind == "torchattacks" for member in attacks) else []),
-        *(["transformers"] if of_transformers else []),
+        *([_TRANSFORMERS] if of_transformers else []),
     ]
 
 
@@ -182,12 +188,29 @@ def _content(key: str, missing: str | None) -> Finding:
 
 def _judge(suite: Suite) -> Iterator[Finding]:
     judge = suite.protocol.judge
+    if not judges(suite):
+        return
+    if isinstance(judge, TransformersJudge):
+        yield _local_judge(judge)
     if isinstance(judge, OpenAIJudge) and judge.key is not None:
         key = f"protocol.judge.key: {judge.key}"
         if os.environ.get(judge.key):
             yield Finding("ok", f"{key} is set")
         else:
             yield Finding("bad", f"{key} is not set", f"export {judge.key}=... before a run")
+
+
+def _local_judge(judge: TransformersJudge) -> Finding:
+    key = f"protocol.judge: {judge.name}"
+    try:
+        judge_weights(judge)
+    except CellError as error:
+        return Finding("bad", f"protocol.judge: {error}", "correct the name, or say the commit")
+    file = HubFile(judge.name, "config.json", judge.revision or "main", "model")
+    if judge.revision is None or find(file):
+        return Finding("ok", f"{key}: here")
+    advice = "transformers brings it when it is first asked; `fetch` does not"
+    return Finding("note", f"{key}: not in the hub's cache", advice)
 
 
 def _network(*, needed: bool) -> Finding:

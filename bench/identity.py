@@ -16,6 +16,7 @@ from bench.specs import (
     ModelSpec,
     OpenClipModel,
     RAdaptModel,
+    TransformersJudge,
     task_of,
 )
 from bench.suite import Suite
@@ -47,7 +48,8 @@ class Lock:
     A name that could not be resolved is absent; its cells fail when they run. `specs` says
     by key path what the suite said when its names were resolved, and `origins` where weights
     came from, `REPOSITORY@COMMIT` on the hub, for readers. `whole` has the datasets with all of
-    their images, where clean accuracy is that of all.
+    their images, where clean accuracy is that of all. `judge` is what the name of a local model
+    stands for that judges answers: a commit, or a hash of its folder.
     """
 
     models: dict[str, str] = field(default_factory=dict)
@@ -55,16 +57,19 @@ class Lock:
     specs: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     whole: dict[str, DatasetLock] = field(default_factory=dict)
+    judge: str = ""
 
 
 def spec_digests(suite: Suite) -> dict[str, str]:
-    """Return a digest of what the suite says of each model and dataset, by key path."""
+    """Return a digest of what the suite says of all that it has resolved, by key path."""
     models = {
         f"models.{name}": spec.model_dump(exclude={"gpus"}) for name, spec in suite.models.items()
     }
     chosen = {"samples": suite.samples, "seed": suite.seed}
     sets = {f"datasets.{d.name}": {**d.model_dump(), **chosen} for d in suite.datasets}
-    return {key: digest(value) for key, value in {**models, **sets}.items()}
+    judge = suite.protocol.judge
+    local = {"protocol.judge": judge.model_dump()} if isinstance(judge, TransformersJudge) else {}
+    return {key: digest(value) for key, value in {**models, **sets, **local}.items()}
 
 
 def still_valid(suite: Suite, lock: Lock) -> Lock:
@@ -80,6 +85,7 @@ def still_valid(suite: Suite, lock: Lock) -> Lock:
         lock.specs,
         lock.origins,
         {name: value for name, value in lock.whole.items() if same(f"datasets.{name}")},
+        lock.judge if same("protocol.judge") else "",
     )
 
 

@@ -6,14 +6,15 @@ asked with is left out of the published code. The text here is this project's, w
 and a 2 alone counts: an answer that leaves it open no longer names the object.
 """
 
+import re
 from typing import Any
 
-from bench.errors import CellError
+from bench.identity import UNRESOLVED, Lock
 from bench.language import Exchange
 from bench.metrics import NAMES
-from bench.specs import MatchJudge, Protocol
+from bench.specs import MatchJudge, Protocol, TransformersJudge
 
-VERSION = 1  # raised with every change of the text or of what counts
+VERSION = 2  # raised with every change of the text or of what counts
 PROMPT = """\
 A vision-language model was shown an image of one main object and said something about it. Decide \
 whether what it said still names that object.
@@ -29,8 +30,8 @@ more general word that does not fit what it might be mistaken for.
 1 if that cannot be told: the answer names neither or both, or is empty or garbled.
 0 if the answer takes the object for something else.
 """
-_NAMED = 2
-_REPLIES = {"0": 0, "1": 1, "2": 2}
+_NAMED = "2"
+_DIGIT = re.compile(r"(?<![\w.])[012](?!\w|\.\d)")  # not of `2.5`
 
 
 def asked(text: str, exchange: Exchange) -> str:
@@ -43,24 +44,30 @@ def asked(text: str, exchange: Exchange) -> str:
     )
 
 
-def score(reply: str, judge: str) -> float:
+def score(reply: str) -> float:
     """Return 1 where a reply says that the object is named, else 0.
 
-    Raises:
-        CellError: It is none of the digits that were asked for.
+    It says so where a 2 is the only digit that it has of those asked for. One without any, or with
+    several, leaves it open, as a 1 does: whoever judges may refuse what an attack made a model say.
     """
-    said = reply.strip().removesuffix(".")
-    if said not in _REPLIES:
-        raise CellError(f"the judge {judge} said {reply[:200]!r}; 0, 1 or 2 is needed")
-    return float(_REPLIES[said] == _NAMED)
+    return float(_DIGIT.findall(reply) == [_NAMED])
 
 
-def judge_identity(protocol: Protocol, metric: str) -> dict[str, Any]:
+def judge_identity(protocol: Protocol, metric: str, lock: Lock) -> dict[str, Any]:
     """Return what a number depends on for a model having judged it; nothing where none has.
 
     Where an endpoint is and whose key it is asked with are not part of it.
+
+    Args:
+        protocol: Says who judges.
+        metric: What the number is of.
+        lock: What a local model's name stands for.
     """
     judge = protocol.judge
     if metric != NAMES or isinstance(judge, MatchJudge):
         return {}
-    return {"judge": {**judge.model_dump(exclude={"url", "key"}), "prompt": VERSION}}
+    if isinstance(judge, TransformersJudge):
+        said = {"kind": judge.kind, "weights": lock.judge or UNRESOLVED}
+    else:
+        said = judge.model_dump(exclude={"url", "key"})
+    return {"judge": {**said, "prompt": VERSION}}

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +14,7 @@ from bench.data import index_dataset
 from bench.digests import sha256
 from bench.errors import CellError
 from bench.identity import DatasetLock, Lock, spec_digests
+from bench.metrics import NAMES, metrics_of
 from bench.plan import scores_all
 from bench.specs import (
     GraftModel,
@@ -26,8 +28,10 @@ from bench.specs import (
     PythonModel,
     RAdaptModel,
     TinyModel,
+    TransformersJudge,
     WebDataset,
 )
+from bench.specs.models import REPOSITORY
 from bench.suite import Suite
 from bench.weights import origin, weight_files
 
@@ -73,7 +77,11 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
         if entry.name in datasets and scores_all(suite, entry):
             everything = partial(index_dataset, entry, _ALL, suite.seed)
             whole |= attempt("datasets", entry.name, everything, ".whole")
-    return Lock(models, datasets, spec_digests(suite), origins, whole), problems
+    found: dict[str, str] = {}
+    if isinstance(suite.protocol.judge, TransformersJudge) and judges(suite):
+        found = attempt("protocol", "judge", partial(judge_weights, suite.protocol.judge))
+    resolved = found.get("judge", "")
+    return Lock(models, datasets, spec_digests(suite), origins, whole, resolved), problems
 
 
 def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
@@ -145,6 +153,34 @@ def fingerprint(spec: ModelSpec) -> str:
             if found is None or found.origin is None:
                 raise CellError(f"no module named {module!r}")
             return hash_files([Path(found.origin)])
+
+
+def judges(suite: Suite) -> bool:
+    """Return whether any number of a suite depends on a judge."""
+    return any(NAMES in metrics_of(dataset) for dataset in suite.datasets)
+
+
+def judge_weights(spec: TransformersJudge) -> str:
+    """Return what the name of a local judge stands for: `NAME@COMMIT`, or a hash of its folder.
+
+    Raises:
+        CellError: It is neither a folder nor a name of the hub with a commit.
+    """
+    folder = Path(spec.name)
+    if not folder.is_dir():
+        if re.fullmatch(REPOSITORY, spec.name) and spec.revision:
+            return f"{spec.name}@{spec.revision}"
+        raise CellError(
+            f"{spec.name}: no such folder; a name of the hub, OWNER/NAME, needs `revision`, the "
+            "whole commit"
+        )
+    if spec.revision is not None:
+        raise CellError(f"{spec.name}: a folder has no revision {spec.revision!r}")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+    names = [path.name for path in files]
+    if "config.json" not in names:
+        raise CellError(f"{spec.name}: config.json is missing")
+    return hashlib.sha256(f"{names} {hash_files(files)}".encode()).hexdigest()
 
 
 def _transformers() -> str:

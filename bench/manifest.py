@@ -70,7 +70,7 @@ def _entry(
         "weights": weights(suite, lock, cell.target),
         "dataset": cell.dataset,
         "metric": cell.metric,
-        **_asked(suite, cell),
+        **_asked(suite, lock, cell),
         "content": resolved.fingerprint if resolved else UNRESOLVED,
         "content_origin": resolved.origin if resolved else "",
         "images": len(result.sample_ids),
@@ -111,7 +111,7 @@ def _precision(suite: Suite, name: str) -> str:
     return spec.precision if isinstance(spec, LvlmModel) else "fp32"
 
 
-def _asked(suite: Suite, cell: Cell) -> dict[str, Any]:
+def _asked(suite: Suite, lock: Lock, cell: Cell) -> dict[str, Any]:
     """Return what images were asked in words, and who decided whether their object was named."""
     dataset = suite.dataset(cell.dataset)
     if not isinstance(dataset, LanguageDataset):
@@ -122,7 +122,7 @@ def _asked(suite: Suite, cell: Cell) -> dict[str, Any]:
     said = suite.protocol.judge.model_dump(exclude={"key"})
     return {
         **asked,
-        "judge": {**said, **judge_identity(suite.protocol, cell.metric).get("judge", {})},
+        "judge": {**said, **judge_identity(suite.protocol, cell.metric, lock).get("judge", {})},
     }
 
 

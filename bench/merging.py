@@ -174,13 +174,17 @@ def _opened(suite: Suite, other: Path) -> _Theirs:
 def _joined(suite: Suite, ours: Lock, theirs: Lock) -> Lock:
     """Return our lock with the names that only the other has resolved."""
     models, datasets = {**theirs.models, **ours.models}, {**theirs.datasets, **ours.datasets}
+    judge = ours.judge or theirs.judge
     known = {*(f"models.{name}" for name in models), *(f"datasets.{name}" for name in datasets)}
+    if judge:
+        known.add("protocol.judge")
     return Lock(
         models,
         datasets,
         {key: digest for key, digest in spec_digests(suite).items() if key in known},
         {**theirs.origins, **ours.origins},
         {**theirs.whole, **ours.whole},
+        judge,
     )
 
 
@@ -192,3 +196,5 @@ def _renamed(ours: Lock, theirs: Lock) -> Iterator[str]:
         other = theirs.datasets.get(name, dataset)
         if (other.fingerprint, other.sample_ids) != (dataset.fingerprint, dataset.sample_ids):
             yield f"datasets.{name}"
+    if ours.judge and theirs.judge not in ("", ours.judge):
+        yield "protocol.judge"

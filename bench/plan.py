@@ -130,7 +130,7 @@ def _cells_of(
         "data": data,
         **({} if metric == ACCURACY else {"metric": metric}),
         **(suite.protocol.model_dump(include={"answer_tokens"}) if worded(metric) else {}),
-        **judge_identity(suite.protocol, metric),
+        **judge_identity(suite.protocol, metric, lock),
     }
     images = data_identity(suite, dataset, _unattacked(suite, lock, dataset))
     clean = digest({**scored, "data": images, "attack": None})

@@ -1,6 +1,6 @@
 """What a cell's target makes of images, clean or adversarial."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,12 @@ from bench.attacks.passes import finite, logits_at
 from bench.counted import Counted
 from bench.crafting import Case
 from bench.errors import CellError
-from bench.language import AnsweringModel
+from bench.language import AnsweringModel, Exchange
 from bench.metrics import counts_captions
 from bench.tally import Tally
 from bench.tasks.retrieval import RetrievalClassifier, caption_ids, recall
 
+_AT_ONCE = 64  # texts scored between two looks at the time limit
 Points = Iterator[tuple[Tensor, Tensor]]  # rows of a dataset, and their images `[b,3,h,w]`
 
 
@@ -78,7 +79,19 @@ def hear(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> Heard:
     batch = case.warm.batch(cell.target, cell.dataset)
     texts = tuple(text for some in batch.parts(len(rows), answered) for text in some)
     tally.forwards += len(rows)
-    return Heard(texts, case.warm.scorer(cell.dataset, cell.metric)(texts, exchanges))
+    return Heard(texts, _scored(case, texts, exchanges))
+
+
+def _scored(case: Case, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
+    """Score texts so many at a time, `[b]`: whoever judges them may be slow, and is asked once."""
+    score = case.warm.scorer(case.cell.dataset, case.cell.metric)
+    found = []
+    for start in range(0, len(texts), _AT_ONCE):
+        if start:
+            case.deadline.check()
+        part = slice(start, start + _AT_ONCE)
+        found.append(score(texts[part], exchanges[part]))
+    return np.concatenate(found) if found else np.zeros(0, np.float32)
 
 
 def _listen(case: Case, points: Points, tally: Tally) -> None:

@@ -117,7 +117,10 @@ class Warm:
     def _judge(self) -> Judge:
         """Return who decides whether an answer names an object; its replies are kept."""
         judge = self.suite.protocol.judge
-        return self.once("protocol.judge", lambda: build_judge(judge, self.judged, self.device))
+        weights = self.lock.judge
+        return self.once(
+            "protocol.judge", lambda: build_judge(judge, self.judged, weights, self.device)
+        )
 
     def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> Head:
         """Join a model's image tower, in whatever form, with the head of its texts."""

@@ -19,7 +19,7 @@ from bench.errors import CellError, UserError
 from bench.fetch import Want, Wants, Watcher, fetch
 from bench.identity import Lock
 from bench.lock import remarks
-from bench.specs import HuggingFaceModel, LvlmModel
+from bench.specs import HuggingFaceModel, LanguageDataset, LvlmModel
 from bench.suite import Suite, load_suite
 from bench.weights import weight_files
 from tests.hub_server import COMMIT, Hub
@@ -159,7 +159,7 @@ def test_what_a_chat_may_have_is_brought_where_it_is(hub: Hub, suite_file: Maker
     }
     hub.repos["some/llava"] = {name: b"{}" for name in names}
     models = {"Real": {"kind": "lvlm", "name": "some/llava"}}
-    asked = {"kind": "language", "format": "embedded", "of": "cifar10", "ask": "what", "name": "w"}
+    asked = {"kind": "language", "format": "embedded", "name": "d", "of": "digits", "ask": "what"}
     suite = load_suite(suite_file(datasets=[asked], models=models, attacks=None, threats=None))
     lock, problems = fetch(suite, Told())
     assert problems == {}
@@ -270,10 +270,75 @@ def test_the_doctor_misses_files_of_questions_and_the_key_of_a_judge(
     )
     found = {finding.what: finding.level for finding in examine(suite, tmp_path)}
     assert found["datasets.set: no.json: no such file or folder"] == "bad"
+    assert not any("JUDGE_KEY" in what for what in found)  # nobody is asked about yes and no
+    what = {"kind": "language", "format": "embedded", "name": "set", "of": "digits", "ask": "what"}
+    suite = suite.model_copy(update={"datasets": (LanguageDataset.model_validate(what),)})
+    found = {finding.what: finding.level for finding in examine(suite, tmp_path)}
     assert found["protocol.judge.key: JUDGE_KEY is not set"] == "bad"
     monkeypatch.setenv("JUDGE_KEY", "secret")
     found = {finding.what: finding.level for finding in examine(suite, tmp_path)}
     assert found["protocol.judge.key: JUDGE_KEY is set"] == "ok"
+
+
+def test_the_doctor_looks_for_a_local_judge(hub: Hub, suite_file: Maker, tmp_path: Path) -> None:
+    what = {"kind": "language", "format": "embedded", "name": "set", "of": "digits", "ask": "what"}
+
+    def said(**keys: str) -> tuple[str, str]:
+        judge = {"kind": "transformers", **keys}
+        protocol = {"preset": "lvlm", "judge": judge}
+        suite = load_suite(suite_file(**WORDS, datasets=[what], protocol=protocol))
+        (found,) = (f for f in examine(suite, tmp_path) if f.what.startswith("protocol.judge"))
+        return found.level, found.what
+
+    (tmp_path / "judge").mkdir()
+    assert said(name=str(tmp_path / "judge")) == (
+        "bad",
+        f"protocol.judge: {tmp_path / 'judge'}: config.json is missing",
+    )
+    (tmp_path / "judge" / "config.json").write_text("{}")
+    assert said(name=str(tmp_path / "judge"))[0] == "ok"
+    assert said(name="owner/judge")[0] == "bad"
+    level, found = said(name="owner/judge", revision="0" * 40)
+    assert (level, found.endswith("not in the hub's cache")) == ("note", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "needed"),
+    [
+        ({"models": {"M": {"kind": "lvlm-tiny", "family": "llava"}}}, True),
+        ({"models": {"M": {"kind": "lvlm", "name": "owner/name"}}}, True),
+        ({"models": {"M": {"kind": "python", "target": "own:m", "answers": True}}}, False),
+        (
+            {
+                "models": {"M": {"kind": "python", "target": "own:m", "answers": True}},
+                "protocol": {
+                    "preset": "lvlm", "judge": {"kind": "transformers", "name": "owner/name"}
+                },
+            },
+            True,
+        ),
+    ],
+)  # fmt: skip
+def test_the_doctor_names_the_extra_of_models_that_answer(
+    suite_file: Maker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    needed: bool,
+) -> None:
+    from bench import doctor
+
+    def version(name: str) -> str:
+        if name == "transformers":
+            raise doctor.PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(doctor, "version", version)
+    what = {"kind": "language", "format": "embedded", "name": "set", "of": "digits", "ask": "what"}
+    given = {**WORDS, "protocol": "lvlm", "datasets": [what], **changes}
+    found = levels(load_suite(suite_file(**given)), tmp_path)
+    expected = ("bad", "pip install '.[lvlm]'") if needed else None
+    assert found.get("package transformers is missing") == expected
 
 
 def test_fetch_then_run_without_the_hub(hub: Hub, suite_file: Maker, tmp_path: Path) -> None:

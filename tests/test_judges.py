@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +19,14 @@ import transformers
 from bench import judging
 from bench.compat import ensure_torchvision
 from bench.errors import CellError, SuiteError
-from bench.identity import Lock
+from bench.identity import Lock, still_valid
 from bench.language import Exchange
+from bench.lock import judge_weights, resolve
 from bench.manifest import manifest
 from bench.plan import expand
+from bench.run import run_suite
 from bench.specs import MatchJudge, OpenAIJudge, TransformersJudge
-from bench.suite import load_suite
+from bench.suite import Suite, load_suite
 from bench.tables import Scored
 from bench.tasks.endpoint import replies
 from bench.tasks.judges import build_judge
@@ -44,6 +47,8 @@ class Endpoint:
     failures: list[int] = field(default_factory=list)
     body: str | None = None
     elsewhere: str = ""
+    after: str | None = None
+    broken: str | None = None
     log: list[tuple[str, str | None, dict[str, Any]]] = field(default_factory=list)
 
 
@@ -62,10 +67,14 @@ def endpoint() -> Iterator[Endpoint]:
             said = next((reply for part, reply in room.said.items() if part in asked), "1")
             message = {"choices": [{"message": {"role": "assistant", "content": said}}]}
             status = room.failures.pop() if room.failures else 200
+            if room.broken is not None and room.broken in asked:
+                status = 401
             data = (room.body if room.body is not None else json.dumps(message)).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             self.send_header("Location", room.elsewhere)
+            if room.after is not None:
+                self.send_header("Retry-After", room.after)
             self.end_headers()
             self.wfile.write(data)
 
@@ -112,12 +121,66 @@ def test_an_endpoint_is_asked_each_question_once(
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(kept) == 3
     assert not any("secret" in path.read_text() for path in kept)
-    kept[0].write_text("{")  # a damaged one is asked for again
     again = build_judge(spec(room), tmp_path)
     assert again(texts, [BEAR] * 4).tolist() == [1, 0, 0, 1]
-    assert len(room.log) == 4
-    assert again(texts, [BEAR] * 4).tolist() == [1, 0, 0, 1]
-    assert len(room.log) == 4
+    assert len(room.log) == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("", "{", "[]", "null", "{}", '"2"', "\xff", '{"reply": "2"}'),
+        *({"reply": 2}, {"reply": None}, {"asked": "?"}, {"version": 0}, {"judge": "other"}),
+    ],
+)
+def test_a_damaged_reply_is_asked_for_again(
+    room: Endpoint, tmp_path: Path, damage: str | dict[str, Any]
+) -> None:
+    judge = build_judge(spec(room), tmp_path)
+    assert judge(TEXTS[:1], [BEAR]).tolist() == [1]
+    (kept,) = tmp_path.rglob("*.json")
+    whole = kept.read_text()
+    if isinstance(damage, dict):
+        damage = json.dumps({**json.loads(whole), "reply": "0", **damage})
+    kept.write_bytes(damage.encode("latin-1"))
+    for _ in range(2):
+        assert judge(TEXTS[:1], [BEAR]).tolist() == [1]
+        assert (len(room.log), kept.read_text()) == (2, whole)
+
+
+@pytest.mark.parametrize(
+    ("reply", "named"),
+    [
+        ("2", True),
+        (" 2.\n", True),
+        ("2 - it names it", True),
+        ("I would say 2", True),
+        ("**2**", True),
+        ("0: a lion", False),
+        ("1", False),
+        ("", False),
+        ("I cannot help with that.", False),
+        ("2 or 1", False),
+        ("2 out of 2", False),
+        ("2.5", False),
+        ("0.2", False),
+        ("12", False),
+        ("3", False),
+    ],
+)
+def test_one_digit_alone_is_a_reply_and_all_else_leaves_it_open(
+    room: Endpoint, tmp_path: Path, reply: str, named: bool
+) -> None:
+    room.said = {"": reply}
+    judge = build_judge(spec(room), tmp_path)
+    for _ in range(2):
+        assert judge(TEXTS[:1], [BEAR]).tolist() == [float(named)]
+        assert len(room.log) == 1
+
+
+def test_a_refusal_leaves_it_open(room: Endpoint, tmp_path: Path) -> None:
+    room.body = '{"choices": [{"message": {"content": null, "refusal": "2"}}]}'
+    assert build_judge(spec(room), tmp_path)(TEXTS[:1], [BEAR]).tolist() == [0]
 
 
 def test_a_busy_endpoint_is_asked_again_after_a_pause(
@@ -128,6 +191,11 @@ def test_a_busy_endpoint_is_asked_again_after_a_pause(
     monkeypatch.setattr(SLEEP, pauses.append)
     assert list(replies(spec(room), ["said: A bear."])) == ["2"]
     assert pauses == [1, 2]
+    for said, expected in (("7", [7, 7]), ("3600", [60, 60]), ("Fri, 31 Dec 1999", [1, 2])):
+        room.failures, room.after = [503, 429], said
+        pauses.clear()
+        assert list(replies(spec(room), ["said: A bear."])) == ["2"]
+        assert pauses == expected
 
 
 def refuses(room: Endpoint) -> str:
@@ -155,13 +223,8 @@ def replies_otherwise(room: Endpoint) -> str:
     return "replies in another form than OpenAI's"
 
 
-def talks(room: Endpoint) -> str:
-    room.said = {"": "I would say 2"}
-    return "the judge judge-1 said 'I would say 2'; 0, 1 or 2 is needed"
-
-
 @pytest.mark.parametrize(
-    "fault", [refuses, stays_busy, sends_elsewhere, is_elsewhere, replies_otherwise, talks]
+    "fault", [refuses, stays_busy, sends_elsewhere, is_elsewhere, replies_otherwise]
 )
 def test_faults_are_one_message_and_are_not_kept(
     room: Endpoint,
@@ -177,9 +240,9 @@ def test_faults_are_one_message_and_are_not_kept(
 
 
 def test_what_was_judged_before_a_fault_is_kept(room: Endpoint, tmp_path: Path) -> None:
-    room.said["said: A lion."] = "a lion"
+    room.broken = "said: A lion."
     judge = build_judge(spec(room), tmp_path)
-    with pytest.raises(CellError, match="a lion"):
+    with pytest.raises(CellError, match="401"):
         judge(TEXTS, [BEAR] * 3)
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
 
@@ -187,6 +250,80 @@ def test_what_was_judged_before_a_fault_is_kept(room: Endpoint, tmp_path: Path) 
 def test_a_key_that_is_not_set_is_told(room: Endpoint, tmp_path: Path) -> None:
     with pytest.raises(CellError, match="the environment variable NO_KEY is not set"):
         build_judge(spec(room, key="NO_KEY"), tmp_path)(TEXTS, [BEAR] * 3)
+
+
+KEY = "sk-5ecret/of-mine"
+ECHO = f'{{"error": "no such key", "headers": "Authorization: Bearer {KEY}"}}'
+
+
+def told(room: Endpoint, cache: Path) -> str:
+    with pytest.raises(CellError) as caught:
+        build_judge(spec(room, key="A_KEY"), cache)(TEXTS[:1], [BEAR])
+    shown = "".join(traceback.format_exception(caught.value))
+    assert KEY not in shown
+    assert KEY[:9] not in shown
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("padding", ["", " " * 150, "x" * 170, "x" * 275])
+def test_no_message_has_the_key(
+    room: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, padding: str
+) -> None:
+    monkeypatch.setenv("A_KEY", KEY)
+    room.body = padding + ECHO
+    assert "replies in another form" in told(room, tmp_path)
+    room.failures = [401]
+    assert "cannot be asked: 401" in told(room, tmp_path)
+
+
+def test_no_file_of_a_run_has_the_key(
+    room: Endpoint,
+    suite_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("A_KEY", f"{KEY}\n")
+    room.broken, room.body = "object", ECHO
+    judge = {"kind": "openai", "url": room.url, "model": "judge-1", "key": "A_KEY"}
+    native = {"preset": "lvlm", "pixels": "native", "answer_tokens": 1, "judge": judge}
+    datasets = [{**DIGITS, "ask": "what"}]
+    suite = suite_file(**WORDS, samples=2, datasets=datasets, protocol=native)
+    assert run_suite(suite, results=tmp_path / "r", device="cpu", batch=2).failed == 1
+    files = [path for path in (tmp_path / "r").rglob("*") if path.is_file()]
+    assert any(b"Bearer ***" in path.read_bytes() for path in files if path.name == "cells.csv")
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+    assert room.log[0][1] == f"Bearer {KEY}"
+
+
+def test_what_is_kept_has_no_key(
+    room: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", KEY)
+    room.said = {"": f"2 {KEY}"}
+    assert list(replies(spec(room, key="A_KEY"), ["?"])) == ["2 ***"]
+
+
+def test_space_around_a_key_is_no_part_of_it(
+    room: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", f" {KEY}\r\n")
+    build_judge(spec(room, key="A_KEY"), tmp_path)(TEXTS[:1], [BEAR])
+    assert room.log[0][1] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\r\nX: y", f"{KEY}\u2026", f"{KEY}\x7f", f"{KEY}\x0b1"])
+def test_what_is_no_key_is_told_without_it(
+    room: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("A_KEY", key)
+    assert told(room, tmp_path).endswith("variable A_KEY holds signs that no key has")
+    assert not room.log
+
+
+def test_a_reply_without_an_end_is_cut(room: Endpoint, tmp_path: Path) -> None:
+    room.body = json.dumps({"choices": [{"message": {"content": "2" * 2**20}}]})
+    with pytest.raises(CellError, match="in another form"):
+        build_judge(spec(room), tmp_path)(TEXTS[:1], [BEAR])
 
 
 def small_model(folder: Path) -> None:
@@ -223,19 +360,88 @@ def test_a_local_model_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[st
     small_model(tmp_path / "model")
     capsys.readouterr()  # of writing it
     local = TransformersJudge(kind="transformers", name=str(tmp_path / "model"))
-    judge = build_judge(local, tmp_path / "kept")
+    weights = judge_weights(local)
+    judge = build_judge(local, tmp_path / "kept", weights)
     assert judge(TEXTS[:2], [BEAR] * 2).tolist() == [1, 1]
     assert len([path for path in (tmp_path / "kept").rglob("*.json")]) == 2
     (tmp_path / "model").rename(tmp_path / "elsewhere")
-    assert build_judge(local, tmp_path / "kept")(TEXTS[:2], [BEAR] * 2).tolist() == [1, 1]
+    again = build_judge(local, tmp_path / "kept", weights)  # and is not loaded for what is known
+    assert again(TEXTS[:2], [BEAR] * 2).tolist() == [1, 1]
     assert capsys.readouterr().err == ""  # no bars
     with pytest.raises(CellError, match="transformers cannot load"):
-        build_judge(local, tmp_path / "other")(TEXTS[:1], [BEAR])
+        build_judge(local, tmp_path / "other", weights)(TEXTS[:1], [BEAR])
+    with pytest.raises(CellError, match="which files it stands for is not known"):
+        build_judge(local, tmp_path / "kept")
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_a_local_judge_is_known_by_its_commit_or_its_files(tmp_path: Path) -> None:
+    def known(name: str, revision: str | None = None) -> str:
+        return judge_weights(TransformersJudge(kind="transformers", name=name, revision=revision))
+
+    assert known("owner/name", COMMIT) == f"owner/name@{COMMIT}"
+    with pytest.raises(CellError, match=r"owner/name: no such folder; .* needs `revision`"):
+        known("owner/name")
+    with pytest.raises(CellError, match="name: no such folder"):
+        known("name", COMMIT)
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+        with pytest.raises(CellError, match=r"config.json is missing"):
+            known(str(folder))
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(b"weights")
+    first, second = (known(str(folder)) for folder in folders)
+    assert first == second
+    (folders[1] / "model.safetensors").write_bytes(b"others")
+    assert known(str(folders[1])) != first
+    with pytest.raises(CellError, match="a folder has no revision"):
+        known(str(folders[0]), COMMIT)
+
+
+def test_other_files_of_a_local_judge_are_another_judge(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+
+    def suite(ask: str = "what", **judge: str) -> Suite:
+        protocol = {"preset": "lvlm", "judge": {"kind": "transformers", **judge}}
+        datasets = [{**DIGITS, "ask": ask}]
+        return load_suite(suite_file(**WORDS, samples=2, datasets=datasets, protocol=protocol))
+
+    def ids(suite: Suite, lock: Lock) -> list[str]:
+        return [cell.id for cell in expand(suite, lock)]
+
+    mine = suite(name=str(folder))
+    before, problems = resolve(mine)
+    assert not problems
+    (folder / "config.json").write_text("{} ")
+    after, _ = resolve(mine)
+    assert ids(mine, before) != ids(mine, after)
+    (folder / "config.json").write_text("{}")
+    assert ids(mine, resolve(mine)[0]) == ids(mine, before)
+    hub = suite(name="owner/name", revision=COMMIT)
+    assert resolve(hub)[0].judge == f"owner/name@{COMMIT}"
+    assert still_valid(mine, before) == before
+    assert still_valid(hub, before).judge == ""
+    unknown = suite(name="owner/name")
+    lock, problems = resolve(unknown)
+    assert (lock.judge, list(problems)) == ("", ["protocol.judge"])
+    cell = expand(hub, resolve(hub)[0])[0]
+    scored = [Scored(cell, unmeasured(cell.id, "skip", "", 0, {}))]
+    entry = manifest(hub, resolve(hub)[0], scored)[cell.id]
+    assert entry["judge"]["weights"] == f"owner/name@{COMMIT}"
+    _, problems = resolve(suite("whether", name="owner/name"))
+    assert not problems
 
 
 def test_the_text_that_judges_are_asked_with_has_a_version() -> None:
     digest = hashlib.sha256(judging.PROMPT.encode()).hexdigest()
-    assert (judging.VERSION, digest[:12]) == (1, "56c2d46c8545")
+    assert (judging.VERSION, digest[:12]) == (2, "56c2d46c8545")
 
 
 DIGITS = {"kind": "language", "format": "embedded", "name": "words", "of": "digits"}
@@ -269,7 +475,7 @@ def test_who_judged_is_part_of_a_cell_and_behind_it(suite_file: Callable[..., Pa
     assert entry["templates"] == []
     assert entry["prompt"] == "{question}\nAnswer the question using a single word or phrase."
     assert entry["judge"] == {
-        "kind": "openai", "url": "https://judge.example/v1", "model": "judge-1", "prompt": 1,
+        "kind": "openai", "url": "https://judge.example/v1", "model": "judge-1", "prompt": 2,
     }  # fmt: skip
 
 
@@ -280,6 +486,10 @@ def test_who_judged_is_part_of_a_cell_and_behind_it(suite_file: Callable[..., Pa
         ({"kind": "openai", "url": "example", "model": "m"}, r"protocol.judge.url: got 'example'"),
         ({"kind": "openai", "url": "http://x"}, "protocol.judge.model: missing"),
         ({"kind": "transformers", "name": "x", "url": "y"}, "protocol.judge.url: unknown key"),
+        (
+            {"kind": "transformers", "name": "x/y", "revision": "main"},
+            r"protocol.judge.revision: got 'main'",
+        ),
     ],
 )
 def test_faults_of_a_judge_have_their_key(

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bench.bundle import read_bundle, write_bundle
 from bench.errors import UserError
 from bench.export import export
-from bench.identity import PROTOCOL, Lock
+from bench.identity import PROTOCOL, Lock, spec_digests, still_valid
 from bench.merging import merge, merge_lines
 from bench.plan import expand
 from bench.result_lines import read_result, result_line
@@ -163,6 +163,26 @@ def test_other_weights_are_other_cells(tmp_path: Path) -> None:
     assert merged.renamed == ("models.A",)
     assert ours.lock().models["A"] == "a"
     assert merged.conflicts == ()
+
+
+def test_what_a_local_judge_stands_for_travels(tmp_path: Path) -> None:
+    judge = {"kind": "transformers", "name": "j"}
+    suite = SUITE.model_copy(
+        update={
+            "protocol": SUITE.protocol.model_validate(
+                {**SUITE.protocol.model_dump(), "judge": judge}
+            )
+        }
+    )
+    lock = replace(LOCK, specs=spec_digests(suite), judge="hash")
+    ours, theirs = Store(tmp_path / "a", SUITE.suite), filled(tmp_path / "b")
+    theirs.put_lock(lock)
+    assert merge(suite, ours, theirs.folder).renamed == ()
+    assert ours.lock().judge == "hash"
+    assert still_valid(suite, ours.lock()).judge == "hash"
+    theirs.put_lock(replace(lock, judge="other"))
+    assert merge(suite, ours, theirs.folder).renamed == ("protocol.judge",)
+    assert ours.lock().judge == "hash"
 
 
 def rewritten(path: Path, changes: dict[str, bytes], out: Path) -> Path:

@@ -17,7 +17,7 @@ from bench.lock import resolve
 from bench.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metrics_of
 from bench.plan import expand
 from bench.presence import missing_data
-from bench.specs import LanguageDataset, Pixels, task_of
+from bench.specs import LanguageDataset, NanoDataset, Pixels, task_of
 from bench.suite import Suite, load_suite
 from tests.question_files import (
     WORDS,
@@ -162,6 +162,30 @@ def test_embedded_images_have_captions_and_are_those_of_the_classes() -> None:
     assert (task_of(spec), metrics_of(spec)) == ("captioning", (CIDER,))
 
 
+@pytest.mark.parametrize("of", ["cifar10", "cifar100", "fashion-mnist", "digits"])
+def test_embedded_images_are_asked_about_what_they_show(of: str) -> None:
+    images = NanoDataset.model_validate({"name": of})
+    known = load_images(images, index_dataset(images, 60, 0).sample_ids, "native")
+    names = [known.classes[label] for label in known.labels]
+    assert len(set(names)) > 5
+    shown = dict(zip(known.sample_ids, known.images, strict=True))
+
+    def asked(ask: str, ids: tuple[str, ...]) -> tuple[Exchange, ...]:
+        found = load_questions(embedded(of, ask), ids, "native")
+        for key, image in zip(ids, found.images, strict=True):
+            assert np.array_equal(image, shown[key.partition(":")[0]])
+        return found.exchanges
+
+    what, caption = asked("what", known.sample_ids), asked("caption", known.sample_ids)
+    assert [e.answers[0] for e in what] == [e.names[0] for e in what] == names
+    assert [e.names[0] for e in caption] == names
+    assert all(name in e.answers[0] for e, name in zip(caption, names, strict=True))
+    about = tuple(f"{key}:{name}" for key, name in zip(known.sample_ids, names, strict=True))
+    assert {e.answers[0] for e in asked("whether", about)} == {"yes"}
+    others = tuple(f"{key}:{e.decoy}" for key, e in zip(known.sample_ids, what, strict=True))
+    assert {e.answers[0] for e in asked("whether", others)} == {"no"}
+
+
 def test_a_subset_is_seeded_and_its_fingerprint_follows_what_is_asked(tmp_path: Path) -> None:
     spec = vqav2(tmp_path)
     few, all_of_it = index_dataset(spec, 2, 1), index_dataset(spec, 3, 1)
@@ -212,6 +236,43 @@ def break_format(root: Path) -> str:
     return r"annotations.json: is not in the format vqav2 \(KeyError: 'annotations'\)"
 
 
+def change(root: Path, name: str, **entry: Any) -> None:
+    content = json.loads((root / f"{name}.json").read_text())
+    content[name][0] |= entry
+    (root / f"{name}.json").write_text(json.dumps(content))
+
+
+def break_questions(root: Path) -> str:
+    (root / "questions.json").write_text('{"questions": []}')
+    (root / "annotations.json").write_text('{"annotations": []}')
+    return r"annotations.json: holds nothing to ask"
+
+
+def break_question(root: Path) -> str:
+    change(root, "questions", question=None)
+    return r"/questions.json: is not in the format vqav2 \(TypeError"
+
+
+def break_number(root: Path) -> str:
+    change(root, "questions", image_id="x")
+    return r"/questions.json: is not in the format vqav2 \(ValueError"
+
+
+def break_answers(root: Path) -> str:
+    change(root, "annotations", answers="dakota")
+    return r"/annotations.json: is not in the format vqav2 \(TypeError: a list .* 'dakota'\)"
+
+
+def break_answer(root: Path) -> str:
+    change(root, "annotations", answers=[])
+    return "/annotations.json: 262148000 has nothing that would be right"
+
+
+def break_blank(root: Path) -> str:
+    change(root, "annotations", answers=[{"answer": " "}])
+    return "/annotations.json: 262148000 has nothing that would be right"
+
+
 def break_file(root: Path) -> str:
     (root / "annotations.json").unlink()
     return "annotations.json: cannot be read"
@@ -225,7 +286,11 @@ def break_ids(root: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "damage", [break_images, break_folder, break_json, break_format, break_file, break_ids]
+    "damage",
+    [
+        *(break_images, break_folder, break_json, break_format, break_file, break_ids),
+        *(break_questions, break_question, break_number, break_answers, break_answer, break_blank),
+    ],
 )
 def test_damage_is_the_datasets_problem(
     tmp_path: Path, damage: Callable[[Path], str], suite: Writer
@@ -237,6 +302,109 @@ def test_damage_is_the_datasets_problem(
     said = entry.model_dump(exclude_none=True)
     _, problems = resolve(suite(**WORDS, datasets=[said]))
     assert list(problems) == ["datasets.set"]
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "a/../../b.png", "/etc/x.png", "..", 5, None])
+def test_images_are_in_their_folder(tmp_path: Path, name: object) -> None:
+    spec = pope(tmp_path)
+    entry = {"question_id": 1, "image": name, "text": "Is there a car?", "label": "yes"}
+    Path(spec.questions or "").write_text(json.dumps(entry))
+    picture(tmp_path, "secret.png", 1)
+    with pytest.raises(CellError, match=r"coco_pope_random.json: 1 is about .*, which "):
+        index_dataset(spec, 1, 0)
+
+
+def test_a_folder_of_images_may_be_made_of_links(tmp_path: Path) -> None:
+    spec = pope(tmp_path)
+    (tmp_path / "val2014").rename(tmp_path / "elsewhere")
+    (tmp_path / "val2014").symlink_to(tmp_path / "elsewhere")
+    assert len(exchanges(spec)) == 2
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"answers": []}, "34602 has nothing that would be right"),
+        ({"answers": "dakota"}, "a list is needed, got 'dakota'"),
+        ({"answers": None}, "a list is needed, got None"),
+    ],
+)
+def test_textvqa_needs_answers(tmp_path: Path, entry: dict[str, Any], fault: str) -> None:
+    spec = textvqa(tmp_path)
+    path = Path(spec.questions or "")
+    content = json.loads(path.read_text())
+    content["data"][0] |= entry
+    path.write_text(json.dumps(content))
+    with pytest.raises(CellError, match=fault):
+        index_dataset(spec, 1, 0)
+
+
+@pytest.mark.parametrize("sentences", [[], "Two men"])
+def test_images_of_karpathys_splits_need_captions(tmp_path: Path, sentences: object) -> None:
+    spec = karpathy(tmp_path)
+    path = Path(spec.annotations or "")
+    content = json.loads(path.read_text())
+    content["images"][1]["sentences"] = sentences
+    path.write_text(json.dumps(content))
+    with pytest.raises(CellError, match=r"has nothing that would be right|a list is needed"):
+        index_dataset(spec, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "fault"),
+    [
+        (
+            "questions",
+            [],
+            "vqa_main.json: asks nothing about 000000000285.jpg, which .*descriptions",
+        ),
+        ("questions", [{"image": "000000000285.jpg", "vqa": [" "]}], "vqa_main.json: asks nothing"),
+        ("questions", [{"image": "000000000285.jpg", "vqa": "What?"}], "vqa_main.json: is not in"),
+        ("targets", [], "obj_sim.json: lacks 000000000285.jpg, which .*descriptions"),
+        ("targets", [{"image": "x", "replace": "lion"}], "obj_sim.json: is not in the format"),
+        ("objects", [{"image": "x", "caption": "bear"}], "descriptions_main.json: is not in"),
+    ],
+)
+def test_v_attacks_three_files_go_together(
+    tmp_path: Path, key: str, content: object, fault: str
+) -> None:
+    spec = v_attack(tmp_path, "question")
+    Path(getattr(spec, key)).write_text(json.dumps(content))
+    with pytest.raises(CellError, match=fault):
+        index_dataset(spec, 1, 0)
+
+
+def test_an_object_has_a_name(tmp_path: Path) -> None:
+    spec = v_attack(tmp_path, "caption")
+    path = Path(spec.objects or "")
+    path.write_text(path.read_text().replace("Bear:", ":"))
+    with pytest.raises(CellError, match=r"descriptions_main.json: 000000000285.jpg has nothing"):
+        index_dataset(spec, 1, 0)
+
+
+def test_files_are_read_once_while_they_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = vqav2(tmp_path)
+    read: list[str] = []
+
+    def text(path: Path, *given: str) -> str:
+        read.append(path.name)
+        return path.read_bytes().decode()
+
+    monkeypatch.setattr(Path, "read_text", text)
+    lock = index_dataset(spec, 3, 0)
+    load_questions(spec, lock.sample_ids, SQUARE)
+    native_size(spec)
+    assert sorted(read) == ["annotations.json", "questions.json"]
+    change(tmp_path, "annotations", answers=[{"answer": "a rather long one"}])
+    read.clear()
+    found = load_questions(spec, lock.sample_ids, SQUARE)
+    assert found.exchanges[0].answers == ("a rather long one",)
+    assert sorted(read) == ["annotations.json", "questions.json"]
+    (tmp_path / "questions.json").unlink()
+    with pytest.raises(CellError, match=r"questions.json: cannot be read"):
+        load_questions(spec, lock.sample_ids, SQUARE)
 
 
 def test_what_is_missing_is_told_before_a_run(tmp_path: Path) -> None:
@@ -270,6 +438,17 @@ def test_there_are_no_classes(tmp_path: Path) -> None:
             {"format": "embedded", "of": "digits", "ask": "question"},
             "format embedded can `ask`: what, whether, caption",
         ),
+        (
+            {"format": "coco-captions", "annotations": "a", "images": "i", "ask": "question"},
+            "format coco-captions can `ask`: caption$",
+        ),
+        (
+            {
+                "format": "v-attack", "objects": "o", "targets": "t", "images": "i",
+                "ask": "caption", "questions": "q",
+            },
+            "missing: none; of no meaning here: questions",
+        ),
         ({"format": "embedded", "of": "digits"}, "needs ask, of; missing: ask"),
         ({"format": "embedded", "of": "digit", "ask": "what"}, r"datasets.0.of: got 'digit'"),
         (
@@ -297,6 +476,21 @@ def test_faults_say_what_a_format_needs(suite: Writer, entry: dict[str, Any], fa
     with pytest.raises(SuiteError, match=fault) as caught:
         suite(datasets=[{"kind": "language", "name": "x", **entry}])
     assert len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "ask"),
+    [(coco_captions, "caption"), (karpathy, "caption"), (vqav2, "question"), (pope, "question")],
+)
+def test_the_one_thing_that_can_be_asked_may_be_said(
+    tmp_path: Path, make: Callable[[Path], LanguageDataset], ask: str
+) -> None:
+    silent = make(tmp_path)
+    said = language(
+        silent.format, **{**silent.model_dump(exclude={"format", "kind", "name"}), "ask": ask}
+    )
+    assert said.asked == silent.asked == ask
+    assert index_dataset(said, 3, 0) == index_dataset(silent, 3, 0)
 
 
 def test_a_suite_has_one_task(suite: Writer) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from bench.attacks.pgd import PgdAscent
 from bench.counted import Counted
 from bench.crafting import Case
 from bench.deadline import Deadline
-from bench.errors import CellError, SuiteError
+from bench.errors import CellError, SuiteError, TimeUp
 from bench.evaluate import Evaluator
 from bench.identity import Lock
 from bench.images import Images
@@ -27,7 +28,7 @@ from bench.language import Exchange
 from bench.lock import resolve
 from bench.memory import Batch
 from bench.plan import Cell, expand
-from bench.scoring import Heard
+from bench.scoring import Heard, _scored
 from bench.settings import settings
 from bench.specs import AnyAttack, ApgdEmbedding, ApgdText, ApgdTextTargeted, Ensemble, MiFgsm, Pgd
 from bench.spoken import Stage, attack_answers, stages_of
@@ -457,6 +458,29 @@ def test_time_that_is_up_ends_a_cell(worded: Maker, tmp_path: Path) -> None:
     found = measured(worded(threats=["white-box"], models={"A": OWN}), tmp_path, limit=0.0)
     assert {result.status for result in found.values()} == {"failed"}
     assert all("of --limit" in (result.reason or "") for result in found.values())
+
+
+def test_time_is_looked_at_while_a_slow_judge_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def slow(texts: Sequence[str], exchanges: Sequence[Exchange]) -> np.ndarray[Any, Any]:
+        assert len(texts) == len(exchanges)
+        asked.append(len(texts))
+        return np.array([float(text) for text in texts], np.float32)
+
+    case = case_of(ApgdText(kind="apgd-text", eps="8/255"), [("a",)])
+    warm: Any = SimpleNamespace(scorer=lambda *_: slow)
+    ready = replace(case, warm=warm)
+    texts = [str(number) for number in range(70)]
+    exchanges = [Exchange("?", ())] * 70
+    assert _scored(ready, texts, exchanges).tolist() == list(range(70))
+    assert asked == [64, 6]
+    asked.clear()
+    late = replace(ready, deadline=Deadline(0.0))
+    with pytest.raises(TimeUp):
+        _scored(late, texts, exchanges)
+    assert asked == [64]
+    assert _scored(late, texts[:64], exchanges[:64]).shape == (64,)  # what is done in time counts
 
 
 def test_visual_tokens_drift_from_the_clean_ones_on_every_image() -> None:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from bench.digests import sha256
 from bench.errors import CellError
@@ -64,10 +64,15 @@ def in_folder(place: Path, asked: Mapping[str, Asked], folder: Path) -> Question
     """Return questions about images that are files of a folder.
 
     Raises:
-        CellError: There is no question, or no such folder.
+        CellError: There is no question, no such folder, or an image is not one of its files by
+            its very name; where links of the folder lead is its owner's affair.
     """
     if not asked:
         raise CellError(f"{place}: holds nothing to ask")
+    for key, sample in asked.items():
+        name = PurePath(sample.image)
+        if name.is_absolute() or ".." in name.parts:
+            raise CellError(f"{place}: {key} is about {sample.image!r}, which is not in {folder}")
     if not folder.is_dir():
         raise CellError(f"{folder}: no such folder of images")
     return Questions(str(place), asked, partial(_read, folder), partial(_digest, folder))

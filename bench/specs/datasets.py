@@ -7,7 +7,8 @@ from pydantic_core import PydanticCustomError
 
 from bench import catalogue
 from bench.specs.base import Name, Spec
-from bench.specs.language import EMBEDDED, EmbeddedName, LanguageDataset
+from bench.specs.embedded import EMBEDDED, EmbeddedName
+from bench.specs.language import LanguageDataset
 
 Repository = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
 

@@ -29,11 +29,16 @@ class OpenAIJudge(Spec):
 
 
 class TransformersJudge(Spec):
-    """A text model of transformers: a hub's name, or a local folder."""
+    """A text model of transformers.
+
+    Attributes:
+        name: A hub's name, or a local folder.
+        revision: A commit of the hub, whole: replies are kept under it, and a branch moves.
+    """
 
     kind: Literal["transformers"]
     name: Annotated[str, StringConstraints(min_length=1)]
-    revision: str = "main"
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
 
 
 def _expand(value: Any) -> Any:

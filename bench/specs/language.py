@@ -1,19 +1,18 @@
 """Datasets of images that a model is asked about in words."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.specs.base import Name, Spec
-
-EmbeddedName = Literal["cifar10", "cifar100", "fashion-mnist", "digits"]
-EMBEDDED: tuple[str, ...] = get_args(EmbeddedName)
+from bench.specs.embedded import EmbeddedName
 
 Format = Literal["coco-captions", "karpathy", "vqav2", "textvqa", "pope", "v-attack", "embedded"]
 Ask = Literal["caption", "question", "what", "whether"]
 
-# which keys a format needs; all others but `prompt` are of no meaning to it
+# which keys a format needs; all others but `prompt`, Karpathy's `split` and the one thing that
+# it can `ask` are of no meaning to it
 _NEEDS: dict[Format, tuple[str, ...]] = {
     "coco-captions": ("annotations", "images"),
     "karpathy": ("annotations", "images"),
@@ -23,7 +22,6 @@ _NEEDS: dict[Format, tuple[str, ...]] = {
     "v-attack": ("ask", "objects", "targets", "images"),
     "embedded": ("ask", "of"),
 }
-_MAY: dict[Format, tuple[str, ...]] = {"karpathy": ("split",), "v-attack": ("questions",)}
 _ASKS: dict[Format, tuple[Ask, ...]] = {
     "coco-captions": ("caption",),
     "karpathy": ("caption",),
@@ -86,7 +84,11 @@ class LanguageDataset(Spec):
             needs.append("questions")
         given = [key for key in _KEYS if getattr(self, key) is not None]
         missing = [key for key in needs if key not in given]
-        foreign = [key for key in given if key not in (*needs, *_MAY.get(self.format, ()))]
+        may = [
+            *(["split"] if self.format == "karpathy" else []),
+            *(["ask"] if len(allowed) == 1 else []),
+        ]
+        foreign = [key for key in given if key not in (*needs, *may)]
         if missing or foreign:
             raise PydanticCustomError(
                 "files",

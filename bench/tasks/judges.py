@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import judging
+from bench.errors import CellError
 from bench.language import Exchange
 from bench.specs import JudgeSpec, MatchJudge, OpenAIJudge
 from bench.store import write_text
@@ -32,21 +33,29 @@ class Judge(Protocol):
         ...
 
 
-def build_judge(spec: JudgeSpec, cache: Path, device: torch.device | None = None) -> Judge:
+def build_judge(
+    spec: JudgeSpec, cache: Path, weights: str = "", device: torch.device | None = None
+) -> Judge:
     """Return the judge that a suite asks for.
 
     Args:
         spec: Who it is.
         cache: Folder of what models have judged, which all suites may share.
+        weights: What a local model's name stands for, which its replies are kept under.
         device: Where a local model runs.
+
+    Raises:
+        CellError: Nothing is known of a local model.
     """
     if isinstance(spec, MatchJudge):
         return match
     if isinstance(spec, OpenAIJudge):
         return AskedJudge(spec.model, cache, lambda prompts: endpoint_replies(spec, prompts))
+    if not weights:
+        raise CellError(f"{spec.name}: which files it stands for is not known; run the suite again")
     from bench.tasks.local_judge import LocalModel
 
-    return AskedJudge(f"{spec.name}@{spec.revision}", cache, LocalModel(spec, device))
+    return AskedJudge(weights, cache, LocalModel(spec, device))
 
 
 def match(texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
@@ -73,7 +82,7 @@ class AskedJudge:
         """Return 1 where the model says that the object is named, else 0, `[n]`.
 
         Raises:
-            CellError: It cannot be asked, or replies with something else than what was asked for.
+            CellError: It cannot be asked.
         """
         prompts = [judging.asked(text, e) for text, e in zip(texts, exchanges, strict=True)]
         scores = dict(self._known(dict.fromkeys(prompts)))
@@ -81,20 +90,25 @@ class AskedJudge:
         if left:
             with closing(self.ask(left)) as replies:  # after a fault nothing more is asked
                 for prompt, reply in zip(left, replies, strict=True):
-                    scores[prompt] = judging.score(reply, self.name)
+                    scores[prompt] = judging.score(reply)
                     self._keep(prompt, reply)
         return np.array([scores[prompt] for prompt in prompts], np.float32)
 
     def _known(self, prompts: Iterable[str]) -> Iterator[tuple[str, float]]:
         for prompt in prompts:
             # what is not there, or was damaged since, is asked
-            with suppress(FileNotFoundError, ValueError, KeyError):
-                reply = json.loads(self._path(prompt).read_text("utf-8"))["reply"]
-                yield prompt, judging.score(reply, self.name)
+            with suppress(FileNotFoundError, ValueError):
+                found = json.loads(self._path(prompt).read_text("utf-8"))
+                reply = found.get("reply") if isinstance(found, dict) else None
+                if isinstance(reply, str) and found == self._entry(prompt, reply):
+                    yield prompt, judging.score(reply)
 
     def _keep(self, prompt: str, reply: str) -> None:
-        entry = {"judge": self.name, "version": judging.VERSION, "asked": prompt, "reply": reply}
+        entry = self._entry(prompt, reply)
         write_text(self._path(prompt), json.dumps(entry, ensure_ascii=False, indent=1) + "\n")
+
+    def _entry(self, prompt: str, reply: str) -> dict[str, str | int]:
+        return {"judge": self.name, "version": judging.VERSION, "asked": prompt, "reply": reply}
 
     def _path(self, prompt: str) -> Path:
         said = json.dumps([self.name, judging.VERSION, prompt])

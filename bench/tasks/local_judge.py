@@ -53,7 +53,7 @@ class LocalModel:
             raise CellError(
                 "a judge of transformers needs the extra: pip install '.[lvlm]'"
             ) from error
-        place = {"revision": self._spec.revision}
+        place = {"revision": self._spec.revision} if self._spec.revision else {}
         with loading(self._spec.name):
             tokenizer = transformers.AutoTokenizer.from_pretrained(self._spec.name, **place)
             model: Any = transformers.AutoModelForCausalLM.from_pretrained(

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from functools import cache
 
 _IRREGULAR = {
-    "child": "children", "foot": "feet", "goose": "geese", "half": "halves", "knife": "knives",
-    "leaf": "leaves", "loaf": "loaves", "man": "men", "mouse": "mice", "person": "people",
-    "shelf": "shelves", "tooth": "teeth", "wolf": "wolves", "woman": "women",
+    "calf": "calves", "child": "children", "foot": "feet", "goose": "geese", "half": "halves",
+    "knife": "knives", "leaf": "leaves", "loaf": "loaves", "man": "men", "mouse": "mice",
+    "person": "people", "scarf": "scarves", "shelf": "shelves", "tooth": "teeth",
+    "wolf": "wolves", "woman": "women",
 }  # fmt: skip
+_WHOLE = {"ox": "oxen"}  # words, and no ends of words such as a box
+_APOSTROPHES = str.maketrans("", "", "'\u2018\u2019\u02bc")
 _ENDINGS = ("s", "x", "z", "ch", "sh", "o")
 
 
@@ -34,7 +37,7 @@ def _forms(name: str) -> frozenset[str]:
 def _plurals(word: str) -> tuple[str, ...]:
     odd = tuple(
         word.removesuffix(one) + many for one, many in _IRREGULAR.items() if word.endswith(one)
-    )
+    ) + tuple(many for one, many in _WHOLE.items() if word == one)
     if re.search(r"[^aeiou]y$", word):
         return (*odd, f"{word[:-1]}ies")
     return (*odd, f"{word}s", *([f"{word}es"] if word.endswith(_ENDINGS) else []))
@@ -43,7 +46,7 @@ def _plurals(word: str) -> tuple[str, ...]:
 def _singulars(word: str) -> tuple[str, ...]:
     odd = tuple(
         word.removesuffix(many) + one for one, many in _IRREGULAR.items() if word.endswith(many)
-    )
+    ) + tuple(one for one, many in _WHOLE.items() if word == many)
     if word.endswith("ies"):
         return (*odd, f"{word[:-3]}y", word[:-1])
     if word.endswith("es") and word[:-2].endswith(_ENDINGS):
@@ -52,5 +55,6 @@ def _singulars(word: str) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return " ".join(re.findall(r"[a-z0-9]+", letters.lower().replace("'", "")))
+    signs = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).lower())
+    letters = (sign for sign in signs if not unicodedata.combining(sign))
+    return " ".join(re.findall(r"[a-z0-9]+", "".join(letters)))

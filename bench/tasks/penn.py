@@ -2,8 +2,10 @@
 
 coco-caption runs Stanford CoreNLP's Penn-Treebank tokeniser (3.4.1, lower case) and drops
 punctuation. The rules here are those that English captions meet: contractions, quotation marks,
-brackets, abbreviations with their full stop, numbers, compounds. Emoticons, web addresses, words
-that lack the space after a full stop or comma, and other scripts it may split otherwise.
+brackets, abbreviations with their full stop, numbers, compounds. What it may split otherwise:
+emoticons, web addresses, telephone numbers, file names, fractions in one sign, ranges of decimals
+or times, words that a full stop or a question mark joins (`L.A`, `sun.The`), and other scripts.
+What it cannot read it drops: here that is what lies beyond 16 bits, as most emoji do.
 """
 
 import re
@@ -42,6 +44,7 @@ _SIGNS = str.maketrans(
         "\u2014": " -- ", "\u2026": " ... ", "\u20ac": "$", "\xa3": "#", "\xa0": " ",
     }
 )  # fmt: skip
+_UNREAD = re.compile(r"[\U00010000-\U0010ffff\ufe0e\ufe0f\u200d]")
 _ENTITIES = {"&amp;": "&", "&quot;": '"', "&lt;": "<", "&gt;": ">", "&apos;": "'"}
 
 _TOKEN = re.compile(
@@ -50,15 +53,19 @@ _TOKEN = re.compile(
     | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
     | [#@][A-Za-z]\w*                                   # tags and names
     | ''
-    | '(?:tis|twas)\b | '\d0s\b | rock(?='n'roll\b) | 'n'(?=roll\b) | '(?:em|n|til)\b(?!\.\w)
+    | '(?:tis|twas)\b | '\d0s\b | rock(?='n'roll\b) | 'n'(?=roll\b|\W|$) | ol'(?!\w)
+    | '(?:em|n|til)\b(?!\.\w)
+    | '\d\d(?=\s|$)                                     # years
+    | (?:Ed|Ph)\.D\b\.?(?!\w)
     | (?:[A-Za-z]\.)+(?!\w)                             # initials
-    | \d+:\d\d
-    | \d+(?:[.,]\d+)+(?!\w)
+    | \d+(?:[.,]\d+)+(?:-[A-Za-z]\w*)+
+    | (?<!\w)[-+](?:\d+(?:[.,:]\d+)*|(?:[.,:]\d+)+)
+    | \d*(?:[.,:]\d+)+
     | [^\W\d_]*[^\W\d_n]n't\b | y'(?=all\b)
     | (?-i:[A-Z]+&[A-Z]+)\b
     | \w+(?:[-/]\w+|(?<=[^\W\d])'(?!(?:ll|re|ve|s|d|m)\b)(?=[^\W\d]{2})\w+)*
     | '(?:s|m|d|re|ve|ll)\b
-    | \.{2,} | -{2,} | [?!]{2,}
+    | \.{2,} | -{2,} | [?!]{2,} | \*+
     | \S
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -67,7 +74,7 @@ _TOKEN = re.compile(
 
 def words(caption: str) -> list[str]:
     """Return the words of a caption, lower case, without punctuation."""
-    text = " ".join(caption.translate(_SIGNS).split())
+    text = " ".join(_UNREAD.sub(" ", caption.translate(_SIGNS)).split())
     for entity, sign in _ENTITIES.items():
         text = text.replace(entity, sign)
     return [token for token in _tokens(text) if token not in _DROPPED and token.strip(".-")]

@@ -1,0 +1,6 @@
+"""The embedded test sets, by name."""
+
+from typing import Literal, get_args
+
+EmbeddedName = Literal["cifar10", "cifar100", "fashion-mnist", "digits"]
+EMBEDDED: tuple[str, ...] = get_args(EmbeddedName)

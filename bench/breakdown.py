@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.data import read_labels
 from bench.errors import CellError, UserError
 from bench.identity import DatasetLock, still_valid
-from bench.leaderboard import survivors
+from bench.leaderboard import attacked, survivors
 from bench.metrics import highest, metrics_of, task_named
 from bench.specs import DatasetSpec, eps_value
 from bench.stats import unit, wilson
@@ -49,7 +49,8 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
     """
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
     largest = max(radii, key=eps_value, default="")
-    found = survivors(suite, load_scored(suite, Store(Path(results), suite.suite)))
+    scored = load_scored(suite, Store(Path(results), suite.suite))
+    found, sizes = survivors(suite, scored), attacked(suite, scored)
     constant = {
         "suite": suite.suite,
         "attack": WORST,
@@ -67,10 +68,10 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
             "task": task_named(metric := metrics_of(dataset)[0]),
             "metric": metric,
             "n": len(shares),
-            **_rate(shares, highest(metric)),
+            **_rate(shares, images, highest(metric)),
         }
         for (model, threat, source), vectors in found.items()
-        for dataset, shares in zip(suite.datasets, vectors, strict=True)
+        for dataset, shares, images in zip(suite.datasets, vectors, sizes, strict=True)
     ]
     return pd.DataFrame(rows, columns=[*_WORST])
 
@@ -105,7 +106,7 @@ def per_class(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
             "label": label,
             "class": known[item.cell.dataset].classes[label],
             "n": len(correct),
-            **_rate(correct),
+            **_rate(correct, len(correct)),
         }
         for cell, item in zip(cells, scored, strict=True)
         for label, correct in _by_label(item, labels[item.cell.dataset])
@@ -130,7 +131,7 @@ def _by_label(item: Scored, labels: dict[str, int]) -> Iterator[tuple[int, NDArr
         yield label, result.correct[found == label]
 
 
-def _rate(shares: Values, best: float = 1.0) -> dict[str, float]:
-    one = float(unit(shares))
-    low, high = wilson(float(shares.sum()) / one, len(shares) / one)
-    return {"value": float(shares.mean()) * best, "ci_low": low * best, "ci_high": high * best}
+def _rate(shares: Values, images: int, best: float = 1.0) -> dict[str, float]:
+    mean, worth = float(shares.mean()), images / float(unit(shares))
+    low, high = wilson(mean * worth, worth)
+    return {"value": mean * best, "ci_low": low * best, "ci_high": high * best}

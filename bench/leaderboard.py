@@ -72,7 +72,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    frame["rank"] = _ranks(keys, broken)
+    frame["rank"] = _ranks(keys, broken, attacked(suite, scored))
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
     frame = frame.assign(place=place).sort_values(
@@ -185,16 +185,27 @@ def survivors(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, st
     return {key: vectors for key, vectors in found.items() if vectors is not None}
 
 
+def attacked(suite: Suite, scored: Sequence[Scored]) -> list[int]:
+    """Return per dataset how many images were attacked; 0 where none was."""
+    found = {
+        item.cell.dataset: item.images
+        for item in scored
+        if item.shares is not None and item.cell.attack and stands_for_task(item.cell.metric)
+    }
+    return [found.get(dataset.name, 0) for dataset in suite.datasets]
+
+
 def _ranks(
     keys: Sequence[tuple[str, str, str]],
     broken: dict[tuple[str, str, str], list[Values]],
+    sizes: Sequence[int],
 ) -> "pd.Series[int]":
-    """Rank within (threat, source)."""
+    """Rank within (threat, source), on so many images of each dataset."""
     found: dict[int, int] = {}
     by_group: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         if key in broken:
             by_group[key[1:]].append(index)
     for members in by_group.values():
-        found |= dict(zip(members, ranks([broken[keys[i]] for i in members]), strict=True))
+        found |= dict(zip(members, ranks([broken[keys[i]] for i in members], sizes), strict=True))
     return pd.Series([found.get(index) for index in range(len(keys))], dtype="Int64")

@@ -9,7 +9,7 @@ NAMES = "names_object"  # whether what is said still names the true object
 CIDER = "cider"  # CIDEr-D per caption, 0 to 10
 _RECALL = "_retrieval_recall@"
 DEPTHS = (1, 5, 10)
-CAPTION = "#"  # between an image's id and the number of its caption
+CAPTION = "#"  # between an image's id and the number of its caption, or of what it is asked
 # the first of a task stands for it in means, ranks and worst cases
 _OF_TASK: dict[Task, tuple[str, ...]] = {
     "classification": (ACCURACY,),
@@ -75,9 +75,15 @@ def stands_for_task(metric: str) -> bool:
     return not suffix(metric)
 
 
-def image_of(caption_id: str) -> str:
-    """Return the id of the image that a caption is of."""
-    return caption_id.rpartition(CAPTION)[0]
+def image_of(sample_id: str) -> str:
+    """Return the id of the image that a caption is of, or a question about; its own else."""
+    image, parted, _ = sample_id.rpartition(CAPTION)
+    return image if parted else sample_id
+
+
+def shares_images(metric: str) -> bool:
+    """Return whether several of the answers that a metric counts may be about one image."""
+    return counts_captions(metric) or metric in (VQA_ACCURACY, YES_NO, NAMES)
 
 
 def counts_captions(metric: str) -> bool:

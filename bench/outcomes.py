@@ -145,12 +145,12 @@ def _worst(suite: Suite, side: Side) -> Iterator[tuple[Row, str, Numbers]]:
     for key, cells in counted(suite, side.scored).items():
         model, threat, source = key
         ids = {
-            item.cell.dataset: item.result.sample_ids
+            item.cell.dataset: (item.result.sample_ids, item.images)
             for item in cells
             if item.result is not None and item.shares is not None
         }
         outcomes = tuple(
-            Outcome((shares,), ids[dataset.name], len(shares))
+            Outcome((shares,), *ids[dataset.name])
             for dataset, shares in zip(suite.datasets, survived.get(key, ()), strict=False)
         )
         nothing = (None,) * len(suite.datasets)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.identity import still_valid
-from bench.metrics import counts_captions, graded, highest, image_of, suffix, task_named
+from bench.metrics import graded, highest, image_of, shares_images, suffix, task_named
 from bench.plan import Cell, expand
 from bench.spreadsheet import plain
 from bench.stats import unit, wilson
@@ -59,10 +59,10 @@ class Scored:
 
     @property
     def images(self) -> int:
-        """How many images were scored: captions of one, which fall together, count as one."""
+        """How many images were scored: what is said of one, which falls together, counts as one."""
         if self.result is None:
             return 0
-        if not counts_captions(self.cell.metric):
+        if not shares_images(self.cell.metric):
             return len(self.result.correct)
         return len(set(map(image_of, self.result.sample_ids)))
 

@@ -18,7 +18,7 @@ from bench.plan import Cell, expand
 from bench.stats import ranks
 from bench.store import Store
 from bench.suite import Suite
-from bench.tables import load_scored
+from bench.tables import cells_frame, load_scored
 from tests.worded import ANSWERING, CAPTIONING, NAMES, N, filled, scores, suite_of
 
 TEN = 10.0
@@ -249,3 +249,22 @@ def test_a_source_of_images_that_does_not_answer_is_in_no_table(tmp_path: Path) 
         assert ">CLIP</option>" not in (store.folder / "leaderboard.html").read_text()
     with pytest.raises(UserError, match="got 'CLIP'; models: LLaVA, "):
         with_baseline(suite, store, "CLIP", force=False)
+
+
+def test_questions_about_one_image_make_wider_intervals(tmp_path: Path) -> None:
+    suite = suite_of(ANSWERING)
+
+    def width(folder: str, ids: tuple[str, ...]) -> float:
+        store = filled(tmp_path / folder, suite, lambda _: np.repeat([0, 1], N // 2))
+        scored = [
+            replace(item, result=replace(item.result, sample_ids=ids))
+            for item in load_scored(suite, store)
+            if item.result is not None
+        ]
+        cells = cells_frame(suite, scored)
+        assert set(cells["n"]) == {N}
+        return float((cells["ci_high"] - cells["ci_low"]).iloc[0])
+
+    alone = width("a", tuple(f"{place}.jpg#1" for place in range(N)))
+    shared = width("b", tuple(f"{place // 3}.jpg#{place}" for place in range(N)))
+    assert shared > 1.5 * alone

@@ -10,6 +10,8 @@ from bench.metrics import (
     YES_NO,
     counts_captions,
     graded,
+    image_of,
+    shares_images,
     stands_for_task,
     suffix,
     task_named,
@@ -41,6 +43,15 @@ def test_metrics_of_answers_stand_for_their_task(metric: str, shares: bool) -> N
     assert stands_for_task(metric)
     assert not counts_captions(metric)
     assert graded(metric) is shares
+
+
+def test_questions_and_captions_are_of_an_image() -> None:
+    assert image_of("a.jpg#17") == image_of("a.jpg#18") == "a.jpg"
+    assert image_of("a#1.jpg#17") == "a#1.jpg"
+    assert image_of("a.jpg") == "a.jpg"
+    told = (VQA_ACCURACY, YES_NO, NAMES, "image_retrieval_recall@1")
+    assert all(map(shares_images, told))
+    assert not any(map(shares_images, (ACCURACY, CIDER, "text_retrieval_recall@1")))
 
 
 def test_further_depths_of_retrieval_are_named() -> None:

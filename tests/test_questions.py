@@ -80,9 +80,9 @@ def test_karpathys_splits(tmp_path: Path, coco: bool) -> None:
 def test_vqav2(tmp_path: Path) -> None:
     spec = vqav2(tmp_path)
     found = exchanges(spec)
-    assert list(found) == ["262148000", "262148001", "393225000"]
+    assert [key.partition("#")[2] for key in found] == ["262148000", "262148001", "393225000"]
     asked = Exchange(f"Where is he looking?{SHORT}", ("down",) * 6 + ("at table",) * 4)
-    assert found["262148000"] == asked
+    assert found["COCO_val2014_000000262148.jpg#262148000"] == asked
     assert metrics_of(spec) == (VQA_ACCURACY,)
     with pytest.raises(CellError, match=r"1 questions have no answers in .*393225000 the first"):
         index_dataset(vqav2(tmp_path, answered=(262148000, 262148001)), 1, 0)
@@ -93,15 +93,16 @@ def test_textvqa(tmp_path: Path) -> None:
     asked = Exchange(
         f"what is the brand of this camera?{SHORT}", ("dakota",) * 9 + ("clos culombu",)
     )
-    assert exchanges(spec) == {"34602": asked}
+    assert exchanges(spec) == {"003a8ae2ef43b901.jpg#34602": asked}
     assert (task_of(spec), metrics_of(spec)) == ("answering", (VQA_ACCURACY,))
 
 
 def test_pope(tmp_path: Path) -> None:
     spec = pope(tmp_path)
+    image = "COCO_val2014_000000310196.jpg"
     assert exchanges(spec) == {
-        "1": Exchange(f"Is there a car 1?{SHORT}", ("yes",), decoy="no"),
-        "2": Exchange(f"Is there a car 2?{SHORT}", ("no",), decoy="yes"),
+        f"{image}#1": Exchange(f"Is there a car 1?{SHORT}", ("yes",), decoy="no"),
+        f"{image}#2": Exchange(f"Is there a car 2?{SHORT}", ("no",), decoy="yes"),
     }
     assert metrics_of(spec) == (YES_NO,)
     with pytest.raises(CellError, match="line 2: got label 'maybe'; allowed: yes, no"):
@@ -119,7 +120,7 @@ def test_v_attack_names_an_object_and_what_it_is_to_be_taken_for(tmp_path: Path)
     assert (task_of(spec), metrics_of(spec)) == ("answering", (NAMES,))
     asked = exchanges(v_attack(tmp_path, "question"))
     assert len(asked) == 6  # three of each image's four, as its code does
-    assert asked["000000026926.jpg:3"] == Exchange(
+    assert asked["000000026926.jpg#3"] == Exchange(
         "Question 2?", ("fire hydrant",), ("fire hydrant",), "mailbox"
     )
 
@@ -147,7 +148,7 @@ def test_embedded_images_are_asked_whether_they_show_something() -> None:
     found = load_questions(spec, lock.sample_ids, "native")
     assert {*Counter(e.answers[0] for e in found.exchanges).values()} == {len(lock.sample_ids) // 2}
     for key, exchange in zip(found.sample_ids, found.exchanges, strict=True):
-        about = key.partition(":")[2]
+        about = key.partition("#")[2]
         article = "an" if about[0] == "a" else "a"
         assert exchange.prompt == f"Is there {article} {about} in the image?{SHORT}"
     assert {e.decoy for e in found.exchanges if e.answers == ("yes",)} == {"no"}
@@ -173,16 +174,16 @@ def test_embedded_images_are_asked_about_what_they_show(of: str) -> None:
     def asked(ask: str, ids: tuple[str, ...]) -> tuple[Exchange, ...]:
         found = load_questions(embedded(of, ask), ids, "native")
         for key, image in zip(ids, found.images, strict=True):
-            assert np.array_equal(image, shown[key.partition(":")[0]])
+            assert np.array_equal(image, shown[key.partition("#")[0]])
         return found.exchanges
 
     what, caption = asked("what", known.sample_ids), asked("caption", known.sample_ids)
     assert [e.answers[0] for e in what] == [e.names[0] for e in what] == names
     assert [e.names[0] for e in caption] == names
     assert all(name in e.answers[0] for e, name in zip(caption, names, strict=True))
-    about = tuple(f"{key}:{name}" for key, name in zip(known.sample_ids, names, strict=True))
+    about = tuple(f"{key}#{name}" for key, name in zip(known.sample_ids, names, strict=True))
     assert {e.answers[0] for e in asked("whether", about)} == {"yes"}
-    others = tuple(f"{key}:{e.decoy}" for key, e in zip(known.sample_ids, what, strict=True))
+    others = tuple(f"{key}#{e.decoy}" for key, e in zip(known.sample_ids, what, strict=True))
     assert {e.answers[0] for e in asked("whether", others)} == {"no"}
 
 
@@ -265,12 +266,12 @@ def break_answers(root: Path) -> str:
 
 def break_answer(root: Path) -> str:
     change(root, "annotations", answers=[])
-    return "/annotations.json: 262148000 has nothing that would be right"
+    return "/annotations.json: .*#262148000 has nothing that would be right"
 
 
 def break_blank(root: Path) -> str:
     change(root, "annotations", answers=[{"answer": " "}])
-    return "/annotations.json: 262148000 has nothing that would be right"
+    return "/annotations.json: .*#262148000 has nothing that would be right"
 
 
 def break_file(root: Path) -> str:
@@ -310,7 +311,7 @@ def test_images_are_in_their_folder(tmp_path: Path, name: object) -> None:
     entry = {"question_id": 1, "image": name, "text": "Is there a car?", "label": "yes"}
     Path(spec.questions or "").write_text(json.dumps(entry))
     picture(tmp_path, "secret.png", 1)
-    with pytest.raises(CellError, match=r"coco_pope_random.json: 1 is about .*, which "):
+    with pytest.raises(CellError, match=r"coco_pope_random.json: .*#1 is about .*, which "):
         index_dataset(spec, 1, 0)
 
 

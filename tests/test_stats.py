@@ -299,3 +299,12 @@ def test_ranks_of_scores() -> None:
     assert ranks([[model[0]] for model in models]) == [2, 2, 1]
     right = [[model[1]] for model in models]
     assert ranks(right) == ranks([[part.astype(float) for part in model] for model in right])
+
+
+def test_answers_about_one_image_are_worth_no_more_than_it() -> None:
+    """Six answers apart, three of each image, are two images apart."""
+    first, second = np.zeros(60, np.bool_), np.zeros(60, np.bool_)
+    first[:6] = True
+    assert ranks([[first], [second]]) == [1, 2]
+    assert ranks([[first], [second]], [60]) == [1, 2]
+    assert ranks([[first], [second]], [20]) == [1, 1]

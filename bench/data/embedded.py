@@ -7,6 +7,7 @@ from functools import partial
 from bench.data.questions import Asked, Questions
 from bench.data.split import Split, choose
 from bench.language import Exchange
+from bench.metrics import CAPTION
 from bench.specs import LanguageDataset
 
 _WHAT = "What is shown in this image?"
@@ -79,7 +80,7 @@ def _samples(
             for answer, other, about in (("yes", "no", name), ("no", "yes", decoy)):
                 question = _WHETHER.format(name=_with_article(about))
                 exchange = Exchange(spec.told(question), (answer,), decoy=other)
-                yield f"{key}:{about}", Asked(key, exchange)
+                yield f"{key}{CAPTION}{about}", Asked(key, exchange)
         case _:
             captions = tuple(text.format(name=_with_article(name)) for text in _CAPTIONS)
             names = (name, *_ALSO.get(name, ()))

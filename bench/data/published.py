@@ -21,6 +21,7 @@ from typing import Any
 from bench.data.questions import Asked, Questions, in_folder
 from bench.errors import CellError
 from bench.language import Exchange
+from bench.metrics import CAPTION
 from bench.specs import LanguageDataset
 
 _ASKED = 3  # questions of an image that V-Attack's code asks; four images have a fourth
@@ -155,7 +156,8 @@ def _vqav2(spec: LanguageDataset, path: Path) -> _Samples:
         for entry in asked:
             name = f"COCO_{content['data_subtype']}_{entry['image_id']:012d}.jpg"
             key = entry["question_id"]
-            yield str(key), Asked(name, Exchange(spec.told(entry["question"]), answers[key]))
+            exchange = Exchange(spec.told(entry["question"]), answers[key])
+            yield f"{name}{CAPTION}{key}", Asked(name, exchange)
 
 
 def _textvqa(spec: LanguageDataset, path: Path) -> _Samples:
@@ -163,7 +165,8 @@ def _textvqa(spec: LanguageDataset, path: Path) -> _Samples:
         for entry in content["data"]:
             answers = tuple(map(str, _many(entry["answers"])))
             exchange = Exchange(spec.told(entry["question"]), answers)
-            yield str(entry["question_id"]), Asked(f"{entry['image_id']}.jpg", exchange)
+            name = f"{entry['image_id']}.jpg"
+            yield f"{name}{CAPTION}{entry['question_id']}", Asked(name, exchange)
 
 
 def _pope(spec: LanguageDataset, path: Path) -> _Samples:
@@ -177,7 +180,8 @@ def _pope(spec: LanguageDataset, path: Path) -> _Samples:
             if label not in _OPPOSITE:
                 raise CellError(f"{place}: got label {label!r}; allowed: yes, no")
             exchange = Exchange(spec.told(entry["text"]), (label,), decoy=_OPPOSITE[label])
-            yield str(entry["question_id"]), Asked(entry["image"], exchange)
+            image = entry["image"]
+            yield f"{image}{CAPTION}{entry['question_id']}", Asked(image, exchange)
 
 
 def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
@@ -203,7 +207,7 @@ def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
             # nobody has written answers: the object's name is what they are all about
             for number, question in enumerate(questions[image], 1):
                 exchange = Exchange(spec.told(question), (name,), (name,), decoy)
-                yield f"{image}:{number}", Asked(image, exchange)
+                yield f"{image}{CAPTION}{number}", Asked(image, exchange)
 
 
 def _named(text: str) -> tuple[str, str]:

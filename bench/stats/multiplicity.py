@@ -24,7 +24,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def ranks(shares: Sequence[Sequence[Values]]) -> list[int]:
+def ranks(shares: Sequence[Sequence[Values]], images: Sequence[int] | None = None) -> list[int]:
     """Rank models on the same images by their mean score over datasets.
 
     A model is beaten by those that have a higher mean and that a Holm-corrected paired test over
@@ -36,11 +36,19 @@ def ranks(shares: Sequence[Sequence[Values]]) -> list[int]:
     Args:
         shares: Per model and dataset, whether each image was right, or its score in [0,1], in one
             order of images.
+        images: Per dataset how many images these are of, where several answers are about one: as
+            they fall together, they are worth no more; each its own where None.
     """
+    sizes = [len(answers) for answers in shares[0]]
+    known = list(images or sizes)
     count = len(shares)
     means = [round(float(np.mean([part.mean() for part in model])), _DIGITS) for model in shares]
     first, second = np.tril_indices(count, -1)
-    if len(shares[0]) == 1 and all(answers.dtype == np.bool_ for (answers,) in shares):
+    if (
+        known == sizes
+        and len(sizes) == 1
+        and all(answers.dtype == np.bool_ for (answers,) in shares)
+    ):
         right = [answers.astype(np.bool_) for (answers,) in shares]
         p_values = [  # as `compare` tests two models on one dataset
             mcnemar(right[i], right[j])
@@ -48,7 +56,7 @@ def ranks(shares: Sequence[Sequence[Values]]) -> list[int]:
         ]
     else:
         by_dataset = [np.array(parts, np.float64) for parts in zip(*shares, strict=True)]
-        p_values = paired_test(*np.stack([*map(_counts, by_dataset)], -1)).tolist()
+        p_values = paired_test(*np.stack([*map(_counts, by_dataset, known)], -1)).tolist()
     beaten = [0] * count
     for i, j, p_value in zip(first, second, holm(p_values), strict=True):
         if p_value < LEVEL and means[i] != means[j]:
@@ -59,14 +67,16 @@ def ranks(shares: Sequence[Sequence[Values]]) -> list[int]:
     ]
 
 
-def _counts(shares: Floats) -> Floats:
+def _counts(shares: Floats, images: int) -> Floats:
     """Return per pair of models `[3, pairs]` how many images either alone is right about, and all.
 
     Args:
         shares: Scores `[models, n]` of one dataset.
+        images: How many images they are of.
     """
+    worth = images / shares.shape[1]
     found = [np.zeros((3, 0))]
     for place in range(1, len(shares)):
         ahead, behind, one = apart(shares[place], shares[:place])
-        found.append(np.array([ahead, behind, np.full(place, shares.shape[1])]) / one)
+        found.append(np.array([ahead, behind, np.full(place, shares.shape[1])]) / one * worth)
     return np.concatenate(found, 1)

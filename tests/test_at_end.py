@@ -170,6 +170,26 @@ def test_a_battery_that_is_broken_off_leaves_tables_with_what_it_found(
 
 
 @pytest.mark.usefixtures("patient")
+def test_a_check_that_memory_ends_is_done_another_time(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = one_model(suite_file)
+    suite = load_suite(path)
+    replaced(monkeypatch, noise=raising(MemoryError("no room")))
+    report = run_suite(suite, results=tmp_path, device="cpu")
+    assert "0 of 1 robust numbers examined, 1 in part" in report.unexamined
+    before = list(CHECKS)[: list(CHECKS).index("noise")]
+    assert [one.check for one in found(suite, tmp_path).findings] == before
+    call = ["check", str(path), "--results", str(tmp_path), "--device", "cpu"]
+    assert run_bench.main(call) == 0
+    assert "CLIP x cifar10: MemoryError: no room" in capsys.readouterr().out
+    done = replaced(monkeypatch)
+    assert run_bench.main(call) == 0
+    assert done == list(CHECKS)[len(before) :]
+
+
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(
     "changes",
     [

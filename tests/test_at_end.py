@@ -1,5 +1,6 @@
 """The trust battery at the end of a run: what it gets to, and what it never does."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,25 @@ def test_a_check_that_memory_ends_is_done_another_time(
     done = replaced(monkeypatch)
     assert run_bench.main(call) == 0
     assert done == list(CHECKS)[len(before) :]
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_two_find_at_once_is_kept_of_both(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(subject: Subject, effort: Effort) -> Finding:
+        (path,) = (tmp_path / "small" / "trust").iterdir()
+        record = json.loads(path.read_text())
+        record["findings"].append({"check": "square", "verdict": "fail", "evidence": "breaks 9"})
+        path.write_text(json.dumps(record))
+        return Finding("noise", "pass", "")
+
+    suite = load_suite(one_model(suite_file))
+    replaced(monkeypatch, noise=meanwhile, **{"other-loss": raising(KeyboardInterrupt())})
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(suite, results=tmp_path, device="cpu")
+    before = list(CHECKS)[: list(CHECKS).index("other-loss")]
+    assert [one.check for one in found(suite, tmp_path).findings] == [*before, "square"]
 
 
 @pytest.mark.usefixtures("patient")

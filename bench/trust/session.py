@@ -16,6 +16,7 @@ from bench.identity import Lock, still_valid
 from bench.specs import GraftModel, RAdaptModel
 from bench.store import Store
 from bench.trust.battery import CHECKS, QUICK, Check, examine
+from bench.trust.findings import Finding
 from bench.trust.kept import Examined, keep, kept, trust_id
 from bench.trust.reported import Number, Pair
 from bench.trust.subject import CHEAP, DEEP, Subject
@@ -85,24 +86,27 @@ def _examine_pair(
     level, started = DEEP if deep else CHEAP, time.monotonic()
     key = trust_id(warm.suite, warm.lock, pair, number, deep)
     had = kept(store, key)
-    found = {one.check: one for one in had.findings} if had else {}
-    todo = {name: check for name, check in checks.items() if name not in found}
+    done = {one.check: one for one in had.findings} if had else {}
+    todo = {name: check for name, check in checks.items() if name not in done}
     if not todo:
         return
     deadline.check()
     subject = _subject(warm, pair, number, level.images, deadline)
     if key != trust_id(warm.suite, stored, pair, number, deep):
         raise CellError("is not what the numbers are of any more; run the suite again")
+    found: dict[str, Finding] = {}
     try:
-        for one in examine(subject, level, todo, tuple(found.values())):
+        for one in examine(subject, level, todo, tuple(done.values())):
             found[one.check] = one
             deadline.check()
     finally:
-        if len(found) > (len(had.findings) if had else 0):
+        if found:
+            had = kept(store, key)  # with what another `check` has kept in the meantime
+            every = {one.check: one for one in had.findings} | found if had else found
             record = Examined(
                 *pair, number.eps, number.reported.attack, len(subject.labels), deep,
                 time.monotonic() - started + (had.seconds if had else 0.0),
-                tuple(found[name] for name in CHECKS if name in found),
+                tuple(every[name] for name in CHECKS if name in every),
             )  # fmt: skip
             keep(store, key, record)
 

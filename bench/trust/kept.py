@@ -6,7 +6,7 @@ images or numbers.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench.identity import Lock, pair_digest, still_valid
@@ -31,7 +31,7 @@ class Examined:
         eps: Radius of the number that was judged, as the suite writes it.
         attack: What that number had been attacked with.
         images: How many images the checks looked at, at most.
-        deep: Whether the checks took more of everything.
+        deep: Whether all checks that were done took more of everything.
         seconds: What they took.
         findings: One per check that was done.
     """
@@ -91,7 +91,7 @@ def judged(
     Args:
         suite: The suite.
         store: Its results.
-        deep: Whether the checks that took less count as none.
+        deep: Whether examinations with a check that took less count as none.
     """
     lock = still_valid(suite, store.lock())
     done = [(cell, store.get(cell.id)) for cell in expand(suite, lock)]
@@ -104,21 +104,34 @@ def judged(
 def examined_pairs(
     suite: Suite, store: Store, lock: Lock, done: Iterable[tuple[Cell, CellResult | None]]
 ) -> dict[Pair, Examined]:
-    """Return what is kept of a suite's pairs: of two records that of more checks, or the deep."""
+    """Return what is kept of a suite's pairs, of each check the deep finding where there is one."""
     if not (store.folder / "trust").is_dir():  # as where nothing was ever checked
         return {}
     found = {}
     for pair, number in numbers_to_judge(lock, done).items():
-        records = [kept(store, trust_id(suite, lock, pair, number, deep)) for deep in (True, False)]
-        some = [record for record in records if record is not None]
-        if some:
-            found[pair] = max(some, key=lambda record: len(record.findings))
+        deep, cheap = (
+            kept(store, trust_id(suite, lock, pair, number, how)) for how in (True, False)
+        )
+        either = _merged(deep, cheap) if deep and cheap else deep or cheap
+        if either:
+            found[pair] = either
     return found
 
 
 def doubts_of(examined: Mapping[Pair, Examined]) -> dict[Pair, tuple[str, ...]]:
     """Return the flags of each pair's rows."""
     return {pair: flags_of(record.findings) for pair, record in examined.items()}
+
+
+def _merged(deep: Examined, cheap: Examined) -> Examined:
+    """Return what both found: a deep examination may have been broken off, or a cheap one."""
+    if not deep.left:
+        return deep
+    every = {one.check: one for one in (*cheap.findings, *deep.findings)}
+    return replace(
+        cheap, images=max(deep.images, cheap.images), seconds=deep.seconds + cheap.seconds,
+        findings=tuple(every.values()),
+    )  # fmt: skip
 
 
 def _path(store: Store, key: str) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from bench import load_results
 from bench.errors import DiskFull
 from bench.events import read_events
 from bench.executors import Inline, Setup, on_device
+from bench.identity import Lock
+from bench.lock import resolve
 from bench.run import run_suite
 from bench.store import Store
 from bench.suite import Suite, load_suite
@@ -23,7 +26,9 @@ from bench.trust.at_end import allowance
 from bench.trust.battery import CHECKS, Check
 from bench.trust.findings import Finding
 from bench.trust.kept import Examined, judged
+from bench.trust.session import examine_pairs
 from bench.trust.subject import Effort, Subject
+from bench.warm import Warm
 from tests.test_trust import one_model
 
 Write = Callable[..., Path]
@@ -207,6 +212,55 @@ def test_what_two_find_at_once_is_kept_of_both(
         run_suite(suite, results=tmp_path, device="cpu")
     before = list(CHECKS)[: list(CHECKS).index("other-loss")]
     assert [one.check for one in found(suite, tmp_path).findings] == [*before, "square"]
+
+
+def examined_with(suite: Suite, results: Path, lock: Lock, gone: str) -> dict[str, str | None]:
+    """Examine with what a lock has and without a model, and return what is said, by model."""
+    store = Store(results, suite.suite)
+    _, numbers = judged(suite, store, deep=False)
+    warm = Warm(suite, lock, {f"models.{gone}": "gone"}, torch.device("cpu"), 16, False)
+    return {pair[0]: why for pair, why in examine_pairs(store, numbers, warm)}
+
+
+def test_a_check_that_wants_another_model_waits_for_it(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {name: {"kind": "nano", "weights": name.lower()} for name in ("CLIP", "FARE")}
+    suite = load_suite(one_model(suite_file, models=both))
+    run_suite(suite, results=tmp_path, device="cpu", check=False)
+    done = replaced(monkeypatch)
+    lock = resolve(suite)[0]
+    said = examined_with(suite, tmp_path, lock, "FARE")
+    assert said == {"CLIP": "transfer: there is no other model here: 'FARE': gone", "FARE": "gone"}
+    assert done == [name for name in CHECKS if name != "transfer"]
+    assert found(suite, tmp_path).left == 1
+    done.clear()
+    other = replace(lock, models={**lock.models, "FARE": "other weights"})
+    said = examined_with(suite, tmp_path, other, "TGA")
+    assert "'FARE' is not what it was when the suite ran" in str(said["CLIP"])
+    assert "is not what the numbers are of any more" in str(said["FARE"])
+    assert done == []
+    assert examined_with(suite, tmp_path, lock, "TGA") == {"CLIP": None, "FARE": None}
+    assert done == ["transfer", *CHECKS]
+
+
+def test_what_no_check_is_to_look_at_is_not_built(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError("is built")
+
+    suite = load_suite(one_model(suite_file))
+    run_suite(suite, results=tmp_path, device="cpu", check=False)
+    replaced(monkeypatch)
+    lock = resolve(suite)[0]
+    other = replace(lock, models={"CLIP": "other weights"})
+    (why,) = examined_with(suite, tmp_path, other, "CLIP").values()
+    assert why == "is not what the numbers are of any more; run the suite again"
+    monkeypatch.setattr(bench.trust.session, "CHECKS", bench.trust.session.QUICK)
+    monkeypatch.setattr(bench.trust.session, "_others", asked)
+    monkeypatch.setattr(bench.trust.session, "_held", asked)
+    assert examined_with(suite, tmp_path, lock, "FARE") == {"CLIP": None}
 
 
 @pytest.mark.usefixtures("patient")

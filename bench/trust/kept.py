@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bench.identity import Lock, pair_digest, still_valid
+from bench.identity import Lock, model_identity, pair_digest, still_valid
 from bench.plan import Cell, expand
+from bench.specs import GraftModel, RAdaptModel
 from bench.store import Store, write_text
 from bench.suite import Suite
 from bench.trust.findings import Finding, flags_of
@@ -19,6 +20,7 @@ from bench.trust.reported import Number, Pair, numbers_of
 from bench.types import CellResult
 
 BATTERY = 3  # raised whenever a check changes what it finds
+OTHERS = 2  # models to transfer from: the one that a defence is built on, and another
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,18 @@ class Examined:
 
 def trust_id(suite: Suite, lock: Lock, pair: Pair, number: Number, deep: bool) -> str:
     """Return the identity of what the battery finds of a pair and its number."""
-    more = {"battery": BATTERY, "deep": deep, "cells": number.cells}
+    others = [model_identity(suite, lock, name) for name in others_of(suite, pair[0])]
+    more = {"battery": BATTERY, "deep": deep, "cells": number.cells, "others": others}
     return pair_digest(suite, lock, *pair, more)
+
+
+def others_of(suite: Suite, model: str) -> list[str]:
+    """Return models to transfer from: what a model is built on, sources of the suite, any other."""
+    spec = suite.models[model]
+    built_on = [spec.base] if isinstance(spec, RAdaptModel | GraftModel) else []
+    sources = [name for threat in suite.threats for name in threat.sources]
+    names = dict.fromkeys([*built_on, *sources, *suite.models])
+    return [name for name in names if name != model][:OTHERS]
 
 
 def keep(store: Store, key: str, examined: Examined) -> None:

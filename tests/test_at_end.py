@@ -1,6 +1,7 @@
 """The trust battery at the end of a run: what it gets to, and what it never does."""
 
 import json
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from bench.trust.findings import Finding
 from bench.trust.kept import Examined, judged
 from bench.trust.session import examine_pairs
 from bench.trust.subject import Effort, Subject
+from bench.types import RunJob, unmeasured
 from bench.warm import Warm
 from tests.test_trust import one_model
 
@@ -212,6 +214,44 @@ def test_what_two_find_at_once_is_kept_of_both(
         run_suite(suite, results=tmp_path, device="cpu")
     before = list(CHECKS)[: list(CHECKS).index("other-loss")]
     assert [one.check for one in found(suite, tmp_path).findings] == [*before, "square"]
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_an_examination_that_is_stopped_says_how_to_go_on(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], command: str,
+) -> None:  # fmt: skip
+    path = one_model(suite_file)
+    if command == "check":
+        run_suite(path, results=tmp_path, device="cpu", check=False)
+    replaced(monkeypatch, chance=warning, noise=raising(KeyboardInterrupt()))
+    call = [command, str(path), "--results", str(tmp_path), "--device", "cpu"]
+    assert run_bench.main(call) == 130
+    said = capsys.readouterr().err
+    assert {
+        "run": "stopped; all cells are done; `run_bench.py check SUITE` goes on with the",
+        "check": "stopped; what was examined is kept, `check` again to go on",
+    }[command] in said
+    flags = load_results(tmp_path / "small").set_index("attack")["flags"]
+    assert flags.to_dict() == {"clean": "", "pgd": "doubt=chance"}
+
+
+def test_who_is_closed_lets_go_of_its_models() -> None:
+    class Model:
+        def __init__(self) -> None:
+            self.itself = self  # as models are in cycles
+
+    def doing(model: Model) -> RunJob:
+        return lambda job: unmeasured(job.cell.id, "failed", str(model), 0.0, {})
+
+    model = Model()
+    there = weakref.ref(model)
+    executor = Inline(doing(model), "cpu")
+    del model
+    assert there() is not None
+    executor.close()
+    assert there() is None
 
 
 def examined_with(suite: Suite, results: Path, lock: Lock, gone: str) -> dict[str, str | None]:

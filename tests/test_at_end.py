@@ -120,7 +120,7 @@ def test_what_time_leaves_is_left_for_check(
     call = [str(path), "--results", str(tmp_path), "--device", "cpu"]
     assert run_bench.main(["run", *call]) == 0
     said = capsys.readouterr()
-    assert "examining 1 robust numbers, for 2 s at most" in said.err
+    assert "examining 1 robust number, for 2 s at most" in said.err
     assert (
         "0 of 1 robust numbers examined, 1 in part, in their share of the time; "
         "`run_bench.py check SUITE` does the rest"

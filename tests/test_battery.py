@@ -268,6 +268,14 @@ def test_what_a_machine_fails_at_is_no_finding_of_the_model(error: Exception) ->
         list(examine(subject, FAST))
 
 
+def test_an_error_of_many_lines_is_told_in_one() -> None:
+    def check(subject: Subject, effort: Effort) -> Finding:
+        raise ValueError("a size differs:\n\tgot 3\n  of 4")
+
+    (found,) = examine(honest(), FAST, {"noise": check})
+    assert found == Finding("noise", "fail", "ValueError: a size differs: got 3 of 4")
+
+
 def test_memory_that_ends_outside_of_a_batch_is_no_finding_either() -> None:
     def check(subject: Subject, effort: Effort) -> Finding:
         raise RuntimeError("CUDNN_STATUS_ALLOC_FAILED")

@@ -200,6 +200,15 @@ def test_the_table_tells_evidence_and_meaning(done: tuple[Suite, Store]) -> None
     assert f"square: {MEANINGS['square'].means}" in text
 
 
+def test_a_check_that_is_no_more_found_nothing(done: tuple[Suite, Store]) -> None:
+    suite, store = done
+    keep_one(suite, store, False, Finding("bygone", "fail", "breaks 9"), NOISE)
+    found, todo = judged(suite, store, deep=False)
+    assert bad(found["FARE", "cifar10"]) == [NOISE]
+    assert ("FARE", "cifar10") not in todo
+    assert "bygone" not in "\n".join(trust_lines(found))
+
+
 def one_model(suite_file: Write, **changes: Any) -> Path:
     said = {
         "models": {"CLIP": {"kind": "nano", "weights": "clip"}},

@@ -94,4 +94,4 @@ def _found(name: str, check: Check, subject: Subject, level: Effort) -> Finding:
         except Exception as error:  # whatever a model does on an image its users meet too
             if ran_out(error) or broke(error):
                 raise  # the fault of this machine, at this time
-            return Finding(name, "fail", reason(error))
+            return Finding(name, "fail", " ".join(reason(error).split()))  # a line of a table

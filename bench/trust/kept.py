@@ -78,8 +78,9 @@ def kept(store: Store, key: str) -> Examined | None:
     """Return what was found, or None where there is nothing that can be read."""
     try:
         record = json.loads(_path(store, key).read_bytes())
-        findings = tuple(Finding(**finding) for finding in record.pop("findings"))
-        return Examined(**record, findings=findings)
+        findings = (Finding(**finding) for finding in record.pop("findings"))
+        known = tuple(found for found in findings if found.check in MEANINGS)  # no bygone check
+        return Examined(**record, findings=known)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: to be examined
 

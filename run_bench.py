@@ -39,8 +39,9 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print("stopped; finished cells are kept, run again to go on", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        what = str(stop) or "finished cells are kept, run again to go on"
+        print(f"stopped; {what}", file=sys.stderr)
         return 130
 
 
@@ -294,6 +295,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from bench.check import check, check_lines
     from bench.export import export
+    from bench.signals import stoppable
     from bench.store import Store
     from bench.suite import load_suite
     from bench.trust.kept import judged
@@ -310,10 +312,17 @@ def _check(options: argparse.Namespace) -> int:
 
         lock, problems = resolve(suite)
         warm = Warm(suite, lock, problems, pick_device(options.device), None, options.trust)
-        for (model, dataset), why in examine_pairs(store, todo, warm, deep=options.deep):
-            print(f"{model} x {dataset}: {why or 'examined'}", flush=True)
+        with stoppable():
+            try:
+                for (model, dataset), why in examine_pairs(store, todo, warm, deep=options.deep):
+                    print(f"{model} x {dataset}: {why or 'examined'}", flush=True)
+            except KeyboardInterrupt as stop:
+                raise KeyboardInterrupt(
+                    "what was examined is kept, `check` again to go on"
+                ) from stop
+            finally:
+                export(suite, store)  # with the flags of what was found
         examined, _ = judged(suite, store, options.deep)
-        export(suite, store)  # with the flags of what was found
     for line in (*left_out(suite), *trust_lines(examined)):
         print(line)
     failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)

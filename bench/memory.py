@@ -13,7 +13,14 @@ LEAST, MOST = 8, 512  # sizes tried on an accelerator; a larger one gains nothin
 _SHARE = 0.8  # of the free memory that a batch may be expected to take
 _CPU_PIXELS = 2**20  # per channel and batch: past it a CPU computes no faster
 _CPU_MOST = 128
-_ENDED = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+_ENDED = (
+    *("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+    "DefaultCPUAllocator",  # which names itself in no other error
+)
+
+
+class NoRoom(CellError):
+    """A single image is too much: memory ran out, and a smaller batch is no way on."""
 
 
 class Batch:
@@ -29,7 +36,7 @@ class Batch:
         `work` is called again, on half as many images, where it runs out of memory.
 
         Raises:
-            CellError: A single image is too much.
+            NoRoom: A single image is too much.
         """
         found: list[T] = []
         at = 0
@@ -37,9 +44,9 @@ class Batch:
             part = slice(at, min(at + self.size, count))
             done = attempt(work, part)
             if done is None:
-                self.size = (part.stop - at) // 2
-                if self.size == 0:
-                    raise CellError("a single image does not fit into the device's memory")
+                self.size = max(1, (part.stop - at) // 2)  # the next who asks begins with one
+                if part.stop - at == 1:
+                    raise NoRoom("a single image does not fit into the device's memory")
             else:
                 found += done
                 at = part.stop

@@ -117,8 +117,8 @@ def after(progress: Progress, event: Event) -> Progress:
             )  # fmt: skip
         case "examining":
             most = duration(event["seconds"])
-            text = f"examining {event['numbers']} robust numbers, for {most} at most"
-            return replace(now, examining=text)
+            what = f"{event['numbers']} robust number{'s' if event['numbers'] != 1 else ''}"
+            return replace(now, examining=f"examining {what}, for {most} at most")
         case "ended":
             return replace(now, how=event["how"], doing={}, examining="")
         case _:

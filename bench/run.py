@@ -148,8 +148,7 @@ def _compute(
         watcher.begin(cells, jobs, executor.slots)
         with _ending(watcher):
             run(jobs, executor, store, watcher, limit=setup.limit)
-            open_.close()
-            del executor  # with its models, for which the battery's own need the room
+            open_.close()  # with the models, as the battery's own need the room
             if examine:
                 _examine(setup, store, watcher)
     return cells, todo
@@ -169,8 +168,12 @@ def _examine(setup: Setup, store: Store, watcher: Watcher) -> None:
     watcher.examining(len(numbers), seconds)
     try:
         examine_within(store, numbers, warm, seconds)
-    except BaseException:
+    except BaseException as error:
         export(setup.suite, store)  # the cells are done, and another run has nothing to do
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(
+                "all cells are done; `run_bench.py check SUITE` goes on with the examination"
+            ) from error
         raise
 
 

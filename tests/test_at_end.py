@@ -1,6 +1,9 @@
 """The trust battery at the end of a run: what it gets to, and what it never does."""
 
+import json
+import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from bench import load_results
 from bench.errors import DiskFull
 from bench.events import read_events
 from bench.executors import Inline, Setup, on_device
+from bench.identity import Lock
+from bench.lock import resolve
 from bench.run import run_suite
 from bench.store import Store
 from bench.suite import Suite, load_suite
@@ -22,7 +27,10 @@ from bench.trust.at_end import allowance
 from bench.trust.battery import CHECKS, Check
 from bench.trust.findings import Finding
 from bench.trust.kept import Examined, judged
+from bench.trust.session import examine_pairs
 from bench.trust.subject import Effort, Subject
+from bench.types import RunJob, unmeasured
+from bench.warm import Warm
 from tests.test_trust import one_model
 
 Write = Callable[..., Path]
@@ -112,7 +120,7 @@ def test_what_time_leaves_is_left_for_check(
     call = [str(path), "--results", str(tmp_path), "--device", "cpu"]
     assert run_bench.main(["run", *call]) == 0
     said = capsys.readouterr()
-    assert "examining 1 robust numbers, for 2 s at most" in said.err
+    assert "examining 1 robust number, for 2 s at most" in said.err
     assert (
         "0 of 1 robust numbers examined, 1 in part, in their share of the time; "
         "`run_bench.py check SUITE` does the rest"
@@ -167,6 +175,132 @@ def test_a_battery_that_is_broken_off_leaves_tables_with_what_it_found(
     (events,) = tmp_path.glob("small/runs/*/events.jsonl")
     how = "stopped" if isinstance(error, KeyboardInterrupt) else "no room"
     assert list(read_events(events))[-1]["how"] == how
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_check_that_memory_ends_is_done_another_time(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = one_model(suite_file)
+    suite = load_suite(path)
+    replaced(monkeypatch, noise=raising(MemoryError("no room")))
+    report = run_suite(suite, results=tmp_path, device="cpu")
+    assert "0 of 1 robust numbers examined, 1 in part" in report.unexamined
+    before = list(CHECKS)[: list(CHECKS).index("noise")]
+    assert [one.check for one in found(suite, tmp_path).findings] == before
+    call = ["check", str(path), "--results", str(tmp_path), "--device", "cpu"]
+    assert run_bench.main(call) == 0
+    assert "CLIP x cifar10: MemoryError: no room" in capsys.readouterr().out
+    done = replaced(monkeypatch)
+    assert run_bench.main(call) == 0
+    assert done == list(CHECKS)[len(before) :]
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_two_find_at_once_is_kept_of_both(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(subject: Subject, effort: Effort) -> Finding:
+        (path,) = (tmp_path / "small" / "trust").iterdir()
+        record = json.loads(path.read_text())
+        record["findings"].append({"check": "square", "verdict": "fail", "evidence": "breaks 9"})
+        path.write_text(json.dumps(record))
+        return Finding("noise", "pass", "")
+
+    suite = load_suite(one_model(suite_file))
+    replaced(monkeypatch, noise=meanwhile, **{"other-loss": raising(KeyboardInterrupt())})
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(suite, results=tmp_path, device="cpu")
+    before = list(CHECKS)[: list(CHECKS).index("other-loss")]
+    assert [one.check for one in found(suite, tmp_path).findings] == [*before, "square"]
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_an_examination_that_is_stopped_says_how_to_go_on(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], command: str,
+) -> None:  # fmt: skip
+    path = one_model(suite_file)
+    if command == "check":
+        run_suite(path, results=tmp_path, device="cpu", check=False)
+    replaced(monkeypatch, chance=warning, noise=raising(KeyboardInterrupt()))
+    call = [command, str(path), "--results", str(tmp_path), "--device", "cpu"]
+    assert run_bench.main(call) == 130
+    said = capsys.readouterr().err
+    assert {
+        "run": "stopped; all cells are done; `run_bench.py check SUITE` goes on with the",
+        "check": "stopped; what was examined is kept, `check` again to go on",
+    }[command] in said
+    flags = load_results(tmp_path / "small").set_index("attack")["flags"]
+    assert flags.to_dict() == {"clean": "", "pgd": "doubt=chance"}
+
+
+def test_who_is_closed_lets_go_of_its_models() -> None:
+    class Model:
+        def __init__(self) -> None:
+            self.itself = self  # as models are in cycles
+
+    def doing(model: Model) -> RunJob:
+        return lambda job: unmeasured(job.cell.id, "failed", str(model), 0.0, {})
+
+    model = Model()
+    there = weakref.ref(model)
+    executor = Inline(doing(model), "cpu")
+    del model
+    assert there() is not None
+    executor.close()
+    assert there() is None
+
+
+def examined_with(suite: Suite, results: Path, lock: Lock, gone: str) -> dict[str, str | None]:
+    """Examine with what a lock has and without a model, and return what is said, by model."""
+    store = Store(results, suite.suite)
+    _, numbers = judged(suite, store, deep=False)
+    warm = Warm(suite, lock, {f"models.{gone}": "gone"}, torch.device("cpu"), 16, False)
+    return {pair[0]: why for pair, why in examine_pairs(store, numbers, warm)}
+
+
+def test_a_check_that_wants_another_model_waits_for_it(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {name: {"kind": "nano", "weights": name.lower()} for name in ("CLIP", "FARE")}
+    suite = load_suite(one_model(suite_file, models=both))
+    run_suite(suite, results=tmp_path, device="cpu", check=False)
+    done = replaced(monkeypatch)
+    lock = resolve(suite)[0]
+    said = examined_with(suite, tmp_path, lock, "FARE")
+    assert said == {"CLIP": "transfer: there is no other model here: 'FARE': gone", "FARE": "gone"}
+    assert done == [name for name in CHECKS if name != "transfer"]
+    assert found(suite, tmp_path).left == 1
+    done.clear()
+    other = replace(lock, models={**lock.models, "FARE": "other weights"})
+    said = examined_with(suite, tmp_path, other, "TGA")
+    assert "'FARE' is not what it was when the suite ran" in str(said["CLIP"])
+    assert "is not what the numbers are of any more" in str(said["FARE"])
+    assert done == []
+    assert examined_with(suite, tmp_path, lock, "TGA") == {"CLIP": None, "FARE": None}
+    assert done == ["transfer", *CHECKS]
+
+
+def test_what_no_check_is_to_look_at_is_not_built(
+    suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError("is built")
+
+    suite = load_suite(one_model(suite_file))
+    run_suite(suite, results=tmp_path, device="cpu", check=False)
+    replaced(monkeypatch)
+    lock = resolve(suite)[0]
+    other = replace(lock, models={"CLIP": "other weights"})
+    (why,) = examined_with(suite, tmp_path, other, "CLIP").values()
+    assert why == "is not what the numbers are of any more; run the suite again"
+    monkeypatch.setattr(bench.trust.session, "CHECKS", bench.trust.session.QUICK)
+    monkeypatch.setattr(bench.trust.session, "_others", asked)
+    monkeypatch.setattr(bench.trust.session, "_held", asked)
+    assert examined_with(suite, tmp_path, lock, "FARE") == {"CLIP": None}
 
 
 @pytest.mark.usefixtures("patient")

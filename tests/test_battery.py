@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.memory import Batch
+from bench.memory import Batch, NoRoom
 from bench.specs import Storage
 from bench.trust import blackbox, chance, forward
 from bench.trust.battery import CHECKS, examine
@@ -152,7 +152,7 @@ CASES: dict[str, Callable[[], Subject]] = {
     "saturation": lambda: gallery("scaled"),
     "finite-differences": lambda: gallery("k winners"),
     "random-directions": lambda: gallery("trap"),
-    "huge-budget": lambda: gallery("rounding"),
+    "huge-budget": lambda: gallery("constant"),
     "shifted": honest,
     "zero-budget": rotating,
     "noise": lambda: gallery("brittle"),
@@ -169,7 +169,7 @@ CASES: dict[str, Callable[[], Subject]] = {
     "square": lambda: gallery("detached"),
     "more-restarts": too_good,
 }
-WARN = ("chance", "shifted", "huge-budget")  # the first two at most, the last on so few images
+WARN = ("chance", "shifted")  # at most
 
 
 @pytest.mark.parametrize("name", CHECKS)  # a new check wants a case
@@ -243,3 +243,42 @@ def test_points_beyond_the_radius_are_told(storage: Storage, far: float, verdict
     reported = replace(true.reported, distance=true.budget.eps + far)
     told = forward.box(replace(true, storage=storage, reported=reported), FAST)
     assert told.verdict == verdict, told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("no room"),  # halved until a single image is too much
+        MemoryError(),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried"),
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        OSError("Input/output error"),
+    ],
+)
+def test_what_a_machine_fails_at_is_no_finding_of_the_model(error: Exception) -> None:
+    def model(x: Tensor) -> Tensor:
+        raise error
+
+    subject = with_model(model)
+    wanted = type(error) if isinstance(error, torch.AcceleratorError | OSError) else NoRoom
+    with pytest.raises(wanted):
+        list(examine(subject, FAST))
+    with pytest.raises(wanted):  # and so once more, with the batch that is left
+        list(examine(subject, FAST))
+
+
+def test_an_error_of_many_lines_is_told_in_one() -> None:
+    def check(subject: Subject, effort: Effort) -> Finding:
+        raise ValueError("a size differs:\n\tgot 3\n  of 4")
+
+    (found,) = examine(honest(), FAST, {"noise": check})
+    assert found == Finding("noise", "fail", "ValueError: a size differs: got 3 of 4")
+
+
+def test_memory_that_ends_outside_of_a_batch_is_no_finding_either() -> None:
+    def check(subject: Subject, effort: Effort) -> Finding:
+        raise RuntimeError("CUDNN_STATUS_ALLOC_FAILED")
+
+    with pytest.raises(RuntimeError, match="ALLOC_FAILED"):
+        list(examine(honest(), FAST, {"noise": check}))

@@ -95,8 +95,11 @@ def test_memory_that_ends_halves_the_batch_and_moves_nothing(
 
 
 def test_a_single_image_that_does_not_fit_is_told(linear: LinearModel) -> None:
-    with pytest.raises(CellError, match="a single image does not fit"):
-        attack(Watched(linear, room=0), PgdAscent(2, 2.5, True))
+    batch = Batch(16)
+    for _ in range(2):  # who comes next shares the batch
+        with pytest.raises(CellError, match="a single image does not fit"):
+            attack(Watched(linear, room=0), PgdAscent(2, 2.5, True), batch=batch)
+    assert batch.size == 1
 
 
 def test_a_model_without_gradients_is_told() -> None:

@@ -21,9 +21,8 @@ from bench.specs import AnyAttack, ApgdCe, ApgdEmbedding
 from bench.store import Store
 from bench.suite import Suite, load_suite
 from bench.tables import Scored, cells_frame
-from bench.trust.session import _others
+from bench.trust.kept import others_of
 from bench.types import Budget
-from bench.warm import Warm
 from tests.conftest import grey_images
 from tests.test_adaptive import waves
 
@@ -126,8 +125,7 @@ def test_fault(suite_file: Write, threats: list[Any], expected: str) -> None:
 
 def test_the_checks_transfer_from_each_of_several_sources(suite_file: Write) -> None:
     suite = load_suite(suite_file(attacks=[APGD], threats=BOTH))
-    warm = Warm(suite, resolve(suite)[0], {}, CPU, None, False)
-    assert [name for name, _ in _others(warm, ("R-Adapt_CLIP", "cifar10"))] == ["CLIP", "FARE"]
+    assert others_of(suite, "R-Adapt_CLIP") == ["CLIP", "FARE"]
 
 
 def test_a_target_whose_gradients_a_transfer_uses_is_flagged(suite_file: Write) -> None:

@@ -159,16 +159,35 @@ def test_what_was_broken_off_is_gone_on_with(done: tuple[Suite, Store]) -> None:
     assert pair in todo
     assert found[pair].left == len(MEANINGS) - 2
     assert f"1 fail, 1 warn, {len(MEANINGS) - 2} not done" in "\n".join(trust_lines(found))
-    keep_some(suite, store, True, NOISE)  # deeper, and of less
-    assert bad(judged(suite, store, deep=False)[0][pair]) == [SQUARE, NOISE]
 
 
-def test_findings_are_of_the_numbers_that_they_were_made_of(done: tuple[Suite, Store]) -> None:
+def test_findings_are_of_each_check_the_deepest(done: tuple[Suite, Store]) -> None:
+    suite, store = done
+    pair = ("FARE", "cifar10")
+    keep_one(suite, store, False, NOISE)
+    keep_some(suite, store, True, Finding("noise", "pass", "breaks none"), SQUARE)  # broken off
+    found, todo = judged(suite, store, deep=False)
+    assert bad(found[pair]) == [SQUARE]
+    assert (found[pair].left, found[pair].deep, pair in todo) == (0, False, False)
+    assert pair in judged(suite, store, deep=True)[1]
+    board = export(suite, store)
+    assert board["flags"].str.contains("untrusted=square").any()
+
+    keep_some(suite, store, False, *(Finding(n, "pass", "") for n in MEANINGS if n != "square"))
+    found, todo = judged(suite, store, deep=False)
+    assert (bad(found[pair]), found[pair].left, pair in todo) == ([SQUARE], 0, False)
+    keep_some(suite, store, False, NOISE)
+    found, todo = judged(suite, store, deep=False)
+    assert (found[pair].left, pair in todo) == (len(MEANINGS) - 2, True)
+
+
+@pytest.mark.parametrize("name", ["FARE", "CLIP"])  # the model, and one to transfer from
+def test_findings_are_of_what_they_were_made_of(done: tuple[Suite, Store], name: str) -> None:
     suite, store = done
     keep_one(suite, store, False, SQUARE)
     lock = store.lock()
-    store.put_lock(replace(lock, models={**lock.models, "FARE": "other weights"}))
-    assert judged(suite, store, deep=False)[0] == {}
+    store.put_lock(replace(lock, models={**lock.models, name: "other weights"}))
+    assert ("FARE", "cifar10") not in judged(suite, store, deep=False)[0]
 
 
 def test_the_table_tells_evidence_and_meaning(done: tuple[Suite, Store]) -> None:
@@ -179,6 +198,15 @@ def test_the_table_tells_evidence_and_meaning(done: tuple[Suite, Store]) -> None
     assert f"FARE x cifar10 at 2/255, pgd, cheap, 20 images: {counts}" in text
     assert "fail  square" in text and "breaks 12" in text and "nothing" not in text
     assert f"square: {MEANINGS['square'].means}" in text
+
+
+def test_a_check_that_is_no_more_found_nothing(done: tuple[Suite, Store]) -> None:
+    suite, store = done
+    keep_one(suite, store, False, Finding("bygone", "fail", "breaks 9"), NOISE)
+    found, todo = judged(suite, store, deep=False)
+    assert bad(found["FARE", "cifar10"]) == [NOISE]
+    assert ("FARE", "cifar10") not in todo
+    assert "bygone" not in "\n".join(trust_lines(found))
 
 
 def one_model(suite_file: Write, **changes: Any) -> Path:

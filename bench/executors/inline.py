@@ -1,5 +1,6 @@
 """The one worker that this process itself is."""
 
+import gc
 import os
 import platform
 import time
@@ -70,4 +71,10 @@ class Inline:
         self._open = False
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Let go of what does jobs, and of the memory of its models: there are no more jobs."""
+        import torch
+
+        del self._function
+        gc.collect()  # models and what was adapted from them are in cycles
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 
 from bench.errors import CellSkip, TimeUp
+from bench.memory import NoRoom, broke, ran_out
 from bench.trust import blackbox, budget, chance, effort, forward, gradients, memory, noise
 from bench.trust.findings import Finding
 from bench.trust.subject import Effort, Subject, crafted
@@ -53,8 +54,8 @@ def examine(
     """Run checks on a subject, and yield what each finds.
 
     A check that raises has failed, with the error as its evidence: logits that are not numbers,
-    for one. The same error of a later check is told once. Where memory ends nothing is said of
-    the model, so that the check is a `skip`.
+    for one. The same error of a later check is told once. Where memory, the accelerator or a file
+    fails nothing is said of the model: that error is raised.
 
     Args:
         subject: With as many images as there are; the checks take the first of them.
@@ -64,6 +65,7 @@ def examine(
 
     Raises:
         TimeUp: It is, by the deadline of the subject's models.
+        Exception: Memory ran out, the accelerator broke or a file could not be read.
     """
     some = subject.first(level.images)
     told = {found.evidence: found.check for found in before if found.verdict == "fail"}
@@ -87,9 +89,9 @@ def _found(name: str, check: Check, subject: Subject, level: Effort) -> Finding:
             return check(subject, level)
         except CellSkip as skip:
             return Finding(name, "skip", str(skip))
-        except (torch.OutOfMemoryError, MemoryError):
-            return Finding(name, "skip", "memory ran out")
-        except TimeUp:
+        except (TimeUp, NoRoom, OSError):
             raise
         except Exception as error:  # whatever a model does on an image its users meet too
-            return Finding(name, "fail", reason(error))
+            if ran_out(error) or broke(error):
+                raise  # the fault of this machine, at this time
+            return Finding(name, "fail", " ".join(reason(error).split()))  # a line of a table

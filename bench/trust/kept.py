@@ -6,11 +6,12 @@ images or numbers.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bench.identity import Lock, pair_digest, still_valid
+from bench.identity import Lock, model_identity, pair_digest, still_valid
 from bench.plan import Cell, expand
+from bench.specs import GraftModel, RAdaptModel
 from bench.store import Store, write_text
 from bench.suite import Suite
 from bench.trust.findings import Finding, flags_of
@@ -18,7 +19,8 @@ from bench.trust.meanings import MEANINGS
 from bench.trust.reported import Number, Pair, numbers_of
 from bench.types import CellResult
 
-BATTERY = 2  # raised whenever a check changes what it finds
+BATTERY = 3  # raised whenever a check changes what it finds
+OTHERS = 2  # models to transfer from: the one that a defence is built on, and another
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Examined:
         eps: Radius of the number that was judged, as the suite writes it.
         attack: What that number had been attacked with.
         images: How many images the checks looked at, at most.
-        deep: Whether the checks took more of everything.
+        deep: Whether all checks that were done took more of everything.
         seconds: What they took.
         findings: One per check that was done.
     """
@@ -53,8 +55,18 @@ class Examined:
 
 def trust_id(suite: Suite, lock: Lock, pair: Pair, number: Number, deep: bool) -> str:
     """Return the identity of what the battery finds of a pair and its number."""
-    more = {"battery": BATTERY, "deep": deep, "cells": number.cells}
+    others = [model_identity(suite, lock, name) for name in others_of(suite, pair[0])]
+    more = {"battery": BATTERY, "deep": deep, "cells": number.cells, "others": others}
     return pair_digest(suite, lock, *pair, more)
+
+
+def others_of(suite: Suite, model: str) -> list[str]:
+    """Return models to transfer from: what a model is built on, sources of the suite, any other."""
+    spec = suite.models[model]
+    built_on = [spec.base] if isinstance(spec, RAdaptModel | GraftModel) else []
+    sources = [name for threat in suite.threats for name in threat.sources]
+    names = dict.fromkeys([*built_on, *sources, *suite.models])
+    return [name for name in names if name != model][:OTHERS]
 
 
 def keep(store: Store, key: str, examined: Examined) -> None:
@@ -66,8 +78,9 @@ def kept(store: Store, key: str) -> Examined | None:
     """Return what was found, or None where there is nothing that can be read."""
     try:
         record = json.loads(_path(store, key).read_bytes())
-        findings = tuple(Finding(**finding) for finding in record.pop("findings"))
-        return Examined(**record, findings=findings)
+        findings = (Finding(**finding) for finding in record.pop("findings"))
+        known = tuple(found for found in findings if found.check in MEANINGS)  # no bygone check
+        return Examined(**record, findings=known)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: to be examined
 
@@ -91,7 +104,7 @@ def judged(
     Args:
         suite: The suite.
         store: Its results.
-        deep: Whether the checks that took less count as none.
+        deep: Whether examinations with a check that took less count as none.
     """
     lock = still_valid(suite, store.lock())
     done = [(cell, store.get(cell.id)) for cell in expand(suite, lock)]
@@ -104,21 +117,34 @@ def judged(
 def examined_pairs(
     suite: Suite, store: Store, lock: Lock, done: Iterable[tuple[Cell, CellResult | None]]
 ) -> dict[Pair, Examined]:
-    """Return what is kept of a suite's pairs: of two records that of more checks, or the deep."""
+    """Return what is kept of a suite's pairs, of each check the deep finding where there is one."""
     if not (store.folder / "trust").is_dir():  # as where nothing was ever checked
         return {}
     found = {}
     for pair, number in numbers_to_judge(lock, done).items():
-        records = [kept(store, trust_id(suite, lock, pair, number, deep)) for deep in (True, False)]
-        some = [record for record in records if record is not None]
-        if some:
-            found[pair] = max(some, key=lambda record: len(record.findings))
+        deep, cheap = (
+            kept(store, trust_id(suite, lock, pair, number, how)) for how in (True, False)
+        )
+        either = _merged(deep, cheap) if deep and cheap else deep or cheap
+        if either:
+            found[pair] = either
     return found
 
 
 def doubts_of(examined: Mapping[Pair, Examined]) -> dict[Pair, tuple[str, ...]]:
     """Return the flags of each pair's rows."""
     return {pair: flags_of(record.findings) for pair, record in examined.items()}
+
+
+def _merged(deep: Examined, cheap: Examined) -> Examined:
+    """Return what both found: a deep examination may have been broken off, or a cheap one."""
+    if not deep.left:
+        return deep
+    every = {one.check: one for one in (*cheap.findings, *deep.findings)}
+    return replace(
+        cheap, images=max(deep.images, cheap.images), seconds=deep.seconds + cheap.seconds,
+        findings=tuple(every.values()),
+    )  # fmt: skip
 
 
 def _path(store: Store, key: str) -> Path:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,16 +12,14 @@ from bench.crafting import sample_seed
 from bench.data import index_dataset, load_images
 from bench.deadline import Deadline
 from bench.errors import CellError, DiskFull, TimeUp
-from bench.identity import Lock, still_valid
-from bench.specs import GraftModel, RAdaptModel
+from bench.identity import Lock, model_identity, pair_digest, still_valid
 from bench.store import Store
 from bench.trust.battery import CHECKS, QUICK, Check, examine
-from bench.trust.kept import Examined, keep, kept, trust_id
+from bench.trust.findings import Finding
+from bench.trust.kept import Examined, keep, kept, others_of, trust_id
 from bench.trust.reported import Number, Pair
 from bench.trust.subject import CHEAP, DEEP, Subject
-from bench.warm import Head, Warm, reason
-
-OTHERS = 2  # models to transfer from: the one that a defence is built on, and another
+from bench.warm import Warm, reason
 
 
 def examine_pairs(
@@ -83,31 +81,51 @@ def _examine_pair(
 ) -> None:
     """Do the checks that are not done, and keep what they find, also where they are ended."""
     level, started = DEEP if deep else CHEAP, time.monotonic()
-    key = trust_id(warm.suite, warm.lock, pair, number, deep)
+    key = trust_id(warm.suite, stored, pair, number, deep)
     had = kept(store, key)
-    found = {one.check: one for one in had.findings} if had else {}
-    todo = {name: check for name, check in checks.items() if name not in found}
+    done = {one.check: one for one in had.findings} if had else {}
+    todo = {name: check for name, check in checks.items() if name not in done}
     if not todo:
         return
     deadline.check()
-    subject = _subject(warm, pair, number, level.images, deadline)
-    if key != trust_id(warm.suite, stored, pair, number, deep):
+    if not _same(warm, stored, pair):
         raise CellError("is not what the numbers are of any more; run the suite again")
+    subject = _subject(warm, pair, number, level.images, deadline)
+    if "held-out" in todo:
+        subject = replace(subject, held=_held(warm, pair[1], len(subject.labels)))
+    unbuilt: list[str] = []
+    if "transfer" in todo:
+        subject = replace(subject, others=tuple(_others(warm, stored, pair, deadline, unbuilt)))
+    lacking = bool(unbuilt) and not subject.others
+    if lacking:
+        del todo["transfer"]  # for another time
+    found: dict[str, Finding] = {}
     try:
-        for one in examine(subject, level, todo, tuple(found.values())):
+        for one in examine(subject, level, todo, tuple(done.values())):
             found[one.check] = one
             deadline.check()
     finally:
-        if len(found) > (len(had.findings) if had else 0):
+        if found:
+            had = kept(store, key)  # with what another `check` has kept in the meantime
+            every = {one.check: one for one in had.findings} | found if had else found
             record = Examined(
                 *pair, number.eps, number.reported.attack, len(subject.labels), deep,
                 time.monotonic() - started + (had.seconds if had else 0.0),
-                tuple(found[name] for name in CHECKS if name in found),
+                tuple(every[name] for name in CHECKS if name in every),
             )  # fmt: skip
             keep(store, key, record)
+    if lacking:
+        raise CellError(f"transfer: there is no other model here: {'; '.join(unbuilt)}")
+
+
+def _same(warm: Warm, stored: Lock, pair: Pair) -> bool:
+    """Return whether a model and a dataset are what they were when the numbers were made."""
+    now, then = (pair_digest(warm.suite, lock, *pair, {}) for lock in (warm.lock, stored))
+    return now == then
 
 
 def _subject(warm: Warm, pair: Pair, number: Number, most: int, deadline: Deadline) -> Subject:
+    """Return what is examined, without other models and images."""
     model, dataset = pair
     images = warm.images(dataset)
     if images.sample_ids != number.sample_ids:
@@ -122,28 +140,31 @@ def _subject(warm: Warm, pair: Pair, number: Number, most: int, deadline: Deadli
         seeds,
         number.reported,
         warm.batch(model, dataset),
-        tuple((name, Counted(found, deadline)) for name, found in _others(warm, pair)),
-        None if images.captions else _held(warm, dataset, count),
-        warm.suite.protocol.storage,
+        storage=warm.suite.protocol.storage,
     )
     return whole.first(count)
 
 
-def _others(warm: Warm, pair: Pair) -> Iterator[tuple[str, Head]]:
-    """Yield models to transfer from: what a model is built on, sources of the suite, any other."""
-    model, dataset = pair
-    spec = warm.suite.models[model]
-    built_on = [spec.base] if isinstance(spec, RAdaptModel | GraftModel) else []
-    sources = [name for threat in warm.suite.threats for name in threat.sources]
-    names = [*built_on, *sources, *warm.suite.models]
-    for name in [other for other in dict.fromkeys(names) if other != model][:OTHERS]:
-        with suppress(CellError):  # one that cannot be built is none to transfer from
-            yield name, warm.classifier(name, dataset)
+def _others(
+    warm: Warm, stored: Lock, pair: Pair, deadline: Deadline, unbuilt: list[str]
+) -> Iterator[tuple[str, Counted]]:
+    """Yield models to transfer from, and note of which there are none and why."""
+    suite, (model, dataset) = warm.suite, pair
+    for name in others_of(suite, model):
+        if model_identity(suite, warm.lock, name) != model_identity(suite, stored, name):
+            unbuilt.append(f"{name!r} is not what it was when the suite ran")
+            continue
+        try:
+            yield name, Counted(warm.classifier(name, dataset), deadline)
+        except CellError as error:
+            unbuilt.append(f"{name!r}: {error}")
 
 
 def _held(warm: Warm, dataset: str, count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return images of a dataset that are not in its sample, with their labels."""
     suite = warm.suite
+    if warm.images(dataset).captions:
+        return None  # an image is a class of its own there
     spec = suite.dataset(dataset)
     used = set(warm.images(dataset).sample_ids)
     more = index_dataset(spec, suite.samples + count, suite.seed).sample_ids

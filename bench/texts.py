@@ -1,5 +1,6 @@
 """The texts that an attack on a model's answers is about, and whether one was said."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -54,8 +55,12 @@ def texts_of(
 
 
 def has_said(text: str, target: str) -> bool:
-    """Return whether a target is within a text, whatever the letters' case (as RobustVLM)."""
-    return target.lower() in text.lower()
+    """Return whether a target is in a text as whole words, whatever the letters' case.
+
+    A "snowboard" says no "no", which RobustVLM's search for letters would find in it.
+    """
+    words = r"\s+".join(map(re.escape, target.split()))
+    return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def reached(

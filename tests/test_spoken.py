@@ -36,7 +36,7 @@ from bench.store import Store
 from bench.suite import Suite, load_suite
 from bench.tally import Tally, untouched
 from bench.tasks.prompted import Prompted
-from bench.texts import references, texts_of
+from bench.texts import has_said, references, texts_of
 from bench.types import Budget, CellResult
 from bench.warm import Warm
 from tests.small_speaker import WORDS, Speaker
@@ -440,6 +440,38 @@ def test_a_part_alone_is_kept_for_its_cell(
     assert len(whole.texts) == 24
     share = np.mean(["maybe" in text for text in whole.texts])
     assert whole.flags == (f"reached={share:.2f}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "said"),
+    [
+        ("a man on a snowboard", "no", False), ("the dog is on vacation", "cat", False),
+        ("No, it is not.", "no", True), ("it is a Hot\n dog", "hot dog", True),
+        ("don't know (maybe)", "Maybe", True), ("noon", "no", False), ("0.55", "0.5", False),
+    ],
+)  # fmt: skip
+def test_a_target_is_said_in_whole_words(text: str, target: str, said: bool) -> None:
+    assert has_said(text, target) == said
+
+
+def test_an_image_whose_answer_has_the_targets_letters_alone_is_attacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="no")
+    case, crafted = case_of(attack, [("a",), ("b",)]), []
+    said = iter([("a snowboard", "no"), ("no",)])
+
+    def craft(case: Case, attack: AnyAttack, rows: Tensor, *given: Any, **more: Any) -> Tensor:
+        crafted.append(rows.tolist())
+        return case.images.floats(rows)
+
+    def hear(case: Case, rows: Tensor, *given: Any) -> Heard:
+        return Heard(next(said), np.ones(len(rows), np.float32))
+
+    monkeypatch.setattr("bench.spoken.craft", craft)
+    monkeypatch.setattr("bench.spoken.hear", hear)
+    attack_answers(case, attack, "float16", untouched(case.images.sample_ids))
+    assert crafted == [[0]]
 
 
 def test_a_target_that_nobody_names_is_told_in_both_modes() -> None:

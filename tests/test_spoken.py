@@ -1,6 +1,7 @@
 """Attacks on what a model says: the engine's loss, the stages, what they leave, and the cells."""
 
 import re
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -472,6 +473,30 @@ def test_an_image_whose_answer_has_the_targets_letters_alone_is_attacked(
     monkeypatch.setattr("bench.spoken.hear", hear)
     attack_answers(case, attack, "float16", untouched(case.images.sample_ids))
     assert crafted == [[0]]
+
+
+def test_one_judge_serves_all_datasets_and_is_let_go_of_with_the_models(
+    worded: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Any]] = []
+
+    def build(*_: Any) -> Any:
+        def judge(texts: Sequence[str], exchanges: Sequence[Exchange]) -> Any:
+            return np.ones(len(texts), np.float32)
+
+        made.append(weakref.ref(judge))
+        return judge
+
+    monkeypatch.setattr("bench.warm.build_judge", build)
+    suite = worded(datasets=[WHAT, {**WHAT, "name": "again"}], samples=2)
+    lock, _ = resolve(suite)
+    warm = Warm(suite, lock, {}, CPU, None, True)
+    for name in ("what", "again"):
+        exchanges = warm.images(name).exchanges
+        assert warm.scorer(name, "names_object")(["?"] * 2, exchanges).tolist() == [1, 1]
+    assert [judge() is None for judge in made] == [False]
+    warm.relieve()
+    assert [judge() is None for judge in made] == [True]
 
 
 def test_a_target_that_nobody_names_is_told_in_both_modes() -> None:

@@ -17,6 +17,7 @@ from bench.memory import Batch, batch_for, ran_out
 from bench.metrics import NAMES
 from bench.models import ClipModel, LanguageModel, build_model
 from bench.precision import Lowered, LoweredAnswers
+from bench.result_lines import legible
 from bench.specs import Component, Precision, RAdaptModel
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
@@ -280,6 +281,6 @@ class Warm:
 
 
 def reason(error: Exception) -> str:
-    """Return what a cell's row says of an error."""
+    """Return what a cell's row says of an error, which may quote a proxy or a file."""
     kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
-    return f"{kind}{error}".encode("utf-8", "replace").decode()  # files hold no half characters
+    return legible(f"{kind}{error}")

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from bench.bundle import read_bundle, write_bundle
-from bench.errors import UserError
+from bench.errors import CellError, UserError
 from bench.export import export
 from bench.identity import PROTOCOL, Lock, spec_digests, still_valid
 from bench.merging import merge, merge_lines
@@ -21,7 +21,8 @@ from bench.result_lines import read_result, result_line
 from bench.runlock import hold
 from bench.store import Store
 from bench.suite import Suite
-from bench.types import CellResult
+from bench.types import CellResult, unmeasured
+from bench.warm import reason
 from tests.test_cli import call
 from tests.test_tables import LOCK, SUITE, correct
 
@@ -244,6 +245,16 @@ def test_a_harmful_bundle_changes_nothing(tmp_path: Path, harm: str) -> None:
         merge(SUITE, ours, bad)
     assert sorted(tmp_path.rglob("*")) == before
     assert not Path("/tmp/evil").exists()
+
+
+def test_a_bundle_has_whatever_an_error_may_say(tmp_path: Path) -> None:
+    store, cell = filled(tmp_path / "a"), CELLS[2]
+    error = CellError("".join(map(chr, (*range(0x100), 0x2028, 0xD800, 0x1F43B))))
+    store.put(unmeasured(cell.id, "failed", reason(error), 1.0, {}))
+    found = read_bundle(bundle(store, tmp_path / "sent.zip")).results[cell.id].reason
+    assert found is not None
+    assert found.startswith("\ufffd" * 9 + "\t\n\ufffd")
+    assert found.endswith("\xff\u2028\ufffd\U0001f43b")
 
 
 def test_results_of_other_images_in_a_folder_are_refused(tmp_path: Path) -> None:

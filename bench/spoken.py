@@ -51,9 +51,7 @@ def stages_of(attack: AnyAttack, precisions: tuple[Precision, ...]) -> Iterator[
         yield Stage(precisions[-1], None)
 
 
-def attack_answers(
-    case: Case, attack: AnyAttack, storage: Storage, tally: Tally, ended: Tensor | None = None
-) -> None:
+def attack_answers(case: Case, attack: AnyAttack, storage: Storage, tally: Tally) -> None:
     """Attack what a cell's target says, and note the lowest scores with their texts.
 
     Arguments are those of `bench.success.attack_target`. A tally that has scores is that of a
@@ -63,7 +61,7 @@ def attack_answers(
     if tally.scores is None:
         first = hear(case, everyone, case.images.floats(everyone), tally)
         tally.scores, tally.texts = first.scores.copy(), list(first.texts)
-    search = _Search(case, storage, tally, tally.scores, tally.texts, ended)
+    search = _Search(case, storage, tally, tally.scores, tally.texts)
     members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
     enough = max(m.threshold if isinstance(m, ApgdText) else 0.0 for m in members)
     # a target of an attack's own may be reached whatever the score; in an ensemble, scores decide
@@ -83,7 +81,6 @@ class _Search:
         tally: Where passes and distances are noted.
         scores: The lowest score of each image, `[n]`; written over.
         texts: What was said for it; written over.
-        ended: Where images were judged last, `[n,3,h,w]`; written over.
         seeks: Whether a target that is reached counts before any score.
     """
 
@@ -92,7 +89,6 @@ class _Search:
     tally: Tally
     scores: NDArray[np.float32]
     texts: list[str]
-    ended: Tensor | None
     seeks: bool = False
 
     def through(self, attack: AnyAttack, planned: tuple[Stage, ...], enough: float) -> None:
@@ -161,9 +157,6 @@ class _Search:
         for row, text, kept_now in zip(rows.tolist(), heard.texts, lower.tolist(), strict=True):
             if kept_now:
                 self.texts[row] = text
-        if self.ended is not None:
-            chosen = torch.from_numpy(lower)
-            self.ended[left[chosen].to(self.ended.device)] = points[chosen.to(points.device)]
         return heard
 
     def _clean(self) -> Tensor:

@@ -120,6 +120,8 @@ class CellResult:
         again: Whether another try may do better: memory ran out, or a worker died. Not kept.
         scores: Per image, what the metric makes of it, where that is more than right or wrong.
         texts: What the model said of each image, where it answers in words. It may be anything.
+        reached: Per image, whether an attack had the model say its target, where it has one; at
+            whatever score, so that `texts` need not show it.
     """
 
     cell_id: str
@@ -135,6 +137,7 @@ class CellResult:
     again: bool = False
     scores: NDArray[np.float32] | None = None
     texts: tuple[str, ...] = ()
+    reached: NDArray[np.bool_] | None = None
 
     @property
     def values(self) -> Values:

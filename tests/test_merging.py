@@ -400,7 +400,7 @@ def graded(root: Path, scores: list[float], text: str = "=1+1\u2028\x1b[31m") ->
     store.put(
         CellResult(
             CELLS[0].id, "ok", given > 0, ids, np.zeros(N, np.float32), 0.5, N, {},
-            scores=given, texts=(text,) * N,
+            scores=given, texts=(text,) * N, reached=given > 0.3,
         )
     )  # fmt: skip
     return store
@@ -415,6 +415,8 @@ def test_scores_and_texts_travel(tmp_path: Path) -> None:
     assert found.scores is not None
     assert np.array_equal(found.scores, np.resize(np.array([0.3, 1 / 3, 0], np.float32), N))
     assert found.texts == ("=1+1\u2028\x1b[31m",) * N
+    assert found.reached is not None
+    assert found.reached.tolist() == np.resize([False, True, False], N).tolist()
 
 
 def test_other_scores_are_a_conflict_and_other_words_none(tmp_path: Path) -> None:
@@ -432,12 +434,13 @@ def test_a_line_without_scores_has_no_word_of_them() -> None:
                                   np.zeros(1, np.float32), 1, 1, {}))  # fmt: skip
     assert "scores" not in line
     assert "texts" not in line
+    assert "reached" not in line
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [("scores", [0.5]), ("scores", [0.5, -1]), ("scores", [0.5, 10.5]), ("scores", [0.5, "nan"]),
-     ("texts", ["a"]), ("texts", ["a", 3])],
+     ("reached", "0"), ("reached", "02"), ("texts", ["a"]), ("texts", ["a", 3])],
 )  # fmt: skip
 def test_scores_and_texts_of_a_line_are_checked(field: str, value: list[object]) -> None:
     record = json.loads(result_line(CellResult("0" * 20, "ok", np.ones(2, bool), ("a", "b"),

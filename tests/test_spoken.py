@@ -213,19 +213,40 @@ def test_members_of_an_ensemble_attack_what_is_left_and_begin_afresh(
     assert not tally.correct.any()
 
 
-def test_a_target_that_is_reached_counts_before_a_lower_score(
+def test_a_target_is_sought_whatever_the_score_and_the_lowest_score_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     attack = ApgdTextTargeted(
         kind="apgd-text-targeted", eps="8/255", target="0.5", precision="bf16"
     )
-    case = case_of(attack, [("a",), ("b",), ("c",)])
+    case = case_of(attack, [("a",), ("b",), ("c",), ("d",)])
     # what is said has the score in it, which is the target where it is 0.5
-    script = Script(monkeypatch, [{0: 0.25, 1: 0.9, 2: 0.5}, {0: 0.5, 1: 0.95}])
+    script = Script(monkeypatch, [{0: 0.25, 1: 0.9, 2: 0.5, 3: 0.9}, {0: 0.5, 1: 0.95, 3: 0.5}])
     tally = untouched(case.images.sample_ids)
     attack_answers(case, attack, "float16", tally)
-    assert script.calls[0][:2] == ([0, 1], "fp32")  # whatever the score, but not reached already
-    assert tally.texts == ["0: 0.5", "1: 0.9", "2: 0.5"]
+    assert script.calls[0][:2] == ([0, 1, 3], "fp32")  # but none that was reached already
+    assert tally.scores is not None and tally.reached is not None
+    assert tally.scores.tolist() == pytest.approx([0.25, 0.9, 0.5, 0.5])
+    assert tally.texts == ["0: 0.25", "1: 0.9", "2: 0.5", "3: 0.5"]
+    assert tally.reached.tolist() == [True, False, True, True]
+    assert tally.distance.tolist() == pytest.approx([0, 0, 0, 0.001], abs=1e-6)
+
+
+def test_of_answers_that_score_alike_the_one_with_the_target_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="maybe")
+    case = case_of(attack, [("a",), ("b",)])
+    said = iter([("wrong", "wrong"), ("maybe", "false")])
+    monkeypatch.setattr("bench.spoken.craft", lambda case, attack, rows, *given, **more: (
+        case.images.floats(rows)
+    ))  # fmt: skip
+    monkeypatch.setattr("bench.spoken.hear", lambda case, rows, *given: (
+        Heard(next(said), np.zeros(len(rows), np.float32))
+    ))  # fmt: skip
+    tally = untouched(case.images.sample_ids)
+    attack_answers(case, attack, "float16", tally)
+    assert tally.texts == ["maybe", "wrong"]
 
 
 Maker = Callable[..., Suite]
@@ -439,8 +460,55 @@ def test_a_part_alone_is_kept_for_its_cell(
     assert [len(evaluate(cell, part).texts) for part in range(3)] == [8, 8, 8]
     whole = evaluate(cell)
     assert len(whole.texts) == 24
-    share = np.mean(["maybe" in text for text in whole.texts])
-    assert whole.flags == (f"reached={share:.2f}",)
+    assert whole.reached is not None
+    assert len(whole.reached) == 24 and 0 < whole.reached.mean() < 1
+    assert whole.flags == (f"reached={whole.reached.mean():.2f}",)
+    kept, texts = whole.reached.tolist(), whole.texts
+    assert all(was or "maybe" not in text for was, text in zip(kept, texts, strict=True))
+
+
+def test_transferred_images_reach_a_target_where_the_answer_has_it(
+    worded: Maker, tmp_path: Path
+) -> None:
+    attacks = [{"kind": "apgd-text-targeted", "eps": "8/255", "steps": 5, "target": "maybe"}]
+    found = measured(worded(attacks=attacks, threats=[{"transfer": "A"}]), tmp_path)
+    for (_, attack), result in found.items():
+        if attack:
+            assert result.reached is not None
+            assert result.reached.tolist() == ["maybe" in text for text in result.texts]
+            assert result.flags == (f"reached={result.reached.mean():.2f}",)
+        else:
+            assert result.reached is None
+
+
+def test_what_a_smaller_budget_reached_is_reached_at_a_larger_one(
+    worded: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attack = {"kind": "apgd-text-targeted", "steps": 3, "target": "maybe", "nested": True}
+    suite = worded(
+        attacks=[{**attack, "eps": ["4/255", "8/255"]}], threats=["white-box"],
+        models={"A": OWN}, samples=4,
+    )  # fmt: skip
+    lock, _ = resolve(suite)
+    store = Store(tmp_path, suite.suite)
+    small, large = (cell for cell in expand(suite, lock) if cell.attack)
+    ids = lock.datasets["what"].sample_ids
+    done = np.array([True, False, True, False])
+    store.put(
+        CellResult(
+            small.id, "ok", np.zeros(4, np.bool_), ids, np.zeros(4, np.float32), 1.0, 4,
+            {}, texts=("wrong",) * 4, reached=done,
+        )
+    )  # fmt: skip
+    crafted = []
+    monkeypatch.setattr("bench.spoken.craft", lambda case, attack, rows, *given, **more: (
+        crafted.append(rows.tolist()), case.images.floats(rows)
+    )[1])  # fmt: skip
+    evaluate = Evaluator(suite, lock, {}, store, CPU, trust=True)
+    found = evaluate(large)
+    assert found.reached is not None, found.reason
+    assert crafted == [[1, 3]]
+    assert bool(found.reached[done].all())
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from bench.success import attack_target
 from bench.suite import Suite
 from bench.tally import Tally, joined, untouched
 from bench.texts import reached
-from bench.types import CellResult, Status, unmeasured
+from bench.types import REACHED, CellResult, Status, unmeasured
 from bench.usage import Usage
 from bench.warm import Warm, reason
 
@@ -145,7 +145,7 @@ class Evaluator:
             tally.reached = reached(attack, images.exchanges, tally.texts)
         said = []
         if part is None and tally.reached is not None:
-            said = [f"reached={tally.reached.mean():.2f}"]
+            said = [f"{REACHED}{tally.reached.mean():.2f}"]
         doubts = self._doubts(cell, attack, tally)
         return replace(tally, flags=(*flags, *tally.flags, *doubts, *said))
 

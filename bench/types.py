@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # planning and reporting must start without torch
 Mode = Literal["success", "full"]
 Norm = Literal["linf", "l2"]
 Status = Literal["ok", "skip", "failed"]
+REACHED = "reached="  # a flag: in what share of images an attack's target was said
 Values = NDArray[np.bool_] | NDArray[np.float64]  # right or wrong, or scores
 
 

@@ -379,7 +379,7 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
     said = {attack: (each.status, each.reason or "") for (_, attack), each in found.items()}
     assert said["apgd-embedding 8/255 CLIP"] == said["apgd-embedding 8/255 A"] == ("ok", "")
     assert "CLIP says nothing" in said["apgd-text 8/255 CLIP"][1]
-    assert "nothing in common" not in said["apgd-text 8/255 A"][1]
+    assert said["apgd-text 8/255 A"] == ("ok", "")
     assert "no loss in common" in said["apgd-text 8/255 A + CLIP"][1]
     assert "different texts" in said["ensemble 8/255 A"][1]
     assert "needs a CLIP" in said["values 8/255 A"][1]
@@ -417,13 +417,62 @@ def test_what_takes_part_in_nothing_is_a_fault(
     assert said in str(caught.value)
 
 
-def test_identities_have_what_an_answer_depends_on(worded: Maker) -> None:
-    def ids(**changes: Any) -> set[str]:
-        return {cell.id for cell in expand(worded(**changes), Lock())}
+NATIVE = {"preset": "lvlm", "pixels": "native"}
+TEXT = {"kind": "apgd-text", "eps": "8/255", "steps": 5, "precision": "bf16"}
+TARGETED = {"kind": "apgd-text-targeted", "eps": "8/255", "steps": 5}
+JUDGED = {"kind": "openai", "url": "http://127.0.0.1:9", "model": "judge-1"}
 
-    native = {"preset": "lvlm", "pixels": "native"}
-    assert ids() == ids(protocol=native)
-    assert not ids() & ids(protocol={**native, "answer_tokens": 5})
+
+def ids(suite: Suite, *, clean: bool) -> set[str]:
+    lock, problems = resolve(suite)
+    assert not problems
+    return {cell.id for cell in expand(suite, lock) if (cell.attack is None) == clean}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (TEXT, {**TEXT, "threshold": 0.1}),
+        (TEXT, {**TEXT, "references": 2}),
+        (TEXT, {**TEXT, "precision": "fp32"}),
+        (TEXT, TARGETED),
+        (TARGETED, {**TARGETED, "target": "maybe"}),
+        ({**TARGETED, "target": "maybe"}, {**TARGETED, "target": "no"}),
+    ],
+)
+def test_identities_have_what_an_attack_on_answers_depends_on(
+    worded: Maker, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    first, second = worded(attacks=[before]), worded(attacks=[after])
+    assert not ids(first, clean=False) & ids(second, clean=False)
+    assert ids(first, clean=True) == ids(second, clean=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"protocol": {**NATIVE, "answer_tokens": 5}},
+        {"protocol": {**NATIVE, "judge": JUDGED}},
+        {"datasets": [{**WHAT, "prompt": "Q: {question}"}]},
+    ],
+    ids=["tokens", "judge", "prompt"],
+)
+def test_identities_have_what_an_answer_depends_on(worded: Maker, changes: dict[str, Any]) -> None:
+    for clean in (False, True):
+        assert not ids(worded(), clean=clean) & ids(worded(**changes), clean=clean)
+
+
+def test_a_judge_is_in_the_identities_of_what_it_judges_alone(worded: Maker) -> None:
+    asked = {**WHAT, "ask": "whether"}
+    suites = [
+        worded(datasets=[asked], protocol={**NATIVE, **more}) for more in ({}, {"judge": JUDGED})
+    ]
+    first, second = (ids(suite, clean=False) for suite in suites)
+    assert first == second
+
+
+def test_modes_are_by_threat(worded: Maker) -> None:
+    assert ids(worded(), clean=False) == ids(worded(protocol=NATIVE), clean=False)
     modes = {cell.threat.kind: cell.mode for cell in expand(worded(), Lock()) if cell.threat}
     assert modes == {"white-box": "success", "transfer": "full"}
 

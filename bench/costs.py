@@ -22,7 +22,7 @@ from bench.specs import (
 )
 from bench.suite import Suite
 from bench.weights import in_cache
-from bench.work import forward_operations, image_count, passes_in, skip_reason
+from bench.work import forward_operations, gradients_in, image_count, passes_in, skip_reason
 
 # Dense peak rates in TFLOP/s, as their makers state them: fp32 outside tensor cores, tf32, bf16.
 GPUS: dict[str, dict[Precision, float]] = {
@@ -94,7 +94,11 @@ def _work(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Work:
 
 
 def _steps(suite: Suite, lock: Lock, cell: Cell) -> int:
-    return image_count(suite, lock, cell) * (cell.attack.gradients if cell.attack else 0)
+    if cell.attack is None:
+        return 0
+    count = len(_precisions(cell.attack, cell))
+    each = sum(gradients_in(cell.attack, stage, count) for stage in range(count))
+    return image_count(suite, lock, cell) * each
 
 
 def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str:

@@ -28,7 +28,7 @@ from bench.success import attack_target
 from bench.suite import Suite
 from bench.tally import Tally, joined, untouched
 from bench.texts import reached
-from bench.types import CellResult, Status, unmeasured
+from bench.types import REACHED, CellResult, Status, unmeasured
 from bench.usage import Usage
 from bench.warm import Warm, reason
 
@@ -101,6 +101,7 @@ class Evaluator:
                     cell.id, "ok", found.correct, found.sample_ids, found.distance,
                     time.perf_counter() - started + found.seconds, found.forwards, known,
                     flags=found.flags, scores=_kept(found, cell.metric), texts=tuple(found.texts),
+                    reached=found.reached,
                 )  # fmt: skip
             except DiskFull:
                 raise
@@ -141,7 +142,10 @@ class Evaluator:
         else:
             tally = untouched(images.sample_ids)
             score(case, self._points(case, attack, parts, tally), tally)
-        said = [] if part is not None else reached(attack, images.exchanges, tally.texts)
+            tally.reached = reached(attack, images.exchanges, tally.texts)
+        said = []
+        if part is None and tally.reached is not None:
+            said = [f"{REACHED}{tally.reached.mean():.2f}"]
         doubts = self._doubts(cell, attack, tally)
         return replace(tally, flags=(*flags, *tally.flags, *doubts, *said))
 
@@ -187,6 +191,7 @@ class Evaluator:
                     time.perf_counter() - started, tally.forwards,
                     {"backwards": str(tally.backwards), "batch": str(tally.batch)},
                     flags=tally.flags, scores=_kept(tally, cell.metric), texts=tuple(tally.texts),
+                    reached=tally.reached,
                 ),
             )  # fmt: skip
         return tally
@@ -200,6 +205,8 @@ class Evaluator:
             tally.distance = below.distance[part].copy()
             if worded(cell.metric):
                 tally.scores, tally.texts = _scores(below)[part].copy(), list(below.texts[part])
+            if below.reached is not None:
+                tally.reached = below.reached[part].copy()
         attack_target(case, attack, self.suite.protocol.storage, tally)
         return tally
 
@@ -266,7 +273,7 @@ def _recalled(kept: CellResult, metric: str) -> Tally:
     return Tally(
         kept.correct, kept.distance, kept.sample_ids, kept.flags, kept.queries, backwards,
         kept.seconds, int(kept.provenance["batch"]), _scores(kept) if worded(metric) else None,
-        list(kept.texts),
+        list(kept.texts), kept.reached,
     )  # fmt: skip
 
 

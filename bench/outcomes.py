@@ -11,6 +11,7 @@ from bench.sides import Protocol, Side, differences, same_weights
 from bench.specs import DatasetSpec, eps_value
 from bench.suite import Suite
 from bench.tables import SAME_SOURCE, Scored
+from bench.types import REACHED
 
 WORST = "worst"
 OTHER_WEIGHTS = "other-weights"
@@ -84,12 +85,14 @@ def flags(
     """Return the flags of the cells of two numbers of a row, and whether a model has two weights.
 
     A white-box row, which has no source, has the transferred images in its worst case: that some
-    of them are of the model itself weakens nothing there.
+    of them are of the model itself weakens nothing there. How often a target was reached is a
+    number of one side, and is left out.
     """
     found: dict[str, None] = {}
     for item in (*first, *second):
         found |= {SAME_SOURCE: None} if source and item.same_source else {}
-        found |= dict.fromkeys(item.result.flags if item.result else ())
+        own = item.result.flags if item.result else ()
+        found |= dict.fromkeys(flag for flag in own if not flag.startswith(REACHED))
     for ours, theirs in _entries(sides, first, second):
         if ours["model"] == theirs["model"] and not same_weights(ours, theirs):
             found[OTHER_WEIGHTS] = None

@@ -21,11 +21,13 @@ def written(result: CellResult) -> str:
     """Return a result as text."""
     record = {
         **asdict(result),
-        "correct": (result.correct + np.uint8(ord("0"))).tobytes().decode(),
+        "correct": _digits(result.correct),
         "sample_ids": _joined(result.sample_ids),
         "distance": result.distance.astype(_FLOATS).tobytes().hex(),
     }
-    del record["again"]
+    del record["again"], record["reached"]
+    if result.reached is not None:
+        record["reached"] = _digits(result.reached)
     if result.scores is None:
         del record["scores"]
     else:
@@ -45,7 +47,7 @@ def read(path: str) -> CellResult | None:
         return CellResult(
             cell_id=record["cell_id"],
             status=record["status"],
-            correct=np.frombuffer(record["correct"].encode(), np.uint8) == ord("1"),
+            correct=_booleans(record["correct"]),
             sample_ids=_split(record["sample_ids"]),
             distance=_floats(record["distance"]),
             seconds=record["seconds"],
@@ -55,9 +57,19 @@ def read(path: str) -> CellResult | None:
             flags=tuple(record.get("flags", ())),  # records of before have none
             scores=_floats(record["scores"]) if "scores" in record else None,
             texts=tuple(record.get("texts", ())),
+            reached=_booleans(record["reached"]) if "reached" in record else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: to be computed
+
+
+def _digits(flags: NDArray[np.bool_]) -> str:
+    return (flags + np.uint8(ord("0"))).tobytes().decode()
+
+
+def _booleans(digits: str) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.frombuffer(digits.encode(), np.uint8) == ord("1")
+    return found
 
 
 def _joined(ids: tuple[str, ...]) -> str | tuple[str, ...]:

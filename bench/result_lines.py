@@ -1,21 +1,32 @@
 """A cell's result as a line of JSON that others may read, and such a line checked."""
 
+import re
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.types import CellResult, Status
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{20}$")]
+_Digits = Annotated[str, StringConstraints(pattern=r"^[01]*$")]
 _MOST = 1_000_000  # images of a cell
 _BEST = 10.0  # highest score of any metric
 _Distance = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 _Score = Annotated[float, Field(ge=0, le=_BEST, allow_inf_nan=False)]
 # no control characters, which a terminal would obey; a reason may have lines
+_CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 _Flag = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-_Reason = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
+_Reason = Annotated[str, StringConstraints(pattern=rf"^[^{_CONTROL}]*$")]
+
+_ILLEGIBLE = re.compile(rf"[{_CONTROL}\ud800-\udfff]")  # files hold no half characters
+
+
+def legible(text: str) -> str:
+    """Return a text with U+FFFD for what a terminal would obey; lines and tabs stay."""
+    return _ILLEGIBLE.sub("\ufffd", text)
 
 
 class Outcome(BaseModel):
@@ -28,7 +39,7 @@ class Outcome(BaseModel):
 
     cell_id: _Id
     status: Status
-    correct: Annotated[str, StringConstraints(pattern=r"^[01]*$")]
+    correct: _Digits
     sample_ids: Annotated[tuple[str, ...], Field(max_length=_MOST)]
     distance: Annotated[tuple[_Distance, ...], Field(max_length=_MOST)]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -38,6 +49,7 @@ class Outcome(BaseModel):
     flags: tuple[_Flag, ...]
     scores: Annotated[tuple[_Score, ...], Field(max_length=_MOST)] | None = None
     texts: Annotated[tuple[str, ...], Field(max_length=_MOST)] = ()
+    reached: _Digits | None = None
 
     @model_validator(mode="after")
     def _of_one_length(self) -> "Outcome":
@@ -50,6 +62,8 @@ class Outcome(BaseModel):
             raise PydanticCustomError("images", "each image needs one score, or none has any")
         if self.texts and len(self.texts) != len(self.correct):
             raise PydanticCustomError("images", "each image needs one text, or none has any")
+        if self.reached is not None and len(self.reached) != len(self.correct):
+            raise PydanticCustomError("images", "each image has reached or not, or none has")
         return self
 
 
@@ -58,7 +72,7 @@ def result_line(result: CellResult) -> str:
     outcome = Outcome(
         cell_id=result.cell_id,
         status=result.status,
-        correct="".join("1" if flag else "0" for flag in result.correct),
+        correct=_digits(result.correct),
         sample_ids=result.sample_ids,
         distance=tuple(round(float(value), 8) for value in result.distance),
         seconds=result.seconds,
@@ -68,8 +82,9 @@ def result_line(result: CellResult) -> str:
         flags=result.flags,
         scores=None if result.scores is None else tuple(map(_shortest, result.scores)),
         texts=result.texts,
+        reached=None if result.reached is None else _digits(result.reached),
     )
-    absent = {name for name in ("scores", "texts") if not getattr(outcome, name)}
+    absent = {name for name in ("scores", "texts", "reached") if not getattr(outcome, name)}
     return f"{outcome.model_dump_json(exclude=absent)}\n"
 
 
@@ -83,7 +98,7 @@ def read_result(line: bytes) -> CellResult:
     return CellResult(
         cell_id=outcome.cell_id,
         status=outcome.status,
-        correct=np.array([flag == "1" for flag in outcome.correct], dtype=np.bool_),
+        correct=_booleans(outcome.correct),
         sample_ids=outcome.sample_ids,
         distance=np.array(outcome.distance, dtype=np.float32),
         seconds=outcome.seconds,
@@ -93,7 +108,16 @@ def read_result(line: bytes) -> CellResult:
         flags=outcome.flags,
         scores=None if outcome.scores is None else np.array(outcome.scores, dtype=np.float32),
         texts=outcome.texts,
+        reached=None if outcome.reached is None else _booleans(outcome.reached),
     )
+
+
+def _digits(flags: NDArray[np.bool_]) -> str:
+    return "".join("1" if flag else "0" for flag in flags)
+
+
+def _booleans(digits: str) -> NDArray[np.bool_]:
+    return np.array([digit == "1" for digit in digits], dtype=np.bool_)
 
 
 def _shortest(score: np.float32) -> float:

@@ -1,8 +1,9 @@
-"""How the numbers of a suite are written: rates in percent, others as they are."""
+"""How the numbers of a suite are written: rates in percent, others as they are; and of what."""
 
 from dataclasses import dataclass
 
 from bench.metrics import highest, metrics_of
+from bench.specs import task_of
 from bench.suite import Suite
 
 
@@ -55,3 +56,14 @@ def scale_of(metric: str) -> Scale:
 def scale_of_suite(suite: Suite) -> Scale:
     """Return how the numbers of a suite are written; its datasets are of one task."""
     return scale_of(metrics_of(suite.datasets[0])[0])
+
+
+def sample_of(suite: Suite) -> str:
+    """Return what a number is a mean over, in one word: several questions may share an image."""
+    return "question" if task_of(suite.datasets[0]) == "answering" else "image"
+
+
+def surviving(suite: Suite) -> str:
+    """Return what the worst case counts where it counts right ones."""
+    kept = "answers" if sample_of(suite) == "question" else "images"
+    return f"{kept} that survive every attack"

@@ -2,7 +2,8 @@
 
 Only an answer decides, and an answer is read off no logits: so within a stage every image takes
 all steps, and between stages the images are answered, and those with nothing left to lose drop
-out (RobustVLM, Schlarmann and Hein 2023, arXiv:2308.10741, section 4).
+out (RobustVLM, Schlarmann and Hein 2023, arXiv:2308.10741, section 4). An attack towards a target
+of its own goes on until that is said, at whatever score: that it was is noted beside the scores.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from bench.scoring import Heard, distances, hear
 from bench.specs import AnyAttack, ApgdText, ApgdTextTargeted, Ensemble, Precision, Storage
 from bench.storage import decode, encode
 from bench.tally import Tally
-from bench.texts import has_said, texts_of
+from bench.texts import reached, texts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,7 @@ def stages_of(attack: AnyAttack, precisions: tuple[Precision, ...]) -> Iterator[
         yield Stage(precisions[-1], None)
 
 
-def attack_answers(
-    case: Case, attack: AnyAttack, storage: Storage, tally: Tally, ended: Tensor | None = None
-) -> None:
+def attack_answers(case: Case, attack: AnyAttack, storage: Storage, tally: Tally) -> None:
     """Attack what a cell's target says, and note the lowest scores with their texts.
 
     Arguments are those of `bench.success.attack_target`. A tally that has scores is that of a
@@ -63,11 +62,13 @@ def attack_answers(
     if tally.scores is None:
         first = hear(case, everyone, case.images.floats(everyone), tally)
         tally.scores, tally.texts = first.scores.copy(), list(first.texts)
-    search = _Search(case, storage, tally, tally.scores, tally.texts, ended)
+    search = _Search(case, storage, tally, tally.scores, tally.texts)
     members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
     enough = max(m.threshold if isinstance(m, ApgdText) else 0.0 for m in members)
     # a target of an attack's own may be reached whatever the score; in an ensemble, scores decide
-    search.seeks = isinstance(attack, ApgdTextTargeted)
+    if tally.reached is None:
+        tally.reached = reached(attack, case.images.exchanges, tally.texts)
+    search.reached = tally.reached
     for member in members:
         search.through(member, tuple(stages_of(member, stages(attack, case.cell.mode))), enough)
     tally.correct = search.scores > 0
@@ -83,8 +84,8 @@ class _Search:
         tally: Where passes and distances are noted.
         scores: The lowest score of each image, `[n]`; written over.
         texts: What was said for it; written over.
-        ended: Where images were judged last, `[n,3,h,w]`; written over.
-        seeks: Whether a target that is reached counts before any score.
+        reached: Whether an image's answers ever had what the attack wants said, `[n]`, which says
+            what is left; None where scores do. Written over.
     """
 
     case: Case
@@ -92,8 +93,7 @@ class _Search:
     tally: Tally
     scores: NDArray[np.float32]
     texts: list[str]
-    ended: Tensor | None
-    seeks: bool = False
+    reached: NDArray[np.bool_] | None = None
 
     def through(self, attack: AnyAttack, planned: tuple[Stage, ...], enough: float) -> None:
         """Run the stages of one attack, each on what the earlier ones left."""
@@ -106,7 +106,7 @@ class _Search:
             numbers = served if stage.reference is None else np.full(count, stage.reference)
             texts = [own[number][row] for row, number in enumerate(numbers.tolist())]
             known = np.array([text is not None for text in texts])
-            left = torch.from_numpy((self._left(attack, enough) & known).nonzero()[0])
+            left = torch.from_numpy((self._left(enough) & known).nonzero()[0])
             if not len(left):
                 continue
             told = [texts[row] or "" for row in left.tolist()]
@@ -132,14 +132,8 @@ class _Search:
         exchanges, metric = self.case.images.exchanges, self.case.cell.metric
         return [texts_of(attack, exchanges, metric, number) for number in numbers]
 
-    def _left(self, attack: AnyAttack, enough: float) -> NDArray[np.bool_]:
-        return ~self._reached(attack, self.texts) if self.seeks else self.scores > enough
-
-    def _reached(self, attack: AnyAttack, texts: list[str]) -> NDArray[np.bool_]:
-        wanted = texts_of(attack, self.case.images.exchanges, self.case.cell.metric)
-        return np.array(
-            [has_said(text, want or "") for text, want in zip(texts, wanted, strict=True)]
-        )
+    def _left(self, enough: float) -> NDArray[np.bool_]:
+        return self.scores > enough if self.reached is None else ~self.reached
 
     def _judge(self, attack: AnyAttack, left: Tensor, points: Tensor) -> Heard:
         """Have the target answer points as they are kept, and keep what is lower."""
@@ -150,20 +144,18 @@ class _Search:
         heard = hear(case, left, points, self.tally)
         rows = left.numpy()
         lower = heard.scores < self.scores[rows]
-        if self.seeks:  # none that is left has reached it before
-            now = list(self.texts)
-            for row, text in zip(rows.tolist(), heard.texts, strict=True):
-                now[row] = text
-            lower |= self._reached(attack, now)[rows]
+        if self.reached is not None:
+            exchanges = [case.images.exchanges[row] for row in rows.tolist()]
+            now = reached(attack, exchanges, heard.texts)
+            assert now is not None
+            lower |= now & (heard.scores == self.scores[rows])  # of equals, what shows it
+            self.reached[rows] |= now
         places = rows[lower]
         self.scores[places] = heard.scores[lower]
         self.tally.distance[places] = distances(case, left, points)[lower]
         for row, text, kept_now in zip(rows.tolist(), heard.texts, lower.tolist(), strict=True):
             if kept_now:
                 self.texts[row] = text
-        if self.ended is not None:
-            chosen = torch.from_numpy(lower)
-            self.ended[left[chosen].to(self.ended.device)] = points[chosen.to(points.device)]
         return heard
 
     def _clean(self) -> Tensor:

@@ -29,11 +29,12 @@ def attack_target(
         storage: The form in which attacked images are judged.
         tally: Says which images are left, and is filled in.
         ended: Images `[n,3,h,w]` that are written over with where each was judged last, for those
-            who look at them; those that were not left stay.
+            who look at them; those that were not left stay. Nobody looks at those that are
+            asked about in words.
     """
     cell, images = case.cell, case.images
     if images.exchanges:
-        attack_answers(case, attack, storage, tally, ended)
+        attack_answers(case, attack, storage, tally)
         return
     with doubts() as found:
         for precision in stages(attack, cell.mode):

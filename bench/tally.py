@@ -24,6 +24,8 @@ class Tally:
         batch: The fewest images that were attacked at once; 0 where nothing was.
         scores: Per image, what the metric makes of it; None where that is right or wrong.
         texts: What the target said of each image; empty where it does not answer in words.
+        reached: Per image, whether the target has said what an attack wants; None where that is
+            nothing in particular.
     """
 
     correct: NDArray[np.bool_]
@@ -36,6 +38,7 @@ class Tally:
     batch: int = 0
     scores: NDArray[np.float32] | None = None
     texts: list[str] = field(default_factory=list)
+    reached: NDArray[np.bool_] | None = None
 
     def add(self, counted: Counted) -> None:
         """Add the passes through one model."""
@@ -51,6 +54,7 @@ def untouched(sample_ids: tuple[str, ...]) -> Tally:
 
 def joined(parts: Sequence[Tally]) -> Tally:
     """Return the tally of the parts of one dataset, in their order."""
+    reached = [part.reached for part in parts if part.reached is not None]
     scores = [part.scores for part in parts if part.scores is not None]
     return Tally(
         np.concatenate([part.correct for part in parts]),
@@ -63,4 +67,5 @@ def joined(parts: Sequence[Tally]) -> Tally:
         min(part.batch for part in parts),
         None if len(scores) < len(parts) else np.concatenate(scores),
         [text for part in parts for text in part.texts],
+        None if len(reached) < len(parts) else np.concatenate(reached),
     )

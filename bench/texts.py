@@ -1,7 +1,11 @@
 """The texts that an attack on a model's answers is about, and whether one was said."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import CellError
 from bench.language import Exchange
@@ -54,19 +58,19 @@ def texts_of(
 
 
 def has_said(text: str, target: str) -> bool:
-    """Return whether a target is within a text, whatever the letters' case (as RobustVLM)."""
-    return target.lower() in text.lower()
+    """Return whether a target is in a text as whole words, whatever the letters' case.
+
+    A "snowboard" says no "no", which RobustVLM's search for letters would find in it.
+    """
+    words = r"\s+".join(map(re.escape, target.split()))
+    return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def reached(
-    attack: AnyAttack | None, exchanges: Sequence[Exchange], texts: Sequence[str]
-) -> list[str]:
-    """Return the flag of how often an attack's target is in the answers: `reached=0.53`."""
-    if not isinstance(attack, ApgdTextTargeted) or not texts:
-        return []
-    said = [
-        has_said(text, target)
-        for exchange, text in zip(exchanges, texts, strict=True)
-        if (target := text_of(attack, exchange, ""))
-    ]
-    return [f"reached={sum(said) / len(texts):.2f}"]
+    attack: AnyAttack, exchanges: Sequence[Exchange], texts: Sequence[str]
+) -> NDArray[np.bool_] | None:
+    """Return which texts have what an attack wants said, `[n]`; None where it names nothing."""
+    if not isinstance(attack, ApgdTextTargeted):
+        return None
+    wanted = [target or "" for target in texts_of(attack, exchanges, "")]
+    return np.array(list(map(has_said, texts, wanted)), np.bool_)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # planning and reporting must start without torch
 Mode = Literal["success", "full"]
 Norm = Literal["linf", "l2"]
 Status = Literal["ok", "skip", "failed"]
+REACHED = "reached="  # a flag: in what share of images an attack's target was said
 Values = NDArray[np.bool_] | NDArray[np.float64]  # right or wrong, or scores
 
 
@@ -120,6 +121,8 @@ class CellResult:
         again: Whether another try may do better: memory ran out, or a worker died. Not kept.
         scores: Per image, what the metric makes of it, where that is more than right or wrong.
         texts: What the model said of each image, where it answers in words. It may be anything.
+        reached: Per image, whether an attack had the model say its target, where it has one; at
+            whatever score, so that `texts` need not show it.
     """
 
     cell_id: str
@@ -135,6 +138,7 @@ class CellResult:
     again: bool = False
     scores: NDArray[np.float32] | None = None
     texts: tuple[str, ...] = ()
+    reached: NDArray[np.bool_] | None = None
 
     @property
     def values(self) -> Values:

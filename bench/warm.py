@@ -17,6 +17,7 @@ from bench.memory import Batch, batch_for, ran_out
 from bench.metrics import NAMES
 from bench.models import ClipModel, LanguageModel, build_model
 from bench.precision import Lowered, LoweredAnswers
+from bench.result_lines import legible
 from bench.specs import Component, Precision, RAdaptModel
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
@@ -66,6 +67,7 @@ class Warm:
     _heads: dict[Hashable, Tensor] = field(default_factory=dict)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
     _scorers: dict[tuple[str, str], Scorer] = field(default_factory=dict)
+    _asked: Judge | None = None  # a local one has a model
 
     def classifier(
         self,
@@ -116,11 +118,12 @@ class Warm:
 
     def _judge(self) -> Judge:
         """Return who decides whether an answer names an object; its replies are kept."""
-        judge = self.suite.protocol.judge
-        weights = self.lock.judge
-        return self.once(
-            "protocol.judge", lambda: build_judge(judge, self.judged, weights, self.device)
-        )
+        if self._asked is None:
+            judge, weights = self.suite.protocol.judge, self.lock.judge
+            self._asked = self.once(
+                "protocol.judge", lambda: build_judge(judge, self.judged, weights, self.device)
+            )
+        return self._asked
 
     def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> Head:
         """Join a model's image tower, in whatever form, with the head of its texts."""
@@ -233,6 +236,8 @@ class Warm:
         self._towers.clear()
         self._heads.clear()  # keyed by the models' own text towers
         self._images.clear()
+        self._scorers.clear()  # which hold the judge
+        self._asked = None
         gc.collect()  # towers and what was adapted from them are in cycles
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -276,6 +281,6 @@ class Warm:
 
 
 def reason(error: Exception) -> str:
-    """Return what a cell's row says of an error."""
+    """Return what a cell's row says of an error, which may quote a proxy or a file."""
     kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
-    return f"{kind}{error}".encode("utf-8", "replace").decode()  # files hold no half characters
+    return legible(f"{kind}{error}")

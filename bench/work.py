@@ -1,5 +1,7 @@
 """What cells take, in images sent through models and the operations of that."""
 
+from collections.abc import Callable
+
 from bench import catalogue
 from bench.architecture import size_of
 from bench.errors import CellSkip
@@ -51,22 +53,34 @@ def passes_of(attack: AnyAttack) -> int:
 
 
 def passes_in(attack: AnyAttack, stage: int, stages: int) -> int:
-    """Return what `passes_of` counts in one of the precisions that an attack runs at in turn.
+    """Return what `passes_of` counts in one of the precisions that an attack runs at in turn."""
+    return _in_stage(attack, stage, stages, passes_of)
+
+
+def gradients_in(attack: AnyAttack, stage: int, stages: int) -> int:
+    """Return how many gradients an attack takes in one of the precisions that it runs at."""
+    return _in_stage(attack, stage, stages, lambda one: one.gradients)
+
+
+def _in_stage(
+    attack: AnyAttack, stage: int, stages: int, counted: Callable[[AnyAttack], int]
+) -> int:
+    """Return what is counted of one stage.
 
     Of several texts the best alone is attacked at the last, and targets there alone
     (`bench.spoken`).
     """
     match attack:
         case _ if stages == 1:
-            return passes_of(attack)
+            return counted(attack)
         case Ensemble():
-            return sum(passes_in(member, stage, stages) for member in attack.attacks)
+            return sum(_in_stage(member, stage, stages, counted) for member in attack.attacks)
         case ApgdText() if stage:
-            return passes_of(attack) // attack.references
+            return counted(attack) // attack.references
         case ApgdTextTargeted() if not stage:
             return 0
         case _:
-            return passes_of(attack)
+            return counted(attack)
 
 
 def _queries(attack: AnyAttack) -> int:

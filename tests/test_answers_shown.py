@@ -115,9 +115,33 @@ def test_answers_cannot_end_the_data_of_the_page(
     assert HOSTILE in [e[side][0] for row in said for e in row for side in ("clean", "attacked")]
 
 
+@pytest.mark.parametrize(
+    ("datasets", "sample", "worst"),
+    [
+        (ANSWERING[1:], "question", "answers that survive every attack at the largest"),
+        (ANSWERING, "question", "the lowest score of each question under any attack"),
+        (CAPTIONING, "image", "the lowest score of each image under any attack"),
+    ],
+    ids=["right or wrong", "scored", "captions"],
+)
+def test_what_is_counted_is_called_what_it_is(
+    datasets: tuple[dict[str, str], ...], sample: str, worst: str, tmp_path: Path
+) -> None:
+    store = filled(tmp_path, suite := suite_of(datasets))
+    export(suite, store)
+    page = (store.folder / "leaderboard.html").read_text()
+    assert f"at most <b>{N}</b> {sample}s per dataset" in page
+    assert worst in page
+    table = (store.folder / "leaderboard.md").read_text()
+    lowest = f"takes of each {sample} the lowest score"
+    assert (f"counts the {worst}" if worst.startswith("answers") else lowest) in table
+
+
 def test_models_without_words_have_neither(wordless: Store) -> None:  # noqa: F811
     export(WORDLESS, wordless)
     assert not (wordless.folder / "answers.csv").exists()
     page = (wordless.folder / "leaderboard.html").read_text()
     assert "answers.csv</a>" not in page
+    assert "images per dataset" in page
+    assert "images that survive every attack" in page
     assert '"said":[]' in page

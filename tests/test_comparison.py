@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,20 @@ def test_results_against_the_same_of_other_code(
     pgd = named(moved.whole, "FARE", "pgd", eps="1/255", threat="white-box")
     assert pgd.value == pytest.approx(0.2)
     assert {item.label.flags for item in moved.whole} == {"", "source=target"}
+
+
+def test_a_side_s_share_of_reached_targets_is_no_flag_of_both(
+    made: Callable[..., tuple[Suite, Store]],
+) -> None:
+    suite, store = made(threats=["white-box"])
+    for number, cell in enumerate(expand(suite, store.lock())):
+        result = store.get(cell.id)
+        assert result is not None
+        if cell.attack:
+            flags = ("precision=bf16", f"reached=0.{number:02}")
+            store.put(replace(result, flags=flags))
+    found = with_baseline(suite, store, "FARE", force=False)
+    assert {item.label.flags for item in found.whole} == {"", "precision=bf16"}
 
 
 def test_other_weights_of_one_name_are_marked(made: Callable[..., tuple[Suite, Store]]) -> None:

@@ -119,7 +119,7 @@ def test_a_craft_that_failed_is_not_tried_again_for_each_target(
 
     def broken(*args: object, **kwargs: object) -> None:
         tried.append(args)
-        raise RuntimeError("no such kernel")
+        raise RuntimeError("no such\r \x1b[1mkernel")
 
     monkeypatch.setattr("bench.crafting.build_attack", broken)
     for run in (1, 2):  # the next run tries again
@@ -128,7 +128,9 @@ def test_a_craft_that_failed_is_not_tried_again_for_each_target(
         results = [evaluate(cell) for cell in transfer]
         assert len(results) == 3
         assert {result.status for result in results} == {"failed"}
-        assert {result.reason for result in results} == {"RuntimeError: no such kernel"}
+        assert {result.reason for result in results} == {
+            "RuntimeError: no such\ufffd \ufffd[1mkernel"
+        }
         assert len(tried) == run
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import weakref
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -214,8 +215,7 @@ def test_an_attacks_step_takes_at_most_what_is_estimated(
     size, tokens = lvlm_size(config), image_tokens(config, processor, (height, width))
     asked, said = model.chat.exchange("is the cat a dog?", answer, tokens.text)
     monkeypatch.setattr("bench.lvlm.memory.PROMPT", len(asked) - tokens.text)
-    monkeypatch.setattr("bench.lvlm.memory.ANSWER", len(said))
-    each = need(size, tokens, precise=2)
+    each = need(size, tokens, precise=2, answer=len(said))
     images = torch.rand(4, 3, height, width).requires_grad_()
     prompts = ["is the cat a dog?", *["is the cat?"] * 3]
     model.visual_tokens(images[:1].detach())  # which counts an image's tokens, once for a size
@@ -262,6 +262,19 @@ def test_images_fit_as_memory_allows() -> None:
     each = Need(weights=20 * GIB, image=GIB, saving=GIB // 4, cache=0)
     assert [each.batch(gpu, checkpointing=False) for gpu in (16, 24, 48)] == [0, 1, 23]
     assert each.batch(24, checkpointing=True) == 6
+    answering = replace(each, cache=2 * GIB)  # takes more than a step
+    assert [answering.batch(48, checkpointing=on) for on in (False, True)] == [11, 11]
+
+
+def test_long_answers_take_memory(folder: Path) -> None:
+    models = {"Local": {"kind": "lvlm", "name": str(folder / "qwen3_vl")}}
+    shares = []
+    for given, counted in ((20, 32), (200, 200)):
+        protocol = {"preset": "radapt-paper", "answer_tokens": given}
+        text = "\n".join(memory_lines(suite_of(models, protocol=protocol)))
+        assert f"64 tokens of prompt and {counted} of answer" in text
+        shares.append(text.split("images at once")[1])
+    assert shares[0] != shares[1]
 
 
 def suite_of(models: dict[str, Any], **more: Any) -> Suite:
@@ -288,7 +301,9 @@ def test_a_plan_says_what_fits(folder: Path) -> None:
     assert "Local: 0.00 billion parameters" in text
     assert "Known: 13.35 billion parameters" in text
     assert "in bf16, 24.9 GB" in text
-    assert "24 GB: none; 48 GB: 3 (35); 80 GB: 10 (92)" in text
+    assert (
+        "24 GB: none; 48 GB: 3 (35); 80 GB: 10 (91)" in text
+    )  # answering takes more than a checkpointed step
     assert "with checkpointing (here on)" in text
     assert lines[-1] == "  memory    Unknown: its size is not known"
     plan = list(plan_lines(suite, Lock()))

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from bench.bundle import read_bundle, write_bundle
-from bench.errors import UserError
+from bench.errors import CellError, UserError
 from bench.export import export
 from bench.identity import PROTOCOL, Lock, spec_digests, still_valid
 from bench.merging import merge, merge_lines
@@ -21,7 +21,8 @@ from bench.result_lines import read_result, result_line
 from bench.runlock import hold
 from bench.store import Store
 from bench.suite import Suite
-from bench.types import CellResult
+from bench.types import CellResult, unmeasured
+from bench.warm import reason
 from tests.test_cli import call
 from tests.test_tables import LOCK, SUITE, correct
 
@@ -246,6 +247,16 @@ def test_a_harmful_bundle_changes_nothing(tmp_path: Path, harm: str) -> None:
     assert not Path("/tmp/evil").exists()
 
 
+def test_a_bundle_has_whatever_an_error_may_say(tmp_path: Path) -> None:
+    store, cell = filled(tmp_path / "a"), CELLS[2]
+    error = CellError("".join(map(chr, (*range(0x100), 0x2028, 0xD800, 0x1F43B))))
+    store.put(unmeasured(cell.id, "failed", reason(error), 1.0, {}))
+    found = read_bundle(bundle(store, tmp_path / "sent.zip")).results[cell.id].reason
+    assert found is not None
+    assert found.startswith("\ufffd" * 9 + "\t\n\ufffd")
+    assert found.endswith("\xff\u2028\ufffd\U0001f43b")
+
+
 def test_results_of_other_images_in_a_folder_are_refused(tmp_path: Path) -> None:
     theirs = filled(tmp_path / "a")
     cell = CELLS[2]
@@ -389,7 +400,7 @@ def graded(root: Path, scores: list[float], text: str = "=1+1\u2028\x1b[31m") ->
     store.put(
         CellResult(
             CELLS[0].id, "ok", given > 0, ids, np.zeros(N, np.float32), 0.5, N, {},
-            scores=given, texts=(text,) * N,
+            scores=given, texts=(text,) * N, reached=given > 0.3,
         )
     )  # fmt: skip
     return store
@@ -404,6 +415,8 @@ def test_scores_and_texts_travel(tmp_path: Path) -> None:
     assert found.scores is not None
     assert np.array_equal(found.scores, np.resize(np.array([0.3, 1 / 3, 0], np.float32), N))
     assert found.texts == ("=1+1\u2028\x1b[31m",) * N
+    assert found.reached is not None
+    assert found.reached.tolist() == np.resize([False, True, False], N).tolist()
 
 
 def test_other_scores_are_a_conflict_and_other_words_none(tmp_path: Path) -> None:
@@ -421,12 +434,13 @@ def test_a_line_without_scores_has_no_word_of_them() -> None:
                                   np.zeros(1, np.float32), 1, 1, {}))  # fmt: skip
     assert "scores" not in line
     assert "texts" not in line
+    assert "reached" not in line
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [("scores", [0.5]), ("scores", [0.5, -1]), ("scores", [0.5, 10.5]), ("scores", [0.5, "nan"]),
-     ("texts", ["a"]), ("texts", ["a", 3])],
+     ("reached", "0"), ("reached", "02"), ("texts", ["a"]), ("texts", ["a", 3])],
 )  # fmt: skip
 def test_scores_and_texts_of_a_line_are_checked(field: str, value: list[object]) -> None:
     record = json.loads(result_line(CellResult("0" * 20, "ok", np.ones(2, bool), ("a", "b"),

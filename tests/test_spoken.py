@@ -1,6 +1,7 @@
 """Attacks on what a model says: the engine's loss, the stages, what they leave, and the cells."""
 
 import re
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,7 @@ from bench.store import Store
 from bench.suite import Suite, load_suite
 from bench.tally import Tally, untouched
 from bench.tasks.prompted import Prompted
-from bench.texts import references, texts_of
+from bench.texts import has_said, references, texts_of
 from bench.types import Budget, CellResult
 from bench.warm import Warm
 from tests.small_speaker import WORDS, Speaker
@@ -212,19 +213,40 @@ def test_members_of_an_ensemble_attack_what_is_left_and_begin_afresh(
     assert not tally.correct.any()
 
 
-def test_a_target_that_is_reached_counts_before_a_lower_score(
+def test_a_target_is_sought_whatever_the_score_and_the_lowest_score_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     attack = ApgdTextTargeted(
         kind="apgd-text-targeted", eps="8/255", target="0.5", precision="bf16"
     )
-    case = case_of(attack, [("a",), ("b",), ("c",)])
+    case = case_of(attack, [("a",), ("b",), ("c",), ("d",)])
     # what is said has the score in it, which is the target where it is 0.5
-    script = Script(monkeypatch, [{0: 0.25, 1: 0.9, 2: 0.5}, {0: 0.5, 1: 0.95}])
+    script = Script(monkeypatch, [{0: 0.25, 1: 0.9, 2: 0.5, 3: 0.9}, {0: 0.5, 1: 0.95, 3: 0.5}])
     tally = untouched(case.images.sample_ids)
     attack_answers(case, attack, "float16", tally)
-    assert script.calls[0][:2] == ([0, 1], "fp32")  # whatever the score, but not reached already
-    assert tally.texts == ["0: 0.5", "1: 0.9", "2: 0.5"]
+    assert script.calls[0][:2] == ([0, 1, 3], "fp32")  # but none that was reached already
+    assert tally.scores is not None and tally.reached is not None
+    assert tally.scores.tolist() == pytest.approx([0.25, 0.9, 0.5, 0.5])
+    assert tally.texts == ["0: 0.25", "1: 0.9", "2: 0.5", "3: 0.5"]
+    assert tally.reached.tolist() == [True, False, True, True]
+    assert tally.distance.tolist() == pytest.approx([0, 0, 0, 0.001], abs=1e-6)
+
+
+def test_of_answers_that_score_alike_the_one_with_the_target_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="maybe")
+    case = case_of(attack, [("a",), ("b",)])
+    said = iter([("wrong", "wrong"), ("maybe", "false")])
+    monkeypatch.setattr("bench.spoken.craft", lambda case, attack, rows, *given, **more: (
+        case.images.floats(rows)
+    ))  # fmt: skip
+    monkeypatch.setattr("bench.spoken.hear", lambda case, rows, *given: (
+        Heard(next(said), np.zeros(len(rows), np.float32))
+    ))  # fmt: skip
+    tally = untouched(case.images.sample_ids)
+    attack_answers(case, attack, "float16", tally)
+    assert tally.texts == ["maybe", "wrong"]
 
 
 Maker = Callable[..., Suite]
@@ -357,7 +379,7 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
     said = {attack: (each.status, each.reason or "") for (_, attack), each in found.items()}
     assert said["apgd-embedding 8/255 CLIP"] == said["apgd-embedding 8/255 A"] == ("ok", "")
     assert "CLIP says nothing" in said["apgd-text 8/255 CLIP"][1]
-    assert "nothing in common" not in said["apgd-text 8/255 A"][1]
+    assert said["apgd-text 8/255 A"] == ("ok", "")
     assert "no loss in common" in said["apgd-text 8/255 A + CLIP"][1]
     assert "different texts" in said["ensemble 8/255 A"][1]
     assert "needs a CLIP" in said["values 8/255 A"][1]
@@ -395,13 +417,62 @@ def test_what_takes_part_in_nothing_is_a_fault(
     assert said in str(caught.value)
 
 
-def test_identities_have_what_an_answer_depends_on(worded: Maker) -> None:
-    def ids(**changes: Any) -> set[str]:
-        return {cell.id for cell in expand(worded(**changes), Lock())}
+NATIVE = {"preset": "lvlm", "pixels": "native"}
+TEXT = {"kind": "apgd-text", "eps": "8/255", "steps": 5, "precision": "bf16"}
+TARGETED = {"kind": "apgd-text-targeted", "eps": "8/255", "steps": 5}
+JUDGED = {"kind": "openai", "url": "http://127.0.0.1:9", "model": "judge-1"}
 
-    native = {"preset": "lvlm", "pixels": "native"}
-    assert ids() == ids(protocol=native)
-    assert not ids() & ids(protocol={**native, "answer_tokens": 5})
+
+def ids(suite: Suite, *, clean: bool) -> set[str]:
+    lock, problems = resolve(suite)
+    assert not problems
+    return {cell.id for cell in expand(suite, lock) if (cell.attack is None) == clean}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (TEXT, {**TEXT, "threshold": 0.1}),
+        (TEXT, {**TEXT, "references": 2}),
+        (TEXT, {**TEXT, "precision": "fp32"}),
+        (TEXT, TARGETED),
+        (TARGETED, {**TARGETED, "target": "maybe"}),
+        ({**TARGETED, "target": "maybe"}, {**TARGETED, "target": "no"}),
+    ],
+)
+def test_identities_have_what_an_attack_on_answers_depends_on(
+    worded: Maker, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    first, second = worded(attacks=[before]), worded(attacks=[after])
+    assert not ids(first, clean=False) & ids(second, clean=False)
+    assert ids(first, clean=True) == ids(second, clean=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"protocol": {**NATIVE, "answer_tokens": 5}},
+        {"protocol": {**NATIVE, "judge": JUDGED}},
+        {"datasets": [{**WHAT, "prompt": "Q: {question}"}]},
+    ],
+    ids=["tokens", "judge", "prompt"],
+)
+def test_identities_have_what_an_answer_depends_on(worded: Maker, changes: dict[str, Any]) -> None:
+    for clean in (False, True):
+        assert not ids(worded(), clean=clean) & ids(worded(**changes), clean=clean)
+
+
+def test_a_judge_is_in_the_identities_of_what_it_judges_alone(worded: Maker) -> None:
+    asked = {**WHAT, "ask": "whether"}
+    suites = [
+        worded(datasets=[asked], protocol={**NATIVE, **more}) for more in ({}, {"judge": JUDGED})
+    ]
+    first, second = (ids(suite, clean=False) for suite in suites)
+    assert first == second
+
+
+def test_modes_are_by_threat(worded: Maker) -> None:
+    assert ids(worded(), clean=False) == ids(worded(protocol=NATIVE), clean=False)
     modes = {cell.threat.kind: cell.mode for cell in expand(worded(), Lock()) if cell.threat}
     assert modes == {"white-box": "success", "transfer": "full"}
 
@@ -438,8 +509,111 @@ def test_a_part_alone_is_kept_for_its_cell(
     assert [len(evaluate(cell, part).texts) for part in range(3)] == [8, 8, 8]
     whole = evaluate(cell)
     assert len(whole.texts) == 24
-    share = np.mean(["maybe" in text for text in whole.texts])
-    assert whole.flags == (f"reached={share:.2f}",)
+    assert whole.reached is not None
+    assert len(whole.reached) == 24 and 0 < whole.reached.mean() < 1
+    assert whole.flags == (f"reached={whole.reached.mean():.2f}",)
+    kept, texts = whole.reached.tolist(), whole.texts
+    assert all(was or "maybe" not in text for was, text in zip(kept, texts, strict=True))
+
+
+def test_transferred_images_reach_a_target_where_the_answer_has_it(
+    worded: Maker, tmp_path: Path
+) -> None:
+    attacks = [{"kind": "apgd-text-targeted", "eps": "8/255", "steps": 5, "target": "maybe"}]
+    found = measured(worded(attacks=attacks, threats=[{"transfer": "A"}]), tmp_path)
+    for (_, attack), result in found.items():
+        if attack:
+            assert result.reached is not None
+            assert result.reached.tolist() == ["maybe" in text for text in result.texts]
+            assert result.flags == (f"reached={result.reached.mean():.2f}",)
+        else:
+            assert result.reached is None
+
+
+def test_what_a_smaller_budget_reached_is_reached_at_a_larger_one(
+    worded: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attack = {"kind": "apgd-text-targeted", "steps": 3, "target": "maybe", "nested": True}
+    suite = worded(
+        attacks=[{**attack, "eps": ["4/255", "8/255"]}], threats=["white-box"],
+        models={"A": OWN}, samples=4,
+    )  # fmt: skip
+    lock, _ = resolve(suite)
+    store = Store(tmp_path, suite.suite)
+    small, large = (cell for cell in expand(suite, lock) if cell.attack)
+    ids = lock.datasets["what"].sample_ids
+    done = np.array([True, False, True, False])
+    store.put(
+        CellResult(
+            small.id, "ok", np.zeros(4, np.bool_), ids, np.zeros(4, np.float32), 1.0, 4,
+            {}, texts=("wrong",) * 4, reached=done,
+        )
+    )  # fmt: skip
+    crafted = []
+    monkeypatch.setattr("bench.spoken.craft", lambda case, attack, rows, *given, **more: (
+        crafted.append(rows.tolist()), case.images.floats(rows)
+    )[1])  # fmt: skip
+    evaluate = Evaluator(suite, lock, {}, store, CPU, trust=True)
+    found = evaluate(large)
+    assert found.reached is not None, found.reason
+    assert crafted == [[1, 3]]
+    assert bool(found.reached[done].all())
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "said"),
+    [
+        ("a man on a snowboard", "no", False), ("the dog is on vacation", "cat", False),
+        ("No, it is not.", "no", True), ("it is a Hot\n dog", "hot dog", True),
+        ("don't know (maybe)", "Maybe", True), ("noon", "no", False), ("0.55", "0.5", False),
+    ],
+)  # fmt: skip
+def test_a_target_is_said_in_whole_words(text: str, target: str, said: bool) -> None:
+    assert has_said(text, target) == said
+
+
+def test_an_image_whose_answer_has_the_targets_letters_alone_is_attacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="no")
+    case, crafted = case_of(attack, [("a",), ("b",)]), []
+    said = iter([("a snowboard", "no"), ("no",)])
+
+    def craft(case: Case, attack: AnyAttack, rows: Tensor, *given: Any, **more: Any) -> Tensor:
+        crafted.append(rows.tolist())
+        return case.images.floats(rows)
+
+    def hear(case: Case, rows: Tensor, *given: Any) -> Heard:
+        return Heard(next(said), np.ones(len(rows), np.float32))
+
+    monkeypatch.setattr("bench.spoken.craft", craft)
+    monkeypatch.setattr("bench.spoken.hear", hear)
+    attack_answers(case, attack, "float16", untouched(case.images.sample_ids))
+    assert crafted == [[0]]
+
+
+def test_one_judge_serves_all_datasets_and_is_let_go_of_with_the_models(
+    worded: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Any]] = []
+
+    def build(*_: Any) -> Any:
+        def judge(texts: Sequence[str], exchanges: Sequence[Exchange]) -> Any:
+            return np.ones(len(texts), np.float32)
+
+        made.append(weakref.ref(judge))
+        return judge
+
+    monkeypatch.setattr("bench.warm.build_judge", build)
+    suite = worded(datasets=[WHAT, {**WHAT, "name": "again"}], samples=2)
+    lock, _ = resolve(suite)
+    warm = Warm(suite, lock, {}, CPU, None, True)
+    for name in ("what", "again"):
+        exchanges = warm.images(name).exchanges
+        assert warm.scorer(name, "names_object")(["?"] * 2, exchanges).tolist() == [1, 1]
+    assert [judge() is None for judge in made] == [False]
+    warm.relieve()
+    assert [judge() is None for judge in made] == [True]
 
 
 def test_a_target_that_nobody_names_is_told_in_both_modes() -> None:

@@ -160,6 +160,14 @@ def test_a_record_without_scores_is_as_it_always_was(tmp_path: Path) -> None:
     assert found.values.dtype == np.bool_
 
 
+def test_a_record_has_whose_target_was_reached(tmp_path: Path) -> None:
+    store = Store(tmp_path, "s")
+    store.put(result(reached=np.array([True, False, True])))
+    found = store.get("abc")
+    assert found is not None and found.reached is not None
+    assert found.reached.tolist() == [True, False, True]
+
+
 def test_half_a_character_does_not_make_a_record_unreadable(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     store.put(result(texts=("a\ud800b", "", "")))

@@ -44,6 +44,27 @@ def test_plan_counts_steps(suite_file: Write, attack: dict[str, Any], steps: int
     assert f"attacking {3 * 16 * steps} images x steps at most" in text
 
 
+def test_plan_counts_the_steps_in_the_models_own_precision(suite_file: Write) -> None:
+    low = {"kind": "pgd", "eps": "1/255", "steps": 3, "precision": "bf16"}
+    for confirm, each in ((True, 6), (False, 3)):
+        path = suite_file(attacks=[{**low, "confirm": confirm}], threats=["white-box"])
+        text = "\n".join(plan_lines(load_suite(path), Lock()))
+        assert f"attacking {3 * 16 * each} images x steps at most" in text
+
+
+def test_of_several_texts_one_is_attacked_again(suite_file: Write) -> None:
+    """RobustVLM's attack on VQA: five references, the best once more, and two targets."""
+    path = suite_file(
+        protocol={"preset": "lvlm"}, threats=["white-box"],
+        attacks=[{"preset": "robustvlm-vqa", "eps": "2/255"}],
+        models={"A": {"kind": "python", "target": "tests.small_speaker:Speaker", "answers": True}},
+        datasets=[{"kind": "language", "format": "embedded", "of": "cifar10", "ask": "what",
+                   "name": "what"}],
+    )  # fmt: skip
+    text = "\n".join(plan_lines(load_suite(path), Lock()))
+    assert f"attacking {16 * (5 + 1 + 2) * 100:,} images x steps at most" in text
+
+
 def test_plan_reads_the_size_of_images(
     suite_file: Write, dataset: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -14,6 +14,10 @@ def test_parts_are_joined_with_their_scores_and_texts() -> None:
     assert whole.sample_ids == ("a", "b", "c")
     assert whole.scores == pytest.approx([0.3, 1, 0])
     assert whole.texts == ["red", "two", ""]
+    assert whole.reached is None
+    first.reached, second.reached = np.array([True, False]), np.array([True])
+    reached = joined([first, second]).reached
+    assert reached is not None and reached.tolist() == [True, False, True]
 
 
 def test_what_is_right_or_wrong_has_neither() -> None:

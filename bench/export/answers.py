@@ -4,7 +4,6 @@ An answer is a model's, and may hold anything. Here it loses the characters that
 a terminal; that it is no markup and no formula is up to whoever writes it into a page or a table.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,6 +11,7 @@ import pandas as pd
 
 from bench.data.split import choose
 from bench.export.boards import Key
+from bench.result_lines import legible
 from bench.suite import Suite
 from bench.tables import Scored, cells_frame
 
@@ -20,8 +20,6 @@ _OF_CELL = (
     "cell_id",
 )
 ANSWER_COLUMNS = (*_OF_CELL, "sample_id", "score", "text")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_UNKNOWN = "\ufffd"
 _SHOWN = 3  # answers of a row and dataset on the page
 _LONGEST = 300  # letters of an answer on the page
 
@@ -43,7 +41,7 @@ def answers_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         of_images: dict[str, object] = {
             "sample_id": result.sample_ids,
             "score": result.values.astype(float),
-            "text": [_legible(text) for text in result.texts],
+            "text": [legible(text) for text in result.texts],
         }
         parts.append(
             pd.DataFrame({**{str(name): value for name, value in cell.items()}, **of_images})
@@ -106,11 +104,7 @@ def _said(item: Scored | None) -> Mapping[str, Said]:
     if item is None or item.result is None:
         return {}
     result = item.result
-    texts = map(_legible, result.texts)
+    texts = map(legible, result.texts)
     said = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in texts]
     answers = zip(said, result.values.tolist(), strict=True)
     return dict(zip(result.sample_ids, answers, strict=True))
-
-
-def _legible(text: str) -> str:
-    return _CONTROL.sub(_UNKNOWN, text)

@@ -14,7 +14,7 @@ from bench.export.boards import Boards, Column, Key, Row, columns, threat_name
 from bench.export.details import Entries, details, evidence, versions
 from bench.export.numbers import rounded, shown
 from bench.metrics import graded, metrics_of
-from bench.scales import scale_of_suite
+from bench.scales import sample_of, scale_of_suite, surviving
 from bench.specs import eps_value
 from bench.stats import Interval
 from bench.suite import Suite
@@ -59,6 +59,8 @@ def render(
         scale=scale,
         shown=partial(shown, scale=scale),
         graded=any(graded(metric) for of in suite.datasets for metric in metrics_of(of)),
+        sample=sample_of(suite),
+        surviving=surviving(suite),
         said=bool(said),
         columns=columns(suite),
         spans=_spans(columns(suite)),

@@ -6,7 +6,7 @@ from bench.export.boards import Column, Row, threat_name
 from bench.export.escape import latex, markdown
 from bench.export.numbers import shown
 from bench.metrics import graded, metrics_of
-from bench.scales import Scale, scale_of_suite
+from bench.scales import Scale, sample_of, scale_of_suite, surviving
 from bench.suite import Suite
 
 Threats = list[tuple[str, list[Row]]]
@@ -59,12 +59,12 @@ def latex_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) ->
 
 def _about(suite: Suite, scale: Scale, escape: Callable[[str], str]) -> str:
     datasets = ", ".join(dataset.name for dataset in suite.datasets)
-    worst = "counts the images that survive every attack at the largest budget"
+    worst = f"counts the {surviving(suite)}"
     if any(graded(metric) for dataset in suite.datasets for metric in metrics_of(dataset)):
-        worst = "takes of each image the lowest score under any attack at the largest budget"
+        worst = f"takes of each {sample_of(suite)} the lowest score under any attack"
     return (
         f"{escape(suite.suite)}: {scale.name} {scale.range}, mean over {escape(datasets)}; "
-        f"worst {worst}."
+        f"worst {worst} at the largest budget."
     )
 
 

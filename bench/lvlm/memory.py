@@ -46,21 +46,26 @@ class Need:
     cache: int
 
     def batch(self, gpu: int, *, checkpointing: bool) -> int:
-        """Return the most images at once on a GPU of so many GiB, 0 where none fits."""
+        """Return the most images at once on a GPU of so many GiB, 0 where none fits.
+
+        They are attacked and answered so many at a time.
+        """
         room = int(SHARE * gpu * GIB) - self.weights
-        return max(0, room // (self.saving if checkpointing else self.image))
+        step = self.saving if checkpointing else self.image
+        return max(0, room // max(step, self.cache))
 
 
-def need(size: LvlmSize, tokens: Tokens, precise: int) -> Need:
+def need(size: LvlmSize, tokens: Tokens, precise: int, answer: int = ANSWER) -> Need:
     """Return what an attack takes.
 
     Args:
         size: Of the model.
         tokens: Of an image.
         precise: Bytes of a number: 2 in half precision.
+        answer: Tokens of the answer.
     """
-    length = tokens.text + PROMPT + ANSWER
-    logits = 3 * 4 * ANSWER * size.vocabulary
+    length = tokens.text + PROMPT + answer
+    logits = 3 * 4 * answer * size.vocabulary
     tower = _block(size.tower, tokens.tower, precise)
     text = _block(size.text, length, precise) + _mask(length, precise)
     inputs = precise * (

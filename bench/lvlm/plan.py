@@ -25,12 +25,13 @@ def memory_lines(suite: Suite) -> Iterator[str]:
     if not models:
         return
     size, known = _largest(suite)
+    answer = max(ANSWER, suite.protocol.answer_tokens)
     yield (
         "  memory    an estimate from configurations, not measured: attacks on images of "
         f"{size[0]}x{size[1]} pixels{'' if known else ' (assumed)'},"
     )
     yield (
-        f"            {PROMPT} tokens of prompt and {ANSWER} of answer; {SHARE:.0%} of a GPU is "
+        f"            {PROMPT} tokens of prompt and {answer} of answer; {SHARE:.0%} of a GPU is "
         "planned for, 1 GB being 2^30 bytes;"
     )
     yield (
@@ -44,7 +45,8 @@ def memory_lines(suite: Suite) -> Iterator[str]:
         config, processor = _configuration(spec)
         try:
             model = lvlm_size(config)
-            each = need(model, image_tokens(config, processor, size), BYTES[spec.precision])
+            tokens = image_tokens(config, processor, size)
+            each = need(model, tokens, BYTES[spec.precision], answer)
         except (KeyError, TypeError, ValueError):
             yield f"  memory    {name}: its size is not known"
             continue

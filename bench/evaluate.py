@@ -15,7 +15,7 @@ from bench.errors import CellError, CellSkip, DiskFull
 from bench.fitting import fit_cell
 from bench.full import attack_all
 from bench.identity import Lock
-from bench.memory import broke, ran_out
+from bench.memory import broke, too_little
 from bench.metrics import graded, worded
 from bench.parts import part_key, part_name, parts_of
 from bench.plan import Cell, expand, scores_all
@@ -112,7 +112,7 @@ class Evaluator:
                 if broke(error):
                     raise
                 status, text = "failed", reason(error)
-                again = ran_out(error)
+                again = too_little(error)
         if again:  # not while the error holds the tensors of the frames that it passed
             self._warm.relieve()
         seconds = time.perf_counter() - started

@@ -60,6 +60,11 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _ENDED)
 
 
+def too_little(error: BaseException) -> bool:
+    """Return whether memory was too small, be it for one image; with less in it, it may do."""
+    return isinstance(error, NoRoom) or ran_out(error)
+
+
 def broke(error: BaseException) -> bool:
     """Return whether the accelerator failed this process for good, whatever it is asked next."""
     return isinstance(error, torch.AcceleratorError) and not ran_out(error)

@@ -13,7 +13,7 @@ from bench.errors import CellError, DiskFull, TimeUp
 from bench.identity import Lock
 from bench.images import Images, in_parts, load
 from bench.language import AnsweringModel
-from bench.memory import Batch, batch_for, ran_out
+from bench.memory import Batch, batch_for, too_little
 from bench.metrics import NAMES
 from bench.models import ClipModel, LanguageModel, build_model
 from bench.precision import Lowered, LoweredAnswers
@@ -275,7 +275,7 @@ class Warm:
         try:
             return make()
         except Exception as error:
-            if not (ran_out(error) or isinstance(error, TimeUp | DiskFull)):  # they may pass
+            if not (too_little(error) or isinstance(error, TimeUp | DiskFull)):  # they may pass
                 self.problems[key] = reason(error)
             raise
 

@@ -144,6 +144,31 @@ def test_memory_that_ends_outside_of_attacks_is_tried_again_on_less(
     assert (second.status, second.provenance["batch"]) == ("ok", "4")
 
 
+class Tight(Heavy):
+    """Has no room for a single image, the first time that it sees one alone."""
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        if len(images) == 1 and not Heavy.room:
+            Heavy.room = True
+            raise torch.OutOfMemoryError("no room")
+        return super().encode_image(images)
+
+    def encode_text(self, texts: list[str]) -> Tensor:
+        return Own.encode_text(self, texts)
+
+
+def test_a_single_image_may_fit_once_memory_is_let_go_of(
+    suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Heavy, "room", False)
+    suite = load_suite(suite_file(models={"M": own("Tight")}, attacks=None, threats=None))
+    evaluate, (cell,) = evaluator(suite, tmp_path, trust=True, batch=1)
+    first = evaluate(cell)
+    assert (first.status, first.again) == ("failed", True)
+    assert "a single image does not fit" in (first.reason or "")
+    assert evaluate(cell).status == "ok"
+
+
 def test_two_runs_of_different_suites_make_a_shared_craft_once(
     suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 
 from bench.errors import CellSkip, TimeUp
-from bench.memory import NoRoom, broke, ran_out
+from bench.memory import broke, too_little
 from bench.trust import blackbox, budget, chance, effort, forward, gradients, memory, noise
 from bench.trust.findings import Finding
 from bench.trust.subject import Effort, Subject, crafted
@@ -89,9 +89,9 @@ def _found(name: str, check: Check, subject: Subject, level: Effort) -> Finding:
             return check(subject, level)
         except CellSkip as skip:
             return Finding(name, "skip", str(skip))
-        except (TimeUp, NoRoom, OSError):
+        except (TimeUp, OSError):
             raise
         except Exception as error:  # whatever a model does on an image its users meet too
-            if ran_out(error) or broke(error):
+            if too_little(error) or broke(error):
                 raise  # the fault of this machine, at this time
             return Finding(name, "fail", " ".join(reason(error).split()))  # a line of a table

@@ -11,15 +11,14 @@ from bench.identity import Lock
 from bench.lvlm.plan import published_bytes
 from bench.plan import Cell
 from bench.specs import (
-    AnyAttack,
     GraftModel,
     HuggingFaceModel,
     LvlmModel,
-    NativeSpec,
     OpenClipModel,
     Precision,
     RAdaptModel,
 )
+from bench.stages import stages
 from bench.suite import Suite
 from bench.weights import in_cache
 from bench.work import forward_operations, gradients_in, image_count, passes_in, skip_reason
@@ -96,7 +95,7 @@ def _work(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Work:
 def _steps(suite: Suite, lock: Lock, cell: Cell) -> int:
     if cell.attack is None:
         return 0
-    count = len(_precisions(cell.attack, cell))
+    count = len(stages(cell.attack, cell.mode))
     each = sum(gradients_in(cell.attack, stage, count) for stage in range(count))
     return image_count(suite, lock, cell) * each
 
@@ -112,7 +111,7 @@ def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str
         if cell.attack is None or cell.craft_id in crafted:
             continue
         crafted.add(cell.craft_id)
-        precisions = _precisions(cell.attack, cell)
+        precisions = stages(cell.attack, cell.mode)
         for stage, precision in enumerate(precisions):
             passes = passes_in(cell.attack, stage, len(precisions))
             for name in cell.sources:
@@ -137,13 +136,6 @@ def _own(suite: Suite, name: str, asked: Precision) -> Precision:
 
 def _seconds(operations: float, precision: Precision, gpu: str) -> float:
     return operations / (GPUS[gpu][precision] * 1e12 * UTILISATION)
-
-
-def _precisions(attack: AnyAttack, cell: Cell) -> tuple[Precision, ...]:
-    if not isinstance(attack, NativeSpec) or attack.precision == "fp32":
-        return ("fp32",)
-    confirmed = cell.mode == "success" and attack.confirm
-    return (attack.precision, "fp32") if confirmed else (attack.precision,)
 
 
 def _disk_line(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> str:

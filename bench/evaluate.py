@@ -19,9 +19,9 @@ from bench.memory import broke, too_little
 from bench.metrics import graded, worded
 from bench.parts import part_key, part_name, parts_of
 from bench.plan import Cell, expand, scores_all
-from bench.precision import stages
 from bench.scoring import Points, score
 from bench.specs import AnyAttack
+from bench.stages import stages
 from bench.storage import decode
 from bench.store import Craft, Store
 from bench.success import attack_target

@@ -4,8 +4,8 @@ import torch
 
 from bench.attacks.official import doubts
 from bench.crafting import Case, craft
-from bench.precision import stages
 from bench.specs import AnyAttack, Storage
+from bench.stages import stages
 from bench.storage import encode
 from bench.store import Craft
 from bench.tally import untouched

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.crafting import Case, craft
-from bench.precision import stages
 from bench.scoring import Heard, distances, hear
 from bench.specs import AnyAttack, ApgdText, ApgdTextTargeted, Ensemble, Precision, Storage
+from bench.stages import stages
 from bench.storage import decode, encode
 from bench.tally import Tally
 from bench.texts import reached, texts_of

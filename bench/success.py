@@ -5,10 +5,10 @@ from torch import Tensor
 
 from bench.attacks.official import doubts
 from bench.crafting import Case, craft
-from bench.precision import stages
 from bench.scoring import judge
 from bench.specs import AnyAttack, Storage
 from bench.spoken import attack_answers
+from bench.stages import stages
 from bench.storage import decode, encode
 from bench.tally import Tally
 

@@ -1,12 +1,14 @@
-"""Loading and saving with transformers: without its progress bars, failures in one sentence."""
+"""Loading and saving with transformers: no bars, no code, failures in one sentence."""
 
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bench.errors import CellError
 from bench.memory import ran_out
+from radapt.remote_code import RemoteCodeError, no_remote_code
 
 
 @contextmanager
@@ -21,18 +23,22 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def loading(name: str) -> Iterator[None]:
-    """Load a model with transformers, quietly.
+def loading(name: str, folder: Path | str) -> Iterator[None]:
+    """Load a model with transformers, quietly; no code of the model's own runs.
 
     Args:
         name: What the model is called.
+        folder: Where its files are, or its name on the hub.
 
     Raises:
         CellError: It cannot be loaded. That memory ran out may pass, and is raised as it is.
     """
     with quiet():
         try:
-            yield
+            with no_remote_code(folder):
+                yield
+        except RemoteCodeError as error:
+            raise CellError(str(error)) from error
         except Exception as error:  # transformers raises many kinds for one cause
             if isinstance(error, CellError) or ran_out(error):
                 raise

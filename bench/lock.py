@@ -1,7 +1,6 @@
 """Resolve a suite's names to content: hashes of weights, images and what they are called."""
 
 import hashlib
-import importlib.util
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,6 +14,7 @@ from bench.digests import sha256
 from bench.errors import CellError
 from bench.identity import DatasetLock, Lock, spec_digests
 from bench.metrics import NAMES, metrics_of
+from bench.modules import module_file
 from bench.plan import scores_all
 from bench.specs import (
     GraftModel,
@@ -149,10 +149,10 @@ def fingerprint(spec: ModelSpec) -> str:
             return "graft"  # all that it is made of are other models
         case PythonModel():
             module = spec.target.partition(":")[0]
-            found = importlib.util.find_spec(module)
-            if found is None or found.origin is None:
-                raise CellError(f"no module named {module!r}")
-            return hash_files([Path(found.origin)])
+            file = module_file(module)
+            if file is None:
+                raise CellError(f"no module named {module!r} with a file of its own")
+            return hash_files([file])
 
 
 def judges(suite: Suite) -> bool:

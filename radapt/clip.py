@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from radapt.checkpoint import load_tower
 from radapt.compat import ensure_torchvision
+from radapt.from_open_clip import load_open_clip
 from radapt.tower import normalisation
 
 REFERENCE = (
@@ -101,9 +102,7 @@ def _python(reference: str) -> tuple[Any, Any]:
 
 
 def _named(reference: str) -> tuple[Any, Any]:
-    ensure_torchvision()
-    import open_clip
-
+    ensure_torchvision()  # which open_clip imports
     if reference.startswith("hf-hub:"):
         name, pretrained, tower = reference, "", ""
     else:
@@ -112,8 +111,7 @@ def _named(reference: str) -> tuple[Any, Any]:
             raise ValueError(f"{reference}: names no weights; allowed is {REFERENCE}")
         _refuse_other_activation(name, pretrained)
     try:
-        model, _, _ = open_clip.create_model_and_transforms(name, pretrained=pretrained or None)
-        tokenizer = open_clip.get_tokenizer(name)
+        model, tokenizer = load_open_clip(name, pretrained or None)
     except Exception as error:  # open_clip raises many kinds for one cause: it cannot be loaded
         raise ValueError(f"{reference}: open_clip cannot load it: {error}") from error
     if tower:

@@ -11,10 +11,19 @@ SOURCES = [ROOT / "run_bench.py", *ROOT.glob("bench/**/*.py"), *ROOT.glob("radap
 
 # package -> the only modules that may import it
 ONLY = {
-    "open_clip": ("bench.models", "bench.weights", "bench.nano", "radapt.clip"),
-    "transformers": ("bench.models", "bench.tasks.local_judge", "bench.loading"),
+    "open_clip": (
+        *("bench.models", "bench.weights", "bench.nano"),
+        *("radapt.clip", "radapt.from_open_clip"),
+    ),
+    "transformers": (
+        *("bench.models", "bench.tasks.local_judge", "bench.loading"),
+        "radapt.remote_code",
+    ),
     "huggingface_hub": ("bench.hub",),
-    "radapt": ("bench.models", "bench.nano", "bench.compat", "bench.figures", "radapt"),
+    "radapt": (
+        *("bench.models", "bench.nano", "bench.compat", "bench.figures", "radapt"),
+        "bench.loading",
+    ),
     "accelerate": ("radapt.loop", "radapt.finetune", "radapt.cli.finetune", "bench.nano.recipe"),
     "ray": ("bench.executors",),
     "pyautoattack": ("bench.attacks.official",),

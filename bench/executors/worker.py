@@ -109,7 +109,8 @@ class Worker:
                 raise UserError(f"{folder}: is not there on {host}; all nodes must share it")
         _write_to(self._logs / log_name(self._name))
         os.chdir(self._setup.folder)  # relative paths of a suite begin there
-        sys.path.insert(0, str(self._setup.folder))
+        if self._setup.trust:  # else a file there could take the place of a library's module
+            sys.path.insert(0, str(self._setup.folder))
         self._run, device = self._make(self._setup, self._share)
         where = f"{host} {os.getpid()} {device}"
         _log(f"up on {where}")

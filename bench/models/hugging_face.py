@@ -44,17 +44,17 @@ def build_hugging_face(spec: HuggingFaceModel, device: torch.device, resize: Res
     except ImportError as error:
         raise CellError("`kind: hugging_face` needs the extra: pip install '.[lvlm]'") from error
     folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
-    with loading(spec.name):
-        config = transformers.AutoConfig.from_pretrained(folder)
+    with loading(spec.name, folder):
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type not in _KINDS:
             raise CellError(
                 f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(_KINDS)}"
             )
         # a checkpoint of halves would else stay one
         model, report = transformers.AutoModel.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True
+            folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
     if lacking:  # transformers only warns, and goes on with random ones
         raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")

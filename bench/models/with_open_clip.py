@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.compat import ensure_torchvision
 from bench.errors import CellError
 from bench.models.clip import ClipModel, Preprocessing
 from bench.specs import OpenClipModel, Resize
 from bench.weights import OPEN_CLIP_CONFIG, weight_files
 from radapt.checkpoint import load_tower
+from radapt.from_open_clip import load_open_clip
+from radapt.remote_code import RemoteCodeError
 from radapt.tower import image_size, normalisation
 
 _AKIN = 0.3  # cosine of weights; fine-tuning stays near 1, independent weights are near 0
@@ -29,13 +30,9 @@ def build_open_clip(spec: OpenClipModel, device: torch.device, resize: Resize) -
     Raises:
         CellError: It cannot be loaded, or its tower belongs to another model.
     """
-    ensure_torchvision()
-    import open_clip
-
     try:
         with _loadable(spec) as name:
-            clip = open_clip.create_model(name, pretrained=spec.pretrained)
-            tokenizer = open_clip.get_tokenizer(name)
+            clip, tokenizer = load_open_clip(name, spec.pretrained)
     except CellError:
         raise
     except Exception as error:  # open_clip raises many kinds for one cause: it cannot be loaded
@@ -73,7 +70,11 @@ def _loadable(spec: OpenClipModel) -> Iterator[str]:
                 (Path(place) / path.name).write_text(json.dumps(config), "utf-8")
             elif path != tower:
                 (Path(place) / path.name).symlink_to(path.resolve())
-        yield f"local-dir:{place}"
+        try:
+            yield f"local-dir:{place}"
+        except RemoteCodeError as error:  # which names a file of the copy
+            own = next(path.parent for path in files if path.name == OPEN_CLIP_CONFIG)
+            raise CellError(str(error).replace(place, str(own))) from error
 
 
 def _with_booleans(value: Any) -> Any:

@@ -53,10 +53,13 @@ class LocalModel:
             raise CellError(
                 "a judge of transformers needs the extra: pip install '.[lvlm]'"
             ) from error
-        place = {"revision": self._spec.revision} if self._spec.revision else {}
-        with loading(self._spec.name):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(self._spec.name, **place)
+        name = self._spec.name
+        options: dict[str, Any] = {"trust_remote_code": False}
+        if self._spec.revision:
+            options["revision"] = self._spec.revision
+        with loading(name, name):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
             model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                self._spec.name, dtype="auto", **place
+                name, dtype="auto", **options
             )
         return tokenizer, model.to(self._device).eval()

@@ -41,18 +41,18 @@ def build_language(
     except ImportError as error:
         raise CellError("`kind: lvlm` needs the extra: pip install '.[lvlm]'") from error
     folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
-    with loading(spec.name):
+    with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type not in FAMILIES:
             raise CellError(
                 f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(FAMILIES)}"
             )
-        processor = transformers.AutoProcessor.from_pretrained(folder)
+        processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         if processor.chat_template is None and config.model_type != _UNTEMPLATED:
             raise CellError(f"{spec.name}: has no template of its chat (chat_template.jinja)")
         network, report = transformers.AutoModelForImageTextToText.from_pretrained(
             folder, dtype=_TYPES[spec.precision], attn_implementation="sdpa",
-            output_loading_info=True,
+            output_loading_info=True, trust_remote_code=False,
         )  # fmt: skip
         chat = Chat(processor, _ends(network))
         pixels = Pixels(processor.image_processor)

@@ -82,7 +82,8 @@ def _guard(undo: ExitStack) -> None:
         import transformers.integrations.hub_kernels as kernels
     except ImportError:
         return  # of a release before there were kernels
-    replace(kernels, "get_kernel", _refused("a kernel of the hub, `attn_implementation`"))
+    if hasattr(kernels, "get_kernel"):  # some releases have it only where kernels can be loaded
+        replace(kernels, "get_kernel", _refused("a kernel of the hub, `attn_implementation`"))
 
 
 def _refused(what: str) -> Callable[..., NoReturn]:

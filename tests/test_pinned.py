@@ -4,10 +4,9 @@ What is pinned, and when it may be written again: `tests.pinned`.
 """
 
 import shutil
-import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,8 +18,9 @@ from bench.specs import ATTACK_PRESETS, PRESETS
 from bench.store import Store
 from bench.suite import Suite
 from bench.trust.kept import judged
-from tests.pinned.changes import moved_identities, moved_values, pinned, shown
+from tests.pinned.changes import moved_defaults, moved_identities, moved_values, pinned, shown
 from tests.pinned.identities import every_kind, identities, kinds, shipped
+from tests.pinned.settings import choices_within, defaults, specs_within
 from tests.pinned.values import small_run, values
 from tests.test_cli import call
 
@@ -42,6 +42,11 @@ def test_no_value_moves(name: str) -> None:
     assert not moved, shown(name, moved)
 
 
+def test_no_default_moves() -> None:
+    moved = moved_defaults(pinned()["defaults"], defaults())
+    assert not moved, shown("defaults", moved)
+
+
 def test_nothing_is_pinned_that_is_gone() -> None:
     assert pinned()["identities"].keys() == SUITES.keys()
     assert pinned()["values"].keys() == small_run().keys()
@@ -53,9 +58,7 @@ def test_what_moved_is_named() -> None:
     first, *others = ids.split()
     zero = "0" * len(first)
     now = {**then, "cells": {**then["cells"], row: " ".join([zero, *others])}}
-    assert moved_identities(then, now) == [
-        f"{row}: clean: cell: was {first}, is {zero}"
-    ]
+    assert moved_identities(then, now) == [f"{row}: clean: cell: was {first}, is {zero}"]
     assert moved_identities(then, {**then, "digest": ""}) != []
     run = pinned()["values"]["classes"]
     cell, said = next((name, said) for name, said in run.items() if "pixels" in said)
@@ -72,27 +75,6 @@ def test_what_moved_is_named() -> None:
 
 
 # --- the suites of every kind have every kind -----------------------------------------------------
-
-
-def specs_within(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield every spec that a field may hold, and those that its own fields may."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-        for field in annotation.model_fields.values():
-            yield from specs_within(field.annotation)
-        return
-    for argument in get_args(annotation):
-        yield from specs_within(argument)
-
-
-def choices_within(annotation: Any) -> Iterator[Any]:
-    """Yield the words that a field allows, where it allows only some."""
-    origin = get_origin(annotation)
-    if origin is Literal:
-        yield from get_args(annotation)
-    elif origin in (Annotated, Union, types.UnionType, tuple):
-        for argument in get_args(annotation):
-            yield from choices_within(argument)
 
 
 def used(value: Any) -> Iterator[BaseModel]:

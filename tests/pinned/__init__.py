@@ -1,7 +1,8 @@
 """Identities and values that no restructuring may move, and results that must stay readable.
 
 `pinned.json` holds, for every shipped suite and for suites that use every kind (`every_kind.yaml`),
-the ids of all cells and crafts under a lock that never changes, and every value of a small run.
+the ids of all cells and crafts under a lock that never changes, every value of a small run
+(`small_run.yaml`), and the defaults of all settings.
 `stored/` is a folder of results as a run left it: they are read, and nothing is computed again.
 
     python -m tests.pinned      computes it all again, prints what moved, and writes pinned.json

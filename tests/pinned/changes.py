@@ -13,7 +13,7 @@ _SHOWN = 20
 
 
 def pinned() -> dict[str, Any]:
-    """Return what is pinned: `identities` and `values`, each by suite."""
+    """Return what is pinned: `identities` and `values` by suite, and `defaults` by kind."""
     found: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
     return found
 
@@ -26,6 +26,17 @@ def moved_identities(then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> 
     if not lines and then["digest"] != now["digest"]:
         lines = ["ids differ in the digits that are not kept, or cells in their order"]
     return lines
+
+
+def moved_defaults(
+    then: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """Return a line for each default that is another, gone, or new; none where all are the same."""
+
+    def flat_of(some: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+        return {f"{spec}.{key}": value for spec in some for key, value in some[spec].items()}
+
+    return list(_between(flat_of(then), flat_of(now)))
 
 
 def moved_values(then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:

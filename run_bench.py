@@ -16,9 +16,11 @@ python run_bench.py list                            what a suite may name
 import argparse
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.terminal import legible_output
 
 COMMANDS = (
     *("run", "plan", "status", "export", "images", "merge"),
@@ -28,6 +30,11 @@ COMMANDS = (
 
 def main(arguments: list[str]) -> int:
     """Run a command and return the exit code: 0, 1 if a cell failed, 2 if the call is wrong."""
+    with legible_output():
+        return _main(arguments)
+
+
+def _main(arguments: list[str]) -> int:
     if arguments and arguments[0] not in (*COMMANDS, "-h", "--help"):
         arguments = ["run", *arguments]
     options = _parser().parse_args(arguments)
@@ -43,6 +50,9 @@ def main(arguments: list[str]) -> int:
         what = str(stop) or "finished cells are kept, run again to go on"
         print(f"stopped; {what}", file=sys.stderr)
         return 130
+    except Exception:  # a fault of ours; its message may quote a suite or a file, too
+        print(traceback.format_exc(), end="", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from bench.data.remote import torchvision_folder
 from bench.errors import CellError
 from bench.fetch import in_bytes
 from bench.hub import HubFile, cache, find, unreachable
+from bench.judge_keys import judge_lines, key_fault
 from bench.lock import judge_weights, judges
 from bench.presence import missing_data, missing_weights
 from bench.specs import Ensemble, OpenAIJudge, TorchvisionDataset, TransformersJudge
@@ -192,7 +193,12 @@ def _judge(suite: Suite) -> Iterator[Finding]:
         return
     if isinstance(judge, TransformersJudge):
         yield _local_judge(judge)
+    if isinstance(judge, OpenAIJudge):
+        for line in judge_lines(suite):
+            yield Finding("ok", f"protocol.judge: {line}")
     if isinstance(judge, OpenAIJudge) and judge.key is not None:
+        if fault := key_fault(judge):
+            yield Finding("bad", *fault)
         key = f"protocol.judge.key: {judge.key}"
         if os.environ.get(judge.key):
             yield Finding("ok", f"{key} is set")

@@ -50,6 +50,10 @@ class Events(Watcher, ABC):
             before=distinct - todo, jobs=len(jobs), slots=slots,
         )  # fmt: skip
 
+    def judging(self, where: str) -> None:
+        """Answers will be sent to be judged."""
+        self._tell("judging", where=where)
+
     def opened(self, slot: str, where: str) -> None:
         """A worker is up."""
         self._tell("opened", slot=slot, where=where)

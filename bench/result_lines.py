@@ -1,6 +1,5 @@
 """A cell's result as a line of JSON that others may read, and such a line checked."""
 
-import re
 from typing import Annotated
 
 import numpy as np
@@ -20,13 +19,6 @@ _Score = Annotated[float, Field(ge=0, le=_BEST, allow_inf_nan=False)]
 _CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 _Flag = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 _Reason = Annotated[str, StringConstraints(pattern=rf"^[^{_CONTROL}]*$")]
-
-_ILLEGIBLE = re.compile(rf"[{_CONTROL}\ud800-\udfff]")  # files hold no half characters
-
-
-def legible(text: str) -> str:
-    """Return a text with U+FFFD for what a terminal would obey; lines and tabs stay."""
-    return _ILLEGIBLE.sub("\ufffd", text)
 
 
 class Outcome(BaseModel):

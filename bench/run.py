@@ -15,6 +15,7 @@ from bench.events import EventFile
 from bench.executors import Inline, Ray, Setup, check_cluster, on_device
 from bench.export import export
 from bench.jobs import Job
+from bench.judge_keys import check_key, judge_lines
 from bench.lock import resolve
 from bench.plan import Cell, expand
 from bench.runlock import hold
@@ -100,6 +101,7 @@ def run_suite(
             f"models.{named[0]}.kind: got 'python', which imports code named by the suite; "
             "run with --trust to allow it"
         )
+    check_key(suite, trust)
     store = Store(Path(results).absolute(), suite.suite)
     logs = store.folder / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     failures = _Failures()
@@ -146,6 +148,8 @@ def _compute(
         if not executor.shares:
             jobs = [replace(job, gpus=1.0) for job in jobs]
         watcher.begin(cells, jobs, executor.slots)
+        for line in judge_lines(suite):
+            watcher.judging(line)
         with _ending(watcher):
             run(jobs, executor, store, watcher, limit=setup.limit)
             open_.close()  # with the models, as the battery's own need the room

@@ -6,6 +6,7 @@ from typing import Any, get_args
 from bench import catalogue
 from bench.costs import cost_lines
 from bench.identity import Lock, still_valid
+from bench.judge_keys import judge_lines, key_faults
 from bench.lvlm.plan import memory_lines
 from bench.plan import Cell, expand
 from bench.presence import download_line
@@ -50,6 +51,10 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
         yield f"  attack    {attack.label_in_norm} at {', '.join(attack.eps)}"
     for threat in suite.threats:
         yield f"  threat    {f'transfer from {threat.source}' if threat.source else threat.kind}"
+    for line in judge_lines(suite):
+        yield f"  judge     {line}"
+    for fault in key_faults(suite):
+        yield f"  judge     {fault}"
     yield from cost_lines(suite, lock, cells, gpu)
     yield from memory_lines(suite)
     yield f"  download  {download_line(suite)}"

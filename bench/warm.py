@@ -17,7 +17,6 @@ from bench.memory import Batch, batch_for, too_little
 from bench.metrics import NAMES
 from bench.models import ClipModel, LanguageModel, build_model
 from bench.precision import Lowered, LoweredAnswers
-from bench.result_lines import legible
 from bench.specs import Component, Precision, RAdaptModel
 from bench.speed import Compiled, lay_out
 from bench.suite import Suite
@@ -25,6 +24,7 @@ from bench.tasks.answers import Scorer, scorer
 from bench.tasks.judges import Judge, build_judge, match
 from bench.tasks.prompted import Prompted, Seeing
 from bench.tasks.retrieval import RetrievalClassifier
+from bench.terminal import legible
 from bench.text import ZeroShotClassifier, text_vectors, zero_shot_head
 from bench.types import ImageTextModel
 
@@ -121,7 +121,8 @@ class Warm:
         if self._asked is None:
             judge, weights = self.suite.protocol.judge, self.lock.judge
             self._asked = self.once(
-                "protocol.judge", lambda: build_judge(judge, self.judged, weights, self.device)
+                "protocol.judge",
+                lambda: build_judge(judge, self.judged, weights, self.device, self.trust),
             )
         return self._asked
 

@@ -13,6 +13,9 @@ class Watcher:
     def begin(self, cells: Sequence[Cell], jobs: Sequence[Job], slots: int) -> None:
         """All cells of the suite, what will be computed, and how many workers may run at once."""
 
+    def judging(self, where: str) -> None:
+        """Answers will be sent to be judged: to which address, with whose key."""
+
     def opened(self, slot: str, where: str) -> None:
         """A worker is up: its name, and its host, process and device in words."""
 
@@ -46,6 +49,11 @@ class Watchers(Watcher):
         """Pass it on."""
         for watcher in self.watchers:
             watcher.begin(cells, jobs, slots)
+
+    def judging(self, where: str) -> None:
+        """Pass it on."""
+        for watcher in self.watchers:
+            watcher.judging(where)
 
     def opened(self, slot: str, where: str) -> None:
         """Pass it on."""

@@ -4,12 +4,15 @@ anchor = extract_anchor(tower)                          # a white image through 
 robust = adapt(tower, anchor, alpha=1.4, cutoff=40)     # a new tower; `tower` stays as it was
 """
 
-from radapt.adapt import adapt
-from radapt.anchor import Anchor, extract_anchor, resize_anchor
-from radapt.filters import GaussianFilter
-from radapt.fit import fit_anchor
-from radapt.fit_task import FitOptions
-from radapt.per_grid import PerGrid
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from radapt.adapted import adapt
+    from radapt.anchor import Anchor, extract_anchor, resize_anchor
+    from radapt.filters import GaussianFilter
+    from radapt.fit import fit_anchor
+    from radapt.fit_task import FitOptions
+    from radapt.per_grid import PerGrid
 
 __all__ = [
     "Anchor",
@@ -21,3 +24,22 @@ __all__ = [
     "fit_anchor",
     "resize_anchor",
 ]
+_HOMES = {
+    "Anchor": "radapt.anchor",
+    "FitOptions": "radapt.fit_task",
+    "GaussianFilter": "radapt.filters",
+    "PerGrid": "radapt.per_grid",
+    "adapt": "radapt.adapted",
+    "extract_anchor": "radapt.anchor",
+    "fit_anchor": "radapt.fit",
+    "resize_anchor": "radapt.anchor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # the modules that read images and print need no torch, and are used by who has not loaded it
+    if name not in _HOMES:
+        raise AttributeError(f"module 'radapt' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from radapt.adapt import Mix, adapt
+from radapt.adapted import Mix, adapt
 from radapt.anchor import Anchor
 from radapt.checkpoint import save_atomically
 from radapt.filters import PAPER_SIZE

@@ -5,7 +5,6 @@ so batch t can be a function of t alone, which is what makes a resumed run exact
 them from first to last would read faster from a network disk and could not be resumed so.
 """
 
-import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+from radapt.pictures import opened
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -59,11 +60,8 @@ class Images(Dataset[tuple[Tensor, int]]):
         with entry.path.open("rb") as file:
             file.seek(entry.start)
             data = file.read(entry.length)
-        try:
-            image = Image.open(io.BytesIO(data)).convert("RGB")
-        except OSError as error:
-            raise ValueError(f"{entry.path} at byte {entry.start}: no image ({error})") from error
-        return to_tensor(image, self.size), entry.label
+        with opened(data, f"{entry.path} at byte {entry.start}") as image:
+            return to_tensor(image.convert("RGB"), self.size), entry.label
 
     def take(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Return some images `[n,3,h,w]` and labels `[n]`, drawn by a seed without repeats.

@@ -90,6 +90,12 @@ def endpoint() -> Iterator[Endpoint]:
         thread.join()
 
 
+@pytest.fixture(autouse=True)
+def listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """List the variables that these tests call keys of judges."""
+    monkeypatch.setenv("BENCH_JUDGE_KEYS", "A_KEY, NO_KEY")
+
+
 @pytest.fixture
 def room() -> Iterator[Endpoint]:
     with endpoint() as found:

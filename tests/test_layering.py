@@ -1,6 +1,7 @@
 """Who imports whom, read from the sources."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ ONLY = {
     "radapt": (
         *("bench.models", "bench.nano", "bench.compat", "bench.figures", "radapt"),
         "bench.loading",
+        *("bench.data.pictures", "bench.terminal"),
     ),
     "accelerate": ("radapt.loop", "radapt.finetune", "radapt.cli.finetune", "bench.nano.recipe"),
     "ray": ("bench.executors",),
@@ -95,12 +97,18 @@ def test_radapt_imports_nothing_of_bench() -> None:
         assert not [name for name in imports(path) if within(name, "bench")], path
 
 
+def test_images_are_opened_in_one_place() -> None:
+    for path in SOURCES:
+        opens = re.search(r"\bImage\.open\(|\bfrom PIL\.Image import\b", path.read_text())
+        assert bool(opens) == (module_of(path) == "radapt.pictures"), path
+
+
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
         "import sys, bench, run_bench, bench.summary, bench.status, bench.export, bench.check, "
         "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging, "
         "bench.views, bench.breakdown, bench.comparison_table, bench.picking, bench.export.images, "
-        "bench.trust.kept, bench.trust.table, bench.lvlm.plan; "
+        "bench.trust.kept, bench.trust.table, bench.lvlm.plan, radapt.pictures, radapt.terminal; "
         "assert not {'torch', 'ray'} & set(sys.modules), 'torch or ray was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

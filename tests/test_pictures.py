@@ -1,16 +1,19 @@
 """Images of any mode and size, against open_clip's own transform."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from bench.compat import ensure_torchvision
+from bench.data import load_images, native_size
 from bench.data.pictures import decode, to_rgb
 from bench.errors import CellError
-from bench.specs import Pixels
+from bench.specs import FolderDataset, Pixels
+from radapt.images import open_images
 
 RNG = np.random.default_rng(0)
 
@@ -86,3 +89,57 @@ def test_sixteen_bits_keep_their_greys() -> None:
 def test_what_cannot_be_decoded_is_named(data: bytes) -> None:
     with pytest.raises(CellError, match="here: the image cannot be decoded"):
         decode(data, "native", "here")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF", "MPO"])
+def test_formats_that_image_folders_have_are_read(kind: str) -> None:
+    grey = Image.fromarray(np.full((8, 8, 3), 128, np.uint8))
+    options = {"save_all": True, "append_images": [grey]} if kind == "MPO" else {}
+    assert (decode(encoded(grey, kind, **options), "native", "here") == 128).all()
+
+
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 8 8
+%%EndComments
+%%EndProlog
+(marker) (w) file closefile
+showpage
+%%EOF
+"""
+
+
+@pytest.fixture
+def postscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Return a folder of classes whose only image is EPS, and what a Ghostscript would write."""
+    marker, tools = tmp_path / "marker", tmp_path / "bin"
+    tools.mkdir()
+    (tools / "gs").write_text(f"#!/bin/sh\necho run > {marker}\n")
+    (tools / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    (tmp_path / "set" / "cat").mkdir(parents=True)
+    (tmp_path / "set" / "cat" / "a.png").write_bytes(EPS)
+    return tmp_path / "set", marker
+
+
+def test_no_image_starts_a_program(postscript: tuple[Path, Path]) -> None:
+    folder, marker = postscript
+    spec = FolderDataset(kind="folder", name="set", path=str(folder))
+    with pytest.raises(CellError, match=r"cat/a\.png: the image cannot be decoded \(it is none of"):
+        load_images(spec, ("cat/a.png",), "native")
+    assert native_size(spec) is None
+    with pytest.raises(ValueError, match=r"a\.png at byte 0: the image cannot be decoded"):
+        open_images(folder, (8, 8))[0]
+    assert not marker.exists()
+    with Image.open(io.BytesIO(EPS)) as image, pytest.raises(OSError):  # were it not for us
+        image.load()
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("more", [1.5, 3.0])  # of the first Pillow only warns
+def test_images_that_would_fill_the_memory_are_refused(
+    monkeypatch: pytest.MonkeyPatch, more: float
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", int(40 * 30 / more))
+    with pytest.raises(CellError, match=r"here: .*more than \d+ pixels"):
+        decode(MODES["RGB"], "native", "here")

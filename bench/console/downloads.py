@@ -3,7 +3,6 @@
 import sys
 import time
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -14,6 +13,8 @@ from rich.progress import (
 )
 
 from bench import fetch
+from bench.console.door import Terminal
+from bench.terminal import legible
 from bench.wording import duration
 
 _PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
@@ -28,7 +29,7 @@ class Downloads(fetch.Watcher):
         self.bar = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
             TransferSpeedColumn(), TimeRemainingColumn(),
-            console=Console(stderr=True), transient=True,
+            console=Terminal(sys.stderr), transient=True,
         )  # fmt: skip
         self.name = ""
         self.total = self.come = 0
@@ -51,7 +52,7 @@ class Downloads(fetch.Watcher):
         """Name the file that comes."""
         self.name = want.name
         if self.live:
-            self.bar.update(self.task, description=want.name)
+            self.bar.update(self.task, description=legible(want.name))
 
     def arrived(self, count: int) -> None:
         """Count what came."""

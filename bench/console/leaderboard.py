@@ -4,28 +4,26 @@ import sys
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from bench.console.door import Terminal, words
 from bench.export import shown
 from bench.scales import Scale
 
 
 def print_leaderboard(board: pd.DataFrame, title: str, scale: Scale) -> None:
     """Print the leaderboard, one table per threat."""
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Terminal(sys.stdout, width=None if sys.stdout.isatty() else 200)
     for (threat, source), rows in board.groupby(["threat", "source"], sort=False):
         name = f"{threat} from {source}" if source else threat or "clean"
-        # a name may look like rich's markup, and is none
-        table = Table(title=Text(f"{title}: {name}"), title_justify="left", caption_justify="left")
+        table = Table(title=words(f"{title}: {name}"), title_justify="left", caption_justify="left")
         columns = [c for c in rows.columns if c not in ("threat", "source", "datasets")]
         for column in columns:
             text = column in ("model", "flags")
-            table.add_column(Text(column), justify="left" if text else "right", no_wrap=text)
+            table.add_column(words(column), justify="left" if text else "right", no_wrap=text)
         for row in rows[columns].to_dict("records"):
             table.add_row(
-                *[Text(_cell(str(column), value, scale)) for column, value in row.items()]
+                *[words(_cell(str(column), value, scale)) for column, value in row.items()]
             )
         console.print(table)
 

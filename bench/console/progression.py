@@ -3,12 +3,12 @@
 import sys
 from contextlib import suppress
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
+from bench.console.door import Terminal, words
 from bench.events import Event, Events
 from bench.progress import Progress, after
 from bench.wording import clock, duration
@@ -19,14 +19,15 @@ _PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
 class Progression(Events):
     """Shows a live board on a terminal, and now and then a line where there is none.
 
-    What fails, is tried again or is lost is said at once, and stays on the screen.
+    What fails, is tried again or is lost is said at once, and stays on the screen; so is where
+    answers are sent to be judged.
     """
 
     def __init__(self) -> None:
         """Show nothing yet."""
         super().__init__()
         self.progress = Progress()
-        self.console = Console(stderr=True)
+        self.console = Terminal(sys.stderr)
         self.board = Live(
             console=self.console, transient=True, refresh_per_second=4,
             get_renderable=lambda: board(self.progress, self.elapsed()),
@@ -65,7 +66,7 @@ class Progression(Events):
     def _say(self, text: str) -> None:
         with suppress(OSError):  # whoever reads has left, or the log's disk is full
             if self.live:
-                self.console.print(text, markup=False, highlight=False)
+                self.console.print(words(text))
             else:
                 print(text, file=sys.stderr, flush=True)
 
@@ -82,13 +83,13 @@ def board(progress: Progress, at: float) -> RenderableType:
     )
     count = f"{progress.done}/{progress.jobs} {clock(at)} {_speed(progress, at)}"
     doing = [doing.text(at) for doing in progress.doing.values()] if alone else []
-    line.add_row(*(Text(text, no_wrap=True) for text in doing), bar, Text(count, no_wrap=True))
+    line.add_row(*(words(text, no_wrap=True) for text in doing), bar, words(count, no_wrap=True))
     if alone:
         return line
     workers = Table.grid(padding=(0, 1))
     for slot in sorted({*progress.where, *progress.doing}, key=_place):
         text = progress.doing[slot].text(at) if slot in progress.doing else "idle"
-        workers.add_row(Text(slot, style="dim"), Text(text, no_wrap=True, overflow="ellipsis"))
+        workers.add_row(words(slot, style="dim"), words(text, no_wrap=True, overflow="ellipsis"))
     return Group(line, workers)
 
 
@@ -100,6 +101,8 @@ def _at_once(event: Event) -> str:
         case "again":
             wait = duration(event["wait"])
             return f"tried again in {wait}: {event['what']}: {event['reason']}"
+        case "judging":
+            return str(event["where"])
         case "lost":
             return f"lost worker {event['slot']}: {event['reason']}"
         case _:

@@ -1,13 +1,12 @@
 """Encoded images to arrays of one size, as CLIP sees them."""
 
-import io
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from bench.errors import CellError
 from bench.specs import Pixels
+from radapt.pictures import opened
 
 
 def decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
@@ -24,10 +23,10 @@ def decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
         CellError: It cannot be decoded.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with opened(data, place) as image:
             picture = to_rgb(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CellError(f"{place}: the image cannot be decoded ({error})") from error
+    except ValueError as error:
+        raise CellError(str(error)) from error
     if isinstance(pixels, Pixels):
         picture = fit(picture, pixels)
     return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
@@ -61,6 +60,10 @@ def fit(image: Image.Image, pixels: Pixels) -> Image.Image:
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Return height and width, from the header alone."""
-    with Image.open(io.BytesIO(data)) as image:
+    """Return height and width, from the header alone.
+
+    Raises:
+        ValueError: It is no image that can be read.
+    """
+    with opened(data, "the first image") as image:
         return image.height, image.width

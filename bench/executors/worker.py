@@ -10,13 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 from bench.errors import UserError
 from bench.identity import Lock
 from bench.jobs import Job
 from bench.store import Store
 from bench.suite import Suite
+from bench.terminal import Legible
 from bench.types import CellResult, RunJob
 from bench.wording import describe_job
 
@@ -136,7 +137,7 @@ def _write_to(path: Path) -> None:
     file = path.open("a", buffering=1, encoding="utf-8")
     for descriptor in (1, 2):
         os.dup2(file.fileno(), descriptor)
-    sys.stdout = sys.stderr = file
+    sys.stdout = sys.stderr = cast(TextIO, Legible(file))  # logs are read on terminals
 
 
 def _log(text: str) -> None:

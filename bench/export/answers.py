@@ -11,9 +11,9 @@ import pandas as pd
 
 from bench.data.split import choose
 from bench.export.boards import Key
-from bench.result_lines import legible
 from bench.suite import Suite
 from bench.tables import Scored, cells_frame
+from bench.terminal import legible
 
 _OF_CELL = (
     *("model", "dataset", "threat", "source", "attack", "norm", "eps", "metric", "seed"),

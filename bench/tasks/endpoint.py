@@ -12,6 +12,7 @@ from http.client import HTTPException
 from typing import Any
 
 from bench.errors import CellError
+from bench.judge_keys import key_fault
 from bench.specs import OpenAIJudge
 
 _AT_ONCE = 8
@@ -33,7 +34,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_Stay)
 
 
-def replies(spec: OpenAIJudge, prompts: Sequence[str]) -> Generator[str]:
+def replies(spec: OpenAIJudge, prompts: Sequence[str], trust: bool = False) -> Generator[str]:
     """Yield the replies to some prompts, in their order; several are asked at once.
 
     What fails for want of a connection or because the endpoint is busy is tried again, each time
@@ -42,11 +43,13 @@ def replies(spec: OpenAIJudge, prompts: Sequence[str]) -> Generator[str]:
     Args:
         spec: The endpoint and its model.
         prompts: What it is asked, each by itself.
+        trust: Whether any environment variable may be its key.
 
     Raises:
-        CellError: It cannot be reached, refuses, or replies in another form.
+        CellError: It cannot be reached, refuses, or replies in another form; or the variable of
+            its key is not for judges.
     """
-    line = _Line(spec, _key(spec))
+    line = _Line(spec, _key(spec, trust))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         waiting = [pool.submit(line.reply, each) for each in prompts]
         try:
@@ -57,10 +60,12 @@ def replies(spec: OpenAIJudge, prompts: Sequence[str]) -> Generator[str]:
                 each.cancel()
 
 
-def _key(spec: OpenAIJudge) -> str:
+def _key(spec: OpenAIJudge, trust: bool) -> str:
     """Return the key to an endpoint; nothing where it needs none."""
     if spec.key is None:
         return ""
+    if not trust and (fault := key_fault(spec)):
+        raise CellError("; ".join(fault))
     key = os.environ.get(spec.key, "").strip()
     if not key:
         raise CellError(f"protocol.judge.key: the environment variable {spec.key} is not set")

@@ -34,7 +34,11 @@ class Judge(Protocol):
 
 
 def build_judge(
-    spec: JudgeSpec, cache: Path, weights: str = "", device: torch.device | None = None
+    spec: JudgeSpec,
+    cache: Path,
+    weights: str = "",
+    device: torch.device | None = None,
+    trust: bool = False,
 ) -> Judge:
     """Return the judge that a suite asks for.
 
@@ -43,6 +47,7 @@ def build_judge(
         cache: Folder of what models have judged, which all suites may share.
         weights: What a local model's name stands for, which its replies are kept under.
         device: Where a local model runs.
+        trust: Whether any environment variable may be an endpoint's key.
 
     Raises:
         CellError: Nothing is known of a local model.
@@ -50,7 +55,7 @@ def build_judge(
     if isinstance(spec, MatchJudge):
         return match
     if isinstance(spec, OpenAIJudge):
-        return AskedJudge(spec.model, cache, lambda prompts: endpoint_replies(spec, prompts))
+        return AskedJudge(spec.model, cache, lambda prompts: endpoint_replies(spec, prompts, trust))
     if not weights:
         raise CellError(f"{spec.name}: which files it stands for is not known; run the suite again")
     from bench.tasks.local_judge import LocalModel

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from radapt.adapt import Mix
+from radapt.adapted import Mix
 from radapt.anchor import Anchor, extract_anchor
 from radapt.checkpoint import write_atomically
 from radapt.cli.shared import (

@@ -5,10 +5,16 @@ import sys
 from collections.abc import Sequence
 
 from radapt.cli import analyze, anchor, finetune, fit
+from radapt.terminal import legible_output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 2 with one message where the call is wrong."""
+    with legible_output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m radapt",
         description="R-Adapt: a robust CLIP by changing only its start.",

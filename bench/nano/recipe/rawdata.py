@@ -7,7 +7,6 @@ torchvision's download; Fashion-MNIST from idx files in that folder or in Debian
 """
 
 import gzip
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.compat import ensure_torchvision
+from radapt.pictures import opened
 
 SIZE = 32
 DATASETS = ("cifar10", "cifar100", "fashion-mnist", "digits")
@@ -78,8 +78,8 @@ def _parquet_rows(shards: list[Path]) -> Iterator[tuple[NDArray[np.uint8], int, 
 
     for shard in shards:  # one at a time: a shard is decoded before the next is read
         for row in parquet.read_table(shard).to_pylist():
-            image = Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB")
-            yield np.asarray(image), row["label"], row["class_name"]
+            with opened(row["image"]["bytes"], f"{shard}: {row['image']['path']}") as image:
+                yield np.asarray(image.convert("RGB")), row["label"], row["class_name"]
 
 
 def _fashion_mnist(split: str, folder: Path | None) -> RawSet:

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.check import check
 from bench.errors import UserError
+from bench.identifiers import shown
 from bench.identity import PROTOCOL, Lock
 from bench.records import LONGEST
 from bench.result_lines import fault_of, read_result, result_line
@@ -139,12 +140,12 @@ def _refuse_others(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     for member in members:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UserError(
-                f"{path}: {member.filename!r}: got compression {member.compress_type}; allowed: "
+                f"{path}: {shown(member.filename)}: got compression {member.compress_type}; allowed: "
                 "stored (0) or deflated (8)"
             )
     for name in names:
         if name not in _KNOWN:
-            raise UserError(f"{path}: got the member {name!r}; allowed: {', '.join(_KNOWN)}")
+            raise UserError(f"{path}: got the member {shown(name)}; allowed: {', '.join(_KNOWN)}")
         if names.count(name) > 1:
             raise UserError(f"{path}: {name} is there {names.count(name)} times")
     for name in (_HEAD, _LOCK, _RESULTS):

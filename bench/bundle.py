@@ -140,8 +140,8 @@ def _refuse_others(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     for member in members:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UserError(
-                f"{path}: {shown(member.filename)}: got compression {member.compress_type}; allowed: "
-                "stored (0) or deflated (8)"
+                f"{path}: {shown(member.filename)}: got compression {member.compress_type}; "
+                "allowed: stored (0) or deflated (8)"
             )
     for name in names:
         if name not in _KNOWN:

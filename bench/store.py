@@ -211,7 +211,7 @@ def _refuse_links_out(root: Path, folder: Path) -> None:
     """
     shared = (root / "crafts", root / "crafts" / ".locks", root / "judged")
     found = [str(path) for path in (folder, *shared) if path.is_symlink()]
-    for place in (folder, *(folder / name for name in _WITH_FOLDERS), root / "judged"):
+    for place in (folder, *(folder / name for name in _WITH_FOLDERS), *shared[1:]):
         with suppress(OSError), os.scandir(place) as entries:  # most of them are not there
             found += [entry.path for entry in entries if entry.is_symlink()]
     real = os.path.realpath(root)

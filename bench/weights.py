@@ -226,7 +226,7 @@ def _hub_file(spec: _Published, name: str) -> HubFile:
 
 
 def _cached(spec: _Published) -> _Find:
-    return lambda name: find(_hub_file(spec, name))
+    return lambda name: find(_hub_file(spec, name)) if is_of_hub(spec) else None
 
 
 def _folder(spec: _Published) -> Path | None:

@@ -298,7 +298,7 @@ def test_names_in_tables_are_no_paths(tmp_path: Path, outside: Path) -> None:
 
 FOLDERS = ("cells", "parts", f"parts/{CELL.id}", "runs", "trust", "images", "figures", "",
            "../crafts", "../crafts/.locks", "../judged", "../judged/ab")  # fmt: skip
-FILES = ("run.lock", "lock.json", "cells.csv", "figures/bars.png")
+FILES = ("run.lock", "lock.json", "cells.csv", "figures/bars.png", "../crafts/.locks/x.lock")
 
 
 @pytest.mark.parametrize("link", [*FOLDERS, *FILES])
@@ -520,3 +520,25 @@ def test_names_of_models_are_looked_up_and_not_opened(tmp_path: Path) -> None:
         assert catalogue.class_names(text) is None
         assert _shipped(text) == {}
     assert OpenClipModel(kind="open_clip", name=f"local-dir:{tmp_path}").folder == str(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["lvlm", "hugging_face"])
+def test_a_mistyped_path_of_a_model_ends_no_plan(tmp_path: Path, kind: str) -> None:
+    declared = json.loads(SUITE.model_dump_json())
+    language = {
+        "kind": "language",
+        "format": "embedded",
+        "name": "w",
+        "of": "cifar10",
+        "ask": "what",
+    }
+    attack = {"kind": "apgd-text", "eps": "1/255", "steps": 2}
+    path = tmp_path / "suite.yaml"
+    worded = {"datasets": [language], "attacks": [attack]} if kind == "lvlm" else {}
+    path.write_text(
+        yaml.safe_dump(
+            {**declared, **worded, "models": {"A": {"kind": kind, "name": "no/such/../folder"}},
+             "threats": ["white-box"]}
+        )
+    )  # fmt: skip
+    assert run_bench.main(["plan", str(path), "--results", str(tmp_path / "results")]) == 0

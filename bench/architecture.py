@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import CellError
+from bench.identifiers import is_beside
 from bench.specs import GraftModel, HuggingFaceModel, ModelSpec, OpenClipModel, RAdaptModel
 from bench.suite import Suite
 from bench.weights import local_config
@@ -87,7 +88,7 @@ def _shipped(name: str) -> dict[str, Any]:
     package = importlib.util.find_spec("open_clip")
     for place in (package and package.submodule_search_locations) or ():
         path = Path(place) / "model_configs" / f"{name}.json"
-        if path.exists():
+        if is_beside(f"{name}.json") and path.exists():
             return dict(json.loads(path.read_text("utf-8")))
     return {}
 

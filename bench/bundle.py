@@ -25,8 +25,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.check import check
 from bench.errors import UserError
+from bench.identifiers import shown
 from bench.identity import PROTOCOL, Lock
-from bench.result_lines import read_result, result_line
+from bench.records import LONGEST
+from bench.result_lines import fault_of, read_result, result_line
 from bench.store import Store, write_atomically
 from bench.suite import Suite
 from bench.tables import load_scored
@@ -39,7 +41,6 @@ _HEAD, _SUITE, _LOCK, _RESULTS = "bundle.json", "suite.json", "lock.json", "resu
 _ENVIRONMENT = "environment.json"
 _KNOWN = (_HEAD, _SUITE, _LOCK, _RESULTS, _ENVIRONMENT, *TABLES, CHECK)
 LARGEST = 1 << 30  # bytes of all results: some 40,000 cells of 1,000 images
-LONGEST = 64 << 20  # bytes of a line: a cell of a million images
 _LOCKS: TypeAdapter[Lock] = TypeAdapter(Lock)
 _DATE = (1980, 1, 1, 0, 0, 0)  # none, so that equal results are equal bytes
 
@@ -139,12 +140,12 @@ def _refuse_others(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     for member in members:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UserError(
-                f"{path}: {member.filename!r}: got compression {member.compress_type}; allowed: "
-                "stored (0) or deflated (8)"
+                f"{path}: {shown(member.filename)}: got compression {member.compress_type}; "
+                "allowed: stored (0) or deflated (8)"
             )
     for name in names:
         if name not in _KNOWN:
-            raise UserError(f"{path}: got the member {name!r}; allowed: {', '.join(_KNOWN)}")
+            raise UserError(f"{path}: got the member {shown(name)}; allowed: {', '.join(_KNOWN)}")
         if names.count(name) > 1:
             raise UserError(f"{path}: {name} is there {names.count(name)} times")
     for name in (_HEAD, _LOCK, _RESULTS):
@@ -174,11 +175,7 @@ def _results(path: Path, archive: zipfile.ZipFile) -> Iterator[CellResult]:
             try:
                 result = read_result(line)
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"]))
-                raise UserError(
-                    f"{path}: {_RESULTS} line {number}: {where}: {first['msg']}"
-                ) from error
+                raise UserError(f"{path}: {_RESULTS} line {number}: {fault_of(error)}") from error
             yield replace(result, sample_ids=known.setdefault(result.sample_ids, result.sample_ids))
 
 

@@ -212,8 +212,8 @@ def _local_judge(judge: TransformersJudge) -> Finding:
         judge_weights(judge)
     except CellError as error:
         return Finding("bad", f"protocol.judge: {error}", "correct the name, or say the commit")
-    file = HubFile(judge.name, "config.json", judge.revision or "main", "model")
-    if judge.revision is None or find(file):
+    commit = judge.revision  # None of a folder
+    if commit is None or find(HubFile(judge.name, "config.json", commit, "model")):
         return Finding("ok", f"{key}: here")
     advice = "transformers brings it when it is first asked; `fetch` does not"
     return Finding("note", f"{key}: not in the hub's cache", advice)

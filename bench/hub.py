@@ -7,6 +7,7 @@ it is used.
 
 import errno
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 from bench.digests import sha256
 from bench.errors import CellError
+from bench.identifiers import inside_fault, is_repository, shown
 
 Kind = Literal["dataset", "model"]
 
@@ -23,7 +25,7 @@ class NoSuchFile(CellError):
 
 
 _PATIENCE = 5.0  # seconds
-_SHA256_LENGTH = 64  # large files are called by their SHA-256 in the cache, small ones by a SHA-1
+_SHA256 = re.compile("[0-9a-f]{64}")  # so the cache calls large files, and small ones by a SHA-1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,18 @@ class HubFile:
     path: str
     revision: str = "main"
     kind: Kind = "dataset"
+
+    def __post_init__(self) -> None:
+        """Refuse what would lead out of the cache, as such texts may come from files.
+
+        Raises:
+            CellError: One of them has not the form of its kind.
+        """
+        if not is_repository(self.repo):
+            raise CellError(f"got the repository {shown(self.repo)}; allowed: OWNER/NAME")
+        for what, text in (("file", self.path), ("revision", self.revision)):
+            if why := inside_fault(text):
+                raise CellError(f"{self.repo}: got the {what} {shown(text)}; it {why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +147,13 @@ def check(file: HubFile, path: Path) -> None:
     if not path.is_symlink():
         return  # a system without links keeps no checksums
     blob = path.parent / path.readlink()
-    if len(blob.name) != _SHA256_LENGTH:
+    if not _SHA256.fullmatch(blob.name):
         return
     found = sha256(path).hex()
     if found != blob.name:
         for copy in (path.resolve(), blob, path):
-            copy.unlink(missing_ok=True)
+            if copy.parent.resolve().is_relative_to(cache().resolve()):  # links may lead anywhere
+                copy.unlink(missing_ok=True)
         raise CellError(
             f"{file.repo}: {file.path} has the checksum {found[:12]}, where the hub promised "
             f"{blob.name[:12]}; the damaged copy is removed, run again to download it anew"

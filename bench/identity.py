@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.identifiers import ID_LENGTH
 from bench.parts import PART, parts_matter
 from bench.specs import (
     AnyAttack,
@@ -173,4 +174,4 @@ def data_identity(
 def digest(value: object) -> str:
     """Return a hash of a value that is the same for equal values; `value` must fit into JSON."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]

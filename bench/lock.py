@@ -1,7 +1,6 @@
 """Resolve a suite's names to content: hashes of weights, images and what they are called."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from bench import catalogue
 from bench.data import index_dataset
 from bench.digests import sha256
 from bench.errors import CellError
+from bench.identifiers import is_repository
 from bench.identity import DatasetLock, Lock, spec_digests
 from bench.metrics import NAMES, metrics_of
 from bench.modules import module_file
@@ -31,7 +31,6 @@ from bench.specs import (
     TransformersJudge,
     WebDataset,
 )
-from bench.specs.models import REPOSITORY
 from bench.suite import Suite
 from bench.weights import origin, weight_files
 
@@ -168,7 +167,7 @@ def judge_weights(spec: TransformersJudge) -> str:
     """
     folder = Path(spec.name)
     if not folder.is_dir():
-        if re.fullmatch(REPOSITORY, spec.name) and spec.revision:
+        if is_repository(spec.name) and spec.revision:
             return f"{spec.name}@{spec.revision}"
         raise CellError(
             f"{spec.name}: no such folder; a name of the hub, OWNER/NAME, needs `revision`, the "

@@ -1,14 +1,14 @@
 """Add another's results of a suite to ours: nothing of ours is overwritten."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bench.bundle import read_bundle
 from bench.errors import UserError
+from bench.foreign import Foreign, open_foreign
 from bench.identity import Lock, spec_digests, still_valid
 from bench.metrics import CAPTION, counts_captions, image_of
 from bench.plan import Cell, expand, images_of
@@ -18,15 +18,6 @@ from bench.store import Store
 from bench.suite import Suite
 from bench.types import CellResult
 from bench.wording import describe
-
-
-@dataclass(frozen=True, slots=True)
-class _Theirs:
-    """What the other has: its suite's name, what names stand for there, results by cell."""
-
-    suite: str
-    lock: Lock
-    get: Callable[[str], CellResult | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +61,12 @@ def merge(suite: Suite, store: Store, other: Path) -> Merged:
         UserError: There are no results of the suite in `other`, one of them is of other images
             than its cell, or a run goes on here.
     """
-    theirs = _opened(suite, other)
+    theirs = open_foreign(suite, other)
     with hold(store.folder, "merge", store.folder):
         return _merged(suite, store, other, theirs)
 
 
-def _merged(suite: Suite, store: Store, other: Path, theirs: _Theirs) -> Merged:
+def _merged(suite: Suite, store: Store, other: Path, theirs: Foreign) -> Merged:
     ours = still_valid(suite, store.lock())
     lock = _joined(suite, ours, still_valid(suite, theirs.lock))
     renamed = tuple(_renamed(ours, theirs.lock))
@@ -155,20 +146,6 @@ def _check_images(suite: Suite, lock: Lock, cell: Cell, result: CellResult, othe
             f"{other}: cell {cell.id} ({describe(cell)}): its {len(result.sample_ids)} images are "
             f"not the {len(found.sample_ids) if found else 0} of the dataset in the lock"
         )
-
-
-def _opened(suite: Suite, other: Path) -> _Theirs:
-    if other.is_file():
-        bundle = read_bundle(other)
-        return _Theirs(bundle.suite, bundle.lock, bundle.results.get)
-    for folder in (other, other / suite.suite):
-        if (folder / "lock.json").is_file():
-            theirs = Store(folder.parent, folder.name)
-            return _Theirs(folder.name, theirs.lock(), theirs.get)
-    raise UserError(
-        f"{other}: no results: needed is a bundle (of `export --bundle`), or a folder with the "
-        f"lock.json of a suite, or one with a folder {suite.suite}"
-    )
 
 
 def _joined(suite: Suite, ours: Lock, theirs: Lock) -> Lock:

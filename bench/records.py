@@ -1,6 +1,8 @@
 """A cell's result as text: quick to read, since tables read ten thousand of them."""
 
 import json
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
@@ -11,6 +13,7 @@ from pydantic_core import from_json
 
 from bench.types import CellResult
 
+LONGEST = 64 << 20  # bytes of a result: a cell of a million images
 _BETWEEN = "|"  # between the ids of images; JSON needs no escape for it
 _FLOATS = (
     "<f4"  # distances and scores are kept as their bytes in hexadecimal, which is read fastest
@@ -40,9 +43,12 @@ def written(result: CellResult) -> str:
 
 
 def read(path: str) -> CellResult | None:
-    """Return the result in a file, or None where there is none that can be read."""
+    """Return the result in a file, or None where there is none that can be read.
+
+    What is no ordinary file is not read: a link may lead anywhere, and a pipe never ends.
+    """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open) as file:
             record = from_json(file.read())
         return CellResult(
             cell_id=record["cell_id"],
@@ -61,6 +67,15 @@ def read(path: str) -> CellResult | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: to be computed
+
+
+def _open(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode) or state.st_size > LONGEST:
+        os.close(descriptor)
+        raise OSError(f"{path}: is no file of at most {LONGEST >> 20} MiB")
+    return descriptor
 
 
 def _digits(flags: NDArray[np.bool_]) -> str:

@@ -4,12 +4,20 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from bench.identifiers import ID, shown
 from bench.types import CellResult, Status
 
-_Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{20}$")]
+_Id = Annotated[str, StringConstraints(pattern=f"^{ID}$")]
 _Digits = Annotated[str, StringConstraints(pattern=r"^[01]*$")]
 _MOST = 1_000_000  # images of a cell
 _BEST = 10.0  # highest score of any metric
@@ -61,23 +69,25 @@ class Outcome(BaseModel):
 
 def result_line(result: CellResult) -> str:
     """Return a result as one line, its end included."""
-    outcome = Outcome(
-        cell_id=result.cell_id,
-        status=result.status,
-        correct=_digits(result.correct),
-        sample_ids=result.sample_ids,
-        distance=tuple(round(float(value), 8) for value in result.distance),
-        seconds=result.seconds,
-        queries=result.queries,
-        provenance=dict(result.provenance),
-        reason=result.reason,
-        flags=result.flags,
-        scores=None if result.scores is None else tuple(map(_shortest, result.scores)),
-        texts=result.texts,
-        reached=None if result.reached is None else _digits(result.reached),
-    )
+    outcome = Outcome.model_validate(_fields(result))
     absent = {name for name in ("scores", "texts", "reached") if not getattr(outcome, name)}
     return f"{outcome.model_dump_json(exclude=absent)}\n"
+
+
+def check_result(result: CellResult) -> None:
+    """Ask of a result that was not read from a line all that is asked of a line.
+
+    Raises:
+        pydantic.ValidationError: A field is of another type, or does not fit the others.
+    """
+    Outcome.model_validate(_fields(result), strict=True)
+
+
+def fault_of(error: ValidationError) -> str:
+    """Say what is wrong with a result first, beginning with its field."""
+    first = error.errors()[0]
+    got = f": got {shown(first['input'])}" if isinstance(first["input"], str) else ""
+    return f"{'.'.join(map(str, first['loc']))}{got}: {first['msg']}"
 
 
 def read_result(line: bytes) -> CellResult:
@@ -102,6 +112,24 @@ def read_result(line: bytes) -> CellResult:
         texts=outcome.texts,
         reached=None if outcome.reached is None else _booleans(outcome.reached),
     )
+
+
+def _fields(result: CellResult) -> dict[str, object]:
+    return {
+        "cell_id": result.cell_id,
+        "status": result.status,
+        "correct": _digits(result.correct),
+        "sample_ids": result.sample_ids,
+        "distance": tuple(round(float(value), 8) for value in result.distance),
+        "seconds": result.seconds,
+        "queries": result.queries,
+        "provenance": result.provenance,
+        "reason": result.reason,
+        "flags": result.flags,
+        "scores": None if result.scores is None else tuple(map(_shortest, result.scores)),
+        "texts": result.texts,
+        "reached": None if result.reached is None else _digits(result.reached),
+    }
 
 
 def _digits(flags: NDArray[np.bool_]) -> str:

@@ -11,12 +11,13 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from bench.errors import UserError
+from bench.identifiers import inside_fault
 from bench.store import write_text
 
 _PATIENCE = 1.0  # seconds; who only looks whether there is a run shares the lock for an instant
@@ -135,6 +136,8 @@ def _is_held(folder: Path) -> bool:
 
 def _named(folder: Path) -> Owner | None:
     try:
-        return Owner(**json.loads((folder / "run.json").read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        owner = Owner(**json.loads((folder / "run.json").read_text("utf-8")))
+        inside = not owner.logs or inside_fault(owner.logs) is None
+        return owner if inside else replace(owner, logs="")
+    except (OSError, ValueError, TypeError, AttributeError):
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.foreign import results_in
 from bench.identity import still_valid
 from bench.manifest import OWN, manifest
 from bench.plan import Cell
@@ -73,7 +74,7 @@ def other_side(suite: Suite, plan: Sequence[Cell], folder: Path) -> Side:
             f"--with: {folder}: cannot be read ({error!r}); needed is the folder of one suite's "
             "results with its cells.csv and manifest.json, such as results/quickstart"
         ) from error
-    store = Store(folder.parent, folder.name)
+    theirs = results_in(folder)
     scored: list[Scored] = []
     protocols: dict[str, Protocol] = {}
     for cell in plan:
@@ -82,7 +83,7 @@ def other_side(suite: Suite, plan: Sequence[Cell], folder: Path) -> Side:
             (found,) = seeds.values()
         else:
             found = seeds.get(cell.seed, "")
-        scored.append(Scored(cell, store.get(found) if found else None))
+        scored.append(Scored(cell, theirs(found) if found else None))
         if found:
             protocols[cell.id] = entries[found]
     return Side(tuple(scored), protocols)

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,14 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from bench.errors import DiskFull, UserError
+from bench.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
 from bench.identity import Lock
 from bench.records import read, written
 from bench.types import CellResult
 
 _LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
 _DAY = 86400.0  # seconds
+_WITH_FOLDERS = ("parts", "runs", "figures")  # which hold folders, or files that are written to
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,16 @@ class Store:
     """The results of one suite, and the crafts that all suites under the root share."""
 
     def __init__(self, root: Path, suite: str) -> None:
-        """Open the store; folders are made when first written to."""
+        """Open the store; folders are made when first written to.
+
+        Raises:
+            UserError: A link in it leads out of `root`, so that what is meant to be written or
+                removed here would be so elsewhere.
+        """
         self.folder = root / suite
         self.crafts = root / "crafts"
         self.judged = root / "judged"
+        _refuse_links_out(root, self.folder)
 
     def put(self, result: CellResult) -> None:
         """Keep a result; it replaces an earlier one of the same cell, and its parts if done."""
@@ -68,20 +76,24 @@ class Store:
 
     def get(self, cell_id: str) -> CellResult | None:
         """Return a cell's result, or None where there is none that can be read."""
-        return read(self._cell_path(cell_id))
+        return _of_cell(cell_id, read(self._cell_path(cell_id)))
 
     def put_part(self, cell_id: str, part: str, result: CellResult) -> None:
         """Keep what a part of a cell's images came to, until the cell itself is kept."""
-        write_text(self._parts_of(cell_id) / f"{part}.json", written(result))
+        write_text(Path(self._part_path(cell_id, part)), written(result))
 
     def part(self, cell_id: str, part: str) -> CellResult | None:
         """Return what a part came to, or None where there is nothing that can be read."""
-        return read(f"{self._parts_of(cell_id)}/{part}.json")
+        return _of_cell(cell_id, read(self._part_path(cell_id, part)))
 
     def finished(self, cell_id: str) -> bool:
         """Return whether a cell needs no computing: a failure is tried again."""
         result = self.get(cell_id)
         return result is not None and result.status != "failed"
+
+    def path_of(self, folder: str, key: str, suffix: str) -> Path:
+        """Return the path of a file that is called by an id, in a folder of the suite."""
+        return self.folder / folder / f"{self._checked(key)}.{suffix}"
 
     def put_lock(self, lock: Lock) -> None:
         """Keep what the suite's names stand for now."""
@@ -89,24 +101,22 @@ class Store:
 
     def lock(self) -> Lock:
         """Return the lock of the last run, or an empty one."""
-        path = self.folder / "lock.json"
         try:
-            return _LOCK.validate_json(path.read_bytes())
+            return read_lock(self.folder)
         except FileNotFoundError:
             return Lock()
-        except ValueError as error:
-            raise UserError(f"{path}: damaged ({error}); run the suite again") from error
 
     def sweep(self) -> None:
         """Remove what killed processes were writing; nobody else may write to the suite now.
 
         Crafts are shared with other suites: of those only what has lain for a day goes.
         """
-        for path in [*self.folder.glob("cells/.*"), *self.folder.glob("parts/*/.*")]:
-            path.unlink(missing_ok=True)
+        for path in [*self.folder.glob("cells/.*.json.*"), *self.folder.glob("parts/*/.*.json.*")]:
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
         now = time.time()
         for path in self.crafts.glob(".*.safetensors.*"):
-            if now - path.stat().st_mtime > _DAY:
+            if now - path.lstat().st_mtime > _DAY and not path.is_dir():
                 path.unlink(missing_ok=True)
 
     def put_craft(self, key: str, craft: Craft) -> None:
@@ -137,9 +147,10 @@ class Store:
         The kernel lets go of the lock when its holder dies. Who waits calls `patient` every
         second, which may raise.
         """
-        folder = self.crafts / ".locks"
+        path = self._craft_path(key)
+        folder = path.parent / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{key}.lock", timeout=1.0)
+        lock = FileLock(folder / f"{path.stem}.lock", timeout=1.0)
         while not lock.is_locked:
             try:
                 lock.acquire()
@@ -151,13 +162,66 @@ class Store:
             lock.release()
 
     def _craft_path(self, key: str) -> Path:
+        if not is_key(key):
+            raise UserError(f"{self.crafts}: got the craft {shown(key)}; allowed: ID.PART")
         return self.crafts / f"{key}.safetensors"
 
     def _cell_path(self, cell_id: str) -> str:  # a text, as ten thousand Paths take long
-        return f"{self.folder}/cells/{cell_id}.json"
+        return f"{self.folder}/cells/{self._checked(cell_id)}.json"
 
     def _parts_of(self, cell_id: str) -> Path:
-        return self.folder / "parts" / cell_id
+        return self.folder / "parts" / self._checked(cell_id)
+
+    def _part_path(self, cell_id: str, part: str) -> str:
+        if not is_part(part):
+            raise UserError(f"{self.folder}: got the part {shown(part)}; allowed: 7 digits or more")
+        return f"{self._parts_of(cell_id)}/{part}.json"
+
+    def _checked(self, cell_id: str) -> str:
+        if not is_id(cell_id):
+            raise UserError(
+                f"{self.folder}: got the id {shown(cell_id)}; allowed: {ID_LENGTH} digits 0-9a-f"
+            )
+        return cell_id
+
+
+def _of_cell(cell_id: str, found: CellResult | None) -> CellResult | None:
+    """Return a result unless it says itself that it is another cell's: such a file is damaged."""
+    return found if found is not None and found.cell_id == cell_id else None
+
+
+def read_lock(folder: Path) -> Lock:
+    """Return the lock in a suite's folder of results.
+
+    Raises:
+        FileNotFoundError: There is none.
+        UserError: It is damaged.
+    """
+    path = folder / "lock.json"
+    try:
+        return _LOCK.validate_json(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error}); run the suite again") from error
+
+
+def _refuse_links_out(root: Path, folder: Path) -> None:
+    """Refuse links out of the folder of all results among what is written to or removed.
+
+    Files that are put in place of what was there, be it a link, are not looked at.
+    """
+    shared = (root / "crafts", root / "crafts" / ".locks", root / "judged")
+    found = [str(path) for path in (folder, *shared) if path.is_symlink()]
+    for place in (folder, *(folder / name for name in _WITH_FOLDERS), *shared[1:]):
+        with suppress(OSError), os.scandir(place) as entries:  # most of them are not there
+            found += [entry.path for entry in entries if entry.is_symlink()]
+    real = os.path.realpath(root)
+    for link in found:
+        target = os.path.realpath(link)
+        if os.path.commonpath((target, real)) != real:
+            raise UserError(
+                f"{link}: is a link to {target}, out of the folder of results {root}; nothing is "
+                "written there: remove the link, or give the real folder with --results"
+            )
 
 
 def write_text(path: Path, text: str) -> None:

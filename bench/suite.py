@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from bench.errors import SuiteError
+from bench.identifiers import place_fault, shown
 from bench.pairs import pair_faults
 from bench.references import duplicates, reference_faults
 from bench.specs import (
@@ -34,7 +35,8 @@ _SCORED_BY: dict[Task, str] = {
     "answering": "answers in words",
     "captioning": "captions in words",
 }
-SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
+_SHARED = ("crafts", "judged")  # folders beside those of suites, see `bench.store`
+_LONG = 300  # letters
 _VALIDATORS = ("function-", "tagged-union[", "literal[", "tuple[", "constrained-str")
 
 
@@ -55,7 +57,7 @@ class Suite(Spec):
         note: What a reader must know before any number, shown on the page and in the manifest.
     """
 
-    suite: SuiteName
+    suite: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
     protocol: Annotated[Protocol, BeforeValidator(expand_preset)]
     samples: Annotated[int, Field(ge=1)]
     seed: int = 0
@@ -75,6 +77,15 @@ class Suite(Spec):
     def dataset(self, name: str) -> DatasetSpec:
         """Return what the suite says of one of its datasets."""
         return next(entry for entry in self.datasets if entry.name == name)
+
+    @field_validator("suite")
+    @classmethod
+    def _names_a_folder(cls, suite: str) -> str:
+        if suite.lower() in _SHARED:
+            raise PydanticCustomError("suite", "all suites share a folder of that name")
+        if why := place_fault(suite):
+            raise PydanticCustomError("suite", "it {why}", {"why": why})
+        return suite
 
     @field_validator("seeds")
     @classmethod
@@ -181,7 +192,9 @@ def _field_faults(
             case "too_short":
                 yield f"{path}: is empty; at least one entry is needed"
             case _:
-                yield f"{path}: got {item['input']!r}; {item['msg']}"
+                given = item["input"]  # a text may be of any length, and is not said again then
+                got = shown(given) if isinstance(given, str) and len(given) > _LONG else repr(given)
+                yield f"{path}: got {got}; {item['msg']}"
 
 
 def _without_tags(keys: list[str]) -> Iterator[str]:

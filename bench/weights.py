@@ -1,7 +1,6 @@
 """Which files a model's weights come from: on the hub, in a folder in a hub's layout, or alone."""
 
 import json
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Any
 
 from bench.errors import CellError
 from bench.hub import HubFile, NoSuchFile, bring, find
+from bench.identifiers import is_beside, is_repository, shown
 from bench.specs import HuggingFaceModel, LvlmModel, ModelSpec, OpenClipModel
-from bench.specs.models import FOLDER, REPOSITORY
+from bench.specs.models import FOLDER
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 # the first that exists is the one, as open_clip and transformers seek them
@@ -205,17 +205,19 @@ def _parts(index: Path | None) -> list[tuple[str, ...]]:
     if index is None:
         return []
     files = _json(index).get("weight_map")
-    names = sorted(set(files.values())) if isinstance(files, dict) else []
-    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
-        raise CellError(f"{index}: `weight_map` must name a file beside it for each tensor")
-    return [(name,) for name in names]
+    names = list(files.values()) if isinstance(files, dict) else []
+    wrong = [name for name in names if not isinstance(name, str) or not is_beside(name)]
+    if wrong or not names:
+        got = f", got {shown(wrong[0])}" if wrong else ""
+        raise CellError(f"{index}: `weight_map` must name a file beside it for each tensor{got}")
+    return [(name,) for name in sorted(set(names))]
 
 
 def is_of_hub(spec: _Published) -> bool:
     """Return whether a model's name is a repository's, and not a folder's."""
     if isinstance(spec, OpenClipModel):
         return spec.repository is not None
-    return _folder(spec) is None and re.fullmatch(REPOSITORY, spec.name) is not None
+    return _folder(spec) is None and is_repository(spec.name)
 
 
 def _hub_file(spec: _Published, name: str) -> HubFile:
@@ -224,7 +226,7 @@ def _hub_file(spec: _Published, name: str) -> HubFile:
 
 
 def _cached(spec: _Published) -> _Find:
-    return lambda name: find(_hub_file(spec, name))
+    return lambda name: find(_hub_file(spec, name)) if is_of_hub(spec) else None
 
 
 def _folder(spec: _Published) -> Path | None:

@@ -12,7 +12,7 @@ import pytest
 
 from bench.backlog import Backlog
 from bench.errors import DiskFull
-from bench.identity import DatasetLock, Lock
+from bench.identity import DatasetLock, Lock, digest
 from bench.jobs import Job
 from bench.pace import Pace
 from bench.plan import Cell, expand
@@ -25,7 +25,7 @@ from bench.watch import Watcher
 
 
 def cell(name: str, model: str = "M", dataset: str = "d") -> Cell:
-    return Cell(name, "", model, dataset, None, "", None, 0)
+    return Cell(digest(name), "", model, dataset, None, "", None, 0)
 
 
 def job(name: str, model: str = "M", dataset: str = "d", **changes: Any) -> Job:
@@ -202,10 +202,10 @@ def test_what_may_pass_is_tried_again_later_and_not_for_ever(
     assert workers.tries == {"passes": 3, "stays": 3, "good": 1}
     assert sorted(notes.waits) == [10, 10, 20, 20]
     assert len(notes.lost_) == (5 if found != "memory" else 0)
-    stays = store.get("stays")
+    stays = store.get(digest("stays"))
     assert stays is not None and stays.status == "failed"
     assert stays.reason == f"{found if found != 'memory' else 'no room'} (tried 3 times)"
-    assert store.finished("passes")
+    assert store.finished(digest("passes"))
     good = next(begin for _, key, begin, _ in workers.spans if key == "good")
     assert good <= 2  # a pause holds nobody else up
 
@@ -214,7 +214,7 @@ def test_what_would_repeat_is_not_tried_again(through: Callable[..., Any]) -> No
     workers = Workers(1, lambda job, count: failed(job, again=False))
     store, _ = through([job("a")], workers)
     assert workers.tries == {"a": 1}
-    result = store.get("a")
+    result = store.get(digest("a"))
     assert result is not None and result.reason == "no room"
 
 
@@ -234,9 +234,9 @@ def test_a_worker_that_hangs_is_ended(through: Callable[..., Any]) -> None:
     workers = Workers(1, happens)
     store, _ = through([job("hangs"), job("good")], workers, limit=30.0)
     assert 90 <= workers.now < 95
-    result = store.get("hangs")
+    result = store.get(digest("hangs"))
     assert result is not None and "more than the 30 seconds" in str(result.reason)
-    assert store.finished("good")
+    assert store.finished(digest("good"))
 
 
 def test_a_full_disk_ends_a_run(
@@ -274,7 +274,7 @@ def test_what_is_finished_when_a_run_is_stopped_is_kept(
     with pytest.raises(KeyboardInterrupt):
         through([job(str(i), work=1.0) for i in range(4)], workers)
     store = Store(tmp_path, "s")
-    assert [store.finished(str(i)) for i in range(4)] == [True, True, False, False]
+    assert [store.finished(digest(str(i))) for i in range(4)] == [True, True, False, False]
 
 
 def test_time_left_follows_what_is_measured() -> None:

@@ -8,8 +8,11 @@ from bench.identity import DatasetLock, Lock
 from bench.store import Craft, Store, write_text
 from bench.types import CellResult
 
+ABC, DEF = "abc0" * 5, "def0" * 5
+PART = f"{ABC}.0000000"
 
-def result(cell_id: str = "abc", status: str = "ok", **changes: object) -> CellResult:
+
+def result(cell_id: str = ABC, status: str = "ok", **changes: object) -> CellResult:
     values: dict[str, object] = {
         "correct": np.array([True, False, True]),
         "sample_ids": ("a", "b", "c"),
@@ -26,19 +29,19 @@ def result(cell_id: str = "abc", status: str = "ok", **changes: object) -> CellR
 def test_round_trip(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     store.put(result())
-    found = store.get("abc")
+    found = store.get(ABC)
     assert found is not None
     assert np.array_equal(found.correct, [True, False, True])
     assert np.array_equal(found.distance, np.array([0, 0.25, 0.5], np.float32))
     assert (found.sample_ids, found.seconds, found.queries) == (("a", "b", "c"), 1.5, 12)
-    assert store.finished("abc")
+    assert store.finished(ABC)
 
 
 def test_distances_are_kept_as_they_are(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     distance = np.array([4 / 255, 1e-9, 0.1], np.float32)
     store.put(result(distance=distance))
-    found = store.get("abc")
+    found = store.get(ABC)
     assert found is not None
     assert np.array_equal(found.distance, distance)
     found.distance[0] = 0  # whoever reads a result may go on with its arrays
@@ -51,7 +54,7 @@ def test_distances_are_kept_as_they_are(tmp_path: Path) -> None:
 def test_images_may_be_called_anything(tmp_path: Path, ids: tuple[str, ...]) -> None:
     store = Store(tmp_path, "s")
     store.put(result(sample_ids=ids))
-    found = store.get("abc")
+    found = store.get(ABC)
     assert found is not None
     assert found.sample_ids == ids
 
@@ -59,22 +62,22 @@ def test_images_may_be_called_anything(tmp_path: Path, ids: tuple[str, ...]) -> 
 def test_no_images(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     empty = np.zeros(0, np.float32)
-    store.put(result("none", "skip", correct=empty > 0, sample_ids=(), distance=empty))
-    found = store.get("none")
+    store.put(result(DEF, "skip", correct=empty > 0, sample_ids=(), distance=empty))
+    found = store.get(DEF)
     assert found is not None
     assert (len(found.correct), found.sample_ids, len(found.distance)) == (0, (), 0)
-    assert store.finished("none")
+    assert store.finished(DEF)
 
 
 def test_records_with_lists_are_still_read(tmp_path: Path) -> None:
-    path = tmp_path / "s" / "cells" / "old.json"
+    path = tmp_path / "s" / "cells" / f"{ABC}.json"
     path.parent.mkdir(parents=True)
     path.write_text(
-        '{"cell_id": "old", "status": "ok", "correct": "101", "sample_ids": ["a", "b|", "c"], '
+        f'{{"cell_id": "{ABC}", "status": "ok", "correct": "101", "sample_ids": ["a", "b|", "c"], '
         '"distance": [0.0, 0.25, 0.5], "seconds": 1.5, "queries": 12, "provenance": {}, '
         '"reason": null}'
     )
-    found = Store(tmp_path, "s").get("old")
+    found = Store(tmp_path, "s").get(ABC)
     assert found is not None
     assert found.sample_ids == ("a", "b|", "c")
     assert np.array_equal(found.correct, [True, False, True])
@@ -83,17 +86,17 @@ def test_records_with_lists_are_still_read(tmp_path: Path) -> None:
 
 def test_failures_and_damage_are_not_finished(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
-    store.put(result("failed", "failed", reason="why"))
-    assert not store.finished("failed")
-    assert not store.finished("absent")
-    path = tmp_path / "s" / "cells" / "torn.json"
-    store.put(result("torn"))
+    store.put(result(ABC, "failed", reason="why"))
+    assert not store.finished(ABC)
+    assert not store.finished("0" * 20)
+    path = tmp_path / "s" / "cells" / f"{DEF}.json"
+    store.put(result(DEF))
     whole = path.read_text()
     cuts = [whole[:end] for end in range(0, len(whole), 7)]
     mixed = whole.replace('"distance": "', '"distance": "!')
     for damage in (*cuts, mixed, "[]", '"x"', "3", '{"cell_id": "x"}'):
         path.write_text(damage)
-        assert not store.finished("torn"), damage
+        assert not store.finished(DEF), damage
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -118,10 +121,10 @@ def test_lock_round_trip(tmp_path: Path) -> None:
 
 def test_crafts(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
-    assert store.craft("c") is None
+    assert store.craft(PART) is None
     deltas = np.full((2, 3, 4, 4), 1 / 255, np.float16)
-    store.put_craft("c", Craft(deltas, 5, 3))
-    found = Store(tmp_path, "another suite").craft("c")
+    store.put_craft(PART, Craft(deltas, 5, 3))
+    found = Store(tmp_path, "another suite").craft(PART)
     assert found is not None
     assert np.array_equal(found.kept, deltas)
     assert (found.forwards, found.backwards) == (5, 3)
@@ -135,9 +138,9 @@ SCORED: dict[str, object] = {
 
 def test_scores_and_texts_are_kept_as_they_are(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
-    store.put_part("abc", "0-3", result(**SCORED))
-    store.put(result("def", **SCORED))
-    for found in (store.part("abc", "0-3"), store.get("def")):
+    store.put_part(ABC, "0000000", result(**SCORED))
+    store.put(result(DEF, **SCORED))
+    for found in (store.part(ABC, "0000000"), store.get(DEF)):
         assert found is not None
         assert found.scores is not None
         assert found.scores.dtype == np.float32
@@ -148,12 +151,13 @@ def test_scores_and_texts_are_kept_as_they_are(tmp_path: Path) -> None:
 
 def test_a_record_without_scores_is_as_it_always_was(tmp_path: Path) -> None:
     Store(tmp_path, "s").put(result())
-    assert (tmp_path / "s" / "cells" / "abc.json").read_text() == (
-        '{"cell_id": "abc", "status": "ok", "correct": "101", "sample_ids": "a|b|c", "distance": '
+    assert (tmp_path / "s" / "cells" / f"{ABC}.json").read_text() == (
+        f'{{"cell_id": "{ABC}", "status": "ok", "correct": "101", "sample_ids": "a|b|c", '
+        '"distance": '
         '"000000000000803e0000003f", "seconds": 1.5, "queries": 12, "provenance": {"torch": "2"}, '
         '"reason": null, "flags": []}'
     )
-    found = Store(tmp_path, "s").get("abc")
+    found = Store(tmp_path, "s").get(ABC)
     assert found is not None
     assert found.scores is None
     assert found.texts == ()
@@ -163,7 +167,7 @@ def test_a_record_without_scores_is_as_it_always_was(tmp_path: Path) -> None:
 def test_a_record_has_whose_target_was_reached(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     store.put(result(reached=np.array([True, False, True])))
-    found = store.get("abc")
+    found = store.get(ABC)
     assert found is not None and found.reached is not None
     assert found.reached.tolist() == [True, False, True]
 
@@ -171,6 +175,6 @@ def test_a_record_has_whose_target_was_reached(tmp_path: Path) -> None:
 def test_half_a_character_does_not_make_a_record_unreadable(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     store.put(result(texts=("a\ud800b", "", "")))
-    found = store.get("abc")
+    found = store.get(ABC)
     assert found is not None
     assert found.texts == ("a?b", "", "")

@@ -92,5 +92,11 @@ def class_names(name: str) -> tuple[str, ...] | None:
     """Return the names of a dataset's classes in the order of its labels; None where unknown."""
     if name in ("imagenet", "imagenet_sketch"):
         return tuple(imagenet_names().values())
-    path = _FOLDER / "classes" / f"{name}.txt"
-    return tuple(path.read_text("utf-8").splitlines()) if path.exists() else None
+    path = _listed().get(name)
+    return tuple(path.read_text("utf-8").splitlines()) if path else None
+
+
+@cache
+def _listed() -> dict[str, Path]:
+    """Return the lists of class names: a dataset's name may be any text, and is no path."""
+    return {path.stem: path for path in (_FOLDER / "classes").glob("*.txt")}

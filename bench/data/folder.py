@@ -17,6 +17,7 @@ from bench import catalogue
 from bench.data.split import Split, lines_of, templates_of
 from bench.digests import sha256
 from bench.errors import CellError
+from bench.identifiers import inside_fault, shown
 
 _EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _WORDNET_ID = re.compile(r"n\d{8}")
@@ -77,10 +78,11 @@ def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
     for number, line in enumerate(annotations.read_text("utf-8").splitlines(), 1):
         image, _, rest = line.partition("\t")
         wordnet_id = rest.partition("\t")[0]
-        if not _WORDNET_ID.fullmatch(wordnet_id) or not (root / "images" / image).is_file():
+        named = inside_fault(image) is None and (root / "images" / image).is_file()
+        if not named or not _WORDNET_ID.fullmatch(wordnet_id):
             raise CellError(
-                f"{annotations}, line {number}: got {line!r}; a file of images/ and its WordNet id "
-                "are needed, separated by a tabulator"
+                f"{annotations}, line {number}: got {shown(line)}; a file of images/ and its "
+                "WordNet id are needed, separated by a tabulator"
             )
         found.setdefault(wordnet_id, []).append(f"images/{image}")
     return found

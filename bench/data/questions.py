@@ -5,10 +5,11 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from bench.digests import sha256
 from bench.errors import CellError
+from bench.identifiers import inside_fault, shown, text_fault
 from bench.language import Exchange
 
 
@@ -70,9 +71,11 @@ def in_folder(place: Path, asked: Mapping[str, Asked], folder: Path) -> Question
     if not asked:
         raise CellError(f"{place}: holds nothing to ask")
     for key, sample in asked.items():
-        name = PurePath(sample.image)
-        if name.is_absolute() or ".." in name.parts:
-            raise CellError(f"{place}: {key} is about {sample.image!r}, which is not in {folder}")
+        if why := inside_fault(sample.image) or text_fault(key):
+            raise CellError(
+                f"{place}: {shown(key)[1:-1]} is about {shown(sample.image)}, which is not in "
+                f"{folder}: it {why}"
+            )
     if not folder.is_dir():
         raise CellError(f"{folder}: no such folder of images")
     return Questions(str(place), asked, partial(_read, folder), partial(_digest, folder))

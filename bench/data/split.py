@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import CellError
+from bench.identifiers import shown, text_fault
 
 Label = int | tuple[str, ...]
 
@@ -64,8 +65,12 @@ def check_labels(split: Split, expected: int | None = None, *, whole: bool = Tru
         whole: Whether all of its images are here, so that there is one of each class.
 
     Raises:
-        CellError: A label has no name, or the dataset has another number of names or labels.
+        CellError: A label has no name, the dataset has another number of names or labels, or an
+            image's name is no text.
     """
+    for key in split.labels:
+        if why := text_fault(key):
+            raise CellError(f"{split.place}: the name {shown(key)} of an image {why}")
     if split.captioned:
         return split
     names = len(split.classes)

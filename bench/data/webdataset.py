@@ -7,6 +7,7 @@
 """
 
 import hashlib
+import re
 import tarfile
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
@@ -15,8 +16,10 @@ from pathlib import Path
 from bench.data.split import Label, Split, lines_of, templates_of
 from bench.digests import sha256
 from bench.errors import CellError
+from bench.identifiers import shown
 
 EXTENSIONS = ("webp", "png", "jpg", "jpeg")
+_COUNT = re.compile("0*[1-9][0-9]{0,5}")
 
 
 def open_webdataset(root: Path, split: str, numbers: Sequence[int] | None = None) -> Split:
@@ -75,8 +78,8 @@ def shard_count(root: Path, split: str) -> int:
     if not path.exists():
         raise CellError(f"{path} is missing: not a split in CLIP_benchmark's layout")
     text = path.read_text("utf-8").strip()
-    if not text.isdigit() or int(text) == 0:
-        raise CellError(f"{path}: got {text!r}; a positive number is needed")
+    if not _COUNT.fullmatch(text):
+        raise CellError(f"{path}: got {shown(text)}; a number from 1 to 999999 is needed")
     return int(text)
 
 
@@ -185,7 +188,7 @@ def _parts(member: tarfile.TarInfo) -> tuple[str, str, str]:
 
 
 def _bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(member)
+    file = archive.extractfile(member) if member.isreg() else None  # links may lead nowhere
     if file is None:
-        raise CellError(f"{member.name} is not a file")
+        raise CellError(f"{archive.name!r}: {member.name!r} is not a file")
     return file.read()

@@ -33,7 +33,7 @@ _CLEAN: dict[Verdict, tuple[str, str]] = {
 
 def write_images(suite: Suite, store: Store, shown: Shown) -> Path:
     """Write the page of some images of a cell, and return where it is."""
-    path = store.folder / "images" / f"{shown.cell.id}.html"
+    path = store.path_of("images", shown.cell.id, "html")
     write_text(path, image_page(suite, shown))
     return path
 

@@ -1,6 +1,6 @@
 """Which published numbers a suite is meant to reproduce."""
 
-from bench.specs.base import Spec
+from bench.specs.base import Place, Spec
 
 
 class Against(Spec):
@@ -10,5 +10,5 @@ class Against(Spec):
     of the suite are compared with those of the same name.
     """
 
-    file: str
+    file: Place
     table: str | None = None

@@ -2,16 +2,13 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench import catalogue
-from bench.specs.base import Name, Spec
+from bench.specs.base import Inside, Name, Place, Repository, Spec
 from bench.specs.embedded import EMBEDDED, EmbeddedName
 from bench.specs.language import LanguageDataset
-
-Repository = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
-
 
 Stored = Literal["classification", "retrieval"]
 Task = Stored | Literal["answering", "captioning"]
@@ -35,8 +32,8 @@ class HubDataset(Spec):
     kind: Literal["hub"]
     name: Name
     repo: Repository | None = None
-    revision: str = "main"
-    split: str = "test"
+    revision: Inside = "main"
+    split: Inside = "test"
     task: Stored = "classification"
     shards: Annotated[int, Field(ge=1)] | None = None
 
@@ -63,7 +60,7 @@ class TorchvisionDataset(Spec):
 
     kind: Literal["torchvision"]
     name: Literal["caltech256"]
-    root: str = "data/torchvision"
+    root: Place = "data/torchvision"
 
 
 class WebDataset(Spec):
@@ -74,8 +71,8 @@ class WebDataset(Spec):
 
     kind: Literal["webdataset"]
     name: Name
-    path: str
-    split: str = "test"
+    path: Place
+    split: Inside = "test"
     task: Stored = "classification"
 
 
@@ -84,7 +81,7 @@ class FolderDataset(Spec):
 
     kind: Literal["folder"]
     name: Name
-    path: str
+    path: Place
 
 
 _ELSEWHERE = " (`torchvision/caltech256` has one, `kind: folder` reads the other)"

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from bench.specs.base import Spec
+from bench.specs.base import Place, Spec
 
 
 class MatchJudge(Spec):
@@ -37,7 +37,7 @@ class TransformersJudge(Spec):
     """
 
     kind: Literal["transformers"]
-    name: Annotated[str, StringConstraints(min_length=1)]
+    name: Place
     revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
 
 

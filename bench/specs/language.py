@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.specs.base import Name, Spec
+from bench.specs.base import Name, Place, Spec
 from bench.specs.embedded import EmbeddedName
 
 Format = Literal["coco-captions", "karpathy", "vqav2", "textvqa", "pope", "v-attack", "embedded"]
@@ -60,11 +60,11 @@ class LanguageDataset(Spec):
     kind: Literal["language"]
     format: Format
     name: Name
-    questions: str | None = None
-    annotations: str | None = None
-    objects: str | None = None
-    targets: str | None = None
-    images: str | None = None
+    questions: Place | None = None
+    annotations: Place | None = None
+    objects: Place | None = None
+    targets: Place | None = None
+    images: Place | None = None
     split: str | None = None
     of: EmbeddedName | None = None
     ask: Ask | None = None

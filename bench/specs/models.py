@@ -1,17 +1,16 @@
 """Models: embedded, of open_clip, of transformers, adapted, grafted, or of the user's own."""
 
-import re
 from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.specs.base import Name, Spec, many
+from bench.identifiers import is_repository
+from bench.specs.base import Inside, Name, Place, Spec, many
 
 Component = Literal["filter", "anchor"]  # of R-Adapt
 HUB, FOLDER = "hf-hub:", "local-dir:"
-REPOSITORY = r"[\w-][\w.-]*/[\w.-]+"  # OWNER/NAME
 
 
 class _Model(Spec):
@@ -40,10 +39,10 @@ class OpenClipModel(_Model):
     """
 
     kind: Literal["open_clip"]
-    name: str
-    pretrained: str | None = None
-    tower: str | None = None
-    revision: str | None = None
+    name: Place
+    pretrained: Place | None = None
+    tower: Place | None = None
+    revision: Inside | None = None
 
     @property
     def repository(self) -> str | None:
@@ -66,7 +65,7 @@ class OpenClipModel(_Model):
             raise PydanticCustomError(
                 "weights", "a name with hf-hub: or local-dir: has its own weights; no `pretrained`"
             )
-        if self.repository is not None and not re.fullmatch(REPOSITORY, self.repository):
+        if self.repository is not None and not is_repository(self.repository):
             raise PydanticCustomError("name", "a name on the hub is hf-hub:OWNER/NAME")
         if self.revision is not None and self.repository is None:
             raise PydanticCustomError("revision", "only hf-hub: names have a `revision`")
@@ -93,8 +92,8 @@ class HuggingFaceModel(_Model):
     """
 
     kind: Literal["hugging_face"]
-    name: str
-    revision: str | None = None
+    name: Place
+    revision: Inside | None = None
 
 
 class LvlmModel(_Model):
@@ -109,8 +108,8 @@ class LvlmModel(_Model):
     """
 
     kind: Literal["lvlm"]
-    name: str
-    revision: str | None = None
+    name: Place
+    revision: Inside | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     checkpointing: bool = False
     tower: Name | None = None
@@ -137,7 +136,7 @@ class Anchor(Spec):
     """
 
     white: Name | None = None
-    file: str | None = None
+    file: Place | None = None
     resize: bool = False
 
     @model_validator(mode="after")

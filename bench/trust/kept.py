@@ -148,4 +148,4 @@ def _merged(deep: Examined, cheap: Examined) -> Examined:
 
 
 def _path(store: Store, key: str) -> Path:
-    return store.folder / "trust" / f"{key}.json"
+    return store.path_of("trust", key, "json")

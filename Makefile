@@ -23,7 +23,7 @@ faults: $(READY)  ## hit runs at random moments: all must end as if nothing had 
 	$(BIN)/python -m tests.faults
 
 parity: $(READY)  ## native attacks against the reference implementations
-	$(BIN)/python -m tests.parity
+	$(BIN)/python -m tests.attacks.parity
 
 # One pip command, so that the resolver sees the pinned torch beside what depends on it.
 # torchattacks comes without its pins: see pyproject.toml.

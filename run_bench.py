@@ -19,8 +19,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.terminal import legible_output
+from bench.core.errors import UserError
+from bench.core.terminal import legible_output
 
 COMMANDS = (
     *("run", "plan", "status", "export", "images", "merge"),
@@ -156,12 +156,12 @@ def _seconds(text: str) -> float:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from bench.console import Progression, print_leaderboard
-    from bench.lock import remarks
-    from bench.run import run_suite
-    from bench.scales import scale_of_suite
-    from bench.store import Store
-    from bench.suite import load_suite
+    from bench.plan.resolve import remarks
+    from bench.results.number_format import scale_of_suite
+    from bench.run.console import Progression, print_leaderboard
+    from bench.run.suite_run import run_suite
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     watcher = Progression()
@@ -186,9 +186,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from bench.store import Store
-    from bench.suite import load_suite
-    from bench.summary import plan_lines
+    from bench.commands.plan import plan_lines
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     print(
@@ -198,9 +198,9 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from bench.status import status_lines
-    from bench.store import Store
-    from bench.suite import load_suite
+    from bench.commands.status import status_lines
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     print("\n".join(status_lines(suite, Store(Path(options.results), suite.suite))))
@@ -208,16 +208,16 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from bench.console import print_leaderboard
-    from bench.export import export
-    from bench.scales import scale_of_suite
-    from bench.store import Store
-    from bench.suite import load_suite
+    from bench.report.export import export
+    from bench.results.number_format import scale_of_suite
+    from bench.run.console import print_leaderboard
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
     if options.bundle:
-        from bench.bundle import check_place, write_bundle
+        from bench.share.bundle import check_place, write_bundle
 
         check_place(Path(options.bundle))
     board = export(suite, store, parquet=options.parquet, figures=options.figures)
@@ -230,17 +230,17 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _images(options: argparse.Namespace) -> int:
-    from bench.export.images import write_images
-    from bench.picking import find_cell
-    from bench.store import Store
-    from bench.suite import load_suite
+    from bench.report.export.images_page import write_images
+    from bench.report.image_viewer.select import find_cell
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
     cell, result = find_cell(suite, store, options.cell)
 
-    from bench.devices import pick_device  # brings torch, which a wrong call need not wait for
-    from bench.pictured import look
+    from bench.core.devices import pick_device  # brings torch, which a wrong call need not wait for
+    from bench.report.image_viewer.render import look
 
     device = pick_device(options.device)
     shown = look(suite, store, cell, result, options.count, device, options.trust)
@@ -249,10 +249,10 @@ def _images(options: argparse.Namespace) -> int:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    from bench.export import export
-    from bench.merging import merge, merge_lines
-    from bench.store import Store
-    from bench.suite import load_suite
+    from bench.report.export import export
+    from bench.share.merging import merge, merge_lines
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
@@ -264,11 +264,11 @@ def _merge(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from bench.console import Downloads
-    from bench.fetch import fetch
-    from bench.lock import remarks
-    from bench.store import Store
-    from bench.suite import load_suite
+    from bench.commands.downloads import fetch
+    from bench.plan.resolve import remarks
+    from bench.run.console import Downloads
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     watcher = Downloads()
@@ -288,8 +288,8 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from bench.doctor import examine
-    from bench.suite import load_suite
+    from bench.commands.machine import examine
+    from bench.suite.load import load_suite
 
     suite = load_suite(options.suite) if options.suite else None
     bad = 0
@@ -303,22 +303,22 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from bench.check import check, check_lines
-    from bench.export import export
-    from bench.signals import stoppable
-    from bench.store import Store
-    from bench.suite import load_suite
-    from bench.trust.kept import judged
-    from bench.trust.table import left_out, trust_lines
+    from bench.compare.published_table import check, check_lines
+    from bench.core.signals import stoppable
+    from bench.report.export import export
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
+    from bench.trust.findings_table import left_out, trust_lines
+    from bench.trust.stored_findings import judged
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
     examined, todo = judged(suite, store, options.deep)
     if todo:
-        from bench.devices import pick_device  # brings torch
-        from bench.lock import resolve
-        from bench.trust.session import examine_pairs
-        from bench.warm import Warm
+        from bench.core.devices import pick_device  # brings torch
+        from bench.evaluate.model_cache import Warm
+        from bench.plan.resolve import resolve
+        from bench.trust.examine import examine_pairs
 
         lock, problems = resolve(suite)
         warm = Warm(suite, lock, problems, pick_device(options.device), None, options.trust)
@@ -346,10 +346,10 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from bench.comparison import with_baseline, with_published, with_results
-    from bench.comparison_table import comparison_lines, write_comparison
-    from bench.store import Store
-    from bench.suite import load_suite
+    from bench.compare.paired import with_baseline, with_published, with_results
+    from bench.compare.paired_table import comparison_lines, write_comparison
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
@@ -366,7 +366,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from bench.summary import list_lines
+    from bench.commands.plan import list_lines
 
     print("\n".join(list_lines()))
     return 0

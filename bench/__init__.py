@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.breakdown import per_class, worst_case
-    from bench.run import run_suite
-    from bench.suite import load_suite
-    from bench.tables import load_results
-    from bench.views import pivot, trade_off
+    from bench.results.dataframes import pivot, trade_off
+    from bench.results.per_class import per_class, worst_case
+    from bench.results.tables import load_results
+    from bench.run.suite_run import run_suite
+    from bench.suite.load import load_suite
 
 __all__ = [
     "load_results",
@@ -19,13 +19,13 @@ __all__ = [
     "worst_case",
 ]
 _HOMES = {
-    "load_results": "bench.tables",
-    "load_suite": "bench.suite",
-    "per_class": "bench.breakdown",
-    "pivot": "bench.views",
-    "run_suite": "bench.run",
-    "trade_off": "bench.views",
-    "worst_case": "bench.breakdown",
+    "load_results": "bench.results.tables",
+    "load_suite": "bench.suite.load",
+    "per_class": "bench.results.per_class",
+    "pivot": "bench.results.dataframes",
+    "run_suite": "bench.run.suite_run",
+    "trade_off": "bench.results.dataframes",
+    "worst_case": "bench.results.per_class",
 }
 
 

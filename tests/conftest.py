@@ -14,11 +14,11 @@ from huggingface_hub import constants
 from PIL import Image
 from torch import Tensor
 
-import bench.hub
-import bench.trust.at_end
-from bench.suite import Suite, load_suite
-from bench.types import Norm
-from tests.hub_server import Hub, serving
+import bench.hub.files
+import bench.trust.end_of_run
+from bench.core.types import Norm
+from bench.suite.load import Suite, load_suite
+from tests.support.hub_server import Hub, serving
 
 torch.set_num_threads(1)  # two test processes share two cores
 
@@ -26,8 +26,8 @@ torch.set_num_threads(1)  # two test processes share two cores
 @pytest.fixture(autouse=True)
 def unexamined(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave a run no time for the trust battery, of which `test_at_end` is."""
-    monkeypatch.setattr(bench.trust.at_end, "LEAST", 0.0)
-    monkeypatch.setattr(bench.trust.at_end, "SHARE", 0.0)
+    monkeypatch.setattr(bench.trust.end_of_run, "LEAST", 0.0)
+    monkeypatch.setattr(bench.trust.end_of_run, "SHARE", 0.0)
 
 
 class LinearModel:
@@ -113,9 +113,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-        bench.hub._unreachable.cache_clear()
+        bench.hub.files._unreachable.cache_clear()
         yield server
-    bench.hub._unreachable.cache_clear()
+    bench.hub.files._unreachable.cache_clear()
 
 
 SMALL: dict[str, Any] = {

@@ -17,21 +17,21 @@ import pytest
 import yaml
 
 import run_bench
+from bench.core.errors import CellError, UserError
+from bench.core.identifiers import inside_fault, is_beside, is_id, is_key, is_part, is_repository
+from bench.core.types import CellResult
 from bench.data import index_dataset
-from bench.errors import CellError, UserError
-from bench.export import export
-from bench.hub import HubFile, check
-from bench.identifiers import inside_fault, is_beside, is_id, is_key, is_part, is_repository
-from bench.plan import expand
-from bench.specs import HuggingFaceModel, LanguageDataset
-from bench.specs.models import OpenClipModel
-from bench.store import Craft, Store
-from bench.suite import Suite
-from bench.types import CellResult
-from bench.weights import weight_files
+from bench.hub.files import HubFile, check
+from bench.hub.weights import weight_files
+from bench.plan.cells import expand
+from bench.report.export import export
+from bench.store.results_folder import Craft, Store
+from bench.suite.load import Suite
+from bench.suite.specs import HuggingFaceModel, LanguageDataset
+from bench.suite.specs.models import OpenClipModel
 from tests.conftest import png, write_shard
-from tests.test_merging import CELLS, bundle, filled
-from tests.test_tables import LOCK, SUITE
+from tests.results.test_tables import LOCK, SUITE
+from tests.share.test_merging import CELLS, bundle, filled
 
 CELL = CELLS[0]
 UNNAMEABLE = {
@@ -512,7 +512,7 @@ def test_a_damaged_file_of_the_cache_takes_none_outside_with_it(
 
 def test_names_of_models_are_looked_up_and_not_opened(tmp_path: Path) -> None:
     from bench import catalogue
-    from bench.architecture import _shipped
+    from bench.plan.cost.architecture import _shipped
 
     (tmp_path / "x.txt").write_text("a\n")
     (tmp_path / "x.json").write_text('{"a": 1}')

@@ -13,52 +13,72 @@ SOURCES = [ROOT / "run_bench.py", *ROOT.glob("bench/**/*.py"), *ROOT.glob("radap
 # package -> the only modules that may import it
 ONLY = {
     "open_clip": (
-        *("bench.models", "bench.weights", "bench.nano"),
+        *("bench.models", "bench.hub.weights", "bench.nano"),
         *("radapt.clip", "radapt.from_open_clip"),
     ),
     "transformers": (
-        *("bench.models", "bench.tasks.local_judge", "bench.loading"),
+        *("bench.models", "bench.tasks.local_judge", "bench.models.transformers_loading"),
         "radapt.remote_code",
     ),
-    "huggingface_hub": ("bench.hub",),
+    "huggingface_hub": ("bench.hub.files",),
     "radapt": (
-        *("bench.models", "bench.nano", "bench.compat", "bench.figures", "radapt"),
-        "bench.loading",
-        *("bench.data.pictures", "bench.terminal"),
+        *(
+            "bench.models",
+            "bench.nano",
+            "bench.core.torchvision_shim",
+            "bench.report.figures",
+            "radapt",
+        ),
+        "bench.models.transformers_loading",
+        *("bench.data.decode", "bench.core.terminal"),
     ),
     "accelerate": ("radapt.loop", "radapt.finetune", "radapt.cli.finetune", "bench.nano.recipe"),
-    "ray": ("bench.executors",),
-    "pyautoattack": ("bench.attacks.official",),
-    "torchattacks": ("bench.attacks.torch_attacks",),
-    "rich": ("bench.console",),
-    "jinja2": ("bench.export",),
-    "matplotlib": ("radapt.figures", "bench.figures"),
-    "bench.figures": ("bench.export",),
-    "bench.evaluate": ("bench.executors.worker",),
-    "bench.pictured": ("run_bench",),
-    "bench.executors": ("bench.run",),
-    "bench.models": ("bench.warm",),
+    "ray": ("bench.run.executors",),
+    "pyautoattack": ("bench.attacks.pyautoattack_adapter",),
+    "torchattacks": ("bench.attacks.torchattacks_adapter",),
+    "rich": ("bench.run.console",),
+    "jinja2": ("bench.report.export",),
+    "matplotlib": ("radapt.figures", "bench.report.figures"),
+    "bench.report.figures": ("bench.report.export",),
+    "bench.evaluate.cell": ("bench.run.executors.ray_worker",),
+    "bench.report.image_viewer.render": ("run_bench",),
+    "bench.run.executors": ("bench.run.suite_run",),
+    "bench.models": ("bench.evaluate.model_cache",),
     "bench.attacks": (
-        *("bench.crafting", "bench.full", "bench.success"),
-        *("bench.scoring", "bench.storage", "bench.pictured"),
+        *("bench.evaluate.craft", "bench.evaluate.transferable", "bench.evaluate.white_box"),
+        *(
+            "bench.evaluate.score",
+            "bench.attacks.stored_images",
+            "bench.report.image_viewer.render",
+        ),
         *("bench.trust", "bench.attacks"),
     ),
-    "bench.export": ("run_bench", "bench.run", "bench.console", "bench.figures"),
-    "bench.tables": (
-        "bench.export",
-        "bench.bundle",
-        "bench.status",
-        "bench.manifest",
-        "bench.compare",
-        "bench.check",
-        "bench.breakdown",
-        *("bench.comparison", "bench.outcomes", "bench.sides"),
-        "bench.leaderboard",
+    "bench.report.export": (
+        "run_bench",
+        "bench.run.suite_run",
+        "bench.run.console",
+        "bench.report.figures",
+    ),
+    "bench.results.tables": (
+        "bench.report.export",
+        "bench.share.bundle",
+        "bench.commands.status",
+        "bench.results.manifest",
+        "bench.compare.verdicts",
+        "bench.compare.published_table",
+        "bench.results.per_class",
+        *("bench.compare.paired", "bench.compare.outcomes", "bench.compare.sources"),
+        "bench.results.leaderboard",
         "bench",
     ),
-    "bench.scheduler": ("bench.run",),
+    "bench.run.scheduler": ("bench.run.suite_run",),
     "bench.nano": ("bench.models", "bench.nano"),
-    "bench.lvlm": ("bench.lvlm", "bench.costs", "bench.work", "bench.summary"),
+    "bench.plan.cost": (
+        "bench.plan.cost",
+        "bench.plan.cost.estimate",
+        "bench.plan.cost.operations",
+        "bench.commands.plan",
+    ),
 }
 
 
@@ -105,10 +125,10 @@ def test_images_are_opened_in_one_place() -> None:
 
 def test_planning_and_reporting_start_without_torch() -> None:
     code = (
-        "import sys, bench, run_bench, bench.summary, bench.status, bench.export, bench.check, "
-        "bench.console, bench.run, bench.lock, bench.fetch, bench.doctor, bench.merging, "
-        "bench.views, bench.breakdown, bench.comparison_table, bench.picking, bench.export.images, "
-        "bench.trust.kept, bench.trust.table, bench.lvlm.plan, radapt.pictures, radapt.terminal; "
+        "import sys, bench, run_bench, bench.commands.plan, bench.commands.status, bench.report.export, bench.compare.published_table, "
+        "bench.run.console, bench.run.suite_run, bench.plan.resolve, bench.commands.downloads, bench.commands.machine, bench.share.merging, "
+        "bench.results.dataframes, bench.results.per_class, bench.compare.paired_table, bench.report.image_viewer.select, bench.report.export.images_page, "
+        "bench.trust.stored_findings, bench.trust.findings_table, bench.plan.cost.lvlm_estimate, radapt.pictures, radapt.terminal; "
         "assert not {'torch', 'ray'} & set(sys.modules), 'torch or ray was imported'"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

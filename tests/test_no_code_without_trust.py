@@ -1,6 +1,6 @@
 """No code of a suite, a checkpoint, a hub's file or a dataset runs without `--trust`.
 
-Code is planted in each place that could hold it (`tests.planted`), and every command is run. None
+Code is planted in each place that could hold it (`tests.support.planted`), and every command is run. None
 of it may run, nobody may be asked on the terminal, and each refusal is a sentence.
 """
 
@@ -20,18 +20,18 @@ import transformers.integrations.hub_kernels as kernels
 from pydantic import TypeAdapter
 
 import run_bench
-from bench.errors import CellError
+from bench.core.errors import CellError
+from bench.core.module_files import module_file
 from bench.models import ClipModel, build_model
 from bench.models.language import LanguageModel
-from bench.modules import module_file
-from bench.specs import ModelSpec, TransformersJudge
+from bench.suite.specs import ModelSpec, TransformersJudge
 from bench.tasks.local_judge import LocalModel
 from radapt.cli.main import main as radapt
 from radapt.remote_code import RemoteCodeError, no_remote_code
 from tests.conftest import SMALL
-from tests.every_command import call, cell_of, commands, failures, write_suite
-from tests.hub_cache import folder_files, offline, put
-from tests.planted import (
+from tests.support.every_command import call, cell_of, commands, failures, write_suite
+from tests.support.hub_cache import folder_files, offline, put
+from tests.support.planted import (
     CLIPS,
     JUDGES,
     SPEAKERS,
@@ -44,12 +44,12 @@ from tests.planted import (
     weights,
     write_whole,
 )
-from tests.test_judges import DIGITS
+from tests.tasks.test_judges import DIGITS
 
 CPU = torch.device("cpu")
 OWN = """\
 from bench.models import build_model
-from bench.specs import NanoModel
+from bench.suite.specs import NanoModel
 def build(device): return build_model(NanoModel(kind="nano", weights="clip"), device, None)
 """
 
@@ -207,7 +207,9 @@ def test_a_module_is_found_where_it_is_imported_from(
         own()
     for name in ("wide", "no_such", "alone.below", "outer.no_such.deep", "sys", "", ".", "outer."):
         assert module_file(name) is None
-    assert module_file("bench.lock") == Path(run_bench.__file__).parent / "bench" / "lock.py"
+    assert (
+        module_file("bench.plan.resolve") == Path(run_bench.__file__).parent / "bench" / "lock.py"
+    )
 
 
 def test_no_code_of_datasets_and_bundles_runs(
@@ -266,7 +268,7 @@ def test_radapt_runs_no_code_of_anchors_and_states(
     start = planter.root / "start.safetensors"
     start.write_bytes(planter.pickled("start"))
     data = Path(run_bench.__file__).parent / "bench" / "nano" / "data" / "cifar10"
-    given = ["--model", "python:bench.nano.model:load_pair:clip", "--data", str(data)]
+    given = ["--model", "python:bench.nano.nano_clip:load_pair:clip", "--data", str(data)]
     given += ["--split", "test", "--images", "2", "--batch", "2", "--device", "cpu"]
     out = str(planter.root / "new.safetensors")
     assert radapt(["fit", *given, "--start", str(start), "--out", out]) == 2

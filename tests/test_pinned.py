@@ -13,16 +13,16 @@ import pytest
 from pydantic import BaseModel
 
 from bench import load_results, load_suite, run_suite
-from bench.plan import expand
-from bench.specs import ATTACK_PRESETS, PRESETS
-from bench.store import Store
-from bench.suite import Suite
-from bench.trust.kept import judged
+from bench.plan.cells import expand
+from bench.store.results_folder import Store
+from bench.suite.load import Suite
+from bench.suite.specs import ATTACK_PRESETS, PRESETS
+from bench.trust.stored_findings import judged
+from tests.commands.test_cli import call
 from tests.pinned.changes import moved_defaults, moved_identities, moved_values, pinned, shown
 from tests.pinned.identities import every_kind, identities, kinds, shipped
 from tests.pinned.settings import choices_within, defaults, specs_within
 from tests.pinned.values import small_run, values
-from tests.test_cli import call
 
 STORED = Path(__file__).parent / "pinned" / "stored"
 SUITES = {**shipped(), **kinds()}

@@ -1,17 +1,18 @@
 """Attacks: native ones on one engine, and adapters over pyautoattack and torchattacks."""
 
+from bench.attacks.apgd_attacks import ANY_MARGIN, Surrogate, build_apgd
 from bench.attacks.ascent import Ascent
 from bench.attacks.engine import NativeAttack, Run
-from bench.attacks.family import ANY_MARGIN, Surrogate, build_apgd
 from bench.attacks.losses import Lean, Spoken, cross_entropy, margin
 from bench.attacks.noise import RandomPoint
-from bench.attacks.official import OfficialAttack
 from bench.attacks.passes import AnyLoss
 from bench.attacks.pgd import PgdAscent
+from bench.attacks.pyautoattack_adapter import OfficialAttack
 from bench.attacks.sequence import InSequence, in_turn
-from bench.attacks.torch_attacks import TorchAttack
-from bench.memory import Batch
-from bench.specs import (
+from bench.attacks.torchattacks_adapter import TorchAttack
+from bench.core.types import Attack
+from bench.models.batch_size import Batch
+from bench.suite.specs import (
     AnyAttack,
     ApgdSpec,
     Cw,
@@ -24,7 +25,6 @@ from bench.specs import (
     TorchAttacks,
     ValueFeatures,
 )
-from bench.types import Attack
 
 
 def build_attack(
@@ -38,7 +38,7 @@ def build_attack(
 
     Args:
         spec: The attack, with settings that the number of classes allows
-            (`bench.fitting`).
+            (`bench.plan.attack_limits`).
         batch: Images in flight at once, for native attacks; their result does not depend
             on it, and a `Batch` is halved where memory ends. Adapters run in chunks of the
             size that their spec names.

@@ -9,7 +9,7 @@ from torch import Tensor
 from bench.attacks.ascent import State
 from bench.attacks.balls import project, steepest, surface
 from bench.attacks.spectrum import Spectrum
-from bench.types import Budget
+from bench.core.types import Budget
 
 MOMENTUM = 0.75  # weight of the gradient step against the previous move
 

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from bench.types import Budget
+from bench.core.types import Budget
 
 State = dict[str, Tensor]  # each `[b, ...]`, one row per image in flight
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.types import Budget, Norm
+from bench.core.types import Budget, Norm
 
 _STREAM = 0x9E3779B97F4A7C  # far apart, so that no two images' streams meet
 _SEEDS = 2**63  # torch takes no larger ones

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from bench.attacks.active_set import Fresh, Roster
 from bench.attacks.ascent import Ascent, State
 from bench.attacks.balls import draw, stream_seed
 from bench.attacks.losses import Drift, Lean, wrong_class
@@ -28,11 +29,10 @@ from bench.attacks.passes import (
     finite,
     logits_at,
 )
-from bench.attacks.roster import Fresh, Roster
 from bench.attacks.slots import drawn, join, put, take
 from bench.attacks.surrogate import Straight
-from bench.memory import Batch, as_batch
-from bench.types import Budget, Classifier, EmbeddingClassifier, Mode
+from bench.core.types import Budget, Classifier, EmbeddingClassifier, Mode
+from bench.models.batch_size import Batch, as_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class NativeAttack:
         clean: Tensor | None = None,
         starts: Tensor | None = None,
     ) -> Tensor:
-        """Attack every image; see `bench.types.Attack`.
+        """Attack every image; see `bench.core.types.Attack`.
 
         `clean` are the model's logits `[b,k]` at the images, where they are known. `starts` are
         points `[b,3,h,w]` of the balls to begin at in place of the ascent's own.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.balls import draw, project, stream_seed, surface
-from bench.types import Budget, Classifier, Mode
+from bench.core.types import Budget, Classifier, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class RandomPoint:
         mode: Mode,
         seeds: Sequence[int],
     ) -> Tensor:
-        """Return a point per image; see `bench.types.Attack`."""
+        """Return a point per image; see `bench.core.types.Attack`."""
         shape, norm = images.shape[1:], budget.norm
         points = [draw(shape, stream_seed(seed, self.stream), norm) for seed in seeds]
         noise = torch.stack(points).to(images)

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from bench.attacks.ascent import State
 from bench.attacks.losses import Drift, Lean, Loss, Spoken
-from bench.errors import CellError
-from bench.language import leaning, speaker
-from bench.memory import Batch
-from bench.types import Classifier, EmbeddingClassifier
+from bench.core.errors import CellError
+from bench.core.exchanges import leaning, speaker
+from bench.core.types import Classifier, EmbeddingClassifier
+from bench.models.batch_size import Batch
 
 # logits [b,k] (of texts, their likelihoods [b,1]), losses [b], gradients [b,3,h,w]
 Seen = tuple[Tensor, Tensor, Tensor]

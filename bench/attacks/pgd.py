@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.attacks.ascent import State
 from bench.attacks.balls import project, steepest
-from bench.types import Budget
+from bench.core.types import Budget
 
 
 @dataclass(frozen=True, slots=True)

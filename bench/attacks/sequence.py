@@ -9,8 +9,8 @@ from torch import Tensor
 from bench.attacks.balls import project
 from bench.attacks.engine import NativeAttack
 from bench.attacks.passes import AnyLoss, logits_at, loss_at
-from bench.memory import Batch, as_batch
-from bench.types import Attack, Budget, Classifier, Mode
+from bench.core.types import Attack, Budget, Classifier, Mode
+from bench.models.batch_size import Batch, as_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class InSequence:
         mode: Mode,
         seeds: Sequence[int],
     ) -> Tensor:
-        """Attack every image; see `bench.types.Attack`."""
+        """Attack every image; see `bench.core.types.Attack`."""
         if mode == "full":
             return self._strongest(model, images, labels, budget, seeds)
         clean = self._logits(model, images)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.balls import length, steepest
-from bench.types import Norm
+from bench.core.types import Norm
 
 CUTOFF_AT = 224  # the image size that cutoffs are frequency offsets of, as in `radapt`
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from bench.attacks.passes import embedding
-from bench.errors import CellError
-from bench.language import speaker
-from bench.types import Classifier, EmbeddingClassifier
+from bench.core.errors import CellError
+from bench.core.exchanges import speaker
+from bench.core.types import Classifier, EmbeddingClassifier
 
 
 class Straight:

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import catalogue
-from bench.data.embedded import open_embedded
+from bench.core.errors import CellError
+from bench.core.exchanges import Exchange
+from bench.data.annotation_files import open_published
+from bench.data.decode import decode, fit, size_of
+from bench.data.embedded_questions import open_embedded
 from bench.data.folder import open_folder
-from bench.data.pictures import decode, fit, size_of
-from bench.data.published import open_published
 from bench.data.questions import Questions
 from bench.data.remote import open_cached, open_hub, open_torchvision
 from bench.data.split import Split, check_labels, choose
 from bench.data.webdataset import first_image, open_webdataset, shard_paths
-from bench.errors import CellError
-from bench.identity import DatasetLock
-from bench.language import Exchange
-from bench.specs import (
+from bench.plan.identity import DatasetLock
+from bench.suite.specs import (
     DatasetSpec,
     FolderDataset,
     HubDataset,

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from bench import catalogue
+from bench.core.digests import sha256
+from bench.core.errors import CellError
+from bench.core.identifiers import inside_fault, shown
 from bench.data.split import Split, lines_of, templates_of
-from bench.digests import sha256
-from bench.errors import CellError
-from bench.identifiers import inside_fault, shown
 
 _EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _WORDNET_ID = re.compile(r"n\d{8}")

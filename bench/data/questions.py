@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.digests import sha256
-from bench.errors import CellError
-from bench.identifiers import inside_fault, shown, text_fault
-from bench.language import Exchange
+from bench.core.digests import sha256
+from bench.core.errors import CellError
+from bench.core.exchanges import Exchange
+from bench.core.identifiers import inside_fault, shown, text_fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import catalogue
+from bench.core.errors import CellError
 from bench.data.folder import open_folder
 from bench.data.split import Split, check_labels, choose_shards
 from bench.data.webdataset import open_webdataset, shard_count
-from bench.errors import CellError
-from bench.hub import HubFile, NoSuchFile, bring, find
-from bench.specs import HubDataset, TorchvisionDataset, task_of
+from bench.hub.files import HubFile, NoSuchFile, bring, find
+from bench.suite.specs import HubDataset, TorchvisionDataset, task_of
 
 _COUNT = "nshards.txt"
 
@@ -120,7 +120,7 @@ def bring_torchvision(folder: Path) -> None:
     """
     if is_complete(folder):
         return
-    from bench.compat import ensure_torchvision
+    from bench.core.torchvision_shim import ensure_torchvision
 
     ensure_torchvision()
     from torchvision.datasets.utils import download_and_extract_archive

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import CellError
-from bench.identifiers import shown, text_fault
+from bench.core.errors import CellError
+from bench.core.identifiers import shown, text_fault
 
 Label = int | tuple[str, ...]
 

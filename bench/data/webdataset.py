@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from bench.core.digests import sha256
+from bench.core.errors import CellError
+from bench.core.identifiers import shown
 from bench.data.split import Label, Split, lines_of, templates_of
-from bench.digests import sha256
-from bench.errors import CellError
-from bench.identifiers import shown
 
 EXTENSIONS = ("webp", "png", "jpg", "jpeg")
 _COUNT = re.compile("0*[1-9][0-9]{0,5}")

@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import torch
 
+from bench.core.types import ImageTextModel
 from bench.models.clip import ClipModel, Preprocessing
 from bench.models.derived import build_graft, build_radapt
-from bench.models.hugging_face import build_hugging_face
+from bench.models.embedded_clip import build_nano
 from bench.models.language import LanguageModel, build_language, build_tiny
-from bench.models.nano import build_nano
-from bench.models.own import build_own
-from bench.models.with_open_clip import build_open_clip
-from bench.specs import (
+from bench.models.open_clip_models import build_open_clip
+from bench.models.python_model import build_own
+from bench.models.transformers_clip import build_hugging_face
+from bench.suite.specs import (
     GraftModel,
     HuggingFaceModel,
     LvlmModel,
@@ -23,7 +24,6 @@ from bench.specs import (
     Resize,
     TinyModel,
 )
-from bench.types import ImageTextModel
 
 __all__ = ["ClipModel", "LanguageModel", "Preprocessing", "build_model"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.models.values import value_features
-from bench.specs import Resize
+from bench.models.value_features import value_features
+from bench.suite.specs import Resize
 from radapt.tower import embedding, normalise
 
 # Classes of activations by the names that open_clip's and transformers' configurations give them.
@@ -62,7 +62,7 @@ class ClipModel(nn.Module):
         return embedding(self.tower, normalise(images, how.mean, how.std))
 
     def value_features(self, images: Tensor, blocks: int) -> Tensor:
-        """Return value features of the last blocks `[b,blocks,t,d]`; see `bench.models.values`.
+        """Return value features of the last blocks `[b,blocks,t,d]`; see `bench.models.value_features`.
 
         Raises:
             CellError: The tower is of a kind that has none.

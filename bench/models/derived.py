@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import torch
 
-from bench.errors import CellError
+from bench.core.errors import CellError
+from bench.core.types import ImageTextModel
 from bench.models.clip import ClipModel
 from bench.models.language import LanguageModel
-from bench.specs import GraftModel, RAdaptModel
-from bench.types import ImageTextModel
+from bench.suite.specs import GraftModel, RAdaptModel
 from radapt import Anchor, PerGrid, adapt, extract_anchor, resize_anchor
 from radapt.graft import graft
 from radapt.grids import grids_of

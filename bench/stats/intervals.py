@@ -67,7 +67,7 @@ def mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
         correct: How many images `[..., k]` of each dataset were right; a fraction of an image where
             one counts in parts.
         n: How many images `[..., k]` there are, at least one of each dataset; of scores between
-            wrong and right, as many as they are worth by `bench.stats.graded`.
+            wrong and right, as many as they are worth by `bench.stats.effective_size`.
 
     Returns:
         Lower and upper bounds `[...]`.

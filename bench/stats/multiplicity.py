@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.stats.graded import apart
+from bench.core.types import Values
+from bench.stats.effective_size import apart
 from bench.stats.intervals import Floats
-from bench.stats.paired import mcnemar, paired_test
-from bench.types import Values
+from bench.stats.paired_tests import mcnemar, paired_test
 
 LEVEL = 0.05  # chance, over all tests of one table, that any calls equal models different
 _DIGITS = 12  # means of equal counts differ in the last bits by the order of their datasets

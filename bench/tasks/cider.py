@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.language import Exchange
-from bench.tasks.penn import words
+from bench.core.exchanges import Exchange
+from bench.tasks.ptb_tokenizer import words
 
 _LONGEST = 4  # words of an n-gram
 _SIGMA = 6.0  # of the penalty for a length other than the reference's

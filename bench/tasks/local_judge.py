@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from bench.compat import ensure_torchvision
-from bench.errors import CellError
-from bench.loading import loading
-from bench.specs import TransformersJudge
+from bench.core.errors import CellError
+from bench.core.torchvision_shim import ensure_torchvision
+from bench.models.transformers_loading import loading
+from bench.suite.specs import TransformersJudge
 
 _TOKENS = 4  # a digit is asked for
 

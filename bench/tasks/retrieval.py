@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.metrics import CAPTION
-from bench.types import ImageTextModel
+from bench.core.types import ImageTextModel
+from bench.suite.metrics import CAPTION
 
 
 class RetrievalClassifier(nn.Module):
@@ -53,7 +53,7 @@ class RetrievalClassifier(nn.Module):
 
 
 def recall(cosines: Tensor, owners: Tensor, metric: str) -> Tensor:
-    """Return per query whether it found its own; `metric` is one of `bench.metrics`."""
+    """Return per query whether it found its own; `metric` is one of `bench.suite.metrics`."""
     kind, _, depth = metric.partition("_retrieval_recall@")
     found = images_to_text if kind == "text" else text_to_images
     return found(cosines, owners, int(depth))

@@ -4,44 +4,53 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
-from bench.errors import CellSkip, TimeUp
-from bench.memory import broke, too_little
-from bench.trust import blackbox, budget, chance, effort, forward, gradients, memory, noise
+from bench.core.errors import CellSkip, TimeUp
+from bench.evaluate.model_cache import reason
+from bench.models.batch_size import broke, too_little
+from bench.trust import (
+    black_box,
+    chance,
+    convergence,
+    forward_pass,
+    gradients,
+    memorisation,
+    radius,
+    random_noise,
+)
 from bench.trust.findings import Finding
 from bench.trust.subject import Effort, Subject, crafted
-from bench.warm import reason
 
 Check = Callable[[Subject, Effort], Finding]
 
 # some passes each: a tenth of the time of all, and most that is broken shows here
 QUICK: dict[str, Check] = {
     "gradients": gradients.gradients,
-    "stochastic": forward.stochastic,
-    "batch": forward.batch,
+    "stochastic": forward_pass.stochastic,
+    "batch": forward_pass.batch,
     "chance": chance.chance,
     "saturation": gradients.saturation,
     "finite-differences": gradients.finite_differences,
     "random-directions": gradients.random_directions,
-    "huge-budget": budget.huge_budget,
-    "shifted": memory.shifted,
+    "huge-budget": radius.huge_budget,
+    "shifted": memorisation.shifted,
 }
 
 CHECKS: dict[str, Check] = {
     **QUICK,
-    "zero-budget": budget.zero_budget,
-    "noise": noise.noise,
-    "other-loss": effort.other_loss,
-    "transferred": blackbox.transferred,
-    "transfer": blackbox.transfer,
-    "box": forward.box,
-    "eight-bit": forward.eight_bit,
-    "precision": forward.precision,
+    "zero-budget": radius.zero_budget,
+    "noise": random_noise.noise,
+    "other-loss": convergence.other_loss,
+    "transferred": black_box.transferred,
+    "transfer": black_box.transfer,
+    "box": forward_pass.box,
+    "eight-bit": forward_pass.eight_bit,
+    "precision": forward_pass.precision,
     "ascent": gradients.ascent,
-    "held-out": memory.held_out,
-    "more-steps": effort.more_steps,
-    "monotone": budget.monotone,
-    "square": blackbox.square,
-    "more-restarts": effort.more_restarts,
+    "held-out": memorisation.held_out,
+    "more-steps": convergence.more_steps,
+    "monotone": radius.monotone,
+    "square": black_box.square,
+    "more-restarts": convergence.more_restarts,
 }
 
 

@@ -1,8 +1,8 @@
 """Where a model does no better than one answer for all images, there is nothing to defend."""
 
 from bench.trust.findings import Finding
+from bench.trust.significance import DOUBT, binomial_tail
 from bench.trust.subject import Effort, Subject, logits_of
-from bench.trust.verdicts import DOUBT, binomial_tail
 
 WORTH = 0.2  # of the way from one answer for all to all right: who is that far has learnt something
 

@@ -14,7 +14,7 @@ class Finding:
     """What one check found of a model on a dataset.
 
     Attributes:
-        check: Name of the check; `bench.trust.meanings` says what each means.
+        check: Name of the check; `bench.trust.explanations` says what each means.
         verdict: `fail` where a number must not be believed, `warn` where it should be looked
             into, `skip` where the check does not apply.
         evidence: A short sentence with its figures.

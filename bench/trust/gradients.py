@@ -10,10 +10,10 @@ from torch import Tensor
 
 from bench.attacks.balls import project, steepest
 from bench.attacks.losses import Loss, cross_entropy, margin
-from bench.errors import CellError, CellSkip
+from bench.core.errors import CellError, CellSkip
 from bench.trust.findings import Finding
+from bench.trust.significance import excess
 from bench.trust.subject import Effort, Subject, chosen, crafted, logits_of, right
-from bench.trust.verdicts import excess
 
 FLAT = 1e-30  # near the end of float32, where neither sign nor size mean anything
 USUAL = 0.02  # share of images that honest models may have of zero or saturated gradients

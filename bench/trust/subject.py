@@ -10,12 +10,12 @@ from torch import Tensor
 from bench.attacks import build_attack
 from bench.attacks.balls import project
 from bench.attacks.passes import logits_at
-from bench.memory import Batch
-from bench.specs import AnyAttack, Pgd, Storage
+from bench.core.types import Budget, Classifier, Mode
+from bench.models.batch_size import Batch
+from bench.suite.specs import AnyAttack, Pgd, Storage
 from bench.trust.findings import Finding
-from bench.trust.reported import Reported
-from bench.trust.verdicts import Right, falls, verdict_of
-from bench.types import Budget, Classifier, Mode
+from bench.trust.reported_number import Reported
+from bench.trust.significance import Right, falls, verdict_of
 
 LEAST_STEPS = 10  # less is no attack
 

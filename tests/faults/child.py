@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-import bench.console
-import bench.evaluate
-import bench.nano.model
-import bench.run
-import bench.split
+import bench.evaluate.cell
+import bench.nano.nano_clip
+import bench.run.console
+import bench.run.split_jobs
+import bench.run.suite_run
 import run_bench
 from tests.faults.inside import Inside, arm
 
@@ -55,7 +55,7 @@ def _run(arguments: list[str], log: str, inside: Inside, trigger: str, seed: int
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     torch.set_num_threads(1)
-    bench.split._LONG = _LONG
+    bench.run.split_jobs._LONG = _LONG
     arm(inside, trigger, seed)
     if "ray" in arguments:
         from tests.faults.under_ray import arm_workers

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-import bench.parts
+import bench.plan.shards
 from bench.models import ClipModel
 
 PART = 3  # images of a part, so that a few images have several
@@ -21,7 +21,7 @@ Inside = Literal["", "exception", "memory", "clock"]
 
 def arm(inside: Inside, trigger: str, seed: int) -> None:
     """Make parts small, and have a fault strike as soon as the file `trigger` is there."""
-    bench.parts.PART = PART
+    bench.plan.shards.PART = PART
     match inside:
         case "exception":
             _fail(trigger, lambda: RuntimeError("a fault that was put there"))

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import pandas as pd
 import yaml
 
-from bench.events import read_events
-from bench.tables import load_results
+from bench.results.tables import load_results
+from bench.run.events import read_events
 from tests.faults.child import finish, start
 
 Kind = Literal["inline", "ray"]

@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Any
 
-from bench.executors import Ray, Setup
-from bench.executors.worker import evaluator
-from bench.types import RunJob
+from bench.core.types import RunJob
+from bench.run.executors import Ray, Setup
+from bench.run.executors.ray_worker import evaluator
 from tests.faults.inside import Inside, arm
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 
 from tests.perf import engine, growth, options, page, scheduling, stored, versus
+from tests.perf.radapt_cost import adapting
 from tests.perf.subjects import machine
-from tests.perf_radapt import adapting
 
 FOLDER = Path("results/perf")
 

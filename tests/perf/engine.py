@@ -12,7 +12,7 @@ from bench.attacks.ascent import Ascent
 from bench.attacks.engine import NativeAttack
 from bench.attacks.losses import cross_entropy
 from bench.attacks.pgd import PgdAscent
-from bench.types import Budget
+from bench.core.types import Budget
 from tests.perf.pairs import in_turn, ratio, spread
 from tests.perf.subjects import DEVICE, Subject, embedded, timed, true_size
 

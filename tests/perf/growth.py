@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.evaluate import Evaluator
-from bench.identity import DatasetLock, Lock
-from bench.images import Images
-from bench.plan import expand
-from bench.store import Store
-from bench.suite import Suite
+from bench.data.tensors import Images
+from bench.evaluate.cell import Evaluator
+from bench.plan.cells import expand
+from bench.plan.identity import DatasetLock, Lock
+from bench.store.results_folder import Store
+from bench.suite.load import Suite
 from tests.perf.peak import peak
 from tests.perf.subjects import timed
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.attacks.losses import cross_entropy
-from bench.types import Classifier
+from bench.core.types import Classifier
 from tests.perf.pairs import in_turn, ratio
 from tests.perf.subjects import DEVICE, TRUE_SIZE, Subject, embedded, true_size
 

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.events import EventFile
-from bench.executors import Inline
-from bench.identity import Lock
-from bench.jobs import Job
-from bench.plan import Cell, expand
-from bench.scheduler import missing, run
-from bench.split import jobs_of
-from bench.store import Store
-from bench.types import CellResult
-from bench.watch import Watcher, Watchers
+from bench.core.types import CellResult
+from bench.plan.cells import Cell, expand
+from bench.plan.identity import Lock
+from bench.run.events import EventFile
+from bench.run.executors import Inline
+from bench.run.jobs import Job
+from bench.run.scheduler import missing, run
+from bench.run.split_jobs import jobs_of
+from bench.run.watchers import Watcher, Watchers
+from bench.store.results_folder import Store
 from tests.perf.peak import peak
 from tests.perf.stored import LOCK, SUITE
 
@@ -110,8 +110,8 @@ def under_ray(folder: Path, count: int, nap: float, workers: int) -> tuple[float
     """Return seconds, cells, and MB; from when all workers are up."""
     import ray
 
-    from bench.executors import Ray, Setup
-    from tests.ray_jobs import sleeper
+    from bench.run.executors import Ray, Setup
+    from tests.support.ray_jobs import sleeper
 
     ray.init(num_cpus=2, num_gpus=GPUS, include_dashboard=False, log_to_driver=False)
     store = Store(folder, SUITE.suite)

@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.events import EventFile
-from bench.export import export
-from bench.identity import DatasetLock, Lock, spec_digests
-from bench.jobs import Job
-from bench.plan import Cell, expand
-from bench.scheduler import missing
-from bench.status import status_lines
-from bench.store import Store
-from bench.suite import Suite
-from bench.types import CellResult
+from bench.commands.status import status_lines
+from bench.core.types import CellResult
+from bench.plan.cells import Cell, expand
+from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.report.export import export
+from bench.run.events import EventFile
+from bench.run.jobs import Job
+from bench.run.scheduler import missing
+from bench.store.results_folder import Store
+from bench.suite.load import Suite
 from tests.perf.peak import peak
 
 IMAGES = 1_000

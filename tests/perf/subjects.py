@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.compat import ensure_torchvision
-from bench.crafting import sample_seed
-from bench.devices import device_name
-from bench.lock import resolve
-from bench.suite import load_suite
-from bench.types import Classifier
-from bench.warm import Warm
+from bench.core.devices import device_name
+from bench.core.torchvision_shim import ensure_torchvision
+from bench.core.types import Classifier
+from bench.evaluate.craft import sample_seed
+from bench.evaluate.model_cache import Warm
+from bench.plan.resolve import resolve
+from bench.suite.load import load_suite
 from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
 
 ensure_torchvision()

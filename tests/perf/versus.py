@@ -8,12 +8,12 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import project
-from bench.attacks.chunks import as_module
-from bench.counted import Counted
-from bench.deadline import Deadline
-from bench.memory import batch_for
-from bench.specs import AnyAttack, ApgdCe, ApgdT, Ensemble, PyAutoAttack, eps_value
-from bench.types import Budget
+from bench.attacks.library_chunks import as_module
+from bench.attacks.query_counter import Counted
+from bench.core.deadline import Deadline
+from bench.core.types import Budget
+from bench.models.batch_size import batch_for
+from bench.suite.specs import AnyAttack, ApgdCe, ApgdT, Ensemble, PyAutoAttack, eps_value
 from tests.perf.subjects import (
     DEVICE,
     EMBEDDED,

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from bench import load_suite
-from bench.identity import DatasetLock, Lock, spec_digests
-from bench.plan import Cell, expand
-from bench.suite import Suite
+from bench.plan.cells import Cell, expand
+from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.suite.load import Suite
 
 FOLDER = Path(__file__).parent
 SHIPPED = FOLDER.parents[1] / "suites"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from bench.suite import Suite
+from bench.suite.load import Suite
 
 
 def specs_within(annotation: Any) -> Iterator[type[BaseModel]]:

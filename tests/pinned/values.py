@@ -12,8 +12,8 @@ from safetensors.numpy import load_file
 
 from bench import load_results, load_suite, run_suite
 from bench.data import index_dataset, load_images
-from bench.specs import NanoDataset
-from bench.store import Store
+from bench.store.results_folder import Store
+from bench.suite.specs import NanoDataset
 from tests.conftest import png, write_shard
 
 SUITES = Path(__file__).parent / "small_run.yaml"

@@ -6,16 +6,16 @@ from typing import Any
 
 import torch
 
-from bench.compat import ensure_torchvision
-from bench.errors import CellError
-from bench.loading import loading
+from bench.core.errors import CellError
+from bench.core.torchvision_shim import ensure_torchvision
+from bench.hub.weights import weight_files
+from bench.models.language.answering_model import LanguageModel
 from bench.models.language.chat import Chat
 from bench.models.language.families import FAMILIES
-from bench.models.language.model import LanguageModel
 from bench.models.language.pixels import Pixels
 from bench.models.language.towers import replace_tower
-from bench.specs import LvlmModel
-from bench.weights import weight_files
+from bench.models.transformers_loading import loading
+from bench.suite.specs import LvlmModel
 
 _UNTEMPLATED = "llava"  # whose first checkpoints had no template of their chat beside them
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

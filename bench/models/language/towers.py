@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.errors import CellError
+from bench.core.errors import CellError
 from bench.models.clip import ACTIVATIONS, ClipModel, activation
-from bench.models.language.model import LanguageModel
+from bench.models.language.answering_model import LanguageModel
 from radapt.layout import layout_of
 from radapt.tower import is_adapted, prefix_tokens, token_grid
 

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from bench.data import NANO_DATA
-from bench.nano.model import WEIGHTS, Architecture, save_weights
+from bench.nano.nano_clip import WEIGHTS, Architecture, save_weights
 from bench.nano.recipe.batches import load_pool
 from bench.nano.recipe.pack import pack
 from bench.nano.recipe.rawdata import DATASETS, load_raw

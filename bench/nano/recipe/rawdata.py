@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.compat import ensure_torchvision
+from bench.core.torchvision_shim import ensure_torchvision
 from radapt.pictures import opened
 
 SIZE = 32

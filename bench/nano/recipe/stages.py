@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from bench.nano.model import IMAGE_SIZE, Architecture, build_clip, build_tokenizer
+from bench.nano.nano_clip import IMAGE_SIZE, Architecture, build_clip, build_tokenizer
 from bench.nano.recipe.batches import Pool, augment, batch_rows
 from radapt import Anchor, FitOptions, extract_anchor, fit_anchor
 from radapt.filters import PAPER_SIZE

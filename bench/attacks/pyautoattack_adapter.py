@@ -1,0 +1,185 @@
+"""The AutoAttack authors' own attacks, as pyautoattack packages them."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.attacks.library_chunks import NORMS, as_module, in_chunks
+from bench.attacks.losses import margin, wrong_class
+from bench.core.types import Budget, Classifier, Mode
+from bench.suite.specs import PyAutoAttack
+
+_LOGGER = logging.getLogger("auto-attack")  # where the library says what it doubts
+_DOUBTS = {
+    "randomized defense": "randomized",
+    "probability distribution": "probabilities",
+    "zero gradient": "zero-gradients",
+    "dynamic defense": "dynamic",
+    "Square Attack has decreased": "square-better",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OfficialAttack:
+    """AutoAttack, or some of its attacks.
+
+    Attributes:
+        spec: What the suite says, with targets that the classes allow.
+    """
+
+    spec: PyAutoAttack
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        budget: Budget,
+        *,
+        mode: Mode,
+        seeds: Sequence[int],
+    ) -> Tensor:
+        """Attack every image; see `bench.core.types.Attack`.
+
+        Mode `full` goes past the library's evaluation, which hands back the clean image
+        where it skipped or failed: that would fake robustness elsewhere.
+        """
+        module = as_module(model)
+
+        def perturb(x: Tensor, y: Tensor, seed: int) -> Tensor:
+            attacks = _Attacks(self.spec, module, budget, seed, x.device)
+            return attacks.evaluation(x, y) if mode == "success" else attacks.strongest(x, y)
+
+        return in_chunks(perturb, images, labels, seeds, self.spec.chunk)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attacks:
+    """The library's objects for one chunk."""
+
+    spec: PyAutoAttack
+    module: nn.Module
+    budget: Budget
+    seed: int
+    device: torch.device
+
+    def evaluation(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Run the library's own evaluation, with its settings set to the spec's."""
+        from pyautoattack import AutoAttack
+
+        custom = self.spec.attack not in ("standard", "rand")
+        suite = AutoAttack(
+            self.module,
+            attacks=list(self.spec.members) if custom else None,
+            version="custom" if custom else self.spec.attack,
+            norm=NORMS[self.budget.norm],
+            eps=self.budget.eps,
+            seed=self.seed,
+            device=self.device,
+        )
+        suite.apgd, suite.apgd_targeted = self._apgd("ce"), self._apgd_targeted()
+        suite.fab.n_iter, suite.fab.n_restarts = self.spec.steps, self.spec.restarts
+        suite.fab.n_target_classes = self.spec.targets
+        suite.square.n_queries = self.spec.queries
+        adversarial, _ = suite.run_standard_evaluation(images, labels, batch_size=len(images))
+        return adversarial  # type: ignore[no-any-return]
+
+    def strongest(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Run every attack on every image; per image, return the point of the largest margin."""
+        best, highest = images, torch.full_like(images[:, 0, 0, 0], -torch.inf)
+        for name in self.spec.members:
+            torch.manual_seed(self.seed)
+            for points in self._crafts(name, images, labels):
+                with torch.no_grad():
+                    loss = margin(torch.inf)(self.module(points), labels, labels)
+                better = loss > highest
+                best = torch.where(better[:, None, None, None], points, best)
+                highest = torch.where(better, loss, highest)
+        return best
+
+    def _crafts(self, name: str, images: Tensor, labels: Tensor) -> Iterator[Tensor]:
+        if name == "apgd-t":
+            attack = self._apgd_targeted()
+            attack.init_hyperparam(images)
+            with torch.no_grad():
+                clean = self.module(images)
+            for rank in range(1, self.spec.targets + 1):
+                attack.y_target = wrong_class(clean, labels, rank)
+                yield attack.attack_single_run(images, labels)[0]
+        elif name == "square":
+            attack = self._square()
+            attack.init_hyperparam(images)
+            yield attack.attack_single_run(images, labels)[1]
+        else:
+            yield self._apgd(name.removeprefix("apgd-")).perturb(images, labels, best_loss=True)
+
+    def _common(self) -> dict[str, Any]:
+        norm, eps = NORMS[self.budget.norm], self.budget.eps
+        return {"norm": norm, "eps": eps, "seed": self.seed, "device": self.device}
+
+    def _apgd(self, loss: str) -> Any:
+        from pyautoattack.autopgd_base import APGDAttack
+
+        # the schedule follows from `n_iter` when the object is made, so it is made anew
+        return APGDAttack(
+            self.module,
+            n_iter=self.spec.steps,
+            n_restarts=self.spec.restarts,
+            loss=loss,
+            eot_iter=self.spec.passes,
+            logger=_LOGGER,
+            **self._common(),
+        )
+
+    def _apgd_targeted(self) -> Any:
+        from pyautoattack.autopgd_base import APGDAttack_targeted
+
+        return APGDAttack_targeted(
+            self.module,
+            n_iter=self.spec.steps,
+            n_target_classes=self.spec.targets,
+            eot_iter=self.spec.passes,
+            logger=_LOGGER,
+            **self._common(),
+        )
+
+    def _square(self) -> Any:
+        """Return Square as AutoAttack sets it up, but going on where the source is fooled."""
+        from pyautoattack.square import SquareAttack
+
+        attack = SquareAttack(
+            self.module, n_queries=self.spec.queries, resc_schedule=False, **self._common()
+        )
+        measure = attack.margin_and_loss
+
+        def never_fooled(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            margins, losses = measure(x, y)
+            return torch.ones_like(margins), losses
+
+        attack.margin_and_loss = never_fooled
+        return attack
+
+
+@contextmanager
+def doubts() -> Iterator[set[str]]:
+    """Collect the library's warnings about a model as flags, and keep them off the terminal."""
+    found: set[str] = set()
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = record.getMessage()
+            found.update(flag for part, flag in _DOUBTS.items() if part in text)
+
+    handler, propagate = Collect(logging.WARNING), _LOGGER.propagate
+    _LOGGER.addHandler(handler)
+    _LOGGER.propagate = False
+    try:
+        yield found
+    finally:
+        _LOGGER.removeHandler(handler)
+        _LOGGER.propagate = propagate

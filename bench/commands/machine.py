@@ -1,0 +1,229 @@
+"""Say what is here and what is missing for a run, and what to do about it."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from bench.commands.downloads import in_bytes
+from bench.commands.presence import missing_data, missing_weights
+from bench.core.errors import CellError
+from bench.data.remote import torchvision_folder
+from bench.hub.files import HubFile, cache, find, unreachable
+from bench.plan.judge_keys import judge_lines, key_fault
+from bench.plan.resolve import judge_weights, judges
+from bench.suite.load import Suite
+from bench.suite.specs import Ensemble, OpenAIJudge, TorchvisionDataset, TransformersJudge
+
+_OLDEST_PYTHON = (3, 11)
+_NEEDED = (
+    *("torch", "torchvision", "open_clip_torch", "huggingface_hub", "pyautoattack"),
+    *("pandas", "numpy", "pillow", "pydantic", "pyyaml", "safetensors", "jinja2", "rich"),
+)
+_TRANSFORMERS = "transformers"
+_WHOSE = {
+    # it pins a requests of 2021, which would downgrade everyone else's
+    "torchattacks": "--no-deps torchattacks",
+    _TRANSFORMERS: "'.[lvlm]'",  # with what its tokenizers need
+}
+_SMALL_MEMORY = 8 * 10**9  # a ViT-L/14 in float32 with its gradients takes about half of it
+_SMALL_DISK = 5 * 10**9  # weights of one ViT-L/14 and a few datasets
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        level: `bad` prevents a run; `note` slows it or matters to some.
+        what: What was found.
+        advice: What to do about it; empty where it is `ok`.
+    """
+
+    level: Literal["ok", "note", "bad"]
+    what: str
+    advice: str = ""
+
+
+def examine(suite: Suite | None, results: Path) -> Iterator[Finding]:
+    """Look at the machine and, where one is given, at what a suite needs.
+
+    Args:
+        suite: The suite that is to run.
+        results: Where its results will be.
+    """
+    yield _python()
+    yield from _packages(suite)
+    yield _accelerator()
+    yield _memory()
+    yield from _disks(suite, results)
+    yield _compiler()
+    missing = list(_contents(suite)) if suite else []
+    yield from missing
+    if suite:
+        yield from _judge(suite)
+    yield _network(needed=any(finding.level == "bad" for finding in missing))
+
+
+def _python() -> Finding:
+    found = f"Python {platform.python_version()} at {sys.executable}"
+    if sys.version_info >= _OLDEST_PYTHON:
+        return Finding("ok", found)
+    return Finding("bad", found, "install Python 3.11 or later, and make the environment anew")
+
+
+def _packages(suite: Suite | None) -> Iterator[Finding]:
+    found, absent = [], []
+    for name in (*_NEEDED, *_libraries(suite)):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            absent.append(name)
+    if found:
+        yield Finding("ok", f"packages: {', '.join(found)}")
+    for name in absent:
+        yield Finding("bad", f"package {name} is missing", f"pip install {_WHOSE.get(name, name)}")
+
+
+def _libraries(suite: Suite | None) -> list[str]:
+    attacks = [
+        member
+        for attack in (suite.attacks if suite else ())
+        for member in (attack.attacks if isinstance(attack, Ensemble) else (attack,))
+    ]
+    models = suite.models.values() if suite else ()
+    local = suite is not None and suite.protocol.judge.kind == "transformers" and judges(suite)
+    kinds = ("hugging_face", "lvlm", "lvlm-tiny")
+    of_transformers = local or any(model.kind in kinds for model in models)
+    return [
+        *(["torchattacks"] if any(member.kind == "torchattacks" for member in attacks) else []),
+        *([_TRANSFORMERS] if of_transformers else []),
+    ]
+
+
+def _accelerator() -> Finding:
+    if find_spec("torch") is None:
+        return Finding("note", "GPU: not looked for, since torch is missing", "install torch")
+    import torch
+
+    if not torch.cuda.is_available():
+        built = torch.version.cuda or torch.version.hip
+        detail = f"built for {built}" if built else "built for CPUs alone"
+        return Finding(
+            "note",
+            f"GPU: none that torch {torch.__version__} can use, which is {detail}",
+            "the embedded models run on a CPU; for real ones install a driver and a torch for it",
+        )
+    cards = []
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+        cards.append(f"{name}, {in_bytes(free)} of {in_bytes(total)} free")
+    return Finding("ok", f"GPU: {'; '.join(cards)}")
+
+
+def _memory() -> Finding:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return Finding("note", "memory: this system does not say", "8 GB are enough for a ViT-L/14")
+    found = f"memory: {in_bytes(total)}, {os.cpu_count()} processors"
+    if total >= _SMALL_MEMORY:
+        return Finding("ok", found)
+    return Finding("note", found, "8 GB are needed for a ViT-L/14; the embedded models need 2")
+
+
+def _disks(suite: Suite | None, results: Path) -> Iterator[Finding]:
+    places = {"results": results, "the hub's cache": cache()}
+    for dataset in suite.datasets if suite else ():
+        if isinstance(dataset, TorchvisionDataset):
+            places["torchvision's data"] = torchvision_folder(dataset)
+    for name, place in places.items():
+        whole = place.absolute()
+        folder = next(path for path in (whole, *whole.parents) if path.exists())
+        free = shutil.disk_usage(folder).free
+        found = f"disk of {name}: {in_bytes(free)} free at {place}"
+        move = "choose another with --results" if place == results else "set HF_HOME to another"
+        if not os.access(folder, os.W_OK):
+            yield Finding("bad", f"{found}, where nothing may be written", move)
+        elif free < _SMALL_DISK:
+            yield Finding("note", found, f"free some, or {move}")
+        else:
+            yield Finding("ok", found)
+
+
+def _compiler() -> Finding:
+    found = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if found:
+        return Finding("ok", f"C compiler: {found}")
+    return Finding("note", "C compiler: none", "torch.compile needs one, e.g. the package gcc")
+
+
+def _contents(suite: Suite) -> Iterator[Finding]:
+    for dataset in suite.datasets:
+        yield _content(f"datasets.{dataset.name}", missing_data(dataset, suite.seed))
+    for name, model in suite.models.items():
+        try:
+            reason = missing_weights(model)
+        except (CellError, ImportError) as error:
+            reason = str(error)
+        yield _content(f"models.{name}", reason)
+
+
+def _content(key: str, missing: str | None) -> Finding:
+    if missing is None:
+        return Finding("ok", f"{key}: here")
+    return Finding(
+        "bad",
+        f"{key}: {missing}",
+        "run_bench.py fetch SUITE brings what is public; correct a path, or make the file first: "
+        "anchors by `python -m radapt fit`, towers by `python -m radapt finetune`",
+    )
+
+
+def _judge(suite: Suite) -> Iterator[Finding]:
+    judge = suite.protocol.judge
+    if not judges(suite):
+        return
+    if isinstance(judge, TransformersJudge):
+        yield _local_judge(judge)
+    if isinstance(judge, OpenAIJudge):
+        for line in judge_lines(suite):
+            yield Finding("ok", f"protocol.judge: {line}")
+    if isinstance(judge, OpenAIJudge) and judge.key is not None:
+        if fault := key_fault(judge):
+            yield Finding("bad", *fault)
+        key = f"protocol.judge.key: {judge.key}"
+        if os.environ.get(judge.key):
+            yield Finding("ok", f"{key} is set")
+        else:
+            yield Finding("bad", f"{key} is not set", f"export {judge.key}=... before a run")
+
+
+def _local_judge(judge: TransformersJudge) -> Finding:
+    key = f"protocol.judge: {judge.name}"
+    try:
+        judge_weights(judge)
+    except CellError as error:
+        return Finding("bad", f"protocol.judge: {error}", "correct the name, or say the commit")
+    commit = judge.revision  # None of a folder
+    if commit is None or find(HubFile(judge.name, "config.json", commit, "model")):
+        return Finding("ok", f"{key}: here")
+    advice = "transformers brings it when it is first asked; `fetch` does not"
+    return Finding("note", f"{key}: not in the hub's cache", advice)
+
+
+def _network(*, needed: bool) -> Finding:
+    reason = unreachable()
+    if reason is None:
+        return Finding("ok", "network: the hub answers")
+    advice = "what is here runs with HF_HUB_OFFLINE=1"
+    if needed:
+        advice = "fetch elsewhere and copy the cache, or set HTTPS_PROXY or HF_ENDPOINT to a mirror"
+    return Finding("bad" if needed else "note", f"network: {reason}", advice)

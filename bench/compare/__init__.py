@@ -1,0 +1,1 @@
+"""Paired comparisons of results, and measured numbers beside published ones."""

@@ -1,0 +1,114 @@
+"""What `check` says and writes: published numbers beside measured ones."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from bench.compare.protocol_mismatch import unstated
+from bench.compare.published import read_published
+from bench.compare.verdicts import Comparison, compare
+from bench.core.errors import UserError
+from bench.results.spreadsheet import csv_text
+from bench.results.tables import load_scored
+from bench.store.results_folder import Store, write_text
+from bench.suite.load import Suite
+from bench.suite.specs import Against
+
+
+def check(suite: Suite, store: Store, file: str | None) -> tuple[list[Comparison], int]:
+    """Compare a suite's results with published numbers and write `check.csv` beside them.
+
+    Args:
+        suite: The suite.
+        store: Its results.
+        file: Published numbers; those that the suite names where None.
+
+    Returns:
+        The comparisons, and how many numbers are of what the suite lacks.
+
+    Raises:
+        UserError: There is nothing to compare with, or the file is at fault.
+    """
+    against = Against(file=file) if file else suite.against
+    if against is None:
+        raise UserError(
+            f"suite {suite.suite}: names no published numbers; give `--against FILE`, one of "
+            "results/published, or say `against: {file: ..., table: ...}` in the suite"
+        )
+    found, absent = compare(suite, load_scored(suite, store), read_published(against))
+    write_text(store.folder / "check.csv", csv_text(pd.DataFrame(map(_record, found))))
+    return found, absent
+
+
+def check_lines(found: Sequence[Comparison], absent: int) -> Iterator[str]:
+    """Say for each published number what was measured, and whether the two agree."""
+    rows = [
+        ("table", "model", "dataset", "attack", "eps", "published", "measured", "95%", "verdict"),
+        *map(_row, found),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        padded = [f"{text:<{width}}" for text, width in zip(row, widths, strict=False)]
+        yield "  ".join([*padded, row[-1]])
+    counts = Counter(item.verdict for item in found)
+    yield ""
+    yield ", ".join(
+        f"{counts[verdict]} {verdict}" for verdict in ("agrees", "differs", "cannot be compared")
+    )
+    compared = counts["agrees"] + counts["differs"]
+    if compared:
+        yield f"of {compared} equal pairs about {compared / 20:.1f} would differ by chance, at 95%"
+    if absent:
+        yield f"{absent} published numbers are of models, datasets or attacks that this suite lacks"
+
+
+def _row(item: Comparison) -> tuple[str, ...]:
+    row, measured = item.published, item.measured
+    return (
+        row.table,
+        row.model,
+        row.dataset,
+        item.attack,
+        row.eps or "-",
+        row.value_percent,
+        f"{100 * measured.value:.1f}" if measured else "-",
+        f"{100 * measured.low:.1f}-{100 * measured.high:.1f}" if measured else "-",
+        f"{item.verdict}{f': {item.why}' if item.why else ''}{_remarks(item)}",
+    )
+
+
+def _remarks(item: Comparison) -> str:
+    row = item.published
+    basis = f"threat {row.threat_basis}" if row.threat_basis else ""
+    unknown = unstated(row) if item.verdict != "cannot be compared" else ()
+    silent = f"not stated: {', '.join(unknown)}" if unknown else ""
+    said = "; ".join(filter(None, (basis, silent, row.note)))
+    return f" ({said})" if said else ""
+
+
+def _record(item: Comparison) -> dict[str, object]:
+    row, measured = item.published, item.measured
+    return {
+        "paper": row.paper,
+        "table": row.table,
+        "model": row.model,
+        "dataset": row.dataset,
+        "attack": item.attack,
+        "eps": row.eps,
+        "metric": row.metric,
+        "threat": item.threat,
+        "published": row.value_percent,
+        "published_threat": row.threat_model,
+        "published_threat_basis": row.threat_basis,
+        "published_samples": row.samples,
+        "measured": round(100 * measured.value, 2) if measured else None,
+        "ci_low": round(100 * measured.low, 2) if measured else None,
+        "ci_high": round(100 * measured.high, 2) if measured else None,
+        "n": item.n,
+        "verdict": item.verdict,
+        "why": item.why,
+        "not_stated": " ".join(unstated(row)),
+        "note": row.note,
+        "source": row.source,
+    }

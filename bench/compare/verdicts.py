@@ -1,0 +1,156 @@
+"""Measured against published: one verdict per number."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.compare.protocol_mismatch import is_attack_of, reasons
+from bench.compare.published import UNNAMED, Published
+from bench.plan.cells import Cell
+from bench.results.tables import Scored
+from bench.stats import Interval, difference, mean_of, wilson
+from bench.suite.load import Suite
+from bench.suite.metrics import highest
+from bench.suite.specs import eps_value
+
+Verdict = Literal["agrees", "differs", "cannot be compared"]
+_Items = dict[str, list[Scored]]  # by dataset, one per seed of the attack
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One published number beside what was measured.
+
+    Attributes:
+        published: The number and its protocol.
+        attack: The suite's label of the attack.
+        threat: The threat that was measured, `transfer from CLIP`; empty when clean.
+        measured: With its interval; None where a cell of it has no number.
+        n: Images measured in all.
+        verdict: Whether the two agree.
+        why: What differs where they cannot be compared.
+    """
+
+    published: Published
+    attack: str
+    threat: str
+    measured: Interval | None
+    n: int
+    verdict: Verdict
+    why: str = ""
+
+
+def compare(
+    suite: Suite, scored: Sequence[Scored], published: Sequence[Published]
+) -> tuple[list[Comparison], int]:
+    """Compare published numbers with a suite's.
+
+    Returns:
+        The comparisons, and how many numbers are of models, datasets, attacks or budgets that
+        the suite lacks.
+    """
+    found: list[Comparison] = []
+    absent = 0
+    for row in published:
+        some = list(_of_row(suite, scored, row))
+        found += some
+        absent += not some
+    return found, absent
+
+
+def _of_row(suite: Suite, scored: Sequence[Scored], row: Published) -> Iterator[Comparison]:
+    groups: dict[tuple[str, str], _Items] = {}
+    for item in scored:
+        if _is_of(item.cell, row):
+            key = (_attack(item.cell), _threat(item.cell))
+            groups.setdefault(key, {}).setdefault(item.cell.dataset, []).append(item)
+    groups = {key: items for key, items in groups.items() if _has_any(row, items)}
+    # the attack and the threat that the number is of stand alone where the suite has them
+    for fits in (_is_equal_attack, _is_equal_threat):
+        fitting = {key: items for key, items in groups.items() if fits(row, key, items)}
+        groups = fitting or groups
+    for (attack, threat), items in groups.items():
+        yield _compared(suite, row, attack, threat, items)
+    if not groups and row.incomparable and row.model in suite.models:
+        yield Comparison(row, row.attack, "", None, 0, "cannot be compared", row.incomparable)
+
+
+def _is_equal_attack(row: Published, _: tuple[str, str], items: _Items) -> bool:
+    return is_attack_of(row, _any_cell(items))
+
+
+def _is_equal_threat(row: Published, key: tuple[str, str], _: _Items) -> bool:
+    return key[1] == row.threat_model
+
+
+def _compared(suite: Suite, row: Published, attack: str, threat: str, items: _Items) -> Comparison:
+    names = row.datasets or tuple(items)
+    measured, n, reason = _measured(names, items)
+    cell = _any_cell(items)
+    differing = [*([reason] if reason else []), *reasons(suite, row, names, cell, threat)]
+    if differing or measured is None:
+        why = "; ".join(differing)
+        return Comparison(row, attack, threat, measured, n, "cannot be compared", why)
+    low, high = difference(measured, printed(row))
+    same = low - row.rounding <= 0 <= high + row.rounding
+    return Comparison(row, attack, threat, measured, n, "agrees" if same else "differs")
+
+
+def printed(row: Published) -> Interval:
+    """Return a printed number with the interval of its sample.
+
+    Accuracy on all images, or where nobody says on how many, has none of its own. A mean over k
+    sets of n images varies at most as one rate over k times n images does, and a mean of scores at
+    most as one of right and wrong answers.
+    """
+    if not row.samples.isdigit():
+        return Interval(row.value, row.value, row.value)
+    n, best = int(row.samples) * len(row.datasets), highest(row.metric)
+    share = row.value / best
+    return Interval(share, *wilson(round(share * n), n)).times(best)
+
+
+def _measured(names: Sequence[str], items: _Items) -> tuple[Interval | None, int, str]:
+    right, worths, images = list[float](), list[float](), 0
+    for name in names:
+        if name not in items:
+            return None, 0, f"datasets: the suite lacks {name}"
+        rates = []
+        for item in items[name]:
+            shares = item.shares
+            if shares is None:
+                said = item.result.reason if item.result else "not run yet"
+                return None, 0, f"{name}: {said}"
+            rates.append(float(shares.mean()))
+        images += items[name][0].images
+        worths.append(min(item.worth for item in items[name]))
+        right.append(sum(rates) / len(rates) * worths[-1])
+    return mean_of(right, worths).times(highest(_any_cell(items).metric)), images, ""
+
+
+def _any_cell(items: _Items) -> Cell:
+    return next(iter(items.values()))[0].cell
+
+
+def _is_of(cell: Cell, row: Published) -> bool:
+    if (cell.target, cell.metric) != (row.model, row.metric):
+        return False
+    if cell.attack is None or not row.eps:
+        return cell.attack is None and row.attack == "clean"
+    named = row.attack in (UNNAMED, _attack(cell))
+    same = bool(row.preset_attack) and is_attack_of(row, cell)
+    return (named or same) and eps_value(cell.eps) == eps_value(row.eps)
+
+
+def _has_any(row: Published, items: _Items) -> bool:
+    return not row.datasets or any(name in items for name in row.datasets)
+
+
+def _attack(cell: Cell) -> str:
+    return cell.attack.label_in_norm if cell.attack else "clean"
+
+
+def _threat(cell: Cell) -> str:
+    if cell.threat is None:
+        return ""
+    return f"transfer from {cell.source}" if cell.threat.source else cell.threat.kind

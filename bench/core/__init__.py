@@ -1,0 +1,1 @@
+"""Nouns and small tools that every room may use."""

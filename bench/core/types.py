@@ -1,0 +1,223 @@
+"""The nouns that the rooms of the harness share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # planning and reporting must start without torch
+    from torch import Tensor
+
+    from bench.run.jobs import Job
+
+Mode = Literal["success", "full"]
+Norm = Literal["linf", "l2"]
+Status = Literal["ok", "skip", "failed"]
+REACHED = "reached="  # a flag: in what share of images an attack's target was said
+Values = NDArray[np.bool_] | NDArray[np.float64]  # right or wrong, or scores
+
+
+class Classifier(Protocol):
+    """Images `[b,3,h,w]` in [0,1] to logits `[b,k]`; differentiable."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the logits."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingClassifier(Classifier, Protocol):
+    """A classifier that shows the embedding which its logits are read off.
+
+    Attributes:
+        width: Numbers `d` of an embedding.
+    """
+
+    @property
+    def width(self) -> int:
+        """See above."""
+        ...
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to embeddings of length 1, `[b,d]`; differentiable."""
+        ...
+
+    def classify(self, embeddings: Tensor) -> Tensor:
+        """Map embeddings `[b,d]` to logits `[b,k]`; differentiable."""
+        ...
+
+
+class ImageTextModel(Protocol):
+    """A model that embeds images and texts in one space; what `kind: python` must return.
+
+    Resizing to the model's own size and normalisation happen inside `encode_image`.
+    """
+
+    logit_scale: float
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to embeddings `[b,d]`; differentiable."""
+        ...
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Map n texts to embeddings `[n,d]`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What an attacker may change: a ball of radius `eps` in [0,1] pixels around each image."""
+
+    eps: float
+    norm: Norm = "linf"
+
+
+class Attack(Protocol):
+    """Proposes adversarial images; `evaluate` projects, re-checks and decides who won.
+
+    In mode `success` an image that the model already gets wrong may be left as it is,
+    and one that is broken may be left where it broke: such images count on this model
+    alone. In mode `full` every image is attacked with all steps.
+    """
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        budget: Budget,
+        *,
+        mode: Mode,
+        seeds: Sequence[int],
+    ) -> Tensor:
+        """Return proposals `[b,3,h,w]` for images `[b,3,h,w]` with labels `[b]`.
+
+        `seeds` holds one random seed per image.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What came of one cell; numpy and scalars only, so that it crosses processes and JSON.
+
+    Attributes:
+        cell_id: Identity of the cell.
+        status: `ok`, `skip` (with the reason) or `failed` (with the error).
+        correct: Per image, whether it was classified correctly; empty unless `ok`. Where there
+            are `scores`, whether the image has any score that an attack can take from it.
+        sample_ids: The images, in the order of `correct`.
+        distance: Per image, the norm of the perturbation in [0,1] pixels; zero when clean.
+        seconds: Wall time, the craft included where this cell made it.
+        queries: Images sent forward through any model. What a shared craft took counts for the
+            first cell of its suite, whoever made it.
+        provenance: Versions, device and settings that do not change the answer.
+        reason: Why the cell was skipped or failed.
+        flags: What a reader of the number must know, each one word: `targets=3`.
+        again: Whether another try may do better: memory ran out, or a worker died. Not kept.
+        scores: Per image, what the metric makes of it, where that is more than right or wrong.
+        texts: What the model said of each image, where it answers in words. It may be anything.
+        reached: Per image, whether an attack had the model say its target, where it has one; at
+            whatever score, so that `texts` need not show it.
+    """
+
+    cell_id: str
+    status: Status
+    correct: NDArray[np.bool_]
+    sample_ids: tuple[str, ...]
+    distance: NDArray[np.float32]
+    seconds: float
+    queries: int
+    provenance: Mapping[str, str]
+    reason: str | None = None
+    flags: tuple[str, ...] = ()
+    again: bool = False
+    scores: NDArray[np.float32] | None = None
+    texts: tuple[str, ...] = ()
+    reached: NDArray[np.bool_] | None = None
+
+    @property
+    def values(self) -> Values:
+        """Per image, what a number is the mean of: its score, or whether it is right."""
+        return self.correct if self.scores is None else self.scores.astype(np.float64)
+
+
+def unmeasured(
+    cell_id: str,
+    status: Status,
+    reason: str,
+    seconds: float,
+    provenance: Mapping[str, str],
+    *,
+    again: bool = False,
+) -> CellResult:
+    """Return the result of a cell that has no number, for a reason."""
+    nothing, nowhere = np.zeros(0, np.bool_), np.zeros(0, np.float32)
+    return CellResult(
+        cell_id, status, nothing, (), nowhere, seconds, 0, provenance, reason, again=again
+    )
+
+
+class RunJob(Protocol):
+    """Does one job; every failure of the cell itself comes back as a result."""
+
+    def __call__(self, job: Job) -> CellResult:
+        """Return the cell's result, or that of a part of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A worker is up; `where` has its host, process and device in words."""
+
+    slot: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A job is over: with a result, or with the reason why its worker is lost.
+
+    A worker may be lost while it has no job.
+    """
+
+    slot: str
+    job: Job | None
+    result: CellResult | None
+    lost: str = ""
+
+
+class Executor(Protocol):
+    """Where jobs run: workers, each in a slot, that keep warm what jobs share.
+
+    Attributes:
+        slots: How many whole accelerators, or processors where there are none, it has.
+        shares: Whether several workers may share an accelerator.
+    """
+
+    slots: int
+    shares: bool
+
+    def open(self, gpus: float) -> str | None:
+        """Begin a worker with a share of an accelerator; None where there is no room for it."""
+        ...
+
+    def start(self, slot: str, job: Job) -> None:
+        """Hand a job to an idle worker."""
+        ...
+
+    def wait(self, seconds: float | None) -> list[Opened | Outcome]:
+        """Return what has happened, as soon as something has or after so many seconds."""
+        ...
+
+    def end(self, slot: str) -> None:
+        """End a worker, idle or not, without an outcome."""
+        ...
+
+    def close(self) -> None:
+        """End all workers at once."""
+        ...

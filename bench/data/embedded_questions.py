@@ -1,0 +1,99 @@
+"""The embedded images, asked about in words: what they show, whether, or for a caption."""
+
+import hashlib
+from collections.abc import Collection, Iterator
+from functools import partial
+
+from bench.core.exchanges import Exchange
+from bench.data.questions import Asked, Questions
+from bench.data.split import Split, choose
+from bench.suite.metrics import CAPTION
+from bench.suite.specs import LanguageDataset
+
+_WHAT = "What is shown in this image?"
+_WHETHER = "Is there {name} in the image?"
+_CAPTIONS = (
+    "a photo of {name}",
+    "a small picture of {name}",
+    "an image that shows {name}",
+    "there is {name} in the picture",
+    "{name} in a photo of low resolution",
+)
+# what else a class may be called
+_ALSO = {
+    "airplane": ("aeroplane", "plane", "aircraft", "jet"),
+    "ankle boot": ("boot",),
+    "aquarium fish": ("fish", "goldfish"),
+    "automobile": ("car",),
+    "bag": ("handbag", "purse"),
+    "bicycle": ("bike",),
+    "cattle": ("cow", "ox"),
+    "couch": ("sofa",),
+    "lawn mower": ("lawnmower", "mower"),
+    "motorcycle": ("motorbike",),
+    "pickup truck": ("pickup",),
+    "pullover": ("sweater", "jumper"),
+    "sea": ("ocean",),
+    "ship": ("boat", "vessel"),
+    "sneaker": ("trainer",),
+    "streetcar": ("tram", "trolley"),
+    "t-shirt": ("tee", "tshirt"),
+    "telephone": ("phone",),
+    "television": ("tv",),
+    "trouser": ("trousers", "pants"),
+    "truck": ("lorry",),
+    **{
+        word: (str(digit),)
+        for digit, word in enumerate(
+            ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+        )
+    },
+}
+
+
+def open_embedded(spec: LanguageDataset, split: Split) -> Questions:
+    """Return what the images of an embedded set are asked.
+
+    `whether` asks each image twice, as POPE does: for what it shows and for another class, which
+    the image's id chooses; that class is the decoy of the others, too.
+    """
+    asked = dict(
+        sample
+        for key, label in split.labels.items()
+        if isinstance(label, int)
+        for sample in _samples(spec, key, label, split.classes)
+    )
+    return Questions(split.place, asked, split.read, partial(_digest, split))
+
+
+def _samples(
+    spec: LanguageDataset, key: str, label: int, classes: tuple[str, ...]
+) -> Iterator[tuple[str, Asked]]:
+    name = classes[label]
+    others = (*classes[:label], *classes[label + 1 :])
+    decoy = choose(others, 1, _number(key))[0]
+    match spec.asked:
+        case "what":
+            exchange = Exchange(spec.told(_WHAT), (name,), (name, *_ALSO.get(name, ())), decoy)
+            yield key, Asked(key, exchange)
+        case "whether":
+            for answer, other, about in (("yes", "no", name), ("no", "yes", decoy)):
+                question = _WHETHER.format(name=_with_article(about))
+                exchange = Exchange(spec.told(question), (answer,), decoy=other)
+                yield f"{key}{CAPTION}{about}", Asked(key, exchange)
+        case _:
+            captions = tuple(text.format(name=_with_article(name)) for text in _CAPTIONS)
+            names = (name, *_ALSO.get(name, ()))
+            yield key, Asked(key, Exchange(spec.told(), captions, names, decoy))
+
+
+def _number(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big")
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'aeiou' and name != 'one' else 'a'} {name}"
+
+
+def _digest(split: Split, names: Collection[str]) -> dict[str, bytes]:
+    return {name: hashlib.sha256(data).digest() for name, data in split.read(names)}

@@ -1,0 +1,95 @@
+"""A dataset's images as tensors, decoded once; on the device where they fit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.core.exchanges import Exchange
+from bench.data import ImageSet, load_captioned, load_images, load_in_parts, load_questions
+from bench.suite.specs import DatasetSpec, LanguageDataset, Pixels, task_of
+
+_PART = 4096  # images of a whole dataset at once: 0.6 GB at 224 pixels
+_SHARE = 0.25  # of an accelerator's free memory that a dataset may take
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """A dataset's images, with what is known of each.
+
+    Attributes:
+        sample_ids: What the images are called.
+        pixels: `[n,3,h,w]`, uint8.
+        labels: `[n]`, on the device. With captions, each image is a class of its own.
+        classes: What the labels are called.
+        templates: The dataset's own prompts.
+        captions: Those of each image; empty where there are classes.
+        exchanges: What each image is asked; empty where it is asked nothing.
+    """
+
+    sample_ids: tuple[str, ...]
+    pixels: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    templates: tuple[str, ...]
+    captions: tuple[tuple[str, ...], ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+
+    def floats(self, rows: Tensor) -> Tensor:
+        """Return the chosen images in [0,1], `[b,3,h,w]`, on the device."""
+        return self.pixels[rows.to(self.pixels.device)].to(self.labels.device).float() / 255
+
+    def span(self, rows: range) -> "Images":
+        """Return some of the images that follow one another."""
+        part = slice(rows.start, rows.stop)
+        return replace(
+            self, sample_ids=self.sample_ids[part], pixels=self.pixels[part],
+            labels=self.labels[part], captions=self.captions[part],
+            exchanges=self.exchanges[part],
+        )  # fmt: skip
+
+
+def load(
+    spec: DatasetSpec, ids: tuple[str, ...], size: Pixels | Literal["native"], device: torch.device
+) -> Images:
+    """Return the images of a dataset that `ids` name, brought to a size.
+
+    Raises:
+        CellError: They cannot be read.
+    """
+    labels = torch.arange(len(ids), device=device)
+    if task_of(spec) == "retrieval":
+        captioned = load_captioned(spec, ids, size)
+        return Images(ids, _placed(captioned.images, device), labels, ids, (), captioned.captions)
+    if isinstance(spec, LanguageDataset):
+        asked = load_questions(spec, ids, size)
+        pixels = _placed(asked.images, device)
+        return Images(ids, pixels, labels, (), (), exchanges=asked.exchanges)
+    return _classified(load_images(spec, ids, size), device)
+
+
+def in_parts(
+    spec: DatasetSpec, ids: tuple[str, ...], size: Pixels | Literal["native"], device: torch.device
+) -> Iterator[Images]:
+    """Yield the images that `ids` name in parts, so that they are never all in memory."""
+    for data in load_in_parts(spec, ids, size, _PART):
+        yield _classified(data, device)
+
+
+def _classified(data: ImageSet, device: torch.device) -> Images:
+    labels = torch.from_numpy(data.labels).to(device)
+    pixels = _placed(data.images, device)
+    return Images(data.sample_ids, pixels, labels, data.classes, data.templates)
+
+
+def _placed(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Return images on the accelerator where it has room for them."""
+    pixels = torch.from_numpy(images)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        pixels = pixels.to(device) if pixels.nbytes < _SHARE * free else pixels
+    return pixels

@@ -1,0 +1,71 @@
+"""What is found out about a cell, image by image, and what that took."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.attacks.query_counter import Counted
+
+
+@dataclass(slots=True)
+class Tally:
+    """Filled in as a cell is measured.
+
+    Attributes:
+        correct: Per image, or per caption that looks for its image, whether it was right.
+        distance: Per image, the norm of the perturbation.
+        sample_ids: What `correct` is of.
+        flags: What a reader of the number must know.
+        forwards: Images sent forward.
+        backwards: Images for which a gradient was computed.
+        seconds: What earlier runs and other workers spent on it.
+        batch: The fewest images that were attacked at once; 0 where nothing was.
+        scores: Per image, what the metric makes of it; None where that is right or wrong.
+        texts: What the target said of each image; empty where it does not answer in words.
+        reached: Per image, whether the target has said what an attack wants; None where that is
+            nothing in particular.
+    """
+
+    correct: NDArray[np.bool_]
+    distance: NDArray[np.float32]
+    sample_ids: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+    forwards: int = 0
+    backwards: int = 0
+    seconds: float = 0.0
+    batch: int = 0
+    scores: NDArray[np.float32] | None = None
+    texts: list[str] = field(default_factory=list)
+    reached: NDArray[np.bool_] | None = None
+
+    def add(self, counted: Counted) -> None:
+        """Add the passes through one model."""
+        self.forwards += counted.forwards
+        self.backwards += counted.backwards
+
+
+def untouched(sample_ids: tuple[str, ...]) -> Tally:
+    """Return the tally of images that nothing was done to."""
+    count = len(sample_ids)
+    return Tally(np.ones(count, np.bool_), np.zeros(count, np.float32), sample_ids)
+
+
+def joined(parts: Sequence[Tally]) -> Tally:
+    """Return the tally of the parts of one dataset, in their order."""
+    reached = [part.reached for part in parts if part.reached is not None]
+    scores = [part.scores for part in parts if part.scores is not None]
+    return Tally(
+        np.concatenate([part.correct for part in parts]),
+        np.concatenate([part.distance for part in parts]),
+        tuple(key for part in parts for key in part.sample_ids),
+        tuple(sorted({flag for part in parts for flag in part.flags})),
+        sum(part.forwards for part in parts),
+        sum(part.backwards for part in parts),
+        sum(part.seconds for part in parts),
+        min(part.batch for part in parts),
+        None if len(scores) < len(parts) else np.concatenate(scores),
+        [text for part in parts for text in part.texts],
+        None if len(reached) < len(parts) else np.concatenate(reached),
+    )

@@ -1,0 +1,1 @@
+"""Files of the model and dataset hubs: fetched once, checked, found again offline."""

@@ -1,0 +1,117 @@
+"""Models of open_clip, with towers of other checkpoints."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.core.errors import CellError
+from bench.hub.weights import OPEN_CLIP_CONFIG, weight_files
+from bench.models.clip import ClipModel, Preprocessing
+from bench.suite.specs import OpenClipModel, Resize
+from radapt.checkpoint import load_tower
+from radapt.from_open_clip import load_open_clip
+from radapt.remote_code import RemoteCodeError
+from radapt.tower import image_size, normalisation
+
+_AKIN = 0.3  # cosine of weights; fine-tuning stays near 1, independent weights are near 0
+_COMPARED = 8  # matrices
+
+
+def build_open_clip(spec: OpenClipModel, device: torch.device, resize: Resize) -> ClipModel:
+    """Build a model of open_clip.
+
+    Raises:
+        CellError: It cannot be loaded, or its tower belongs to another model.
+    """
+    try:
+        with _loadable(spec) as name:
+            clip, tokenizer = load_open_clip(name, spec.pretrained)
+    except CellError:
+        raise
+    except Exception as error:  # open_clip raises many kinds for one cause: it cannot be loaded
+        raise CellError(f"open_clip cannot load {spec.name!r}: {error}") from error
+    if spec.tower is not None:
+        _put_tower(clip.visual, Path(spec.tower), spec)
+    return wrap(clip, tokenizer, device, resize)
+
+
+def wrap(clip: Any, tokenizer: Any, device: torch.device, resize: Resize) -> ClipModel:
+    """Return an open_clip model and its tokenizer as one model, frozen, on a device."""
+    clip = clip.to(device).eval().requires_grad_(False)
+
+    def encode(texts: Sequence[str]) -> Tensor:
+        with torch.no_grad():
+            return clip.encode_text(tokenizer(list(texts)).to(device))  # type: ignore[no-any-return]
+
+    visual = clip.visual
+    preprocessing = Preprocessing(image_size(visual), *normalisation(visual), resize)
+    return ClipModel(visual, encode, float(clip.logit_scale.exp()), preprocessing)
+
+
+@contextmanager
+def _loadable(spec: OpenClipModel) -> Iterator[str]:
+    """Yield a name under which open_clip finds exactly the files that the lock hashes."""
+    files = weight_files(spec)
+    if spec.pretrained is not None:
+        yield spec.name
+        return
+    tower = Path(spec.tower) if spec.tower else None
+    with TemporaryDirectory() as place:
+        for path in files:
+            if path.name == OPEN_CLIP_CONFIG:
+                config = _with_booleans(json.loads(path.read_text("utf-8")))
+                (Path(place) / path.name).write_text(json.dumps(config), "utf-8")
+            elif path != tower:
+                (Path(place) / path.name).symlink_to(path.resolve())
+        try:
+            yield f"local-dir:{place}"
+        except RemoteCodeError as error:  # which names a file of the copy
+            own = next(path.parent for path in files if path.name == OPEN_CLIP_CONFIG)
+            raise CellError(str(error).replace(place, str(own))) from error
+
+
+def _with_booleans(value: Any) -> Any:
+    """Return a configuration with its words `TRUE` and `FALSE` as booleans.
+
+    RobustVLM's repositories have `"quick_gelu": "TRUE"`. Any non-empty string counts as true,
+    so that a `"FALSE"` would be true as well.
+    """
+    if isinstance(value, dict):
+        return {key: _with_booleans(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_booleans(item) for item in value]
+    words = {"true": True, "false": False}
+    return words.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _put_tower(visual: nn.Module, path: Path, spec: OpenClipModel) -> None:
+    names = [name for name, value in visual.state_dict().items() if value.ndim > 1][:_COMPARED]
+    before = {name: visual.state_dict()[name].clone() for name in names}
+    try:
+        load_tower(visual, path)
+    except ValueError as error:
+        raise CellError(str(error)) from error
+    likeness = _likeness(before, visual.state_dict())
+    if likeness < _AKIN:
+        raise CellError(
+            f"{path}: is no fine-tuning of the image tower of {spec.name} with "
+            f"{spec.pretrained or 'its own weights'} (the cosine of their weights is "
+            f"{likeness:.2f}), so that the text tower and the activation are another's too; those "
+            "of RobustVLM, TeCoA and TGA-ZSR belong to OpenAI's, `name: ViT-L-14-quickgelu` or "
+            "`ViT-B-32-quickgelu` with `pretrained: openai`"
+        )
+
+
+def _likeness(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+    cosines = [
+        float(F.cosine_similarity(value.flatten(), after[name].flatten(), dim=0))
+        for name, value in before.items()
+    ]
+    return sum(cosines) / len(cosines)

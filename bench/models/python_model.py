@@ -1,0 +1,35 @@
+"""Models of the user's own."""
+
+import importlib
+
+import torch
+from torch import nn
+
+from bench.core.errors import CellError
+from bench.core.types import ImageTextModel
+from bench.suite.specs import PythonModel
+
+_EMBEDS = ("encode_image", "encode_text", "logit_scale")
+_ANSWERS = ("log_likelihood", "visual_tokens", "answer")
+
+
+def build_own(spec: PythonModel, device: torch.device, *, trust: bool) -> ImageTextModel:
+    """Call the factory that a suite names.
+
+    Raises:
+        CellError: It may not be imported, is not there, or returns something else.
+    """
+    if not trust:
+        raise CellError(f"{spec.target} is code named by the suite; run with --trust to import it")
+    module, _, attribute = spec.target.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise CellError(f"{spec.target}: {error}") from error
+    model = factory(device=device, **spec.args)
+    for member in _ANSWERS if spec.answers else _EMBEDS:
+        if not hasattr(model, member):
+            raise CellError(f"{spec.target} returned an object without {member}")
+    if isinstance(model, nn.Module):
+        model.eval().requires_grad_(False)
+    return model  # type: ignore[no-any-return]

@@ -1,0 +1,110 @@
+"""CLIP and SigLIP of transformers."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.core.errors import CellError
+from bench.core.torchvision_shim import ensure_torchvision
+from bench.hub.weights import weight_files
+from bench.models.clip import ClipModel, Preprocessing
+from bench.models.transformers_loading import loading
+from bench.suite.specs import HuggingFaceModel, Resize
+
+_KINDS = ("clip", "siglip")
+
+
+class _Projected(nn.Module):
+    """CLIP's vision model with its projection, under the names that transformers gives them."""
+
+    def __init__(self, vision_model: nn.Module, projection: nn.Module, config: Any) -> None:
+        super().__init__()
+        self.vision_model = vision_model
+        self.visual_projection = projection
+        self.config = config
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        pooled: Tensor = self.vision_model(pixel_values).pooler_output
+        return self.visual_projection(pooled)  # type: ignore[no-any-return]
+
+
+def build_hugging_face(spec: HuggingFaceModel, device: torch.device, resize: Resize) -> ClipModel:
+    """Build a CLIP or SigLIP of transformers, in single precision.
+
+    Raises:
+        CellError: It cannot be loaded, is of another kind, or lacks weights.
+    """
+    ensure_torchvision()  # which transformers imports
+    try:
+        import transformers
+    except ImportError as error:
+        raise CellError("`kind: hugging_face` needs the extra: pip install '.[lvlm]'") from error
+    folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
+    with loading(spec.name, folder):
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if config.model_type not in _KINDS:
+            raise CellError(
+                f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(_KINDS)}"
+            )
+        # a checkpoint of halves would else stay one
+        model, report = transformers.AutoModel.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if lacking:  # transformers only warns, and goes on with random ones
+        raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")
+    model = model.to(device).eval().requires_grad_(False)
+    return ClipModel(
+        _tower(model),
+        _Encoder(model, tokenizer, device),
+        float(model.logit_scale.exp()),
+        _preprocessing(folder, config.vision_config.image_size, resize),
+    )
+
+
+class _Encoder:
+    """Maps texts to embeddings, padded to the length that the model was trained with."""
+
+    def __init__(self, model: Any, tokenizer: Any, device: torch.device) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.device = device
+        self.siglip = model.config.model_type == "siglip"
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        # SigLIP saw lower case only, and its second version's tokenizer leaves that to us
+        given = [text.lower() for text in texts] if self.siglip else list(texts)
+        tokens = self.tokenizer(
+            given,
+            padding="max_length",
+            truncation=True,
+            max_length=self.model.config.text_config.max_position_embeddings,
+            return_tensors="pt",
+        ).to(self.device)
+        mask = {} if self.siglip else {"attention_mask": tokens["attention_mask"]}
+        with torch.no_grad():
+            output = self.model.get_text_features(input_ids=tokens["input_ids"], **mask)
+        pooled: Tensor = output.pooler_output
+        return pooled
+
+
+def _tower(model: Any) -> nn.Module:
+    vision: nn.Module = model.vision_model
+    if model.config.model_type == "siglip":
+        return vision
+    return _Projected(vision, model.visual_projection, model.config.vision_config)
+
+
+def _preprocessing(folder: Path, size: int, resize: Resize) -> Preprocessing:
+    path = folder / "preprocessor_config.json"
+    given = json.loads(path.read_text("utf-8"))
+    try:
+        mean, std = (tuple(map(float, given[key])) for key in ("image_mean", "image_std"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CellError(f"{path}: image_mean and image_std are needed, three numbers") from error
+    return Preprocessing((size, size), mean, std, resize)

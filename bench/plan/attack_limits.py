@@ -1,0 +1,164 @@
+"""What an attack can do with a number of classes and in a mode: less, or nothing."""
+
+from collections.abc import Collection, Iterable
+
+from bench.core.errors import CellSkip
+from bench.core.types import Mode
+from bench.plan.attack_limits_language import fit_words
+from bench.plan.cells import Cell
+from bench.suite.applicability import answers
+from bench.suite.load import Suite
+from bench.suite.metrics import worded
+from bench.suite.specs import (
+    AnyAttack,
+    ApgdDlr,
+    ApgdSpec,
+    ApgdT,
+    Component,
+    Ensemble,
+    ModelSpec,
+    PyAutoAttack,
+    RAdaptModel,
+    TorchAttacks,
+)
+from bench.suite.specs.torchattacks_list import OFFERS
+
+_LEAST_CLASSES = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}
+_TARGETED = ("apgd-t", "fab-t")
+_TARGETS = 9  # of torchattacks' targeted attacks: `n_classes` less one
+
+
+def fit_cell(
+    suite: Suite, cell: Cell, attack: AnyAttack, classes: int
+) -> tuple[AnyAttack, tuple[str, ...]]:
+    """Return a cell's attack as the cell's sources and number of classes allow; see `fit`."""
+    components = _removable(suite.models[name] for name in cell.sources)
+    if not worded(cell.metric):
+        return fit(attack, classes, cell.mode, components)
+    members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
+    for member in members:
+        _check_surrogate(member, components)
+    speaking = [answers(suite.models, name) for name in cell.sources]
+    return fit_words(attack, cell.sources, speaking, cell.mode)
+
+
+def _check_surrogate(spec: AnyAttack, components: Collection[Component]) -> None:
+    if isinstance(spec, ApgdSpec) and spec.backward:
+        for component in spec.backward.without:
+            if component not in components:
+                raise CellSkip(f"{spec.label} takes out the {component} of R-Adapt; none is here")
+
+
+def _removable(models: Iterable[ModelSpec]) -> frozenset[Component]:
+    """Return what a surrogate can take out of all of some models."""
+    each = [
+        frozenset(model.components if isinstance(model, RAdaptModel) else ()) for model in models
+    ]
+    return frozenset.intersection(*each) if each else frozenset()
+
+
+def fit(
+    spec: AnyAttack, classes: int, mode: Mode, components: Collection[Component] = ()
+) -> tuple[AnyAttack, tuple[str, ...]]:
+    """Return the attack with settings that `classes` allow, and flags of what was changed.
+
+    Targets are at most the wrong classes (`targets=4`); members of an ensemble that are
+    not defined here are left out (`without=apgd-t`).
+
+    Args:
+        spec: The attack.
+        classes: Those of the dataset.
+        mode: How images are crafted.
+        components: What can be taken out of the models that they are crafted on.
+
+    Raises:
+        CellSkip: The attack is not defined here.
+    """
+    _check_surrogate(spec, components)
+    match spec:
+        case ApgdDlr() | ApgdT():
+            if reason := _undefined(spec.kind, classes, mode):
+                raise CellSkip(reason)
+            if isinstance(spec, ApgdT) and spec.targets >= classes:
+                return spec.model_copy(update={"targets": classes - 1}), _targets(classes)
+        case PyAutoAttack():
+            return _fit_official(spec, classes, mode)
+        case TorchAttacks():
+            return _fit_torchattacks(spec, classes, mode)
+        case Ensemble():
+            return _fit_ensemble(spec, classes, mode, components)
+    return spec, ()
+
+
+def _undefined(name: str, classes: int, mode: Mode) -> str | None:
+    least = _LEAST_CLASSES.get(name, 1)
+    if classes < least:
+        return f"{name} needs at least {least} classes; this dataset has {classes}"
+    if mode == "full" and name.startswith("fab"):
+        return (
+            f"{name} hands back the smallest perturbation it finds, and the clean image where "
+            "it finds none: nothing that another model can be scored on"
+        )
+    return None
+
+
+def _targets(classes: int) -> tuple[str, ...]:
+    return (f"targets={classes - 1}",)
+
+
+def _fit_official(
+    spec: PyAutoAttack, classes: int, mode: Mode
+) -> tuple[PyAutoAttack, tuple[str, ...]]:
+    reasons = {name: _undefined(name, classes, mode) for name in spec.members}
+    kept = tuple(name for name, reason in reasons.items() if reason is None)
+    left_out = [name for name in spec.members if name not in kept]
+    if not kept:
+        raise CellSkip("; ".join(reason for reason in reasons.values() if reason))
+    changes: dict[str, object] = {}
+    flags = tuple(f"without={name}" for name in left_out)
+    if left_out:
+        changes |= {"attack": kept, "eot": spec.passes}
+    if spec.targets >= classes and any(name in kept for name in _TARGETED):
+        changes |= {"targets": classes - 1}
+        flags += _targets(classes)
+    return spec.model_copy(update=changes), flags
+
+
+def _fit_torchattacks(
+    spec: TorchAttacks, classes: int, mode: Mode
+) -> tuple[TorchAttacks, tuple[str, ...]]:
+    if mode == "full" and not OFFERS[spec.attack].full:
+        raise CellSkip(
+            f"torchattacks' {spec.attack} hands back the clean image where it fails: nothing "
+            "that another model can be scored on"
+        )
+    dlr = spec.attack == "APGD" and spec.args.get("loss") == "dlr"
+    least = 4 if spec.attack == "APGDT" else 3 if dlr else 1
+    if classes < least:
+        raise CellSkip(
+            f"torchattacks' {spec.attack} needs at least {least} classes here; "
+            f"this dataset has {classes}"
+        )
+    asked = spec.args.get("n_classes", _TARGETS + 1)
+    if "n_classes" in OFFERS[spec.attack].args and isinstance(asked, int) and asked > classes:
+        args = {**spec.args, "n_classes": classes}
+        return spec.model_copy(update={"args": args}), _targets(classes)
+    return spec, ()
+
+
+def _fit_ensemble(
+    spec: Ensemble, classes: int, mode: Mode, components: Collection[Component]
+) -> tuple[Ensemble, tuple[str, ...]]:
+    kept, flags, reasons = [], [], []
+    for member in spec.attacks:
+        try:
+            fitted, own = fit(member, classes, mode, components)
+        except CellSkip as skip:
+            reasons.append(str(skip))
+            flags.append(f"without={member.label}")
+            continue
+        kept.append(fitted)
+        flags += own
+    if not kept:
+        raise CellSkip("; ".join(reasons))
+    return spec.model_copy(update={"attacks": tuple(kept)}), tuple(dict.fromkeys(flags))

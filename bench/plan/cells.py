@@ -1,0 +1,171 @@
+"""Expand a suite into cells, each with an identity made of all that changes its answer."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from bench.core.types import Budget, Mode
+from bench.plan.identity import (
+    PROTOCOL,
+    DatasetLock,
+    Lock,
+    attack_identity,
+    data_identity,
+    digest,
+    model_identity,
+    storage_identity,
+    surrogates_identity,
+)
+from bench.suite.applicability import scored as takes_part
+from bench.suite.judge_prompt import judge_identity
+from bench.suite.load import Suite
+from bench.suite.metrics import ACCURACY, metrics_of, worded
+from bench.suite.specs import (
+    AnyAttack,
+    DatasetSpec,
+    NativeSpec,
+    Threat,
+    eps_value,
+    task_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number: a target model, a dataset, an attack at one budget, a threat model.
+
+    Attributes:
+        id: Identity of the number.
+        craft_id: Identity of the adversarial images; empty for a clean cell.
+        target: Name of the model that is scored.
+        dataset: Name of the dataset.
+        attack: The attack, or None for clean accuracy.
+        eps: The one budget of this cell, as written in the suite; empty when clean.
+        threat: Who the attacker knows; None when clean.
+        seed: Seed of the attack's randomness.
+        below: The cell of the next smaller budget where budgets are nested: what that broke
+            is broken here.
+        metric: What the number measures (`bench.suite.metrics`).
+    """
+
+    id: str
+    craft_id: str
+    target: str
+    dataset: str
+    attack: AnyAttack | None
+    eps: str
+    threat: Threat | None
+    seed: int
+    below: "Cell | None" = None
+    metric: str = ACCURACY
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the models that the images are crafted on; the target's when white-box."""
+        return (self.threat.sources if self.threat else ()) or (self.target,)
+
+    @property
+    def source(self) -> str:
+        """What they are called in tables."""
+        return (self.threat.source if self.threat else None) or self.target
+
+    @property
+    def mode(self) -> Mode:
+        """How the images are crafted: a craft that others are scored on is always `full`.
+
+        So is one that several metrics are read off: at its source's boundary it would be weak.
+        """
+        return _mode(self.threat, self.metric)
+
+    @property
+    def budget(self) -> Budget:
+        """The ball that the attack must stay in."""
+        if self.attack is None:
+            return Budget(0.0)
+        return Budget(eps_value(self.eps), self.attack.norm)
+
+
+def scores_all(suite: Suite, dataset: DatasetSpec) -> bool:
+    """Return whether clean accuracy is that of all images; a recall is among a sample's."""
+    return suite.protocol.clean == "all" and task_of(dataset) == "classification"
+
+
+def _unattacked(suite: Suite, lock: Lock, dataset: DatasetSpec) -> Mapping[str, DatasetLock]:
+    return lock.whole if scores_all(suite, dataset) else lock.datasets
+
+
+def images_of(suite: Suite, lock: Lock, cell: Cell) -> DatasetLock | None:
+    """Return the images that a cell is scored on; None where they are not resolved."""
+    spec = suite.dataset(cell.dataset)
+    known = lock.datasets if cell.attack else _unattacked(suite, lock, spec)
+    return known.get(cell.dataset)
+
+
+def expand(suite: Suite, lock: Lock) -> list[Cell]:
+    """Return all cells, in an order that keeps models warm and makes crafts before their use."""
+    sources = {name for threat in suite.threats for name in threat.sources}
+    order = sorted(suite.models, key=lambda name: name not in sources)
+    return [
+        cell
+        for target in order
+        for dataset in suite.datasets
+        for cell in _cells(suite, lock, target, dataset)
+    ]
+
+
+def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Iterator[Cell]:
+    if not takes_part(suite.models, target, dataset):
+        return
+    for metric in metrics_of(dataset):
+        yield from _cells_of(suite, lock, target, dataset, metric)
+
+
+def _cells_of(
+    suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str
+) -> Iterator[Cell]:
+    data = data_identity(suite, dataset, lock.datasets)
+    scored = {
+        "protocol": PROTOCOL,
+        "target": model_identity(suite, lock, target),
+        "data": data,
+        **({} if metric == ACCURACY else {"metric": metric}),
+        **(suite.protocol.model_dump(include={"answer_tokens"}) if worded(metric) else {}),
+        **judge_identity(suite.protocol, metric, lock),
+    }
+    images = data_identity(suite, dataset, _unattacked(suite, lock, dataset))
+    clean = digest({**scored, "data": images, "attack": None})
+    yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
+    for threat in suite.threats:
+        for attack, seed in product(suite.attacks, suite.attack_seeds):
+            sources = [model_identity(suite, lock, name) for name in threat.sources or (target,)]
+            mode = _mode(threat, metric)
+            nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
+            below: Cell | None = None
+            for eps in sorted(attack.eps, key=eps_value) if nested else attack.eps:
+                craft = digest(
+                    {
+                        **storage_identity(suite),
+                        **({"below": below.craft_id} if below else {}),
+                        "protocol": PROTOCOL,
+                        "source": sources if len(sources) > 1 else sources[0],
+                        "data": data,
+                        "attack": attack_identity(attack),
+                        **surrogates_identity(suite, lock, attack),
+                        "eps": eps_value(eps),
+                        "mode": mode,
+                        "seed": seed,
+                    }
+                )
+                identity = digest({**scored, "attack": craft})
+                cell = Cell(
+                    identity, craft, target, dataset.name, attack, eps, threat, seed, below,
+                    metric,
+                )  # fmt: skip
+                below = cell if nested else None
+                yield cell
+
+
+def _mode(threat: Threat | None, metric: str) -> Mode:
+    transferred = threat is not None and threat.kind == "transfer"
+    one = metric == ACCURACY or worded(metric)
+    return "success" if one and not transferred else "full"

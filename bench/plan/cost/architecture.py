@@ -1,0 +1,123 @@
+"""How large a model is, from its name or its configuration alone: no weights, no torch."""
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import CellError
+from bench.core.identifiers import is_beside
+from bench.hub.weights import local_config
+from bench.suite.load import Suite
+from bench.suite.specs import GraftModel, HuggingFaceModel, ModelSpec, OpenClipModel, RAdaptModel
+
+# open_clip's names of what RobustVLM's repositories hold
+_KNOWN = {f"chs20/{name}-clip": "ViT-L-14" for name in ("fare2", "fare4", "tecoa2", "tecoa4")} | {
+    f"chs20/{method}-{name}": name[:8]
+    for method in ("FARE4", "TeCoA4")
+    for name in ("ViT-B-32-laion2B-s34B-b79K", "ViT-B-16-laion2B-s34B-b88K")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transformer:
+    """One tower.
+
+    Attributes:
+        width: Of a token.
+        layers: Blocks.
+        tokens: That it sees.
+        hidden: Width inside a block's perceptron.
+        embedding: Parameters before the first block.
+    """
+
+    width: int
+    layers: int
+    tokens: int
+    hidden: int
+    embedding: int
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of a forward pass of one input."""
+        products = self.tokens * self.width * (4 * self.width + 2 * self.hidden)
+        attention = 2 * self.tokens**2 * self.width
+        return 2.0 * self.layers * (products + attention)
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, those of norms and biases aside: some thousandths."""
+        return self.layers * self.width * (4 * self.width + 2 * self.hidden) + self.embedding
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A CLIP's image and text tower."""
+
+    image: Transformer
+    text: Transformer
+
+    @property
+    def bytes(self) -> int:
+        """Of its weights in single precision."""
+        return 4 * (self.image.parameters + self.text.parameters)
+
+
+def size_of(suite: Suite, name: str) -> Size | None:
+    """Return a model's size; None where it is not known, as of convolutional towers."""
+    spec: ModelSpec = suite.models[name]
+    try:
+        match spec:
+            case RAdaptModel() | GraftModel():
+                return size_of(suite, spec.base)
+            case OpenClipModel():
+                here = local_config(spec).get("model_cfg")
+                known = _KNOWN.get(spec.repository or "", spec.name)
+                return _of_open_clip(here or _shipped(known))
+            case HuggingFaceModel():
+                return _of_hugging_face(local_config(spec))
+            case _:
+                return None
+    except (CellError, KeyError, TypeError, ValueError):
+        return None  # a run tells what is wrong with it
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    """Return a configuration that comes with open_clip, which itself would bring torch."""
+    package = importlib.util.find_spec("open_clip")
+    for place in (package and package.submodule_search_locations) or ():
+        path = Path(place) / "model_configs" / f"{name}.json"
+        if is_beside(f"{name}.json") and path.exists():
+            return dict(json.loads(path.read_text("utf-8")))
+    return {}
+
+
+def _of_open_clip(config: dict[str, Any]) -> Size:
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    image = _vision(
+        vision["width"], vision["layers"], vision["image_size"], vision["patch_size"],
+        int(vision["width"] * vision.get("mlp_ratio", 4)),
+    )  # fmt: skip
+    return Size(image, _text(text["width"], text["layers"], text, 4 * text["width"]))
+
+
+def _of_hugging_face(config: dict[str, Any]) -> Size:
+    vision, text = config["vision_config"], config["text_config"]
+    image = _vision(
+        vision["hidden_size"], vision["num_hidden_layers"], vision["image_size"],
+        vision["patch_size"], vision["intermediate_size"],
+    )  # fmt: skip
+    length = {"context_length": text["max_position_embeddings"], **text}
+    width, layers = text["hidden_size"], text["num_hidden_layers"]
+    return Size(image, _text(width, layers, length, text["intermediate_size"]))
+
+
+def _vision(width: int, layers: int, size: int, patch: int, hidden: int) -> Transformer:
+    tokens = (size // patch) ** 2 + 1
+    return Transformer(width, layers, tokens, hidden, width * (3 * patch**2 + tokens))
+
+
+def _text(width: int, layers: int, config: dict[str, Any], hidden: int) -> Transformer:
+    length = config["context_length"]
+    return Transformer(width, layers, length, hidden, width * (config["vocab_size"] + length))

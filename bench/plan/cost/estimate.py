@@ -1,0 +1,181 @@
+"""What a suite costs before it runs: crafts, time on a named GPU, disk, weights to download."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.core.errors import UserError
+from bench.data import native_size
+from bench.hub.weights import in_cache
+from bench.plan.cells import Cell
+from bench.plan.cost.architecture import size_of
+from bench.plan.cost.lvlm_estimate import published_bytes
+from bench.plan.cost.operations import (
+    forward_operations,
+    gradients_in,
+    image_count,
+    passes_in,
+    skip_reason,
+)
+from bench.plan.identity import Lock
+from bench.plan.precisions import stages
+from bench.suite.load import Suite
+from bench.suite.specs import (
+    GraftModel,
+    HuggingFaceModel,
+    LvlmModel,
+    OpenClipModel,
+    Precision,
+    RAdaptModel,
+)
+
+# Dense peak rates in TFLOP/s, as their makers state them: fp32 outside tensor cores, tf32, bf16.
+GPUS: dict[str, dict[Precision, float]] = {
+    "h100": {"fp32": 67.0, "tf32": 494.0, "bf16": 989.0},
+    "h200": {"fp32": 67.0, "tf32": 494.0, "bf16": 989.0},
+    "a100": {"fp32": 19.5, "tf32": 156.0, "bf16": 312.0},
+    "l40s": {"fp32": 91.6, "tf32": 183.0, "bf16": 362.0},
+    "v100": {"fp32": 15.7, "tf32": 15.7, "bf16": 15.7},
+}
+UTILISATION = 0.4  # of the peak; assumed, not measured
+# bytes of RobustVLM's files of this size; other sizes are computed
+_ROBUSTVLM_L14 = 1_710_635_909
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Images times steps of a suite's crafts, and what crafting for every target would be."""
+
+    crafts: int
+    shared: int
+    cells: int
+    steps: int
+    each: int
+
+
+def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Iterator[str]:
+    """Say what a suite's cells cost, at most.
+
+    Args:
+        suite: The suite.
+        lock: How many images its datasets have, where that is known.
+        cells: Its cells.
+        gpu: One of `GPUS`.
+
+    Raises:
+        UserError: The GPU is not known.
+    """
+    if gpu not in GPUS:
+        raise UserError(f"--gpu: got {gpu!r}; allowed: {', '.join(GPUS)}")
+    skipped = {cell.id: reason for cell in cells if (reason := skip_reason(suite, lock, cell))}
+    cells = [cell for cell in cells if cell.id not in skipped]
+    for reason, count in Counter(skipped.values()).items():
+        yield f"  skipped   {count} cells: {reason}"
+    work = _work(suite, lock, cells)
+    yield f"  crafts    {work.crafts}, of which {work.shared} are shared by {work.cells} cells"
+    yield f"  attacking {work.steps:,} images x steps at most"
+    if work.each > work.steps:
+        yield (
+            f"  sharing   attacking each model by itself would be {work.each:,}, "
+            f"{work.each / work.steps:.1f} times as many"
+        )
+    yield _time_line(suite, lock, cells, gpu)
+    yield _disk_line(suite, lock, cells)
+    yield from _weights_line(suite)
+
+
+def _work(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Work:
+    attacked = [cell for cell in cells if cell.attack is not None]
+    crafts = {cell.craft_id: cell for cell in attacked}
+    # one craft serves all metrics of a target, so a target's own craft is counted once
+    own = {(cell.craft_id, cell.target): cell for cell in attacked}
+    return Work(
+        crafts=len(crafts),
+        shared=sum(cell.mode == "full" for cell in crafts.values()),
+        cells=sum(cell.mode == "full" for cell in attacked),
+        steps=sum(_steps(suite, lock, cell) for cell in crafts.values()),
+        each=sum(_steps(suite, lock, cell) for cell in own.values()),
+    )
+
+
+def _steps(suite: Suite, lock: Lock, cell: Cell) -> int:
+    if cell.attack is None:
+        return 0
+    count = len(stages(cell.attack, cell.mode))
+    each = sum(gradients_in(cell.attack, stage, count) for stage in range(count))
+    return image_count(suite, lock, cell) * each
+
+
+def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str:
+    forward = forward_operations(suite)
+    seconds = 0.0
+    crafted: set[str] = set()
+    for cell in cells:
+        images = image_count(suite, lock, cell)
+        judged = _own(suite, cell.target, "fp32")
+        seconds += _seconds(images * forward.get(cell.target, 0.0), judged, gpu)
+        if cell.attack is None or cell.craft_id in crafted:
+            continue
+        crafted.add(cell.craft_id)
+        precisions = stages(cell.attack, cell.mode)
+        for stage, precision in enumerate(precisions):
+            passes = passes_in(cell.attack, stage, len(precisions))
+            for name in cell.sources:
+                operations = passes * forward.get(name, 0.0)
+                seconds += _seconds(images * operations, _own(suite, name, precision), gpu)
+    unknown = [name for name in suite.models if name not in forward]
+    without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
+    return (
+        f"  time      {seconds / 3600:,.1f} hours of one {gpu} at most, estimated from operations "
+        f"at {UTILISATION:.0%} of its {GPUS[gpu]['fp32']:g} TFLOP/s in fp32, not measured{without}"
+    )
+
+
+def _own(suite: Suite, name: str, asked: Precision) -> Precision:
+    """Return in what a model computes that is asked for a precision, but may be in halves."""
+    spec = suite.models[name]
+    while isinstance(spec, RAdaptModel | GraftModel):
+        spec = suite.models[spec.base]
+    halves = isinstance(spec, LvlmModel) and spec.precision != "fp32"
+    return "bf16" if halves else asked
+
+
+def _seconds(operations: float, precision: Precision, gpu: str) -> float:
+    return operations / (GPUS[gpu][precision] * 1e12 * UTILISATION)
+
+
+def _disk_line(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> str:
+    shared = {cell.craft_id: cell for cell in cells if cell.attack and cell.mode == "full"}
+    width = 2 if suite.protocol.storage == "float16" else 1  # bytes of a pixel's colour
+    disk, unknown = 0, []
+    for dataset in suite.datasets:
+        pixels = suite.protocol.pixels_of(dataset.name)
+        size = native_size(dataset) if pixels == "native" else (pixels.size, pixels.size)
+        if size is None:
+            unknown.append(dataset.name)
+            continue
+        kept = (cell for cell in shared.values() if cell.dataset == dataset.name)
+        disk += sum(image_count(suite, lock, cell) for cell in kept) * 3 * size[0] * size[1] * width
+    without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
+    return f"  disk      {disk / 1e6:,.0f} MB of crafts at most{without}"
+
+
+def _weights_line(suite: Suite) -> Iterator[str]:
+    """Say what weights are to be had; tags of open_clip are not looked up, which brings torch."""
+    total, parts, seen = 0, [], set()
+    for name, spec in suite.models.items():
+        if not isinstance(spec, OpenClipModel | HuggingFaceModel | LvlmModel) or in_cache(spec):
+            continue
+        file = spec.model_dump_json(exclude={"tower", "gpus"})
+        if file in seen:
+            continue  # a tower lies over the same weights
+        seen.add(file)
+        size = size_of(suite, name)
+        repo = spec.repository if isinstance(spec, OpenClipModel) else None
+        count = size.bytes if size else published_bytes(spec)
+        if size and repo and repo.startswith("chs20/") and size.image.width == 1024:
+            count = _ROBUSTVLM_L14
+        total += count
+        parts.append(f"{name} {count / 1e9:.2f} GB" if count else f"{name} of unknown size")
+    if parts:
+        yield f"  weights   {total / 1e9:.1f} GB unless they are here: {', '.join(parts)}"

@@ -1,0 +1,177 @@
+"""What changes an answer: the identity of models, datasets and attacks, under a lock."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.core.identifiers import ID_LENGTH
+from bench.plan.shards import PART, parts_matter
+from bench.suite.load import Suite
+from bench.suite.specs import (
+    AnyAttack,
+    DatasetSpec,
+    GraftModel,
+    HuggingFaceModel,
+    LvlmModel,
+    ModelSpec,
+    OpenClipModel,
+    RAdaptModel,
+    TransformersJudge,
+    task_of,
+)
+
+PROTOCOL = 1  # raised whenever a change of the code changes numbers
+
+UNRESOLVED = "unresolved"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetLock:
+    """What a dataset's name stands for: content, chosen images, classes and prompts.
+
+    `origin` says where the content came from, `REPOSITORY@COMMIT` on the hub. It is for readers:
+    equal content from elsewhere has the same identity.
+    """
+
+    fingerprint: str
+    sample_ids: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What a suite's names stand for, resolved: weights by hash, datasets by content.
+
+    A name that could not be resolved is absent; its cells fail when they run. `specs` says
+    by key path what the suite said when its names were resolved, and `origins` where weights
+    came from, `REPOSITORY@COMMIT` on the hub, for readers. `whole` has the datasets with all of
+    their images, where clean accuracy is that of all. `judge` is what the name of a local model
+    stands for that judges answers: a commit, or a hash of its folder.
+    """
+
+    models: dict[str, str] = field(default_factory=dict)
+    datasets: dict[str, DatasetLock] = field(default_factory=dict)
+    specs: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    whole: dict[str, DatasetLock] = field(default_factory=dict)
+    judge: str = ""
+
+
+def spec_digests(suite: Suite) -> dict[str, str]:
+    """Return a digest of what the suite says of all that it has resolved, by key path."""
+    models = {
+        f"models.{name}": spec.model_dump(exclude={"gpus"}) for name, spec in suite.models.items()
+    }
+    chosen = {"samples": suite.samples, "seed": suite.seed}
+    sets = {f"datasets.{d.name}": {**d.model_dump(), **chosen} for d in suite.datasets}
+    judge = suite.protocol.judge
+    local = {"protocol.judge": judge.model_dump()} if isinstance(judge, TransformersJudge) else {}
+    return {key: digest(value) for key, value in {**models, **sets, **local}.items()}
+
+
+def still_valid(suite: Suite, lock: Lock) -> Lock:
+    """Return a stored lock without the names that the suite has since given another meaning."""
+    now = spec_digests(suite)
+
+    def same(key: str) -> bool:
+        return lock.specs.get(key) == now.get(key)
+
+    return Lock(
+        {name: value for name, value in lock.models.items() if same(f"models.{name}")},
+        {name: value for name, value in lock.datasets.items() if same(f"datasets.{name}")},
+        lock.specs,
+        lock.origins,
+        {name: value for name, value in lock.whole.items() if same(f"datasets.{name}")},
+        lock.judge if same("protocol.judge") else "",
+    )
+
+
+def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
+    """Return what a model's answer depends on, without names and paths."""
+    spec: ModelSpec = suite.models[name]
+    fingerprint = lock.models.get(name, f"{UNRESOLVED}:{name}")
+    if isinstance(spec, RAdaptModel):
+        white = spec.anchor.white
+        return {
+            "radapt": spec.model_dump(include={"alpha", "cutoff", "mix", "cutoff_at"}),
+            "base": model_identity(suite, lock, spec.base),
+            "anchor": model_identity(suite, lock, white) if white else fingerprint,
+            **({"anchor_resized": True} if spec.anchor.resize else {}),
+        }
+    if isinstance(spec, GraftModel):
+        return {
+            "graft": spec.modules,
+            "base": model_identity(suite, lock, spec.base),
+            "donor": model_identity(suite, lock, spec.donor),
+        }
+    if isinstance(spec, LvlmModel):  # recomputing blocks changes no number
+        tower = {"tower": model_identity(suite, lock, spec.tower)} if spec.tower else {}
+        return {"lvlm": spec.precision, "fingerprint": fingerprint, **tower}
+    places = {"tower", "pretrained", "revision", "gpus"}
+    configured = isinstance(spec, OpenClipModel) and (spec.folder or spec.repository)
+    if isinstance(spec, HuggingFaceModel) or configured:
+        places |= {"name"}  # the architecture is in the configuration, which is hashed
+    settings = spec.model_dump(exclude=places, exclude_defaults=True)
+    return {**settings, "fingerprint": fingerprint}
+
+
+def pair_digest(
+    suite: Suite, lock: Lock, model: str, dataset: str, more: Mapping[str, object]
+) -> str:
+    """Return an identity of a model, the images of a dataset that are attacked, and more."""
+    data = data_identity(suite, suite.dataset(dataset), lock.datasets)
+    known = {"model": model_identity(suite, lock, model), "data": data}
+    return digest({**known, **more})
+
+
+def attack_identity(attack: AnyAttack) -> dict[str, Any]:
+    """Return what an attack's proposals depend on, without its name and budgets.
+
+    That its budgets are nested is said by the smaller ones, which join a cell's identity; the
+    smallest one is attacked as ever.
+    """
+    surrogate: dict[str, Any] = {"backward": {"model"}}  # a name; what it stands for is said apart
+    member = {"name": True, "eps": True, "norm": True, **surrogate}
+    own = {"name": True, "eps": True, "nested": True, **surrogate}
+    exclude = {**own, "attacks": {"__all__": member}}
+    known = attack.model_dump(exclude=exclude, exclude_defaults=True)
+    return {**known, "parts": PART} if parts_matter(attack) else known
+
+
+def surrogates_identity(suite: Suite, lock: Lock, attack: AnyAttack) -> dict[str, Any]:
+    """Return what the gradients of an attack come from, where that is not the attacked model."""
+    found = [model_identity(suite, lock, name) for name in attack.surrogates]
+    return {"surrogates": found} if found else {}
+
+
+def storage_identity(suite: Suite) -> dict[str, Any]:
+    """Return in which form attacked images are kept, where it is not the usual one."""
+    return suite.protocol.model_dump(include={"storage"}, exclude_defaults=True)
+
+
+def data_identity(
+    suite: Suite, dataset: DatasetSpec, locks: Mapping[str, DatasetLock]
+) -> dict[str, Any]:
+    """Return what the images of a dataset and their classes are, as models are given them."""
+    resolved = locks.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
+    classified = task_of(dataset) == "classification"
+    templates = suite.protocol.templates if classified else ()
+    pixels = suite.protocol.pixels_of(dataset.name)
+    return {
+        "fingerprint": resolved.fingerprint,
+        "samples": digest(resolved.sample_ids),
+        "classes": digest(resolved.classes),
+        "templates": resolved.templates if templates == "dataset" else templates,
+        "pixels": pixels if pixels == "native" else pixels.model_dump(exclude_defaults=True),
+        **suite.protocol.model_dump(include={"resize"}, exclude_defaults=True),
+    }
+
+
+def digest(value: object) -> str:
+    """Return a hash of a value that is the same for equal values; `value` must fit into JSON."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]

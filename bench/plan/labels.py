@@ -1,0 +1,35 @@
+"""Jobs and times in a few words, for terminals and event files."""
+
+from bench.plan.cells import Cell
+from bench.run.jobs import Job
+from bench.suite.metrics import suffix
+
+
+def describe(cell: Cell) -> str:
+    """Return a cell in a few words."""
+    if cell.attack is None or cell.threat is None:
+        return f"{cell.target} · {cell.dataset} · clean{suffix(cell.metric)}"
+    threat = f"from {cell.source}" if cell.threat.source else cell.threat.kind
+    seed = f" · seed {cell.seed}" if cell.seed else ""
+    attack = f"{cell.attack.label_in_norm} {cell.eps}"
+    return f"{cell.target} · {cell.dataset} · {attack}{suffix(cell.metric)} {threat}{seed}"
+
+
+def describe_job(job: Job) -> str:
+    """Return a job in a few words; parts are counted from 1."""
+    part = "" if job.part is None else f" · part {job.part + 1}"
+    return f"{describe(job.cell)}{part}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as hours, minutes and seconds."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}"

@@ -1,0 +1,194 @@
+"""Resolve a suite's names to content: hashes of weights, images and what they are called."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TypeVar
+
+from bench import catalogue
+from bench.core.digests import sha256
+from bench.core.errors import CellError
+from bench.core.identifiers import is_repository
+from bench.core.module_files import module_file
+from bench.data import index_dataset
+from bench.hub.weights import origin, weight_files
+from bench.plan.cells import scores_all
+from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.suite.load import Suite
+from bench.suite.metrics import NAMES, metrics_of
+from bench.suite.specs import (
+    GraftModel,
+    HubDataset,
+    HuggingFaceModel,
+    LanguageDataset,
+    LvlmModel,
+    ModelSpec,
+    NanoModel,
+    OpenClipModel,
+    PythonModel,
+    RAdaptModel,
+    TinyModel,
+    TransformersJudge,
+    WebDataset,
+)
+
+T = TypeVar("T")
+
+_ALL = 2**62  # more images than any dataset has
+NANO_FILES = Path(__file__).parents[1] / "nano" / "weights"
+TINY = Path(__file__).parents[1] / "models" / "language" / "tiny_models.py"
+
+
+def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
+    """Resolve every model and dataset of a suite.
+
+    Returns:
+        The lock, and for what could not be resolved the reason, by key path (`models.CLIP`).
+        That of all images of a dataset, where clean accuracy needs them, is `datasets.NAME.whole`:
+        the sample that is attacked may be had all the same.
+    """
+    problems: dict[str, str] = {}
+
+    def attempt(room: str, name: str, work: Callable[[], T], part: str = "") -> dict[str, T]:
+        try:
+            return {name: work()}
+        except CellError as error:
+            problems[f"{room}.{name}{part}"] = str(error)
+        except Exception as error:  # hubs and loaders raise many kinds; each cell tells its own
+            problems[f"{room}.{name}{part}"] = f"{type(error).__name__}: {error}"
+        return {}
+
+    models: dict[str, str] = {}
+    origins: dict[str, str] = {}
+    for name, spec in suite.models.items():
+        models |= attempt("models", name, partial(fingerprint, spec))
+        if name in models and (source := origin(spec)):
+            origins[name] = source
+    datasets: dict[str, DatasetLock] = {}
+    for entry in suite.datasets:
+        datasets |= attempt(
+            "datasets", entry.name, partial(index_dataset, entry, suite.samples, suite.seed)
+        )
+    whole: dict[str, DatasetLock] = {}
+    for entry in suite.datasets:
+        if entry.name in datasets and scores_all(suite, entry):
+            everything = partial(index_dataset, entry, _ALL, suite.seed)
+            whole |= attempt("datasets", entry.name, everything, ".whole")
+    found: dict[str, str] = {}
+    if isinstance(suite.protocol.judge, TransformersJudge) and judges(suite):
+        found = attempt("protocol", "judge", partial(judge_weights, suite.protocol.judge))
+    resolved = found.get("judge", "")
+    return Lock(models, datasets, spec_digests(suite), origins, whole, resolved), problems
+
+
+def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
+    """Say where a dataset is not what its name and a suite's `samples` alone would tell."""
+    for dataset in suite.datasets:
+        found = lock.datasets.get(dataset.name)
+        if found is not None and len(found.sample_ids) < suite.samples:
+            count = len(found.sample_ids)
+            what = "questions" if isinstance(dataset, LanguageDataset) else "images"
+            yield (
+                f"datasets.{dataset.name}: has {count} {what}, samples asks for {suite.samples}; "
+                "all of them are used, and n in the tables says so"
+            )
+        facts = catalogue.datasets().get(dataset.name)
+        if isinstance(dataset, HubDataset) and dataset.shards and facts and facts.order == "class":
+            yield (
+                f"datasets.{dataset.name}: its shards are sorted by class, and {dataset.shards} of "
+                f"them hold few of the {facts.classes} classes; without `shards` all are drawn"
+            )
+        if found is not None and isinstance(dataset, HubDataset | WebDataset):
+            yield from _texts(dataset.name, found, suite)
+
+
+def _texts(name: str, found: DatasetLock, suite: Suite) -> Iterator[str]:
+    """Say where the texts beside a dataset's images are others than the catalogue's."""
+    known = catalogue.class_names(name) or found.classes
+    if len(known) != len(found.classes):
+        yield (
+            f"datasets.{name}: {len(found.classes)} class names are beside its images, where the "
+            f"catalogue has {len(known)}; is this another dataset?"
+        )
+    elif pairs := [pair for pair in zip(found.classes, known, strict=True) if pair[0] != pair[1]]:
+        first, second = pairs[0]
+        yield (
+            f"datasets.{name}: {len(pairs)} of {len(known)} class names are not the catalogue's, "
+            f"{first!r} for {second!r} the first; those beside the images are used"
+        )
+    prompts = catalogue.templates(name) if suite.protocol.templates == "dataset" else None
+    if prompts and set(prompts) != set(found.templates):
+        other = len(set(found.templates) - set(prompts))
+        yield (
+            f"datasets.{name}: {len(found.templates)} prompts are beside its images, {other} of "
+            f"them not among the catalogue's {len(prompts)}; those beside the images are used, "
+            "FARE's code has the catalogue's"
+        )
+
+
+def fingerprint(spec: ModelSpec) -> str:
+    """Return a hash of the files that a model's weights come from.
+
+    Raises:
+        CellError: A file is missing.
+    """
+    match spec:
+        case NanoModel():
+            names = (f"{spec.weights}.safetensors", "text.safetensors", "merges.txt.gz")
+            return hash_files([NANO_FILES / name for name in names])
+        case OpenClipModel() | HuggingFaceModel() | LvlmModel():
+            return hash_files(weight_files(spec))
+        case TinyModel():  # made anew each time, by this code and by that library
+            return f"{hash_files([TINY])} {_transformers()}"
+        case RAdaptModel():
+            return hash_files([Path(spec.anchor.file)]) if spec.anchor.file else "white"
+        case GraftModel():
+            return "graft"  # all that it is made of are other models
+        case PythonModel():
+            module = spec.target.partition(":")[0]
+            file = module_file(module)
+            if file is None:
+                raise CellError(f"no module named {module!r} with a file of its own")
+            return hash_files([file])
+
+
+def judges(suite: Suite) -> bool:
+    """Return whether any number of a suite depends on a judge."""
+    return any(NAMES in metrics_of(dataset) for dataset in suite.datasets)
+
+
+def judge_weights(spec: TransformersJudge) -> str:
+    """Return what the name of a local judge stands for: `NAME@COMMIT`, or a hash of its folder.
+
+    Raises:
+        CellError: It is neither a folder nor a name of the hub with a commit.
+    """
+    folder = Path(spec.name)
+    if not folder.is_dir():
+        if is_repository(spec.name) and spec.revision:
+            return f"{spec.name}@{spec.revision}"
+        raise CellError(
+            f"{spec.name}: no such folder; a name of the hub, OWNER/NAME, needs `revision`, the "
+            "whole commit"
+        )
+    if spec.revision is not None:
+        raise CellError(f"{spec.name}: a folder has no revision {spec.revision!r}")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+    names = [path.name for path in files]
+    if "config.json" not in names:
+        raise CellError(f"{spec.name}: config.json is missing")
+    return hashlib.sha256(f"{names} {hash_files(files)}".encode()).hexdigest()
+
+
+def _transformers() -> str:
+    try:
+        return version("transformers")
+    except PackageNotFoundError as error:
+        raise CellError("`kind: lvlm-tiny` needs the extra: pip install '.[lvlm]'") from error
+
+
+def hash_files(paths: list[Path]) -> str:
+    """Return one SHA-256 over the contents of some files, in order."""
+    return hashlib.sha256(b"".join(map(sha256, paths))).hexdigest()

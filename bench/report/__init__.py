@@ -1,0 +1,1 @@
+"""Results for readers: the page, figures, LaTeX and Markdown, the image viewer."""

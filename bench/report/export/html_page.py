@@ -1,0 +1,195 @@
+"""The page for reading: one file that asks the network for nothing."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from bench.report.export.assets import scripts, styles, template
+from bench.report.export.leaderboard_values import Boards, Column, Key, Row, columns, threat_name
+from bench.report.export.numbers import rounded, shown
+from bench.report.export.protocol_details import Entries, details, evidence, versions
+from bench.results.number_format import sample_of, scale_of_suite, surviving
+from bench.stats import Interval
+from bench.suite.load import Suite
+from bench.suite.metrics import graded, metrics_of
+from bench.suite.specs import eps_value
+from bench.trust.explanations import MEANINGS
+from bench.trust.reported_number import Pair
+from bench.trust.stored_findings import Examined
+
+_STYLES = ("base", "filters", "table", "figures", "details")
+_SCRIPTS = (
+    *("dom", "data", "marks", "axes", "tips"),
+    *("board", "tradeoff", "curves", "heat", "cells", "details", "theme", "main"),
+)
+
+
+def render(
+    suite: Suite,
+    boards: Boards,
+    cells: pd.DataFrame,
+    entries: Entries,
+    said: Mapping[Key, Sequence[Mapping[str, object]]],
+    examined: Mapping[Pair, Examined],
+) -> str:
+    """Return the page: leaderboard, figures, every number, and the protocol.
+
+    Args:
+        suite: The suite.
+        boards: Its leaderboard, over all datasets and over each.
+        cells: Its cells as a table.
+        entries: Its manifest.
+        said: By row, some of what its model said; empty where models do not answer in words.
+        examined: What the trust battery found, by model and dataset.
+    """
+    scale = scale_of_suite(suite)
+    rows = boards[""]
+    threats = list(dict.fromkeys((row.threat, row.source) for row in rows))
+    failures = cells[cells["status"] != "ok"]
+    return template("page.html.j2").render(
+        suite=suite,
+        style=styles(_STYLES),
+        script=scripts(_SCRIPTS),
+        data=Markup(_inert(_data(suite, boards, threats, cells, entries, said, examined))),
+        scale=scale,
+        shown=partial(shown, scale=scale),
+        graded=any(graded(metric) for of in suite.datasets for metric in metrics_of(of)),
+        sample=sample_of(suite),
+        surviving=surviving(suite),
+        said=bool(said),
+        columns=columns(suite),
+        spans=_spans(columns(suite)),
+        ranked=[
+            (i, name) for i, name in enumerate(suite.models) if name in {r.model for r in rows}
+        ],
+        groups=[
+            (threat_name(*threat), threat[0], [row for row in rows if _threat(row) == threat])
+            for threat in threats
+        ],
+        cells=len(cells),
+        failures=failures.to_dict("records"),
+        attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],
+        versions=versions(entries),
+    )
+
+
+def _spans(shown: Sequence[Column]) -> list[tuple[str, list[tuple[int, Column]]]]:
+    """Return the columns between `clean` and `worst` with their places, by attack and metric."""
+    spans: dict[str, list[tuple[int, Column]]] = {}
+    for place, column in enumerate(shown[1:-1], 1):
+        spans.setdefault(f"{column.attack} {column.metric}".strip(), []).append((place, column))
+    return list(spans.items())
+
+
+def _threat(row: Row) -> tuple[str, str]:
+    return row.threat, row.source
+
+
+def _inert(value: object) -> str:
+    """Return JSON that no name can end: a `</script>` in it is not one."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _data(
+    suite: Suite,
+    boards: Boards,
+    threats: Sequence[tuple[str, str]],
+    cells: pd.DataFrame,
+    entries: Entries,
+    said: Mapping[Key, Sequence[Mapping[str, object]]],
+    examined: Mapping[Pair, Examined],
+) -> dict[str, Any]:
+    """Return what the scripts read; names stand once, and rows point at them."""
+    given = columns(suite)
+    scale = scale_of_suite(suite)
+    rows = boards[""]
+    in_order = {
+        dataset: {row.key: _numbers(row, given) for row in board}
+        for dataset, board in boards.items()
+    }
+    return {
+        "suite": suite.suite,
+        "meanings": {check: " ".join(meaning) for check, meaning in MEANINGS.items()},
+        "models": list(suite.models),
+        "datasets": [dataset.name for dataset in suite.datasets],
+        "threats": [
+            {"name": threat_name(*threat), "kind": threat[0], "source": threat[1]}
+            for threat in threats
+        ],
+        "scale": {**asdict(scale), "axis": scale.axis},
+        "columns": [_column(column) for column in given],
+        "rows": [
+            {"model": list(suite.models).index(row.model), "threat": threats.index(_threat(row))}
+            for row in rows
+        ],
+        "boards": {
+            dataset: [by_key[row.key] for row in rows] for dataset, by_key in in_order.items()
+        },
+        "cells": list(_cells(suite, threats, cells)),
+        "details": details(suite, entries),
+        "said": [said.get(row.key, ()) for row in rows] if said else [],
+        "examined": evidence(examined),
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {
+        "key": column.key,
+        "attack": column.attack,
+        "eps": column.eps,
+        "radius": eps_value(column.eps) if column.eps else 0,
+        "norm": column.norm,
+        "metric": column.metric,
+    }
+
+
+def _numbers(row: Row, shown: Sequence[Column]) -> dict[str, Any]:
+    return {
+        "rank": row.rank,
+        "n": row.n,
+        "flags": row.flags,
+        "rates": [_rate(row.rates[column.key]) for column in shown],
+        "spreads": [_rounded(row.spreads.get(column.key)) for column in shown],
+    }
+
+
+def _rate(rate: Interval | None) -> list[float] | None:
+    if rate is None:
+        return None
+    return [rounded(value) for value in (rate.value, rate.low, rate.high)]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else rounded(value)
+
+
+def _cells(
+    suite: Suite, threats: Sequence[tuple[str, str]], cells: pd.DataFrame
+) -> Iterator[list[Any]]:
+    """Yield what `cells.js` takes apart; models, datasets and threats by their places."""
+    models = {name: place for place, name in enumerate(suite.models)}
+    datasets = {dataset.name: place for place, dataset in enumerate(suite.datasets)}
+    places: Mapping[tuple[str, str], int] = {key: place for place, key in enumerate(threats)}
+    for cell in cells.to_dict("records"):
+        norm = "-l2" if cell["norm"] == "L2" else ""
+        rate = [cell["value"], cell["ci_low"], cell["ci_high"]]
+        yield [
+            models[cell["model"]],
+            datasets[cell["dataset"]],
+            places[cell["threat"], cell["source"]] if cell["threat"] else -1,
+            f"{cell['attack']}{norm}",
+            cell["eps"],
+            cell["metric"],
+            None if pd.isna(rate[0]) else [rounded(value) for value in rate],
+            cell["n"],
+            None if pd.isna(cell["seed"]) else int(cell["seed"]),
+            cell["status"],
+            cell["flags"],
+            cell["cell_id"],
+        ]

@@ -1,0 +1,97 @@
+"""What the page says of a row's protocol: the manifest with each thing told once."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.results.attack_summary import settings
+from bench.suite.load import Suite
+from bench.trust.reported_number import Pair
+from bench.trust.stored_findings import Examined
+
+Entries = Mapping[str, Mapping[str, Any]]
+Pairs = list[tuple[str, str]]
+# what a cell's record knows of its model and its batches, which differs from row to row
+_OF_ONE_CELL = (
+    *("batch", "answer_batch", "backwards"),
+    *("activation", "model_pixels", "mean", "std", "logit_scale"),
+)
+_OF_DATA = (
+    *("images", "pixels", "resize_in_model", "classes", "templates", "seed"),
+    *("content", "content_origin", "image_ids", "class_names", "templates_hash"),
+)
+
+
+def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs]]:
+    """Return what stands behind the rows, as pairs of a word and a text, by what it is of.
+
+    Args:
+        suite: The suite.
+        entries: Its manifest, an entry per cell.
+
+    Returns:
+        Under `models`, `datasets`, `attacks` and `ran_on` (by model) the pairs by name.
+    """
+    models: dict[str, Pairs] = {}
+    datasets: dict[str, Pairs] = {}
+    ran: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    # attacked images first: clean accuracy may be that of more
+    for entry in sorted(entries.values(), key=lambda entry: "attack" not in entry):
+        if entry["model"] not in models:
+            models[entry["model"]] = list(_flat(entry["weights"]))
+        if entry["dataset"] not in datasets:
+            datasets[entry["dataset"]] = list(_flat({name: entry[name] for name in _OF_DATA}))
+        for name, value in entry["ran_on"].items():
+            if name != "backwards":
+                ran[entry["model"]][name].add(value)
+    attacks = {
+        attack.label_in_norm: list(
+            _flat(attack.model_dump(mode="json", exclude={"eps", "name"}) | settings(attack))
+        )
+        for attack in suite.attacks
+    }
+    return {
+        "models": models,
+        "datasets": datasets,
+        "attacks": attacks,
+        "ran_on": {model: _joined(found) for model, found in ran.items()},
+    }
+
+
+def evidence(examined: Mapping[Pair, Examined]) -> dict[str, dict[str, Any]]:
+    """Return what the trust battery found by model and dataset: each check with its sentence."""
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    for (model, dataset), record in examined.items():
+        images = f"{record.images} images{', deep' if record.deep else ''}"
+        found[model][dataset] = {
+            "of": f"at {record.eps}, {record.attack}, {images}",
+            "left": record.left,
+            "found": [[one.verdict, one.check, one.evidence] for one in record.findings],
+        }
+    return found
+
+
+def versions(entries: Entries) -> str:
+    """Return what all cells ran on, in one line."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for entry in entries.values():
+        for name, value in entry["ran_on"].items():
+            if name not in _OF_ONE_CELL:
+                found[name].add(value)
+    return ", ".join(f"{name} {text}" for name, text in _joined(found))
+
+
+def _joined(found: Mapping[str, set[str]]) -> Pairs:
+    return [(name, " or ".join(sorted(values))) for name, values in found.items()]
+
+
+def _flat(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested entries as pairs: `anchor.file`."""
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _flat(inner, f"{above}{name}.")
+        elif isinstance(inner, list | tuple):
+            if inner:
+                yield f"{above}{name}", " | ".join(map(str, inner))
+        elif inner not in ("", None):
+            yield f"{above}{name}", str(inner)

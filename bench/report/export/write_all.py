@@ -1,0 +1,67 @@
+"""All tables of a suite from what is stored."""
+
+import pandas as pd
+
+from bench.core.errors import UserError
+from bench.plan.identity import still_valid
+from bench.report.export.answers_csv import answers_frame, examples
+from bench.report.export.html_page import render
+from bench.report.export.json_leaderboard import json_text
+from bench.report.export.leaderboard_values import boards, columns
+from bench.report.export.optional_dependencies import check_extras
+from bench.report.export.parquet import write_parquet
+from bench.report.export.text_tables import latex_table, markdown_table
+from bench.results.leaderboard import leaderboard
+from bench.results.manifest import manifest, manifest_text
+from bench.results.spreadsheet import csv_text
+from bench.results.tables import cells_frame, load_scored
+from bench.store.results_folder import Store, write_text
+from bench.suite.load import Suite
+from bench.trust.stored_findings import examined_pairs
+
+
+def export(
+    suite: Suite, store: Store, *, parquet: bool = False, figures: bool = False
+) -> pd.DataFrame:
+    """Write all tables from what is stored, and return the leaderboard.
+
+    Args:
+        suite: The suite.
+        store: Its results.
+        parquet: Whether to write `cells.parquet` too. Needs the `export` extra.
+        figures: Whether to draw `figures/`. Needs the `plot` extra.
+
+    Raises:
+        UserError: Nothing is stored, or an extra that is needed is not installed.
+    """
+    check_extras({"parquet": parquet, "figures": figures})
+    scored = load_scored(suite, store)
+    if all(item.result is None for item in scored):
+        raise UserError(f"suite {suite.suite}: nothing is stored; run it first")
+    lock = still_valid(suite, store.lock())
+    entries = manifest(suite, lock, scored)
+    cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
+    rates = boards(suite, scored, board)
+    examined = examined_pairs(suite, store, lock, [(item.cell, item.result) for item in scored])
+    said = examples(suite, scored)
+    texts = {
+        "cells.csv": csv_text(cells),
+        "leaderboard.csv": csv_text(board),
+        "leaderboard.html": render(suite, rates, cells, entries, said, examined),
+        "leaderboard.json": json_text(suite, rates),
+        "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
+        "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),
+        "manifest.json": manifest_text(entries),
+    }
+    for name, text in texts.items():
+        write_text(store.folder / name, text)
+    answers = answers_frame(suite, scored)
+    if not answers.empty:
+        write_text(store.folder / "answers.csv", csv_text(answers))
+    if parquet:
+        write_parquet(cells, store.folder / "cells.parquet")
+    if figures:
+        from bench.report.figures import draw  # brings matplotlib, and radapt's style of figures
+
+        draw(suite, rates, store.folder / "figures")
+    return board

@@ -1,0 +1,1 @@
+"""Clean and adversarial images of one cell, to look at."""

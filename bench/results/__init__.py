@@ -1,0 +1,1 @@
+"""Tables from stored cells: rows, leaderboard, per-class accuracy, manifest."""

@@ -1,0 +1,147 @@
+"""What stands behind each number of a suite: all that changes it, and what it ran on."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from bench.plan.cells import Cell
+from bench.plan.identity import UNRESOLVED, Lock
+from bench.results.attack_summary import settings
+from bench.results.protocol_summary import judged_as
+from bench.results.tables import Scored
+from bench.suite.judge_prompt import judge_identity
+from bench.suite.load import Suite
+from bench.suite.metrics import NAMES, worded
+from bench.suite.specs import (
+    AnyAttack,
+    GraftModel,
+    LanguageDataset,
+    LvlmModel,
+    ModelSpec,
+    PythonModel,
+    RAdaptModel,
+)
+
+OWN = "the model's own"  # what its factory does is not known
+NORMALISATION = "inside the model, after resizing; attacks work on [0,1] pixels"
+
+
+def manifest(suite: Suite, lock: Lock, scored: Sequence[Scored]) -> dict[str, dict[str, Any]]:
+    """Return one entry per cell that has run, by the cell's id as in `cells.csv`."""
+    attacks = {attack.label_in_norm: _attack(attack) for attack in suite.attacks}
+    return {
+        item.cell.id: _entry(suite, lock, item, attacks)
+        for item in scored
+        if item.result is not None
+    }
+
+
+def manifest_text(entries: dict[str, dict[str, Any]]) -> str:
+    """Return entries as JSON, one cell a line, so that a changed cell is a changed line."""
+    lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _attack(attack: AnyAttack) -> dict[str, Any]:
+    return {
+        "attack": attack.model_dump(mode="json", exclude={"eps", "name"}),
+        **settings(attack),
+    }
+
+
+def _entry(
+    suite: Suite, lock: Lock, item: Scored, attacks: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    cell, result, protocol = item.cell, item.result, suite.protocol
+    assert result is not None
+    known = lock.whole if cell.attack is None and cell.dataset in lock.whole else lock.datasets
+    resolved = known.get(cell.dataset)
+    templates = protocol.templates
+    if isinstance(suite.dataset(cell.dataset), LanguageDataset):
+        templates = ()  # there are no classes to be put into them
+    elif templates == "dataset":
+        templates = resolved.templates if resolved else ()
+    own = isinstance(suite.models[cell.target], PythonModel)
+    entry: dict[str, Any] = {
+        **({"note": suite.note} if suite.note else {}),
+        "model": cell.target,
+        "weights": weights(suite, lock, cell.target),
+        "dataset": cell.dataset,
+        "metric": cell.metric,
+        **_asked(suite, lock, cell),
+        "content": resolved.fingerprint if resolved else UNRESOLVED,
+        "content_origin": resolved.origin if resolved else "",
+        "images": len(result.sample_ids),
+        "image_ids": _hash(result.sample_ids),
+        "seed": cell.seed,
+        "classes": len(resolved.classes) if resolved else 0,
+        "class_names": _hash(resolved.classes if resolved else ()),
+        "templates": list(templates) if len(templates) <= 1 else len(templates),
+        "templates_hash": _hash(tuple(templates)),
+        "pixels": str(protocol.pixels_of(cell.dataset)),
+        "resize_in_model": OWN if own else str(protocol.resize),
+        "normalisation": OWN if own else NORMALISATION,
+        "judged_in": _precision(suite, cell.target),
+        **({"answer_tokens": protocol.answer_tokens} if worded(cell.metric) else {}),
+        "ran_on": dict(result.provenance),
+    }
+    if cell.attack is not None and cell.threat is not None:
+        of_sources = [weights(suite, lock, name) for name in cell.sources]
+        entry |= {
+            **attacks[cell.attack.label_in_norm],
+            "eps": cell.eps,
+            "threat": cell.threat.kind,
+            "source": cell.source,
+            "source_weights": of_sources[0] if len(of_sources) == 1 else of_sources,
+            "craft": cell.mode,
+            "judged_as": judged_as(protocol.storage, cell.mode),
+        }
+        if item.doubts:
+            entry["trust"] = list(item.doubts)
+    return entry
+
+
+def _precision(suite: Suite, name: str) -> str:
+    """Return in what a model computes what is judged."""
+    spec = suite.models[name]
+    while isinstance(spec, RAdaptModel | GraftModel):
+        spec = suite.models[spec.base]
+    return spec.precision if isinstance(spec, LvlmModel) else "fp32"
+
+
+def _asked(suite: Suite, lock: Lock, cell: Cell) -> dict[str, Any]:
+    """Return what images were asked in words, and who decided whether their object was named."""
+    dataset = suite.dataset(cell.dataset)
+    if not isinstance(dataset, LanguageDataset):
+        return {}
+    asked = {"prompt": dataset.told("{question}")}
+    if cell.metric != NAMES:
+        return asked
+    said = suite.protocol.judge.model_dump(exclude={"key"})
+    return {
+        **asked,
+        "judge": {**said, **judge_identity(suite.protocol, cell.metric, lock).get("judge", {})},
+    }
+
+
+def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
+    """Return where a model's weights come from: its specification, their hash and commit."""
+    spec: ModelSpec = suite.models[name]
+    said = spec.model_dump(mode="json", exclude={"gpus"}, exclude_defaults=True)
+    found = {**said, "kind": spec.kind}
+    found["hash"] = lock.models.get(name, UNRESOLVED)
+    if name in lock.origins:
+        found["origin"] = lock.origins[name]
+    for part in ("base", "donor"):
+        if part in found:
+            found[part] = weights(suite, lock, found[part])
+    if (white := found.get("anchor", {}).get("white")) is not None:
+        found["anchor"] = {"white": weights(suite, lock, white)}
+    return found
+
+
+@lru_cache(maxsize=256)  # many cells have the same images
+def _hash(values: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(values).encode()).hexdigest()[:20]

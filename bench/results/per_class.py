@@ -1,0 +1,137 @@
+"""Tables that `cells.csv` cannot give, since they need to know of each image: from what is stored.
+
+Both have rows like those of `load_results`, so that they go where those go.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.core.errors import CellError, UserError
+from bench.core.types import Values
+from bench.data import read_labels
+from bench.plan.identity import DatasetLock, still_valid
+from bench.results.leaderboard import attacked, survivors
+from bench.results.tables import Scored, cells_frame, load_scored
+from bench.stats import unit, wilson
+from bench.store.results_folder import Store
+from bench.suite.load import Suite
+from bench.suite.metrics import highest, metrics_of, task_named
+from bench.suite.specs import DatasetSpec, eps_value
+
+WORST = "worst"
+_WORST = (
+    *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
+    *("n", "metric", "value", "ci_low", "ci_high", "status"),
+)
+_CELL = (
+    *("cell_id", "model", "dataset", "threat", "source", "attack", "norm", "eps", "metric", "seed"),
+)
+
+
+def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
+    """Return how many images of each dataset survive all attacks at the largest Linf budget.
+
+    Of scores it is the mean of the least that each image is left with.
+
+    These are the parts that the leaderboard's `worst` is the mean of.
+
+    Args:
+        suite: The suite.
+        results: Folder of all results.
+
+    Returns:
+        One row per model, threat, source and dataset, with columns of `load_results`; `attack` is
+        `worst`. None of those that lack a number.
+    """
+    radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
+    largest = max(radii, key=eps_value, default="")
+    scored = load_scored(suite, Store(Path(results), suite.suite))
+    found, sizes = survivors(suite, scored), attacked(suite, scored)
+    constant = {
+        "suite": suite.suite,
+        "attack": WORST,
+        "norm": "Linf",
+        "eps": largest,
+        "status": "ok",
+    }
+    rows = [
+        {
+            **constant,
+            "model": model,
+            "dataset": dataset.name,
+            "threat": threat,
+            "source": source,
+            "task": task_named(metric := metrics_of(dataset)[0]),
+            "metric": metric,
+            "n": len(shares),
+            **_rate(shares, images, highest(metric)),
+        }
+        for (model, threat, source), vectors in found.items()
+        for dataset, shares, images in zip(suite.datasets, vectors, sizes, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=[*_WORST])
+
+
+def per_class(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
+    """Return every cell's accuracy class by class.
+
+    Labels are read from the datasets, which must be here as they were scored; no image is decoded.
+
+    Args:
+        suite: A suite of classification.
+        results: Folder of all results.
+
+    Returns:
+        One row per cell that is ok and class that has images: `cell_id, model, dataset, threat,
+        source, attack, norm, eps, metric, seed, label, class, n, value, ci_low, ci_high`.
+
+    Raises:
+        UserError: A dataset is not here, is not what was scored, or has captions.
+    """
+    store = Store(Path(results), suite.suite)
+    scored = [item for item in load_scored(suite, store) if item.shares is not None]
+    lock = still_valid(suite, store.lock())
+    used = {item.cell.dataset for item in scored}
+    datasets = [dataset for dataset in suite.datasets if dataset.name in used]
+    known = {d.name: lock.whole.get(d.name) or lock.datasets[d.name] for d in datasets}
+    labels = {d.name: _labels(d, known[d.name]) for d in datasets}
+    cells = cells_frame(suite, scored)[[*_CELL]].to_dict("records")
+    rows = [
+        {
+            **cell,
+            "label": label,
+            "class": known[item.cell.dataset].classes[label],
+            "n": len(correct),
+            **_rate(correct, len(correct)),
+        }
+        for cell, item in zip(cells, scored, strict=True)
+        for label, correct in _by_label(item, labels[item.cell.dataset])
+    ]
+    columns = [*_CELL, "label", "class", "n", "value", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns).astype({"seed": "Int64"})
+
+
+def _labels(dataset: DatasetSpec, known: DatasetLock) -> dict[str, int]:
+    try:
+        return read_labels(dataset, known)
+    except CellError as error:
+        said = f"datasets.{dataset.name}: labels are needed class by class: {error}"
+        raise UserError(said) from error
+
+
+def _by_label(item: Scored, labels: dict[str, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    result = item.result
+    assert result is not None
+    found = np.array([labels[key] for key in result.sample_ids])
+    for label in np.unique(found).tolist():
+        yield label, result.correct[found == label]
+
+
+def _rate(shares: Values, images: int, best: float = 1.0) -> dict[str, float]:
+    mean, worth = float(shares.mean()), images / float(unit(shares))
+    low, high = wilson(mean * worth, worth)
+    return {"value": mean * best, "ci_low": low * best, "ci_high": high * best}

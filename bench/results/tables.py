@@ -1,0 +1,168 @@
+"""Turn stored results into a pandas table: one row per cell."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench.core.types import CellResult, Values
+from bench.plan.cells import Cell, expand
+from bench.plan.identity import still_valid
+from bench.results.spreadsheet import plain
+from bench.stats import unit, wilson
+from bench.store.results_folder import Store
+from bench.suite.load import Suite
+from bench.suite.metrics import graded, highest, image_of, shares_images, suffix, task_named
+from bench.trust.stored_findings import doubts_of, examined_pairs
+
+CELL_COLUMNS = (
+    *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
+    *("n", "metric", "value", "ci_low", "ci_high", "seconds", "queries"),
+    *("status", "reason", "flags", "cell_id", "craft_id"),
+    "seed",
+)
+SAME_SOURCE = "source=target"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A cell of the plan with its result, or None where it has not run yet.
+
+    `doubts` are the flags of what the trust battery found of its model and dataset.
+    """
+
+    cell: Cell
+    result: CellResult | None
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def shares(self) -> Values | None:
+        """Per image, its share of the best score, or whether it was right; None unless it is ok."""
+        if self.result is None or self.result.status != "ok":
+            return None
+        if self.result.scores is None or not graded(self.cell.metric):
+            return self.result.correct  # also where these are written as scores of 0 and 1
+        return self.result.values / highest(self.cell.metric)
+
+    @property
+    def value(self) -> float | None:
+        """The number, on the scale of its metric; None unless the cell is ok."""
+        shares = self.shares
+        return None if shares is None else float(shares.mean()) * highest(self.cell.metric)
+
+    @property
+    def worth(self) -> float:
+        """How many answers that are right or wrong vary as little: where such, the images."""
+        shares = self.shares
+        return 0.0 if shares is None else self.images / float(unit(shares))
+
+    @property
+    def images(self) -> int:
+        """How many images were scored: what is said of one, which falls together, counts as one."""
+        if self.result is None:
+            return 0
+        if not shares_images(self.cell.metric):
+            return len(self.result.correct)
+        return len(set(map(image_of, self.result.sample_ids)))
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the attack is not defined for the dataset."""
+        return self.result is not None and self.result.status == "skip"
+
+    @property
+    def source(self) -> str:
+        """Model that the images are crafted on where it is another's; the target needs no name."""
+        return (self.cell.threat.source if self.cell.threat else None) or ""
+
+    @property
+    def same_source(self) -> bool:
+        """Whether images that others are scored on too were crafted through the target itself."""
+        threat, attack = self.cell.threat, self.cell.attack
+        if threat is None or attack is None or not threat.sources:
+            return False
+        return self.cell.target in (*threat.sources, *attack.surrogates)
+
+    @property
+    def column(self) -> str:
+        """Name of the cell's column in the leaderboard."""
+        name = self.cell.attack.column(self.cell.eps) if self.cell.attack else "clean"
+        return f"{name}{suffix(self.cell.metric)}"
+
+
+def load_scored(suite: Suite, store: Store) -> list[Scored]:
+    """Pair the suite's cells, under the lock of its last run, with what is stored of them."""
+    lock = still_valid(suite, store.lock())
+    done = [(cell, store.get(cell.id)) for cell in expand(suite, lock)]
+    doubts = doubts_of(examined_pairs(suite, store, lock, done))
+    return [
+        Scored(cell, result, doubts.get((cell.target, cell.dataset), ()) if cell.attack else ())
+        for cell, result in done
+    ]
+
+
+def load_results(folder: str | Path) -> pd.DataFrame:
+    """Read the `cells.csv` of a results folder: one row per cell.
+
+    `value` is a fraction, and from 0 to 10 where `metric` is `cider`.
+    """
+    numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries", "seed")
+    frame = pd.read_csv(
+        Path(folder) / "cells.csv",
+        dtype={"seed": "Int64"} | {name: "str" for name in CELL_COLUMNS if name not in numbers},
+        keep_default_na=False,  # a model may be called "NA"
+        na_values={name: [""] for name in numbers},
+    )
+    return plain(frame)
+
+
+def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
+    """Return one row per cell, in the order of the suite; cells not run yet are absent."""
+    rows = [_row(suite, item) for item in scored if item.result is not None]
+    return pd.DataFrame(rows, columns=list(CELL_COLUMNS)).astype({"seed": "Int64"})
+
+
+def _row(suite: Suite, item: Scored) -> dict[str, object]:
+    cell, result = item.cell, item.result
+    assert result is not None
+    value, shares = item.value, item.shares
+    n = 0 if shares is None else len(shares)
+    low, high = (None, None) if shares is None else _interval(item, float(shares.mean()))
+    return {
+        "suite": suite.suite,
+        "model": cell.target,
+        "dataset": cell.dataset,
+        "task": task_named(cell.metric),
+        "threat": cell.threat.kind if cell.threat else "",
+        "source": item.source,
+        "attack": cell.attack.label if cell.attack else "clean",
+        "norm": cell.attack.norm.capitalize() if cell.attack else "",
+        "eps": cell.eps,
+        "n": n,
+        "metric": cell.metric,
+        "value": value,
+        "ci_low": low,
+        "ci_high": high,
+        "seconds": round(result.seconds, 3),
+        "queries": result.queries,
+        "status": result.status,
+        "reason": result.reason or "",
+        "flags": " ".join(_flags(item)),
+        "cell_id": cell.id,
+        "craft_id": cell.craft_id,
+        "seed": cell.seed if cell.attack else None,
+    }
+
+
+def _flags(item: Scored) -> list[str]:
+    result = item.result
+    assert result is not None
+    same = [SAME_SOURCE] if item.same_source else []
+    return [*same, *result.flags, *item.doubts]
+
+
+def _interval(item: Scored, share: float) -> tuple[float, float]:
+    best = highest(item.cell.metric)
+    low, high = wilson(share * item.worth, item.worth)
+    return low * best, high * best

@@ -1,0 +1,137 @@
+"""What happens in a run, as events: plain mappings that a line of JSON can hold.
+
+Each has `event`, its kind; `time`, in UTC as ISO 8601; and `at`, the seconds since the run began
+by a clock that nobody sets.
+"""
+
+import json
+import os
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from bench.core.types import CellResult
+from bench.plan.cells import Cell
+from bench.plan.labels import describe_job
+from bench.run.jobs import Job
+from bench.run.watchers import Watcher
+
+Event = Mapping[str, Any]
+
+
+class Events(Watcher, ABC):
+    """Turns what a watcher is told into events; kinds of it say what becomes of one."""
+
+    def __init__(self) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    @abstractmethod
+    def tell(self, event: Event) -> None:
+        """Take an event."""
+
+    def elapsed(self) -> float:
+        """Return the seconds since the run began."""
+        return time.monotonic() - self.started
+
+    def begin(self, cells: Sequence[Cell], jobs: Sequence[Job], slots: int) -> None:
+        """A run begins: how many cells it has, how many of them are done, and what is to do."""
+        self.started = time.monotonic()
+        distinct = len({cell.id for cell in cells})
+        todo = len({job.cell.id for job in jobs if job.part is None})
+        self._tell(
+            "began", host=socket.gethostname(), pid=os.getpid(), cells=distinct,
+            before=distinct - todo, jobs=len(jobs), slots=slots,
+        )  # fmt: skip
+
+    def judging(self, where: str) -> None:
+        """Answers will be sent to be judged."""
+        self._tell("judging", where=where)
+
+    def opened(self, slot: str, where: str) -> None:
+        """A worker is up."""
+        self._tell("opened", slot=slot, where=where)
+
+    def starting(self, slot: str, job: Job, estimate: float | None) -> None:
+        """A worker begins a job."""
+        self._tell("starting", slot=slot, **_named(job), estimate=_rounded(estimate))
+
+    def finished(self, slot: str, job: Job, result: CellResult, left: float | None) -> None:
+        """A job is done, or failed for good."""
+        self._tell(
+            "finished", slot=slot, **_named(job), status=result.status, reason=result.reason,
+            seconds=round(result.seconds, 3), queries=result.queries, left=_rounded(left),
+        )  # fmt: skip
+
+    def again(self, slot: str, job: Job, reason: str, wait: float) -> None:
+        """A job is to be tried again."""
+        self._tell("again", slot=slot, **_named(job), reason=reason, wait=round(wait, 3))
+
+    def lost(self, slot: str, reason: str) -> None:
+        """A worker died."""
+        self._tell("lost", slot=slot, reason=reason)
+
+    def examining(self, numbers: int, seconds: float) -> None:
+        """The cells are done, and robust numbers are examined."""
+        self._tell("examining", numbers=numbers, seconds=round(seconds, 3))
+
+    def ended(self, how: str) -> None:
+        """The run is over."""
+        self._tell("ended", how=how)
+
+    def _tell(self, event: str, **facts: object) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.tell({"event": event, "time": now, "at": round(self.elapsed(), 3), **facts})
+
+
+class EventFile(Events):
+    """Appends each event to a file as a line of JSON, which is there for readers at once.
+
+    A disk that is full stops no run: events are left out until there is room.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Write to `path`, whose folder is made with the first event."""
+        super().__init__()
+        self.path = path
+        self.torn = False
+
+    def tell(self, event: Event) -> None:
+        """Append an event."""
+        line = json.dumps(event)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"\n{line}\n" if self.torn else f"{line}\n")
+            self.torn = False
+        except OSError:
+            self.torn = True  # a part of the line may be there
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Read an event file, which may be growing; lines that are not whole are passed over."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            event = from_json(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and "event" in event:
+            yield event
+
+
+def _named(job: Job) -> dict[str, object]:
+    return {"key": job.key, "cell": job.cell.id, "part": job.part, "what": describe_job(job)}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

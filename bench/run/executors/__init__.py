@@ -1,0 +1,8 @@
+"""Where jobs run: in this process, or in workers under Ray."""
+
+from bench.run.executors.inline_executor import Inline
+from bench.run.executors.ray_cluster import check_cluster
+from bench.run.executors.ray_executor import Ray
+from bench.run.executors.ray_worker import Setup, on_device
+
+__all__ = ["Inline", "Ray", "Setup", "check_cluster", "on_device"]

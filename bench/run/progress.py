@@ -1,0 +1,137 @@
+"""How far a run is, from its events."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from bench.plan.labels import duration
+from bench.run.events import Event
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What a worker does: a job, since when in the run's seconds, and how long it should take."""
+
+    what: str
+    since: float
+    estimate: float | None
+
+    def text(self, at: float) -> str:
+        """Return it in words, at so many seconds into the run."""
+        expected = "" if self.estimate is None else f" of about {duration(self.estimate)}"
+        return f"{self.what}, {duration(max(0.0, at - self.since))}{expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        host: Where its driving process runs, or ran.
+        pid: That process.
+        slots: How many workers may run at once.
+        cells: Cells of the suite.
+        before: Those that were done when it began.
+        jobs: Jobs to do: cells, and the parts of long ones.
+        done: Jobs that are done.
+        statuses: How many of its cells came to be `ok`, `skip` or `failed`.
+        images: Images sent forward through any model.
+        where: Per worker that is up, its host, process and device in words.
+        doing: Per worker that is busy, what it does.
+        retries: Jobs that were tried again.
+        lost: Why workers died, in order.
+        left: Seconds until all was done by the last estimate, and when that was made.
+        at: Seconds into the run of the last event.
+        time: The last event in UTC as ISO 8601.
+        examining: Once the cells are done, what is said of the examination of robust numbers.
+        how: How the run ended; None where it has not.
+    """
+
+    host: str = ""
+    pid: int = 0
+    slots: int = 0
+    cells: int = 0
+    before: int = 0
+    jobs: int = 0
+    done: int = 0
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    images: int = 0
+    where: Mapping[str, str] = field(default_factory=dict)
+    doing: Mapping[str, Doing] = field(default_factory=dict)
+    retries: int = 0
+    lost: tuple[str, ...] = ()
+    left: tuple[float, float] | None = None
+    at: float = 0.0
+    time: str = ""
+    examining: str = ""
+    how: str | None = None
+
+    def rate(self, at: float) -> str:
+        """Return speed and time left in words, at so many seconds into the run."""
+        words = [f"{self.images / max(at, 1e-9):.0f} images/s"]
+        if self.left is not None:
+            seconds, then = self.left
+            words.append(f"{duration(max(0.0, seconds - (at - then)))} left")
+        return ", ".join(words)
+
+    def troubles(self) -> str:
+        """Return what went wrong in words; empty where nothing did."""
+        counts = (
+            (self.statuses.get("failed", 0), "failed"),
+            (self.retries, "tried again"),
+            (len(self.lost), "lost"),
+        )
+        return ", ".join(f"{count} {word}" for count, word in counts if count)
+
+
+def after(progress: Progress, event: Event) -> Progress:
+    """Return how far a run is after an event."""
+    now = replace(progress, at=float(event["at"]), time=event["time"])
+    slot = event.get("slot", "")
+    match event["event"]:
+        case "began":
+            counts = {key: event[key] for key in ("slots", "cells", "before", "jobs")}
+            return replace(now, host=event["host"], pid=event["pid"], **counts)
+        case "opened":
+            return replace(now, where={**now.where, slot: event["where"]})
+        case "starting":
+            doing = Doing(event["what"], now.at, event["estimate"])
+            return replace(now, doing={**now.doing, slot: doing})
+        case "finished":
+            counted = dict(now.statuses)
+            if event["part"] is None:  # whose cell counts the images of its parts
+                counted[event["status"]] = counted.get(event["status"], 0) + 1
+                now = replace(now, images=now.images + event["queries"])
+            return replace(
+                now, done=now.done + 1, statuses=counted, doing=_without(now.doing, slot),
+                left=now.left if event["left"] is None else (event["left"], now.at),
+            )  # fmt: skip
+        case "again":
+            return replace(now, retries=now.retries + 1, doing=_without(now.doing, slot))
+        case "lost":
+            return replace(
+                now, lost=(*now.lost, f"{slot}: {event['reason']}"),
+                doing=_without(now.doing, slot), where=_without(now.where, slot),
+            )  # fmt: skip
+        case "examining":
+            most = duration(event["seconds"])
+            what = f"{event['numbers']} robust number{'s' if event['numbers'] != 1 else ''}"
+            return replace(now, examining=f"examining {what}, for {most} at most")
+        case "ended":
+            return replace(now, how=event["how"], doing={}, examining="")
+        case _:
+            return now
+
+
+def progress_of(events: Iterable[Event]) -> Progress | None:
+    """Return how far a run is after all of its events; None where there are none."""
+    progress = None
+    for event in events:
+        progress = after(progress or Progress(), event)
+    return progress
+
+
+def _without(values: Mapping[str, T], slot: str) -> dict[str, T]:
+    return {key: value for key, value in values.items() if key != slot}

@@ -1,0 +1,120 @@
+"""Turn the cells that are to be computed into jobs: who waits for whom, and what is split."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from bench.plan.cells import Cell
+from bench.plan.cost.operations import forward_operations, image_count, passes_of, skip_reason
+from bench.plan.identity import Lock
+from bench.plan.shards import part_key, parts_of
+from bench.run.jobs import Job
+from bench.suite.load import Suite
+
+_UNKNOWN = 1e9  # operations of a forward pass where no model's size is known
+_LONG = 0.5  # of a worker's fair share of all work: past it a job is split by images
+
+
+def jobs_of(
+    suite: Suite, lock: Lock, cells: Sequence[Cell], slots: int, made: Callable[[str], bool]
+) -> list[Job]:
+    """Return the jobs that compute some cells, in their order.
+
+    A craft that several cells share is made by the first of them, and the others wait for
+    it; so do budgets for the smaller ones that they are nested in. With several workers, what
+    is long beside a worker's fair share is split: others attack parts of its images first.
+
+    Args:
+        suite: What the cells' names refer to.
+        lock: How many images its datasets have.
+        cells: Different ones, those that are to be computed.
+        slots: How many workers there are.
+        made: Whether a part of a craft, by its key, is there already.
+    """
+    sizes = _Sizes.of(suite, lock)
+    makers = _makers(sizes, cells, made)
+    jobs = [_whole(suite, cell, sizes, makers) for cell in cells]
+    share = sum(job.work for job in jobs) / max(1, slots)
+    chain: dict[str, float] = {}  # work of a cell and the smaller budgets that it waits for
+    found: list[Job] = []
+    for job in jobs:
+        below = job.cell.below
+        chain[job.key] = job.work + (chain.get(below.id, 0.0) if below else 0.0)
+        parts = list(_parts(job, sizes)) if slots > 1 and chain[job.key] > _LONG * share else []
+        if len(parts) > 1:
+            found += parts
+            keys = tuple(part.key for part in parts)
+            scoring = sizes.score(job.cell) if job.cell.mode == "full" else 0.0
+            job = replace(job, needs=job.needs + keys, work=scoring, crafts=False)
+        found.append(job)
+    return found
+
+
+def _makers(
+    sizes: "_Sizes", cells: Sequence[Cell], made: Callable[[str], bool]
+) -> dict[str, str | None]:
+    """Return by shared craft which cell makes it; None where it is there."""
+    makers: dict[str, str | None] = {}
+    for cell in cells:
+        if cell.attack is None or cell.mode != "full" or cell.craft_id in makers:
+            continue
+        parts = parts_of(cell.attack, sizes.images(cell))
+        there = all(made(part_key(cell.craft_id, rows)) for rows in parts)
+        makers[cell.craft_id] = None if there else cell.id
+    return makers
+
+
+def _whole(suite: Suite, cell: Cell, sizes: "_Sizes", makers: dict[str, str | None]) -> Job:
+    needs = [] if cell.below is None else [cell.below.id]
+    maker = makers.get(cell.craft_id, cell.id)
+    crafts = cell.attack is not None and maker == cell.id
+    if maker is not None and maker != cell.id:
+        needs.append(maker)
+    work = 0.0
+    if skip_reason(suite, sizes.lock, cell) is None:
+        work = sizes.score(cell) + (sizes.craft(cell) if crafts else 0.0)
+    surrogates = cell.attack.surrogates if cell.attack else ()
+    gpus = max(suite.models[name].gpus for name in (*cell.sources, cell.target, *surrogates))
+    return Job(cell.id, cell, None, tuple(needs), gpus, work, crafts)
+
+
+def _parts(job: Job, sizes: "_Sizes") -> Iterator[Job]:
+    cell = job.cell
+    if cell.attack is None or not job.crafts:
+        return
+    images = sizes.images(cell)
+    for index, rows in enumerate(parts_of(cell.attack, images)):
+        work = sizes.craft(cell) * len(rows) / images
+        yield replace(job, key=part_key(cell.id, rows), part=index, work=work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """What cells take by estimate."""
+
+    suite: Suite
+    lock: Lock
+    known: dict[str, float]
+    other: float
+
+    @classmethod
+    def of(cls, suite: Suite, lock: Lock) -> "_Sizes":
+        known = forward_operations(suite)
+        return cls(suite, lock, known, median(known.values()) if known else _UNKNOWN)
+
+    def forward(self, model: str) -> float:
+        """Return the operations of one image's forward pass."""
+        return self.known.get(model, self.other)
+
+    def images(self, cell: Cell) -> int:
+        """Return how many images a cell has."""
+        return image_count(self.suite, self.lock, cell)
+
+    def score(self, cell: Cell) -> float:
+        """Return the operations that judging a cell's images takes."""
+        return self.images(cell) * self.forward(cell.target)
+
+    def craft(self, cell: Cell) -> float:
+        """Return the operations that attacking all of a cell's images takes at most."""
+        passes = passes_of(cell.attack) if cell.attack else 0
+        return self.images(cell) * passes * sum(map(self.forward, cell.sources))

@@ -1,0 +1,1 @@
+"""Results that travel: bundles for others, and the results of others merged into ours."""

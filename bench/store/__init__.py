@@ -1,0 +1,1 @@
+"""Results and crafts on disk: written whole or not at all."""

@@ -1,0 +1,103 @@
+"""Faults between a suite's entries: names that stand for nothing, or for two things.
+
+They are read off the raw mapping, so that none waits until another fault is mended.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from bench.suite.specs import expand_dataset
+from bench.suite.specs.protocol import native_faults
+from bench.suite.specs.threats import source_faults
+from bench.suite.sweep import Origin
+
+# what tables call clean images, the worst case and the mean over datasets
+_RESERVED = {"attacks": ("clean", "worst"), "datasets": ("mean",)}
+
+
+def reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterator[str]:
+    """Say what is at fault between entries of a suite as it is written."""
+    models = raw.get("models")
+    models = models if isinstance(models, dict) else {}
+    declared = ", ".join(str(name) for name in models) or "none"
+    for name, model in models.items():
+        origin = origins[str(name)]
+        for key, target in _references(model).items():
+            if target not in models:
+                path = origin.path(key.split("."))
+                yield f"{path}: got {target!r}; declared models: {declared}"
+        if name in _ancestors(name, models):
+            yield f"{origin.path([])}: the model is built from itself"
+    yield from source_faults(_entries(raw, "threats"), models)
+    datasets = [_dataset_name(entry) for entry in _entries(raw, "datasets")]
+    yield from native_faults(raw.get("protocol"), [name for name in datasets if name])
+    yield from duplicates("datasets", datasets)
+    attacks = [_attack_name(entry) for entry in _entries(raw, "attacks")]
+    yield from duplicates("attacks", attacks)
+    yield from _reserved("datasets", datasets)
+    yield from _reserved("attacks", attacks)
+    yield from duplicates("threats", [_threat_name(t) for t in _entries(raw, "threats")])
+    if _entries(raw, "attacks") and "threats" not in raw:
+        yield "threats: missing; attacks need at least one of: white-box, {transfer: MODEL}"
+
+
+def _entries(raw: dict[str, Any], key: str) -> list[Any]:
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _references(model: Any) -> dict[str, str]:
+    """Return the models that an entry names, by key path within it."""
+    if not isinstance(model, dict) or model.get("kind") not in ("radapt", "graft", "lvlm"):
+        return {}
+    names = ("tower",) if model["kind"] == "lvlm" else ("base", "donor")
+    found = {name: model.get(name) for name in names}
+    if isinstance(anchor := model.get("anchor"), dict):
+        found["anchor.white"] = anchor.get("white")
+    return {key: target for key, target in found.items() if isinstance(target, str)}
+
+
+def _ancestors(name: object, models: dict[Any, Any]) -> set[str]:
+    seen: set[str] = set()
+    queue = list(_references(models.get(name)).values())
+    while queue:
+        current = queue.pop()
+        if current not in seen:
+            seen.add(current)
+            queue += _references(models.get(current)).values()
+    return seen
+
+
+def _dataset_name(entry: Any) -> str | None:
+    entry = expand_dataset(entry)
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _attack_name(entry: Any) -> str | None:
+    name = (entry.get("name") or entry.get("kind")) if isinstance(entry, dict) else None
+    suffix = "-l2" if isinstance(entry, dict) and entry.get("norm") == "l2" else ""
+    return f"{name}{suffix}" if isinstance(name, str) else None
+
+
+def _threat_name(entry: Any) -> str:
+    """Return an entry as it is written, one source in a list as that source."""
+    sources = entry.get("transfer") if isinstance(entry, dict) else None
+    if isinstance(sources, list) and len(sources) == 1:
+        return str({**entry, "transfer": sources[0]})
+    return str(entry)
+
+
+def duplicates(key: str, names: list[str | None]) -> Iterator[str]:
+    """Say which names of a part of a suite appear more than once."""
+    for name, count in Counter(name for name in names if name).items():
+        if count > 1:
+            hint = "; give each its own `name`" if key in ("datasets", "attacks") else ""
+            yield f"{key}: {name!r} appears {count} times{hint}"
+
+
+def _reserved(key: str, names: list[str | None]) -> Iterator[str]:
+    for name in dict.fromkeys(names):
+        if name in _RESERVED[key]:
+            yield f"{key}: got {name!r}, which tables call something else; give it another `name`"

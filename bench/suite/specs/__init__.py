@@ -1,0 +1,115 @@
+"""What a suite may say: typed, frozen, and closed to keys that do not exist."""
+
+from bench.suite.specs.adaptive import Backward
+from bench.suite.specs.against import Against
+from bench.suite.specs.attacks import (
+    ApgdCe,
+    ApgdDlr,
+    ApgdEmbedding,
+    ApgdSpec,
+    ApgdT,
+    ApgdText,
+    ApgdTextTargeted,
+    Cw,
+    Fgsm,
+    MiFgsm,
+    NativeSpec,
+    Noise,
+    Pgd,
+    Precision,
+    ValueFeatures,
+)
+from bench.suite.specs.base import Name, Spec
+from bench.suite.specs.budgets import eps_value
+from bench.suite.specs.datasets import (
+    DatasetSpec,
+    FolderDataset,
+    HubDataset,
+    NanoDataset,
+    Task,
+    TorchvisionDataset,
+    WebDataset,
+    expand_dataset,
+    task_of,
+)
+from bench.suite.specs.ensembles import AnyAttack, Ensemble
+from bench.suite.specs.external_attacks import PyAutoAttack, TorchAttacks
+from bench.suite.specs.judge import JudgeSpec, MatchJudge, OpenAIJudge, TransformersJudge
+from bench.suite.specs.language_datasets import LanguageDataset
+from bench.suite.specs.models import (
+    Anchor,
+    Component,
+    GraftModel,
+    HuggingFaceModel,
+    LvlmModel,
+    ModelSpec,
+    NanoModel,
+    OpenClipModel,
+    PythonModel,
+    RAdaptModel,
+    TinyModel,
+)
+from bench.suite.specs.presets import ATTACK_PRESETS
+from bench.suite.specs.protocol import PRESETS, Pixels, Protocol, Resize, Storage, expand_preset
+from bench.suite.specs.threats import AnyThreat, Threat
+
+__all__ = [
+    "ATTACK_PRESETS",
+    "PRESETS",
+    "Against",
+    "Anchor",
+    "AnyAttack",
+    "AnyThreat",
+    "ApgdCe",
+    "ApgdDlr",
+    "ApgdEmbedding",
+    "ApgdSpec",
+    "ApgdT",
+    "ApgdText",
+    "ApgdTextTargeted",
+    "Backward",
+    "Component",
+    "Cw",
+    "DatasetSpec",
+    "Ensemble",
+    "Fgsm",
+    "FolderDataset",
+    "GraftModel",
+    "HubDataset",
+    "HuggingFaceModel",
+    "JudgeSpec",
+    "LanguageDataset",
+    "LvlmModel",
+    "MatchJudge",
+    "MiFgsm",
+    "ModelSpec",
+    "Name",
+    "NanoDataset",
+    "NanoModel",
+    "NativeSpec",
+    "Noise",
+    "OpenAIJudge",
+    "OpenClipModel",
+    "Pgd",
+    "Pixels",
+    "Precision",
+    "Protocol",
+    "PyAutoAttack",
+    "PythonModel",
+    "RAdaptModel",
+    "Resize",
+    "Spec",
+    "Storage",
+    "Task",
+    "Threat",
+    "TinyModel",
+    "TorchAttacks",
+    "TorchvisionDataset",
+    "TransformersJudge",
+    "ValueFeatures",
+    "WebDataset",
+    "eps_value",
+    "expand_dataset",
+    "expand_preset",
+    "task_of",
+]

@@ -1,0 +1,43 @@
+"""Norms and radii, as a suite writes them."""
+
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from bench.suite.specs.base import many
+
+
+def eps_value(text: str) -> float:
+    """Return the number that a radius written as in a suite stands for."""
+    return float(Fraction(text))
+
+
+def _eps(value: Any, info: ValidationInfo) -> str:
+    text = str(value).strip()
+    try:
+        number = -1.0 if isinstance(value, bool) else eps_value(text)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        number = -1.0
+    # a norm that is not known has a fault of its own
+    linf = info.data.get("norm", "linf") == "linf"
+    if number < 0 or (linf and number > 1):
+        allowed = "in [0,1] pixels" if linf else "of at least 0"
+        example = "4/255 or 0.0157" if linf else "0.5 or 128/255"
+        raise PydanticCustomError("eps", f"a radius {allowed} is needed, written like {example}")
+    return text
+
+
+def _distinct(budgets: tuple[str, ...]) -> tuple[str, ...]:
+    if len({eps_value(eps) for eps in budgets}) < len(budgets):
+        raise PydanticCustomError("eps", "the same radius appears twice")
+    return budgets
+
+
+EpsList = Annotated[
+    tuple[Annotated[str, BeforeValidator(_eps)], ...],
+    BeforeValidator(many),
+    Field(min_length=1),
+    AfterValidator(_distinct),
+]

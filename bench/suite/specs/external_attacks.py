@@ -1,0 +1,133 @@
+"""Attacks of other libraries, in chunks of a fixed size."""
+
+from typing import Annotated, Any, Literal, cast, get_args
+
+from pydantic import (
+    Field,
+    JsonValue,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from bench.suite.specs.attacks import AttackSpec, Count
+from bench.suite.specs.torchattacks_list import OFFERS
+
+Official = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
+Version = Literal["standard", "rand"]
+
+VERSIONS: dict[Version, tuple[Official, ...]] = {
+    "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
+    "rand": ("apgd-ce", "apgd-dlr"),
+}
+_FIXED = ("steps", "restarts", "targets", "queries", "eot")
+
+
+def _official(value: Any) -> Version | Official | tuple[Official, ...]:
+    names = get_args(Official)
+    listed = value if isinstance(value, list | tuple) else None
+    if listed and all(name in names for name in listed) and len(set(listed)) == len(listed):
+        return tuple(listed)
+    if isinstance(value, str) and value in (*VERSIONS, *names):
+        return cast(Official, value)
+    known = f"{', '.join(VERSIONS)}, {', '.join(names)}"
+    raise PydanticCustomError("attack", f"allowed: {known}, or a list of the last {len(names)}")
+
+
+class PyAutoAttack(AttackSpec):
+    """The official AutoAttack code: a version, one of its attacks, or a list (`custom`).
+
+    `restarts` are those of APGD-CE, APGD-DLR and FAB; targeted attacks run once per target.
+    """
+
+    kind: Literal["pyautoattack"]
+    attack: Annotated[Version | Official | tuple[Official, ...], PlainValidator(_official)] = (
+        "apgd-ce"
+    )
+    steps: Count = 100
+    restarts: Count = 1
+    targets: Count = 9
+    queries: Count = 5000
+    eot: Count = 1
+    chunk: Count = 100
+
+    @model_validator(mode="before")
+    @classmethod
+    def _version_is_fixed(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("attack") in list(VERSIONS):
+            fields = cls.model_fields
+            changed = [
+                key for key in _FIXED if data.get(key, fields[key].default) != fields[key].default
+            ]
+            if changed:
+                raise PydanticCustomError(
+                    "attack", f"{data['attack']} fixes {', '.join(changed)}; list attacks to choose"
+                )
+        return data
+
+    @property
+    def members(self) -> tuple[Official, ...]:
+        """The attacks that run, in order."""
+        if isinstance(self.attack, tuple):
+            return self.attack
+        return VERSIONS.get(self.attack, (self.attack,))  # type: ignore[arg-type]
+
+    @property
+    def passes(self) -> int:
+        """Forward passes per step: the version `rand` is made for models that answer at random."""
+        return 20 if self.attack == "rand" else self.eot
+
+    @property
+    def gradients(self) -> int:
+        """Gradient steps on an image that withstands all of them; Square's queries aside."""
+        runs = {"apgd-t": self.targets, "fab-t": self.targets, "square": 0}
+        per_step = {name: self.passes for name in self.members if name.startswith("apgd")}
+        return sum(
+            self.steps * runs.get(name, self.restarts) * per_step.get(name, 1)
+            for name in self.members
+        )
+
+
+class TorchAttacks(AttackSpec):
+    """An attack of torchattacks with an `eps` argument, by the name of its class."""
+
+    kind: Literal["torchattacks"]
+    attack: str = "PGD"
+    args: dict[str, JsonValue] = Field(default={})
+    chunk: Count = 100
+
+    @field_validator("attack")
+    @classmethod
+    def _offered(cls, attack: str, info: ValidationInfo) -> str:
+        if attack == "AutoAttack":
+            raise PydanticCustomError(
+                "attack",
+                "torchattacks' AutoAttack is none: 10 steps instead of 100 and other targets; "
+                "use {kind: pyautoattack, attack: standard}",
+            )
+        norm = info.data.get("norm", "linf")
+        offered = [name for name, offer in OFFERS.items() if norm in offer.norms]
+        if attack not in offered:
+            raise PydanticCustomError("attack", f"allowed at norm {norm}: {', '.join(offered)}")
+        return attack
+
+    @field_validator("args")
+    @classmethod
+    def _known(cls, args: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
+        steps = args.get("steps", 1)
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise PydanticCustomError("steps", "`steps` must be a whole number of at least 1")
+        attack = info.data.get("attack")
+        if attack is not None and (unknown := args.keys() - set(OFFERS[attack].args)):
+            allowed = ", ".join(OFFERS[attack].args) or "none"
+            raise PydanticCustomError(
+                "args", f"{attack} has no {', '.join(sorted(unknown))}; allowed: {allowed}"
+            )
+        return args
+
+    @property
+    def gradients(self) -> int:
+        """Gradient steps on an image, the library's default where `args` name none."""
+        return cast(int, self.args.get("steps", 10 if "steps" in OFFERS[self.attack].args else 1))

@@ -1,0 +1,76 @@
+"""The texts that an attack on a model's answers is about, and whether one was said."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.errors import CellError
+from bench.core.exchanges import Exchange
+from bench.suite.metrics import CIDER
+from bench.suite.specs import AnyAttack, ApgdTextTargeted
+
+
+def references(exchange: Exchange, metric: str) -> tuple[str, ...]:
+    """Return the different texts that are right, in the order in which they are attacked.
+
+    Captions are in the order in which they come, answers by how many annotators gave them, as in
+    RobustVLM; where nobody says what is right but what the object is called, that is it.
+    """
+    known = exchange.answers or exchange.names[:1]
+    return tuple(dict.fromkeys(known) if metric == CIDER else dict(Counter(known).most_common()))
+
+
+def text_of(attack: AnyAttack, exchange: Exchange, metric: str, reference: int = 0) -> str | None:
+    """Return the text that an attack wants a model to say, or not to say; None if nobody knows.
+
+    Args:
+        attack: The attack, no ensemble.
+        exchange: What is asked.
+        metric: What is measured.
+        reference: Which of the texts that are right.
+    """
+    if isinstance(attack, ApgdTextTargeted):
+        return attack.target or exchange.decoy or None
+    known = references(exchange, metric)
+    return known[reference] if reference < len(known) else None
+
+
+def texts_of(
+    attack: AnyAttack, exchanges: Sequence[Exchange], metric: str, reference: int = 0
+) -> list[str | None]:
+    """Return the texts of `text_of` for some exchanges.
+
+    Raises:
+        CellError: It is their first, and not all have one.
+    """
+    found = [text_of(attack, exchange, metric, reference) for exchange in exchanges]
+    missing = sum(text is None for text in found)
+    if missing and reference == 0:
+        targeted = isinstance(attack, ApgdTextTargeted)
+        raise CellError(
+            f"{attack.label}: {missing} of {len(found)} questions say nothing of what is "
+            + ("wanted; give it a `target`" if targeted else "right")
+        )
+    return found
+
+
+def has_said(text: str, target: str) -> bool:
+    """Return whether a target is in a text as whole words, whatever the letters' case.
+
+    A "snowboard" says no "no", which RobustVLM's search for letters would find in it.
+    """
+    words = r"\s+".join(map(re.escape, target.split()))
+    return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def reached(
+    attack: AnyAttack, exchanges: Sequence[Exchange], texts: Sequence[str]
+) -> NDArray[np.bool_] | None:
+    """Return which texts have what an attack wants said, `[n]`; None where it names nothing."""
+    if not isinstance(attack, ApgdTextTargeted):
+        return None
+    wanted = [target or "" for target in texts_of(attack, exchanges, "")]
+    return np.array(list(map(has_said, texts, wanted)), np.bool_)

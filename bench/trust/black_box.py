@@ -1,0 +1,58 @@
+"""Who knows less never wins: a black-box attack that beats a white-box one unmasks its gradients.
+
+Athalye et al. 2018 (arXiv:1802.00420, section 3.1).
+"""
+
+from bench.attacks.pyautoattack_adapter import doubts
+from bench.suite.specs import ApgdCe, PyAutoAttack
+from bench.trust.findings import Finding
+from bench.trust.significance import falls, verdict_of
+from bench.trust.subject import Effort, Subject, broken_by, chosen, points_of, right, standing
+
+STEPS = 20  # of the attacks that this file crafts; most images that fall have fallen then
+
+
+def transferred(subject: Subject, effort: Effort) -> Finding:
+    """A number of images that were crafted on other models is none against who knows this one."""
+    reported = subject.reported
+    if not reported.transferred:
+        return Finding("transferred", "skip", f"{reported.attack} is white-box already")
+    after = standing(subject, _apgd(subject), reported.robust)
+    drop, p = falls(reported.robust, after)
+    return Finding(
+        "transferred",
+        verdict_of(p, drop),
+        f"{reported.robust.mean():.1%} of {len(after)} images stand against {reported.attack}, "
+        f"{after.mean():.1%} against Auto-PGD on the model itself",
+        {"transferred": float(reported.robust.mean()), "white_box": float(after.mean())},
+    )
+
+
+def transfer(subject: Subject, effort: Effort) -> Finding:
+    """Images crafted on other models break none that stand against the reported attack."""
+    after = subject.reported.robust.copy()
+    if not subject.others:
+        return Finding("transfer", "skip", "no other model to transfer from")
+    for _, source in subject.others:
+        if after.any():
+            left = chosen(subject, after)
+            after[after] = right(left, points_of(left, _apgd(left), model=source))
+    what = f"images crafted on {' and '.join(name for name, _ in subject.others)} break"
+    return broken_by("transfer", what, subject, after, images=len(after))
+
+
+def square(subject: Subject, effort: Effort) -> Finding:
+    """Square, which sees logits alone, breaks none that stand against the reported attack."""
+    spec = PyAutoAttack(
+        kind="pyautoattack", eps=("0",), norm=subject.budget.norm, attack="square",
+        queries=effort.queries,
+    )  # fmt: skip
+    with doubts():  # its own warnings; the checks here say as much
+        after = standing(subject, spec, subject.reported.robust)
+    what = f"Square with {effort.queries} queries breaks"
+    return broken_by("square", what, subject, after, queries=effort.queries)
+
+
+def _apgd(subject: Subject) -> ApgdCe:
+    norm, eot = subject.budget.norm, subject.reported.eot
+    return ApgdCe(kind="apgd-ce", eps=("0",), norm=norm, steps=STEPS, eot=eot)

@@ -1,0 +1,176 @@
+"""Examine the pairs of a suite that no battery has looked at yet, as far as time allows."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from bench.attacks.query_counter import Counted
+from bench.core.deadline import Deadline
+from bench.core.errors import CellError, DiskFull, TimeUp
+from bench.data import index_dataset, load_images
+from bench.evaluate.craft import sample_seed
+from bench.evaluate.model_cache import Warm, reason
+from bench.plan.identity import Lock, model_identity, pair_digest, still_valid
+from bench.store.results_folder import Store
+from bench.trust.battery import CHECKS, QUICK, Check, examine
+from bench.trust.findings import Finding
+from bench.trust.reported_number import Number, Pair
+from bench.trust.stored_findings import Examined, keep, kept, others_of, trust_id
+from bench.trust.subject import CHEAP, DEEP, Subject
+
+
+def examine_pairs(
+    store: Store,
+    pairs: Mapping[Pair, Number],
+    warm: Warm,
+    *,
+    deep: bool = False,
+    seconds: float | None = None,
+) -> Iterator[tuple[Pair, str | None]]:
+    """Examine pairs of a suite, going on where that was broken off, and keep what is found.
+
+    Where there is a limit, all pairs get the quick checks first. It holds within a check too,
+    which is then left: models look at the time before each pass.
+
+    Args:
+        store: The suite's results.
+        pairs: The numbers to judge.
+        warm: The suite's models and images.
+        deep: Whether the checks take more of everything.
+        seconds: What all may take; any number where None.
+
+    Yields:
+        Each pair once it is over, with the reason where it could not be examined.
+
+    Raises:
+        DiskFull: What was found cannot be kept.
+    """
+    stored = still_valid(warm.suite, store.lock())
+    deadline = Deadline(seconds)
+    over: set[Pair] = set()
+    for checks in (CHECKS,) if seconds is None else (QUICK, CHECKS):
+        for pair, number in pairs.items():
+            if pair in over:
+                continue
+            try:
+                _examine_pair(store, stored, warm, pair, number, deep, checks, deadline)
+            except TimeUp:
+                return
+            except DiskFull:
+                raise
+            except Exception as error:  # whatever goes wrong with a pair, the others go on
+                over.add(pair)
+                yield pair, reason(error)
+                continue
+            if checks is CHECKS:
+                yield pair, None
+
+
+def _examine_pair(
+    store: Store,
+    stored: Lock,
+    warm: Warm,
+    pair: Pair,
+    number: Number,
+    deep: bool,
+    checks: Mapping[str, Check],
+    deadline: Deadline,
+) -> None:
+    """Do the checks that are not done, and keep what they find, also where they are ended."""
+    level, started = DEEP if deep else CHEAP, time.monotonic()
+    key = trust_id(warm.suite, stored, pair, number, deep)
+    had = kept(store, key)
+    done = {one.check: one for one in had.findings} if had else {}
+    todo = {name: check for name, check in checks.items() if name not in done}
+    if not todo:
+        return
+    deadline.check()
+    if not _same(warm, stored, pair):
+        raise CellError("is not what the numbers are of any more; run the suite again")
+    subject = _subject(warm, pair, number, level.images, deadline)
+    if "held-out" in todo:
+        subject = replace(subject, held=_held(warm, pair[1], len(subject.labels)))
+    unbuilt: list[str] = []
+    if "transfer" in todo:
+        subject = replace(subject, others=tuple(_others(warm, stored, pair, deadline, unbuilt)))
+    lacking = bool(unbuilt) and not subject.others
+    if lacking:
+        del todo["transfer"]  # for another time
+    found: dict[str, Finding] = {}
+    try:
+        for one in examine(subject, level, todo, tuple(done.values())):
+            found[one.check] = one
+            deadline.check()
+    finally:
+        if found:
+            had = kept(store, key)  # with what another `check` has kept in the meantime
+            every = {one.check: one for one in had.findings} | found if had else found
+            record = Examined(
+                *pair, number.eps, number.reported.attack, len(subject.labels), deep,
+                time.monotonic() - started + (had.seconds if had else 0.0),
+                tuple(every[name] for name in CHECKS if name in every),
+            )  # fmt: skip
+            keep(store, key, record)
+    if lacking:
+        raise CellError(f"transfer: there is no other model here: {'; '.join(unbuilt)}")
+
+
+def _same(warm: Warm, stored: Lock, pair: Pair) -> bool:
+    """Return whether a model and a dataset are what they were when the numbers were made."""
+    now, then = (pair_digest(warm.suite, lock, *pair, {}) for lock in (warm.lock, stored))
+    return now == then
+
+
+def _subject(warm: Warm, pair: Pair, number: Number, most: int, deadline: Deadline) -> Subject:
+    """Return what is examined, without other models and images."""
+    model, dataset = pair
+    images = warm.images(dataset)
+    if images.sample_ids != number.sample_ids:
+        raise CellError(f"datasets.{dataset}: the images are others than those that were scored")
+    count = min(len(images.labels), most)
+    seeds = tuple(sample_seed(warm.suite.seed, key) for key in images.sample_ids[:count])
+    whole = Subject(
+        Counted(warm.classifier(model, dataset), deadline),
+        images.floats(torch.arange(count)),
+        images.labels[:count],
+        number.budget,
+        seeds,
+        number.reported,
+        warm.batch(model, dataset),
+        storage=warm.suite.protocol.storage,
+    )
+    return whole.first(count)
+
+
+def _others(
+    warm: Warm, stored: Lock, pair: Pair, deadline: Deadline, unbuilt: list[str]
+) -> Iterator[tuple[str, Counted]]:
+    """Yield models to transfer from, and note of which there are none and why."""
+    suite, (model, dataset) = warm.suite, pair
+    for name in others_of(suite, model):
+        if model_identity(suite, warm.lock, name) != model_identity(suite, stored, name):
+            unbuilt.append(f"{name!r} is not what it was when the suite ran")
+            continue
+        try:
+            yield name, Counted(warm.classifier(name, dataset), deadline)
+        except CellError as error:
+            unbuilt.append(f"{name!r}: {error}")
+
+
+def _held(warm: Warm, dataset: str, count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return images of a dataset that are not in its sample, with their labels."""
+    suite = warm.suite
+    if warm.images(dataset).captions:
+        return None  # an image is a class of its own there
+    spec = suite.dataset(dataset)
+    used = set(warm.images(dataset).sample_ids)
+    more = index_dataset(spec, suite.samples + count, suite.seed).sample_ids
+    ids = tuple(key for key in more if key not in used)[:count]
+    if not ids:
+        return None
+    found = load_images(spec, ids, suite.protocol.pixels_of(dataset))
+    pixels = torch.from_numpy(found.images).to(warm.device).float() / 255
+    return pixels, torch.from_numpy(found.labels.astype(np.int64)).to(warm.device)

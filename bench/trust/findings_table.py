@@ -1,0 +1,49 @@
+"""What `check` prints of the battery: a line per model and dataset, and one per finding."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from bench.suite.load import Suite
+from bench.suite.metrics import metrics_of, worded
+from bench.trust.explanations import MEANINGS
+from bench.trust.findings import Finding, Verdict
+from bench.trust.reported_number import Pair
+from bench.trust.stored_findings import Examined
+
+VERDICTS: tuple[Verdict, ...] = ("fail", "warn", "pass", "skip")
+
+
+def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
+    """Say of each pair what failed or warned and how many checks passed, and what that means."""
+    seen: list[Finding] = []
+    for (model, dataset), record in examined.items():
+        yield (
+            f"{model} x {dataset} at {record.eps}, {record.attack}, "
+            f"{'deep' if record.deep else 'cheap'}, {record.images} images: "
+            f"{_counts(record.findings)}{f', {record.left} not done' if record.left else ''}"
+        )
+        bad = [found for found in record.findings if found.verdict in ("fail", "warn")]
+        seen += bad
+        for found in bad:
+            yield f"  {found.verdict}  {found.check:<19} {found.evidence}"
+    if seen:
+        yield ""
+        for check in dict.fromkeys(found.check for found in seen):
+            yield f"{check}: {MEANINGS[check].means} {MEANINGS[check].to_do}"
+    if examined:
+        yield ""
+
+
+def left_out(suite: Suite) -> Iterator[str]:
+    """Say which datasets have no number that the battery can judge."""
+    metrics = {dataset.name: metrics_of(dataset)[0] for dataset in suite.datasets}
+    if any(map(worded, metrics.values())):
+        yield (
+            f"{', '.join(metrics)}: not examined, as the checks look at logits and the numbers "
+            "are of answers in words"
+        )
+
+
+def _counts(findings: Sequence[Finding]) -> str:
+    counts = Counter(found.verdict for found in findings)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])

@@ -1,0 +1,151 @@
+"""Findings on disk: `<root>/<suite>/trust/<id>.json`, one file per model, dataset and depth.
+
+An id is made of all that changes the findings, so that what is kept is never of other weights,
+images or numbers.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from bench.core.types import CellResult
+from bench.plan.cells import Cell, expand
+from bench.plan.identity import Lock, model_identity, pair_digest, still_valid
+from bench.store.results_folder import Store, write_text
+from bench.suite.load import Suite
+from bench.suite.specs import GraftModel, RAdaptModel
+from bench.trust.explanations import MEANINGS
+from bench.trust.findings import Finding, flags_of
+from bench.trust.reported_number import Number, Pair, numbers_of
+
+BATTERY = 3  # raised whenever a check changes what it finds
+OTHERS = 2  # models to transfer from: the one that a defence is built on, and another
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the battery found of a model on a dataset.
+
+    Attributes:
+        model: The model's name when it was examined.
+        dataset: The dataset's.
+        eps: Radius of the number that was judged, as the suite writes it.
+        attack: What that number had been attacked with.
+        images: How many images the checks looked at, at most.
+        deep: Whether all checks that were done took more of everything.
+        seconds: What they took.
+        findings: One per check that was done.
+    """
+
+    model: str
+    dataset: str
+    eps: str
+    attack: str
+    images: int
+    deep: bool
+    seconds: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def left(self) -> int:
+        """How many checks were not done, as time was up or somebody ended it."""
+        return len(MEANINGS.keys() - {found.check for found in self.findings})
+
+
+def trust_id(suite: Suite, lock: Lock, pair: Pair, number: Number, deep: bool) -> str:
+    """Return the identity of what the battery finds of a pair and its number."""
+    others = [model_identity(suite, lock, name) for name in others_of(suite, pair[0])]
+    more = {"battery": BATTERY, "deep": deep, "cells": number.cells, "others": others}
+    return pair_digest(suite, lock, *pair, more)
+
+
+def others_of(suite: Suite, model: str) -> list[str]:
+    """Return models to transfer from: what a model is built on, sources of the suite, any other."""
+    spec = suite.models[model]
+    built_on = [spec.base] if isinstance(spec, RAdaptModel | GraftModel) else []
+    sources = [name for threat in suite.threats for name in threat.sources]
+    names = dict.fromkeys([*built_on, *sources, *suite.models])
+    return [name for name in names if name != model][:OTHERS]
+
+
+def keep(store: Store, key: str, examined: Examined) -> None:
+    """Keep what was found."""
+    write_text(_path(store, key), json.dumps(asdict(examined), indent=1))
+
+
+def kept(store: Store, key: str) -> Examined | None:
+    """Return what was found, or None where there is nothing that can be read."""
+    try:
+        record = json.loads(_path(store, key).read_bytes())
+        findings = (Finding(**finding) for finding in record.pop("findings"))
+        known = tuple(found for found in findings if found.check in MEANINGS)  # no bygone check
+        return Examined(**record, findings=known)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # absent or damaged: to be examined
+
+
+def numbers_to_judge(
+    lock: Lock, done: Iterable[tuple[Cell, CellResult | None]]
+) -> dict[Pair, Number]:
+    """Return the numbers whose model and dataset are resolved."""
+    return {
+        (model, dataset): number
+        for (model, dataset), number in numbers_of(done).items()
+        if model in lock.models and dataset in lock.datasets
+    }
+
+
+def judged(
+    suite: Suite, store: Store, deep: bool
+) -> tuple[dict[Pair, Examined], dict[Pair, Number]]:
+    """Return what was found of a suite's numbers, and those whose examination is not complete.
+
+    Args:
+        suite: The suite.
+        store: Its results.
+        deep: Whether examinations with a check that took less count as none.
+    """
+    lock = still_valid(suite, store.lock())
+    done = [(cell, store.get(cell.id)) for cell in expand(suite, lock)]
+    found = examined_pairs(suite, store, lock, done)
+    enough = {pair for pair, one in found.items() if not one.left and (one.deep or not deep)}
+    numbers = numbers_to_judge(lock, done)
+    return found, {pair: number for pair, number in numbers.items() if pair not in enough}
+
+
+def examined_pairs(
+    suite: Suite, store: Store, lock: Lock, done: Iterable[tuple[Cell, CellResult | None]]
+) -> dict[Pair, Examined]:
+    """Return what is kept of a suite's pairs, of each check the deep finding where there is one."""
+    if not (store.folder / "trust").is_dir():  # as where nothing was ever checked
+        return {}
+    found = {}
+    for pair, number in numbers_to_judge(lock, done).items():
+        deep, cheap = (
+            kept(store, trust_id(suite, lock, pair, number, how)) for how in (True, False)
+        )
+        either = _merged(deep, cheap) if deep and cheap else deep or cheap
+        if either:
+            found[pair] = either
+    return found
+
+
+def doubts_of(examined: Mapping[Pair, Examined]) -> dict[Pair, tuple[str, ...]]:
+    """Return the flags of each pair's rows."""
+    return {pair: flags_of(record.findings) for pair, record in examined.items()}
+
+
+def _merged(deep: Examined, cheap: Examined) -> Examined:
+    """Return what both found: a deep examination may have been broken off, or a cheap one."""
+    if not deep.left:
+        return deep
+    every = {one.check: one for one in (*cheap.findings, *deep.findings)}
+    return replace(
+        cheap, images=max(deep.images, cheap.images), seconds=deep.seconds + cheap.seconds,
+        findings=tuple(every.values()),
+    )  # fmt: skip
+
+
+def _path(store: Store, key: str) -> Path:
+    return store.path_of("trust", key, "json")

@@ -1,0 +1,95 @@
+"""A small version of `python -m tests.attacks.parity`, whose full tables are docs/parity.md."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.core.types import Norm
+from bench.suite.specs import Ensemble, PyAutoAttack
+from tests.attacks import parity
+from tests.attacks.parity import FULL_SETTINGS, SETTINGS, Setting, pair, reach
+
+SMALL = {  # attack: its place, and as many images as it can afford
+    ("pgd", "tecoa", 10, "linf"): 150,
+    ("pgd", "tecoa", 100, "l2"): 100,
+    ("mi-fgsm", "tecoa", 10, "linf"): 150,
+    ("apgd-ce", "tecoa", 10, "linf"): 150,
+    ("apgd-ce", "tecoa", 100, "linf"): 80,
+    ("apgd-ce", "clip", 2, "linf"): 100,
+    ("apgd-dlr", "fare", 4, "linf"): 100,
+    ("apgd-dlr", "fare", 10, "l2"): 60,
+    ("apgd-t", "fare", 4, "linf"): 80,
+}
+
+
+def key(setting: Setting) -> tuple[str, str, int, Norm]:
+    place = setting.place
+    return setting.attack, place.model, place.classes, place.norm
+
+
+CHOSEN = [setting for setting in SETTINGS if key(setting) in SMALL]
+
+
+@pytest.mark.parametrize("setting", CHOSEN, ids=lambda s: "-".join(map(str, key(s))))
+def test_native_and_reference_agree(setting: Setting) -> None:
+    samples = SMALL[key(setting)]
+    native, reference = (reach(setting, attack, samples).correct for attack in pair(setting))
+    assert 0.2 <= reference.mean() <= 0.8  # agreement at 0 or 100% would prove nothing
+    assert abs(int(native.sum()) - int(reference.sum())) <= 2
+    assert (native == reference).mean() >= 0.97
+
+
+def test_the_ensemble_of_fares_preset_and_the_official_one_agree() -> None:
+    """As in the preset but for the steps: 5 restarts of APGD-CE, then 9 targets."""
+    setting = next(s for s in SETTINGS if key(s) == ("apgd-ce", "tecoa", 10, "linf"))
+    eps, steps = (setting.place.eps,), 6
+    members = [
+        {"kind": "apgd-ce", "restarts": 5, "steps": steps},
+        {"kind": "apgd-t", "steps": steps},
+    ]
+    ours = Ensemble.model_validate({"kind": "ensemble", "eps": eps, "attacks": members})
+    official = PyAutoAttack(
+        kind="pyautoattack", eps=eps, attack=("apgd-ce", "apgd-t"), steps=steps, restarts=5
+    )
+    native, reference = (reach(setting, attack, 100).correct for attack in (ours, official))
+    assert 0.2 <= reference.mean() <= 0.8
+    assert abs(int(native.sum()) - int(reference.sum())) <= 2
+    assert (native == reference).mean() >= 0.97
+
+
+def test_the_settings_meet_every_number_of_classes() -> None:
+    assert len(CHOSEN) == len(SMALL)
+    seen = {(setting.attack, setting.place.classes) for setting in SETTINGS}
+    for attack in ("pgd", "mi-fgsm", "apgd-ce", "apgd-dlr", "apgd-t"):
+        least = 4 if attack in ("apgd-dlr", "apgd-t") else 2
+        assert {n for name, n in seen if name == attack} == {
+            n for n in (2, 4, 10, 100) if n >= least
+        }
+
+
+def test_the_page_is_for_all_images_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it holds is the two tables as they were printed, each below its text."""
+    monkeypatch.setattr(parity, "SETTINGS", CHOSEN[:1])
+    monkeypatch.setattr(parity, "FULL_SETTINGS", FULL_SETTINGS[:1])
+    monkeypatch.setattr(parity, "PAGE", tmp_path / "parity.md")
+    parity.main(["--samples", "10"])
+    assert not (tmp_path / "parity.md").exists()
+    capsys.readouterr()
+    monkeypatch.setattr(parity, "SAMPLES", 10)
+    parity.main([])
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    held = (tmp_path / "parity.md").read_text().splitlines()
+    assert [line for line in held if line.startswith("|")] == printed
+    assert len(printed) == (2 + 1) + (2 + 3)
+    assert held[0] == "# Parity with the reference implementations"
+    assert "## Crafts for transfer" in held
+
+
+def test_full_crafts_reach_the_losses_of_the_reference() -> None:
+    setting = FULL_SETTINGS[3]  # the largest budget: weaker attacks fall short of it most
+    native, reference = (reach(setting, attack, 100) for attack in pair(setting))
+    assert native.loss.mean() >= 0.998 * reference.loss.mean()
+    assert (native.loss >= reference.loss).mean() >= 0.35  # PGD with these steps: 0.0
+    assert abs(int(native.correct.sum()) - int(reference.correct.sum())) <= 2

@@ -1,0 +1,124 @@
+"""The commands as a user calls them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import load_results
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def call(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "run_bench.py"), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=ENVIRONMENT)
+
+
+def test_run_twice(suite_file: Callable[..., Path], tmp_path: Path) -> None:
+    suite, results = suite_file(), tmp_path / "r"
+    first = call(suite, "--results", results)
+    assert first.returncode == 0, first.stderr
+    assert "21 cells, 21 computed now, 0 failed" in first.stdout
+    for name in ("cells.csv", "leaderboard.csv", "leaderboard.html"):
+        assert (results / "small" / name).exists()
+    assert "white-box" in first.stdout
+    assert "transfer from CLIP" in first.stdout
+    before = (results / "small" / "cells.csv").read_bytes()
+    second = call("run", suite, "--results", results)
+    assert "21 cells, 0 computed now, 0 failed" in second.stdout
+    assert (results / "small" / "cells.csv").read_bytes() == before
+    assert (
+        "21 ok, 0 skip, 0 failed, 0 missing" in call("status", suite, "--results", results).stdout
+    )
+    (results / "small" / "cells.csv").unlink()
+    assert call("export", suite, "--results", results).returncode == 0
+    assert (results / "small" / "cells.csv").read_bytes() == before
+
+
+def test_fresh_folders_give_equal_values(suite_file: Callable[..., Path], tmp_path: Path) -> None:
+    suite = suite_file()
+    values = []
+    for name in ("a", "b"):
+        assert call(suite, "--results", tmp_path / name, "--no-check").returncode == 0
+        values.append(load_results(tmp_path / name / "small")[["cell_id", "value", "queries"]])
+    assert values[0].equals(values[1])
+
+
+def test_killed_and_started_again(suite_file: Callable[..., Path], tmp_path: Path) -> None:
+    suite, results = suite_file(samples=64), tmp_path / "r"
+    command = [sys.executable, str(ROOT / "run_bench.py"), str(suite), "--results", str(results)]
+    command.append("--no-check")
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    cells = results / "small" / "cells"
+    deadline = time.monotonic() + 60
+    while len(list(cells.glob("[!.]*.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = len(list(cells.glob("[!.]*.json")))
+    assert 3 <= done < 21
+    again = call(suite, "--results", results, "--no-check")
+    found = re.search(r"21 cells, (\d+) computed now, 0 failed", again.stdout)
+    assert found, again.stderr
+    assert int(found[1]) == 21 - done
+    assert call(suite, "--results", tmp_path / "undisturbed", "--no-check").returncode == 0
+    disturbed, undisturbed = (
+        load_results(folder / "small")[["cell_id", "value"]]
+        for folder in (results, tmp_path / "undisturbed")
+    )
+    assert disturbed.equals(undisturbed)
+
+
+def test_wrong_suites_and_calls_exit_with_2(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    for command in ("run", "plan", "status", "export"):
+        done = call(command, suite_file(threats=["grey"]))
+        assert done.returncode == 2
+        assert "threats.0: got 'grey'" in done.stderr
+        assert "Traceback" not in done.stderr
+    own = {"M": {"kind": "python", "target": "tests.models.test_models:Own"}}
+    done = call(suite_file(models=own, threats=["white-box"]), "--results", tmp_path)
+    assert done.returncode == 2
+    assert "models.M.kind: got 'python'" in done.stderr
+    assert "--trust" in done.stderr
+    assert call("run", "x.yaml", "--batch", "0").returncode == 2
+    done = call(suite_file(), "--device", "banana", "--results", tmp_path)
+    assert done.returncode == 2
+    assert "--device: got 'banana'" in done.stderr
+    assert call("nowhere.yaml").returncode == 2
+    assert call().returncode == 2
+    assert call("--help").returncode == 0
+
+
+def test_a_failed_cell_exits_with_1(suite_file: Callable[..., Path], tmp_path: Path) -> None:
+    gone = [{"name": "gone", "kind": "webdataset", "path": str(tmp_path / "gone")}]
+    done = call(suite_file(datasets=gone, attacks=None), "--results", tmp_path / "r")
+    assert done.returncode == 1
+    assert "no such dataset folder" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["quickstart", "nano_full", "zero_shot"])
+def test_plan_needs_nothing(name: str) -> None:
+    done = call("plan", f"suites/{name}.yaml")
+    assert done.returncode == 0, done.stderr
+    cells = re.search(r"(\d+) cells", done.stdout)
+    assert cells
+    assert int(cells[1]) > 400
+
+
+def test_list_names_every_kind() -> None:
+    listed = call("list").stdout
+    kinds = ("nano", "open_clip", "radapt", "python", "webdataset", "pgd", "cw", "apgd-ce")
+    for kind in (*kinds, "pyautoattack", "torchattacks", "white-box", "radapt-paper"):
+        assert kind in listed

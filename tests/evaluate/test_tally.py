@@ -1,0 +1,27 @@
+"""What parts of a cell's images come to, put together."""
+
+import numpy as np
+import pytest
+
+from bench.evaluate.tally import joined, untouched
+
+
+def test_parts_are_joined_with_their_scores_and_texts() -> None:
+    first, second = untouched(("a", "b")), untouched(("c",))
+    first.scores, first.texts = np.array([0.3, 1], np.float32), ["red", "two"]
+    second.scores, second.texts = np.array([0], np.float32), [""]
+    whole = joined([first, second])
+    assert whole.sample_ids == ("a", "b", "c")
+    assert whole.scores == pytest.approx([0.3, 1, 0])
+    assert whole.texts == ["red", "two", ""]
+    assert whole.reached is None
+    first.reached, second.reached = np.array([True, False]), np.array([True])
+    reached = joined([first, second]).reached
+    assert reached is not None and reached.tolist() == [True, False, True]
+
+
+def test_what_is_right_or_wrong_has_neither() -> None:
+    whole = joined([untouched(("a", "b")), untouched(("c",))])
+    assert whole.correct.all()
+    assert whole.scores is None
+    assert whole.texts == []

@@ -1,0 +1,92 @@
+"""Names resolved to content: what is said of parts that cannot be had, and of other texts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import catalogue
+from bench.plan.resolve import remarks, resolve
+from bench.suite.load import load_suite
+from tests.conftest import png
+from tests.support.hub_server import Hub
+
+Maker = Callable[..., Path]
+PCAM = ("lymph node", "lymph node containing metastatic tumor tissue")
+
+
+def test_the_whole_of_a_set_has_a_reason_of_its_own(suite_file: Maker, tmp_path: Path) -> None:
+    """An image that is not in the sample cannot be read: attacked cells do without it."""
+    root = tmp_path / "images"
+    for number in range(8):
+        path = root / f"thing {number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(np.full((8, 8, 3), number, np.uint8)))
+    protocol = {"preset": "radapt-paper", "clean": "all"}
+    entry = {"kind": "folder", "name": "mine", "path": str(root)}
+    suite = load_suite(suite_file(datasets=[entry], samples=4, protocol=protocol))
+    lock, problems = resolve(suite)
+    assert problems == {}
+    assert len(lock.whole["mine"].sample_ids) == 8
+    sample = lock.datasets["mine"].sample_ids
+    lost = next(key for key in lock.whole["mine"].sample_ids if key not in sample)
+    (root / lost).unlink()
+    (root / lost).symlink_to(tmp_path / "gone")
+    again, problems = resolve(suite)
+    assert again.datasets == lock.datasets
+    assert again.whole == {}
+    assert list(problems) == ["datasets.mine.whole"]
+    assert "FileNotFoundError" in problems["datasets.mine.whole"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "prompts", "templates", "expected"),
+    [
+        (PCAM, None, "dataset", []),
+        (
+            ("healthy", PCAM[1]),
+            None,
+            "dataset",
+            ["1 of 2 class names are not the catalogue's, 'healthy' for 'lymph node' the first"],
+        ),
+        (
+            PCAM,
+            ["a photo of {c}"],
+            "dataset",
+            ["1 prompts are beside its images, 1 of them not among the catalogue's 2"],
+        ),
+        (PCAM, ["a photo of {c}"], ["a photo of a {c}"], []),
+    ],
+)
+def test_texts_that_are_not_the_catalogue_s_are_remarked(
+    hub: Hub, dataset: Maker, suite_file: Maker, classes: tuple[str, ...],
+    prompts: list[str] | None, templates: object, expected: list[str],
+) -> None:  # fmt: skip
+    root = dataset(classes=2)
+    (root / "classnames.txt").write_text("\n".join(classes))
+    # in another order, which changes nothing
+    lines = prompts or reversed(catalogue.templates("pcam") or ())
+    (root / "zeroshot_classification_templates.txt").write_text("\n".join(lines))
+    hub.add("clip-benchmark/wds_vtab-pcam", root)
+    protocol = {"preset": "fare-paper", "templates": templates, "clean": "sample"}
+    suite = load_suite(
+        suite_file(datasets=[{"kind": "hub", "name": "pcam"}], samples=4, protocol=protocol)
+    )
+    lock, problems = resolve(suite)
+    assert problems == {}
+    found = list(remarks(suite, lock))
+    assert len(found) == len(expected)
+    for line, start in zip(found, expected, strict=True):
+        assert line.startswith(f"datasets.pcam: {start}")
+
+
+@pytest.mark.parametrize("changes", [{}, {"shards": 1}])
+def test_another_count_of_classes_is_refused(
+    hub: Hub, dataset: Maker, suite_file: Maker, changes: dict[str, object]
+) -> None:
+    hub.add("clip-benchmark/wds_vtab-pcam", dataset(classes=3))
+    entry = {"kind": "hub", "name": "pcam", **changes}
+    lock, problems = resolve(load_suite(suite_file(datasets=[entry])))
+    assert lock.datasets == {}
+    assert "3 class names and labels up to 2, where the dataset has 2" in problems["datasets.pcam"]

@@ -1,0 +1,138 @@
+"""What a run shows, on a terminal and without one."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench.core.types import CellResult
+from bench.plan.cells import Cell, expand
+from bench.plan.identity import Lock
+from bench.results.number_format import PERCENT
+from bench.run.console import Progression, print_leaderboard
+from bench.run.console.board import board
+from bench.run.jobs import Job
+from bench.run.progress import Doing, Progress
+from bench.suite.load import Suite
+
+ROOT = Path(__file__).parents[2]
+
+
+def shown(progress: Progress, at: float, width: int = 120) -> list[str]:
+    with Path(os.devnull).open("w") as nothing:
+        console = Console(width=width, force_terminal=True, color_system=None, file=nothing)
+        with console.capture() as capture:
+            console.print(board(progress, at))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_several_workers_have_a_line_each() -> None:
+    progress = Progress(
+        slots=11, cells=40, jobs=40, done=10, images=5000, left=(60.0, 5.0), retries=2,
+        where={"10": "c", "1": "b", "0": "a"},
+        doing={"0": Doing("A · cifar10 · clean", 8.0, 30.0), "10": Doing("[B]", 1.0, None)},
+    )  # fmt: skip
+    first, *workers = shown(progress, 10.0)
+    assert first.endswith("10/40 0:00:10 500 images/s, 55 s left, 2 tried again")
+    assert [line.split(maxsplit=1) for line in workers] == [
+        ["0", "A · cifar10 · clean, 2 s of about 30 s"], ["1", "idle"], ["10", "[B], 9 s"]
+    ]  # fmt: skip
+    assert max(map(len, shown(progress, 10.0, 40))) <= 40
+
+
+def test_one_worker_has_one_line() -> None:
+    doing = {"0": Doing("A · cifar10 · clean", 8.0, 30.0)}
+    progress = Progress(slots=1, jobs=40, done=10, images=5000, where={"0": "a"}, doing=doing)
+    (line,) = shown(progress, 10.0)
+    assert line.startswith("A · cifar10 · clean, 2 s of about 30 s ")
+    assert line.endswith(" 10/40 0:00:10 500 images/s")
+
+
+@pytest.mark.parametrize("name", ["[/x]", r"a\[/b]", "[red]", "[link=x]y"])
+def test_names_are_no_markup(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.DataFrame(
+        [{"threat": "transfer", "source": name, "model": name, f"{name}@1/255": 0.5, "flags": name}]
+    )
+    print_leaderboard(table, name, PERCENT)
+    title, *rest = capsys.readouterr().out.splitlines()
+    assert title.strip() == f"{name}: transfer from {name}"
+    text = "\n".join(rest)
+    assert f"{name}@1/255" in text
+    assert text.count(name) == 3
+
+
+def play(cells: list[Cell]) -> None:
+    """A run of two workers where something of everything goes wrong."""
+    jobs = [Job(cell.id, cell) for cell in cells[1:5]]
+    none = np.zeros(0, np.float32)
+
+    def result(job: Job, status: str, reason: str | None = None) -> CellResult:
+        return CellResult(job.cell.id, status, none > 0, (), none, 1.0, 10, {}, reason)  # type: ignore[arg-type]
+
+    shows = Progression()
+    shows.begin(cells, jobs, 2)
+    for slot in "01":
+        shows.opened(slot, "here")
+        shows.starting(slot, jobs[int(slot)], 5.0)
+    shows.board.refresh()
+    shows.finished("0", jobs[0], result(jobs[0], "ok"), 10.0)
+    shows.again("1", jobs[1], "out of memory", 3.0)
+    shows.lost("1", "signal 9")
+    shows.finished("0", jobs[2], result(jobs[2], "failed", "no [such] folder"), 5.0)
+    for job in jobs[1], jobs[3]:
+        shows.finished("0", job, result(job, "ok"), 0.0)
+    shows.ended("done")
+    shows.close()
+
+
+def test_without_a_terminal_there_are_lines(
+    small: Suite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play(expand(small, Lock()))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "21 cells, 17 done before, 4 to compute"
+    assert lines[1].startswith("1/4  CLIP · cifar10 · pgd 1/255 white-box  ")
+    assert lines[2] == "tried again in 3 s: CLIP · cifar10 · pgd 2/255 white-box: out of memory"
+    assert lines[3] == "lost worker 1: signal 9"
+    assert lines[4].startswith("failed: CLIP · cifar10 · apgd-ce 2/255 white-box: no [such] folder")
+    assert lines[5].startswith("4/4  ")
+    assert lines[5].endswith("1 failed, 1 tried again, 1 lost")
+    assert len(lines) == 6
+
+
+def test_on_a_terminal_the_board_leaves_only_what_went_wrong(tmp_path: Path) -> None:
+    code = (
+        "import sys; from bench.plan.identity import Lock; from bench.plan.cells import expand; "
+        "from bench.suite.load import load_suite; "
+        "from tests.run.test_console import play; "
+        "play(expand(load_suite('suites/quickstart.yaml'), Lock()))"
+    )
+    outer, inner = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stderr=inner, cwd=ROOT, env=environment
+    ) as run:
+        os.close(inner)
+        text = ""
+        while True:
+            try:
+                data = os.read(outer, 65536)
+            except OSError:  # the other side is closed
+                break
+            text += data.decode(errors="replace")
+            if not data:
+                break
+    os.close(outer)
+    assert run.returncode == 0
+    assert "0/4 0:00:0" in text
+    assert "white-box, 0 s of about 5 s" in text
+    for line in ("lost worker 1: signal 9", "no [such] folder", "tried again in 3 s"):
+        assert line in text
+    assert "\x1b[?25l" in text  # the cursor is hidden while the board is there
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")

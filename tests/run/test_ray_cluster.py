@@ -1,0 +1,63 @@
+"""What a Ray cluster has room for, how one is joined, and one of the executor's own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import ray
+
+from bench.core.errors import UserError
+from bench.plan.identity import Lock
+from bench.run.executors import Ray, Setup
+from bench.run.executors.gpu_shares import Room, rounded
+from bench.suite.load import Suite
+
+
+def test_room_is_on_one_accelerator() -> None:
+    room = Room(["a", "a", "b"])
+    for place in range(3):
+        assert room.find(2 / 3) == place
+        room.take(place, rounded(2 / 3))
+    assert room.find(rounded(2 / 3)) is None
+    assert room.find(rounded(1 / 3)) == 0
+    room.take(1, -rounded(2 / 3))
+    assert room.find(1.0) == 1
+    assert room.find(rounded(1 / 3)) == 0  # the tightest
+    room.close({"b"})
+    assert room.find(rounded(1 / 3)) == 2
+    assert not room.closed
+    room.close(set())
+    assert room.closed
+
+
+def test_what_is_wrong_with_the_call_is_said(
+    small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(small, Lock(), {}, tmp_path, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(ray, "is_initialized", lambda: False)
+        with pytest.raises(UserError, match=r"^--address: got '127.0.0.1:1', where nothing"):
+            Ray(setup, tmp_path, "127.0.0.1:1")
+        with pytest.raises(UserError, match=r"^--address: got 'here'.*allowed: HOST:PORT"):
+            Ray(setup, tmp_path, "here")
+        (tmp_path / "file").touch()
+        with pytest.raises(UserError, match=r"/file/logs: cannot be made \(Not a directory\)$"):
+            Ray(setup, tmp_path / "file" / "logs")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"pip install 'radapt-bench\[ray\]'"):
+        Ray(setup, tmp_path)
+
+
+def test_a_cluster_of_its_own(suite_file: Callable[..., Path], tmp_path: Path) -> None:
+    """Ctrl-C while it waits loses nothing, and all ends within seconds."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.ray_alone", str(suite_file()), str(tmp_path)],
+        env=environment, capture_output=True, text=True, timeout=100,
+        start_new_session=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "all is well"

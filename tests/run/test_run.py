@@ -1,0 +1,120 @@
+"""A run as a process: one at a time, stopped by Ctrl-C, limited in time, and told in events."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import run_bench
+from bench import load_results
+from bench.run.events import read_events
+from bench.run.suite_run import run_suite
+from tests.commands.test_cli import ENVIRONMENT, ROOT, call
+from tests.plan.test_shards import own
+
+
+@contextmanager
+def going(suite: Path, results: Path, cells: int) -> Iterator[subprocess.Popen[str]]:
+    """A run that has kept so many cells and goes on."""
+    command = [sys.executable, str(ROOT / "run_bench.py"), str(suite), "--results", str(results)]
+    command.append("--no-check")
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 60
+        while len(kept(results)) < cells and time.monotonic() < deadline:
+            time.sleep(0.02)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def kept(results: Path) -> set[str]:
+    return {path.stem for path in results.glob("small/cells/[!.]*.json")}
+
+
+def events(results: Path) -> list[list[Any]]:
+    """Return what each run has told, in their order."""
+    return [list(read_events(path)) for path in sorted(results.glob("small/runs/*/events.jsonl"))]
+
+
+def test_a_second_run_is_refused_while_the_first_goes_on(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    suite, results = suite_file(samples=128), tmp_path / "r"
+    with going(suite, results, 1) as process:
+        second = call(suite, "--results", results)
+        beside = call("status", suite, "--results", results)
+        assert process.poll() is None
+    assert second.returncode == 2
+    assert f"another run goes on there: process {process.pid} on " in second.stderr
+    assert "Traceback" not in second.stderr
+    assert beside.returncode == 0
+    assert f"running: process {process.pid} on " in beside.stdout
+    assert "worker 0 (" in beside.stdout
+    assert len(events(results)) == 1  # the refused one told nothing
+    after = call("status", suite, "--results", results).stdout
+    assert f"died: process {process.pid} on " in after
+
+
+def test_ctrl_c_stops_a_run_and_another_goes_on(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    suite, results = suite_file(samples=32), tmp_path / "r"
+    with going(suite, results, 3) as process:
+        process.send_signal(signal.SIGINT)
+        told = time.monotonic()
+        _, said = process.communicate(timeout=60)
+    assert time.monotonic() - told < 5
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "stopped; finished cells are kept, run again to go on"
+    assert "Traceback" not in said
+    done = kept(results)
+    assert 3 <= len(done) < 21
+    times = {path: path.stat().st_mtime_ns for path in results.glob("small/cells/[!.]*.json")}
+    again = run_suite(suite, results=results)
+    assert (again.cells, again.computed, again.failed) == (21, 21 - len(done), 0)
+    assert all(path.stat().st_mtime_ns == then for path, then in times.items())
+    whole = run_suite(suite, results=tmp_path / "undisturbed")
+    tables = [load_results(report.folder).drop(columns="seconds") for report in (again, whole)]
+    assert tables[0].equals(tables[1])
+    first, second = events(results)
+    assert [each[0]["event"] for each in (first, second)] == ["began", "began"]
+    assert (first[-1]["event"], first[-1]["how"]) == ("ended", "stopped")
+    assert (second[-1]["event"], second[-1]["how"]) == ("ended", "done")
+    assert second[0]["before"] == len(done)
+    told_of = Counter(event["cell"] for event in first + second if event["event"] == "finished")
+    assert set(told_of.values()) == {1}  # no cell twice
+    assert len(told_of) == 21
+
+
+def test_a_time_limit(
+    suite_file: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attacks = [{"kind": "pgd", "eps": "1/255", "steps": 40}]  # two seconds of waiting
+    suite = suite_file(models={"M": own("Slow")}, attacks=attacks, threats=["white-box"])
+    command = ["run", str(suite), "--results", str(tmp_path), "--trust", "--device", "cpu"]
+    command.append("--no-check")
+    assert run_bench.main([*command, "--limit", "1s"]) == 1
+    frame = load_results(tmp_path / "small").set_index("attack")
+    assert frame.loc["clean", "status"] == "ok"
+    assert "took more than the 1 seconds of --limit" in frame.loc["pgd", "reason"]
+    assert run_bench.main([*command, "--limit", "1m"]) == 0
+    assert "2 cells, 1 computed now, 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("limit", ["0s", "10", "-1m", "1.5h", "s", "soon", ""])
+def test_a_time_limit_that_is_none(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_bench.main(["run", "suites/quickstart.yaml", f"--limit={limit}"])
+    assert ended.value.code == 2
+    assert f"--limit: got {limit!r}; a time is needed, e.g. 90s" in capsys.readouterr().err

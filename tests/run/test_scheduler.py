@@ -1,0 +1,339 @@
+"""The scheduler with fake workers on a clock of their own: who does what, when, how often."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.core.errors import DiskFull
+from bench.core.types import CellResult, Opened, Outcome, unmeasured
+from bench.plan.cells import Cell, expand
+from bench.plan.identity import DatasetLock, Lock, digest
+from bench.run.eta import Pace
+from bench.run.jobs import Job
+from bench.run.queue import Backlog
+from bench.run.scheduler import Retry, missing, run
+from bench.run.split_jobs import jobs_of
+from bench.run.watchers import Watcher
+from bench.store.results_folder import Store
+from bench.suite.load import Suite, load_suite
+
+
+def cell(name: str, model: str = "M", dataset: str = "d") -> Cell:
+    return Cell(digest(name), "", model, dataset, None, "", None, 0)
+
+
+def job(name: str, model: str = "M", dataset: str = "d", **changes: Any) -> Job:
+    return Job(name, cell(name, model, dataset), **changes)
+
+
+def ok(job: Job) -> CellResult:
+    return CellResult(
+        job.cell.id, "ok", np.ones(1, np.bool_), ("a",), np.zeros(1, np.float32), 0.0, 1, {}
+    )
+
+
+def failed(job: Job, *, again: bool) -> CellResult:
+    return unmeasured(job.cell.id, "failed", "no room", 0.0, {}, again=again)
+
+
+Happens = Callable[[Job, int], CellResult | str | None]  # a result, why lost, or None: it hangs
+
+
+class Workers:
+    """Fake workers: a job takes `work` seconds, or five times that where the group is new to one.
+
+    Attributes:
+        room: Accelerators that are there.
+        spans: Per job done, its slot, key, begin and end.
+        now: The clock.
+    """
+
+    shares = True
+
+    def __init__(self, slots: int, happens: Happens = lambda job, count: ok(job)) -> None:
+        self.slots = slots
+        self.room = float(slots)
+        self.happens = happens
+        self.now = 0.0
+        self.news: list[Opened | Outcome] = []
+        self.shares: dict[str, float] = {}
+        self.busy: dict[str, tuple[float, Job]] = {}
+        self.spans: list[tuple[str, str, float, float]] = []
+        self.tries: Counter[str] = Counter()
+        self.names = 0
+
+    def open(self, gpus: float) -> str | None:
+        if self.room < gpus:
+            return None
+        self.room -= gpus
+        name = str(self.names)
+        self.names += 1
+        self.shares[name] = gpus
+        self.news.append(Opened(name, "here"))
+        return name
+
+    def start(self, slot: str, job: Job) -> None:
+        assert slot not in self.busy
+        assert self.shares[slot] == job.gpus
+        self.tries[job.key] += 1
+        self.busy[slot] = self.now + job.work, job
+        self.spans.append((slot, job.key, self.now, self.now + job.work))
+
+    def wait(self, seconds: float | None) -> list[Opened | Outcome]:
+        if self.news:
+            news, self.news = self.news, []
+            return news
+        ends = [(end, slot) for slot, (end, job) in self.busy.items() if self.answers(job)]
+        if not ends or (seconds is not None and self.now + seconds < min(ends)[0]):
+            assert seconds is not None, "nothing will ever happen"
+            self.now += seconds
+            return []
+        self.now, slot = min(ends)
+        _, job = self.busy.pop(slot)
+        found = self.happens(job, self.tries[job.key])
+        if isinstance(found, str):
+            self.end(slot)
+            return [Outcome(slot, job, None, found)]
+        return [Outcome(slot, job, found)]
+
+    def answers(self, job: Job) -> bool:
+        return self.happens(job, self.tries[job.key]) is not None
+
+    def end(self, slot: str) -> None:
+        self.busy.pop(slot, None)
+        self.room += self.shares.pop(slot)
+
+    def close(self) -> None: ...
+
+
+class Notes(Watcher):
+    def __init__(self) -> None:
+        self.lost_: list[str] = []
+        self.waits: list[float] = []
+        self.estimates: list[float | None] = []
+        self.left: list[float | None] = []
+
+    def starting(self, slot: str, job: Job, estimate: float | None) -> None:
+        self.estimates.append(estimate)
+
+    def finished(self, slot: str, job: Job, result: CellResult, left: float | None) -> None:
+        self.left.append(left)
+
+    def again(self, slot: str, job: Job, reason: str, wait: float) -> None:
+        self.waits.append(wait)
+
+    def lost(self, slot: str, reason: str) -> None:
+        self.lost_.append(reason)
+
+
+@pytest.fixture
+def through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Store, Notes]]:
+    def go(jobs: Sequence[Job], workers: Workers, **options: Any) -> tuple[Store, Notes]:
+        clock = SimpleNamespace(monotonic=lambda: workers.now)
+        monkeypatch.setattr("bench.run.scheduler.time", clock)
+        store, notes = Store(tmp_path, "s"), Notes()
+        run(jobs, workers, store, notes, **options)
+        return store, notes
+
+    return go
+
+
+def test_every_job_is_done_once_and_no_worker_idles(through: Callable[..., Any]) -> None:
+    jobs = [job(str(i), f"M{i % 9}", f"d{i % 4}", work=1.0 + i % 7) for i in range(200)]
+    workers = Workers(4)
+    store, notes = through(jobs, workers)
+    assert set(workers.tries.values()) == {1}
+    assert not missing([item.cell for item in jobs], store)
+    total = sum(item.work for item in jobs)
+    assert workers.now <= total / 4 + 7  # no more than one job beyond the fair share
+    last = {slot: max(end for at, _, _, end in workers.spans if at == slot) for slot in "0123"}
+    for slot in "0123":
+        own = [(begin, end) for at, _, begin, end in workers.spans if at == slot]
+        assert sum(end - begin for begin, end in own) == last[slot]  # without a gap
+    assert notes.estimates[0] is None
+    assert notes.estimates[-1] == pytest.approx(jobs[0].work + 3, abs=7)
+    assert notes.left[-1] == 0
+
+
+def test_a_job_waits_for_what_it_needs(through: Callable[..., Any]) -> None:
+    jobs = [
+        job("late", needs=("craft",), work=9), job("craft", work=1), job("free", work=5),
+        job("last", needs=("late", "free", "of another run")),
+    ]  # fmt: skip
+    workers = Workers(2)
+    through(jobs, workers)
+    begin = {key: begin for _, key, begin, _ in workers.spans}
+    assert begin == {"craft": 0, "free": 0, "late": 1, "last": 10}
+
+
+def test_a_worker_keeps_to_what_is_warm() -> None:
+    jobs = [job(f"{m}{d}{i}", m, d, work=i + 1) for i in range(3) for m in "AB" for d in "xy"]
+    backlog, warm, order = Backlog(jobs), None, []
+    while picked := backlog.pick(1.0, warm, ()):
+        warm = (picked.cell.target, picked.cell.dataset)
+        order.append(picked.key)
+    groups = [key[:2] for key in order]
+    assert [group for group, last in zip(groups, [None, *groups], strict=False) if group != last] \
+        in (["Ax", "Ay", "Bx", "By"], ["Ax", "Ay", "By", "Bx"])  # fmt: skip
+    assert order[:3] == ["Ax2", "Ax1", "Ax0"]  # long work first
+    assert backlog.waiting == 0
+    other = Backlog(jobs).pick(1.0, None, {("A", "x"), ("A", "y"), ("B", "x")})
+    assert other is not None and other.key.startswith("By")  # where nobody is
+
+
+@pytest.mark.parametrize("found", ["the worker died", "memory"])
+def test_what_may_pass_is_tried_again_later_and_not_for_ever(
+    through: Callable[..., Any], found: str
+) -> None:
+    def happens(job: Job, count: int) -> CellResult | str:
+        if job.key == "good" or (job.key == "passes" and count == 3):
+            return ok(job)
+        return found if found != "memory" else failed(job, again=True)
+
+    jobs = [job("passes"), job("stays"), *(job("good", work=2.0) for _ in range(1))]
+    workers = Workers(1, happens)
+    store, notes = through(jobs, workers, retry=Retry(3, 10.0, 2.0))
+    assert workers.tries == {"passes": 3, "stays": 3, "good": 1}
+    assert sorted(notes.waits) == [10, 10, 20, 20]
+    assert len(notes.lost_) == (5 if found != "memory" else 0)
+    stays = store.get(digest("stays"))
+    assert stays is not None and stays.status == "failed"
+    assert stays.reason == f"{found if found != 'memory' else 'no room'} (tried 3 times)"
+    assert store.finished(digest("passes"))
+    good = next(begin for _, key, begin, _ in workers.spans if key == "good")
+    assert good <= 2  # a pause holds nobody else up
+
+
+def test_what_would_repeat_is_not_tried_again(through: Callable[..., Any]) -> None:
+    workers = Workers(1, lambda job, count: failed(job, again=False))
+    store, _ = through([job("a")], workers)
+    assert workers.tries == {"a": 1}
+    result = store.get(digest("a"))
+    assert result is not None and result.reason == "no room"
+
+
+def test_workers_of_several_sizes(through: Callable[..., Any]) -> None:
+    halves = [job(f"h{i}", gpus=0.5, work=4.0) for i in range(8)]
+    wholes = [job(f"w{i}", gpus=1.0, work=4.0) for i in range(2)]
+    workers = Workers(2)
+    through([*halves, *wholes], workers)
+    assert workers.now == 4 + 8  # two whole ones side by side, then four halves twice
+    assert set(workers.tries.values()) == {1}
+
+
+def test_a_worker_that_hangs_is_ended(through: Callable[..., Any]) -> None:
+    def happens(job: Job, count: int) -> CellResult | None:
+        return None if job.key == "hangs" else ok(job)
+
+    workers = Workers(1, happens)
+    store, _ = through([job("hangs"), job("good")], workers, limit=30.0)
+    assert 90 <= workers.now < 95
+    result = store.get(digest("hangs"))
+    assert result is not None and "more than the 30 seconds" in str(result.reason)
+    assert store.finished(digest("good"))
+
+
+def test_a_full_disk_ends_a_run(
+    through: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Store, result: CellResult) -> None:
+        raise DiskFull("the disk is full")
+
+    monkeypatch.setattr(Store, "put", full)
+    with pytest.raises(DiskFull):
+        through([job("a"), job("b")], Workers(1))
+
+
+@pytest.mark.parametrize("where", ["waiting", "keeping"])
+def test_what_is_finished_when_a_run_is_stopped_is_kept(
+    through: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Two workers end at once; the interruption comes before the second is heard, or kept."""
+    workers, put, kept = Workers(2), Store.put, []
+    answer = workers.wait
+
+    def wait(seconds: float | None) -> list[Opened | Outcome]:
+        if where == "waiting" and workers.now >= 1 and seconds != 0.0:
+            raise KeyboardInterrupt
+        return answer(None if seconds is None else seconds)
+
+    def interrupted(self: Store, result: CellResult) -> None:
+        kept.append(result.cell_id)
+        if where == "keeping" and len(kept) == 2:
+            raise KeyboardInterrupt
+        put(self, result)
+
+    monkeypatch.setattr(workers, "wait", wait)
+    monkeypatch.setattr(Store, "put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        through([job(str(i), work=1.0) for i in range(4)], workers)
+    store = Store(tmp_path, "s")
+    assert [store.finished(digest(str(i))) for i in range(4)] == [True, True, False, False]
+
+
+def test_time_left_follows_what_is_measured() -> None:
+    attack = [replace(job(str(i), work=10.0), crafts=False) for i in range(10)]
+    pace = Pace(attack)
+    assert pace.left(1) is None
+    for done, seconds in zip(attack[:2], (20.0, 40.0), strict=True):
+        pace.note(done, seconds)
+        pace.off(done)
+    assert pace.estimate(attack[5]) == pytest.approx(30)
+    assert pace.left(2) == pytest.approx(8 * 30 / 2)
+
+
+def many(suite_file: Callable[..., Path], samples: int) -> tuple[Suite, list[Cell], Lock]:
+    attacks = [
+        {"kind": "apgd-ce", "eps": ["1/255", "2/255"], "steps": 100, "nested": True},
+        {"kind": "pgd", "eps": "1/255", "steps": 2},
+    ]
+    suite = load_suite(suite_file(attacks=attacks, samples=samples))
+    ids = tuple(map(str, range(samples)))
+    lock = Lock({}, {"cifar10": DatasetLock("f", ids, ("a", "b"), ("{c}",))})
+    return suite, list({cell.id: cell for cell in expand(suite, lock)}.values()), lock
+
+
+def nothing(key: str) -> bool:
+    return False
+
+
+def test_who_waits_for_whom(suite_file: Callable[..., Path]) -> None:
+    suite, cells, lock = many(suite_file, 16)
+    jobs = {item.key: item for item in jobs_of(suite, lock, cells, 1, nothing)}
+    assert list(jobs) == [cell.id for cell in cells]  # nothing is split for one worker
+    for item in jobs.values():
+        own = item.cell
+        makers = [jobs[need].cell for need in item.needs]
+        if own.mode == "full" and own.attack and own.target != "CLIP":
+            assert [m.target for m in makers] == ["CLIP"]
+            assert makers[0].craft_id == own.craft_id
+            assert not item.crafts
+        elif own.below:
+            assert [m.id for m in makers] == [own.below.id]
+        else:
+            assert not makers
+
+
+def test_long_cells_are_split_among_several_workers(suite_file: Callable[..., Path]) -> None:
+    suite, cells, lock = many(suite_file, 1000)
+    jobs = jobs_of(suite, lock, cells, 64, nothing)
+    parts = [item for item in jobs if item.part is not None]
+    assert {item.cell.attack.label for item in parts if item.cell.attack} == {"apgd-ce"}
+    by_cell = Counter(item.cell.id for item in parts)
+    assert set(by_cell.values()) == {4}
+    whole = {item.key: item for item in jobs if item.part is None}
+    for item in parts:
+        assert item.key in whole[item.cell.id].needs
+        assert not whole[item.cell.id].crafts
+        if item.cell.below:
+            assert item.cell.below.id in item.needs
+    left = jobs_of(suite, lock, [c for c in cells if c.mode == "full"], 64, lambda key: True)
+    assert not [item for item in left if item.crafts or item.needs]  # all crafts are there
+    places = {item.key: place for place, item in enumerate(jobs)}
+    assert len(places) == len(jobs)

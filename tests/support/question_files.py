@@ -1,0 +1,184 @@
+"""Small files in the very layout of those that publishers of questions and captions hand out."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.suite.specs import LanguageDataset
+from tests.conftest import png
+
+# what of a suite is asked in words, in place of the small suite's models and attacks
+WORDS: dict[str, Any] = {
+    "models": {"Tiny": {"kind": "lvlm-tiny", "family": "llava"}},
+    "attacks": None,
+    "threats": None,
+}
+
+
+def picture(folder: Path, name: str, value: int, size: tuple[int, int] = (12, 16)) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png(np.full((*size, 3), value, np.uint8)))
+
+
+def write(path: Path, content: Any) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def language(format: str, **keys: Any) -> LanguageDataset:
+    return LanguageDataset.model_validate(
+        {"kind": "language", "format": format, "name": "set", **keys}
+    )
+
+
+def coco_captions(root: Path) -> LanguageDataset:
+    """As captions_val2017.json; the last image has no captions."""
+    names = ["000000000139.jpg", "000000000285.jpg", "000000000632.jpg"]
+    for number, name in enumerate(names):
+        picture(root / "val2017", name, 10 * number)
+    content = {
+        "info": {"description": "COCO 2017 Dataset", "year": 2017},
+        "licenses": [{"id": 1, "name": "A licence", "url": ""}],
+        "images": [
+            {
+                "license": 1, "file_name": name, "coco_url": "", "height": 12, "width": 16,
+                "date_captured": "2013-11-21 01:34:01", "flickr_url": "", "id": int(name[:-4]),
+            }
+            for name in names
+        ],
+        "annotations": [
+            {"image_id": 285, "id": 1, "caption": "A big bear sits  in the grass.\n"},
+            {"image_id": 139, "id": 2, "caption": "A woman stands in a dining area."},
+            {"image_id": 285, "id": 3, "caption": "A bear that is sitting."},
+        ],
+    }  # fmt: skip
+    annotations = write(root / "annotations" / "captions_val2017.json", content)
+    return language("coco-captions", annotations=annotations, images=str(root / "val2017"))
+
+
+def karpathy(root: Path, *, coco: bool = False, split: str | None = None) -> LanguageDataset:
+    """As dataset_flickr30k.json, or as dataset_coco.json."""
+    images = []
+    for number, part in enumerate(("train", "test", "test")):
+        name = f"COCO_val2014_{number:012d}.jpg" if coco else f"10000{number}.jpg"
+        picture(root / "images" / ("val2014" if coco else ""), name, 10 * number)
+        images.append(
+            {
+                "sentids": [2 * number, 2 * number + 1],
+                "imgid": number,
+                "sentences": [
+                    {
+                        "tokens": ["two", "men"],
+                        "raw": f"Two men, {i}.",
+                        "imgid": number,
+                        "sentid": i,
+                    }
+                    for i in (2 * number, 2 * number + 1)
+                ],
+                "split": part,
+                "filename": name,
+                **({"filepath": "val2014", "cocoid": number} if coco else {}),
+            }
+        )
+    content = {"images": images, "dataset": "coco" if coco else "flickr30k"}
+    annotations = write(root / "dataset.json", content)
+    return language("karpathy", annotations=annotations, images=str(root / "images"), split=split)
+
+
+def vqav2(
+    root: Path, answered: Sequence[int] = (262148000, 262148001, 393225000)
+) -> LanguageDataset:
+    """As v2_OpenEnded_mscoco_val2014_questions.json and v2_mscoco_val2014_annotations.json."""
+    head = {"info": {}, "license": {}, "data_type": "mscoco", "data_subtype": "val2014"}
+    texts = {262148000: "Where is he looking?", 262148001: "Is it day?", 393225000: "What is it?"}
+    for image in (262148, 393225):
+        picture(root / "val2014", f"COCO_val2014_{image:012d}.jpg", image % 256)
+    questions = [
+        {"image_id": key // 1000, "question": text, "question_id": key}
+        for key, text in texts.items()
+    ]
+    annotations = [
+        {
+            "question_type": "none of the above", "multiple_choice_answer": "down",
+            "answers": [
+                {"answer": "down" if i < 6 else "at table", "answer_confidence": "yes",
+                 "answer_id": i + 1}
+                for i in range(10)
+            ],
+            "image_id": key // 1000, "answer_type": "other", "question_id": key,
+        }
+        for key in answered
+    ]  # fmt: skip
+    return language(
+        "vqav2",
+        questions=write(
+            root / "questions.json", {**head, "task_type": "Open-Ended", "questions": questions}
+        ),
+        annotations=write(root / "annotations.json", {**head, "annotations": annotations}),
+        images=str(root / "val2014"),
+    )
+
+
+def textvqa(root: Path) -> LanguageDataset:
+    """As TextVQA_0.5.1_val.json."""
+    picture(root / "train_images", "003a8ae2ef43b901.jpg", 7)
+    content = {
+        "dataset_type": "val", "dataset_name": "textvqa", "dataset_version": "0.5.1",
+        "data": [
+            {
+                "question": "what is the brand of this camera?", "image_id": "003a8ae2ef43b901",
+                "image_classes": ["Camera"], "flickr_original_url": "", "flickr_300k_url": "",
+                "image_width": 16, "image_height": 12, "answers": ["dakota"] * 9 + ["clos culombu"],
+                "question_tokens": ["what", "is"], "question_id": 34602, "set_name": "val",
+            }
+        ],
+    }  # fmt: skip
+    questions = write(root / "TextVQA_0.5.1_val.json", content)
+    return language("textvqa", questions=questions, images=str(root / "train_images"))
+
+
+def pope(root: Path, labels: Sequence[str] = ("yes", "no")) -> LanguageDataset:
+    """As coco_pope_random.json, a JSON object a line."""
+    name = "COCO_val2014_000000310196.jpg"
+    picture(root / "val2014", name, 3)
+    lines = [
+        json.dumps(
+            {"question_id": i, "image": name, "text": f"Is there a car {i}?", "label": label}
+        )
+        for i, label in enumerate(labels, 1)
+    ]
+    path = root / "coco_pope_random.json"
+    path.write_text("\n".join(lines) + "\n")
+    return language("pope", questions=str(path), images=str(root / "val2014"))
+
+
+def v_attack(root: Path, ask: str) -> LanguageDataset:
+    """As coco300_*.json, whose fields V-Attack's notebooks read."""
+    images = ("000000000285.jpg", "000000026926.jpg")
+    shown = (("Bear", "A bear sits in the grass."), ("Fire hydrant", "A fire hydrant at a kerb."))
+    wanted = (("lion", "A lion sits in the grass."), ("mailbox", "A mailbox at a kerb."))
+    for number, image in enumerate(images):
+        picture(root / "val2017", image, 50 * number)
+    objects = [
+        {"image": image, "caption": [f"{name}: {text}"]}
+        for image, (name, text) in zip(images, shown, strict=True)
+    ]
+    targets = [
+        {"image": image, "replace": [f"{name}: {text}"]}
+        for image, (name, text) in zip(images, wanted, strict=True)
+    ]
+    vqa = [{"image": image, "vqa": [f"Question {n}?" for n in range(4)]} for image in images]
+    asked = {"questions": write(root / "coco300_vqa_main.json", vqa)} if ask == "question" else {}
+    return language(
+        "v-attack",
+        ask=ask,
+        objects=write(root / "coco300_object_descriptions_main.json", objects),
+        targets=write(root / "coco300_target_obj_sim.json", targets),
+        images=str(root / "val2017"),
+        **asked,
+    )

@@ -1,0 +1,24 @@
+"""Towers and images that tell every parameter apart."""
+
+import torch
+from torch import Tensor, nn
+
+from tests.support.towers import SIZE, build
+
+
+def randomised(tower: nn.Module, seed: int) -> nn.Module:
+    """Leave no parameter at a constant, so that each one counts in the output."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in tower.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3 + 0.1
+    return tower.eval().requires_grad_(False)
+
+
+def random_tower(name: str, seed: int = 0) -> nn.Module:
+    """Return one of `TOWERS`."""
+    return randomised(build(name), seed)
+
+
+def pixels(count: int = 2) -> Tensor:
+    """Return images in [0,1]."""
+    return torch.rand((count, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(2))

@@ -264,9 +264,9 @@ def _merge(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
+    from bench.commands.download_board import Downloads
     from bench.commands.downloads import fetch
     from bench.plan.resolve import remarks
-    from bench.run.console import Downloads
     from bench.store.results_folder import Store
     from bench.suite.load import load_suite
 

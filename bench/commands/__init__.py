@@ -1,1 +1,1 @@
-"""The commands of `run_bench.py`: each module parses its arguments, calls the rooms below and prints."""
+"""The commands of `run_bench.py`: each module parses arguments, calls the rooms below, prints."""

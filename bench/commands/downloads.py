@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench import catalogue
 from bench.core.errors import CellError, UserError
+from bench.core.locks import Lock
 from bench.data.remote import (
     bring_torchvision,
     hub_root,
@@ -20,7 +21,6 @@ from bench.data.remote import (
 )
 from bench.hub.files import HubFile, NoSuchFile, bring, cache, offered, unreachable
 from bench.hub.weights import SHARD_INDEX, hub_files
-from bench.plan.identity import Lock
 from bench.plan.resolve import resolve
 from bench.suite.load import Suite
 from bench.suite.specs import DatasetSpec, HubDataset, ModelSpec, TorchvisionDataset

@@ -5,10 +5,11 @@ from typing import Any, get_args
 
 from bench import catalogue
 from bench.commands.presence import download_line
+from bench.core.locks import Lock
 from bench.plan.cells import Cell, expand
 from bench.plan.cost.estimate import cost_lines
 from bench.plan.cost.lvlm_estimate import memory_lines
-from bench.plan.identity import Lock, still_valid
+from bench.plan.identity import still_valid
 from bench.plan.judge_keys import judge_lines, key_faults
 from bench.suite.load import Suite
 from bench.suite.specs import (

@@ -20,7 +20,7 @@ _AND = " and "  # between the metrics of a row
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a model's numbers on all datasets are of, in the words of `bench.compare.differences.Label`."""
+    """What a model's numbers on all datasets are of; see `bench.compare.differences.Label`."""
 
     threat: str
     source: str

@@ -37,7 +37,7 @@ class Published:
         source_model: Model that transferred images come from.
         threat_basis: Whether the threat is `stated` or `inferred`.
         samples: Images per dataset, or `all`.
-        weights: Where the model's weights come from, as `bench.results.protocol_summary.weights` writes it.
+        weights: Where the model's weights come from (`bench.results.protocol_summary.weights`).
         pixels: Size that is attacked, as `bench.results.protocol_summary.pixels` writes it.
         storage: How adversarial images are kept, as a suite's protocol has it.
         resize: Resizing inside the model, where there is any.

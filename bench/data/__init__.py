@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bench import catalogue
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
+from bench.core.locks import DatasetLock
 from bench.data.annotation_files import open_published
 from bench.data.decode import decode, fit, size_of
 from bench.data.embedded_questions import open_embedded
@@ -19,7 +20,6 @@ from bench.data.questions import Questions
 from bench.data.remote import open_cached, open_hub, open_torchvision
 from bench.data.split import Split, check_labels, choose
 from bench.data.webdataset import first_image, open_webdataset, shard_paths
-from bench.plan.identity import DatasetLock
 from bench.suite.specs import (
     DatasetSpec,
     FolderDataset,

@@ -55,8 +55,8 @@ def stages_of(attack: AnyAttack, precisions: tuple[Precision, ...]) -> Iterator[
 def attack_answers(case: Case, attack: AnyAttack, storage: Storage, tally: Tally) -> None:
     """Attack what a cell's target says, and note the lowest scores with their texts.
 
-    Arguments are those of `bench.evaluate.white_box.attack_target`. A tally that has scores is that of a
-    smaller budget; else the images are answered as they are first.
+    Arguments are those of `bench.evaluate.white_box.attack_target`. A tally that has scores is
+    that of a smaller budget; else the images are answered as they are first.
     """
     everyone = torch.arange(len(case.images.labels))
     if tally.scores is None:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from bench.attacks.stored_images import decode
 from bench.core.deadline import Deadline
-from bench.core.devices import provenance
 from bench.core.errors import CellError, CellSkip, DiskFull
+from bench.core.locks import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
 from bench.evaluate.craft import Case, batch_of
 from bench.evaluate.gpu_usage import Usage
 from bench.evaluate.model_cache import Warm, reason
+from bench.evaluate.provenance import provenance
 from bench.evaluate.score import Points, score
 from bench.evaluate.tally import Tally, joined, untouched
 from bench.evaluate.transferable import attack_all
@@ -23,7 +24,6 @@ from bench.evaluate.white_box import attack_target
 from bench.models.batch_size import broke, too_little
 from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell, expand, scores_all
-from bench.plan.identity import Lock
 from bench.plan.precisions import stages
 from bench.plan.shards import part_key, part_name, parts_of
 from bench.store.results_folder import Craft, Store
@@ -167,9 +167,7 @@ class Evaluator:
         if cell.below is not None:
             flags.append("nested")
         if tally.distance.max() > eps + 1e-6 + 1e-5 * eps:
-            flags.append(
-                "beyond-eps"
-            )  # 8-bit storage moves pixels; see `bench.attacks.stored_images`
+            flags.append("beyond-eps")  # 8-bit storage moves pixels: `bench.attacks.stored_images`
         if (judged := stages(attack, cell.mode)[-1]) != "fp32":
             flags.append(f"precision={judged}")
         return flags

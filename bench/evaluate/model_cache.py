@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.core.errors import CellError, DiskFull, TimeUp
 from bench.core.exchanges import AnsweringModel
+from bench.core.locks import Lock
 from bench.core.terminal import legible
 from bench.core.types import ImageTextModel
 from bench.data.tensors import Images, in_parts, load
@@ -19,7 +20,6 @@ from bench.models.batch_size import Batch, batch_for, too_little
 from bench.models.compiled import Compiled, lay_out
 from bench.models.lowered_precision import Lowered, LoweredAnswers
 from bench.models.zero_shot import ZeroShotClassifier, text_vectors, zero_shot_head
-from bench.plan.identity import Lock
 from bench.suite.load import Suite
 from bench.suite.metrics import NAMES
 from bench.suite.specs import Component, Precision, RAdaptModel

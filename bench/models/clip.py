@@ -62,7 +62,7 @@ class ClipModel(nn.Module):
         return embedding(self.tower, normalise(images, how.mean, how.std))
 
     def value_features(self, images: Tensor, blocks: int) -> Tensor:
-        """Return value features of the last blocks `[b,blocks,t,d]`; see `bench.models.value_features`.
+        """Return the last blocks' value features `[b,blocks,t,d]`: `bench.models.value_features`.
 
         Raises:
             CellError: The tower is of a kind that has none.

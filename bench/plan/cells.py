@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
+from bench.core.locks import DatasetLock, Lock
 from bench.core.types import Budget, Mode
 from bench.plan.identity import (
     PROTOCOL,
-    DatasetLock,
-    Lock,
     attack_identity,
     data_identity,
     digest,

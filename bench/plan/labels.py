@@ -1,7 +1,6 @@
-"""Jobs and times in a few words, for terminals and event files."""
+"""Cells and times in a few words, for terminals and event files."""
 
 from bench.plan.cells import Cell
-from bench.run.jobs import Job
 from bench.suite.metrics import suffix
 
 
@@ -13,12 +12,6 @@ def describe(cell: Cell) -> str:
     seed = f" · seed {cell.seed}" if cell.seed else ""
     attack = f"{cell.attack.label_in_norm} {cell.eps}"
     return f"{cell.target} · {cell.dataset} · {attack}{suffix(cell.metric)} {threat}{seed}"
-
-
-def describe_job(job: Job) -> str:
-    """Return a job in a few words; parts are counted from 1."""
-    part = "" if job.part is None else f" · part {job.part + 1}"
-    return f"{describe(job.cell)}{part}"
 
 
 def duration(seconds: float) -> str:

@@ -11,11 +11,12 @@ from bench import catalogue
 from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import is_repository
+from bench.core.locks import DatasetLock, Lock
 from bench.core.module_files import module_file
 from bench.data import index_dataset
 from bench.hub.weights import origin, weight_files
 from bench.plan.cells import scores_all
-from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.plan.identity import spec_digests
 from bench.suite.load import Suite
 from bench.suite.metrics import NAMES, metrics_of
 from bench.suite.specs import (

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from bench.core.locks import UNRESOLVED, Lock
 from bench.plan.cells import Cell
-from bench.plan.identity import UNRESOLVED, Lock
 from bench.results.attack_summary import settings
 from bench.results.protocol_summary import judged_as
 from bench.results.tables import Scored

@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.core.errors import CellError, UserError
+from bench.core.locks import DatasetLock
 from bench.core.types import Values
 from bench.data import read_labels
-from bench.plan.identity import DatasetLock, still_valid
+from bench.plan.identity import still_valid
 from bench.results.leaderboard import attacked, survivors
 from bench.results.tables import Scored, cells_frame, load_scored
 from bench.stats import unit, wilson

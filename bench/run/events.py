@@ -18,8 +18,7 @@ from pydantic_core import from_json
 
 from bench.core.types import CellResult
 from bench.plan.cells import Cell
-from bench.plan.labels import describe_job
-from bench.run.jobs import Job
+from bench.run.jobs import Job, describe_job
 from bench.run.watchers import Watcher
 
 Event = Mapping[str, Any]

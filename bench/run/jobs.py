@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bench.plan.cells import Cell
+from bench.plan.labels import describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,9 @@ class Job:
     gpus: float = 1.0
     work: float = 1.0
     crafts: bool = False
+
+
+def describe_job(job: Job) -> str:
+    """Return a job in a few words; parts are counted from 1."""
+    part = "" if job.part is None else f" · part {job.part + 1}"
+    return f"{describe(job.cell)}{part}"

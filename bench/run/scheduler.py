@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from bench.core.errors import UserError
-from bench.core.types import CellResult, Executor, Opened, Outcome, unmeasured
+from bench.core.types import CellResult, unmeasured
 from bench.plan.cells import Cell
 from bench.run.eta import Pace
+from bench.run.executors.interface import Executor, Opened, Outcome
 from bench.run.jobs import Job
 from bench.run.queue import Backlog, Group, group_of
 from bench.run.watchers import Watcher

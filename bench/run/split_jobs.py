@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from bench.core.locks import Lock
 from bench.plan.cells import Cell
 from bench.plan.cost.operations import forward_operations, image_count, passes_of, skip_reason
-from bench.plan.identity import Lock
 from bench.plan.shards import part_key, parts_of
 from bench.run.jobs import Job
 from bench.suite.load import Suite

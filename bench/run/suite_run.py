@@ -12,13 +12,14 @@ import pandas as pd
 
 from bench.core.errors import UserError
 from bench.core.signals import stoppable
-from bench.core.types import CellResult, Executor
+from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.plan.judge_keys import check_key, judge_lines
 from bench.plan.resolve import resolve
 from bench.report.export import export
 from bench.run.events import EventFile
 from bench.run.executors import Inline, Ray, Setup, check_cluster, on_device
+from bench.run.executors.interface import Executor
 from bench.run.jobs import Job
 from bench.run.scheduler import missing, run
 from bench.run.split_jobs import jobs_of
@@ -86,8 +87,8 @@ def run_suite(
         address: Of a Ray cluster; one of this machine's own where None.
         workers: How many workers there are at most; as many as accelerators where None.
         check: Whether the trust battery then examines what it can in a share of their time
-            (`bench.trust.end_of_run`). It does so in this process, and therefore not under Ray, whose
-            driver need not have a device. A run that computes nothing examines nothing.
+            (`bench.trust.end_of_run`). It does so in this process, and therefore not under Ray,
+            whose driver need not have a device. A run that computes nothing examines nothing.
         watcher: Is told how it goes.
 
     Raises:

@@ -26,8 +26,9 @@ from pydantic import TypeAdapter, ValidationError
 from bench.compare.published_table import check
 from bench.core.errors import UserError
 from bench.core.identifiers import shown
+from bench.core.locks import Lock
 from bench.core.types import CellResult
-from bench.plan.identity import PROTOCOL, Lock
+from bench.plan.identity import PROTOCOL
 from bench.results.tables import load_scored
 from bench.store.cell_records import LONGEST
 from bench.store.portable_records import fault_of, read_result, result_line

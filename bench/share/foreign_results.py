@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from bench.core.errors import UserError
 from bench.core.identifiers import ID_LENGTH, is_id, shown
+from bench.core.locks import Lock
 from bench.core.types import CellResult
-from bench.plan.identity import Lock
 from bench.share.bundle import read_bundle
 from bench.store.cell_records import read
 from bench.store.portable_records import check_result, fault_of

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import UserError
+from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand, images_of
-from bench.plan.identity import Lock, spec_digests, still_valid
+from bench.plan.identity import spec_digests, still_valid
 from bench.plan.labels import describe
 from bench.results.number_format import Scale, scale_of
 from bench.share.foreign_results import Foreign, open_foreign

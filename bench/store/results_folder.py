@@ -29,8 +29,8 @@ from safetensors.numpy import save
 
 from bench.core.errors import DiskFull, UserError
 from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
+from bench.core.locks import Lock
 from bench.core.types import CellResult
-from bench.plan.identity import Lock
 from bench.store.cell_records import read, written
 
 _LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from bench.core.exchanges import Exchange
-from bench.plan.identity import UNRESOLVED, Lock
+from bench.core.locks import UNRESOLVED, Lock
 from bench.suite.metrics import NAMES
 from bench.suite.specs import MatchJudge, Protocol, TransformersJudge
 

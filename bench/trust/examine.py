@@ -10,10 +10,11 @@ import torch
 from bench.attacks.query_counter import Counted
 from bench.core.deadline import Deadline
 from bench.core.errors import CellError, DiskFull, TimeUp
+from bench.core.locks import Lock
 from bench.data import index_dataset, load_images
 from bench.evaluate.craft import sample_seed
 from bench.evaluate.model_cache import Warm, reason
-from bench.plan.identity import Lock, model_identity, pair_digest, still_valid
+from bench.plan.identity import model_identity, pair_digest, still_valid
 from bench.store.results_folder import Store
 from bench.trust.battery import CHECKS, QUICK, Check, examine
 from bench.trust.findings import Finding

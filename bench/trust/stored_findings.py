@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import Lock, model_identity, pair_digest, still_valid
+from bench.plan.identity import model_identity, pair_digest, still_valid
 from bench.store.results_folder import Store, write_text
 from bench.suite.load import Suite
 from bench.suite.specs import GraftModel, RAdaptModel

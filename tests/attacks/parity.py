@@ -1,7 +1,7 @@
 """Native attacks against the reference implementations, on the embedded models.
 
-    python -m tests.attacks.parity                  # writes docs/parity.md, row by row on the terminal
-    python -m tests.attacks.parity --samples 40     # fewer images, and no page
+    python -m tests.attacks.parity               # writes docs/parity.md, row by row on the terminal
+    python -m tests.attacks.parity --samples 40  # fewer images, and no page
 
 Equal steps, one restart each. PGD and MI-FGSM are compared by their last iterate, which is
 what torchattacks returns; APGD in mode `success` by whether any iterate was misclassified,

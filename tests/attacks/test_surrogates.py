@@ -11,12 +11,12 @@ from torch import Tensor
 from bench.attacks import build_attack
 from bench.attacks.surrogate import Straight
 from bench.core.errors import CellError, SuiteError
+from bench.core.locks import Lock
 from bench.core.types import Budget, CellResult
 from bench.evaluate.cell import Evaluator
 from bench.models import build_model
 from bench.models.zero_shot import ZeroShotClassifier
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import Lock
 from bench.plan.resolve import resolve
 from bench.store.results_folder import Store
 from bench.suite.load import load_suite

@@ -16,9 +16,9 @@ from huggingface_hub import constants
 from bench.commands.downloads import Want, Wants, Watcher, fetch
 from bench.commands.machine import examine
 from bench.core.errors import CellError, UserError
+from bench.core.locks import Lock
 from bench.hub import files as client
 from bench.hub.weights import weight_files
-from bench.plan.identity import Lock
 from bench.plan.resolve import remarks
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import HuggingFaceModel, LanguageDataset, LvlmModel

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bench.commands.plan import plan_lines
+from bench.core.locks import Lock
 from bench.plan.cells import expand
-from bench.plan.identity import Lock
 from bench.plan.resolve import resolve
 from bench.suite.load import Suite, load_suite
 from tests.support.hub_server import Hub
@@ -57,7 +57,10 @@ def test_of_several_texts_one_is_attacked_again(suite_file: Write) -> None:
     path = suite_file(
         protocol={"preset": "lvlm"}, threats=["white-box"],
         attacks=[{"preset": "robustvlm-vqa", "eps": "2/255"}],
-        models={"A": {"kind": "python", "target": "tests.support.small_speaker:Speaker", "answers": True}},
+        models={
+            "A": {"kind": "python", "target": "tests.support.small_speaker:Speaker",
+                  "answers": True}
+        },
         datasets=[{"kind": "language", "format": "embedded", "of": "cifar10", "ask": "what",
                    "name": "what"}],
     )  # fmt: skip

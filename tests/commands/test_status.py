@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from bench.run.events import EventFile
 from bench.run.jobs import Job
-from bench.plan.identity import Lock
+from bench.core.locks import Lock
 from bench.plan.cells import expand
 from bench.store.folder_lock import hold
 from bench.suite.load import load_suite

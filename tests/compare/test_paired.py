@@ -15,9 +15,10 @@ from bench.compare.differences import Delta, Label, Outcome, Pair, deltas
 from bench.compare.paired import Found, with_baseline, with_published, with_results
 from bench.compare.paired_table import COLUMNS, comparison_lines, write_comparison
 from bench.core.errors import UserError
+from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.results.leaderboard import leaderboard
 from bench.results.tables import load_scored

@@ -13,9 +13,9 @@ from bench.compare.published import Published, read_published
 from bench.compare.published_table import check, check_lines
 from bench.compare.verdicts import Comparison, compare
 from bench.core.errors import UserError
+from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import expand
-from bench.plan.identity import Lock
 from bench.results.tables import Scored
 from bench.stats import wilson
 from bench.store.results_folder import Store

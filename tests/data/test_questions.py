@@ -12,9 +12,9 @@ import pytest
 from bench.commands.presence import missing_data
 from bench.core.errors import CellError, SuiteError
 from bench.core.exchanges import Exchange
+from bench.core.locks import DatasetLock, Lock
 from bench.data import index_dataset, load_images, load_questions, native_size, read_labels
 from bench.plan.cells import expand
-from bench.plan.identity import DatasetLock, Lock
 from bench.plan.resolve import resolve
 from bench.suite.load import Suite, load_suite
 from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metrics_of

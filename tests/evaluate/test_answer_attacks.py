@@ -22,6 +22,7 @@ from bench.attacks.query_counter import Counted
 from bench.core.deadline import Deadline
 from bench.core.errors import CellError, SuiteError, TimeUp
 from bench.core.exchanges import Exchange
+from bench.core.locks import Lock
 from bench.core.types import Budget, CellResult
 from bench.data.tensors import Images
 from bench.evaluate.answer_attacks import Stage, attack_answers, stages_of
@@ -32,7 +33,6 @@ from bench.evaluate.score import Heard, _scored
 from bench.evaluate.tally import Tally, untouched
 from bench.models.batch_size import Batch
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import Lock
 from bench.plan.resolve import resolve
 from bench.results.attack_summary import settings
 from bench.store.results_folder import Store
@@ -61,6 +61,8 @@ ATTACKS: list[AnyAttack] = [
     Pgd(kind="pgd", eps="8/255", steps=8),
     MiFgsm(kind="mi-fgsm", eps="8/255", steps=8),
 ]
+
+MODULE = "bench.evaluate.answer_attacks"
 
 
 def asked(count: int = 12) -> tuple[Prompted, Tensor, Tensor]:
@@ -246,7 +248,7 @@ def test_of_answers_that_score_alike_the_one_with_the_target_stays(
     attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="maybe")
     case = case_of(attack, [("a",), ("b",)])
     said = iter([("wrong", "wrong"), ("maybe", "false")])
-    monkeypatch.setattr("bench.evaluate.answer_attacks.craft", lambda case, attack, rows, *given, **more: (
+    monkeypatch.setattr(f"{MODULE}.craft", lambda case, attack, rows, *given, **more: (
         case.images.floats(rows)
     ))  # fmt: skip
     monkeypatch.setattr("bench.evaluate.answer_attacks.hear", lambda case, rows, *given: (
@@ -558,7 +560,7 @@ def test_what_a_smaller_budget_reached_is_reached_at_a_larger_one(
         )
     )  # fmt: skip
     crafted = []
-    monkeypatch.setattr("bench.evaluate.answer_attacks.craft", lambda case, attack, rows, *given, **more: (
+    monkeypatch.setattr(f"{MODULE}.craft", lambda case, attack, rows, *given, **more: (
         crafted.append(rows.tolist()), case.images.floats(rows)
     )[1])  # fmt: skip
     evaluate = Evaluator(suite, lock, {}, store, CPU, trust=True)

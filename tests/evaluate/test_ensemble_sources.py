@@ -11,10 +11,10 @@ import torch
 from bench.attacks import build_attack
 from bench.attacks.ensemble_model import Mean
 from bench.core.errors import SuiteError
+from bench.core.locks import Lock
 from bench.core.types import Budget
 from bench.evaluate.cell import Evaluator
 from bench.plan.cells import expand
-from bench.plan.identity import Lock
 from bench.plan.resolve import resolve
 from bench.results.leaderboard import leaderboard
 from bench.results.manifest import manifest

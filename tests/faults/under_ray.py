@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Any
 
-from bench.core.types import RunJob
 from bench.run.executors import Ray, Setup
+from bench.run.executors.interface import RunJob
 from bench.run.executors.ray_worker import evaluator
 from tests.faults.inside import Inside, arm
 

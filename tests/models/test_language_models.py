@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from bench.core.errors import CellError
 from bench.core.exchanges import AnsweringModel
+from bench.core.locks import Lock
 from bench.hub.weights import origin
 from bench.models import LanguageModel, build_model
-from bench.plan.identity import Lock, model_identity
+from bench.plan.identity import model_identity
 from bench.plan.resolve import fingerprint
 from bench.suite.load import Suite
 from bench.suite.specs import LvlmModel, TinyModel

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import CellError, SuiteError
+from bench.core.locks import Lock
 from bench.evaluate.model_cache import Warm
 from bench.models import ClipModel, LanguageModel, build_model
-from bench.plan.identity import Lock, model_identity
+from bench.plan.identity import model_identity
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import ModelSpec
 from tests.support import small_clip as of_open_clip

@@ -14,11 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.core.errors import CellError, SuiteError
+from bench.core.locks import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import ImageTextModel
 from bench.hub.weights import origin, published_tag, weight_files
 from bench.models import ClipModel, build_model
-from bench.plan.identity import Lock, model_identity
+from bench.plan.identity import model_identity
 from bench.plan.resolve import fingerprint
 from bench.run.suite_run import run_suite
 from bench.store.results_folder import Store

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.core.locks import DatasetLock, Lock
 from bench.data.tensors import Images
 from bench.evaluate.cell import Evaluator
 from bench.plan.cells import expand
-from bench.plan.identity import DatasetLock, Lock
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
 from tests.perf.peak import peak

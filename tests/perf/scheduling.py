@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import Lock
 from bench.run.events import EventFile
 from bench.run.executors import Inline
 from bench.run.jobs import Job

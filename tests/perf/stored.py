@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.commands.status import status_lines
+from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.run.events import EventFile
 from bench.run.jobs import Job

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from bench.core.errors import SuiteError
+from bench.core.locks import DatasetLock, Lock
 from bench.plan.cells import expand
-from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.plan.identity import spec_digests
 from bench.results import manifest
 from bench.suite.load import Suite, load_suite
 

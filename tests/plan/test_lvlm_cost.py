@@ -18,13 +18,13 @@ from torch.utils._pytree import tree_leaves
 
 from bench import catalogue
 from bench.commands.plan import plan_lines
+from bench.core.locks import Lock
 from bench.models import LanguageModel, build_model
 from bench.models.lowered_precision import LoweredAnswers
 from bench.plan.cost.lvlm_estimate import memory_lines
 from bench.plan.cost.lvlm_memory import GIB, Need, kept, need
 from bench.plan.cost.lvlm_size import _TEXT, lvlm_size
 from bench.plan.cost.lvlm_tokens import image_tokens
-from bench.plan.identity import Lock
 from bench.suite.load import Suite
 from bench.suite.specs import LvlmModel
 from tests.support import small_language

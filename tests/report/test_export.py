@@ -16,9 +16,10 @@ import pytest
 
 from bench import load_results
 from bench.core.errors import UserError
+from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import expand
-from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.report.export.escape import latex, markdown
 from bench.report.export.numbers import rounded

@@ -16,10 +16,10 @@ from PIL import Image
 
 import run_bench
 from bench.core.errors import UserError
+from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.data import load_images
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import Lock
 from bench.plan.resolve import resolve
 from bench.plan.shards import part_key
 from bench.report.export import percent

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.plan.identity import spec_digests
 from bench.report.export import export, percent
 from bench.store.results_folder import Store
 from bench.suite.load import Suite

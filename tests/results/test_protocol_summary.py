@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from bench.core.errors import SuiteError
+from bench.core.locks import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.data import fit
 from bench.models.clip import resized
 from bench.plan.cells import expand
-from bench.plan.identity import Lock
 from bench.results.protocol_summary import pixels
 from bench.suite.load import load_suite
 from bench.suite.specs import PRESETS, Pixels, Resize

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from bench import load_results
+from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.results.leaderboard import leaderboard
 from bench.results.tables import CELL_COLUMNS, load_scored

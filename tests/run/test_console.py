@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import Lock
 from bench.results.number_format import PERCENT
 from bench.run.console import Progression, print_leaderboard
 from bench.run.console.board import board

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import bench.run.events
+from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import Lock
 from bench.run.events import EventFile, read_events
 from bench.run.jobs import Job
 from bench.run.progress import Doing, progress_of

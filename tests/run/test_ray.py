@@ -15,12 +15,13 @@ import ray
 import torch
 
 from bench.core.errors import DiskFull, UserError
-from bench.core.types import CellResult, Opened, Outcome
+from bench.core.locks import Lock
+from bench.core.types import CellResult
 from bench.evaluate.cell import Evaluator
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import Lock
 from bench.plan.resolve import resolve
 from bench.run.executors import Ray, Setup
+from bench.run.executors.interface import Opened, Outcome
 from bench.run.executors.ray_worker import evaluator
 from bench.run.jobs import Job
 from bench.store.results_folder import Store

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from bench.core.errors import DiskFull
-from bench.core.types import CellResult, Opened, Outcome, unmeasured
+from bench.core.locks import DatasetLock, Lock
+from bench.core.types import CellResult, unmeasured
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import DatasetLock, Lock, digest
+from bench.plan.identity import digest
 from bench.run.eta import Pace
+from bench.run.executors.interface import Opened, Outcome
 from bench.run.jobs import Job
 from bench.run.queue import Backlog
 from bench.run.scheduler import Retry, missing, run

@@ -12,10 +12,11 @@ import pytest
 from pydantic import ValidationError
 
 from bench.core.errors import CellError, UserError
+from bench.core.locks import Lock
 from bench.core.types import CellResult, unmeasured
 from bench.evaluate.model_cache import reason
 from bench.plan.cells import expand
-from bench.plan.identity import PROTOCOL, Lock, spec_digests, still_valid
+from bench.plan.identity import PROTOCOL, spec_digests, still_valid
 from bench.report.export import export
 from bench.share.bundle import read_bundle, write_bundle
 from bench.share.merging import merge, merge_lines

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UserError
+from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult
-from bench.plan.identity import DatasetLock, Lock
 from bench.store.results_folder import Craft, Store, write_text
 
 ABC, DEF = "abc0" * 5, "def0" * 5

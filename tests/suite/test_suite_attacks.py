@@ -8,8 +8,8 @@ import pytest
 
 from bench.commands.plan import list_lines, plan_lines
 from bench.core.errors import SuiteError
+from bench.core.locks import DatasetLock, Lock
 from bench.plan.cells import expand
-from bench.plan.identity import DatasetLock, Lock
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import ATTACK_PRESETS, AnyAttack, Ensemble, Pgd, PyAutoAttack
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import ray
 
-from bench.core.types import Opened, Outcome
+from bench.core.locks import Lock
 from bench.plan.cells import Cell
-from bench.plan.identity import Lock
 from bench.run.executors import Ray, Setup
+from bench.run.executors.interface import Opened, Outcome
 from bench.run.jobs import Job
 from bench.suite.load import load_suite
 from tests.support.ray_jobs import sleeper

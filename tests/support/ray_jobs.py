@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import DiskFull, UserError
-from bench.core.types import CellResult, RunJob
+from bench.core.types import CellResult
 from bench.run.executors import Setup
+from bench.run.executors.interface import RunJob
 from bench.run.jobs import Job
 
 

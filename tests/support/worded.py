@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
-from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.plan.identity import spec_digests
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
 from bench.suite.metrics import graded, highest

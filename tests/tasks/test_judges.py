@@ -18,10 +18,11 @@ import transformers
 
 from bench.core.errors import CellError, SuiteError
 from bench.core.exchanges import Exchange
+from bench.core.locks import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import unmeasured
 from bench.plan.cells import expand
-from bench.plan.identity import Lock, still_valid
+from bench.plan.identity import still_valid
 from bench.plan.resolve import judge_weights, resolve
 from bench.results.manifest import manifest
 from bench.results.tables import Scored

@@ -16,12 +16,13 @@ import bench.trust.examine
 import run_bench
 from bench import load_results
 from bench.core.errors import DiskFull
-from bench.core.types import RunJob, unmeasured
+from bench.core.locks import Lock
+from bench.core.types import unmeasured
 from bench.evaluate.model_cache import Warm
-from bench.plan.identity import Lock
 from bench.plan.resolve import resolve
 from bench.run.events import read_events
 from bench.run.executors import Inline, Setup, on_device
+from bench.run.executors.interface import RunJob
 from bench.run.suite_run import run_suite
 from bench.store.results_folder import Store
 from bench.suite.load import Suite, load_suite

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import expand
-from bench.plan.identity import DatasetLock, Lock, spec_digests
+from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.results.tables import load_results
 from bench.store.results_folder import Store

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import UserError
+from bench.core.locks import Lock
 from bench.data import native_size
 from bench.hub.weights import in_cache
 from bench.plan.cells import Cell
@@ -17,7 +18,6 @@ from bench.plan.cost.operations import (
     passes_in,
     skip_reason,
 )
-from bench.plan.identity import Lock
 from bench.plan.precisions import stages
 from bench.suite.load import Suite
 from bench.suite.specs import (

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from bench import catalogue
 from bench.core.errors import CellSkip
+from bench.core.locks import Lock
 from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell, images_of, scores_all
 from bench.plan.cost.architecture import size_of
 from bench.plan.cost.lvlm_estimate import forward_flops
-from bench.plan.identity import Lock
 from bench.suite.load import Suite
 from bench.suite.metrics import worded
 from bench.suite.specs import (

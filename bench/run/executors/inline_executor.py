@@ -6,9 +6,8 @@ import platform
 import time
 
 from bench.core.errors import UserError
-from bench.core.types import Opened, Outcome, RunJob
-from bench.plan.labels import describe_job
-from bench.run.jobs import Job
+from bench.run.executors.interface import Opened, Outcome, RunJob
+from bench.run.jobs import Job, describe_job
 
 _NAME = "0"
 

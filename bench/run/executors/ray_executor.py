@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UserError
-from bench.core.types import Opened, Outcome
 from bench.run.executors.gpu_shares import Room, rounded
+from bench.run.executors.interface import Opened, Outcome
 from bench.run.executors.ray_cluster import gist, import_ray, join
 from bench.run.executors.ray_worker import Make, Setup, Worker, evaluator, log_name
 from bench.run.jobs import Job

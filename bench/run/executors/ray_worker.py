@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 from bench.core.errors import UserError
+from bench.core.locks import Lock
 from bench.core.terminal import Legible
-from bench.core.types import CellResult, RunJob
-from bench.plan.identity import Lock
-from bench.plan.labels import describe_job
-from bench.run.jobs import Job
+from bench.core.types import CellResult
+from bench.run.executors.interface import RunJob
+from bench.run.jobs import Job, describe_job
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
 

@@ -31,8 +31,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     # `import bench` costs nothing; each name brings only what it needs
-    if name not in _HOMES:
-        raise AttributeError(f"module 'bench' has no attribute {name!r}")
     import importlib
 
+    if name == "compat":  # `bench.compat.ensure_torchvision()` is what scripts call
+        return importlib.import_module("bench.core.torchvision_shim")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

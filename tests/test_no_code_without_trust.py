@@ -1,7 +1,7 @@
 """No code of a suite, a checkpoint, a hub's file or a dataset runs without `--trust`.
 
-Code is planted in each place that could hold it (`tests.support.planted`), and every command is run. None
-of it may run, nobody may be asked on the terminal, and each refusal is a sentence.
+Code is planted in each place that could hold it (`tests.support.planted`), and every command is
+run. None of it may run, nobody may be asked on the terminal, and each refusal is a sentence.
 """
 
 import importlib.util

@@ -1,9 +1,10 @@
-"""What `plan` and `list` say; starts without torch."""
+"""`plan`: what a run would compute, and what it costs; starts without torch."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
 
-from bench import catalogue
+from bench.commands.arguments import add_suite
 from bench.commands.presence import download_line
 from bench.core.locks import Lock
 from bench.plan.cells import Cell, expand
@@ -11,39 +12,28 @@ from bench.plan.cost.estimate import cost_lines
 from bench.plan.cost.lvlm_estimate import memory_lines
 from bench.plan.identity import still_valid
 from bench.plan.judge_keys import judge_lines, key_faults
-from bench.suite.load import Suite
-from bench.suite.specs import (
-    ATTACK_PRESETS,
-    PRESETS,
-    AnyAttack,
-    DatasetSpec,
-    JudgeSpec,
-    ModelSpec,
-    Spec,
-)
+from bench.store.results_folder import Store
+from bench.suite.load import Suite, load_suite
 
 _COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps", "seed")
 
 
-def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
-    """List a suite's cells, then say what they cost in images and disk.
+def plan_lines(
+    suite: Suite, lock: Lock, gpu: str = "h100", *, cells: bool = False
+) -> Iterator[str]:
+    """Say what a suite computes and what that costs, then list its cells where asked.
 
     Args:
         suite: The suite.
         lock: What its names stood for in the last run; names that it lacks have
             cells whose ids the next run will change.
         gpu: Whose time is estimated, one of `bench.plan.cost.estimate.GPUS`.
+        cells: Whether the cells are listed, a line each.
     """
     lock = still_valid(suite, lock)
-    cells = expand(suite, lock)
-    rows = [_COLUMNS, *map(_row, cells)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    for row in rows:
-        yield "  ".join(
-            f"{text:<{width}}" for text, width in zip(row, widths, strict=True)
-        ).rstrip()
-    yield ""
-    yield f"suite {suite.suite}: {len(cells)} cells, {len({cell.id for cell in cells})} different"
+    planned = expand(suite, lock)
+    different = len({cell.id for cell in planned})
+    yield f"suite {suite.suite}: {len(planned)} cells, {different} different"
     if suite.note:
         yield f"  note      {suite.note}"
     yield f"  models    {len(suite.models)}: {', '.join(suite.models)}"
@@ -56,12 +46,22 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
         yield f"  judge     {line}"
     for fault in key_faults(suite):
         yield f"  judge     {fault}"
-    yield from cost_lines(suite, lock, cells, gpu)
+    yield from cost_lines(suite, lock, planned, gpu)
     yield from memory_lines(suite)
     yield f"  download  {download_line(suite)}"
     sets = {dataset.name for dataset in suite.datasets}
     if suite.models.keys() - lock.models.keys() or sets - lock.datasets.keys():
         yield "  ids       preliminary: the first run puts hashes of weights and images into them"
+    if cells:
+        yield ""
+        yield from _table([_COLUMNS, *map(_row, planned)])
+
+
+def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (f"{text:<{width}}" for text, width in zip(row, widths, strict=True))
+        yield "  ".join(padded).rstrip()
 
 
 def _row(cell: Cell) -> tuple[str, ...]:
@@ -72,50 +72,21 @@ def _row(cell: Cell) -> tuple[str, ...]:
     return (cell.id, cell.target, cell.dataset, cell.attack.label_in_norm, cell.eps, *known)
 
 
-def list_lines() -> Iterator[str]:
-    """Say what a suite may name, from the specs themselves."""
-    for title, union in (
-        ("models", ModelSpec),
-        ("datasets", DatasetSpec),
-        ("attacks", AnyAttack),
-        ("judges, in `protocol.judge`", JudgeSpec),
-    ):
-        yield f"{title}:"
-        for spec in _members(union):
-            fields = [f"{name}{_values(field)}" for name, field in spec.model_fields.items()]
-            kind = get_args(spec.model_fields["kind"].annotation)[0]
-            own = [text for text in fields if not text.startswith("kind")]
-            yield f"  {kind:<18} {(spec.__doc__ or '').splitlines()[0]}"
-            yield f"  {'':<18} {', '.join(own)}"
-    yield "datasets of the catalogue (hub, or as docs/data.md says):"
-    for name, facts in catalogue.datasets().items():
-        holds = f"{facts.images:,} images, {facts.classes or 'captions, no'} classes"
-        yield f"  {name:<16} {holds}; {facts.source}; terms: {facts.terms}"
-    yield "attacks as papers ran them:"
-    for name, attacks in ATTACK_PRESETS.items():
-        yield f"  {{preset: {name}, eps: ...}}: {'; '.join(map(_written, attacks))}"
-    yield "sweeps, in any model:"
-    yield "  sweep: {FIELD: [VALUE, ...]} stands for one model per value; several fields for all"
-    yield "  combinations; each is called after its values: NAME[FIELD=VALUE]"
-    yield "threats:"
-    yield "  white-box, {transfer: MODEL}, {transfer: [MODEL, ...]}"
-    yield "protocols:"
-    for name, preset in PRESETS.items():
-        yield f"  {name:<16} {preset.model_dump_json()}"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_suite(parser)
+    parser.add_argument(
+        "--cells", action="store_true", help="also list the cells, after the summary"
+    )
+    parser.add_argument(
+        "--gpu", default="h100", help="the GPU whose time is estimated, e.g. a100; default: h100"
+    )
 
 
-def _written(attack: Mapping[str, Any]) -> str:
-    members = attack.get("attacks", [])
-    own = {key: value for key, value in attack.items() if key != "attacks"}
-    words = [str(own.pop("kind")), *(f"{key} {value}" for key, value in own.items())]
-    return " ".join([*words, *(f"({_written(member)})" for member in members)])
-
-
-def _members(union: Any) -> tuple[type[Spec], ...]:
-    inner = get_args(union)
-    return _members(inner[0]) if inner and not isinstance(inner[0], type) else inner
-
-
-def _values(field: Any, prefix: str = ": ") -> str:
-    choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
-    return prefix + "|".join(choices) if choices else ""
+def command(options: argparse.Namespace) -> int:
+    """Print the plan."""
+    suite = load_suite(options.suite)
+    lock = Store(Path(options.results), suite.suite).lock()
+    for line in plan_lines(suite, lock, options.gpu, cells=options.cells):
+        print(line)
+    return 0

@@ -1,18 +1,20 @@
-"""What `status` says, from files alone: what is done, and what a run is doing now."""
+"""`status`: what is known, from files alone: what is done, and what a run is doing now."""
 
+import argparse
 import socket
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.commands.arguments import add_suite
 from bench.plan.labels import duration
 from bench.results.tables import load_scored
 from bench.run.events import read_events
 from bench.run.progress import Progress, progress_of
 from bench.store.folder_lock import Owner, killed, owner
 from bench.store.results_folder import Store
-from bench.suite.load import Suite
+from bench.suite.load import Suite, load_suite
 
 
 def status_lines(suite: Suite, store: Store) -> Iterator[str]:
@@ -89,3 +91,15 @@ def _last(folder: Path) -> Path | None:
     """Return the folder of the last run; their names begin with the time."""
     runs = sorted(path.parent for path in folder.glob("runs/*/events.jsonl"))
     return runs[-1] if runs else None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_suite(parser)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Print the status."""
+    suite = load_suite(options.suite)
+    print("\n".join(status_lines(suite, Store(Path(options.results), suite.suite))))
+    return 0

@@ -11,7 +11,7 @@ from bench.plan.cells import Cell
 from bench.plan.identity import still_valid
 from bench.results.manifest import OWN, manifest
 from bench.results.tables import Scored, load_results, load_scored
-from bench.share.foreign_results import results_in
+from bench.store.foreign_folder import results_in
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
 from bench.suite.specs import eps_value

@@ -17,7 +17,9 @@ Write = Callable[..., Path]
 def test_plan_lists_every_cell_as_it_will_run(small: Suite) -> None:
     lock, _ = resolve(small)
     cells = expand(small, lock)
-    text = "\n".join(plan_lines(small, lock))
+    text = "\n".join(plan_lines(small, lock, cells=True))
+    assert text.startswith("suite small: ")  # the summary first
+    assert cells[0].id not in "\n".join(plan_lines(small, lock))
     for cell in cells:
         line = next(line for line in text.splitlines() if line.startswith(cell.id))
         assert line.split()[1:3] == [cell.target, cell.dataset]

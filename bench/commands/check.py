@@ -1,0 +1,63 @@
+"""`check`: which numbers not to believe, and which differ from published ones."""
+
+import argparse
+from pathlib import Path
+
+from bench.commands.arguments import add_device, add_suite
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_suite(parser)
+    add_device(parser)
+    parser.add_argument(
+        "--against", metavar="FILE",
+        help="published numbers, e.g. results/published/fare.csv; default: the suite's own",
+    )  # fmt: skip
+    parser.add_argument(
+        "--deep", action="store_true", help="more images, steps, restarts and queries"
+    )
+
+
+def command(options: argparse.Namespace) -> int:
+    """Run the trust battery where it has not run, and compare with published numbers."""
+    from bench.compare.published_table import check, check_lines
+    from bench.core.signals import stoppable
+    from bench.report.export import export
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
+    from bench.trust.findings_table import left_out, trust_lines
+    from bench.trust.stored_findings import judged
+
+    suite = load_suite(options.suite)
+    store = Store(Path(options.results), suite.suite)
+    examined, todo = judged(suite, store, options.deep)
+    if todo:
+        from bench.core.devices import pick_device  # imports torch
+        from bench.evaluate.model_cache import Warm
+        from bench.plan.resolve import resolve
+        from bench.trust.examine import examine_pairs
+
+        lock, problems = resolve(suite)
+        warm = Warm(suite, lock, problems, pick_device(options.device), None, options.trust)
+        with stoppable():
+            try:
+                for (model, dataset), why in examine_pairs(store, todo, warm, deep=options.deep):
+                    print(f"{model} x {dataset}: {why or 'examined'}", flush=True)
+            except KeyboardInterrupt as stop:
+                raise KeyboardInterrupt(
+                    "what was examined is kept, `check` again to go on"
+                ) from stop
+            finally:
+                export(suite, store)  # with the flags of what was found
+        examined, _ = judged(suite, store, options.deep)
+    for line in (*left_out(suite), *trust_lines(examined)):
+        print(line)
+    failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)
+    if examined and options.against is None and suite.against is None:
+        print(f"suite {suite.suite}: names no published numbers to compare with")
+        return 1 if failed else 0
+    found, absent = check(suite, store, options.against)
+    print("\n".join(check_lines(found, absent)))
+    print(store.folder / "check.csv")
+    return 1 if failed or any(item.verdict == "differs" for item in found) else 0

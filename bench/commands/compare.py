@@ -1,0 +1,42 @@
+"""`compare`: results against a model of the suite, other results, or published numbers."""
+
+import argparse
+from pathlib import Path
+
+from bench.commands.arguments import add_suite
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_suite(parser)
+    others = parser.add_mutually_exclusive_group(required=True)
+    others.add_argument("--baseline", metavar="MODEL", help="one of the suite's models")
+    others.add_argument(
+        "--with", dest="folder", metavar="FOLDER", help="other results, e.g. old/quickstart"
+    )
+    others.add_argument("--against", metavar="FILE", help="e.g. results/published/fare.csv")
+    parser.add_argument(
+        "--force", action="store_true",
+        help="also compare numbers whose protocols differ, and flag them",
+    )  # fmt: skip
+
+
+def command(options: argparse.Namespace) -> int:
+    """Compare, write `compare.csv` and print the table."""
+    from bench.compare.paired import with_baseline, with_published, with_results
+    from bench.compare.paired_table import comparison_lines, write_comparison
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
+
+    suite = load_suite(options.suite)
+    store = Store(Path(options.results), suite.suite)
+    if options.baseline is not None:
+        found = with_baseline(suite, store, options.baseline, options.force)
+    elif options.folder is not None:
+        found = with_results(suite, store, Path(options.folder), options.force)
+    else:
+        found = with_published(suite, store, options.against, options.force)
+    write_comparison(store, found)
+    print("\n".join(comparison_lines(found)))
+    print(store.folder / "compare.csv")
+    return 0

@@ -1,0 +1,39 @@
+"""`export`: write the tables again from what is stored; figures, Parquet, a bundle."""
+
+import argparse
+from pathlib import Path
+
+from bench.commands.arguments import add_suite
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_suite(parser)
+    parser.add_argument("--parquet", action="store_true", help="write cells.parquet too")
+    parser.add_argument(
+        "--figures", action="store_true", help="draw figures as PNG, SVG and PDF, with their tables"
+    )
+    parser.add_argument("--bundle", metavar="FILE", help="pack all results into a zip for others")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Write the tables and print the leaderboard."""
+    from bench.report.export import export
+    from bench.results.number_format import scale_of_suite
+    from bench.run.console import print_leaderboard
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
+
+    suite = load_suite(options.suite)
+    store = Store(Path(options.results), suite.suite)
+    if options.bundle:
+        from bench.share.bundle import check_place, write_bundle
+
+        check_place(Path(options.bundle))
+    board = export(suite, store, parquet=options.parquet, figures=options.figures)
+    print_leaderboard(board, suite.suite, scale_of_suite(suite))
+    print(store.folder)
+    if options.bundle:
+        write_bundle(suite, store, Path(options.bundle))
+        print(options.bundle)
+    return 0

@@ -1,0 +1,37 @@
+"""`fetch`: download models and data ahead of time."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.commands.arguments import add_suite
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_suite(parser)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Download what the suite needs, and keep what its names stand for."""
+    from bench.commands.download_board import Downloads
+    from bench.commands.downloads import fetch
+    from bench.plan.resolve import remarks
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
+
+    suite = load_suite(options.suite)
+    watcher = Downloads()
+    try:
+        lock, problems = fetch(suite, watcher)
+    finally:
+        watcher.close()
+    Store(Path(options.results), suite.suite).put_lock(lock)
+    for line in remarks(suite, lock):
+        print(line)
+    for key, reason in problems.items():
+        print(f"{key}: {reason}", file=sys.stderr)
+    if problems:
+        return 1
+    print("all is here; HF_HUB_OFFLINE=1 keeps a run from asking the hub")
+    return 0

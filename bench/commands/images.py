@@ -1,0 +1,37 @@
+"""`images`: a page of clean and adversarial images of one cell."""
+
+import argparse
+from pathlib import Path
+
+from bench.commands.arguments import add_device, add_suite, positive
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_suite(parser)
+    add_device(parser)
+    parser.add_argument(
+        "--cell", required=True, metavar="ID",
+        help="a cell_id of cells.csv, or the beginning of just this one",
+    )  # fmt: skip
+    parser.add_argument("--count", type=positive, default=12, help="images at most; default: 12")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Write the page and print where it is."""
+    from bench.report.export.images_page import write_images
+    from bench.report.image_viewer.select import find_cell
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
+
+    suite = load_suite(options.suite)
+    store = Store(Path(options.results), suite.suite)
+    cell, result = find_cell(suite, store, options.cell)
+
+    from bench.core.devices import pick_device  # imports torch: a wrong call ends before
+    from bench.report.image_viewer.render import look
+
+    device = pick_device(options.device)
+    shown = look(suite, store, cell, result, options.count, device, options.trust)
+    print(write_images(suite, store, shown))
+    return 0

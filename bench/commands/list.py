@@ -1,0 +1,75 @@
+"""`list`: everything that a suite may name, from the specs themselves."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from bench import catalogue
+from bench.suite.specs import (
+    ATTACK_PRESETS,
+    PRESETS,
+    AnyAttack,
+    DatasetSpec,
+    JudgeSpec,
+    ModelSpec,
+    Spec,
+)
+
+
+def list_lines() -> Iterator[str]:
+    """Say what a suite may name, from the specs themselves."""
+    for title, union in (
+        ("models", ModelSpec),
+        ("datasets", DatasetSpec),
+        ("attacks", AnyAttack),
+        ("judges, in `protocol.judge`", JudgeSpec),
+    ):
+        yield f"{title}:"
+        for spec in _members(union):
+            fields = [f"{name}{_values(field)}" for name, field in spec.model_fields.items()]
+            kind = get_args(spec.model_fields["kind"].annotation)[0]
+            own = [text for text in fields if not text.startswith("kind")]
+            yield f"  {kind:<18} {(spec.__doc__ or '').splitlines()[0]}"
+            yield f"  {'':<18} {', '.join(own)}"
+    yield "datasets of the catalogue (hub, or as docs/data.md says):"
+    for name, facts in catalogue.datasets().items():
+        holds = f"{facts.images:,} images, {facts.classes or 'captions, no'} classes"
+        yield f"  {name:<16} {holds}; {facts.source}; terms: {facts.terms}"
+    yield "attacks as papers ran them:"
+    for name, attacks in ATTACK_PRESETS.items():
+        yield f"  {{preset: {name}, eps: ...}}: {'; '.join(map(_written, attacks))}"
+    yield "sweeps, in any model:"
+    yield "  sweep: {FIELD: [VALUE, ...]} stands for one model per value; several fields for all"
+    yield "  combinations; each is called after its values: NAME[FIELD=VALUE]"
+    yield "threats:"
+    yield "  white-box, {transfer: MODEL}, {transfer: [MODEL, ...]}"
+    yield "protocols:"
+    for name, preset in PRESETS.items():
+        yield f"  {name:<16} {preset.model_dump_json()}"
+
+
+def _written(attack: Mapping[str, Any]) -> str:
+    members = attack.get("attacks", [])
+    own = {key: value for key, value in attack.items() if key != "attacks"}
+    words = [str(own.pop("kind")), *(f"{key} {value}" for key, value in own.items())]
+    return " ".join([*words, *(f"({_written(member)})" for member in members)])
+
+
+def _members(union: Any) -> tuple[type[Spec], ...]:
+    inner = get_args(union)
+    return _members(inner[0]) if inner and not isinstance(inner[0], type) else inner
+
+
+def _values(field: Any, prefix: str = ": ") -> str:
+    choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+    return prefix + "|".join(choices) if choices else ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command has no arguments."""
+
+
+def command(options: argparse.Namespace) -> int:
+    """Print everything that a suite may name."""
+    print("\n".join(list_lines()))
+    return 0

@@ -1,0 +1,30 @@
+"""`merge`: add another's results of the suite to ours."""
+
+import argparse
+from pathlib import Path
+
+from bench.commands.arguments import add_suite
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_suite(parser)
+    parser.add_argument(
+        "other", help="a bundle, or a folder of results: of this suite, or of several"
+    )
+
+
+def command(options: argparse.Namespace) -> int:
+    """Merge, write the tables, and say what was added and what differs."""
+    from bench.report.export import export
+    from bench.share.merging import merge, merge_lines
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
+
+    suite = load_suite(options.suite)
+    store = Store(Path(options.results), suite.suite)
+    merged = merge(suite, store, Path(options.other))
+    export(suite, store)
+    print("\n".join(merge_lines(merged)))
+    print(store.folder)
+    return 1 if merged.conflicts else 0

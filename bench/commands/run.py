@@ -1,0 +1,61 @@
+"""`run`: compute what is missing, and write the tables."""
+
+import argparse
+from pathlib import Path
+
+from bench.commands.arguments import add_device, add_suite, positive, seconds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_suite(parser)
+    add_device(parser)
+    parser.add_argument(
+        "--no-check", action="store_true", help="leave examining the numbers to `check`"
+    )
+    parser.add_argument("--batch", type=positive, help="images at once; default: found by trial")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile towers for full batches; for long runs"
+    )
+    parser.add_argument(
+        "--limit", type=seconds, help="time that a cell may take, e.g. 90s, 30m, 2h; default: any"
+    )
+    parser.add_argument(
+        "--executor", choices=("inline", "ray"), default="inline",
+        help="where cells run: in this process, or in workers under Ray; default: inline",
+    )  # fmt: skip
+    parser.add_argument("--address", help="of a Ray cluster, e.g. auto; default: one of its own")
+    parser.add_argument(
+        "--workers", type=positive, help="workers at most; default: one per accelerator"
+    )
+
+
+def command(options: argparse.Namespace) -> int:
+    """Run the suite and print the leaderboard."""
+    from bench.plan.resolve import remarks
+    from bench.results.number_format import scale_of_suite
+    from bench.run.console import Progression, print_leaderboard
+    from bench.run.suite_run import run_suite
+    from bench.store.results_folder import Store
+    from bench.suite.load import load_suite
+
+    suite = load_suite(options.suite)
+    watcher = Progression()
+    try:
+        report = run_suite(
+            suite, results=options.results, device=options.device, batch=options.batch,
+            trust=options.trust, compiled=options.compile, limit=options.limit,
+            executor=options.executor, address=options.address, workers=options.workers,
+            check=not options.no_check, watcher=watcher,
+        )  # fmt: skip
+    finally:
+        watcher.close()
+    print_leaderboard(report.board, suite.suite, scale_of_suite(suite))
+    for line in remarks(suite, Store(Path(options.results), suite.suite).lock()):
+        print(line)
+    print(f"{report.cells} cells, {report.computed} computed now, {report.failed} failed")
+    if report.unexamined:
+        print(report.unexamined)
+    for name in ("cells.csv", "leaderboard.csv", "leaderboard.html"):
+        print(report.folder / name)
+    return 1 if report.failed else 0

@@ -1,0 +1,51 @@
+"""Cells in another's folder of results, read with suspicion: ids, fields and links are checked."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.core.errors import UserError
+from bench.core.identifiers import ID_LENGTH, is_id, shown
+from bench.core.types import CellResult
+from bench.store.cell_records import read
+from bench.store.portable_records import check_result, fault_of
+
+Get = Callable[[str], CellResult | None]
+
+
+def results_in(folder: Path) -> Get:
+    """Return a reader of the results in another's folder of a suite.
+
+    It raises UserError, which names the file and the field, where a file is a link, is of another
+    cell, or has a field that does not fit; a file that is cut short counts as none.
+    """
+    refuse_link(folder / "cells")
+
+    def get(cell_id: str) -> CellResult | None:
+        if not is_id(cell_id):
+            raise UserError(
+                f"{folder}: cell_id: got {shown(cell_id)}; allowed: {ID_LENGTH} digits 0-9a-f"
+            )
+        path = folder / "cells" / f"{cell_id}.json"
+        refuse_link(path)
+        try:
+            result = read(str(path))
+            if result is not None:
+                check_result(result)
+        except ValidationError as error:
+            raise UserError(f"{path}: {fault_of(error)}") from error
+        if result is not None and result.cell_id != cell_id:
+            raise UserError(
+                f"{path}: cell_id: got {shown(result.cell_id)}; allowed: the name of its file"
+            )
+        return result
+
+    return get
+
+
+def refuse_link(path: Path) -> None:
+    """Raise UserError where a path is a link."""
+    if os.path.islink(path):
+        raise UserError(f"{path}: is a link; allowed in another's results: files and folders")

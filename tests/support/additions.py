@@ -1,0 +1,67 @@
+"""A copy of the project with something added to it, to prove how little an addition takes.
+
+A test says which files an addition writes and which lines it inserts where; the copy then runs a
+suite that uses it. The number of files that it touches is the cost that `CONTRIBUTING.md` states.
+"""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from shutil import copytree
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("bench/nano/weights", "bench/nano/data")  # linked, not copied
+
+
+class Copy:
+    """A copy of `bench`, `radapt` and `run_bench.py` below a folder.
+
+    Attributes:
+        root: Where the copy is.
+        touched: Files that were written or changed since, relative to the root.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Make the copy."""
+        self.root = root
+        self.touched: set[str] = set()
+        for name in ("bench", "radapt"):
+            copytree(ROOT / name, root / name, ignore=_heavy)
+        for heavy in HEAVY:
+            (root / heavy).symlink_to(ROOT / heavy, target_is_directory=True)
+        (root / "run_bench.py").write_text((ROOT / "run_bench.py").read_text("utf-8"))
+
+    def write(self, path: str, text: str) -> None:
+        """Add a new file."""
+        place = self.root / path
+        assert not place.exists(), f"{path} is there already"
+        place.write_text(text)
+        self.touched.add(path)
+
+    def insert(self, path: str, after: str, text: str) -> None:
+        """Insert text behind the only place of a file that reads `after`."""
+        place = self.root / path
+        old = place.read_text("utf-8")
+        assert old.count(after) == 1, f"{path} has {old.count(after)} places that read {after!r}"
+        place.write_text(old.replace(after, after + text))
+        self.touched.add(path)
+
+    def run(self, suite: str, *options: str) -> list[Mapping[str, str]]:
+        """Run a suite, given as YAML with the name `added`, and return the rows of `cells.csv`."""
+        (self.root / "added.yaml").write_text(suite)
+        command = [sys.executable, "run_bench.py", "run", "added.yaml", "--no-check", "--device"]
+        done = subprocess.run(
+            [*command, "cpu", *options], cwd=self.root, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        with open(self.root / "results" / "added" / "cells.csv", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+
+def _heavy(folder: str, names: list[str]) -> set[str]:
+    place = Path(folder).relative_to(ROOT)
+    return {n for n in names if n == "__pycache__" or f"{place}/{n}" in HEAVY}

@@ -1,4 +1,4 @@
-"""How long jobs take, learnt from those that are done."""
+"""Estimates of how long jobs take, from the jobs that are done."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,19 +14,19 @@ def _kind(job: Job) -> _Kind:
     return attack, cell.source if attack else cell.target
 
 
-class Pace:
-    """Seconds per unit of estimated work, by attack and model, corrected with each job."""
+class Eta:
+    """Seconds per operation, by attack and model, updated with each finished job."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        """Know the work of all jobs, and the pace of none."""
+        """Start with the work of all jobs and no measured time."""
         self._left: dict[_Kind, float] = defaultdict(float)
         self._seen: dict[_Kind, tuple[float, float]] = {}
         self._total = (0.0, 0.0)
         for job in jobs:
             self._left[_kind(job)] += job.work
 
-    def note(self, job: Job, seconds: float) -> None:
-        """Learn from a job that is done; what failed or was found kept already says nothing."""
+    def record(self, job: Job, seconds: float) -> None:
+        """Add a finished job; failed jobs and jobs without work are left out."""
         if not job.work:
             return
         kind = _kind(job)
@@ -34,17 +34,17 @@ class Pace:
         self._seen[kind] = work + job.work, spent + seconds
         self._total = self._total[0] + job.work, self._total[1] + seconds
 
-    def off(self, job: Job) -> None:
-        """Take a job that is over off what is left."""
+    def remove(self, job: Job) -> None:
+        """Subtract the work of a job that has ended."""
         self._left[_kind(job)] -= job.work
 
     def estimate(self, job: Job) -> float | None:
-        """Return the seconds that a job should take; None before anything is known."""
+        """Return the expected seconds of a job; None before any job was measured."""
         rate = self._rate(_kind(job))
         return None if rate is None else job.work * rate
 
     def left(self, workers: int) -> float | None:
-        """Return the seconds until all is done by so many workers."""
+        """Return the expected seconds until `workers` workers are done; None if unknown."""
         rates = [(work, self._rate(kind)) for kind, work in self._left.items()]
         if any(rate is None for _, rate in rates):
             return None

@@ -1,7 +1,7 @@
-"""What happens in a run, as events: plain mappings that a line of JSON can hold.
+"""Events of a run: plain mappings, one JSON object a line.
 
-Each has `event`, its kind; `time`, in UTC as ISO 8601; and `at`, the seconds since the run began
-by a clock that nobody sets.
+Each has `event`, its kind; `time`, UTC in ISO 8601; and `at`, the seconds since the run began on
+a monotonic clock.
 """
 
 import json
@@ -25,7 +25,7 @@ Event = Mapping[str, Any]
 
 
 class Events(Watcher, ABC):
-    """Turns what a watcher is told into events; kinds of it say what becomes of one."""
+    """A watcher that turns each call into an event; subclasses decide what to do with it."""
 
     def __init__(self) -> None:
         """Start the clock."""
@@ -33,14 +33,14 @@ class Events(Watcher, ABC):
 
     @abstractmethod
     def tell(self, event: Event) -> None:
-        """Take an event."""
+        """Handle an event."""
 
     def elapsed(self) -> float:
         """Return the seconds since the run began."""
         return time.monotonic() - self.started
 
     def begin(self, cells: Sequence[Cell], jobs: Sequence[Job], slots: int) -> None:
-        """A run begins: how many cells it has, how many of them are done, and what is to do."""
+        """A run begins: its cells, the cells that are done already, and its jobs."""
         self.started = time.monotonic()
         distinct = len({cell.id for cell in cells})
         todo = len({job.cell.id for job in jobs if job.part is None})
@@ -69,7 +69,7 @@ class Events(Watcher, ABC):
         )  # fmt: skip
 
     def again(self, slot: str, job: Job, reason: str, wait: float) -> None:
-        """A job is to be tried again."""
+        """A job will be tried again."""
         self._tell("again", slot=slot, **_named(job), reason=reason, wait=round(wait, 3))
 
     def lost(self, slot: str, reason: str) -> None:
@@ -77,7 +77,7 @@ class Events(Watcher, ABC):
         self._tell("lost", slot=slot, reason=reason)
 
     def examining(self, numbers: int, seconds: float) -> None:
-        """The cells are done, and robust numbers are examined."""
+        """The cells are done, and the trust battery examines robust numbers."""
         self._tell("examining", numbers=numbers, seconds=round(seconds, 3))
 
     def ended(self, how: str) -> None:
@@ -90,13 +90,13 @@ class Events(Watcher, ABC):
 
 
 class EventFile(Events):
-    """Appends each event to a file as a line of JSON, which is there for readers at once.
+    """Appends each event to a file as a line of JSON, which readers can see at once.
 
-    A disk that is full stops no run: events are left out until there is room.
+    A full disk does not stop the run: events are dropped until there is room.
     """
 
     def __init__(self, path: Path) -> None:
-        """Write to `path`, whose folder is made with the first event."""
+        """Write to `path`; its folder is created with the first event."""
         super().__init__()
         self.path = path
         self.torn = False
@@ -110,11 +110,11 @@ class EventFile(Events):
                 file.write(f"\n{line}\n" if self.torn else f"{line}\n")
             self.torn = False
         except OSError:
-            self.torn = True  # a part of the line may be there
+            self.torn = True  # the file may hold a part of the line
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """Read an event file, which may be growing; lines that are not whole are passed over."""
+    """Read an event file, which may be growing; incomplete lines are skipped."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:

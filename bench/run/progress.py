@@ -1,4 +1,4 @@
-"""How far a run is, from its events."""
+"""The progress of a run, computed from its events."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,41 +12,41 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What a worker does: a job, since when in the run's seconds, and how long it should take."""
+    """A worker's job, its start in seconds since the run began, and its expected seconds."""
 
     what: str
     since: float
     estimate: float | None
 
     def text(self, at: float) -> str:
-        """Return it in words, at so many seconds into the run."""
+        """Describe it, `at` seconds after the run began."""
         expected = "" if self.estimate is None else f" of about {duration(self.estimate)}"
         return f"{self.what}, {duration(max(0.0, at - self.since))}{expected}"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        host: Where its driving process runs, or ran.
-        pid: That process.
-        slots: How many workers may run at once.
-        cells: Cells of the suite.
-        before: Those that were done when it began.
-        jobs: Jobs to do: cells, and the parts of long ones.
-        done: Jobs that are done.
-        statuses: How many of its cells came to be `ok`, `skip` or `failed`.
+        host: Host of the process that drives the run.
+        pid: Id of that process.
+        slots: Number of workers that may run at once.
+        cells: Number of cells of the suite.
+        before: Number of cells that were done before the run began.
+        jobs: Number of jobs: cells, and parts of split cells.
+        done: Number of jobs that have ended.
+        statuses: Number of this run's cells by status: `ok`, `skip`, `failed`.
         images: Images sent forward through any model.
-        where: Per worker that is up, its host, process and device in words.
-        doing: Per worker that is busy, what it does.
-        retries: Jobs that were tried again.
+        where: Host, process and device of each worker that is up.
+        doing: What each busy worker does.
+        retries: Number of retries.
         lost: Why workers died, in order.
-        left: Seconds until all was done by the last estimate, and when that was made.
-        at: Seconds into the run of the last event.
-        time: The last event in UTC as ISO 8601.
-        examining: Once the cells are done, what is said of the examination of robust numbers.
-        how: How the run ended; None where it has not.
+        left: The last estimate of the seconds left, and the time `at` which it was made.
+        at: Time of the last event, in seconds since the run began.
+        time: Time of the last event, UTC, ISO 8601.
+        examining: What the trust battery is doing, once the cells are done.
+        how: How the run ended; None while it goes on.
     """
 
     host: str = ""
@@ -69,7 +69,7 @@ class Progress:
     how: str | None = None
 
     def rate(self, at: float) -> str:
-        """Return speed and time left in words, at so many seconds into the run."""
+        """Describe speed and time left, `at` seconds after the run began."""
         words = [f"{self.images / max(at, 1e-9):.0f} images/s"]
         if self.left is not None:
             seconds, then = self.left
@@ -77,7 +77,7 @@ class Progress:
         return ", ".join(words)
 
     def troubles(self) -> str:
-        """Return what went wrong in words; empty where nothing did."""
+        """Describe failures, retries and lost workers; empty if there are none."""
         counts = (
             (self.statuses.get("failed", 0), "failed"),
             (self.retries, "tried again"),
@@ -87,7 +87,7 @@ class Progress:
 
 
 def after(progress: Progress, event: Event) -> Progress:
-    """Return how far a run is after an event."""
+    """Return the progress after an event."""
     now = replace(progress, at=float(event["at"]), time=event["time"])
     slot = event.get("slot", "")
     match event["event"]:
@@ -101,7 +101,7 @@ def after(progress: Progress, event: Event) -> Progress:
             return replace(now, doing={**now.doing, slot: doing})
         case "finished":
             counted = dict(now.statuses)
-            if event["part"] is None:  # whose cell counts the images of its parts
+            if event["part"] is None:  # a cell's own result counts the images of its parts
                 counted[event["status"]] = counted.get(event["status"], 0) + 1
                 now = replace(now, images=now.images + event["queries"])
             return replace(
@@ -126,7 +126,7 @@ def after(progress: Progress, event: Event) -> Progress:
 
 
 def progress_of(events: Iterable[Event]) -> Progress | None:
-    """Return how far a run is after all of its events; None where there are none."""
+    """Return the progress after all events; None if there are no events."""
     progress = None
     for event in events:
         progress = after(progress or Progress(), event)

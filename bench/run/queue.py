@@ -1,4 +1,4 @@
-"""Which job a free worker does next."""
+"""The queue of jobs: which job a free worker gets next."""
 
 import heapq
 from collections import Counter
@@ -6,27 +6,27 @@ from collections.abc import Collection, Sequence
 
 from bench.run.jobs import Job
 
-Group = tuple[str, str]  # model and dataset: what is warm in a worker that has done one of these
+Group = tuple[str, str]  # model and dataset; a worker keeps those of its last job in memory
 
 
 def group_of(job: Job) -> Group:
-    """Return what a job needs warm: the model that it attacks, or else scores, and the dataset."""
+    """Return the model that a job attacks, or else scores, and its dataset."""
     cell = job.cell
     model = cell.source if job.part is not None else cell.target
     return model, cell.dataset
 
 
-class Backlog:
-    """Jobs that wait, by what they need warm.
+class JobQueue:
+    """Waiting jobs, grouped by model and dataset.
 
-    A worker goes on with its own group while that has jobs: first those that others wait for,
-    then long ones. Then it goes to a group of the same model, to one that others wait for, or
-    to the one with the most work, each where no other worker is at it if there is such. So long
-    work comes first, and what is loaded is used.
+    A worker stays with the group of its last job while the group has jobs: first jobs that
+    other jobs need, then long jobs. Next it prefers, in this order: a group that no other worker
+    is busy with, a group of the same model, a group with a job that others need, and the group
+    with the most work. So long work starts early, and loaded models are reused.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        """Take all jobs; those that need others wait for them, where these are among the jobs."""
+        """Add all jobs; a job waits for those of its `needs` that are among the jobs."""
         keys = {job.key for job in jobs}
         self._jobs = {job.key: job for job in jobs}
         self._place = {job.key: place for place, job in enumerate(jobs)}
@@ -44,7 +44,7 @@ class Backlog:
                 self.put(job, again=False)
 
     def put(self, job: Job, *, again: bool = True) -> None:
-        """Let a job be picked; one that was picked before waits again."""
+        """Make a job available; with `again` it was picked before and is retried."""
         groups = self._ready.setdefault(job.gpus, {})
         group = group_of(job)
         entry = (job.key not in self._wanted, -job.work, self._place[job.key], job.key)
@@ -54,26 +54,26 @@ class Backlog:
         self.waiting += again
 
     def done(self, job: Job) -> None:
-        """Let those be picked that waited for this job alone."""
+        """Record that a job has ended, and make the jobs available that waited only for it."""
         for key in self._wanted.pop(job.key, ()):
             self._needs[key].discard(job.key)
             if not self._needs[key]:
                 self.put(self._jobs[key], again=False)
 
     def sizes(self) -> list[float]:
-        """Return the shares of an accelerator that jobs now ask for, the largest first."""
+        """Return the accelerator shares that available jobs ask for, the largest first."""
         return sorted((size for size, groups in self._ready.items() if groups), reverse=True)
 
     def ready(self, gpus: float) -> int:
-        """Return how many jobs that ask for such a share may begin."""
+        """Return how many available jobs ask for this share."""
         return self._count[gpus]
 
-    def pick(self, gpus: float, warm: Group | None, busy: Collection[Group]) -> Job | None:
-        """Take the next job for a worker with such a share; None where none may begin."""
+    def pick(self, gpus: float, last: Group | None, busy: Collection[Group]) -> Job | None:
+        """Remove and return the next job for a worker with this share; None if there is none."""
         groups = self._ready.get(gpus)
         if not groups:
             return None
-        group = warm if warm in groups else self._best(gpus, warm, busy)
+        group = last if last in groups else self._best(gpus, last, busy)
         assert group is not None
         *_, key = heapq.heappop(groups[group])
         job = self._jobs[key]
@@ -84,8 +84,8 @@ class Backlog:
         self.waiting -= 1
         return job
 
-    def _best(self, gpus: float, warm: Group | None, busy: Collection[Group]) -> Group:
-        groups, model = self._ready[gpus], warm[0] if warm else None
+    def _best(self, gpus: float, last: Group | None, busy: Collection[Group]) -> Group:
+        groups, model = self._ready[gpus], last[0] if last else None
 
         def rank(group: Group) -> tuple[bool, bool, bool, float]:
             wanted = not groups[group][0][0]

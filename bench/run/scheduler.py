@@ -1,4 +1,4 @@
-"""Keep workers busy until all jobs are done, and keep every result as it comes."""
+"""The scheduler: it gives jobs to workers, stores each result, and retries what may recover."""
 
 import time
 from collections import Counter, deque
@@ -9,25 +9,25 @@ from dataclasses import dataclass, field, replace
 from bench.core.errors import UserError
 from bench.core.types import CellResult, unmeasured
 from bench.plan.cells import Cell
-from bench.run.eta import Pace
+from bench.run.eta import Eta
 from bench.run.executors.interface import Executor, Opened, Outcome
 from bench.run.jobs import Job
-from bench.run.queue import Backlog, Group, group_of
+from bench.run.queue import Group, JobQueue, group_of
 from bench.run.watchers import Watcher
 from bench.store.results_folder import Store
 
-_GRACE = 60.0  # seconds past a cell's limit after which its worker is taken for hung
-_STILLBORN = 4  # workers in a row that die before they are up, after which no more are begun
+_GRACE = 60.0  # seconds past a cell's limit after which its worker counts as hung
+_FAILED_STARTS = 4  # workers in a row that die while they start, after which the run gives up
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a job is tried where memory ran out or its worker died, and how soon.
+    """How often a job is tried when memory ran out or its worker died, and after which pause.
 
     Attributes:
-        tries: In all.
+        tries: Number of tries in all.
         wait: Seconds before the second try.
-        factor: By which each further wait is longer.
+        factor: Each later pause is this many times the one before.
     """
 
     tries: int = 3
@@ -35,12 +35,12 @@ class Retry:
     factor: float = 4.0
 
     def pause(self, failures: int) -> float:
-        """Return the seconds to wait after so many failures."""
+        """Return the pause in seconds after the given number of failures."""
         return self.wait * self.factor ** (failures - 1)
 
 
 def missing(cells: Iterable[Cell], store: Store) -> list[Cell]:
-    """Return the cells that are to be computed, in order; one that occurs twice is named once."""
+    """Return the distinct cells that have no finished result, in order."""
     distinct = {cell.id: cell for cell in cells}
     return [cell for cell in distinct.values() if not store.finished(cell.id)]
 
@@ -54,43 +54,44 @@ def run(
     retry: Retry = Retry(),
     limit: float | None = None,
 ) -> None:
-    """Do jobs.
+    """Run all jobs.
 
-    Each cell's result is kept before the next is awaited. When it is interrupted, what workers
-    have finished by then is kept too.
+    Each result is stored before the scheduler waits for the next one. An interrupt first stores
+    the results that workers have finished by then.
 
     Args:
-        jobs: What is to be done, in the order in which equals go.
-        executor: Where.
-        store: Keeps the results.
-        watcher: Is told of each step.
-        retry: What becomes of jobs whose failure may pass.
-        limit: Seconds that a cell may take; a worker far beyond it is ended.
+        jobs: The jobs; of two jobs with equal priority the earlier one goes first.
+        executor: Starts workers and hands them jobs.
+        store: Where results are stored.
+        watcher: Receives every event of the run.
+        retry: How failures that may pass are retried.
+        limit: Seconds that a cell may take; a worker that far exceeds it is ended.
 
     Raises:
-        DiskFull: A result cannot be kept.
+        DiskFull: A result cannot be stored.
+        UserError: The executor cannot start any worker.
     """
-    loop = _Loop(executor, store, watcher, retry, limit, Backlog(jobs), Pace(jobs))
+    loop = _Loop(executor, store, watcher, retry, limit, JobQueue(jobs), Eta(jobs))
     try:
-        loop.through()
+        loop.run_all()
     except (KeyboardInterrupt, UserError):
-        loop.rescue()
+        loop.store_finished()
         raise
 
 
 @dataclass
 class _Loop:
-    """A run as it goes on.
+    """The state of a run.
 
     Attributes:
-        idle: By worker that has nothing to do, the share of an accelerator that it has.
-        coming: By worker that is not up yet, the share that it will have.
-        running: By worker that is busy, its job and since when.
-        warm: By worker, what it did last.
-        tries: By job, how often it was over.
-        later: Jobs that are tried again, and when.
-        news: What has come and is not dealt with.
-        stillborn: Workers that died before they were up, since one came up.
+        idle: Idle workers, each with its share of an accelerator.
+        opening: Workers that are starting, each with its share.
+        running: Busy workers, each with its job and the time when the job started.
+        last_group: The model and dataset of each worker's last job.
+        tries: How often each job has ended.
+        later: Jobs that wait for their next try, with the time of that try.
+        inbox: Events that came from workers and are not handled yet.
+        failed_starts: Workers that died while they started, since the last good start.
     """
 
     executor: Executor
@@ -98,74 +99,76 @@ class _Loop:
     watcher: Watcher
     retry: Retry
     limit: float | None
-    backlog: Backlog
-    pace: Pace
+    queue: JobQueue
+    eta: Eta
     idle: dict[str, float] = field(default_factory=dict)
-    coming: dict[str, float] = field(default_factory=dict)
+    opening: dict[str, float] = field(default_factory=dict)
     running: dict[str, tuple[Job, float]] = field(default_factory=dict)
-    warm: dict[str, Group] = field(default_factory=dict)
+    last_group: dict[str, Group] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
     later: list[tuple[float, Job]] = field(default_factory=list)
-    news: deque[Opened | Outcome] = field(default_factory=deque)
-    stillborn: int = 0
+    inbox: deque[Opened | Outcome] = field(default_factory=deque)
+    failed_starts: int = 0
 
-    def through(self) -> None:
-        """Go on until nothing is left."""
-        while self.backlog.waiting or self.running or self.later:
-            self._wake()
-            self._hand_out()
-            if not (self.running or self.later or self.coming):
-                raise UserError("no worker can be had: the executor has no room for one")
-            self.news.extend(self.executor.wait(self._patience()))
-            while self.news:
-                self._take(self.news[0])
-                self.news.popleft()
+    def run_all(self) -> None:
+        """Run until no job is left."""
+        while self.queue.waiting or self.running or self.later:
+            self._requeue_due()
+            self._assign_jobs()
+            if not (self.running or self.later or self.opening):
+                raise UserError(
+                    "the executor cannot start a worker: no accelerator share or processor is free"
+                )
+            self.inbox.extend(self.executor.wait(self._wait_time()))
+            while self.inbox:
+                self._handle(self.inbox[0])
+                self.inbox.popleft()
             self._end_overdue()
 
-    def rescue(self) -> None:
-        """Keep what workers have finished, after an interruption at any moment."""
-        with suppress(UserError):  # another one is on its way
-            self.news.extend(self.executor.wait(0.0))
-        for item in self.news:
+    def store_finished(self) -> None:
+        """Store what workers have finished; an interrupt may come at any moment."""
+        with suppress(UserError):  # the error that led here is raised afterwards
+            self.inbox.extend(self.executor.wait(0.0))
+        for item in self.inbox:
             if isinstance(item, Outcome) and item.job and item.result and item.job.part is None:
                 with suppress(UserError):
                     self.store.put(item.result)
 
-    def _wake(self) -> None:
+    def _requeue_due(self) -> None:
         now = time.monotonic()
         for due, job in list(self.later):
             if due <= now:
                 self.later.remove((due, job))
-                self.backlog.put(job)
+                self.queue.put(job)
 
-    def _hand_out(self) -> None:
-        """Give jobs to workers that are up and idle, and begin workers for those that are left.
+    def _assign_jobs(self) -> None:
+        """Give jobs to idle workers, and start workers for the jobs that are left.
 
-        A job is bound to no worker before that is up: on a busy cluster that may take hours.
+        A job is assigned only when its worker is up: on a busy cluster a start may take hours.
         """
         for slot, gpus in list(self.idle.items()):
-            self._give(slot, gpus)
-        for gpus in self.backlog.sizes():
-            while self.backlog.ready(gpus) > sum(share == gpus for share in self.coming.values()):
+            self._assign(slot, gpus)
+        for gpus in self.queue.sizes():
+            while self.queue.ready(gpus) > sum(share == gpus for share in self.opening.values()):
                 opened = self.executor.open(gpus)
                 if opened is not None:
-                    self.coming[opened] = gpus
-                elif not self._shut_another(gpus):
+                    self.opening[opened] = gpus
+                elif not self._end_other_share(gpus):
                     break
 
-    def _give(self, slot: str, gpus: float) -> None:
+    def _assign(self, slot: str, gpus: float) -> None:
         busy = {group_of(job) for job, _ in self.running.values()}
-        job = self.backlog.pick(gpus, self.warm.get(slot), busy)
+        job = self.queue.pick(gpus, self.last_group.get(slot), busy)
         if job is None:
             return
         del self.idle[slot]
-        self.warm[slot] = group_of(job)
+        self.last_group[slot] = group_of(job)
         self.running[slot] = job, time.monotonic()
-        self.watcher.starting(slot, job, self.pace.estimate(job))
+        self.watcher.starting(slot, job, self.eta.estimate(job))
         self.executor.start(slot, job)
 
-    def _shut_another(self, gpus: float) -> bool:
-        """End an idle worker of another share, which then has room for this one."""
+    def _end_other_share(self, gpus: float) -> bool:
+        """End an idle worker with another share, so that a worker with this share can start."""
         other = next((slot for slot, share in self.idle.items() if share != gpus), None)
         if other is None:
             return False
@@ -173,16 +176,16 @@ class _Loop:
         del self.idle[other]
         return True
 
-    def _take(self, item: Opened | Outcome) -> None:
-        """Note that a worker is up, or keep what it did and note that it is free."""
+    def _handle(self, item: Opened | Outcome) -> None:
+        """Handle an event: a worker is up, or a job or a worker ended."""
         if isinstance(item, Opened):
-            self.stillborn = 0
-            self.idle[item.slot] = self.coming.pop(item.slot)
+            self.failed_starts = 0
+            self.idle[item.slot] = self.opening.pop(item.slot)
             self.watcher.opened(item.slot, item.where)
             return
         slot, job, result = item.slot, item.job, item.result
         if result is None:
-            self._mourn(slot, item.lost)
+            self._worker_died(slot, item.lost)
         if job is None:
             return
         _, since = self.running.pop(slot)
@@ -197,35 +200,39 @@ class _Loop:
             self.later.append((time.monotonic() + pause, job))
             self.watcher.again(slot, job, result.reason or "", pause)
             return
-        self._keep(slot, job, result, seconds)
+        self._store(slot, job, result, seconds)
 
-    def _mourn(self, slot: str, lost: str) -> None:
-        """Note that a worker died, and give up where they die before they are up.
+    def _worker_died(self, slot: str, lost: str) -> None:
+        """Record that a worker died.
 
         Raises:
-            UserError: Several did, one after another.
+            UserError: Several workers in a row died while they started.
         """
         self.watcher.lost(slot, lost)
         self.idle.pop(slot, None)
-        self.stillborn += self.coming.pop(slot, None) is not None
-        if self.stillborn == _STILLBORN:
-            raise UserError(f"{_STILLBORN} workers in a row did not start; the last: {lost}")
+        self.failed_starts += self.opening.pop(slot, None) is not None
+        if self.failed_starts == _FAILED_STARTS:
+            raise UserError(
+                f"{_FAILED_STARTS} workers in a row did not start; the last: {lost}"
+            )
 
-    def _keep(self, slot: str, job: Job, result: CellResult, seconds: float) -> None:
+    def _store(self, slot: str, job: Job, result: CellResult, seconds: float) -> None:
         if result.status == "failed" and (count := self.tries[job.key]) > 1:
             result = replace(result, reason=f"{result.reason} (tried {count} times)")
-        if job.part is None:  # parts are kept by their workers; what failed is done by the cell
+        if (
+            job.part is None
+        ):  # workers store parts; the cell's job redoes a failed part
             self.store.put(result)
         if result.status == "ok":
-            # not a worker's start, nor what others spent on a cell's parts
-            self.pace.note(job, min(seconds, result.seconds))
-        self.pace.off(job)
-        self.backlog.done(job)
-        left = self.pace.left(len(self.running) + len(self.idle))
+            # leaves out the worker's start and the time that others spent on the cell's parts
+            self.eta.record(job, min(seconds, result.seconds))
+        self.eta.remove(job)
+        self.queue.done(job)
+        left = self.eta.left(len(self.running) + len(self.idle))
         self.watcher.finished(slot, job, result, left)
 
-    def _patience(self) -> float | None:
-        """Return how long nothing but news from workers is waited for."""
+    def _wait_time(self) -> float | None:
+        """Return the seconds until a retry or a time limit is due; None if none is."""
         now = time.monotonic()
         dues = [due for due, _ in self.later]
         if self.limit is not None:
@@ -233,7 +240,7 @@ class _Loop:
         return max(0.0, min(dues) - now) if dues else None
 
     def _end_overdue(self) -> None:
-        """End workers that do not even notice that their time is up."""
+        """End workers that are past their time limit and do not react."""
         if self.limit is None:
             return
         for slot, (job, since) in list(self.running.items()):
@@ -242,7 +249,7 @@ class _Loop:
                 del self.running[slot]
                 reason = f"took more than the {self.limit:g} seconds of --limit, and did not stop"
                 self.watcher.lost(slot, reason)
-                self._keep(slot, job, _failed(job, reason, self.limit, again=False), self.limit)
+                self._store(slot, job, _failed(job, reason, self.limit, again=False), self.limit)
 
 
 def _failed(job: Job, reason: str, seconds: float, *, again: bool) -> CellResult:

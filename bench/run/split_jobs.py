@@ -1,4 +1,4 @@
-"""Turn the cells that are to be computed into jobs: who waits for whom, and what is split."""
+"""Turn cells into jobs: which job needs which, and which cells are split by images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,30 +12,30 @@ from bench.run.jobs import Job
 from bench.suite.load import Suite
 
 _UNKNOWN = 1e9  # operations of a forward pass where no model's size is known
-_LONG = 0.5  # of a worker's fair share of all work: past it a job is split by images
+_LONG = 0.5  # a job above this fraction of one worker's share of all work is split by images
 
 
 def jobs_of(
     suite: Suite, lock: Lock, cells: Sequence[Cell], slots: int, made: Callable[[str], bool]
 ) -> list[Job]:
-    """Return the jobs that compute some cells, in their order.
+    """Return the jobs that compute the given cells, in the order of the cells.
 
-    A craft that several cells share is made by the first of them, and the others wait for
-    it; so do budgets for the smaller ones that they are nested in. With several workers, what
-    is long beside a worker's fair share is split: others attack parts of its images first.
+    The first of several cells that share a craft makes it, and the others wait for it. A nested
+    budget waits for the next smaller one. With several workers, a cell that is long compared with
+    one worker's share is split: separate jobs attack parts of its images first.
 
     Args:
-        suite: What the cells' names refer to.
-        lock: How many images its datasets have.
-        cells: Different ones, those that are to be computed.
-        slots: How many workers there are.
-        made: Whether a part of a craft, by its key, is there already.
+        suite: The suite of the cells.
+        lock: Gives the number of images of each dataset.
+        cells: The distinct cells to compute.
+        slots: Number of workers.
+        made: Tells whether the part of a craft with a given key is stored already.
     """
     sizes = _Sizes.of(suite, lock)
     makers = _makers(sizes, cells, made)
     jobs = [_whole(suite, cell, sizes, makers) for cell in cells]
     share = sum(job.work for job in jobs) / max(1, slots)
-    chain: dict[str, float] = {}  # work of a cell and the smaller budgets that it waits for
+    chain: dict[str, float] = {}  # work of a cell plus that of the smaller budgets that it needs
     found: list[Job] = []
     for job in jobs:
         below = job.cell.below
@@ -53,7 +53,7 @@ def jobs_of(
 def _makers(
     sizes: "_Sizes", cells: Sequence[Cell], made: Callable[[str], bool]
 ) -> dict[str, str | None]:
-    """Return by shared craft which cell makes it; None where it is there."""
+    """Return for each shared craft the cell that makes it; None if it is stored already."""
     makers: dict[str, str | None] = {}
     for cell in cells:
         if cell.attack is None or cell.mode != "full" or cell.craft_id in makers:
@@ -90,7 +90,7 @@ def _parts(job: Job, sizes: "_Sizes") -> Iterator[Job]:
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """What cells take by estimate."""
+    """Estimated work of cells, in operations."""
 
     suite: Suite
     lock: Lock
@@ -111,10 +111,10 @@ class _Sizes:
         return image_count(self.suite, self.lock, cell)
 
     def score(self, cell: Cell) -> float:
-        """Return the operations that judging a cell's images takes."""
+        """Return the operations for scoring a cell's images once."""
         return self.images(cell) * self.forward(cell.target)
 
     def craft(self, cell: Cell) -> float:
-        """Return the operations that attacking all of a cell's images takes at most."""
+        """Return the most operations that attacking all of a cell's images can take."""
         passes = passes_of(cell.attack) if cell.attack else 0
         return self.images(cell) * passes * sum(map(self.forward, cell.sources))

@@ -1,4 +1,4 @@
-"""Who is told how a run goes: terminals and event files."""
+"""Watchers receive the events of a run: the terminal's board, event files."""
 
 from collections.abc import Sequence
 
@@ -8,41 +8,41 @@ from bench.run.jobs import Job
 
 
 class Watcher:
-    """Is told how a run goes; this one does not care."""
+    """Receives the events of a run; this class ignores them."""
 
     def begin(self, cells: Sequence[Cell], jobs: Sequence[Job], slots: int) -> None:
         """All cells of the suite, what will be computed, and how many workers may run at once."""
 
     def judging(self, where: str) -> None:
-        """Answers will be sent to be judged: to which address, with whose key."""
+        """Answers will be sent to a judge: its address, and the name of the key's variable."""
 
     def opened(self, slot: str, where: str) -> None:
-        """A worker is up: its name, and its host, process and device in words."""
+        """A worker is up: its name, and a description of its host, process and device."""
 
     def starting(self, slot: str, job: Job, estimate: float | None) -> None:
-        """A worker begins a job that is expected to take so many seconds."""
+        """A worker begins a job; `estimate` is its expected time in seconds."""
 
     def finished(self, slot: str, job: Job, result: CellResult, left: float | None) -> None:
-        """A job's result has been kept; `left` are the seconds until all is done, by estimate."""
+        """A job's result is stored; `left` is the estimated time left in seconds."""
 
     def again(self, slot: str, job: Job, reason: str, wait: float) -> None:
-        """A job failed for a reason that may pass, and is tried again after so many seconds."""
+        """A job failed for a reason that may pass; it is retried after `wait` seconds."""
 
     def lost(self, slot: str, reason: str) -> None:
         """A worker died."""
 
     def examining(self, numbers: int, seconds: float) -> None:
-        """All cells are done; so many robust numbers are examined for at most so many seconds."""
+        """All cells are done; `numbers` robust numbers are examined within `seconds` seconds."""
 
     def ended(self, how: str) -> None:
-        """The run is over: `done`, `stopped`, or why it broke off."""
+        """The run has ended: `done`, `stopped`, or the error that ended it."""
 
 
 class Watchers(Watcher):
-    """Tells several."""
+    """Passes every event on to several watchers."""
 
     def __init__(self, *watchers: Watcher) -> None:
-        """Tell each of these, in order."""
+        """Pass events on to these watchers, in order."""
         self.watchers = watchers
 
     def begin(self, cells: Sequence[Cell], jobs: Sequence[Job], slots: int) -> None:

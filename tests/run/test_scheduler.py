@@ -15,10 +15,10 @@ from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult, unmeasured
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import digest
-from bench.run.eta import Pace
+from bench.run.eta import Eta
 from bench.run.executors.interface import Opened, Outcome
 from bench.run.jobs import Job
-from bench.run.queue import Backlog
+from bench.run.queue import JobQueue
 from bench.run.scheduler import Retry, missing, run
 from bench.run.split_jobs import jobs_of
 from bench.run.watchers import Watcher
@@ -176,16 +176,16 @@ def test_a_job_waits_for_what_it_needs(through: Callable[..., Any]) -> None:
 
 def test_a_worker_keeps_to_what_is_warm() -> None:
     jobs = [job(f"{m}{d}{i}", m, d, work=i + 1) for i in range(3) for m in "AB" for d in "xy"]
-    backlog, warm, order = Backlog(jobs), None, []
-    while picked := backlog.pick(1.0, warm, ()):
+    queue, warm, order = JobQueue(jobs), None, []
+    while picked := queue.pick(1.0, warm, ()):
         warm = (picked.cell.target, picked.cell.dataset)
         order.append(picked.key)
     groups = [key[:2] for key in order]
     assert [group for group, last in zip(groups, [None, *groups], strict=False) if group != last] \
         in (["Ax", "Ay", "Bx", "By"], ["Ax", "Ay", "By", "Bx"])  # fmt: skip
     assert order[:3] == ["Ax2", "Ax1", "Ax0"]  # long work first
-    assert backlog.waiting == 0
-    other = Backlog(jobs).pick(1.0, None, {("A", "x"), ("A", "y"), ("B", "x")})
+    assert queue.waiting == 0
+    other = JobQueue(jobs).pick(1.0, None, {("A", "x"), ("A", "y"), ("B", "x")})
     assert other is not None and other.key.startswith("By")  # where nobody is
 
 
@@ -281,13 +281,13 @@ def test_what_is_finished_when_a_run_is_stopped_is_kept(
 
 def test_time_left_follows_what_is_measured() -> None:
     attack = [replace(job(str(i), work=10.0), crafts=False) for i in range(10)]
-    pace = Pace(attack)
-    assert pace.left(1) is None
+    eta = Eta(attack)
+    assert eta.left(1) is None
     for done, seconds in zip(attack[:2], (20.0, 40.0), strict=True):
-        pace.note(done, seconds)
-        pace.off(done)
-    assert pace.estimate(attack[5]) == pytest.approx(30)
-    assert pace.left(2) == pytest.approx(8 * 30 / 2)
+        eta.record(done, seconds)
+        eta.remove(done)
+    assert eta.estimate(attack[5]) == pytest.approx(30)
+    assert eta.left(2) == pytest.approx(8 * 30 / 2)
 
 
 def many(suite_file: Callable[..., Path], samples: int) -> tuple[Suite, list[Cell], Lock]:

@@ -28,7 +28,7 @@ from bench.core.errors import UserError
 from bench.core.identifiers import shown
 from bench.core.locks import Lock
 from bench.core.types import CellResult
-from bench.plan.identity import PROTOCOL
+from bench.plan.identity import IDENTITY_FORM
 from bench.results.tables import load_scored
 from bench.store.cell_records import LONGEST
 from bench.store.portable_records import fault_of, read_result, result_line
@@ -73,7 +73,7 @@ def write_bundle(suite: Suite, store: Store, path: Path) -> None:
         names = (*TABLES, CHECK)
     results = [item.result for item in load_scored(suite, store) if item.result is not None]
     unique = {result.cell_id: result for result in results}  # equal models share their cells
-    head = {"format": FORMAT, "suite": suite.suite, "protocol": PROTOCOL}
+    head = {"format": FORMAT, "suite": suite.suite, "protocol": IDENTITY_FORM}
     members = {
         _HEAD: json.dumps(head),
         _SUITE: suite.model_dump_json(indent=1),
@@ -122,10 +122,10 @@ def read_bundle(path: Path) -> Bundle:
             head = json.loads(_read(path, archive, _HEAD))
             if not isinstance(head, dict) or head.get("format") != FORMAT:
                 raise UserError(f"{path}: {_HEAD}: a bundle of format {FORMAT} is needed")
-            if head.get("protocol") != PROTOCOL:
+            if head.get("protocol") != IDENTITY_FORM:
                 raise UserError(
                     f"{path}: {_HEAD}: got protocol {head.get('protocol')!r}, here it is "
-                    f"{PROTOCOL}; numbers of the two are not the same thing"
+                    f"{IDENTITY_FORM}; numbers of the two are not the same thing"
                 )
             lock = _LOCKS.validate_json(_read(path, archive, _LOCK))
             results = {result.cell_id: result for result in _results(path, archive)}

@@ -16,7 +16,7 @@ from bench.core.locks import Lock
 from bench.core.types import CellResult, unmeasured
 from bench.evaluate.model_cache import reason
 from bench.plan.cells import expand
-from bench.plan.identity import PROTOCOL, spec_digests, still_valid
+from bench.plan.identity import IDENTITY_FORM, spec_digests, still_valid
 from bench.report.export import export
 from bench.share.bundle import read_bundle, write_bundle
 from bench.share.merging import merge, merge_lines
@@ -326,7 +326,7 @@ def test_what_is_no_bundle_says_so(tmp_path: Path) -> None:
     damaged[middle : middle + 40] = bytes(40)
     (tmp_path / "damaged.zip").write_bytes(damaged)
     with zipfile.ZipFile(tmp_path / "bare.zip", "w") as archive:
-        archive.writestr("bundle.json", json.dumps({"format": 1, "protocol": PROTOCOL}))
+        archive.writestr("bundle.json", json.dumps({"format": 1, "protocol": IDENTITY_FORM}))
     for name in ("text.zip", "short.zip", "damaged.zip", "bare.zip", "nowhere.zip"):
         with pytest.raises(UserError, match=name):
             merge(SUITE, Store(tmp_path / "ours", SUITE.suite), tmp_path / name)

@@ -1,6 +1,6 @@
 """Native attacks with their settings and budgets."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,7 +16,13 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class AttackSpec(Spec):
-    """What all attacks share: budgets, each a cell of its own, and a name for the tables."""
+    """What all attacks share: budgets, each a cell of its own, and a name for the tables.
+
+    A kind whose numbers a change of the code changes gets a higher `version`, which is part of the
+    identity of its cells and crafts (`bench.plan.versions`).
+    """
+
+    version: ClassVar[int] = 1
 
     norm: Norm = "linf"
     eps: EpsList

@@ -39,7 +39,9 @@ def values(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         root = Path(folder)
         (root / "suite.yaml").write_text(yaml.safe_dump({**raw, "datasets": _sets(raw, root)}))
         suite = load_suite(root / "suite.yaml")
-        report = run_suite(suite, results=root / "results", device="cpu", batch=8, check=False)
+        report = run_suite(
+            suite, results=root / "results", device="cpu", batch=8, check=False, trust=True
+        )
         store = Store(root / "results", suite.suite)
         return dict(_read(load_results(report.folder), store))
 

@@ -52,7 +52,7 @@ def stored(**other: Outcome) -> dict[str, Any]:
 
 def test_nothing_is_said_of_equal_outcomes() -> None:
     assert faults(stored(), NOW) == []
-    nearly = replace(NOW["metric cider"], found={"texts": {"scores": "0.5004 1.0"}})
+    nearly = replace(NOW["metric cider"], found={"texts": {"scores": "0.50004 1.0"}})
     assert faults(stored(metric_cider=nearly), NOW) == []
 
 

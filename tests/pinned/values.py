@@ -110,11 +110,11 @@ def _rounded(numbers: Any) -> str:
     return kept[0] if len(set(kept)) == 1 else " ".join(kept)
 
 
-def differ(key: str, then: Any, now: Any) -> bool:
+def differ(key: str, then: Any, now: Any, close: float = CLOSE) -> bool:
     """Return whether a value of a cell has moved, by more than machines differ where they do."""
     if key not in ("distance", "scores", "pixels") or then is None or now is None:
         return bool(then != now)
     old, new = (np.array(text.split(), float) for text in (then, now))
     if 1 not in (len(old), len(new)) and len(old) != len(new):
         return True
-    return int((np.abs(old - new) > CLOSE).sum()) > (_OTHER if key == "pixels" else 0)
+    return int((np.abs(old - new) > close).sum()) > (_OTHER if key == "pixels" else 0)

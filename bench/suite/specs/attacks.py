@@ -218,6 +218,10 @@ class ApgdText(ApgdSpec):
 class ApgdTextTargeted(ApgdSpec):
     """Native Auto-PGD on how likely the `target` is as the answer; the dataset's decoy if none."""
 
+    # 2: it keeps the lowest score instead of the answer with the target, and `reached` asks for the
+    # target's whole words, in any answer that the attack got
+    version: ClassVar[int] = 2
+
     kind: Literal["apgd-text-targeted"]
     target: Annotated[str, Field(min_length=1)] | None = None
 

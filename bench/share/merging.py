@@ -176,7 +176,9 @@ def _joined(suite: Suite, ours: Lock, theirs: Lock) -> Lock:
 
 def _other_versions(suite: Suite, theirs: Mapping[str, int] | None) -> Iterator[str]:
     """Say which versions differ; nothing where the other does not state any."""
-    for key, ours in versions_of(suite).items() if theirs is not None else ():
+    if theirs is None:
+        return
+    for key, ours in versions_of(suite).items():
         if (other := theirs.get(key, 1)) != ours:
             yield f"{key}: version {other} there, {ours} here"
 

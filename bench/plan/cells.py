@@ -7,7 +7,7 @@ from itertools import product
 from bench.core.locks import DatasetLock, Lock
 from bench.core.types import Budget, Mode
 from bench.plan.identity import (
-    PROTOCOL,
+    IDENTITY_FORM,
     attack_identity,
     data_identity,
     digest,
@@ -15,6 +15,7 @@ from bench.plan.identity import (
     storage_identity,
     surrogates_identity,
 )
+from bench.plan.versions import METRIC_VERSIONS, versioned
 from bench.suite.applicability import scored as takes_part
 from bench.suite.judge_prompt import judge_identity
 from bench.suite.load import Suite
@@ -124,10 +125,11 @@ def _cells_of(
 ) -> Iterator[Cell]:
     data = data_identity(suite, dataset, lock.datasets)
     scored = {
-        "protocol": PROTOCOL,
+        "protocol": IDENTITY_FORM,
         "target": model_identity(suite, lock, target),
         "data": data,
         **({} if metric == ACCURACY else {"metric": metric}),
+        **versioned("metric_version", METRIC_VERSIONS[metric]),
         **(suite.protocol.model_dump(include={"answer_tokens"}) if worded(metric) else {}),
         **judge_identity(suite.protocol, metric, lock),
     }
@@ -145,7 +147,7 @@ def _cells_of(
                     {
                         **storage_identity(suite),
                         **({"below": below.craft_id} if below else {}),
-                        "protocol": PROTOCOL,
+                        "protocol": IDENTITY_FORM,
                         "source": sources if len(sources) > 1 else sources[0],
                         "data": data,
                         "attack": attack_identity(attack),

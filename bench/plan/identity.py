@@ -8,10 +8,12 @@ from typing import Any
 from bench.core.identifiers import ID_LENGTH
 from bench.core.locks import UNRESOLVED, DatasetLock, Lock
 from bench.plan.shards import PART, parts_matter
+from bench.plan.versions import TASK_VERSIONS, versioned
 from bench.suite.load import Suite
 from bench.suite.specs import (
     AnyAttack,
     DatasetSpec,
+    Ensemble,
     GraftModel,
     HuggingFaceModel,
     LvlmModel,
@@ -22,7 +24,9 @@ from bench.suite.specs import (
     task_of,
 )
 
-PROTOCOL = 1  # raised whenever a change of the code changes numbers
+# Version of the form of identities, under the key `protocol`: raised when what they are made of is
+# arranged anew, which voids every stored result. Numbers have `bench.plan.versions`.
+IDENTITY_FORM = 1
 
 
 def spec_digests(suite: Suite) -> dict[str, str]:
@@ -95,15 +99,23 @@ def pair_digest(
 def attack_identity(attack: AnyAttack) -> dict[str, Any]:
     """Return what an attack's proposals depend on, without its name and budgets.
 
-    That its budgets are nested is said by the smaller ones, which join a cell's identity; the
-    smallest one is attacked as ever.
+    It holds the attack's version, and in an ensemble those of its members, where they are above 1.
+    Whether budgets are nested is not in it: each nested budget's craft names the smaller one's.
     """
-    surrogate: dict[str, Any] = {"backward": {"model"}}  # a name; what it stands for is said apart
+    surrogate: dict[str, Any] = {
+        "backward": {"model"}
+    }  # a name: `surrogates_identity` has its content
     member = {"name": True, "eps": True, "norm": True, **surrogate}
     own = {"name": True, "eps": True, "nested": True, **surrogate}
     exclude = {**own, "attacks": {"__all__": member}}
     known = attack.model_dump(exclude=exclude, exclude_defaults=True)
-    return {**known, "parts": PART} if parts_matter(attack) else known
+    if isinstance(attack, Ensemble):
+        known["attacks"] = [
+            {**said, **versioned("version", of.version)}
+            for said, of in zip(known["attacks"], attack.attacks, strict=True)
+        ]
+    parts = {"parts": PART} if parts_matter(attack) else {}
+    return {**known, **versioned("version", attack.version), **parts}
 
 
 def surrogates_identity(suite: Suite, lock: Lock, attack: AnyAttack) -> dict[str, Any]:
@@ -120,9 +132,13 @@ def storage_identity(suite: Suite) -> dict[str, Any]:
 def data_identity(
     suite: Suite, dataset: DatasetSpec, locks: Mapping[str, DatasetLock]
 ) -> dict[str, Any]:
-    """Return what the images of a dataset and their classes are, as models are given them."""
+    """Return what the images of a dataset and their classes are, as models are given them.
+
+    It holds the version of the dataset's task where that is above 1.
+    """
     resolved = locks.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
-    classified = task_of(dataset) == "classification"
+    task = task_of(dataset)
+    classified = task == "classification"
     templates = suite.protocol.templates if classified else ()
     pixels = suite.protocol.pixels_of(dataset.name)
     return {
@@ -132,6 +148,7 @@ def data_identity(
         "templates": resolved.templates if templates == "dataset" else templates,
         "pixels": pixels if pixels == "native" else pixels.model_dump(exclude_defaults=True),
         **suite.protocol.model_dump(include={"resize"}, exclude_defaults=True),
+        **versioned("task_version", TASK_VERSIONS[task]),
     }
 
 

@@ -1,6 +1,6 @@
 """A suite's results in one zip, to be sent to others; and such a zip read with suspicion.
 
-    bundle.json         format, suite, and the version of the protocol that ids are made with
+    bundle.json         format, suite, and the versions of identities, attacks, metrics and tasks
     suite.json          the suite
     lock.json           what its names stood for
     results.jsonl       one result a line, image by image
@@ -28,7 +28,8 @@ from bench.core.errors import UserError
 from bench.core.identifiers import shown
 from bench.core.locks import Lock
 from bench.core.types import CellResult
-from bench.plan.identity import PROTOCOL
+from bench.plan.identity import IDENTITY_FORM
+from bench.plan.versions import versions_of
 from bench.results.tables import load_scored
 from bench.store.cell_records import LONGEST
 from bench.store.portable_records import fault_of, read_result, result_line
@@ -43,6 +44,7 @@ _ENVIRONMENT = "environment.json"
 _KNOWN = (_HEAD, _SUITE, _LOCK, _RESULTS, _ENVIRONMENT, *TABLES, CHECK)
 LARGEST = 1 << 30  # bytes of all results: some 40,000 cells of 1,000 images
 _LOCKS: TypeAdapter[Lock] = TypeAdapter(Lock)
+_VERSIONS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
 _DATE = (1980, 1, 1, 0, 0, 0)  # none, so that equal results are equal bytes
 
 
@@ -54,11 +56,14 @@ class Bundle:
         suite: Name of the suite.
         lock: What names stood for.
         results: By cell.
+        versions: Of the attacks, metrics and tasks that its numbers depend on
+            (`bench.plan.versions`); 1 where one is missing.
     """
 
     suite: str
     lock: Lock
     results: dict[str, CellResult]
+    versions: dict[str, int]
 
 
 def write_bundle(suite: Suite, store: Store, path: Path) -> None:
@@ -73,7 +78,12 @@ def write_bundle(suite: Suite, store: Store, path: Path) -> None:
         names = (*TABLES, CHECK)
     results = [item.result for item in load_scored(suite, store) if item.result is not None]
     unique = {result.cell_id: result for result in results}  # equal models share their cells
-    head = {"format": FORMAT, "suite": suite.suite, "protocol": PROTOCOL}
+    head = {
+        "format": FORMAT,
+        "suite": suite.suite,
+        "protocol": IDENTITY_FORM,
+        "versions": versions_of(suite),
+    }
     members = {
         _HEAD: json.dumps(head),
         _SUITE: suite.model_dump_json(indent=1),
@@ -122,14 +132,15 @@ def read_bundle(path: Path) -> Bundle:
             head = json.loads(_read(path, archive, _HEAD))
             if not isinstance(head, dict) or head.get("format") != FORMAT:
                 raise UserError(f"{path}: {_HEAD}: a bundle of format {FORMAT} is needed")
-            if head.get("protocol") != PROTOCOL:
+            if head.get("protocol") != IDENTITY_FORM:
                 raise UserError(
                     f"{path}: {_HEAD}: got protocol {head.get('protocol')!r}, here it is "
-                    f"{PROTOCOL}; numbers of the two are not the same thing"
+                    f"{IDENTITY_FORM}; the two give other ids to the same cells"
                 )
             lock = _LOCKS.validate_json(_read(path, archive, _LOCK))
             results = {result.cell_id: result for result in _results(path, archive)}
-            return Bundle(str(head.get("suite")), lock, results)
+            versions = _VERSIONS.validate_python(head.get("versions", {}))
+            return Bundle(str(head.get("suite")), lock, results, versions)
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be read as a bundle ({error})") from error
     except (ValidationError, ValueError) as error:

@@ -5,6 +5,7 @@ result's fields fit each other. A file must also be of the cell that it is calle
 the folder itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,14 @@ class Foreign:
         suite: Its suite's name.
         lock: What names stand for there.
         get: Returns the result of a cell, or None where there is none.
+        versions: Of the attacks, metrics and tasks that its numbers depend on, 1 where one is
+            missing; None for a folder, which does not say.
     """
 
     suite: str
     lock: Lock
     get: Get
+    versions: Mapping[str, int] | None = None
 
 
 def open_foreign(suite: Suite, other: Path) -> Foreign:
@@ -39,7 +43,7 @@ def open_foreign(suite: Suite, other: Path) -> Foreign:
     """
     if other.is_file():
         bundle = read_bundle(other)
-        return Foreign(bundle.suite, bundle.lock, bundle.results.get)
+        return Foreign(bundle.suite, bundle.lock, bundle.results.get, bundle.versions)
     for folder in (other, other / suite.suite):
         path = folder / "lock.json"
         if path.is_file():

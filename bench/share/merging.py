@@ -1,7 +1,7 @@
 """Add another's results of a suite to ours: nothing of ours is overwritten."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand, images_of
 from bench.plan.identity import spec_digests, still_valid
 from bench.plan.labels import describe
+from bench.plan.versions import versions_of
 from bench.results.number_format import Scale, scale_of
 from bench.share.foreign_results import Foreign, open_foreign
 from bench.store.folder_lock import hold
@@ -41,6 +42,8 @@ class Merged:
         conflicts: Cells of one identity with different outcomes.
         renamed: Models and datasets whose content there is another than here, by key path; their
             cells are others.
+        versions: Attacks, metrics and tasks whose version there differs from ours, with both; the
+            cells that depend on them are others.
     """
 
     added: int
@@ -48,6 +51,7 @@ class Merged:
     absent: int
     conflicts: tuple[Conflict, ...]
     renamed: tuple[str, ...]
+    versions: tuple[str, ...]
 
 
 def merge(suite: Suite, store: Store, other: Path) -> Merged:
@@ -71,6 +75,7 @@ def _merged(suite: Suite, store: Store, other: Path, theirs: Foreign) -> Merged:
     ours = still_valid(suite, store.lock())
     lock = _joined(suite, ours, still_valid(suite, theirs.lock))
     renamed = tuple(_renamed(ours, theirs.lock))
+    versions = tuple(_other_versions(suite, theirs.versions))
     added = same = absent = 0
     conflicts = []
     incoming = []
@@ -88,6 +93,7 @@ def _merged(suite: Suite, store: Store, other: Path, theirs: Foreign) -> Merged:
             conflicts.append(Conflict(cell, mine, result))
     if not added and not same and not conflicts:
         why = f"; other content there: {', '.join(renamed)}" if renamed else ""
+        why += f"; other versions there: {', '.join(versions)}" if versions else ""
         raise UserError(
             f"{other}: has results of suite {theirs.suite!r}, none of a cell of suite "
             f"{suite.suite!r}{why}"
@@ -95,13 +101,15 @@ def _merged(suite: Suite, store: Store, other: Path, theirs: Foreign) -> Merged:
     for result in incoming:
         store.put(result)
     store.put_lock(lock)
-    return Merged(added, same, absent, tuple(conflicts), renamed)
+    return Merged(added, same, absent, tuple(conflicts), renamed, versions)
 
 
 def merge_lines(merged: Merged) -> Iterator[str]:
     """Say what came of a merge, each conflict on a line of its own."""
     for key in merged.renamed:
         yield f"{key}: has another content there; its cells are not those of here"
+    for text in merged.versions:
+        yield f"{text}; the cells that depend on it are not those of here"
     for conflict in merged.conflicts:
         ours, theirs = conflict.ours, conflict.theirs
         said = _said(ours, theirs, scale_of(conflict.cell.metric))
@@ -164,6 +172,15 @@ def _joined(suite: Suite, ours: Lock, theirs: Lock) -> Lock:
         {**theirs.whole, **ours.whole},
         judge,
     )
+
+
+def _other_versions(suite: Suite, theirs: Mapping[str, int] | None) -> Iterator[str]:
+    """Say which versions differ; nothing where the other does not state any."""
+    if theirs is None:
+        return
+    for key, ours in versions_of(suite).items():
+        if (other := theirs.get(key, 1)) != ours:
+            yield f"{key}: version {other} there, {ours} here"
 
 
 def _renamed(ours: Lock, theirs: Lock) -> Iterator[str]:

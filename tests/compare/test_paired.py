@@ -167,7 +167,7 @@ def test_results_against_the_same_of_other_code(
     same = with_results(suite, store, store.folder, force=False)
     assert {item.value for item in same.whole} == {0.0}
     assert not any(item.real for item in (*same.whole, *same.parts))
-    monkeypatch.setattr(bench.plan.cells, "PROTOCOL", 99)
+    monkeypatch.setattr(bench.plan.cells, "IDENTITY_FORM", 99)
     _, before = made("before", worse)
     monkeypatch.undo()
     moved = with_results(suite, store, before.folder, force=False)

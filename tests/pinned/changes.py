@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.pinned.identities import flat
-from tests.pinned.values import differ
+from tests.pinned.values import CLOSE, differ
 
 FILE = Path(__file__).parent / "pinned.json"
 _SHOWN = 20
@@ -39,7 +39,9 @@ def moved_defaults(
     return list(_between(flat_of(then), flat_of(now)))
 
 
-def moved_values(then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
+def moved_values(
+    then: Mapping[str, Any] | None, now: Mapping[str, Any], close: float = CLOSE
+) -> list[str]:
     """Return a line for each value that is another, gone, or new; none where all are the same."""
     if then is None:
         return ["this suite is new"]
@@ -50,7 +52,7 @@ def moved_values(then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list
             lines.append(f"{cell}: {'is new' if old is None else 'is gone'}")
             continue
         for key in {**old, **new}:
-            if differ(key, old.get(key), new.get(key)):
+            if differ(key, old.get(key), new.get(key), close):
                 lines.append(f"{cell}: {key}: was {old.get(key)!r}, is {new.get(key)!r}")
     return lines
 

@@ -16,7 +16,7 @@ from bench.core.locks import Lock
 from bench.core.types import CellResult, unmeasured
 from bench.evaluate.model_cache import reason
 from bench.plan.cells import expand
-from bench.plan.identity import PROTOCOL, spec_digests, still_valid
+from bench.plan.identity import IDENTITY_FORM, spec_digests, still_valid
 from bench.report.export import export
 from bench.share.bundle import read_bundle, write_bundle
 from bench.share.merging import merge, merge_lines
@@ -24,6 +24,7 @@ from bench.store.folder_lock import hold
 from bench.store.portable_records import read_result, result_line
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
+from bench.suite.specs import Pgd
 from tests.commands.test_cli import call
 from tests.results.test_tables import LOCK, SUITE, correct
 
@@ -165,6 +166,38 @@ def test_other_weights_are_other_cells(tmp_path: Path) -> None:
     assert merged.renamed == ("models.A",)
     assert ours.lock().models["A"] == "a"
     assert merged.conflicts == ()
+
+
+def test_other_versions_are_other_cells_and_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attacked = [cell for cell in CELLS if cell.attack and cell.attack.kind == "pgd"]
+    sent = bundle(filled(tmp_path / "theirs"), tmp_path / "sent.zip")
+    ours = filled(tmp_path / "ours", 2)
+    monkeypatch.setattr(Pgd, "version", 3)
+    merged = merge(SUITE, ours, sent)
+    assert attacked and merged.absent == len(attacked)
+    assert merged.versions == ("attack pgd: version 1 there, 3 here",)
+    first, *_ = merge_lines(merged)
+    assert first.startswith("attack pgd: version 1 there, 3 here; the cells that depend on it")
+    assert merge(SUITE, ours, filled(tmp_path / "folder").folder).versions == ()
+
+
+def test_a_bundle_without_versions_has_the_first_ones(tmp_path: Path) -> None:
+    sent = bundle(filled(tmp_path / "a"), tmp_path / "sent.zip")
+    head = {"format": 1, "suite": SUITE.suite, "protocol": IDENTITY_FORM}
+    old = rewritten(sent, {"bundle.json": json.dumps(head).encode()}, tmp_path / "old.zip")
+    merged = merge(SUITE, Store(tmp_path / "b", SUITE.suite), old)
+    assert (merged.added, merged.versions) == (len(CELLS), ())
+    for form, versions, why in (
+        (2, {}, "got protocol 2, here it is 1"),
+        (1, {"attack pgd": "x"}, "damaged"),
+        (1, 5, "damaged"),
+    ):
+        head |= {"protocol": form, "versions": versions}
+        bad = rewritten(sent, {"bundle.json": json.dumps(head).encode()}, tmp_path / "bad.zip")
+        with pytest.raises(UserError, match=why):
+            read_bundle(bad)
 
 
 def test_what_a_local_judge_stands_for_travels(tmp_path: Path) -> None:
@@ -326,7 +359,7 @@ def test_what_is_no_bundle_says_so(tmp_path: Path) -> None:
     damaged[middle : middle + 40] = bytes(40)
     (tmp_path / "damaged.zip").write_bytes(damaged)
     with zipfile.ZipFile(tmp_path / "bare.zip", "w") as archive:
-        archive.writestr("bundle.json", json.dumps({"format": 1, "protocol": PROTOCOL}))
+        archive.writestr("bundle.json", json.dumps({"format": 1, "protocol": IDENTITY_FORM}))
     for name in ("text.zip", "short.zip", "damaged.zip", "bare.zip", "nowhere.zip"):
         with pytest.raises(UserError, match=name):
             merge(SUITE, Store(tmp_path / "ours", SUITE.suite), tmp_path / name)

@@ -1,6 +1,6 @@
 """Native attacks with their settings and budgets."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,7 +16,13 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class AttackSpec(Spec):
-    """What all attacks share: budgets, each a cell of its own, and a name for the tables."""
+    """What all attacks share: budgets, each a cell of its own, and a name for the tables.
+
+    A kind whose numbers a change of the code changes gets a higher `version`, which is part of the
+    identity of its cells and crafts (`bench.plan.versions`).
+    """
+
+    version: ClassVar[int] = 1
 
     norm: Norm = "linf"
     eps: EpsList
@@ -211,6 +217,10 @@ class ApgdText(ApgdSpec):
 
 class ApgdTextTargeted(ApgdSpec):
     """Native Auto-PGD on how likely the `target` is as the answer; the dataset's decoy if none."""
+
+    # 2: it keeps the lowest score instead of the answer with the target, and `reached` asks for the
+    # target's whole words, in any answer that the attack got
+    version: ClassVar[int] = 2
 
     kind: Literal["apgd-text-targeted"]
     target: Annotated[str, Field(min_length=1)] | None = None

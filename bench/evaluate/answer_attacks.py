@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.evaluate.attack_stages import Given, Stage, as_judged, run_stages
 from bench.evaluate.craft import Case
 from bench.evaluate.score import Heard, distances, hear
-from bench.evaluate.stages import Given, Stage, as_judged, run_stages
 from bench.evaluate.tally import Tally
 from bench.plan.precisions import stages
 from bench.suite.specs import AnyAttack, Precision, Storage, singles

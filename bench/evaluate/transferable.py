@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.attacks.stored_images import encode
+from bench.evaluate.attack_stages import Given, Stage, run_stages
 from bench.evaluate.craft import Case
-from bench.evaluate.stages import Given, Stage, run_stages
 from bench.evaluate.tally import untouched
 from bench.plan.precisions import stages
 from bench.store.results_folder import Craft

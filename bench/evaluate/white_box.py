@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from bench.evaluate.answer_attacks import attack_answers
+from bench.evaluate.attack_stages import Given, Stage, as_judged, run_stages
 from bench.evaluate.craft import Case
 from bench.evaluate.score import judge
-from bench.evaluate.stages import Given, Stage, as_judged, run_stages
 from bench.evaluate.tally import Tally
 from bench.plan.precisions import stages
 from bench.suite.specs import AnyAttack, Storage

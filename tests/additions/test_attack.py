@@ -58,9 +58,7 @@ suite: added
 protocol: {preset: radapt-paper, pixels: native}
 samples: 4
 seed: 0
-models:
-  CLIP: {kind: nano, weights: clip}
-  FARE: {kind: nano, weights: fare}
+models: {CLIP: {kind: nano, weights: clip}}
 datasets: [fashion-mnist]
 attacks:
   - {kind: gama, eps: 8/255, steps: 5, restarts: 2}
@@ -77,8 +75,8 @@ def test_an_attack_with_its_own_loss_takes_two_files(tmp_path: Path) -> None:
     copy.insert(LOSSES, "# ranks a point that fools the model above all that do not\n", LOSS)
     assert len(copy.touched) <= 2
     rows = copy.run(SUITE)
-    assert [row["status"] for row in rows] == ["ok"] * 6
-    value = {(row["model"], row["attack"], row["threat"]): float(row["value"]) for row in rows}
-    assert value["CLIP", "clean", ""] == 1
-    assert value["CLIP", "gama", "white-box"] == 0
-    assert value["FARE", "gama", "transfer"] < value["FARE", "clean", ""]
+    assert [row["status"] for row in rows] == ["ok"] * 3
+    value = {(row["attack"], row["threat"]): float(row["value"]) for row in rows}
+    assert value["clean", ""] == 1
+    for threat in ("white-box", "transfer"):  # the engine's modes `success` and `full`
+        assert value["gama", threat] < 1

@@ -26,11 +26,11 @@ from bench.core.locks import Lock
 from bench.core.types import Budget, CellResult
 from bench.data.tensors import Images
 from bench.evaluate.answer_attacks import attack_answers, stages_of
+from bench.evaluate.attack_stages import Stage
 from bench.evaluate.cell import Evaluator
 from bench.evaluate.craft import Case
 from bench.evaluate.model_cache import Warm
 from bench.evaluate.score import Heard, _scored
-from bench.evaluate.stages import Stage
 from bench.evaluate.tally import Tally, untouched
 from bench.models.batch_size import Batch
 from bench.plan.cells import Cell, expand
@@ -53,6 +53,7 @@ from tests.support.small_speaker import WORDS, Speaker
 
 CPU = torch.device("cpu")
 BUDGET = Budget(8 / 255)
+CRAFT = "bench.evaluate.attack_stages.craft"  # where stages call it
 OWN = {"kind": "python", "target": "tests.support.small_speaker:Speaker", "answers": True}
 WHAT = {"kind": "language", "format": "embedded", "of": "cifar10", "ask": "what", "name": "what"}
 ATTACKS: list[AnyAttack] = [
@@ -146,7 +147,7 @@ class Script:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, scores: Sequence[dict[int, float]]) -> None:
         self.scores = [*scores]
         self.calls: list[tuple[list[int], str, list[str], Tensor | None]] = []
-        monkeypatch.setattr("bench.evaluate.stages.craft", self.craft)
+        monkeypatch.setattr(CRAFT, self.craft)
         monkeypatch.setattr("bench.evaluate.answer_attacks.hear", self.hear)
 
     def craft(
@@ -247,7 +248,7 @@ def test_of_answers_that_score_alike_the_one_with_the_target_stays(
     attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="maybe")
     case = case_of(attack, [("a",), ("b",)])
     said = iter([("wrong", "wrong"), ("maybe", "false")])
-    monkeypatch.setattr("bench.evaluate.stages.craft", lambda case, attack, rows, *given, **more: (
+    monkeypatch.setattr(CRAFT, lambda case, attack, rows, *given, **more: (
         case.images.floats(rows)
     ))  # fmt: skip
     monkeypatch.setattr("bench.evaluate.answer_attacks.hear", lambda case, rows, *given: (
@@ -559,7 +560,7 @@ def test_what_a_smaller_budget_reached_is_reached_at_a_larger_one(
         )
     )  # fmt: skip
     crafted = []
-    monkeypatch.setattr("bench.evaluate.stages.craft", lambda case, attack, rows, *given, **more: (
+    monkeypatch.setattr(CRAFT, lambda case, attack, rows, *given, **more: (
         crafted.append(rows.tolist()), case.images.floats(rows)
     )[1])  # fmt: skip
     evaluate = Evaluator(suite, lock, {}, store, CPU, trust=True)
@@ -595,7 +596,7 @@ def test_an_image_whose_answer_has_the_targets_letters_alone_is_attacked(
     def hear(case: Case, rows: Tensor, *given: Any) -> Heard:
         return Heard(next(said), np.ones(len(rows), np.float32))
 
-    monkeypatch.setattr("bench.evaluate.stages.craft", craft)
+    monkeypatch.setattr(CRAFT, craft)
     monkeypatch.setattr("bench.evaluate.answer_attacks.hear", hear)
     attack_answers(case, attack, "float16", untouched(case.images.sample_ids))
     assert crafted == [[0]]

@@ -19,16 +19,9 @@ from torch import Tensor
 from bench.attacks.active_set import Fresh, Roster
 from bench.attacks.ascent import Ascent, State
 from bench.attacks.balls import draw, stream_seed
-from bench.attacks.losses import Drift, Lean, wrong_class
-from bench.attacks.passes import (
-    AnyLoss,
-    Seen,
-    complain,
-    embedding,
-    evaluate,
-    finite,
-    logits_at,
-)
+from bench.attacks.loss import Loss
+from bench.attacks.losses import wrong_class
+from bench.attacks.passes import Seen, complain, evaluate, finite, known_of, logits_at
 from bench.attacks.slots import drawn, join, put, take
 from bench.attacks.surrogate import Straight
 from bench.core.types import Budget, Classifier, EmbeddingClassifier, Mode
@@ -64,7 +57,7 @@ class NativeAttack:
     """
 
     ascent: Ascent
-    loss: AnyLoss
+    loss: Loss
     batch: int | Batch
     runs: tuple[Run, ...] = (Run(),)
     eot: int = 1
@@ -90,13 +83,12 @@ class NativeAttack:
         batch = as_batch(self.batch)
         model = Straight(model, self.surrogate) if self.surrogate else model
         queue, targets = torch.arange(len(images), device=images.device), labels[None]
-        references: Tensor | None = None
+        known: State | None = None
         with torch.no_grad():
-            if isinstance(self.loss, Drift) and mode == "success":
-                shown = embedding(model)
-                seen = batch.parts(len(images), lambda part: shown.embed(images[part]))
-                references = torch.cat(seen)
-                clean = finite(shown.classify(references))
+            if mode == "success":  # what the loss must know of the images may say who is wrong
+                known = known_of(self.loss, model, images, seeds, batch)
+                told = self.loss.clean_logits(model, known) if known else None
+                clean = clean if told is None else finite(told)
             targeted = any(run.rank for run in self.runs)
             asked = mode == "success" and not self._starts_clean(images[:1], budget)
             if clean is None and (asked or targeted):
@@ -109,7 +101,7 @@ class NativeAttack:
                     queue = queue[clean.argmax(dim=1) == labels]
             targets = targets.expand(len(self.runs), -1)
             loop = _Loop(
-                self, model, images, labels, targets, references, starts, seeds, budget, mode,
+                self, model, images, labels, targets, known, starts, seeds, budget, mode,
                 batch,
             )  # fmt: skip
             loop.through(queue.tolist())
@@ -131,8 +123,8 @@ class _Loop:
 
     Attributes:
         targets: By run and image, the classes that the attack goes for, `[runs,n]`.
-        references: The clean images' embeddings `[n,d]`, where the loss is of embeddings and
-            they were asked for already; else an image's is taken as it begins.
+        known: What the loss must know of the images, `[n, ...]`, where the engine has asked
+            already; else the engine asks as images begin, so that few are in memory at once.
         starts: Where images begin, `[n,3,h,w]`; where the ascent says if None.
         seeds: One per image.
         result: Per image the point to hand out.
@@ -143,7 +135,7 @@ class _Loop:
     images: Tensor
     labels: Tensor
     targets: Tensor
-    references: Tensor | None
+    known: State | None
     starts: Tensor | None
     seeds: Sequence[int]
     budget: Budget
@@ -207,8 +199,7 @@ class _Loop:
         )
         return {
             **ascent.begin(images, points, self.budget),
-            **self._from_clean(images, rows),
-            **self._drawn(rows),
+            **self._known(images, rows, [self.seeds[row] for row, _, _ in fresh]),
             "row": rows,
             "run": runs,
             "label": self.labels[rows],
@@ -217,25 +208,11 @@ class _Loop:
             "faulty": zero.bool(),
         }
 
-    def _drawn(self, rows: Tensor) -> State:
-        """Return the seeds of what is drawn as an image goes, where the loss draws."""
-        if not isinstance(self.attack.loss, Lean):
-            return {}
-        own = [self.seeds[row] for row in rows.tolist()]
-        return {"seed": torch.tensor(own, dtype=torch.long, device=rows.device)}
-
-    def _from_clean(self, images: Tensor, rows: Tensor) -> State:
-        """Return what is known of the clean images, where the loss is of embeddings."""
-        if not isinstance(self.attack.loss, Drift):
-            return {}
-        if self.references is not None:
-            return {"reference": self.references[rows]}
-        shown = embedding(self.model)
-        return {
-            "reference": torch.cat(
-                self.batch.parts(len(images), lambda part: shown.embed(images[part]))
-            )
-        }
+    def _known(self, images: Tensor, rows: Tensor, seeds: Sequence[int]) -> State:
+        """Return what the loss must know of images that begin."""
+        if self.known is not None:
+            return take(self.known, rows)
+        return known_of(self.attack.loss, self.model, images, seeds, self.batch)
 
     def _refill(self, state: State, free: Tensor) -> State:
         """Write what begins now over what is done, drop what is left of that, and add the rest."""

@@ -1,35 +1,67 @@
-"""Per-image losses that an attack maximises."""
+"""The losses that attacks maximise, and which loss a suite's attack has."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.attacks.ascent import State
 from bench.attacks.crops import cropped
+from bench.attacks.loss import LogitLoss, Loss
+from bench.core.errors import CellError
+from bench.core.exchanges import leaning, speaker
+from bench.core.types import Classifier, EmbeddingClassifier
+from bench.suite.specs import AnyAttack
+from bench.suite.specs.attacks import (
+    ApgdCe,
+    ApgdDlr,
+    ApgdEmbedding,
+    ApgdT,
+    ApgdText,
+    ApgdTextTargeted,
+    Cw,
+    ValueFeatures,
+)
 
 
-class Loss(Protocol):
-    """A loss of logits `[b,k]` per image; higher is worse for the model."""
+def loss_of(spec: AnyAttack, *, worded: bool = False) -> Loss:
+    """Return the loss that an attack of a suite maximises.
 
-    def __call__(self, logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss `[b]`.
+    Args:
+        spec: The attack.
+        worded: Whether the model answers in words: the loss of an attack on whatever the model
+            outputs is then that of a text.
+    """
+    match spec:
+        case ApgdCe() if spec.rescale:
+            return rescaled_cross_entropy
+        case Cw():
+            return margin(spec.kappa)
+        case ApgdDlr():
+            return dlr
+        case ApgdT():
+            return targeted_dlr
+        case ApgdEmbedding():
+            return EmbeddingDistance()
+        case ApgdText():
+            return TextLikelihood()
+        case ApgdTextTargeted():
+            return TextLikelihood(towards=True)
+        case ValueFeatures():
+            return ValueFeatureLean(spec.blocks, spec.crop)
+        case _:
+            return TextLikelihood() if worded else cross_entropy
 
-        Args:
-            logits: `[b,k]`.
-            labels: The true classes, `[b]`.
-            targets: The classes that a targeted attack goes for, `[b]`; of no meaning to
-                others.
-        """
-        ...
 
-
+@LogitLoss
 def cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy with the true class."""
     return F.cross_entropy(logits, labels, reduction="none")
 
 
+@LogitLoss
 def rescaled_cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy of logits over their standard deviation per image.
 
@@ -43,7 +75,7 @@ def rescaled_cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor) -> T
     return cross_entropy(logits / scale.clamp_min(tiny), labels, targets)
 
 
-def margin(kappa: float) -> Loss:
+def margin(kappa: float) -> LogitLoss:
     """Return Carlini and Wagner's margin (2017, arXiv:1608.04644, f6), to be maximised.
 
     The largest other logit minus the true one, capped at `kappa`: past that the gradient
@@ -53,9 +85,10 @@ def margin(kappa: float) -> Loss:
     def loss(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         return (_largest_other(logits, labels) - _at(logits, labels)).clamp(max=kappa)
 
-    return loss
+    return LogitLoss(loss)
 
 
+@LogitLoss
 def dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     """Difference of logits ratio (Croce and Hein 2020, arXiv:2003.01690, eq. 7).
 
@@ -66,48 +99,75 @@ def dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     return (_largest_other(logits, labels) - _at(logits, labels)) / (gap + 1e-12)
 
 
-def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+def _targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     """Targeted DLR (Croce and Hein 2020, arXiv:2003.01690, eq. 8); at least 4 classes."""
     top = logits.topk(4, dim=1).values
     gap = top[:, 0] - (top[:, 2] + top[:, 3]) / 2
     return (_at(logits, targets) - _at(logits, labels)) / (gap + 1e-12)
 
 
+targeted_dlr = LogitLoss(_targeted_dlr, ranks=False)  # targets differ between runs
+ANY_MARGIN = margin(torch.inf)  # ranks a point that fools the model above all that do not
+
+
 @dataclass(frozen=True, slots=True)
-class Drift:
-    """How far an image's embedding has moved from the clean image's, whatever the classes.
+class EmbeddingDistance:
+    """The cosine distance of an image's embedding from the clean image's, whatever the classes.
 
     FARE is trained against this (Schlarmann et al. 2024, arXiv:2402.12336, eq. 3) in squared L2 on
     embeddings that are not normalised. Here it is one less the cosine: classes are told by the
     direction alone, and where lengths are 1 the two differ by a factor of 2.
     """
 
-    def __call__(self, embeddings: Tensor, references: Tensor) -> Tensor:
-        """Return the loss `[b]` of embeddings `[b,d]`, given the clean images', all of length 1."""
-        return 1 - (embeddings * references).sum(dim=1)
+    ranks = False  # of two points the further one need not be the one that changes the class
+
+    def known(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
+        """Return the clean images' embeddings `[b,d]`, of length 1; see `Loss`."""
+        return {"reference": embedding(model).embed(images)}
+
+    def clean_logits(self, model: Classifier, known: State) -> Tensor | None:
+        """Return the logits of the known embeddings; see `Loss`."""
+        return embedding(model).classify(known["reference"])
+
+    def at(self, model: Classifier, points: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Return logits and losses; see `Loss`."""
+        shown = embedding(model)
+        embeddings = shown.embed(points)
+        losses = 1 - (embeddings * state["reference"]).sum(dim=1)
+        return shown.classify(embeddings), losses
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """How unlikely a model is to say a text, which is what training on it would minimise.
+class TextLikelihood:
+    """How unlikely a model is to answer with a text, or how likely with `towards`.
 
-    The text is what is known to be right, or with `towards` what an attacker wants to be said;
-    then the loss is how likely it is (Schlarmann and Hein 2023, arXiv:2308.10741).
+    The text is a reference answer, and with `towards` what an attacker wants to be answered
+    (Schlarmann and Hein 2023, arXiv:2308.10741). `state["label"]` names the row of the text.
 
     Attributes:
-        towards: Whether the text is to be said.
+        towards: Whether the attacker wants the text to be the answer.
     """
 
     towards: bool = False
+    ranks = True
 
-    def __call__(self, likelihood: Tensor) -> Tensor:
-        """Return the loss `[b]` of log-likelihoods `[b]` in nats per token."""
-        return likelihood if self.towards else -likelihood
+    def known(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
+        """Return nothing; see `Loss`."""
+        return {}
+
+    def clean_logits(self, model: Classifier, known: State) -> Tensor | None:
+        """Return None; see `Loss`."""
+        return None
+
+    def at(self, model: Classifier, points: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Return log-likelihoods `[b,1]` in nats per token, and losses; see `Loss`."""
+        likelihood = speaker(model).likelihood(points, state["label"])
+        return likelihood[:, None], likelihood if self.towards else -likelihood
 
 
 @dataclass(frozen=True, slots=True)
-class Lean:
-    """How far the value features of a random crop lean to what an attacker wants to be seen.
+class ValueFeatureLean:
+    """How much closer a random crop's value features are to the decoy than to the true object.
 
     Attributes:
         blocks: How many of the last blocks count.
@@ -116,10 +176,28 @@ class Lean:
 
     blocks: int
     least: float
+    ranks = False  # each step looks at another crop
 
-    def views(self, points: Tensor, seeds: Tensor, steps: Tensor) -> Tensor:
-        """Return what is looked at of points `[b,3,h,w]`, given their seeds and steps `[b]`."""
-        return cropped(points, seeds, steps, self.least)
+    def known(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
+        """Return the seeds `[b]` of the images' crops; see `Loss`."""
+        return {"seed": torch.tensor(seeds, dtype=torch.long, device=images.device)}
+
+    def clean_logits(self, model: Classifier, known: State) -> Tensor | None:
+        """Return None; see `Loss`."""
+        return None
+
+    def at(self, model: Classifier, points: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Return losses `[b,1]` and `[b]`; see `Loss`."""
+        views = cropped(points, state["seed"], state["iteration"], self.least)
+        losses = leaning(model).lean(views, state["label"], self.blocks)
+        return losses[:, None], losses
+
+
+def embedding(model: Classifier) -> EmbeddingClassifier:
+    """Return the model, or raise CellError where it does not show its embeddings."""
+    if not isinstance(model, EmbeddingClassifier):
+        raise CellError("a loss of embeddings needs a model that shows them; this one does not")
+    return model
 
 
 def wrong_class(logits: Tensor, labels: Tensor, rank: int) -> Tensor:

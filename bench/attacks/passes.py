@@ -1,31 +1,28 @@
 """Passes through the model: logits, losses and gradients at the points of a state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from bench.attacks.ascent import State
-from bench.attacks.losses import Drift, Lean, Loss, Spoken
+from bench.attacks.loss import Loss
 from bench.core.errors import CellError
-from bench.core.exchanges import leaning, speaker
-from bench.core.types import Classifier, EmbeddingClassifier
+from bench.core.types import Classifier
 from bench.models.batch_size import Batch
 
-# logits [b,k] (of texts, their likelihoods [b,1]), losses [b], gradients [b,3,h,w]
-Seen = tuple[Tensor, Tensor, Tensor]
-AnyLoss = Loss | Drift | Spoken | Lean
+Seen = tuple[Tensor, Tensor, Tensor]  # logits [b,k], losses [b], gradients [b,3,h,w]
 
 
 def evaluate(
-    model: Classifier, loss: AnyLoss, state: State, batch: Batch, *, eot: int, backward: bool
+    model: Classifier, loss: Loss, state: State, batch: Batch, *, eot: int, backward: bool
 ) -> Seen:
     """Return logits, losses and gradients at the points of a state.
 
     Args:
         model: What is attacked.
         loss: What is maximised, per image.
-        state: With the points, labels and targets, and references where the loss is of embeddings.
+        state: The points under `point`, and what else the loss asks for.
         batch: Images at once; halved where memory ends.
         eot: Passes to average over.
         backward: Whether gradients are wanted; else there are none.
@@ -37,21 +34,8 @@ def evaluate(
     def both_ways(part: slice) -> Seen:
         point = state["point"][part].detach().requires_grad_(backward)
         with torch.set_grad_enabled(backward):
-            if isinstance(loss, Drift):
-                shown = embedding(model)
-                embeddings = shown.embed(point)
-                logits = shown.classify(embeddings)
-                losses = loss(embeddings, state["reference"][part])
-            elif isinstance(loss, Spoken):
-                likelihood = speaker(model).likelihood(point, state["label"][part])
-                logits, losses = likelihood[:, None], loss(likelihood)
-            elif isinstance(loss, Lean):
-                views = loss.views(point, state["seed"][part], state["iteration"][part])
-                losses = leaning(model).lean(views, state["label"][part], loss.blocks)
-                logits = losses[:, None]
-            else:
-                logits = model(point)
-                losses = loss(logits, state["label"][part], state["target"][part])
+            rows = {key: value[part] for key, value in state.items()}
+            logits, losses = loss.at(model, point, rows)
             total = losses.sum()
         if backward and not total.requires_grad:
             finite(logits)
@@ -64,42 +48,40 @@ def evaluate(
     return _merge(passes, lambda each: torch.stack(each).mean(dim=0))
 
 
-def embedding(model: Classifier) -> EmbeddingClassifier:
-    """Return the model, or raise CellError where it does not show its embeddings."""
-    if not isinstance(model, EmbeddingClassifier):
-        raise CellError("a loss of embeddings needs a model that shows them; this one does not")
-    return model
-
-
 def loss_at(
     model: Classifier,
-    loss: AnyLoss,
+    loss: Loss,
     points: Tensor,
     images: Tensor,
     labels: Tensor,
+    seeds: Sequence[int],
     batch: Batch,
 ) -> Tensor:
     """Return an untargeted loss `[n]` at points `[n,3,h,w]` of images, without gradients.
 
+    `loss` must rank points (`Loss.ranks`).
+
     Raises:
         CellError: What the model returns is not a number.
     """
-    assert not isinstance(loss, Lean), "crops differ from step to step, so that none ranks"
-    if not isinstance(loss, Drift | Spoken):
-        return loss(logits_at(model, points, batch), labels, labels)
-    shown = embedding(model) if isinstance(loss, Drift) else None
 
     def seen(part: slice) -> Tensor:
-        state = {"point": points[part], "label": labels[part]}
-        if shown is not None:
-            state["reference"] = shown.embed(images[part])
-        whole = Batch(len(points[part]))
-        logits, losses, _ = evaluate(model, loss, state, whole, eot=1, backward=False)
+        own = labels[part]
+        state = {**loss.known(model, images[part], seeds[part]), "label": own, "target": own}
+        logits, losses = loss.at(model, points[part], state)
         finite(logits)
         return losses
 
     with torch.no_grad():
         return torch.cat(batch.parts(len(points), seen))
+
+
+def known_of(
+    loss: Loss, model: Classifier, images: Tensor, seeds: Sequence[int], batch: Batch
+) -> State:
+    """Return what a loss must know of clean images `[n,3,h,w]`, asked for batch by batch."""
+    found = batch.parts(len(images), lambda part: loss.known(model, images[part], seeds[part]))
+    return {key: torch.cat([each[key] for each in found]) for key in (found[0] if found else ())}
 
 
 def _merge(seen: list[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from bench.attacks.balls import project
 from bench.attacks.engine import NativeAttack
-from bench.attacks.passes import AnyLoss, logits_at, loss_at
+from bench.attacks.loss import Loss
+from bench.attacks.passes import logits_at, loss_at
 from bench.core.types import Attack, Budget, Classifier, Mode
 from bench.models.batch_size import Batch, as_batch
 
@@ -28,7 +29,7 @@ class InSequence:
     """
 
     attacks: tuple[Attack, ...]
-    criterion: AnyLoss
+    criterion: Loss
     batch: int | Batch
 
     def __call__(
@@ -94,7 +95,7 @@ class InSequence:
             found = attack(model, images, labels, budget, mode="full", seeds=seeds)
             found = project(found, images, budget)
             batch = as_batch(self.batch)
-            loss = loss_at(model, self.criterion, found, images, labels, batch)
+            loss = loss_at(model, self.criterion, found, images, labels, seeds, batch)
             better = loss > highest
             result[better], highest[better] = found[better], loss[better]
         return result
@@ -104,7 +105,7 @@ class InSequence:
 
 
 def in_turn(
-    attacks: list[Attack] | list[NativeAttack], criterion: AnyLoss, batch: int | Batch
+    attacks: list[Attack] | list[NativeAttack], criterion: Loss, batch: int | Batch
 ) -> Attack:
     """Return attacks one after another, or the one that there is."""
     return attacks[0] if len(attacks) == 1 else InSequence(tuple(attacks), criterion, batch)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.attacks.passes import embedding
+from bench.attacks.losses import embedding
 from bench.core.errors import CellError
 from bench.core.exchanges import speaker
 from bench.core.types import Classifier, EmbeddingClassifier

@@ -19,7 +19,7 @@ from bench.hub.files import HubFile, cache, find, unreachable
 from bench.plan.judge_keys import judge_lines, key_fault
 from bench.plan.resolve import judge_weights, judges
 from bench.suite.load import Suite
-from bench.suite.specs import Ensemble, OpenAIJudge, TorchvisionDataset, TransformersJudge
+from bench.suite.specs import OpenAIJudge, TorchvisionDataset, TransformersJudge, singles
 
 _OLDEST_PYTHON = (3, 11)
 _NEEDED = (
@@ -92,11 +92,7 @@ def _packages(suite: Suite | None) -> Iterator[Finding]:
 
 
 def _libraries(suite: Suite | None) -> list[str]:
-    attacks = [
-        member
-        for attack in (suite.attacks if suite else ())
-        for member in (attack.attacks if isinstance(attack, Ensemble) else (attack,))
-    ]
+    attacks = [member for attack in (suite.attacks if suite else ()) for member in singles(attack)]
     models = suite.models.values() if suite else ()
     local = suite is not None and suite.protocol.judge.kind == "transformers" and judges(suite)
     kinds = ("hugging_face", "lvlm", "lvlm-tiny")

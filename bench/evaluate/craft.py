@@ -22,7 +22,7 @@ from bench.models.batch_size import Batch, ran_out
 from bench.models.lowered_precision import arithmetic
 from bench.plan.cells import Cell
 from bench.plan.shards import chunk_of
-from bench.suite.specs import AnyAttack, Backward, Component, Precision, ValueFeatures
+from bench.suite.specs import AnyAttack, Backward, Component, Precision
 from bench.tasks.answer_targets import texts_of
 
 
@@ -61,9 +61,9 @@ def craft(
         rows: Which images.
         precision: In what its models compute.
         tally: Where passes are noted.
-        texts: What it is about, an image, where images are asked about in words; else what is
-            first among what is right, or the target.
-        starts: Where a native attack begins, `[b,3,h,w]`; it begins once then.
+        texts: Per image the text that the attack is about, where models answer in words; if None,
+            the first reference answer, or the target.
+        starts: The points `[b,3,h,w]` at which a native attack begins; it then has one run.
 
     Raises:
         CellError: Time is up, or the chunks of an adapter do not fit into memory.
@@ -88,7 +88,7 @@ def craft(
     batch, worded = batch_of(case.warm, cell), bool(images.exchanges)
     run = build_attack(attack, batch=batch, surrogate=surrogate, worded=worded)
     begun = {} if starts is None or not isinstance(run, NativeAttack) else {"starts": starts}
-    mode: Mode = "full" if worded else cell.mode  # nothing but an answer says who has won
+    mode: Mode = "full" if worded else cell.mode  # only an answer tells whether an image is broken
     seeds = [sample_seed(cell.seed, images.sample_ids[row]) for row in rows.tolist()]
     try:
         with arithmetic(precision):
@@ -109,14 +109,14 @@ def craft(
 def _asked(
     case: Case, attack: AnyAttack, rows: Tensor, texts: Sequence[str] | None
 ) -> dict[int, tuple[str, str]]:
-    """Return by label the prompt of each row with the text that an attack is about.
+    """Return by label the prompt of each row and the text that an attack is about.
 
-    Of value features, what the row's image shows and what it is to be taken for.
+    For an attack on value features, return the names of the true object and of the decoy.
     """
     if not case.images.exchanges:
         return {}
     exchanges = [case.images.exchanges[row] for row in rows.tolist()]
-    if isinstance(attack, ValueFeatures):
+    if attack.goes_by == "value features":
         return _shown(attack, labels_of(case.images, rows), exchanges)
     if texts is None:
         texts = [text or "" for text in texts_of(attack, exchanges, case.cell.metric)]

@@ -11,7 +11,7 @@ from bench.core.devices import device_name
 from bench.plan.cells import Cell
 from bench.suite.applicability import answers
 from bench.suite.load import Suite
-from bench.suite.specs import Ensemble, PyAutoAttack, PythonModel, TorchAttacks
+from bench.suite.specs import PyAutoAttack, PythonModel, TorchAttacks, singles
 
 
 def provenance(suite: Suite, cell: Cell, device: torch.device) -> Mapping[str, str]:
@@ -20,7 +20,7 @@ def provenance(suite: Suite, cell: Cell, device: torch.device) -> Mapping[str, s
     ours = [name for name in names if not isinstance(suite.models[name], PythonModel)]
     libraries = {"transformers" if answers(suite.models, n) else "open_clip_torch" for n in ours}
     used = sorted(libraries)
-    attacks = cell.attack.attacks if isinstance(cell.attack, Ensemble) else (cell.attack,)
+    attacks = singles(cell.attack) if cell.attack else ()
     used += sorted({a.kind for a in attacks if isinstance(a, PyAutoAttack | TorchAttacks)})
     return {
         "torch": torch.__version__,

@@ -1,10 +1,15 @@
 """An attack in mode `full`: every image with all steps, for any target to be scored on."""
 
-import torch
+from dataclasses import dataclass, field
+from typing import Any
 
-from bench.attacks.pyautoattack_adapter import doubts
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from bench.attacks.stored_images import encode
-from bench.evaluate.craft import Case, craft
+from bench.evaluate.attack_stages import Given, Stage, run_stages
+from bench.evaluate.craft import Case
 from bench.evaluate.tally import untouched
 from bench.plan.precisions import stages
 from bench.store.results_folder import Craft
@@ -20,12 +25,31 @@ def attack_all(case: Case, attack: AnyAttack, storage: Storage) -> Craft:
         storage: The form in which attacked images are kept.
 
     Returns:
-        The images as they are kept, and what they took.
+        The images as they are kept, and the passes that they took.
     """
-    tally = untouched(case.images.sample_ids)
-    everything = torch.arange(len(case.images.labels))
+    tally, runner = untouched(case.images.sample_ids), _Kept(case, storage)
     (precision,) = stages(attack, case.cell.mode)
-    with doubts():
-        points = craft(case, attack, everything, precision, tally)
-    kept = encode(points, case.images.floats(everything), storage)
-    return Craft(kept, tally.forwards, tally.backwards)
+    run_stages(case, attack, [Stage(precision)], runner, tally)
+    return Craft(runner.kept, tally.forwards, tally.backwards)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Keeps the points of all images; no target judges them.
+
+    Attributes:
+        kept: The images as they are stored, once the attack has run.
+    """
+
+    case: Case
+    storage: Storage
+    kept: NDArray[Any] = field(init=False)
+
+    def left(self, stage: Stage) -> Tensor:
+        return torch.arange(len(self.case.images.labels))
+
+    def given(self, stage: Stage, left: Tensor) -> Given:
+        return Given()
+
+    def keep(self, stage: Stage, left: Tensor, points: Tensor) -> None:
+        self.kept = encode(points, self.case.images.floats(left), self.storage)

@@ -11,7 +11,6 @@ from bench.suite.load import Suite
 from bench.suite.metrics import worded
 from bench.suite.specs import (
     AnyAttack,
-    ApgdDlr,
     ApgdSpec,
     ApgdT,
     Component,
@@ -20,10 +19,11 @@ from bench.suite.specs import (
     PyAutoAttack,
     RAdaptModel,
     TorchAttacks,
+    singles,
 )
 from bench.suite.specs.torchattacks_list import OFFERS
 
-_LEAST_CLASSES = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}
+_OFFICIAL_LEAST = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}  # classes; 1 for others
 _TARGETED = ("apgd-t", "fab-t")
 _TARGETS = 9  # of torchattacks' targeted attacks: `n_classes` less one
 
@@ -35,8 +35,7 @@ def fit_cell(
     components = _removable(suite.models[name] for name in cell.sources)
     if not worded(cell.metric):
         return fit(attack, classes, cell.mode, components)
-    members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
-    for member in members:
+    for member in singles(attack):
         _check_surrogate(member, components)
     speaking = [answers(suite.models, name) for name in cell.sources]
     return fit_words(attack, cell.sources, speaking, cell.mode)
@@ -76,24 +75,27 @@ def fit(
     """
     _check_surrogate(spec, components)
     match spec:
-        case ApgdDlr() | ApgdT():
-            if reason := _undefined(spec.kind, classes, mode):
-                raise CellSkip(reason)
-            if isinstance(spec, ApgdT) and spec.targets >= classes:
-                return spec.model_copy(update={"targets": classes - 1}), _targets(classes)
         case PyAutoAttack():
             return _fit_official(spec, classes, mode)
         case TorchAttacks():
             return _fit_torchattacks(spec, classes, mode)
         case Ensemble():
             return _fit_ensemble(spec, classes, mode, components)
+    if classes < spec.least_classes:
+        raise CellSkip(_too_few(spec.kind, spec.least_classes, classes))
+    if isinstance(spec, ApgdT) and spec.targets >= classes:
+        return spec.model_copy(update={"targets": classes - 1}), _targets(classes)
     return spec, ()
 
 
+def _too_few(name: str, least: int, classes: int) -> str:
+    return f"{name} needs at least {least} classes; this dataset has {classes}"
+
+
 def _undefined(name: str, classes: int, mode: Mode) -> str | None:
-    least = _LEAST_CLASSES.get(name, 1)
+    least = _OFFICIAL_LEAST.get(name, 1)
     if classes < least:
-        return f"{name} needs at least {least} classes; this dataset has {classes}"
+        return _too_few(name, least, classes)
     if mode == "full" and name.startswith("fab"):
         return (
             f"{name} hands back the smallest perturbation it finds, and the clean image where "

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bench.core.errors import CellSkip
 from bench.core.types import Mode
-from bench.suite.specs import AnyAttack, ApgdEmbedding, ApgdText, Ensemble, ValueFeatures
+from bench.suite.specs import AnyAttack, ApgdText, Ensemble, singles
 
 
 def fit_words(
@@ -27,15 +27,14 @@ def fit_words(
     if any(speaking) and not all(speaking):
         raise CellSkip("models that answer in words and such as do not have no loss in common")
     if not speaking[0]:
-        if not isinstance(spec, ApgdEmbedding | ValueFeatures):
+        if spec.goes_by not in ("embedding", "value features"):
             raise CellSkip(
                 f"{spec.label} goes by what a model says; {', '.join(sources)} says nothing"
             )
         return spec, ()
-    members = spec.attacks if isinstance(spec, Ensemble) else (spec,)
-    if any(isinstance(member, ValueFeatures) for member in members):
+    if any(member.goes_by == "value features" for member in singles(spec)):
         raise CellSkip(f"{spec.label} needs a CLIP, whose texts its patches are held against")
-    if isinstance(spec, ApgdEmbedding) and len(sources) > 1:
+    if spec.goes_by == "embedding" and len(sources) > 1:
         raise CellSkip(
             f"{spec.label}: how many visual tokens an image has differs between models, so that "
             "several are attacked as one by their texts alone"

@@ -5,28 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.suite.metrics import metrics_of, worded
 from bench.suite.specs import (
     AnyAttack,
-    ApgdCe,
-    ApgdDlr,
-    ApgdT,
-    ApgdText,
-    ApgdTextTargeted,
-    Cw,
     DatasetSpec,
-    Ensemble,
     GraftModel,
     LvlmModel,
     ModelSpec,
-    PyAutoAttack,
     PythonModel,
     RAdaptModel,
     Threat,
     TinyModel,
-    TorchAttacks,
-    ValueFeatures,
+    singles,
 )
 
-_OF_CLASSES = (ApgdCe, ApgdDlr, ApgdT, Cw, PyAutoAttack, TorchAttacks)
-_OF_WORDS = (ApgdText, ApgdTextTargeted, ValueFeatures)
+_OF_WORDS = ("texts", "value features")
 
 
 def answers(models: Mapping[str, ModelSpec], name: str) -> bool:
@@ -64,9 +54,8 @@ def pair_faults(
     words = asks(datasets[0])
     asked = "are asked about in words" if words else "have classes or captions"
     for at, attack in zip(places, attacks, strict=True):
-        members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
-        for member in members:
-            if isinstance(member, _OF_CLASSES if words else _OF_WORDS):
+        for member in singles(attack):
+            if member.goes_by in (("classes",) if words else _OF_WORDS):
                 knows = "classes" if words else "what a model says"
                 yield f"attacks.{at}: {member.kind} goes by {knows}; the datasets {asked}"
     named = {name for threat in threats for name in threat.sources}

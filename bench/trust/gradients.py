@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.attacks.balls import project, steepest
-from bench.attacks.losses import Loss, cross_entropy, margin
+from bench.attacks.loss import LogitLoss
+from bench.attacks.losses import cross_entropy, margin
 from bench.core.errors import CellError, CellSkip
 from bench.trust.findings import Finding
 from bench.trust.significance import excess
@@ -123,7 +124,7 @@ def _right_ones(subject: Subject) -> Subject:
     return chosen(subject, which)
 
 
-def _gradient(subject: Subject, loss: Loss) -> Tensor:
+def _gradient(subject: Subject, loss: LogitLoss) -> Tensor:
     """Return the gradient `[b,3,h,w]` of a loss at the images.
 
     Raises:

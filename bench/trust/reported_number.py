@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.core.types import Budget, CellResult
 from bench.plan.cells import Cell
 from bench.suite.metrics import ACCURACY
-from bench.suite.specs import AnyAttack, Ensemble, Fgsm, Noise, PyAutoAttack, TorchAttacks
+from bench.suite.specs import AnyAttack, Ensemble, Fgsm, Noise, TorchAttacks, singles
 
 # per image, whether the arg max is its own label
 JUDGED = (ACCURACY, "text_retrieval_recall@1")
@@ -138,10 +138,4 @@ def _steps(attack: AnyAttack) -> int:
 
 
 def _eot(attack: AnyAttack) -> int:
-    match attack:
-        case Ensemble():
-            return max(map(_eot, attack.attacks))
-        case PyAutoAttack():
-            return attack.passes
-        case _:
-            return getattr(attack, "eot", 1)
+    return max(member.passes for member in singles(attack))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.engine import NativeAttack
-from bench.attacks.losses import Spoken
+from bench.attacks.losses import TextLikelihood
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.query_counter import Counted
 from bench.core.deadline import Deadline
@@ -25,7 +25,8 @@ from bench.core.exchanges import Exchange
 from bench.core.locks import Lock
 from bench.core.types import Budget, CellResult
 from bench.data.tensors import Images
-from bench.evaluate.answer_attacks import Stage, attack_answers, stages_of
+from bench.evaluate.answer_attacks import attack_answers, stages_of
+from bench.evaluate.attack_stages import Stage
 from bench.evaluate.cell import Evaluator
 from bench.evaluate.craft import Case
 from bench.evaluate.model_cache import Warm
@@ -52,6 +53,7 @@ from tests.support.small_speaker import WORDS, Speaker
 
 CPU = torch.device("cpu")
 BUDGET = Budget(8 / 255)
+CRAFT = "bench.evaluate.attack_stages.craft"  # where stages call it
 OWN = {"kind": "python", "target": "tests.support.small_speaker:Speaker", "answers": True}
 WHAT = {"kind": "language", "format": "embedded", "of": "cifar10", "ask": "what", "name": "what"}
 ATTACKS: list[AnyAttack] = [
@@ -61,8 +63,6 @@ ATTACKS: list[AnyAttack] = [
     Pgd(kind="pgd", eps="8/255", steps=8),
     MiFgsm(kind="mi-fgsm", eps="8/255", steps=8),
 ]
-
-MODULE = "bench.evaluate.answer_attacks"
 
 
 def asked(count: int = 12) -> tuple[Prompted, Tensor, Tensor]:
@@ -109,7 +109,7 @@ def test_memory_that_ends_halves_the_batch_and_passes_are_counted() -> None:
 
     model.model.log_likelihood = cramped  # type: ignore[method-assign]
     counted, batch = Counted(model, Deadline(None)), Batch(12)
-    attack = NativeAttack(PgdAscent(3, 1.0, False), Spoken(), batch)
+    attack = NativeAttack(PgdAscent(3, 1.0, False), TextLikelihood(), batch)
     attack(counted, images, rows, BUDGET, mode="full", seeds=range(12))
     assert batch.size == 3
     assert (counted.forwards, counted.backwards) == (12 * 4, 12 * 3)
@@ -118,7 +118,7 @@ def test_memory_that_ends_halves_the_batch_and_passes_are_counted() -> None:
 def test_an_attack_may_begin_where_another_ended() -> None:
     model, images, rows = asked(2)
     starts = (images + 0.01).clamp(0, 1)
-    still = NativeAttack(PgdAscent(1, 0.0, True), Spoken(), 2)
+    still = NativeAttack(PgdAscent(1, 0.0, True), TextLikelihood(), 2)
     given = (model, images, rows, BUDGET)
     assert torch.equal(still(*given, mode="full", seeds=[0, 1], starts=starts), starts)
     assert not torch.equal(still(*given, mode="full", seeds=[0, 1]), starts)
@@ -147,7 +147,7 @@ class Script:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, scores: Sequence[dict[int, float]]) -> None:
         self.scores = [*scores]
         self.calls: list[tuple[list[int], str, list[str], Tensor | None]] = []
-        monkeypatch.setattr("bench.evaluate.answer_attacks.craft", self.craft)
+        monkeypatch.setattr(CRAFT, self.craft)
         monkeypatch.setattr("bench.evaluate.answer_attacks.hear", self.hear)
 
     def craft(
@@ -248,7 +248,7 @@ def test_of_answers_that_score_alike_the_one_with_the_target_stays(
     attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="maybe")
     case = case_of(attack, [("a",), ("b",)])
     said = iter([("wrong", "wrong"), ("maybe", "false")])
-    monkeypatch.setattr(f"{MODULE}.craft", lambda case, attack, rows, *given, **more: (
+    monkeypatch.setattr(CRAFT, lambda case, attack, rows, *given, **more: (
         case.images.floats(rows)
     ))  # fmt: skip
     monkeypatch.setattr("bench.evaluate.answer_attacks.hear", lambda case, rows, *given: (
@@ -560,7 +560,7 @@ def test_what_a_smaller_budget_reached_is_reached_at_a_larger_one(
         )
     )  # fmt: skip
     crafted = []
-    monkeypatch.setattr(f"{MODULE}.craft", lambda case, attack, rows, *given, **more: (
+    monkeypatch.setattr(CRAFT, lambda case, attack, rows, *given, **more: (
         crafted.append(rows.tolist()), case.images.floats(rows)
     )[1])  # fmt: skip
     evaluate = Evaluator(suite, lock, {}, store, CPU, trust=True)
@@ -596,7 +596,7 @@ def test_an_image_whose_answer_has_the_targets_letters_alone_is_attacked(
     def hear(case: Case, rows: Tensor, *given: Any) -> Heard:
         return Heard(next(said), np.ones(len(rows), np.float32))
 
-    monkeypatch.setattr("bench.evaluate.answer_attacks.craft", craft)
+    monkeypatch.setattr(CRAFT, craft)
     monkeypatch.setattr("bench.evaluate.answer_attacks.hear", hear)
     attack_answers(case, attack, "float16", untouched(case.images.sample_ids))
     assert crafted == [[0]]

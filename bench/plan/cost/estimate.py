@@ -13,7 +13,6 @@ from bench.plan.cost.architecture import size_of
 from bench.plan.cost.lvlm_estimate import published_bytes
 from bench.plan.cost.operations import (
     forward_operations,
-    gradients_in,
     image_count,
     passes_in,
     skip_reason,
@@ -102,7 +101,7 @@ def _steps(suite: Suite, lock: Lock, cell: Cell) -> int:
     if cell.attack is None:
         return 0
     count = len(stages(cell.attack, cell.mode))
-    each = sum(gradients_in(cell.attack, stage, count) for stage in range(count))
+    each = sum(cell.attack.gradients_in(stage, count) for stage in range(count))
     return image_count(suite, lock, cell) * each
 
 

@@ -1,7 +1,5 @@
 """What cells take, in images sent through models and the operations of that."""
 
-from collections.abc import Callable
-
 from bench import catalogue
 from bench.core.errors import CellSkip
 from bench.core.locks import Lock
@@ -11,15 +9,7 @@ from bench.plan.cost.architecture import size_of
 from bench.plan.cost.lvlm_estimate import forward_flops
 from bench.suite.load import Suite
 from bench.suite.metrics import worded
-from bench.suite.specs import (
-    AnyAttack,
-    ApgdSpec,
-    ApgdText,
-    ApgdTextTargeted,
-    Ensemble,
-    Noise,
-    PyAutoAttack,
-)
+from bench.suite.specs import AnyAttack
 
 _BACKWARD = 2  # a gradient with respect to the image costs its forward pass once more
 
@@ -49,53 +39,12 @@ def skip_reason(suite: Suite, lock: Lock, cell: Cell) -> str | None:
 
 def passes_of(attack: AnyAttack) -> int:
     """Return how many forward passes an attack amounts to for one image, at most."""
-    return _BACKWARD * attack.gradients + _queries(attack)
+    return _BACKWARD * attack.gradients + attack.forwards
 
 
 def passes_in(attack: AnyAttack, stage: int, stages: int) -> int:
     """Return what `passes_of` counts in one of the precisions that an attack runs at in turn."""
-    return _in_stage(attack, stage, stages, passes_of)
-
-
-def gradients_in(attack: AnyAttack, stage: int, stages: int) -> int:
-    """Return how many gradients an attack takes in one of the precisions that it runs at."""
-    return _in_stage(attack, stage, stages, lambda one: one.gradients)
-
-
-def _in_stage(
-    attack: AnyAttack, stage: int, stages: int, counted: Callable[[AnyAttack], int]
-) -> int:
-    """Return what is counted of one stage.
-
-    Of several texts the best alone is attacked at the last, and targets there alone
-    (`bench.evaluate.answer_attacks`).
-    """
-    match attack:
-        case _ if stages == 1:
-            return counted(attack)
-        case Ensemble():
-            return sum(_in_stage(member, stage, stages, counted) for member in attack.attacks)
-        case ApgdText() if stage:
-            return counted(attack) // attack.references
-        case ApgdTextTargeted() if not stage:
-            return 0
-        case _:
-            return counted(attack)
-
-
-def _queries(attack: AnyAttack) -> int:
-    """Return how many forward passes an attack makes without gradients."""
-    match attack:
-        case Ensemble():
-            return sum(_queries(member) for member in attack.attacks)
-        case PyAutoAttack():
-            return attack.queries if "square" in attack.members else 0
-        case Noise():
-            return attack.draws
-        case ApgdSpec() if attack.backward:
-            return attack.gradients  # outputs are the model's own
-        case _:
-            return 0
+    return _BACKWARD * attack.gradients_in(stage, stages) + attack.forwards_in(stage, stages)
 
 
 def forward_operations(suite: Suite) -> dict[str, float]:

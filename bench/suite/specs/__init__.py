@@ -2,6 +2,7 @@
 
 from bench.suite.specs.adaptive import Backward
 from bench.suite.specs.against import Against
+from bench.suite.specs.attack_base import NativeSpec, Precision
 from bench.suite.specs.attacks import (
     ApgdCe,
     ApgdDlr,
@@ -13,10 +14,8 @@ from bench.suite.specs.attacks import (
     Cw,
     Fgsm,
     MiFgsm,
-    NativeSpec,
     Noise,
     Pgd,
-    Precision,
     ValueFeatures,
 )
 from bench.suite.specs.base import Name, Spec
@@ -32,7 +31,7 @@ from bench.suite.specs.datasets import (
     expand_dataset,
     task_of,
 )
-from bench.suite.specs.ensembles import AnyAttack, Ensemble
+from bench.suite.specs.ensembles import AnyAttack, Ensemble, singles
 from bench.suite.specs.external_attacks import PyAutoAttack, TorchAttacks
 from bench.suite.specs.judge import JudgeSpec, MatchJudge, OpenAIJudge, TransformersJudge
 from bench.suite.specs.language_datasets import LanguageDataset
@@ -111,5 +110,6 @@ __all__ = [
     "eps_value",
     "expand_dataset",
     "expand_preset",
+    "singles",
     "task_of",
 ]

@@ -1,98 +1,30 @@
-"""Native attacks with their settings and budgets."""
+"""Native attacks with their settings; their budgets and costs are of `attack_base`."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.core.types import Norm
 from bench.suite.specs.adaptive import Backward, Filter
-from bench.suite.specs.base import Name, Spec
-from bench.suite.specs.budgets import EpsList
+from bench.suite.specs.attack_base import (
+    AttackSpec,
+    Count,
+    GoesBy,
+    NativeSpec,
+    RepeatedSpec,
+    Share,
+)
 
-Count = Annotated[int, Field(ge=1)]
-Precision = Literal["fp32", "tf32", "bf16"]
-Share = Annotated[float, Field(gt=0, lt=1)]
 
+class PgdSpec(RepeatedSpec):
+    """Settings of PGD. `step` is the step size times `steps` over eps.
 
-class AttackSpec(Spec):
-    """What all attacks share: budgets, each a cell of its own, and a name for the tables.
-
-    A kind whose numbers a change of the code changes gets a higher `version`, which is part of the
-    identity of its cells and crafts (`bench.plan.versions`).
+    It may begin at the image itself instead of a random point.
     """
-
-    version: ClassVar[int] = 1
-
-    norm: Norm = "linf"
-    eps: EpsList
-    name: Name | None = None
-
-    @property
-    def label(self) -> str:
-        """Name of the attack in tables."""
-        return self.name or str(self.kind)  # type: ignore[attr-defined]
-
-    @property
-    def label_in_norm(self) -> str:
-        """Name of the attack where rows of several norms meet: `pgd`, `pgd-l2`."""
-        return self.label if self.norm == "linf" else f"{self.label}-{self.norm}"
-
-    def column(self, eps: str) -> str:
-        """Return the name of the leaderboard's column at one budget: `pgd@4/255`."""
-        return f"{self.label_in_norm}@{eps}"
-
-    @property
-    def gradients(self) -> int:
-        """Gradient steps on an image that withstands all of them."""
-        return int(self.steps)  # type: ignore[attr-defined]
-
-    @property
-    def surrogates(self) -> tuple[str, ...]:
-        """Models of the suite that gradients come from in place of the attacked one."""
-        return ()
-
-
-class NativeSpec(AttackSpec):
-    """An attack whose loop is ours; these settings concern white-box cells first of all.
-
-    With `nested`, an image that a smaller budget of the same attack broke counts as broken, and
-    only the others are attacked; crafts that others are scored on are made at their own
-    budget in any case. `precision` is that of the attack, never of the judgement. With
-    `confirm`, what withstands a lower precision is attacked in fp32 too.
-    """
-
-    nested: bool = False
-    precision: Precision = "fp32"
-    confirm: bool = True
-
-    @model_validator(mode="after")
-    def _something_to_confirm(self) -> Self:
-        if not self.confirm and self.precision == "fp32":
-            raise PydanticCustomError("confirm", "`confirm: false` needs a `precision` below fp32")
-        return self
-
-
-class _Repeated(NativeSpec):
-    """An attack that may begin again elsewhere, and average over several forward passes.
-
-    `restarts` is the number of runs in all. `eot` passes per step are averaged, for models
-    that answer at random.
-    """
-
-    restarts: Count = 1
-    eot: Count = 1
-
-    @property
-    def gradients(self) -> int:
-        """Gradient steps on an image that withstands all runs."""
-        return int(self.steps) * self.restarts * self.eot  # type: ignore[attr-defined]
-
-
-class _FromNoise(_Repeated):
-    """A repeated attack that may begin at the image itself instead of a random point."""
 
     random_start: bool = True
+    steps: Count = 10
+    step: Annotated[float, Field(gt=0)] = 2.5
 
     @model_validator(mode="after")
     def _differs(self) -> Self:
@@ -112,8 +44,8 @@ class Fgsm(NativeSpec):
         return 1
 
 
-class Pgd(_FromNoise):
-    """Native PGD on the cross-entropy. `step` is the step size times `steps` over eps.
+class Pgd(PgdSpec):
+    """Native PGD on the cross-entropy.
 
     `halve` names shares of the steps after which the step size halves, `momentum` is the
     decay of accumulated gradients, and `keep` says which iterate a craft that others are
@@ -121,8 +53,6 @@ class Pgd(_FromNoise):
     """
 
     kind: Literal["pgd"]
-    steps: Count = 10
-    step: Annotated[float, Field(gt=0)] = 2.5
     momentum: Annotated[float, Field(ge=0)] = 0.0
     halve: tuple[Share, ...] = ()
     keep: Literal["last", "best"] = "last"
@@ -137,16 +67,17 @@ class MiFgsm(NativeSpec):
     momentum: Annotated[float, Field(ge=0)] = 1.0
 
 
-class Cw(_FromNoise):
+class Cw(PgdSpec):
     """Native PGD on Carlini and Wagner's margin, capped at `kappa`."""
 
     kind: Literal["cw"]
     steps: Count = 30
-    step: Annotated[float, Field(gt=0)] = 2.5
     kappa: Annotated[float, Field(ge=0)] = 0.0
 
+    goes_by: ClassVar[GoesBy] = "classes"
 
-class ApgdSpec(_Repeated):
+
+class ApgdSpec(RepeatedSpec):
     """Settings of Auto-PGD.
 
     `filter` is the one in front of the model that its steps know of, `backward` the surrogate that
@@ -164,6 +95,11 @@ class ApgdSpec(_Repeated):
         named = self.backward.model if self.backward else None
         return (named,) if named else ()
 
+    @property
+    def forwards(self) -> int:
+        """With a surrogate, a pass of the model itself for each gradient of the surrogate's."""
+        return self.gradients if self.backward else 0
+
 
 class ApgdCe(ApgdSpec):
     """Native Auto-PGD on the cross-entropy; with `rescale`, of logits over their deviation."""
@@ -171,17 +107,24 @@ class ApgdCe(ApgdSpec):
     kind: Literal["apgd-ce"]
     rescale: bool = False
 
+    goes_by: ClassVar[GoesBy] = "classes"
+
 
 class ApgdEmbedding(ApgdSpec):
     """Native Auto-PGD on the cosine distance from the clean image's embedding; knows no classes."""
 
     kind: Literal["apgd-embedding"]
 
+    goes_by: ClassVar[GoesBy] = "embedding"
+
 
 class ApgdDlr(ApgdSpec):
     """Native Auto-PGD on the difference of logits ratio; at least 3 classes."""
 
     kind: Literal["apgd-dlr"]
+
+    goes_by: ClassVar[GoesBy] = "classes"
+    least_classes: ClassVar[int] = 3
 
 
 class ApgdT(ApgdSpec):
@@ -190,33 +133,53 @@ class ApgdT(ApgdSpec):
     kind: Literal["apgd-t"]
     targets: Count = 9
 
+    goes_by: ClassVar[GoesBy] = "classes"
+    least_classes: ClassVar[int] = 4
+
     @property
-    def gradients(self) -> int:
-        """Gradient steps on an image that withstands all targets."""
-        return super().gradients * self.targets
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """All restarts towards the first target, then towards the second; see `NativeSpec`."""
+        count = self.restarts
+        targets = range(self.targets)
+        return tuple((at * count + again, at + 1) for at in targets for again in range(count))
 
 
 class ApgdText(ApgdSpec):
-    """Native Auto-PGD on how unlikely what is known to be right is as the answer.
+    """Native Auto-PGD that minimises the log-likelihood of the reference answer.
 
-    So many `references` are attacked in turn: captions in their order, answers by how many gave
-    them. With a `precision` below fp32 each is attacked at that, and what is left then once more
-    in the model's own from its best point, on the reference that served best (RobustVLM). What
-    scores no more than `threshold`, in the units of the metric, is not attacked further.
+    So many `references` are attacked in turn: captions in their order, answers by how many
+    annotators gave them. With a `precision` below fp32 each reference is attacked at that
+    precision; the images that are left are attacked once more at the model's own, from their best
+    point and on the reference that lowered the score most (RobustVLM). Images whose answers score
+    no more than `threshold`, in the units of the metric, are not attacked further.
     """
 
     kind: Literal["apgd-text"]
     references: Count = 1
     threshold: Annotated[float, Field(ge=0)] = 0.0
 
+    goes_by: ClassVar[GoesBy] = "texts"
+
     @property
     def gradients(self) -> int:
-        """Gradient steps on an image that withstands all references."""
+        """Gradients for an image that withstands the attack on all references."""
         return super().gradients * self.references
+
+    def texts_in(self, stage: int, stages: int) -> int:
+        """Return 1 after the first stage: the reference that lowered the score most."""
+        return 1 if stage else self.references
+
+    @property
+    def harmless(self) -> float:
+        """The threshold."""
+        return self.threshold
 
 
 class ApgdTextTargeted(ApgdSpec):
-    """Native Auto-PGD on how likely the `target` is as the answer; the dataset's decoy if none."""
+    """Native Auto-PGD that maximises the log-likelihood of `target`, by default the decoy.
+
+    The decoy is the dataset's. Of several precisions the attack runs at the last alone.
+    """
 
     # 2: it keeps the lowest score instead of the answer with the target, and `reached` asks for the
     # target's whole words, in any answer that the attack got
@@ -225,12 +188,18 @@ class ApgdTextTargeted(ApgdSpec):
     kind: Literal["apgd-text-targeted"]
     target: Annotated[str, Field(min_length=1)] | None = None
 
+    goes_by: ClassVar[GoesBy] = "texts"
+
+    def texts_in(self, stage: int, stages: int) -> int:
+        """Return 1 in the last stage, else 0."""
+        return int(stage == stages - 1)
+
 
 class ValueFeatures(NativeSpec):
-    """V-Attack: steps on how far a CLIP's value features lean from what is shown to the decoy.
+    """V-Attack: maximises cos(values, decoy) - cos(values, true object) of a CLIP's value features.
 
-    From the image, each step on a random crop of at least `crop` of either side; the last iterate
-    is handed out. `step` is as in `pgd`: at 16/255 it is 3/255. `blocks` counts from the last.
+    It begins at the image. Each step sees a random crop of at least `crop` of either side; the last
+    iterate is handed out. `step` is as in `pgd`: at 16/255 it is 3/255. The last `blocks` count.
     """
 
     kind: Literal["value-features"]
@@ -238,6 +207,8 @@ class ValueFeatures(NativeSpec):
     step: Annotated[float, Field(gt=0)] = 37.5
     blocks: Count = 4
     crop: Annotated[float, Field(gt=0, le=1)] = 0.75
+
+    goes_by: ClassVar[GoesBy] = "value features"
 
 
 class Noise(AttackSpec):
@@ -248,5 +219,25 @@ class Noise(AttackSpec):
 
     @property
     def gradients(self) -> int:
-        """None: only forward passes."""
+        """None."""
         return 0
+
+    @property
+    def forwards(self) -> int:
+        """A forward pass per draw."""
+        return self.draws
+
+
+SingleNative = (
+    Fgsm
+    | Pgd
+    | MiFgsm
+    | Cw
+    | ApgdCe
+    | ApgdDlr
+    | ApgdT
+    | ApgdEmbedding
+    | ApgdText
+    | ApgdTextTargeted
+    | ValueFeatures
+)

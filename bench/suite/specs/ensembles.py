@@ -5,27 +5,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.attacks import (
-    ApgdCe,
-    ApgdDlr,
-    ApgdEmbedding,
-    ApgdT,
-    ApgdText,
-    ApgdTextTargeted,
-    Cw,
-    Fgsm,
-    MiFgsm,
-    NativeSpec,
-    Noise,
-    Pgd,
-    ValueFeatures,
-)
+from bench.suite.specs.attack_base import NativeSpec
+from bench.suite.specs.attacks import Noise, SingleNative
 from bench.suite.specs.external_attacks import PyAutoAttack, TorchAttacks
 
-_Single = (
-    Fgsm | Pgd | MiFgsm | Cw | ApgdCe | ApgdDlr | ApgdT | ApgdEmbedding | ApgdText
-    | ApgdTextTargeted | ValueFeatures | Noise | PyAutoAttack | TorchAttacks
-)  # fmt: skip
+_Single = SingleNative | Noise | PyAutoAttack | TorchAttacks
 SHARED = ("eps", "norm")  # what members have from their ensemble
 
 
@@ -65,8 +49,26 @@ class Ensemble(NativeSpec):
 
     @property
     def gradients(self) -> int:
-        """Gradient steps on an image that withstands all members."""
+        """Those of all members."""
         return sum(member.gradients for member in self.attacks)
+
+    @property
+    def forwards(self) -> int:
+        """Those of all members."""
+        return sum(member.forwards for member in self.attacks)
+
+    def gradients_in(self, stage: int, stages: int) -> int:
+        """Return those of all members in one stage."""
+        return sum(member.gradients_in(stage, stages) for member in self.attacks)
+
+    def forwards_in(self, stage: int, stages: int) -> int:
+        """Return those of all members in one stage."""
+        return sum(member.forwards_in(stage, stages) for member in self.attacks)
+
+    @property
+    def harmless(self) -> float:
+        """The highest of all members: an answer that one leaves alone is left by all."""
+        return max(member.harmless for member in self.attacks)
 
     @property
     def surrogates(self) -> tuple[str, ...]:
@@ -75,3 +77,8 @@ class Ensemble(NativeSpec):
 
 
 AnyAttack = Annotated[_Single | Ensemble, Field(discriminator="kind")]
+
+
+def singles(attack: AnyAttack) -> tuple[_Single, ...]:
+    """Return the members of an ensemble, or the attack itself."""
+    return attack.attacks if isinstance(attack, Ensemble) else (attack,)

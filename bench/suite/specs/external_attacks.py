@@ -1,6 +1,6 @@
 """Attacks of other libraries, in chunks of a fixed size."""
 
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
 from pydantic import (
     Field,
@@ -12,7 +12,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.attacks import AttackSpec, Count
+from bench.suite.specs.attack_base import AttackSpec, Count, GoesBy
 from bench.suite.specs.torchattacks_list import OFFERS
 
 Official = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
@@ -53,6 +53,8 @@ class PyAutoAttack(AttackSpec):
     eot: Count = 1
     chunk: Count = 100
 
+    goes_by: ClassVar[GoesBy] = "classes"
+
     @model_validator(mode="before")
     @classmethod
     def _version_is_fixed(cls, data: Any) -> Any:
@@ -89,6 +91,11 @@ class PyAutoAttack(AttackSpec):
             for name in self.members
         )
 
+    @property
+    def forwards(self) -> int:
+        """Square's queries."""
+        return self.queries if "square" in self.members else 0
+
 
 class TorchAttacks(AttackSpec):
     """An attack of torchattacks with an `eps` argument, by the name of its class."""
@@ -97,6 +104,8 @@ class TorchAttacks(AttackSpec):
     attack: str = "PGD"
     args: dict[str, JsonValue] = Field(default={})
     chunk: Count = 100
+
+    goes_by: ClassVar[GoesBy] = "classes"
 
     @field_validator("attack")
     @classmethod

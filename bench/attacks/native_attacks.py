@@ -1,0 +1,63 @@
+"""Native attacks: an ascent on a loss, in as many runs as the suite's attack says."""
+
+from collections.abc import Callable
+
+from bench.attacks.apgd import Apgd
+from bench.attacks.ascent import Ascent
+from bench.attacks.engine import NativeAttack, Run
+from bench.attacks.losses import ANY_MARGIN, loss_of
+from bench.attacks.pgd import PgdAscent
+from bench.attacks.sequence import in_turn
+from bench.attacks.spectrum import Spectrum
+from bench.core.types import Attack, EmbeddingClassifier
+from bench.models.batch_size import Batch
+from bench.suite.specs import Backward
+from bench.suite.specs.attacks import (
+    ApgdSpec,
+    Fgsm,
+    MiFgsm,
+    Pgd,
+    PgdSpec,
+    SingleNative,
+    ValueFeatures,
+)
+
+Surrogate = Callable[[Backward], EmbeddingClassifier]
+
+
+def build_native(
+    spec: SingleNative, batch: int | Batch, surrogate: Surrogate | None, *, worded: bool
+) -> Attack:
+    """Return all runs of a native attack; arguments are those of `bench.attacks.build_attack`."""
+    through = None
+    if isinstance(spec, ApgdSpec) and spec.backward:
+        assert surrogate is not None, "a spec with `backward` needs its models"
+        through = surrogate(spec.backward)
+    ascent, loss = ascent_of(spec), loss_of(spec, worded=worded)
+    runs = [
+        NativeAttack(ascent, loss, batch, (Run(stream, rank),), spec.passes, through)
+        for stream, rank in spec.runs
+    ]
+    return in_turn(runs, loss if worded or loss.ranks else ANY_MARGIN, batch)
+
+
+def ascent_of(spec: SingleNative) -> Ascent:
+    """Return how a native attack moves images; a new kind has the ascent of its base class."""
+    match spec:
+        case ApgdSpec():
+            given = spec.filter
+            spectrum = Spectrum(given.cutoff, given.inverse) if given else None
+            return Apgd(spec.steps, spec.rho, spectrum)
+        case Pgd():
+            best = spec.keep == "best"
+            return PgdAscent(
+                spec.steps, spec.step, spec.random_start, spec.momentum, spec.halve, best
+            )
+        case PgdSpec():
+            return PgdAscent(spec.steps, spec.step, spec.random_start)
+        case Fgsm():
+            return PgdAscent(1, 1.0, random_start=False)
+        case MiFgsm():
+            return PgdAscent(spec.steps, spec.step, False, spec.momentum)
+        case ValueFeatures():
+            return PgdAscent(spec.steps, spec.step, False)

@@ -8,7 +8,6 @@ from bench.plan.attack_limits_language import fit_words
 from bench.plan.cells import Cell
 from bench.suite.applicability import answers
 from bench.suite.load import Suite
-from bench.suite.metrics import worded
 from bench.suite.specs import (
     AnyAttack,
     ApgdDlr,
@@ -33,7 +32,7 @@ def fit_cell(
 ) -> tuple[AnyAttack, tuple[str, ...]]:
     """Return a cell's attack as the cell's sources and number of classes allow; see `fit`."""
     components = _removable(suite.models[name] for name in cell.sources)
-    if not worded(cell.metric):
+    if not cell.task.answers:
         return fit(attack, classes, cell.mode, components)
     members = attack.attacks if isinstance(attack, Ensemble) else (attack,)
     for member in members:

@@ -9,6 +9,7 @@ from bench.core.identifiers import ID_LENGTH
 from bench.core.locks import UNRESOLVED, DatasetLock, Lock
 from bench.plan.shards import PART, parts_matter
 from bench.suite.load import Suite
+from bench.suite.metrics import TASKS
 from bench.suite.specs import (
     AnyAttack,
     DatasetSpec,
@@ -122,7 +123,7 @@ def data_identity(
 ) -> dict[str, Any]:
     """Return what the images of a dataset and their classes are, as models are given them."""
     resolved = locks.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
-    classified = task_of(dataset) == "classification"
+    classified = TASKS[task_of(dataset)].labels == "classes"
     templates = suite.protocol.templates if classified else ()
     pixels = suite.protocol.pixels_of(dataset.name)
     return {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.suite.metrics import metrics_of, worded
+from bench.suite.metrics import TASKS
 from bench.suite.specs import (
     AnyAttack,
     ApgdCe,
@@ -23,6 +23,7 @@ from bench.suite.specs import (
     TinyModel,
     TorchAttacks,
     ValueFeatures,
+    task_of,
 )
 
 _OF_CLASSES = (ApgdCe, ApgdDlr, ApgdT, Cw, PyAutoAttack, TorchAttacks)
@@ -41,8 +42,8 @@ def answers(models: Mapping[str, ModelSpec], name: str) -> bool:
 
 
 def asks(dataset: DatasetSpec) -> bool:
-    """Return whether a dataset's images are asked about in words."""
-    return worded(metrics_of(dataset)[0])
+    """Return whether models answer questions about a dataset's images in words."""
+    return TASKS[task_of(dataset)].answers
 
 
 def scored(models: Mapping[str, ModelSpec], name: str, dataset: DatasetSpec) -> bool:

@@ -9,18 +9,20 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
-from bench.suite.metrics import CIDER
+from bench.suite.metrics import CAPTIONING, metric_of
 from bench.suite.specs import AnyAttack, ApgdTextTargeted
 
 
 def references(exchange: Exchange, metric: str) -> tuple[str, ...]:
     """Return the different texts that are right, in the order in which they are attacked.
 
-    Captions are in the order in which they come, answers by how many annotators gave them, as in
-    RobustVLM; where nobody says what is right but what the object is called, that is it.
+    Captions are in the order of the dataset, answers in that of how many annotators gave them, as
+    in RobustVLM. Where a dataset has no answers, the name of the object is the only one.
     """
     known = exchange.answers or exchange.names[:1]
-    return tuple(dict.fromkeys(known) if metric == CIDER else dict(Counter(known).most_common()))
+    if metric_of(metric).task is CAPTIONING:
+        return tuple(dict.fromkeys(known))
+    return tuple(dict(Counter(known).most_common()))
 
 
 def text_of(attack: AnyAttack, exchange: Exchange, metric: str, reference: int = 0) -> str | None:

@@ -16,7 +16,9 @@ def top_1(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 # by metric, what it makes of logits `[n,k]` and labels `[n]`
-_VALUES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {ACCURACY: top_1}
+_VALUES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    ACCURACY: top_1,
+}
 
 
 class Classification:

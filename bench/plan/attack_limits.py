@@ -1,4 +1,4 @@
-"""What an attack can do with a number of classes and in a mode: less, or nothing."""
+"""What an attack can do with a dataset's number of classes and in a mode, if anything."""
 
 from collections.abc import Collection, Iterable
 

@@ -401,21 +401,21 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
     [
         (
             {"attacks": [{"kind": "apgd-ce", "eps": "8/255"}]},
-            "attacks.0: apgd-ce goes by classes; the datasets are asked about in words",
+            "attacks.0: apgd-ce needs classes, and the task of the datasets is visual question",
         ),
         (
             {"datasets": ["cifar10"], "models": {"C": {"kind": "nano", "weights": "clip"}},
              "threats": ["white-box"]},
-            "attacks.0: apgd-text goes by what a model says; the datasets have classes",
+            "attacks.0: apgd-text needs answers in words, and the task of the datasets is",
         ),
         (
             {"models": {"A": OWN, "C": {"kind": "nano", "weights": "clip"}}},
-            "models.C: does not answer in words, and the datasets are asked about in words; it is "
-            "scored on none, and no model, attack or threat names it",
+            "models.C: does not answer in words, and the task of the datasets is visual question "
+            "answering; it would be scored on no dataset, and no model, attack or threat uses it",
         ),
         (
             {"datasets": ["cifar10"], "attacks": [{"kind": "pgd", "eps": "8/255"}]},
-            "threats.1.transfer: A answers in words; the datasets have classes",
+            "threats.1.transfer: A answers in words, and the task of the datasets is zero-shot",
         ),
     ],
 )  # fmt: skip
@@ -628,7 +628,7 @@ def test_one_judge_serves_all_datasets_and_is_let_go_of_with_the_models(
 
 def test_a_target_that_nobody_names_is_told_in_both_modes() -> None:
     attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255")
-    said = "apgd-text-targeted: 1 of 2 questions say nothing of what is wanted; give it a `target`"
+    said = "apgd-text-targeted: 1 of 2 questions have no target; give the attack a `target`"
     exchanges = [Exchange("?", ("a",), decoy="b"), Exchange("?", ("a",))]
     with pytest.raises(CellError, match=re.escape(said)):
         texts_of(attack, exchanges, "cider")

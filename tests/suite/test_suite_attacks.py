@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.commands.plan import list_lines, plan_lines
+from bench.commands.list import list_lines
+from bench.commands.plan import plan_lines
 from bench.core.errors import SuiteError
 from bench.core.locks import DatasetLock, Lock
 from bench.plan.cells import expand

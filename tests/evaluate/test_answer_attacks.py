@@ -388,7 +388,7 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
     assert {target for target, _ in found} == {"A"}  # a CLIP has no cells
     said = {attack: (each.status, each.reason or "") for (_, attack), each in found.items()}
     assert said["apgd-embedding 8/255 CLIP"] == said["apgd-embedding 8/255 A"] == ("ok", "")
-    assert "CLIP says nothing" in said["apgd-text 8/255 CLIP"][1]
+    assert "CLIP does not" in said["apgd-text 8/255 CLIP"][1]
     assert said["apgd-text 8/255 A"] == ("ok", "")
     assert "no loss in common" in said["apgd-text 8/255 A + CLIP"][1]
     assert "different texts" in said["ensemble 8/255 A"][1]

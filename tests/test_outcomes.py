@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.plan.versions import METRIC_VERSIONS, TASK_VERSIONS
+from bench.suite.metrics import METRICS, TASKS
 from tests.pinned import outcomes
 from tests.pinned.outcomes import COMMAND, Outcome, attack_kinds, constant, faults, pinned
 
@@ -22,8 +22,8 @@ def test_no_outcome_moves() -> None:
 
 def test_every_attack_metric_and_task_has_a_pinned_outcome() -> None:
     wanted = {f"attack {kind}" for kind in attack_kinds()}
-    wanted |= {f"metric {name}" for name in METRIC_VERSIONS}
-    wanted |= {f"task {name}" for name in TASK_VERSIONS}
+    wanted |= {f"metric {metric.name}" for metric in METRICS}
+    wanted |= {f"task {name}" for name in TASKS}
     assert pinned().keys() == wanted
     assert all(outcome["found"] for outcome in pinned().values())
 
@@ -34,8 +34,8 @@ def test_the_constants_that_are_named_exist() -> None:
         path = said.rpartition(" ")[2]
         module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
         assert getattr(module, spec.__name__).version == spec.version
-    assert constant("metric cider") == "METRIC_VERSIONS['cider'] in bench/plan/versions.py"
-    assert constant("task retrieval") == "TASK_VERSIONS['retrieval'] in bench/plan/versions.py"
+    assert constant("metric cider") == "`version` of the metric cider in bench/suite/metrics.py"
+    assert constant("task retrieval") == "`version` of the task retrieval in bench/suite/metrics.py"
 
 
 NOW = {
@@ -93,7 +93,7 @@ def test_the_command_writes_new_outcomes_only_with_a_new_version(
     monkeypatch.setattr(outcomes, "outcomes", lambda: {**NOW, "metric cider": moved})
     assert outcomes.main() == 1
     assert outcomes.FILE.read_text() == first
-    assert "raise METRIC_VERSIONS['cider']" in capsys.readouterr().out
+    assert "raise `version` of the metric cider" in capsys.readouterr().out
     raised = {**NOW, "metric cider": replace(moved, version=2)}
     monkeypatch.setattr(outcomes, "outcomes", lambda: raised)
     assert outcomes.main() == 0

@@ -16,7 +16,7 @@ def build_attack(
     *,
     batch: int | Batch,
     surrogate: Surrogate | None = None,
-    worded: bool = False,
+    answers: bool = False,
 ) -> Attack:
     """Return the attack that a spec declares.
 
@@ -27,12 +27,12 @@ def build_attack(
             on it, and a `Batch` is halved where memory ends. Adapters run in chunks of the
             size that their spec names.
         surrogate: Returns the model that gradients come from, for specs with `backward`.
-        worded: Whether the model answers in words: cross-entropy is then that of a text.
+        answers: Whether the model answers in words: cross-entropy is then that of a text.
     """
     match spec:
         case Noise():
             draws = tuple(RandomPoint(stream) for stream in range(spec.draws))
-            return InSequence(draws, loss_of(spec, worded=worded), batch)
+            return InSequence(draws, loss_of(spec, answers=answers), batch)
         case PyAutoAttack():
             return OfficialAttack(spec)
         case TorchAttacks():
@@ -43,4 +43,4 @@ def build_attack(
             ]
             return in_turn(members, ANY_MARGIN, batch)
         case _:
-            return build_native(spec, batch, surrogate, worded=worded)
+            return build_native(spec, batch, surrogate, answers=answers)

@@ -26,12 +26,12 @@ from bench.suite.specs.attacks import (
 )
 
 
-def loss_of(spec: AnyAttack, *, worded: bool = False) -> Loss:
+def loss_of(spec: AnyAttack, *, answers: bool = False) -> Loss:
     """Return the loss that an attack of a suite maximises.
 
     Args:
         spec: The attack.
-        worded: Whether the model answers in words: the loss of an attack on whatever the model
+        answers: Whether the model answers in words: the loss of an attack on whatever the model
             outputs is then that of a text.
     """
     match spec:
@@ -52,7 +52,7 @@ def loss_of(spec: AnyAttack, *, worded: bool = False) -> Loss:
         case ValueFeatures():
             return ValueFeatureLean(spec.blocks, spec.crop)
         case _:
-            return TextLikelihood() if worded else cross_entropy
+            return TextLikelihood() if answers else cross_entropy
 
 
 @LogitLoss

@@ -26,19 +26,19 @@ Surrogate = Callable[[Backward], EmbeddingClassifier]
 
 
 def build_native(
-    spec: SingleNative, batch: int | Batch, surrogate: Surrogate | None, *, worded: bool
+    spec: SingleNative, batch: int | Batch, surrogate: Surrogate | None, *, answers: bool
 ) -> Attack:
     """Return all runs of a native attack; arguments are those of `bench.attacks.build_attack`."""
     through = None
     if isinstance(spec, ApgdSpec) and spec.backward:
         assert surrogate is not None, "a spec with `backward` needs its models"
         through = surrogate(spec.backward)
-    ascent, loss = ascent_of(spec), loss_of(spec, worded=worded)
+    ascent, loss = ascent_of(spec), loss_of(spec, answers=answers)
     runs = [
         NativeAttack(ascent, loss, batch, (Run(stream, rank),), spec.passes, through)
         for stream, rank in spec.runs
     ]
-    return in_turn(runs, loss if worded or loss.ranks else ANY_MARGIN, batch)
+    return in_turn(runs, loss if answers or loss.ranks else ANY_MARGIN, batch)
 
 
 def ascent_of(spec: SingleNative) -> Ascent:

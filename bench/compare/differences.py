@@ -19,7 +19,9 @@ from bench.stats import (
     paired_test,
     unit,
 )
-from bench.suite.metrics import highest
+from bench.suite.metrics import Metric, metric_of
+
+AND = " and "  # between the metrics of a number that is the mean over several
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Label:
         source: Model that transferred images come from.
         attack: As in a leaderboard's columns, without its budget; `clean` or `worst`.
         eps: Radius as a suite writes it.
-        metric: As in `cells.csv`.
+        metric: As in `cells.csv`; several, with `AND` between them, if datasets differ in it.
         dataset: Of one, or `mean`.
         flags: Those of either number.
         differs: What of the two protocols differs.
@@ -75,6 +77,11 @@ class Label:
     dataset: str
     flags: str = ""
     differs: str = ""
+
+    @property
+    def first_metric(self) -> Metric:
+        """The metric, or the first of several, which are on the same scale."""
+        return metric_of(self.metric.partition(AND)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +143,7 @@ def deltas(pairs: Sequence[Pair]) -> list[Delta]:
     compared and each is right or wrong, else the score test of `bench.stats`. On others it has the
     interval of unpaired rates, and no test.
     """
-    return [_times(delta, highest(delta.label.metric)) for delta in _in_shares(pairs)]
+    return [_times(delta, delta.label.first_metric.highest) for delta in _in_shares(pairs)]
 
 
 def _in_shares(pairs: Sequence[Pair]) -> list[Delta]:

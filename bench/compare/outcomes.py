@@ -3,19 +3,17 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.compare.differences import Outcome
+from bench.compare.differences import AND, Outcome
 from bench.compare.sources import Protocol, Side, differences, same_weights
 from bench.core.types import REACHED
-from bench.plan.cells import Cell
 from bench.results.leaderboard import counted, survivors
 from bench.results.tables import SAME_SOURCE, Scored
 from bench.suite.load import Suite
-from bench.suite.metrics import metrics_of, stands_for_task
+from bench.suite.metrics import metrics_of
 from bench.suite.specs import DatasetSpec, eps_value
 
 WORST = "worst"
 OTHER_WEIGHTS = "other-weights"
-_AND = " and "  # between the metrics of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,8 @@ class Row:
 
     def metric_on(self, dataset: DatasetSpec) -> str:
         """Return the metric on one dataset, where those of several make up the row."""
-        first, *_ = metrics_of(dataset)
-        return first if first in self.metric.split(_AND) else self.metric
+        first = metrics_of(dataset)[0].name
+        return first if first in self.metric.split(AND) else self.metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def laid_out(suite: Suite, side: Side) -> dict[Row, dict[str, Numbers]]:
     """Return a side's numbers by row and model: threat by threat, its worst case last."""
     cells: dict[Row, dict[str, list[Scored]]] = {}
     for item in side.scored:
-        of_row = cells.setdefault(_row(suite, item.cell), {})
+        of_row = cells.setdefault(_row(suite, item), {})
         of_row.setdefault(item.cell.target, []).append(item)
     found = {
         row: {model: Numbers(_outcomes(suite, some), tuple(some)) for model, some in models.items()}
@@ -108,8 +106,9 @@ def _entries(
             yield sides[0].protocols[ours.cell.id], sides[1].protocols[theirs.cell.id]
 
 
-def _row(suite: Suite, cell: Cell) -> Row:
-    metric = _standing(suite) if stands_for_task(cell.metric) else cell.metric
+def _row(suite: Suite, item: Scored) -> Row:
+    cell = item.cell
+    metric = _standing(suite) if item.metric.stands_for_task else cell.metric
     if cell.attack is None or cell.threat is None:
         return Row("", "", "clean", "", metric)
     source = cell.threat.source or ""
@@ -118,7 +117,7 @@ def _row(suite: Suite, cell: Cell) -> Row:
 
 def _standing(suite: Suite) -> str:
     """Return the metrics that stand for the datasets' tasks: one number is the mean of them all."""
-    return _AND.join(dict.fromkeys(metrics_of(dataset)[0] for dataset in suite.datasets))
+    return AND.join(dict.fromkeys(metrics_of(dataset)[0].name for dataset in suite.datasets))
 
 
 def _outcomes(suite: Suite, cells: Sequence[Scored]) -> tuple[Outcome | None, ...]:

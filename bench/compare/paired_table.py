@@ -67,7 +67,7 @@ def _mark(item: Delta) -> str:
 def _row(item: Delta) -> tuple[str, ...]:
     label = item.label
     threat = f"{label.threat} from {label.source}" if label.source else label.threat
-    said = partial(_said, scale_of(label.metric))
+    said = partial(_said, scale_of(label.first_metric))
     return (
         *(threat or "-", label.model, label.baseline, label.dataset, label.attack),
         *(label.eps or "-", said(item.first), said(item.second), said(item.value, "+")),

@@ -10,7 +10,7 @@ from bench.plan.cells import Cell
 from bench.results.tables import Scored
 from bench.stats import Interval, difference, mean_of, wilson
 from bench.suite.load import Suite
-from bench.suite.metrics import highest
+from bench.suite.metrics import metric_of
 from bench.suite.specs import eps_value
 
 Verdict = Literal["agrees", "differs", "cannot be compared"]
@@ -105,7 +105,7 @@ def printed(row: Published) -> Interval:
     """
     if not row.samples.isdigit():
         return Interval(row.value, row.value, row.value)
-    n, best = int(row.samples) * len(row.datasets), highest(row.metric)
+    n, best = int(row.samples) * len(row.datasets), metric_of(row.metric).highest
     share = row.value / best
     return Interval(share, *wilson(round(share * n), n)).times(best)
 
@@ -125,7 +125,7 @@ def _measured(names: Sequence[str], items: _Items) -> tuple[Interval | None, int
         images += items[name][0].images
         worths.append(min(item.worth for item in items[name]))
         right.append(sum(rates) / len(rates) * worths[-1])
-    return mean_of(right, worths).times(highest(_any_cell(items).metric)), images, ""
+    return mean_of(right, worths).times(metric_of(_any_cell(items).metric).highest), images, ""
 
 
 def _any_cell(items: _Items) -> Cell:

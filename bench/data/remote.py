@@ -9,6 +9,7 @@ from bench.data.folder import open_folder
 from bench.data.split import Split, check_labels, choose_shards
 from bench.data.webdataset import open_webdataset, shard_count
 from bench.hub.files import HubFile, NoSuchFile, bring, find
+from bench.suite.metrics import TASKS
 from bench.suite.specs import HubDataset, TorchvisionDataset, task_of
 
 _COUNT = "nshards.txt"
@@ -27,7 +28,7 @@ def hub_root(spec: HubDataset) -> Path:
     try:
         bring(HubFile(spec.repository, "classnames.txt", root.name))
     except NoSuchFile:
-        if task_of(spec) == "classification":
+        if TASKS[task_of(spec)].labels == "classes":
             raise
         bring(HubFile(spec.repository, "dataset_type.txt", root.name))  # and captions
     else:

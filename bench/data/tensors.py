@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.core.exchanges import Exchange
 from bench.data import ImageSet, load_captioned, load_images, load_in_parts, load_questions
+from bench.suite.metrics import TASKS
 from bench.suite.specs import DatasetSpec, LanguageDataset, Pixels, task_of
 
 _PART = 4096  # images of a whole dataset at once: 0.6 GB at 224 pixels
@@ -62,7 +63,7 @@ def load(
         CellError: They cannot be read.
     """
     labels = torch.arange(len(ids), device=device)
-    if task_of(spec) == "retrieval":
+    if TASKS[task_of(spec)].labels == "captions":
         captioned = load_captioned(spec, ids, size)
         return Images(ids, _placed(captioned.images, device), labels, ids, (), captioned.captions)
     if isinstance(spec, LanguageDataset):

@@ -28,7 +28,7 @@ from bench.plan.precisions import stages
 from bench.plan.shards import part_key, part_name, parts_of
 from bench.store.results_folder import Craft, Store
 from bench.suite.load import Suite
-from bench.suite.metrics import graded, worded
+from bench.suite.metrics import metric_of
 from bench.suite.specs import AnyAttack
 from bench.tasks.answer_targets import reached
 
@@ -120,7 +120,7 @@ class Evaluator:
 
     def _answered(self, cell: Cell) -> dict[str, str]:
         """Return how many images a target answered at once: in halves, answers hang on it."""
-        if not worded(cell.metric):
+        if not cell.task.answers:
             return {}
         return {"answer_batch": str(self._warm.batch(cell.target, cell.dataset).size)}
 
@@ -178,7 +178,7 @@ class Evaluator:
         own = replace(case, images=case.images.span(rows))
         known = self.store.part(cell.id, key) if kept else None
         if known is not None and known.sample_ids == own.images.sample_ids:
-            return _recalled(known, cell.metric)
+            return _recalled(known, cell)
         started = time.perf_counter()
         tally = self._attack(own, attack, rows)
         tally.batch = batch_of(self._warm, cell).size
@@ -203,7 +203,7 @@ class Evaluator:
             below, part = self._at(cell.below), slice(rows.start, rows.stop)
             tally.correct = below.correct[part].copy()
             tally.distance = below.distance[part].copy()
-            if worded(cell.metric):
+            if cell.task.answers:
                 tally.scores, tally.texts = _scores(below)[part].copy(), list(below.texts[part])
             if below.reached is not None:
                 tally.reached = below.reached[part].copy()
@@ -268,18 +268,18 @@ class Evaluator:
         return self._makers[craft_id]
 
 
-def _recalled(kept: CellResult, metric: str) -> Tally:
+def _recalled(kept: CellResult, cell: Cell) -> Tally:
     backwards = int(kept.provenance["backwards"])
     return Tally(
         kept.correct, kept.distance, kept.sample_ids, kept.flags, kept.queries, backwards,
-        kept.seconds, int(kept.provenance["batch"]), _scores(kept) if worded(metric) else None,
+        kept.seconds, int(kept.provenance["batch"]), _scores(kept) if cell.task.answers else None,
         list(kept.texts), kept.reached,
     )  # fmt: skip
 
 
 def _kept(tally: Tally, metric: str) -> NDArray[np.float32] | None:
     """Return the scores that say more than right or wrong."""
-    return tally.scores if graded(metric) else None
+    return tally.scores if metric_of(metric).graded else None
 
 
 def _scores(result: CellResult) -> NDArray[np.float32]:

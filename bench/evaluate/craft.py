@@ -85,10 +85,10 @@ def craft(
     source = joint(cell.sources)
     if starts is not None and getattr(attack, "restarts", 1) > 1:
         attack = attack.model_copy(update={"restarts": 1})
-    batch, worded = batch_of(case.warm, cell), bool(images.exchanges)
-    run = build_attack(attack, batch=batch, surrogate=surrogate, worded=worded)
+    batch, answers = batch_of(case.warm, cell), cell.task.answers
+    run = build_attack(attack, batch=batch, surrogate=surrogate, answers=answers)
     begun = {} if starts is None or not isinstance(run, NativeAttack) else {"starts": starts}
-    mode: Mode = "full" if worded else cell.mode  # only an answer tells whether an image is broken
+    mode: Mode = "full" if answers else cell.mode  # only an answer tells whether an image is broken
     seeds = [sample_seed(cell.seed, images.sample_ids[row]) for row in rows.tolist()]
     try:
         with arithmetic(precision):
@@ -113,7 +113,7 @@ def _asked(
 
     For an attack on value features, return the names of the true object and of the decoy.
     """
-    if not case.images.exchanges:
+    if not case.cell.task.answers:
         return {}
     exchanges = [case.images.exchanges[row] for row in rows.tolist()]
     if attack.goes_by == "value features":

@@ -13,24 +13,21 @@ from bench.core.errors import CellError, DiskFull, TimeUp
 from bench.core.exchanges import AnsweringModel
 from bench.core.locks import Lock
 from bench.core.terminal import legible
-from bench.core.types import ImageTextModel
+from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images, in_parts, load
 from bench.models import ClipModel, LanguageModel, build_model
 from bench.models.batch_size import Batch, batch_for, too_little
 from bench.models.compiled import Compiled, lay_out
 from bench.models.lowered_precision import Lowered, LoweredAnswers
-from bench.models.zero_shot import ZeroShotClassifier, text_vectors, zero_shot_head
 from bench.suite.load import Suite
-from bench.suite.metrics import NAMES
-from bench.suite.specs import Component, Precision, RAdaptModel
+from bench.suite.metrics import TASKS, Task, metric_of
+from bench.suite.specs import Component, Precision, RAdaptModel, task_of
 from bench.tasks.answer_judges import Judge, build_judge, match
 from bench.tasks.answer_scores import Scorer, scorer
+from bench.tasks.embedding_tasks import EMBEDDING_TASKS
 from bench.tasks.prompted_models import Prompted, Seeing
-from bench.tasks.retrieval import RetrievalClassifier
 
 T = TypeVar("T")
-Head = ZeroShotClassifier | RetrievalClassifier
-Source = Head | Prompted | Seeing
 
 _HELD = 0.5  # of its whole memory, past which models are let go of before another comes
 
@@ -64,7 +61,7 @@ class Warm:
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
     _models: dict[Hashable, ImageTextModel] = field(default_factory=dict)
     _images: dict[str, Images] = field(default_factory=dict)
-    _heads: dict[Hashable, Tensor] = field(default_factory=dict)
+    _vectors: dict[Hashable, Tensor] = field(default_factory=dict)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
     _scorers: dict[tuple[str, str], Scorer] = field(default_factory=dict)
     _asked: Judge | None = None  # a local one has a model
@@ -75,7 +72,7 @@ class Warm:
         dataset: str,
         precision: Precision = "fp32",
         without: tuple[Component, ...] = (),
-    ) -> Head:
+    ) -> EmbeddingClassifier:
         """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to `[b,k]`.
 
         An adapted one comes `without` some of its components, where that is asked for.
@@ -93,14 +90,14 @@ class Warm:
         precision: Precision,
         without: tuple[Component, ...],
         asked: Mapping[int, tuple[str, str]],
-    ) -> Source:
+    ) -> EmbeddingClassifier:
         """Return what an attack is run on: as `classifier`, or what sees images of questions.
 
         Where images are asked about in words, that is a model with what it is `asked`, by label
         the prompt and the text that the attack is about; or a CLIP with what images show and what
         they are to be taken for.
         """
-        if not self.images(dataset).exchanges:
+        if not self.task(dataset).answers:
             return self.classifier(model, dataset, precision, without)
         built = self.model(model, without)
         if isinstance(built, AnsweringModel):
@@ -112,7 +109,7 @@ class Warm:
         """Return what answers about a dataset's images are scored by."""
         if (dataset, metric) not in self._scorers:
             everyone = self.images(dataset).exchanges
-            judge = self._judge() if metric == NAMES else match
+            judge = self._judge() if metric_of(metric).judged else match
             self._scorers[dataset, metric] = scorer(metric, everyone, judge)
         return self._scorers[dataset, metric]
 
@@ -126,27 +123,21 @@ class Warm:
             )
         return self._asked
 
-    def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> Head:
+    def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> EmbeddingClassifier:
         """Join a model's image tower, in whatever form, with the head of its texts."""
         built, images = self.model(model), self.images(dataset)
         if isinstance(built, AnsweringModel):
             raise CellError(f"{model!r} answers in words, and has no place for classes")
-        # models that differ in their image tower alone, as adapted ones do, share their heads
+        # models that differ in their image tower alone, as adapted ones do, share the vectors
         text = built.encode if isinstance(built, ClipModel) else built
-        if images.captions:
-            key: Hashable = (text, images.captions)
-            if key not in self._heads:
-                every = [caption for own in images.captions for caption in own]
-                self._heads[key] = text_vectors(built, every).T.contiguous()
-            owners = [place for place, own in enumerate(images.captions) for _ in own]
-            placed = torch.tensor(owners, device=self.device)
-            return RetrievalClassifier(tower, self._heads[key], placed)
         templates = self.suite.protocol.templates
         prompts = images.templates if templates == "dataset" else templates
-        key = (text, images.classes, prompts)
-        if key not in self._heads:
-            self._heads[key] = zero_shot_head(built, images.classes, prompts)
-        return ZeroShotClassifier(tower, self._heads[key])
+        name = self.task(dataset).name
+        key = (text, name, images.classes, images.captions, prompts)
+        if key not in self._vectors:
+            self._vectors[key] = EMBEDDING_TASKS[name].vectors(built, images, prompts)
+        head: EmbeddingClassifier = EMBEDDING_TASKS[name].head(tower, self._vectors[key], images)
+        return head
 
     def _tower(self, model: str, dataset: str) -> Compiled:
         batch = self.batch(model, dataset)
@@ -158,7 +149,7 @@ class Warm:
         """Return how many of a dataset's images go through a model at once."""
         height, width = self.images(dataset).pixels.shape[-2:]
         key: Hashable = (model, height, width)
-        if self.images(dataset).exchanges:  # how long a text is counts as much
+        if self.task(dataset).answers:  # how long a text is counts as much
             key = (model, height, width, dataset)
         if key not in self._batches:
             self._batches[key] = (
@@ -178,9 +169,9 @@ class Warm:
 
     def _outputs(self, model: str, dataset: str) -> Callable[[Tensor], Tensor]:
         """Return what an attack differentiates, at its largest."""
-        exchanges = self.images(dataset).exchanges
-        if not exchanges:
+        if not self.task(dataset).answers:
             return self._joined(self.model(model), model, dataset)
+        exchanges = self.images(dataset).exchanges
         longest = max(
             ((each.prompt, text) for each in exchanges for text in (*each.answers, each.decoy)),
             key=lambda pair: sum(map(len, pair)),
@@ -235,7 +226,7 @@ class Warm:
     def _forget(self) -> None:
         self._models.clear()
         self._towers.clear()
-        self._heads.clear()  # keyed by the models' own text towers
+        self._vectors.clear()  # keyed by the models' own text towers
         self._images.clear()
         self._scorers.clear()  # which hold the judge
         self._asked = None
@@ -250,6 +241,10 @@ class Warm:
         compiled = {"compiled": "full batches"} if self.compiled else {}
         layout = {"layout": self._layouts[model]} if model in self._layouts else {}
         return {**own, **compiled, **layout}
+
+    def task(self, dataset: str) -> Task:
+        """Return the task of a dataset of the suite."""
+        return TASKS[task_of(self.suite.dataset(dataset))]
 
     def images(self, name: str) -> Images:
         """Return a dataset of the suite."""

@@ -9,44 +9,73 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.attacks.balls import length
-from bench.attacks.passes import finite, logits_at
-from bench.attacks.query_counter import Counted
+from bench.attacks.passes import finite
 from bench.core.errors import CellError
 from bench.core.exchanges import AnsweringModel, Exchange
 from bench.evaluate.craft import Case
 from bench.evaluate.tally import Tally
-from bench.suite.metrics import counts_captions
-from bench.tasks.retrieval import RetrievalClassifier, caption_ids, recall
+from bench.suite.metrics import metric_of
+from bench.tasks.embedding_tasks import EMBEDDING_TASKS
 
 _AT_ONCE = 64  # texts scored between two looks at the time limit
 Points = Iterator[tuple[Tensor, Tensor]]  # rows of a dataset, and their images `[b,3,h,w]`
 
 
 def score(case: Case, points: Points, tally: Tally) -> None:
-    """Note for each image, or each of its captions, whether the target is right.
+    """Note what a cell's metric makes of all images, which come in order.
 
-    Of one that answers in words, what it says of each image and how that scores.
+    Of a target that answers in words, also its answers.
     """
-    if case.images.exchanges:
-        _listen(case, points, tally)
-        return
-    if case.images.captions:
-        _retrieve(case, points, tally)
-        return
-    for rows, part in points:
-        judge(case, rows, part, tally)
+    if case.cell.task.answers:
+        _score_answers(case, points, tally)
+    else:
+        _score_embeddings(case, points, tally)
 
 
 def judge(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> None:
-    """Note for points whether the target is right, and how far they are from their images."""
-    cell, images = case.cell, case.images
-    target = Counted(case.warm.classifier(cell.target, cell.dataset), case.deadline)
-    batch = case.warm.batch(cell.target, cell.dataset)
-    predicted = logits_at(target, points, batch).argmax(dim=1)
-    tally.add(target)
-    place = rows.numpy()
-    tally.correct[place] = (predicted == images.labels[rows.to(predicted.device)]).cpu().numpy()
+    """Note for points whether the target is right, and how far they are from their images.
+
+    The cell's metric is one that allows an `early_stop`: it is right or wrong, image by image.
+    """
+    outputs = _outputs(case, points, tally)
+    tally.correct[rows.numpy()] = _values(case, rows, outputs)
     _note_distance(case, rows, points, tally)
+
+
+def _score_embeddings(case: Case, points: Points, tally: Tally) -> None:
+    cell, seen = case.cell, list[Tensor]()
+    for rows, part in points:
+        seen.append(_outputs(case, part, tally))
+        _note_distance(case, rows, part, tally)
+    values = _values(case, torch.arange(len(case.images.labels)), torch.cat(seen))
+    if metric_of(cell.metric).graded:
+        tally.scores = values.astype(np.float32)
+    tally.correct = values > 0
+    tally.sample_ids = EMBEDDING_TASKS[cell.task.name].sample_ids(case.images, cell.metric)
+
+
+def _outputs(case: Case, points: Tensor, tally: Tally) -> Tensor:
+    """Return what metrics are read off, of points `[b,3,h,w]` through the target, `[b,...]`."""
+    cell, task = case.cell, EMBEDDING_TASKS[case.cell.task.name]
+    head = case.warm.classifier(cell.target, cell.dataset)
+
+    def seen(part: slice) -> Tensor:
+        case.deadline.check()
+        return finite(task.outputs(head, points[part]))
+
+    with torch.no_grad():
+        found = torch.cat(case.warm.batch(cell.target, cell.dataset).parts(len(points), seen))
+    tally.forwards += len(points)
+    return found
+
+
+def _values(case: Case, rows: Tensor, outputs: Tensor) -> NDArray[np.bool_] | NDArray[np.float32]:
+    cell, images = case.cell, case.images
+    labels = images.labels[rows.to(images.labels.device)]
+    task = EMBEDDING_TASKS[cell.task.name]
+    found: NDArray[np.bool_] | NDArray[np.float32]
+    found = task.values(outputs, labels, images, cell.metric).cpu().numpy()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +123,7 @@ def _scored(case: Case, texts: Sequence[str], exchanges: Sequence[Exchange]) -> 
     return np.concatenate(found) if found else np.zeros(0, np.float32)
 
 
-def _listen(case: Case, points: Points, tally: Tally) -> None:
+def _score_answers(case: Case, points: Points, tally: Tally) -> None:
     texts = [""] * len(case.images.labels)
     tally.scores = np.zeros(len(texts), np.float32)
     for rows, part in points:
@@ -104,25 +133,6 @@ def _listen(case: Case, points: Points, tally: Tally) -> None:
             texts[row] = text
         _note_distance(case, rows, part, tally)
     tally.texts, tally.correct = texts, tally.scores > 0
-
-
-def _retrieve(case: Case, points: Points, tally: Tally) -> None:
-    """Note for each image or caption whether it finds its own among all of the others."""
-    cell, images = case.cell, case.images
-    target = case.warm.classifier(cell.target, cell.dataset)
-    assert isinstance(target, RetrievalClassifier)
-    batch = case.warm.batch(cell.target, cell.dataset)
-    cosines: list[Tensor] = []
-    with torch.no_grad():
-        for rows, part in points:
-            case.deadline.check()
-            cosines += batch.parts(len(rows), lambda some: target.cosines(part[some]))  # noqa: B023
-            tally.forwards += len(rows)
-            _note_distance(case, rows, part, tally)
-    found = recall(finite(torch.cat(cosines)), target.owners, cell.metric)
-    tally.correct = found.cpu().numpy()
-    if counts_captions(cell.metric):
-        tally.sample_ids = caption_ids(images.sample_ids, images.captions)
 
 
 def _note_distance(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> None:

@@ -1,4 +1,4 @@
-"""What is found out about a cell, image by image, and what that took."""
+"""Outcomes of a cell per image, and what they cost; filled in as the cell is measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,18 +14,18 @@ class Tally:
     """Filled in as a cell is measured.
 
     Attributes:
-        correct: Per image, or per caption that looks for its image, whether it was right.
+        correct: Per image, or per caption in text-to-image retrieval, whether it was right.
         distance: Per image, the norm of the perturbation.
-        sample_ids: What `correct` is of.
+        sample_ids: Ids of the images or captions of `correct`.
         flags: What a reader of the number must know.
         forwards: Images sent forward.
         backwards: Images for which a gradient was computed.
         seconds: What earlier runs and other workers spent on it.
         batch: The fewest images that were attacked at once; 0 where nothing was.
-        scores: Per image, what the metric makes of it; None where that is right or wrong.
-        texts: What the target said of each image; empty where it does not answer in words.
-        reached: Per image, whether the target has said what an attack wants; None where that is
-            nothing in particular.
+        scores: Per image, its score; None where the metric knows right and wrong only.
+        texts: The target's answer to each image; empty where it does not answer in words.
+        reached: Per image, whether the target has ever said the text that the attack aims at; None
+            where the attack aims at no text.
     """
 
     correct: NDArray[np.bool_]
@@ -47,7 +47,7 @@ class Tally:
 
 
 def untouched(sample_ids: tuple[str, ...]) -> Tally:
-    """Return the tally of images that nothing was done to."""
+    """Return the tally of images before any attack: all right, at distance 0."""
     count = len(sample_ids)
     return Tally(np.ones(count, np.bool_), np.zeros(count, np.float32), sample_ids)
 

@@ -32,7 +32,7 @@ def attack_target(
         ended: Images `[n,3,h,w]`, for a caller who wants to see them: each is replaced by the point
             at which it was judged last. Of images with questions none is replaced.
     """
-    if case.images.exchanges:
+    if case.cell.task.answers:
         attack_answers(case, attack, storage, tally)
         return
     planned = [Stage(precision) for precision in stages(attack, case.cell.mode)]

@@ -1,4 +1,4 @@
-"""What an attack can do with a number of classes and in a mode: less, or nothing."""
+"""What an attack can do with a dataset's number of classes and in a mode, if anything."""
 
 from collections.abc import Collection, Iterable
 
@@ -8,7 +8,6 @@ from bench.plan.attack_limits_language import fit_words
 from bench.plan.cells import Cell
 from bench.suite.applicability import answers
 from bench.suite.load import Suite
-from bench.suite.metrics import worded
 from bench.suite.specs import (
     AnyAttack,
     ApgdSpec,
@@ -33,7 +32,7 @@ def fit_cell(
 ) -> tuple[AnyAttack, tuple[str, ...]]:
     """Return a cell's attack as the cell's sources and number of classes allow; see `fit`."""
     components = _removable(suite.models[name] for name in cell.sources)
-    if not worded(cell.metric):
+    if not cell.task.answers:
         return fit(attack, classes, cell.mode, components)
     for member in singles(attack):
         _check_surrogate(member, components)

@@ -1,4 +1,4 @@
-"""What an attack can do where images are asked about in words, and in a mode."""
+"""Attacks where models answer questions in words: what their sources and mode allow."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ def fit_words(
 ) -> tuple[AnyAttack, tuple[str, ...]]:
     """Return the attack as its sources allow, and flags of what was changed.
 
-    An image that is crafted for others is crafted once, so that of several references the first
-    is attacked (`references=1`).
+    An adversarial image for other targets is made once, and so about the first of several
+    references (`references=1`).
 
     Args:
         spec: The attack.
@@ -25,19 +25,19 @@ def fit_words(
         CellSkip: The attack is not defined here.
     """
     if any(speaking) and not all(speaking):
-        raise CellSkip("models that answer in words and such as do not have no loss in common")
+        raise CellSkip("models that answer in words have no loss in common with models that do not")
     if not speaking[0]:
         if spec.goes_by not in ("embedding", "value features"):
             raise CellSkip(
-                f"{spec.label} goes by what a model says; {', '.join(sources)} says nothing"
+                f"{spec.label} needs a model that answers in words; {', '.join(sources)} does not"
             )
         return spec, ()
     if any(member.goes_by == "value features" for member in singles(spec)):
-        raise CellSkip(f"{spec.label} needs a CLIP, whose texts its patches are held against")
+        raise CellSkip(f"{spec.label} needs a CLIP, whose patches it compares with texts")
     if spec.goes_by == "embedding" and len(sources) > 1:
         raise CellSkip(
-            f"{spec.label}: how many visual tokens an image has differs between models, so that "
-            "several are attacked as one by their texts alone"
+            f"{spec.label}: models differ in their number of visual tokens, so several can only "
+            "be attacked together by a loss of their answers"
         )
     if mode == "full" and isinstance(spec, Ensemble):
         raise CellSkip(

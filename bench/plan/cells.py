@@ -15,11 +15,11 @@ from bench.plan.identity import (
     storage_identity,
     surrogates_identity,
 )
-from bench.plan.versions import METRIC_VERSIONS, versioned
+from bench.plan.versions import versioned
 from bench.suite.applicability import scored as takes_part
 from bench.suite.judge_prompt import judge_identity
 from bench.suite.load import Suite
-from bench.suite.metrics import ACCURACY, metrics_of, worded
+from bench.suite.metrics import ACCURACY, TASKS, Task, metric_of, metrics_of
 from bench.suite.specs import (
     AnyAttack,
     DatasetSpec,
@@ -78,6 +78,11 @@ class Cell:
         return _mode(self.threat, self.metric)
 
     @property
+    def task(self) -> Task:
+        """What the target does with the images."""
+        return metric_of(self.metric).task
+
+    @property
     def budget(self) -> Budget:
         """The ball that the attack must stay in."""
         if self.attack is None:
@@ -87,7 +92,7 @@ class Cell:
 
 def scores_all(suite: Suite, dataset: DatasetSpec) -> bool:
     """Return whether clean accuracy is that of all images; a recall is among a sample's."""
-    return suite.protocol.clean == "all" and task_of(dataset) == "classification"
+    return suite.protocol.clean == "all" and TASKS[task_of(dataset)].labels == "classes"
 
 
 def _unattacked(suite: Suite, lock: Lock, dataset: DatasetSpec) -> Mapping[str, DatasetLock]:
@@ -117,20 +122,21 @@ def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Itera
     if not takes_part(suite.models, target, dataset):
         return
     for metric in metrics_of(dataset):
-        yield from _cells_of(suite, lock, target, dataset, metric)
+        yield from _cells_of(suite, lock, target, dataset, metric.name)
 
 
 def _cells_of(
     suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str
 ) -> Iterator[Cell]:
     data = data_identity(suite, dataset, lock.datasets)
+    answers = TASKS[task_of(dataset)].answers
     scored = {
         "protocol": IDENTITY_FORM,
         "target": model_identity(suite, lock, target),
         "data": data,
         **({} if metric == ACCURACY else {"metric": metric}),
-        **versioned("metric_version", METRIC_VERSIONS[metric]),
-        **(suite.protocol.model_dump(include={"answer_tokens"}) if worded(metric) else {}),
+        **versioned("metric_version", metric_of(metric).version),
+        **(suite.protocol.model_dump(include={"answer_tokens"}) if answers else {}),
         **judge_identity(suite.protocol, metric, lock),
     }
     images = data_identity(suite, dataset, _unattacked(suite, lock, dataset))
@@ -168,5 +174,4 @@ def _cells_of(
 
 def _mode(threat: Threat | None, metric: str) -> Mode:
     transferred = threat is not None and threat.kind == "transfer"
-    one = metric == ACCURACY or worded(metric)
-    return "success" if one and not transferred else "full"
+    return "success" if metric_of(metric).early_stop and not transferred else "full"

@@ -8,8 +8,9 @@ from typing import Any
 from bench.core.identifiers import ID_LENGTH
 from bench.core.locks import UNRESOLVED, DatasetLock, Lock
 from bench.plan.shards import PART, parts_matter
-from bench.plan.versions import TASK_VERSIONS, versioned
+from bench.plan.versions import versioned
 from bench.suite.load import Suite
+from bench.suite.metrics import TASKS
 from bench.suite.specs import (
     AnyAttack,
     DatasetSpec,
@@ -137,8 +138,8 @@ def data_identity(
     It holds the version of the dataset's task where that is above 1.
     """
     resolved = locks.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
-    task = task_of(dataset)
-    classified = task == "classification"
+    task = TASKS[task_of(dataset)]
+    classified = task.labels == "classes"
     templates = suite.protocol.templates if classified else ()
     pixels = suite.protocol.pixels_of(dataset.name)
     return {
@@ -148,7 +149,7 @@ def data_identity(
         "templates": resolved.templates if templates == "dataset" else templates,
         "pixels": pixels if pixels == "native" else pixels.model_dump(exclude_defaults=True),
         **suite.protocol.model_dump(include={"resize"}, exclude_defaults=True),
-        **versioned("task_version", TASK_VERSIONS[task]),
+        **versioned("task_version", task.version),
     }
 
 

@@ -1,17 +1,18 @@
 """Cells and times in a few words, for terminals and event files."""
 
 from bench.plan.cells import Cell
-from bench.suite.metrics import suffix
+from bench.suite.metrics import metric_of
 
 
 def describe(cell: Cell) -> str:
     """Return a cell in a few words."""
+    name = metric_of(cell.metric).column
     if cell.attack is None or cell.threat is None:
-        return f"{cell.target} · {cell.dataset} · clean{suffix(cell.metric)}"
+        return f"{cell.target} · {cell.dataset} · {name('clean')}"
     threat = f"from {cell.source}" if cell.threat.source else cell.threat.kind
     seed = f" · seed {cell.seed}" if cell.seed else ""
-    attack = f"{cell.attack.label_in_norm} {cell.eps}"
-    return f"{cell.target} · {cell.dataset} · {attack}{suffix(cell.metric)} {threat}{seed}"
+    attack = name(f"{cell.attack.label_in_norm} {cell.eps}")
+    return f"{cell.target} · {cell.dataset} · {attack} {threat}{seed}"
 
 
 def duration(seconds: float) -> str:

@@ -18,7 +18,7 @@ from bench.hub.weights import origin, weight_files
 from bench.plan.cells import scores_all
 from bench.plan.identity import spec_digests
 from bench.suite.load import Suite
-from bench.suite.metrics import NAMES, metrics_of
+from bench.suite.metrics import metrics_of
 from bench.suite.specs import (
     GraftModel,
     HubDataset,
@@ -157,7 +157,7 @@ def fingerprint(spec: ModelSpec) -> str:
 
 def judges(suite: Suite) -> bool:
     """Return whether any number of a suite depends on a judge."""
-    return any(NAMES in metrics_of(dataset) for dataset in suite.datasets)
+    return any(metric.judged for dataset in suite.datasets for metric in metrics_of(dataset))
 
 
 def judge_weights(spec: TransformersJudge) -> str:

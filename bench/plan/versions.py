@@ -3,37 +3,16 @@
 A version is raised when a change of the code changes numbers. It is part of the identity of the
 cells and crafts that depend on it, so that these are computed again and no others. A version of 1
 is left out of identities. Attacks have theirs as `version` on their spec classes
-(`bench.suite.specs.attacks`); those of metrics and tasks are in the tables below. A test pins the
-outcome of each on a tiny model, and says which version to raise when one moves.
+(`bench.suite.specs.attacks`), metrics and tasks in their values (`bench.suite.metrics`). A test
+pins the outcome of each on a tiny model, and says which version to raise when one moves.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from bench.suite.load import Suite
-from bench.suite.metrics import ACCURACY, CIDER, NAMES, VQA_ACCURACY, YES_NO, metrics_of
-from bench.suite.specs import AnyAttack, Ensemble, Task, task_of
-
-METRIC_VERSIONS: Mapping[str, int] = {
-    ACCURACY: 1,
-    "text_retrieval_recall@1": 1,
-    "text_retrieval_recall@5": 1,
-    "text_retrieval_recall@10": 1,
-    "image_retrieval_recall@1": 1,
-    "image_retrieval_recall@5": 1,
-    "image_retrieval_recall@10": 1,
-    VQA_ACCURACY: 1,
-    YES_NO: 1,
-    NAMES: 1,
-    CIDER: 1,
-}
-# what a task makes of a model's outputs before a metric or an attack sees them
-TASK_VERSIONS: Mapping[Task, int] = {
-    "classification": 1,
-    "retrieval": 1,
-    "answering": 1,
-    "captioning": 1,
-}
+from bench.suite.metrics import TASKS, metrics_of
+from bench.suite.specs import AnyAttack, Ensemble, task_of
 
 
 def versioned(key: str, version: int) -> dict[str, Any]:
@@ -50,10 +29,10 @@ def _versions_of(suite: Suite) -> Iterator[tuple[str, int]]:
     for attack in suite.attacks:
         yield from _attack_versions(attack)
     for dataset in suite.datasets:
-        task = task_of(dataset)
-        yield f"task {task}", TASK_VERSIONS[task]
+        task = TASKS[task_of(dataset)]
+        yield f"task {task.name}", task.version
         for metric in metrics_of(dataset):
-            yield f"metric {metric}", METRIC_VERSIONS[metric]
+            yield f"metric {metric.name}", metric.version
 
 
 def _attack_versions(attack: AnyAttack) -> Iterator[tuple[str, int]]:

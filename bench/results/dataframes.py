@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bench.stats import Interval, mean_of
-from bench.suite.metrics import highest, stands_for_task
+from bench.suite.metrics import metric_of
 
 ROW = ["threat", "source", "model"]  # what a number of an attack is of, besides its dataset
 CLEAN = "clean"
@@ -79,7 +79,9 @@ def trade_off(results: pd.DataFrame) -> pd.DataFrame:
 def _of(results: pd.DataFrame, metric: str | None) -> pd.DataFrame:
     """Return the rows of one metric, with the leaderboard's name of each one's column."""
     known = results["metric"].unique().tolist()
-    wanted = [name for name in known if name == metric or (not metric and stands_for_task(name))]
+    wanted = [
+        name for name in known if name == metric or (not metric and metric_of(name).stands_for_task)
+    ]
     if not wanted:
         raise ValueError(f"metric: got {metric!r}; the results have {', '.join(known) or 'none'}")
     rows = results[results["metric"].isin(wanted)]
@@ -104,7 +106,7 @@ def _whole_mean(values: "pd.Series[float]") -> float:
 
 def _mean(rows: pd.DataFrame, datasets: list[str]) -> Interval | None:
     by_dataset = rows.groupby("dataset", sort=False)
-    best = highest(rows["metric"].iloc[0])
+    best = metric_of(rows["metric"].iloc[0]).highest
     rates = by_dataset["value"].agg(_whole_mean).reindex(datasets) / best
     if rates.isna().any():
         return None

@@ -10,7 +10,7 @@ from bench.core.types import Budget, Values
 from bench.results.tables import SAME_SOURCE, Scored
 from bench.stats import ranks
 from bench.suite.load import Suite
-from bench.suite.metrics import highest, metrics_of, stands_for_task, suffix
+from bench.suite.metrics import metrics_of
 from bench.suite.specs import eps_value
 
 INCOMPLETE = "incomplete"
@@ -31,7 +31,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     """
     groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
     clean: dict[str, list[Scored]] = defaultdict(list)
-    best, names = highest(metrics_of(suite.datasets[0])[0]), _columns(suite)
+    best, names = metrics_of(suite.datasets[0])[0].highest, _columns(suite)
     for item in scored:
         cell = item.cell
         if cell.threat is None:
@@ -39,7 +39,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         else:
             groups[cell.target, cell.threat.kind, item.source].append(item)
     keys = list(groups) or [(model, "", "") for model in suite.models if model in clean]
-    largest = _at_largest(suite, [item for item in scored if stands_for_task(item.cell.metric)])
+    largest = _at_largest(suite, [item for item in scored if item.metric.stands_for_task])
     rows, broken = [], {}
     for key in keys:
         model, threat, source = key
@@ -94,8 +94,8 @@ def _images(items: Sequence[Scored]) -> int:
 def _columns(suite: Suite) -> list[str]:
     """Return the columns of means, those of the metric that stands for the task first."""
     attacks = [attack.column(eps) for attack in suite.attacks for eps in attack.eps]
-    endings = map(suffix, metrics_of(suite.datasets[0]))
-    return [f"{name}{ending}" for ending in endings for name in ("clean", *attacks)]
+    metrics = metrics_of(suite.datasets[0])
+    return [metric.column(name) for metric in metrics for name in ("clean", *attacks)]
 
 
 def _means(items: Sequence[Scored], names: Sequence[str]) -> dict[str, float | None]:
@@ -166,7 +166,7 @@ def _worst(suite: Suite, counted: Sequence[Scored]) -> list[Values] | None:
 
 def counted(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Scored]]:
     """Return per (model, threat, source) the cells that its worst case is made of."""
-    cells = [item for item in scored if stands_for_task(item.cell.metric)]
+    cells = [item for item in scored if item.metric.stands_for_task]
     largest = _at_largest(suite, cells)
     keys = dict.fromkeys(
         (item.cell.target, item.cell.threat.kind, item.source) for item in cells if item.cell.threat
@@ -190,7 +190,7 @@ def attacked(suite: Suite, scored: Sequence[Scored]) -> list[int]:
     found = {
         item.cell.dataset: item.images
         for item in scored
-        if item.shares is not None and item.cell.attack and stands_for_task(item.cell.metric)
+        if item.shares is not None and item.cell.attack and item.metric.stands_for_task
     }
     return [found.get(dataset.name, 0) for dataset in suite.datasets]
 

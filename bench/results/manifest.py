@@ -13,7 +13,7 @@ from bench.results.protocol_summary import judged_as
 from bench.results.tables import Scored
 from bench.suite.judge_prompt import judge_identity
 from bench.suite.load import Suite
-from bench.suite.metrics import NAMES, worded
+from bench.suite.metrics import metric_of
 from bench.suite.specs import (
     AnyAttack,
     GraftModel,
@@ -84,7 +84,7 @@ def _entry(
         "resize_in_model": OWN if own else str(protocol.resize),
         "normalisation": OWN if own else NORMALISATION,
         "judged_in": _precision(suite, cell.target),
-        **({"answer_tokens": protocol.answer_tokens} if worded(cell.metric) else {}),
+        **({"answer_tokens": protocol.answer_tokens} if cell.task.answers else {}),
         "ran_on": dict(result.provenance),
     }
     if cell.attack is not None and cell.threat is not None:
@@ -117,7 +117,7 @@ def _asked(suite: Suite, lock: Lock, cell: Cell) -> dict[str, Any]:
     if not isinstance(dataset, LanguageDataset):
         return {}
     asked = {"prompt": dataset.told("{question}")}
-    if cell.metric != NAMES:
+    if not metric_of(cell.metric).judged:
         return asked
     said = suite.protocol.judge.model_dump(exclude={"key"})
     return {

@@ -1,10 +1,9 @@
 """How the numbers of a suite are written: rates in percent, others as they are; and of what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.suite.load import Suite
-from bench.suite.metrics import highest, metrics_of
-from bench.suite.specs import task_of
+from bench.suite.metrics import Metric, metrics_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +44,13 @@ class Scale:
 
 
 PERCENT = Scale("accuracy", 100.0, 1, "%", "in percent")
-_CIDER = Scale("CIDEr-D", 1.0, 3, "", "from 0 to 10")
 
 
-def scale_of(metric: str) -> Scale:
+def scale_of(metric: Metric) -> Scale:
     """Return how numbers of a metric are written."""
-    return PERCENT if highest(metric) == 1 else _CIDER
+    if metric.highest == 1:
+        return replace(PERCENT, name=metric.title)
+    return Scale(metric.title, 1.0, 3, "", f"from 0 to {metric.highest:g}")
 
 
 def scale_of_suite(suite: Suite) -> Scale:
@@ -60,7 +60,8 @@ def scale_of_suite(suite: Suite) -> Scale:
 
 def sample_of(suite: Suite) -> str:
     """Return what a number is a mean over, in one word: several questions may share an image."""
-    return "question" if task_of(suite.datasets[0]) == "answering" else "image"
+    counts = metrics_of(suite.datasets[0])[0].counts
+    return "question" if counts == "questions" else "image"
 
 
 def surviving(suite: Suite) -> str:

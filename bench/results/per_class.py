@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bench.core.errors import CellError, UserError
 from bench.core.locks import DatasetLock
@@ -20,7 +19,7 @@ from bench.results.tables import Scored, cells_frame, load_scored
 from bench.stats import unit, wilson
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
-from bench.suite.metrics import highest, metrics_of, task_named
+from bench.suite.metrics import metrics_of
 from bench.suite.specs import DatasetSpec, eps_value
 
 WORST = "worst"
@@ -66,10 +65,10 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
             "dataset": dataset.name,
             "threat": threat,
             "source": source,
-            "task": task_named(metric := metrics_of(dataset)[0]),
-            "metric": metric,
+            "task": (metric := metrics_of(dataset)[0]).task.title,
+            "metric": metric.name,
             "n": len(shares),
-            **_rate(shares, images, highest(metric)),
+            **_rate(shares, images, metric.highest),
         }
         for (model, threat, source), vectors in found.items()
         for dataset, shares, images in zip(suite.datasets, vectors, sizes, strict=True)
@@ -78,7 +77,7 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
 
 
 def per_class(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
-    """Return every cell's accuracy class by class.
+    """Return every cell's number class by class.
 
     Labels are read from the datasets, which must be here as they were scored; no image is decoded.
 
@@ -106,11 +105,11 @@ def per_class(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
             **cell,
             "label": label,
             "class": known[item.cell.dataset].classes[label],
-            "n": len(correct),
-            **_rate(correct, len(correct)),
+            "n": len(shares),
+            **_rate(shares, len(shares), item.metric.highest),
         }
         for cell, item in zip(cells, scored, strict=True)
-        for label, correct in _by_label(item, labels[item.cell.dataset])
+        for label, shares in _by_label(item, labels[item.cell.dataset])
     ]
     columns = [*_CELL, "label", "class", "n", "value", "ci_low", "ci_high"]
     return pd.DataFrame(rows, columns=columns).astype({"seed": "Int64"})
@@ -124,12 +123,12 @@ def _labels(dataset: DatasetSpec, known: DatasetLock) -> dict[str, int]:
         raise UserError(said) from error
 
 
-def _by_label(item: Scored, labels: dict[str, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    result = item.result
-    assert result is not None
+def _by_label(item: Scored, labels: dict[str, int]) -> Iterator[tuple[int, Values]]:
+    result, shares = item.result, item.shares
+    assert result is not None and shares is not None
     found = np.array([labels[key] for key in result.sample_ids])
     for label in np.unique(found).tolist():
-        yield label, result.correct[found == label]
+        yield label, shares[found == label]
 
 
 def _rate(shares: Values, images: int, best: float = 1.0) -> dict[str, float]:

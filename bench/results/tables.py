@@ -13,7 +13,7 @@ from bench.results.spreadsheet import plain
 from bench.stats import unit, wilson
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
-from bench.suite.metrics import graded, highest, image_of, shares_images, suffix, task_named
+from bench.suite.metrics import Metric, image_of, metric_of
 from bench.trust.stored_findings import doubts_of, examined_pairs
 
 CELL_COLUMNS = (
@@ -37,19 +37,24 @@ class Scored:
     doubts: tuple[str, ...] = ()
 
     @property
+    def metric(self) -> Metric:
+        """What the number measures."""
+        return metric_of(self.cell.metric)
+
+    @property
     def shares(self) -> Values | None:
         """Per image, its share of the best score, or whether it was right; None unless it is ok."""
         if self.result is None or self.result.status != "ok":
             return None
-        if self.result.scores is None or not graded(self.cell.metric):
+        if self.result.scores is None or not self.metric.graded:
             return self.result.correct  # also where these are written as scores of 0 and 1
-        return self.result.values / highest(self.cell.metric)
+        return self.result.values / self.metric.highest
 
     @property
     def value(self) -> float | None:
         """The number, on the scale of its metric; None unless the cell is ok."""
         shares = self.shares
-        return None if shares is None else float(shares.mean()) * highest(self.cell.metric)
+        return None if shares is None else float(shares.mean()) * self.metric.highest
 
     @property
     def worth(self) -> float:
@@ -62,7 +67,7 @@ class Scored:
         """How many images were scored: what is said of one, which falls together, counts as one."""
         if self.result is None:
             return 0
-        if not shares_images(self.cell.metric):
+        if not self.metric.shares_images:
             return len(self.result.correct)
         return len(set(map(image_of, self.result.sample_ids)))
 
@@ -88,7 +93,7 @@ class Scored:
     def column(self) -> str:
         """Name of the cell's column in the leaderboard."""
         name = self.cell.attack.column(self.cell.eps) if self.cell.attack else "clean"
-        return f"{name}{suffix(self.cell.metric)}"
+        return self.metric.column(name)
 
 
 def load_scored(suite: Suite, store: Store) -> list[Scored]:
@@ -133,7 +138,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "suite": suite.suite,
         "model": cell.target,
         "dataset": cell.dataset,
-        "task": task_named(cell.metric),
+        "task": cell.task.title,
         "threat": cell.threat.kind if cell.threat else "",
         "source": item.source,
         "attack": cell.attack.label if cell.attack else "clean",
@@ -163,6 +168,6 @@ def _flags(item: Scored) -> list[str]:
 
 
 def _interval(item: Scored, share: float) -> tuple[float, float]:
-    best = highest(item.cell.metric)
+    best = item.metric.highest
     low, high = wilson(share * item.worth, item.worth)
     return low * best, high * best

@@ -212,16 +212,12 @@ class _Loop:
         self.idle.pop(slot, None)
         self.failed_starts += self.opening.pop(slot, None) is not None
         if self.failed_starts == _FAILED_STARTS:
-            raise UserError(
-                f"{_FAILED_STARTS} workers in a row did not start; the last: {lost}"
-            )
+            raise UserError(f"{_FAILED_STARTS} workers in a row did not start; the last: {lost}")
 
     def _store(self, slot: str, job: Job, result: CellResult, seconds: float) -> None:
         if result.status == "failed" and (count := self.tries[job.key]) > 1:
             result = replace(result, reason=f"{result.reason} (tried {count} times)")
-        if (
-            job.part is None
-        ):  # workers store parts; the cell's job redoes a failed part
+        if job.part is None:  # workers store parts; the cell's job redoes a failed part
             self.store.put(result)
         if result.status == "ok":
             # leaves out the worker's start and the time that others spent on the cell's parts

@@ -19,7 +19,7 @@ from bench.share.foreign_results import Foreign, open_foreign
 from bench.store.folder_lock import hold
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
-from bench.suite.metrics import CAPTION, counts_captions, image_of
+from bench.suite.metrics import CAPTION, image_of, metric_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def merge_lines(merged: Merged) -> Iterator[str]:
         yield f"{text}; the cells that depend on it are not those of here"
     for conflict in merged.conflicts:
         ours, theirs = conflict.ours, conflict.theirs
-        said = _said(ours, theirs, scale_of(conflict.cell.metric))
+        said = _said(ours, theirs, scale_of(metric_of(conflict.cell.metric)))
         yield f"conflict: {describe(conflict.cell)}: {said}; ours is kept"
     yield (
         f"{merged.added} cells added, {merged.same} the same, "
@@ -147,7 +147,7 @@ def _check_images(suite: Suite, lock: Lock, cell: Cell, result: CellResult, othe
         return
     found = images_of(suite, lock, cell)
     ids = found.sample_ids if found else ()
-    if counts_captions(cell.metric):
+    if metric_of(cell.metric).counts == "captions":
         captions = Counter(map(image_of, result.sample_ids))
         ids = tuple(f"{key}{CAPTION}{i}" for key in ids for i in range(captions[key]))
     if result.sample_ids != ids:

@@ -1,8 +1,8 @@
-"""Which models are scored on which datasets: who answers in words, where words are asked for."""
+"""Which models are scored on which datasets: those that answer in words on questions alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.suite.metrics import metrics_of, worded
+from bench.suite.metrics import TASKS
 from bench.suite.specs import (
     AnyAttack,
     DatasetSpec,
@@ -14,13 +14,14 @@ from bench.suite.specs import (
     Threat,
     TinyModel,
     singles,
+    task_of,
 )
 
 _OF_WORDS = ("texts", "value features")
 
 
 def answers(models: Mapping[str, ModelSpec], name: str) -> bool:
-    """Return whether a declared model answers in words, as what it is built on does."""
+    """Return whether a declared model answers in words, as the model that it is built on does."""
     match spec := models[name]:
         case RAdaptModel() | GraftModel():
             return answers(models, spec.base)
@@ -30,14 +31,9 @@ def answers(models: Mapping[str, ModelSpec], name: str) -> bool:
             return isinstance(spec, LvlmModel | TinyModel)
 
 
-def asks(dataset: DatasetSpec) -> bool:
-    """Return whether a dataset's images are asked about in words."""
-    return worded(metrics_of(dataset)[0])
-
-
 def scored(models: Mapping[str, ModelSpec], name: str, dataset: DatasetSpec) -> bool:
     """Return whether a model has cells on a dataset."""
-    return answers(models, name) == asks(dataset)
+    return answers(models, name) == TASKS[task_of(dataset)].answers
 
 
 def pair_faults(
@@ -47,17 +43,22 @@ def pair_faults(
     threats: Sequence[Threat],
     places: Sequence[int],
 ) -> Iterator[str]:
-    """Say what of a suite takes part in nothing; its datasets are of one task.
+    """Yield a fault for each entry of a suite that its task has no use for.
 
-    `places` are those of the attacks in the file, where a preset may stand for several.
+    Args:
+        models: The suite's models.
+        datasets: Its datasets, which are of one task.
+        attacks: Its attacks.
+        threats: Its threats.
+        places: Numbers of the attacks in the file, where a preset may stand for several.
     """
-    words = asks(datasets[0])
-    asked = "are asked about in words" if words else "have classes or captions"
+    task = TASKS[task_of(datasets[0])]
+    words, of_datasets = task.answers, f"and the task of the datasets is {task.title}"
     for at, attack in zip(places, attacks, strict=True):
         for member in singles(attack):
             if member.goes_by in (("classes",) if words else _OF_WORDS):
-                knows = "classes" if words else "what a model says"
-                yield f"attacks.{at}: {member.kind} goes by {knows}; the datasets {asked}"
+                needs = "classes" if words else "answers in words"
+                yield f"attacks.{at}: {member.kind} needs {needs}, {of_datasets}"
     named = {name for threat in threats for name in threat.sources}
     named |= {name for attack in attacks for name in attack.surrogates}
     for name in models:
@@ -65,13 +66,13 @@ def pair_faults(
     for at, threat in enumerate(threats):
         for source in threat.sources:
             if answers(models, source) and not words:
-                yield f"threats.{at}.transfer: {source} answers in words; the datasets {asked}"
+                yield f"threats.{at}.transfer: {source} answers in words, {of_datasets}"
     for name in models:
         if answers(models, name) != words and name not in named:
             does = "answers in words" if answers(models, name) else "does not answer in words"
             yield (
-                f"models.{name}: {does}, and the datasets {asked}; it is scored on none, and no "
-                "model, attack or threat names it"
+                f"models.{name}: {does}, {of_datasets}; it would be scored on no dataset, and no "
+                "model, attack or threat uses it"
             )
 
 

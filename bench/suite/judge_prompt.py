@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.core.exchanges import Exchange
 from bench.core.locks import UNRESOLVED, Lock
-from bench.suite.metrics import NAMES
+from bench.suite.metrics import metric_of
 from bench.suite.specs import MatchJudge, Protocol, TransformersJudge
 
 VERSION = 2  # raised with every change of the text or of what counts
@@ -64,7 +64,7 @@ def judge_identity(protocol: Protocol, metric: str, lock: Lock) -> dict[str, Any
         lock: What a local model's name stands for.
     """
     judge = protocol.judge
-    if metric != NAMES or isinstance(judge, MatchJudge):
+    if not metric_of(metric).judged or isinstance(judge, MatchJudge):
         return {}
     if isinstance(judge, TransformersJudge):
         said = {"kind": judge.kind, "weights": lock.judge or UNRESOLVED}

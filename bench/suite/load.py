@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from bench.core.errors import SuiteError
 from bench.core.identifiers import place_fault, shown
 from bench.suite.applicability import pair_faults
+from bench.suite.metrics import TASKS
 from bench.suite.references import duplicates, reference_faults
 from bench.suite.specs import (
     Against,
@@ -21,7 +22,7 @@ from bench.suite.specs import (
     Name,
     Protocol,
     Spec,
-    Task,
+    TaskName,
     expand_preset,
     task_of,
 )
@@ -29,12 +30,6 @@ from bench.suite.specs.adaptive import surrogate_faults
 from bench.suite.specs.presets import expand_attacks, preset_faults
 from bench.suite.sweep import Origin, expand_sweeps, sweep_faults
 
-_SCORED_BY: dict[Task, str] = {
-    "classification": "accuracy among classes",
-    "retrieval": "recall among captions",
-    "answering": "answers in words",
-    "captioning": "captions in words",
-}
 _SHARED = ("crafts", "judged")  # folders beside those of suites, see `bench.store.results_folder`
 _LONG = 300  # letters
 _VALIDATORS = ("function-", "tagged-union[", "literal[", "tuple[", "constrained-str")
@@ -97,11 +92,13 @@ class Suite(Spec):
     @field_validator("datasets")
     @classmethod
     def _one_task(cls, datasets: tuple[DatasetSpec, ...]) -> tuple[DatasetSpec, ...]:
-        tasks: dict[Task, list[str]] = {}
+        tasks: dict[TaskName, list[str]] = {}
         for entry in datasets:
             tasks.setdefault(task_of(entry), []).append(entry.name)
         if len(tasks) > 1:
-            said = (f"{', '.join(names)} ({_SCORED_BY[task]})" for task, names in tasks.items())
+            said = (
+                f"{', '.join(names)} ({TASKS[task].scored_by})" for task, names in tasks.items()
+            )
             raise PydanticCustomError(
                 "tasks",
                 "these have no mean, so each task needs a suite of its own: {said}",

@@ -18,7 +18,7 @@ class Scorer(Protocol):
     """Scores texts."""
 
     def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
-        """Return the score of each text, 0 to `bench.suite.metrics.highest`, `[n]`."""
+        """Return the score of each text, 0 to the metric's `highest`, `[n]`."""
         ...
 
 
@@ -31,17 +31,12 @@ def scorer(metric: str, everyone: Sequence[Exchange], judge: Judge) -> Scorer:
             frequencies.
         judge: Decides whether an object is named.
     """
-    if metric == NAMES:
-        return judge
-    if metric == CIDER:
-        cider = Cider(everyone)
-        return lambda texts, exchanges: cider(texts, exchanges).astype(np.float32)
-    return _each(
-        {
-            VQA_ACCURACY: lambda text, exchange: vqa_accuracy(text, exchange.answers),
-            YES_NO: lambda text, exchange: float(yes_no(text) == exchange.answers[0]),
-        }[metric]
-    )
+    return _SCORERS[metric](everyone, judge)
+
+
+def _cider(everyone: Sequence[Exchange], judge: Judge) -> Scorer:
+    cider = Cider(everyone)
+    return lambda texts, exchanges: cider(texts, exchanges).astype(np.float32)
 
 
 def _each(score: Callable[[str, Exchange], float]) -> Scorer:
@@ -50,3 +45,12 @@ def _each(score: Callable[[str, Exchange], float]) -> Scorer:
         return np.array(found, np.float32)
 
     return scores
+
+
+# by metric, what makes its scorer
+_SCORERS: dict[str, Callable[[Sequence[Exchange], Judge], Scorer]] = {
+    CIDER: _cider,
+    NAMES: lambda everyone, judge: judge,
+    VQA_ACCURACY: lambda everyone, judge: _each(lambda text, e: vqa_accuracy(text, e.answers)),
+    YES_NO: lambda everyone, judge: _each(lambda text, e: float(yes_no(text) == e.answers[0])),
+}

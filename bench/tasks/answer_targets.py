@@ -1,4 +1,4 @@
-"""The texts that an attack on a model's answers is about, and whether one was said."""
+"""The texts that an attack wants a model to say or not to say, and whether it said them."""
 
 import re
 from collections import Counter
@@ -9,28 +9,30 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
-from bench.suite.metrics import CIDER
+from bench.suite.metrics import CAPTIONING, metric_of
 from bench.suite.specs import AnyAttack, ApgdTextTargeted
 
 
 def references(exchange: Exchange, metric: str) -> tuple[str, ...]:
-    """Return the different texts that are right, in the order in which they are attacked.
+    """Return the different right answers, in the order in which they are attacked.
 
-    Captions are in the order in which they come, answers by how many annotators gave them, as in
-    RobustVLM; where nobody says what is right but what the object is called, that is it.
+    Captions are in the order of the dataset, answers in that of how many annotators gave them, as
+    in RobustVLM. Where a dataset has no answers, the name of the object is the only one.
     """
     known = exchange.answers or exchange.names[:1]
-    return tuple(dict.fromkeys(known) if metric == CIDER else dict(Counter(known).most_common()))
+    if metric_of(metric).task is CAPTIONING:
+        return tuple(dict.fromkeys(known))
+    return tuple(dict(Counter(known).most_common()))
 
 
 def text_of(attack: AnyAttack, exchange: Exchange, metric: str, reference: int = 0) -> str | None:
-    """Return the text that an attack wants a model to say, or not to say; None if nobody knows.
+    """Return the text that an attack wants a model to say, or not to say; None if none is known.
 
     Args:
         attack: The attack, no ensemble.
-        exchange: What is asked.
-        metric: What is measured.
-        reference: Which of the texts that are right.
+        exchange: The question, with its answers.
+        metric: Name of the metric.
+        reference: Number of the right answer, of those of `references`.
     """
     if isinstance(attack, ApgdTextTargeted):
         return attack.target or exchange.decoy or None
@@ -44,15 +46,15 @@ def texts_of(
     """Return the texts of `text_of` for some exchanges.
 
     Raises:
-        CellError: It is their first, and not all have one.
+        CellError: An exchange has no text, and `reference` is 0.
     """
     found = [text_of(attack, exchange, metric, reference) for exchange in exchanges]
     missing = sum(text is None for text in found)
     if missing and reference == 0:
         targeted = isinstance(attack, ApgdTextTargeted)
         raise CellError(
-            f"{attack.label}: {missing} of {len(found)} questions say nothing of what is "
-            + ("wanted; give it a `target`" if targeted else "right")
+            f"{attack.label}: {missing} of {len(found)} questions have no "
+            + ("target; give the attack a `target`" if targeted else "right answer")
         )
     return found
 

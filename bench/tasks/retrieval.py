@@ -1,13 +1,18 @@
 """Retrieval: does an image find its captions, and a caption its image?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.core.types import ImageTextModel
-from bench.suite.metrics import CAPTION
+from bench.data.tensors import Images
+from bench.models.zero_shot import text_vectors
+from bench.suite.metrics import CAPTION, DEPTHS, metric_of
+
+_Recall = Callable[[Tensor, Tensor], Tensor]
 
 
 class RetrievalClassifier(nn.Module):
@@ -52,11 +57,36 @@ class RetrievalClassifier(nn.Module):
         return self.model.logit_scale * nearest.scatter_reduce(1, owners, found, "amax")
 
 
-def recall(cosines: Tensor, owners: Tensor, metric: str) -> Tensor:
-    """Return per query whether it found its own; `metric` is one of `bench.suite.metrics`."""
-    kind, _, depth = metric.partition("_retrieval_recall@")
-    found = images_to_text if kind == "text" else text_to_images
-    return found(cosines, owners, int(depth))
+class Retrieval:
+    """How a model retrieves; a `bench.tasks.embedding_tasks.EmbeddingTask`."""
+
+    def vectors(self, model: ImageTextModel, images: Images, prompts: Sequence[str]) -> Tensor:
+        """Return the vectors of all captions, `[d,m]`; there are no prompts."""
+        every = [caption for own in images.captions for caption in own]
+        return text_vectors(model, every).T.contiguous()
+
+    def head(self, tower: ImageTextModel, vectors: Tensor, images: Images) -> RetrievalClassifier:
+        """Return a classifier whose classes are the images."""
+        return RetrievalClassifier(tower, vectors, owners_of(images.captions).to(vectors.device))
+
+    def outputs(self, head: RetrievalClassifier, points: Tensor) -> Tensor:
+        """Return the cosines of images `[b,3,h,w]` with all captions, `[b,m]`."""
+        return head.cosines(points)
+
+    def values(self, outputs: Tensor, labels: Tensor, images: Images, metric: str) -> Tensor:
+        """Return per image, or per caption, whether it found its own among those of all."""
+        return _RECALLS[metric](outputs, owners_of(images.captions).to(outputs.device))
+
+    def sample_ids(self, images: Images, metric: str) -> tuple[str, ...]:
+        """Return the ids of images, or of captions where these look for their image."""
+        if metric_of(metric).counts == "captions":
+            return caption_ids(images.sample_ids, images.captions)
+        return images.sample_ids
+
+
+def owners_of(captions: Sequence[Sequence[str]]) -> Tensor:
+    """Return the image of each caption, `[m]`, given those of each image."""
+    return torch.tensor([place for place, own in enumerate(captions) for _ in own])
 
 
 def images_to_text(cosines: Tensor, owners: Tensor, k: int) -> Tensor:
@@ -79,6 +109,13 @@ def text_to_images(cosines: Tensor, owners: Tensor, k: int) -> Tensor:
     """
     nearest = cosines.topk(min(k, len(cosines)), dim=0).indices
     return (nearest == owners).any(dim=0)
+
+
+_RECALLS: dict[str, _Recall] = {
+    f"{kind}_retrieval_recall@{depth}": partial(found, k=depth)
+    for kind, found in (("text", images_to_text), ("image", text_to_images))
+    for depth in DEPTHS
+}
 
 
 def caption_ids(image_ids: Sequence[str], captions: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.suite.load import Suite
-from bench.suite.metrics import metrics_of, worded
+from bench.suite.metrics import metrics_of
 from bench.trust.explanations import MEANINGS
 from bench.trust.findings import Finding, Verdict
 from bench.trust.reported_number import Pair
@@ -36,12 +36,13 @@ def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
 
 def left_out(suite: Suite) -> Iterator[str]:
     """Say which datasets have no number that the battery can judge."""
-    metrics = {dataset.name: metrics_of(dataset)[0] for dataset in suite.datasets}
-    if any(map(worded, metrics.values())):
-        yield (
-            f"{', '.join(metrics)}: not examined, as the checks look at logits and the numbers "
-            "are of answers in words"
-        )
+    for dataset in suite.datasets:
+        metrics = metrics_of(dataset)
+        if not any(metric.top_logit for metric in metrics):
+            yield (
+                f"{dataset.name}: not examined, as the checks look at which logit is the highest, "
+                f"and {metrics[0].name} does not depend on that alone"
+            )
 
 
 def _counts(findings: Sequence[Finding]) -> str:

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from bench.core.types import Budget, CellResult
 from bench.plan.cells import Cell
-from bench.suite.metrics import ACCURACY
+from bench.suite.metrics import metric_of
 from bench.suite.specs import AnyAttack, Ensemble, Fgsm, Noise, TorchAttacks, singles
 
-# per image, whether the arg max is its own label
-JUDGED = (ACCURACY, "text_retrieval_recall@1")
 STANDING = 0.1  # of images: where fewer stand there is nothing left to doubt
 
 Pair = tuple[str, str]  # a model's name and a dataset's
@@ -66,15 +64,16 @@ class Number:
 def numbers_of(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pair, Number]:
     """Return per model and dataset the number to judge, where there is an attacked one.
 
-    Accuracies are judged, and recall@1 among captions: the checks look at logits, and an answer in
-    words is read off none.
+    The checks look at which logit is the highest, so a number is judged if that alone decides its
+    metric (`Metric.top_logit`).
     White-box cells count where there are any, else transferred ones; Linf before L2; the largest
     radius at which a tenth of the images stand, else the smallest.
     """
     pairs: dict[Pair, list[Done]] = defaultdict(list)
     for cell, result in done:
-        attacked = cell.attack is not None and cell.budget.eps > 0 and cell.metric in JUDGED
-        if attacked and result is not None and result.status == "ok":
+        attacked = cell.attack is not None and cell.budget.eps > 0
+        judged = attacked and metric_of(cell.metric).top_logit
+        if judged and result is not None and result.status == "ok":
             pairs[cell.target, cell.dataset].append((cell, result))
     return {pair: _number_of(found) for pair, found in pairs.items()}
 

@@ -17,7 +17,7 @@ from bench.data import index_dataset, load_images, load_questions, native_size, 
 from bench.plan.cells import expand
 from bench.plan.resolve import resolve
 from bench.suite.load import Suite, load_suite
-from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metrics_of
+from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metric_of, metrics_of
 from bench.suite.specs import LanguageDataset, NanoDataset, Pixels, task_of
 from tests.support.question_files import (
     WORDS,
@@ -60,7 +60,7 @@ def test_coco_captions(tmp_path: Path) -> None:
     }
     found = load_questions(spec, ("000000000285.jpg", "000000000139.jpg"), SQUARE)
     assert [int(image.max()) for image in found.images] == [10, 0]
-    assert (task_of(spec), metrics_of(spec)) == ("captioning", (CIDER,))
+    assert (task_of(spec), metrics_of(spec)) == ("captioning", (metric_of(CIDER),))
     assert native_size(spec) == (12, 16)
 
 
@@ -72,7 +72,7 @@ def test_karpathys_splits(tmp_path: Path, coco: bool) -> None:
         ("Two men, 4.", "Two men, 5."),
     ]
     assert len(exchanges(karpathy(tmp_path, coco=coco, split="train"))) == 1
-    assert metrics_of(spec) == (CIDER,)
+    assert metrics_of(spec) == (metric_of(CIDER),)
     with pytest.raises(CellError, match="no split 'dev'; it has: test, train"):
         index_dataset(karpathy(tmp_path, split="dev"), 1, 0)
 
@@ -83,7 +83,7 @@ def test_vqav2(tmp_path: Path) -> None:
     assert [key.partition("#")[2] for key in found] == ["262148000", "262148001", "393225000"]
     asked = Exchange(f"Where is he looking?{SHORT}", ("down",) * 6 + ("at table",) * 4)
     assert found["COCO_val2014_000000262148.jpg#262148000"] == asked
-    assert metrics_of(spec) == (VQA_ACCURACY,)
+    assert metrics_of(spec) == (metric_of(VQA_ACCURACY),)
     with pytest.raises(CellError, match=r"1 questions have no answers in .*393225000 the first"):
         index_dataset(vqav2(tmp_path, answered=(262148000, 262148001)), 1, 0)
 
@@ -94,7 +94,7 @@ def test_textvqa(tmp_path: Path) -> None:
         f"what is the brand of this camera?{SHORT}", ("dakota",) * 9 + ("clos culombu",)
     )
     assert exchanges(spec) == {"003a8ae2ef43b901.jpg#34602": asked}
-    assert (task_of(spec), metrics_of(spec)) == ("answering", (VQA_ACCURACY,))
+    assert (task_of(spec), metrics_of(spec)) == ("answering", (metric_of(VQA_ACCURACY),))
 
 
 def test_pope(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_pope(tmp_path: Path) -> None:
         f"{image}#1": Exchange(f"Is there a car 1?{SHORT}", ("yes",), decoy="no"),
         f"{image}#2": Exchange(f"Is there a car 2?{SHORT}", ("no",), decoy="yes"),
     }
-    assert metrics_of(spec) == (YES_NO,)
+    assert metrics_of(spec) == (metric_of(YES_NO),)
     with pytest.raises(CellError, match="line 2: got label 'maybe'; allowed: yes, no"):
         index_dataset(pope(tmp_path, ("yes", "maybe")), 1, 0)
 
@@ -117,7 +117,7 @@ def test_v_attack_names_an_object_and_what_it_is_to_be_taken_for(tmp_path: Path)
         ("bear",),
         "lion",
     )
-    assert (task_of(spec), metrics_of(spec)) == ("answering", (NAMES,))
+    assert (task_of(spec), metrics_of(spec)) == ("answering", (metric_of(NAMES),))
     asked = exchanges(v_attack(tmp_path, "question"))
     assert len(asked) == 6  # three of each image's four, as its code does
     assert asked["000000026926.jpg#3"] == Exchange(
@@ -138,7 +138,7 @@ def test_embedded_images_are_asked_what_they_show() -> None:
     assert by_name["automobile"].names == ("automobile", "car")
     assert by_name["automobile"].prompt == f"What is shown in this image?{SHORT}"
     assert all(e.decoy not in ("", *e.names) for e in found.exchanges)
-    assert metrics_of(spec) == (NAMES,)
+    assert metrics_of(spec) == (metric_of(NAMES),)
     assert native_size(spec) == (32, 32)
 
 
@@ -152,7 +152,7 @@ def test_embedded_images_are_asked_whether_they_show_something() -> None:
         article = "an" if about[0] == "a" else "a"
         assert exchange.prompt == f"Is there {article} {about} in the image?{SHORT}"
     assert {e.decoy for e in found.exchanges if e.answers == ("yes",)} == {"no"}
-    assert metrics_of(spec) == (YES_NO,)
+    assert metrics_of(spec) == (metric_of(YES_NO),)
 
 
 def test_embedded_images_have_captions_and_are_those_of_the_classes() -> None:
@@ -160,7 +160,7 @@ def test_embedded_images_have_captions_and_are_those_of_the_classes() -> None:
     lock = index_dataset(spec, 4, 0)
     found = load_questions(spec, lock.sample_ids, "native")
     assert all(len(e.answers) == 5 and e.names[0] in e.answers[0] for e in found.exchanges)
-    assert (task_of(spec), metrics_of(spec)) == ("captioning", (CIDER,))
+    assert (task_of(spec), metrics_of(spec)) == ("captioning", (metric_of(CIDER),))
 
 
 @pytest.mark.parametrize("of", ["cifar10", "cifar100", "fashion-mnist", "digits"])

@@ -76,7 +76,7 @@ def test_an_attack_gets_its_way_with_every_image(spec: AnyAttack) -> None:
     model, images, rows = asked()
     if isinstance(spec, ApgdTextTargeted):
         model = Prompted(model.model, {row: ("what is it?", "maybe") for row in model.asked})
-    found = build_attack(spec, batch=5, worded=True)(
+    found = build_attack(spec, batch=5, answers=True)(
         model, images, rows, BUDGET, mode="full", seeds=range(12)
     )
     assert float((found - images).abs().max()) <= BUDGET.eps + 1e-6
@@ -88,10 +88,10 @@ def test_an_attack_gets_its_way_with_every_image(spec: AnyAttack) -> None:
 @pytest.mark.parametrize("spec", ATTACKS[:3], ids=["plain", "restarts", "targeted"])
 def test_neighbours_in_a_batch_change_nothing(spec: AnyAttack) -> None:
     model, images, rows = asked()
-    attack = build_attack(spec, batch=12, worded=True)
+    attack = build_attack(spec, batch=12, answers=True)
     given = attack(model, images, rows, BUDGET, mode="full", seeds=range(12))
     turned = torch.arange(11, -1, -1)
-    narrow = build_attack(spec, batch=Batch(5), worded=True)(
+    narrow = build_attack(spec, batch=Batch(5), answers=True)(
         model, images[turned], rows[turned], BUDGET, mode="full", seeds=range(11, -1, -1)
     )
     assert torch.allclose(model.likelihood(given, rows), model.likelihood(narrow[turned], rows))
@@ -388,7 +388,7 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
     assert {target for target, _ in found} == {"A"}  # a CLIP has no cells
     said = {attack: (each.status, each.reason or "") for (_, attack), each in found.items()}
     assert said["apgd-embedding 8/255 CLIP"] == said["apgd-embedding 8/255 A"] == ("ok", "")
-    assert "CLIP says nothing" in said["apgd-text 8/255 CLIP"][1]
+    assert "CLIP does not" in said["apgd-text 8/255 CLIP"][1]
     assert said["apgd-text 8/255 A"] == ("ok", "")
     assert "no loss in common" in said["apgd-text 8/255 A + CLIP"][1]
     assert "different texts" in said["ensemble 8/255 A"][1]
@@ -401,21 +401,21 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
     [
         (
             {"attacks": [{"kind": "apgd-ce", "eps": "8/255"}]},
-            "attacks.0: apgd-ce goes by classes; the datasets are asked about in words",
+            "attacks.0: apgd-ce needs classes, and the task of the datasets is visual question",
         ),
         (
             {"datasets": ["cifar10"], "models": {"C": {"kind": "nano", "weights": "clip"}},
              "threats": ["white-box"]},
-            "attacks.0: apgd-text goes by what a model says; the datasets have classes",
+            "attacks.0: apgd-text needs answers in words, and the task of the datasets is",
         ),
         (
             {"models": {"A": OWN, "C": {"kind": "nano", "weights": "clip"}}},
-            "models.C: does not answer in words, and the datasets are asked about in words; it is "
-            "scored on none, and no model, attack or threat names it",
+            "models.C: does not answer in words, and the task of the datasets is visual question "
+            "answering; it would be scored on no dataset, and no model, attack or threat uses it",
         ),
         (
             {"datasets": ["cifar10"], "attacks": [{"kind": "pgd", "eps": "8/255"}]},
-            "threats.1.transfer: A answers in words; the datasets have classes",
+            "threats.1.transfer: A answers in words, and the task of the datasets is zero-shot",
         ),
     ],
 )  # fmt: skip
@@ -628,7 +628,7 @@ def test_one_judge_serves_all_datasets_and_is_let_go_of_with_the_models(
 
 def test_a_target_that_nobody_names_is_told_in_both_modes() -> None:
     attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255")
-    said = "apgd-text-targeted: 1 of 2 questions say nothing of what is wanted; give it a `target`"
+    said = "apgd-text-targeted: 1 of 2 questions have no target; give the attack a `target`"
     exchanges = [Exchange("?", ("a",), decoy="b"), Exchange("?", ("a",))]
     with pytest.raises(CellError, match=re.escape(said)):
         texts_of(attack, exchanges, "cider")
@@ -671,7 +671,7 @@ def test_visual_tokens_drift_from_the_clean_ones_on_every_image() -> None:
     model, images, rows = asked()
     spec = ApgdEmbedding(kind="apgd-embedding", eps="8/255", steps=6, restarts=2)
     counted = Counted(model, Deadline(None))
-    found = build_attack(spec, batch=5, worded=True)(
+    found = build_attack(spec, batch=5, answers=True)(
         counted, images, rows, BUDGET, mode="full", seeds=range(12)
     )
     clean = model.embed(images)

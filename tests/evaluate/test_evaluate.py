@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -315,12 +316,13 @@ def test_what_low_precision_alone_gets_wrong_goes_back_to_fp32(
 def test_images_are_decoded_once_and_heads_are_made_once(
     small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.evaluate import model_cache as warm
+    from bench.evaluate import model_cache
+    from bench.tasks import classification
 
     made: list[str] = []
 
-    def noting(name: str) -> Callable[..., Any]:
-        original = getattr(warm, name)
+    def noting(module: ModuleType, name: str) -> Callable[..., Any]:
+        original = getattr(module, name)
 
         def call(*args: Any, **options: Any) -> Any:
             made.append(name)
@@ -328,8 +330,8 @@ def test_images_are_decoded_once_and_heads_are_made_once(
 
         return call
 
-    for name in ("load", "zero_shot_head"):
-        monkeypatch.setattr(warm, name, noting(name))
+    for module, name in ((model_cache, "load"), (classification, "zero_shot_head")):
+        monkeypatch.setattr(module, name, noting(module, name))
     evaluate, cells = evaluator(small, tmp_path)
     for cell in cells:
         evaluate(cell)

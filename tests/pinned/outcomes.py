@@ -21,9 +21,9 @@ from torch import Tensor
 
 from bench.core.exchanges import Exchange
 from bench.models.zero_shot import ZeroShotClassifier, text_vectors, zero_shot_head
-from bench.plan.versions import METRIC_VERSIONS, TASK_VERSIONS, versions_of
+from bench.plan.versions import versions_of
 from bench.suite.load import Suite
-from bench.suite.metrics import ACCURACY, CIDER, VQA_ACCURACY, worded
+from bench.suite.metrics import ACCURACY, CIDER, METRICS, TASKS, VQA_ACCURACY, metric_of
 from bench.suite.specs import AnyAttack, ApgdTextTargeted
 from bench.tasks.answer_judges import match
 from bench.tasks.answer_scores import scorer
@@ -62,10 +62,10 @@ def outcomes() -> dict[str, Outcome]:
     """Return the outcome of each task, metric and attack, by kind and name: `attack pgd`."""
     clean: dict[str, dict[str, Any]] = {}
     attacks = dict(_attacks(clean))
-    tasks = {f"task {name}": Outcome(TASK_VERSIONS[name], found, {}) for name, found in _tasks()}
+    tasks = {f"task {name}": Outcome(TASKS[name].version, found, {}) for name, found in _tasks()}
     metrics = {
-        f"metric {name}": Outcome(version, _metric(name, clean), {})
-        for name, version in METRIC_VERSIONS.items()
+        f"metric {metric.name}": Outcome(metric.version, _metric(metric.name, clean), {})
+        for metric in METRICS
     }
     return {**tasks, **metrics, **attacks}
 
@@ -82,7 +82,7 @@ def constant(name: str) -> str:
     if what == "attack":
         spec = attack_kinds()[kind]
         return f"`version` of {spec.__name__} in {spec.__module__.replace('.', '/')}.py"
-    return f"{what.upper()}_VERSIONS[{kind!r}] in bench/plan/versions.py"
+    return f"`version` of the {what} {kind} in bench/suite/metrics.py"
 
 
 def faults(then: Mapping[str, Any], now: Mapping[str, Outcome]) -> list[str]:
@@ -182,7 +182,7 @@ _EXCHANGES = [
 def _metric(name: str, clean: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     if name == ACCURACY:
         return {"clean images": clean[name]}
-    if worded(name):
+    if metric_of(name).task.answers:
         scores = scorer(name, _EXCHANGES, match)(_TEXTS, _EXCHANGES)
         return {"texts": {"scores": _numbers(torch.from_numpy(scores))}}
     cosines = torch.sin(torch.arange(12 * 24, dtype=torch.float64) ** 2 * 0.37).view(12, 24)

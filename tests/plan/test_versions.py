@@ -1,15 +1,15 @@
 """A version that is raised voids the cells and crafts that depend on it, and no others."""
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 
-from bench.plan import versions
 from bench.plan.cells import Cell, expand
-from bench.plan.versions import METRIC_VERSIONS, TASK_VERSIONS, versions_of
+from bench.plan.versions import versions_of
 from bench.suite.load import Suite
-from bench.suite.metrics import metrics_of
-from bench.suite.specs import ApgdCe, DatasetSpec, Pgd, Task
+from bench.suite.metrics import METRICS, TASKS, metrics_of
+from bench.suite.specs import ApgdCe, DatasetSpec, Pgd, TaskName
 from tests.pinned.identities import fixed_lock, kinds
 
 ATTACKS: list[dict[str, Any]] = [
@@ -60,9 +60,11 @@ def test_an_attack_s_version_is_in_its_cells_and_in_those_of_ensembles_with_it(
 def test_a_metric_s_version_is_in_its_cells_and_in_no_craft(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        "bench.plan.cells.METRIC_VERSIONS", {**METRIC_VERSIONS, "text_retrieval_recall@5": 2}
-    )
+    raised = [
+        replace(metric, version=2) if metric.name == "text_retrieval_recall@5" else metric
+        for metric in METRICS
+    ]
+    monkeypatch.setattr("bench.suite.metrics._BY_NAME", {metric.name: metric for metric in raised})
     moved = changed()
     assert [a for a, _ in moved] == [c for c in BEFORE if c.metric == "text_retrieval_recall@5"]
     assert all(a.craft_id == b.craft_id for a, b in moved)
@@ -71,7 +73,8 @@ def test_a_metric_s_version_is_in_its_cells_and_in_no_craft(
 def test_a_task_s_version_is_in_all_of_its_cells_and_crafts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bench.plan.identity.TASK_VERSIONS", {**TASK_VERSIONS, "classification": 2})
+    raised = replace(TASKS["classification"], version=2)
+    monkeypatch.setitem(TASKS, "classification", raised)
     moved = changed()
     assert [a for a, _ in moved] == [c for c in BEFORE if c.dataset == "cifar10"]
     assert all(a.craft_id != b.craft_id for a, b in moved if a.attack)
@@ -89,16 +92,19 @@ def test_every_metric_and_task_has_a_version() -> None:
     def sets() -> list[DatasetSpec]:
         return [dataset for suite in kinds().values() for dataset in suite.datasets]
 
-    assert METRIC_VERSIONS.keys() == {metric for d in sets() for metric in metrics_of(d)}
-    named = {task for part in get_args(Task) for task in get_args(part) or (part,)}
-    assert TASK_VERSIONS.keys() == named
+    assert set(METRICS) == {metric for d in sets() for metric in metrics_of(d)}
+    named = {task for part in get_args(TaskName) for task in get_args(part) or (part,)}
+    assert TASKS.keys() == named
 
 
 def test_a_suite_s_versions_are_of_all_that_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ApgdCe, "version", 4)
-    monkeypatch.setattr(versions, "TASK_VERSIONS", {**TASK_VERSIONS, "retrieval": 3})
+    raised = replace(TASKS["retrieval"], version=3)
+    monkeypatch.setitem(TASKS, "retrieval", raised)
+    metrics = tuple(replace(m, task=raised) if m.task.name == "retrieval" else m for m in METRICS)
+    monkeypatch.setattr("bench.suite.metrics.METRICS", metrics)
     attacks = {"attack pgd": 1, "attack apgd-ce": 4, "attack ensemble": 1, "attack fgsm": 1}
     classes = {"task classification": 1, "metric accuracy": 1}
     assert versions_of(CLASSES) == {**attacks, **classes}
-    recalls = {f"metric {metric}": 1 for metric in METRIC_VERSIONS if "recall" in metric}
+    recalls = {f"metric {metric.name}": 1 for metric in METRICS if "recall" in metric.name}
     assert versions_of(RETRIEVAL) == {**attacks, "task retrieval": 3, **recalls}

@@ -49,7 +49,7 @@ def test_the_attacks_get_their_way_with_every_image(family: str) -> None:
     ):
         prompts = [each.prompt for each in found.exchanges]
         asked = Prompted(model, dict(enumerate(zip(prompts, texts, strict=True))))
-        points = build_attack(attack, batch=8, worded=True)(
+        points = build_attack(attack, batch=8, answers=True)(
             asked, images, rows, Budget(4 / 255), mode="full", seeds=range(8)
         )
         with torch.no_grad():

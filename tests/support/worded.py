@@ -11,7 +11,7 @@ from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
-from bench.suite.metrics import graded, highest
+from bench.suite.metrics import metric_of
 
 N = 60
 NAMES = ("LLaVA", "=R-Adapt", "<b>Swapped</b>")
@@ -73,13 +73,14 @@ def filled(folder: Path, suite: Suite, scored: Scores = scores) -> Store:
     store = Store(folder, suite.suite)
     store.put_lock(lock)
     for cell in expand(suite, lock):
-        given = np.minimum(scored(cell), 1) * highest(cell.metric)
+        given = np.minimum(scored(cell), 1) * metric_of(cell.metric).highest
+        graded = metric_of(cell.metric).graded
         texts = tuple(f"{TEXTS[i % len(TEXTS)]}" for i in range(N))
         store.put(
             CellResult(
-                cell.id, "ok", given > (0 if graded(cell.metric) else 0.5), ids,
+                cell.id, "ok", given > (0 if graded else 0.5), ids,
                 np.full(N, 0.001, np.float32), 0.5, N, {"torch": "0"}, texts=texts,
-                scores=given.astype(np.float32) if graded(cell.metric) else None,
+                scores=given.astype(np.float32) if graded else None,
             )
         )  # fmt: skip
     return store

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bench.core.exchanges import Exchange
-from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, highest
+from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metric_of
 from bench.tasks.answer_judges import match
 from bench.tasks.answer_scores import scorer
 from bench.tasks.cider import Cider
@@ -162,7 +162,7 @@ def test_cider_is_the_references() -> None:
     scores = scorer(CIDER, exchanges, match)(texts, exchanges)
     assert scores.dtype == np.float32
     assert scores == pytest.approx(found)
-    assert scores.max() < highest(CIDER)
+    assert scores.max() < metric_of(CIDER).highest
 
 
 def test_a_caption_that_is_its_only_reference_has_ten() -> None:

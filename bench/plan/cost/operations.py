@@ -8,7 +8,6 @@ from bench.plan.cells import Cell, images_of, scores_all
 from bench.plan.cost.architecture import size_of
 from bench.plan.cost.lvlm_estimate import forward_flops
 from bench.suite.load import Suite
-from bench.suite.metrics import worded
 from bench.suite.specs import AnyAttack
 
 _BACKWARD = 2  # a gradient with respect to the image costs its forward pass once more
@@ -28,7 +27,7 @@ def skip_reason(suite: Suite, lock: Lock, cell: Cell) -> str | None:
     found = lock.datasets.get(cell.dataset)
     facts = catalogue.datasets().get(cell.dataset)
     classes = len(found.classes) if found else facts.classes if facts else 0
-    if cell.attack is None or not (classes or worded(cell.metric)):
+    if cell.attack is None or not (classes or cell.task.answers):
         return None
     try:
         fit_cell(suite, cell, cell.attack, classes)

@@ -16,7 +16,7 @@ from bench.report.export.protocol_details import Entries, details, evidence, ver
 from bench.results.number_format import sample_of, scale_of_suite, surviving
 from bench.stats import Interval
 from bench.suite.load import Suite
-from bench.suite.metrics import graded, metrics_of
+from bench.suite.metrics import metrics_of
 from bench.suite.specs import eps_value
 from bench.trust.explanations import MEANINGS
 from bench.trust.reported_number import Pair
@@ -58,7 +58,7 @@ def render(
         data=Markup(_inert(_data(suite, boards, threats, cells, entries, said, examined))),
         scale=scale,
         shown=partial(shown, scale=scale),
-        graded=any(graded(metric) for of in suite.datasets for metric in metrics_of(of)),
+        graded=any(metric.graded for of in suite.datasets for metric in metrics_of(of)),
         sample=sample_of(suite),
         surviving=surviving(suite),
         said=bool(said),

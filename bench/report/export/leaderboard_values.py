@@ -11,7 +11,7 @@ from bench.results.leaderboard import leaderboard, survivors
 from bench.results.tables import Scored
 from bench.stats import Interval, mean_interval, unit, wilson
 from bench.suite.load import Suite
-from bench.suite.metrics import highest, metrics_of, suffix
+from bench.suite.metrics import metrics_of
 
 WORST = "worst"
 Key = tuple[str, str, str]  # model, threat, source
@@ -80,12 +80,12 @@ def threat_name(threat: str, source: str) -> str:
 def columns(suite: Suite) -> tuple[Column, ...]:
     """Return the columns of rates in the order of `leaderboard.csv`, the worst case last."""
     found = []
-    for ending in map(suffix, metrics_of(suite.datasets[0])):
-        found.append(Column(f"clean{ending}", "clean", metric=ending.strip()))
+    for metric in metrics_of(suite.datasets[0]):
+        found.append(Column(metric.column("clean"), "clean", metric=metric.suffix))
         found += [
             Column(
-                f"{attack.column(eps)}{ending}",
-                attack.label_in_norm, eps, attack.norm, ending.strip(),
+                metric.column(attack.column(eps)),
+                attack.label_in_norm, eps, attack.norm, metric.suffix,
             )
             for attack in suite.attacks
             for eps in attack.eps
@@ -108,7 +108,7 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
     """
     names = [column.key for column in columns(suite)]
     worths = _worths(scored)
-    best = highest(metrics_of(suite.datasets[0])[0])
+    best = metrics_of(suite.datasets[0])[0].highest
     each: dict[str, tuple[Row, ...]] = {}
     counts: dict[tuple[Key, str], list[float]] = {}
     for dataset in suite.datasets:

@@ -7,7 +7,7 @@ from bench.report.export.leaderboard_values import Column, Row, threat_name
 from bench.report.export.numbers import shown
 from bench.results.number_format import Scale, sample_of, scale_of_suite, surviving
 from bench.suite.load import Suite
-from bench.suite.metrics import graded, metrics_of
+from bench.suite.metrics import metrics_of
 
 Threats = list[tuple[str, list[Row]]]
 
@@ -60,7 +60,7 @@ def latex_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) ->
 def _about(suite: Suite, scale: Scale, escape: Callable[[str], str]) -> str:
     datasets = ", ".join(dataset.name for dataset in suite.datasets)
     worst = f"counts the {surviving(suite)}"
-    if any(graded(metric) for dataset in suite.datasets for metric in metrics_of(dataset)):
+    if any(metric.graded for dataset in suite.datasets for metric in metrics_of(dataset)):
         worst = f"takes of each {sample_of(suite)} the lowest score under any attack"
     return (
         f"{escape(suite.suite)}: {scale.name} {scale.range}, mean over {escape(datasets)}; "

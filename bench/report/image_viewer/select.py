@@ -11,7 +11,7 @@ from bench.plan.labels import describe
 from bench.report.image_viewer.shown_images import Verdict
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
-from bench.suite.metrics import ACCURACY
+from bench.suite.metrics import metric_of
 
 _TOLD = 3  # cells that a message names
 
@@ -37,7 +37,7 @@ def find_cell(suite: Suite, store: Store, given: str) -> tuple[Cell, CellResult]
         )
     (cell,) = found
     named = f"--cell: got {given!r}, which is {describe(cell)}"
-    if cell.metric != ACCURACY:
+    if not (metric_of(cell.metric).top_logit and cell.task.labels == "classes"):
         raise UserError(
             f"{named}, {cell.metric}; allowed: cells of accuracy, as pages of images exist for "
             "classification only"

@@ -11,7 +11,7 @@ from bench.suite.specs.embedded_names import EMBEDDED, EmbeddedName
 from bench.suite.specs.language_datasets import LanguageDataset
 
 Stored = Literal["classification", "retrieval"]
-Task = Stored | Literal["answering", "captioning"]
+TaskName = Stored | Literal["answering", "captioning"]
 
 
 class NanoDataset(Spec):
@@ -125,7 +125,7 @@ def _wds_name(repo: str) -> str:
     return f"wds/{repo.partition('wds_')[2].replace('vtab-', 'vtab/')}"
 
 
-def task_of(spec: "DatasetSpec") -> Task:
+def task_of(spec: "DatasetSpec") -> TaskName:
     """Return what a dataset's images are scored by: classes, captions, or what is said of them."""
     if isinstance(spec, LanguageDataset):
         # V-Attack's captions are scored by the object that they name

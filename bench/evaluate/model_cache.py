@@ -22,7 +22,7 @@ from bench.models.lowered_precision import Lowered, LoweredAnswers
 from bench.models.zero_shot import ZeroShotClassifier, text_vectors, zero_shot_head
 from bench.suite.load import Suite
 from bench.suite.metrics import NAMES
-from bench.suite.specs import Component, Precision, RAdaptModel
+from bench.suite.specs import Component, Precision
 from bench.tasks.answer_judges import Judge, build_judge, match
 from bench.tasks.answer_scores import Scorer, scorer
 from bench.tasks.prompted_models import Prompted, Seeing
@@ -195,9 +195,7 @@ class Warm:
         key = (name, without)
         if key not in self._models:
             self._make_room()
-            spec = self.suite.models[name]
-            if isinstance(spec, RAdaptModel):
-                spec = spec.less(without)
+            spec = self.suite.models[name].less(without)
             built = self.once(
                 f"models.{name}",
                 lambda: cast(

@@ -13,17 +13,13 @@ from bench.suite.specs import (
     Cw,
     DatasetSpec,
     Ensemble,
-    GraftModel,
-    LvlmModel,
     ModelSpec,
     PyAutoAttack,
-    PythonModel,
-    RAdaptModel,
     Threat,
-    TinyModel,
     TorchAttacks,
     ValueFeatures,
 )
+from bench.suite.specs.models import root_model
 
 _OF_CLASSES = (ApgdCe, ApgdDlr, ApgdT, Cw, PyAutoAttack, TorchAttacks)
 _OF_WORDS = (ApgdText, ApgdTextTargeted, ValueFeatures)
@@ -31,13 +27,7 @@ _OF_WORDS = (ApgdText, ApgdTextTargeted, ValueFeatures)
 
 def answers(models: Mapping[str, ModelSpec], name: str) -> bool:
     """Return whether a declared model answers in words, as what it is built on does."""
-    match spec := models[name]:
-        case RAdaptModel() | GraftModel():
-            return answers(models, spec.base)
-        case PythonModel():
-            return spec.answers
-        case _:
-            return isinstance(spec, LvlmModel | TinyModel)
+    return root_model(models, name).answers_in_words
 
 
 def asks(dataset: DatasetSpec) -> bool:
@@ -72,7 +62,7 @@ def pair_faults(
     named = {name for threat in threats for name in threat.sources}
     named |= {name for attack in attacks for name in attack.surrogates}
     for name in models:
-        named |= built_on(models[name])
+        named |= {*models[name].parents.values()}
     for at, threat in enumerate(threats):
         for source in threat.sources:
             if answers(models, source) and not words:
@@ -84,16 +74,3 @@ def pair_faults(
                 f"models.{name}: {does}, and the datasets {asked}; it is scored on none, and no "
                 "model, attack or threat names it"
             )
-
-
-def built_on(spec: ModelSpec) -> set[str]:
-    """Return the declared models that a model is made of."""
-    match spec:
-        case RAdaptModel():
-            return {spec.base, *([spec.anchor.white] if spec.anchor.white else [])}
-        case GraftModel():
-            return {spec.base, spec.donor}
-        case LvlmModel():
-            return {spec.tower} if spec.tower else set()
-        case _:
-            return set()

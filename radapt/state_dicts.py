@@ -56,7 +56,7 @@ LAYOUTS: dict[str, Layout] = {
     "a training state of TeCoA or TGA-ZSR": under("vision_encoder_state_dict"),
     "a training state of Lightning, open_clip or timm": under("state_dict"),
     "a training state with `model_state_dict`": under("model_state_dict"),
-    "a training state of DeiT, MAE or DeepSpeed's `model`": under("model"),
+    "a training state of DeiT or MAE": under("model"),
     "a training state of DeepSpeed's `module`": under("module"),
     "weights of DataParallel": prefixed("module."),
     "weights of torch.compile": prefixed("_orig_mod."),
@@ -80,10 +80,10 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], bool]:
     state = found = _content(path)
     while (inner := _inner(found)) is not None:
         found = inner
-    if not isinstance(found, dict) or not any(isinstance(each, Tensor) for each in found.values()):
+    if not _named(found) or not any(isinstance(each, Tensor) for each in found.values()):
         held = ", ".join(map(str, list(found)[:5])) if isinstance(found, dict) else ""
-        kind = f"the keys {held or 'none'}" if isinstance(found, dict) else type(found).__name__
-        raise ValueError(f"{path}: holds no weights by name, but {kind}")
+        what = f"keys: {held or 'none'}" if isinstance(found, dict) else type(found).__name__
+        raise ValueError(f"{path}: holds no weights by name; it holds {what}")
     return found, found is not state
 
 
@@ -97,12 +97,9 @@ def load_tower(tower: nn.Module, path: Path) -> None:
         ValueError: The file is missing, unsafe to load, or of another architecture.
     """
     state, _ = read_state(path)
-    if not set(state) & set(tower.state_dict()):
-        state = {
-            name.removeprefix(VISION): value
-            for name, value in state.items()
-            if name.startswith(VISION)
-        } or state
+    in_a_clip = {name: f"{VISION}{name}" for name in tower.state_dict()}
+    if state.keys() >= set(in_a_clip.values()):
+        state = {name: state[whole] for name, whole in in_a_clip.items()}
     try:
         tower.load_state_dict(state)
     except RuntimeError as error:
@@ -122,8 +119,12 @@ def _content(path: Path) -> Any:
         raise ValueError(f"{path}: not a checkpoint of weights alone ({error})") from error
 
 
+def _named(state: Any) -> bool:
+    return isinstance(state, dict) and all(isinstance(name, str) for name in state)
+
+
 def _inner(state: Any) -> State | None:
     """Return what a state holds by the first layout that it has; None where it has none."""
-    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+    if not _named(state):
         return None
     return next((inner for read in LAYOUTS.values() if (inner := read(state)) is not None), None)

@@ -1,57 +1,10 @@
-"""Reading and writing weights and training states."""
+"""Writing weights and training states."""
 
 import os
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
-
-# The keys under which published checkpoints hold a vision tower's weights.
-_TOWER_KEYS = ("vision_encoder_state_dict", "state_dict", "model", "module")
-
-
-# TeCoA and TGA-ZSR keep their best accuracy as a number of numpy, which torch
-# reads only where all that makes it up is named.
-_scalar: Any = np.float64(0).__reduce__()[0]
-_NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in (np.float32, np.float64)),
-    (_scalar, "numpy._core.multiarray.scalar"),
-    (_scalar, "numpy.core.multiarray.scalar"),
-]
-
-
-def load_tower(tower: nn.Module, path: Path) -> None:
-    """Load a vision tower's weights: of RobustVLM, TeCoA, TGA-ZSR, or of `finetune`.
-
-    RobustVLM publishes the state of open_clip's tower. TeCoA and TGA-ZSR publish training states
-    that hold the state of OpenAI's tower; its parameters have the same names.
-
-    Raises:
-        ValueError: The file is missing, unsafe to load, or of another architecture.
-    """
-    try:
-        with torch.serialization.safe_globals(_NUMBERS):
-            state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such checkpoint") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: not a checkpoint of weights alone ({error})") from error
-    for key in _TOWER_KEYS:
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict):
-        raise ValueError(f"{path}: holds a {type(state).__name__}, not a state dict")
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    try:
-        tower.load_state_dict(state)
-    except RuntimeError as error:
-        first = str(error).splitlines()
-        raise ValueError(f"{path}: another architecture: {' '.join(first[:2])}") from error
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from radapt.checkpoint import load_tower
 from radapt.compat import ensure_torchvision
 from radapt.from_open_clip import load_open_clip
+from radapt.state_dicts import load_tower
 from radapt.tower import normalisation
 
 REFERENCE = (
@@ -81,6 +81,18 @@ def load_clip(reference: str, device: torch.device | str = "cpu") -> Clip:
         ValueError: It cannot be loaded.
     """
     model, tokenizer = _python(reference) if reference.startswith("python:") else _named(reference)
+    return frozen(model, tokenizer, device, reference)
+
+
+def frozen(model: Any, tokenizer: Any, device: torch.device | str, name: str) -> Clip:
+    """Return an open_clip model and its tokenizer as a frozen CLIP on a device.
+
+    Args:
+        model: The model.
+        tokenizer: Maps a list of texts to tokens, `[n,length]`.
+        device: Where it shall run.
+        name: How it is called.
+    """
     model = model.to(device).eval().requires_grad_(False)
 
     def encode(texts: Sequence[str]) -> Tensor:
@@ -88,7 +100,7 @@ def load_clip(reference: str, device: torch.device | str = "cpu") -> Clip:
             return model.encode_text(tokenizer(list(texts)).to(device))  # type: ignore[no-any-return]
 
     mean, std = normalisation(model.visual)
-    return Clip(model.visual, encode, float(model.logit_scale.exp()), mean, std, reference)
+    return Clip(model.visual, encode, float(model.logit_scale.exp()), mean, std, name)
 
 
 def _python(reference: str) -> tuple[Any, Any]:
@@ -102,34 +114,16 @@ def _python(reference: str) -> tuple[Any, Any]:
 
 
 def _named(reference: str) -> tuple[Any, Any]:
-    ensure_torchvision()  # which open_clip imports
     if reference.startswith("hf-hub:"):
         name, pretrained, tower = reference, "", ""
     else:
         name, pretrained, tower = [*reference.split(":", 2), "", ""][:3]
         if not pretrained:
             raise ValueError(f"{reference}: names no weights; allowed is {REFERENCE}")
-        _refuse_other_activation(name, pretrained)
     try:
         model, tokenizer = load_open_clip(name, pretrained or None)
     except Exception as error:  # open_clip raises many kinds for one cause: it cannot be loaded
-        raise ValueError(f"{reference}: open_clip cannot load it: {error}") from error
+        raise ValueError(f"{reference}: cannot be loaded: {error}") from error
     if tower:
         load_tower(model.visual, Path(tower))
     return model, tokenizer
-
-
-def _refuse_other_activation(name: str, tag: str) -> None:
-    """Raise ValueError where weights that were trained with QuickGELU would run with GELU.
-
-    open_clip only warns of it; before 2.29 the plain name of OpenAI's models had QuickGELU.
-    """
-    from open_clip import get_model_config
-    from open_clip.pretrained import get_pretrained_cfg
-
-    config = get_model_config(name) or {}
-    if get_pretrained_cfg(name, tag).get("quick_gelu") and not config.get("quick_gelu"):
-        raise ValueError(
-            f"{name}:{tag}: the weights were trained with QuickGELU, which {name} lacks in today's "
-            f"open_clip; allowed is {name}-quickgelu:{tag}"
-        )

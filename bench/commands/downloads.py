@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import catalogue
+from bench.catalogue.repository_layouts import SHARD_INDEX
 from bench.core.errors import CellError, UserError
 from bench.core.locks import Lock
 from bench.data.remote import (
@@ -20,7 +21,7 @@ from bench.data.remote import (
     torchvision_folder,
 )
 from bench.hub.files import HubFile, NoSuchFile, bring, cache, offered, unreachable
-from bench.hub.weights import SHARD_INDEX, hub_files
+from bench.hub.weights import hub_files
 from bench.plan.resolve import resolve
 from bench.suite.load import Suite
 from bench.suite.specs import DatasetSpec, HubDataset, ModelSpec, TorchvisionDataset

@@ -95,12 +95,12 @@ def _libraries(suite: Suite | None) -> list[str]:
     attacks = [member for attack in (suite.attacks if suite else ()) for member in singles(attack)]
     models = suite.models.values() if suite else ()
     local = suite is not None and suite.protocol.judge.kind == "transformers" and judges(suite)
-    kinds = ("hugging_face", "lvlm", "lvlm-tiny")
-    of_transformers = local or any(model.kind in kinds for model in models)
-    return [
+    needed = [
         *(["torchattacks"] if any(member.kind == "torchattacks" for member in attacks) else []),
-        *([_TRANSFORMERS] if of_transformers else []),
+        *([_TRANSFORMERS] if local else []),
+        *(library for model in models for library in model.libraries),
     ]
+    return list(dict.fromkeys(needed))
 
 
 def _accelerator() -> Finding:

@@ -1,5 +1,6 @@
 """What a suite needs and has here already; asks no network and decodes nothing."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import catalogue
@@ -8,23 +9,19 @@ from bench.data.annotation_files import files_of
 from bench.data.remote import cached_root, hub_shards, is_complete, torchvision_folder
 from bench.data.webdataset import shard_paths
 from bench.hub.files import find
-from bench.hub.weights import hub_files, is_of_hub
+from bench.hub.weights import hub_files
 from bench.suite.load import Suite
 from bench.suite.specs import (
     DatasetSpec,
     FolderDataset,
     HubDataset,
-    HuggingFaceModel,
     LanguageDataset,
-    LvlmModel,
     ModelSpec,
     NanoDataset,
-    OpenClipModel,
-    RAdaptModel,
     TorchvisionDataset,
     WebDataset,
 )
-from bench.suite.specs.models import FOLDER
+from bench.suite.specs.model_base import LocalFile, RepositoryFiles
 
 
 def missing_data(spec: DatasetSpec, seed: int) -> str | None:
@@ -78,18 +75,13 @@ def download_line(suite: Suite) -> str:
     return f"{len(sizes)} datasets, about {known / 1000:.1f} GB{rest}; `fetch` tells exactly"
 
 
-def _local_files(spec: ModelSpec) -> list[Path]:
-    match spec:
-        case OpenClipModel():
-            return [Path(place) for place in (spec.folder, spec.tower) if place is not None]
-        case HuggingFaceModel() if not is_of_hub(spec):
-            return [Path(spec.name)]
-        case LvlmModel() if not is_of_hub(spec):
-            return [Path(spec.name.removeprefix(FOLDER))]
-        case RAdaptModel() if spec.anchor.file is not None:
-            return [Path(spec.anchor.file)]
-        case _:
-            return []
+def _local_files(spec: ModelSpec) -> Iterator[Path]:
+    """Yield the files and folders of this machine that a model comes from."""
+    for source in spec.weight_sources():
+        if isinstance(source, LocalFile):
+            yield source.path
+        elif isinstance(source, RepositoryFiles) and source.folder is not None:
+            yield source.folder
 
 
 def _missing_shards(spec: HubDataset, seed: int) -> str | None:

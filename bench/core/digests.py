@@ -19,3 +19,12 @@ def sha256(path: Path) -> bytes:
 def _sha256(path: Path, size: int, changed: int) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def hash_files(paths: list[Path]) -> str:
+    """Return one SHA-256 over the contents of some files, in order.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    return hashlib.sha256(b"".join(map(sha256, paths))).hexdigest()

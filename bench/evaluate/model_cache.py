@@ -21,7 +21,7 @@ from bench.models.compiled import Compiled, lay_out
 from bench.models.lowered_precision import Lowered, LoweredAnswers
 from bench.suite.load import Suite
 from bench.suite.metrics import TASKS, Task, metric_of
-from bench.suite.specs import Component, Precision, RAdaptModel, task_of
+from bench.suite.specs import Component, Precision, task_of
 from bench.tasks.answer_judges import Judge, build_judge, match
 from bench.tasks.answer_scores import Scorer, scorer
 from bench.tasks.embedding_tasks import EMBEDDING_TASKS
@@ -186,9 +186,7 @@ class Warm:
         key = (name, without)
         if key not in self._models:
             self._make_room()
-            spec = self.suite.models[name]
-            if isinstance(spec, RAdaptModel):
-                spec = spec.less(without)
+            spec = self.suite.models[name].less(without)
             built = self.once(
                 f"models.{name}",
                 lambda: cast(

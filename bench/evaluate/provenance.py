@@ -9,17 +9,17 @@ import torch
 
 from bench.core.devices import device_name
 from bench.plan.cells import Cell
-from bench.suite.applicability import answers
 from bench.suite.load import Suite
-from bench.suite.specs import PyAutoAttack, PythonModel, TorchAttacks, singles
+from bench.suite.specs import PyAutoAttack, TorchAttacks, singles
+from bench.suite.specs.models import root_model
 
 
 def provenance(suite: Suite, cell: Cell, device: torch.device) -> Mapping[str, str]:
     """Return the versions of what a cell uses, and the device."""
     names = (cell.target, *cell.sources)
-    ours = [name for name in names if not isinstance(suite.models[name], PythonModel)]
-    libraries = {"transformers" if answers(suite.models, n) else "open_clip_torch" for n in ours}
-    used = sorted(libraries)
+    ours = [name for name in names if not suite.models[name].runs_own_code]
+    each = [root_model(suite.models, name).libraries or ("open_clip_torch",) for name in ours]
+    used = sorted({library for libraries in each for library in libraries})
     attacks = singles(cell.attack) if cell.attack else ()
     used += sorted({a.kind for a in attacks if isinstance(a, PyAutoAttack | TorchAttacks)})
     return {

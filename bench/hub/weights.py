@@ -1,83 +1,43 @@
-"""Which files a model's weights come from: on the hub, in a folder in a hub's layout, or alone."""
+"""The files that a model's weights come from: on the hub, in a folder in its layout, or alone."""
 
-import json
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.catalogue.repository_layouts import OPEN_CLIP_WEIGHTS, Find, read_json
 from bench.core.errors import CellError
-from bench.core.identifiers import is_beside, is_repository, shown
 from bench.hub.files import HubFile, NoSuchFile, bring, find
-from bench.suite.specs import HuggingFaceModel, LvlmModel, ModelSpec, OpenClipModel
-from bench.suite.specs.models import FOLDER
+from bench.suite.specs import ModelSpec
+from bench.suite.specs.model_base import LocalFile, OpenClipTag, RepositoryFiles, WeightSource
 
-OPEN_CLIP_CONFIG = "open_clip_config.json"
-# the first that exists is the one, as open_clip and transformers seek them
-_OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-_WHOLE = "model.safetensors"
-SHARD_INDEX = "model.safetensors.index.json"  # names the files of weights that are in parts
-_HUGGING_FACE_WEIGHTS = (_WHOLE, SHARD_INDEX, "pytorch_model.bin")
-_TOKENIZER_CONFIG = "tokenizer_config.json"
-
-# of a model that answers in words, which need not have all of them
-_OF_CHATS = (
-    "generation_config.json",
-    "processor_config.json",
-    "video_preprocessor_config.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
-
-_Published = OpenClipModel | HuggingFaceModel | LvlmModel
-_Find = Callable[[str], Path | None]  # a file by its name; None where it is not here
+Alternatives = tuple[HubFile, ...]  # files of which a model needs the first that exists
 
 
-def hub_files(spec: ModelSpec) -> list[tuple[HubFile, ...]]:
+def hub_files(spec: ModelSpec) -> list[Alternatives]:
     """Return what a model needs of the hub, each with its alternatives; brings nothing.
 
     A tokenizer's files are among them as soon as the configuration that names it is here, and
     parts of weights as soon as their index is.
     Models made of others, of local files or of weights from elsewhere need nothing.
     """
-    if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
-        return _of_tag(spec.name, spec.pretrained)
-    if not isinstance(spec, _Published) or not is_of_hub(spec):
-        return []
-    return [tuple(_hub_file(spec, name) for name in names) for names in _needs(spec, _cached(spec))]
+    return [each for source in spec.weight_sources() for each in _of_hub(source)]
 
 
-def weight_files(spec: _Published) -> list[Path]:
+def weight_files(spec: ModelSpec) -> list[Path]:
     """Return the local files that a model comes from, brought from the hub where need be.
 
-    Weights or their index come first, then configurations and tokenizers, then parts of weights,
-    then a tower's own checkpoint.
+    Of a repository, weights or their index come first, then configurations and tokenizers, then
+    parts of weights, then what it need not have. A tower's own checkpoint comes last.
 
     Raises:
         CellError: A file is not there and cannot be had.
     """
-    tower = [Path(spec.tower)] if isinstance(spec, OpenClipModel) and spec.tower else []
-    for path in tower:
-        if not path.exists():
-            raise CellError(f"{path}: no such checkpoint")
-    folder = _folder(spec)
-    if folder is not None and spec.revision is not None:
-        raise CellError(f"{spec.name}: a folder has no revision {spec.revision!r}")
-    if folder is not None:
-        return [*_in_folder(spec, folder), *tower, *_extras(spec)]
-    if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
-        if Path(spec.pretrained).exists():
-            return [Path(spec.pretrained), *tower]
-        if not hub_files(spec):
-            return [_download(spec.name, spec.pretrained), *tower]
-    if isinstance(spec, HuggingFaceModel | LvlmModel) and not is_of_hub(spec):
-        raise CellError(f"{spec.name}: no such folder, and no OWNER/NAME of the hub")
-    here: dict[tuple[HubFile, ...], Path] = {}
-    while missing := [each for each in hub_files(spec) if each not in here]:
-        here |= {each: _bring_any(each) for each in missing}  # which may name further files
-    return [*(here[each] for each in hub_files(spec)), *tower, *_extras(spec)]
+    sources = spec.weight_sources()
+    for source in sources:  # before anything is downloaded
+        if isinstance(source, LocalFile) and not source.path.exists():
+            raise CellError(f"{source.path}: no such {source.what}")
+    return [path for source in sources for path in _files(source)]
 
 
 def origin(spec: ModelSpec) -> str:
@@ -90,36 +50,34 @@ def origin(spec: ModelSpec) -> str:
     return ""
 
 
-def in_cache(spec: _Published) -> bool:
-    """Return whether all files of a model are here; of a tag that is not known: False."""
-    if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
-        return Path(spec.pretrained).exists()
-    return all(any(find(file) for file in alternatives) for alternatives in hub_files(spec))
+def fetched(spec: ModelSpec) -> tuple[WeightSource, ...]:
+    """Return those sources of a model's weights that are not files of this machine."""
+    return tuple(each for each in spec.weight_sources() if not isinstance(each, LocalFile))
 
 
-def local_config(spec: _Published) -> dict[str, Any]:
+def in_cache(source: WeightSource) -> bool:
+    """Return whether all files of a source are here; of a tag: False, as it is not looked up."""
+    if isinstance(source, OpenClipTag):
+        return False
+    return all(any(find(file) for file in alternatives) for alternatives in _of_hub(source))
+
+
+def local_config(spec: ModelSpec) -> dict[str, Any]:
     """Return a model's configuration where it is here, in a folder or in the cache."""
-    name = OPEN_CLIP_CONFIG if isinstance(spec, OpenClipModel) else "config.json"
-    if isinstance(spec, OpenClipModel) and spec.pretrained is not None:
-        return {}
-    folder = _folder(spec)
-    if folder is not None:
-        return _json(folder / name) if (folder / name).exists() else {}
-    return _read(_cached(spec)(name))
+    for source in spec.weight_sources():
+        if isinstance(source, RepositoryFiles):
+            return read_json(_find(source)(source.layout.config))
+    return {}
 
 
-def local_processor(spec: LvlmModel) -> dict[str, Any]:
+def local_processor(spec: ModelSpec) -> dict[str, Any]:
     """Return a model's image processor's configuration where it is here."""
-    folder = _folder(spec)
-    alone, whole = (
-        _read(_cached(spec)(name) if folder is None else _present(folder / name))
-        for name in ("preprocessor_config.json", "processor_config.json")
-    )
-    return alone or dict(whole.get("image_processor") or {})
-
-
-def _present(path: Path) -> Path | None:
-    return path if path.exists() else None
+    for source in spec.weight_sources():
+        if isinstance(source, RepositoryFiles):
+            names = ("preprocessor_config.json", "processor_config.json")
+            alone, whole = (read_json(_find(source)(name)) for name in names)
+            return alone or dict(whole.get("image_processor") or {})
+    return {}
 
 
 def published_tag(name: str, tag: str) -> dict[str, Any]:
@@ -128,145 +86,99 @@ def published_tag(name: str, tag: str) -> dict[str, Any]:
     Raises:
         CellError: There is no such model or tag, or it was trained with another activation.
     """
-    from bench.core.torchvision_shim import ensure_torchvision  # brings torch
+    from radapt.from_open_clip import pretrained_tag  # brings torch
 
-    ensure_torchvision()
-    from open_clip import factory, pretrained
-
-    config = factory.get_model_config(name)
-    if config is None:
-        raise CellError(f"open_clip has no model {name!r}; `open_clip.list_models()` names all")
-    known: dict[str, Any] = pretrained.get_pretrained_cfg(name, tag)
-    if not known:
-        tags = ", ".join(pretrained.list_pretrained_tags_by_model(name)) or "none"
-        raise CellError(f"{name} has no pretrained tag {tag!r}; known: {tags}")
-    if known.get("quick_gelu") and not config.get("quick_gelu"):
-        # open_clip only warns, and computes with GELU
-        raise CellError(
-            f"{name}: the weights {tag!r} were trained with QuickGELU; name {name}-quickgelu"
-        )
-    return known
+    try:
+        return pretrained_tag(name, tag)
+    except ValueError as error:
+        raise CellError(str(error)) from error
 
 
-def _of_tag(name: str, tag: str) -> list[tuple[HubFile, ...]]:
-    if Path(tag).exists():
-        return []
-    repo, _, file = str(published_tag(name, tag).get("hf_hub", "")).rpartition("/")
-    names = (file,) if file else _OPEN_CLIP_WEIGHTS
-    return [tuple(HubFile(repo, each, kind="model") for each in names)] if repo else []
+def _of_hub(source: WeightSource) -> list[Alternatives]:
+    match source:
+        case OpenClipTag():
+            known = str(published_tag(source.model, source.tag).get("hf_hub", ""))
+            repo, _, file = known.rpartition("/")
+            names = (file,) if file else OPEN_CLIP_WEIGHTS
+            return [tuple(HubFile(repo, each, kind="model") for each in names)] if repo else []
+        case RepositoryFiles() if source.folder is None:
+            needed = source.layout.needed(_find(source))
+            return [tuple(_hub_file(source, name) for name in names) for names in needed]
+        case _:
+            return []
 
 
-def _download(name: str, tag: str) -> Path:
+def _files(source: WeightSource) -> list[Path]:
+    match source:
+        case LocalFile():
+            return [source.path]
+        case OpenClipTag():
+            return [*map(_bring_any, _of_hub(source))] or [_download(source)]
+        case RepositoryFiles():
+            own = _bring_all(source) if source.folder is None else _in_folder(source, source.folder)
+            return [*own, *_optional(source)]
+
+
+def _download(source: OpenClipTag) -> Path:
     from open_clip.pretrained import download_pretrained
 
     try:
-        return Path(download_pretrained(published_tag(name, tag)))
+        return Path(download_pretrained(published_tag(source.model, source.tag)))
     except Exception as error:  # of the network, in many kinds
-        raise CellError(f"{name}: the weights {tag!r} cannot be had: {error}") from error
+        tag = f"{source.model}: the weights {source.tag!r}"
+        raise CellError(f"{tag} cannot be had: {error}") from error
 
 
-def _needs(spec: _Published, found: _Find) -> list[tuple[str, ...]]:
-    if isinstance(spec, OpenClipModel):
-        text = _read(found(OPEN_CLIP_CONFIG)).get("model_cfg", {}).get("text_cfg", {})
-        named = [(_TOKENIZER_CONFIG,), ("tokenizer.json",)] if "hf_tokenizer_name" in text else []
-        return [_OPEN_CLIP_WEIGHTS, (OPEN_CLIP_CONFIG,), *named]
-    pictures = ("preprocessor_config.json", "processor_config.json")
-    alone = isinstance(spec, HuggingFaceModel)  # else the latter may hold what the former does
-    needs = [_HUGGING_FACE_WEIGHTS, ("config.json",), pictures[:1] if alone else pictures]
-    tokenizer = found(_TOKENIZER_CONFIG)
-    vocabulary = [_vocabulary(_read(tokenizer).get("tokenizer_class"))] if tokenizer else []
-    parts = [] if found(_WHOLE) else _parts(found(SHARD_INDEX))
-    return [*needs, (_TOKENIZER_CONFIG,), *vocabulary, *parts]
+def _bring_all(source: RepositoryFiles) -> list[Path]:
+    here: dict[Alternatives, Path] = {}
+    while missing := [each for each in _of_hub(source) if each not in here]:
+        here |= {each: _bring_any(each) for each in missing}  # which may name further files
+    return [here[each] for each in _of_hub(source)]
 
 
-def _vocabulary(kind: object) -> tuple[str, ...]:
-    """Return where a tokenizer's words may be; transformers needs no name of its class."""
-    if not kind:
-        return "tokenizer.json", "spiece.model"
-    return ("spiece.model" if str(kind).startswith("SiglipTokenizer") else "tokenizer.json",)
-
-
-def _extras(spec: _Published) -> list[Path]:
-    """Return the local files of those that a model may have, brought from the hub where need be."""
-    if not isinstance(spec, LvlmModel):
-        return []
-    folder = _folder(spec)
-    if folder is not None:
-        return [path for name in _OF_CHATS if (path := folder / name).exists()]
-    found = []
-    for name in _OF_CHATS:
+def _bring_any(alternatives: Alternatives) -> Path:
+    for file in alternatives[:-1]:
         with suppress(NoSuchFile):
-            found.append(bring(_hub_file(spec, name)))
-    return found
+            return bring(file)
+    return bring(alternatives[-1])
 
 
-def _parts(index: Path | None) -> list[tuple[str, ...]]:
-    """Return the files that an index of weights names, none where it is not here."""
-    if index is None:
-        return []
-    files = _json(index).get("weight_map")
-    names = list(files.values()) if isinstance(files, dict) else []
-    wrong = [name for name in names if not isinstance(name, str) or not is_beside(name)]
-    if wrong or not names:
-        got = f", got {shown(wrong[0])}" if wrong else ""
-        raise CellError(f"{index}: `weight_map` must name a file beside it for each tensor{got}")
-    return [(name,) for name in sorted(set(names))]
-
-
-def is_of_hub(spec: _Published) -> bool:
-    """Return whether a model's name is a repository's, and not a folder's."""
-    if isinstance(spec, OpenClipModel):
-        return spec.repository is not None
-    return _folder(spec) is None and is_repository(spec.name)
-
-
-def _hub_file(spec: _Published, name: str) -> HubFile:
-    repo = (spec.repository if isinstance(spec, OpenClipModel) else spec.name) or ""
-    return HubFile(repo, name, spec.revision or "main", "model")
-
-
-def _cached(spec: _Published) -> _Find:
-    return lambda name: find(_hub_file(spec, name)) if is_of_hub(spec) else None
-
-
-def _folder(spec: _Published) -> Path | None:
-    if isinstance(spec, OpenClipModel):
-        return None if spec.folder is None else Path(spec.folder)
-    place = Path(spec.name.removeprefix(FOLDER) if isinstance(spec, LvlmModel) else spec.name)
-    return place if place.is_dir() else None
-
-
-def _in_folder(spec: _Published, folder: Path) -> list[Path]:
-    def found(name: str) -> Path | None:
-        return folder / name if (folder / name).exists() else None
-
+def _in_folder(source: RepositoryFiles, folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise CellError(f"{source.name}: no such folder, and no OWNER/NAME of the hub")
+    if source.revision is not None:
+        raise CellError(f"{source.name}: a folder has no revision {source.revision!r}")
     files = []
-    for names in _needs(spec, found):
-        here = [path for name in names if (path := found(name))]
+    for names in source.layout.needed(_find(source)):
+        here = [path for name in names if (path := _find(source)(name))]
         if not here:
             raise CellError(f"{folder}: {' or '.join(names)} is missing")
         files.append(here[0])
     return files
 
 
-def _bring_any(alternatives: tuple[HubFile, ...]) -> Path:
-    for file in alternatives[:-1]:
-        try:
-            return bring(file)
-        except NoSuchFile:
-            continue
-    return bring(alternatives[-1])
+def _optional(source: RepositoryFiles) -> list[Path]:
+    """Return the files that a model need not have, brought from the hub where need be."""
+    names = source.layout.optional
+    if source.folder is not None:
+        return [path for name in names if (path := _find(source)(name))]
+    found = []
+    for name in names:
+        with suppress(NoSuchFile):
+            found.append(bring(_hub_file(source, name)))
+    return found
 
 
-def _read(path: Path | None) -> dict[str, Any]:
-    return _json(path) if path else {}
+def _find(source: RepositoryFiles) -> Find:
+    """Return how to find a file of a source that is here; None is found for any other."""
+    if source.folder is not None:
+        return partial(_present, source.folder)
+    return lambda name: find(_hub_file(source, name))
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise CellError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise CellError(f"{path}: a mapping is needed, got a {type(content).__name__}")
-    return content
+def _present(folder: Path, name: str) -> Path | None:
+    return folder / name if (folder / name).exists() else None
+
+
+def _hub_file(source: RepositoryFiles, name: str) -> HubFile:
+    return HubFile(source.repository, name, source.revision or "main", "model")

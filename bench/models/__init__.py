@@ -1,14 +1,18 @@
 """Build the model that a spec declares: one that embeds images and texts, or one that answers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from bench.core.types import ImageTextModel
+from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
 from bench.models.derived import build_graft, build_radapt
 from bench.models.embedded_clip import build_nano
-from bench.models.language import LanguageModel, build_language, build_tiny
+from bench.models.language import LanguageModel
+from bench.models.language.build import build_language
+from bench.models.language.tiny_models import build_tiny
 from bench.models.open_clip_models import build_open_clip
 from bench.models.python_model import build_own
 from bench.models.transformers_clip import build_hugging_face
@@ -16,7 +20,7 @@ from bench.suite.specs import (
     GraftModel,
     HuggingFaceModel,
     LvlmModel,
-    ModelSpec,
+    Model,
     NanoModel,
     OpenClipModel,
     PythonModel,
@@ -27,9 +31,22 @@ from bench.suite.specs import (
 
 __all__ = ["ClipModel", "LanguageModel", "Preprocessing", "build_model"]
 
+Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel]  # the first is its spec
+
+BUILDERS: dict[type[Model], Builder] = {
+    NanoModel: build_nano,
+    OpenClipModel: build_open_clip,
+    HuggingFaceModel: build_hugging_face,
+    LvlmModel: build_language,
+    TinyModel: build_tiny,
+    RAdaptModel: build_radapt,
+    GraftModel: build_graft,
+    PythonModel: build_own,
+}
+
 
 def build_model(
-    spec: ModelSpec,
+    spec: Model,
     device: torch.device,
     refer: Callable[[str], ImageTextModel | LanguageModel],
     *,
@@ -50,21 +67,5 @@ def build_model(
     Raises:
         CellError: The model cannot be built, with a reason for the user.
     """
-    how = resize or Resize()
-    match spec:
-        case NanoModel():
-            return build_nano(spec, device, how)
-        case OpenClipModel():
-            return build_open_clip(spec, device, how)
-        case HuggingFaceModel():
-            return build_hugging_face(spec, device, how)
-        case LvlmModel():
-            return build_language(spec, device, refer)
-        case TinyModel():
-            return build_tiny(spec, device)
-        case RAdaptModel():
-            return build_radapt(spec, device, refer)
-        case GraftModel():
-            return build_graft(spec, refer)
-        case PythonModel():
-            return build_own(spec, device, trust=trust)
+    context = BuildContext(device, refer, resize or Resize(), trust)
+    return BUILDERS[type(spec)](spec, context)

@@ -1,13 +1,11 @@
 """Models made of other models of the suite; they share their weights."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import torch
-
 from bench.core.errors import CellError
-from bench.core.types import ImageTextModel
+from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel
 from bench.models.language import LanguageModel
 from bench.suite.specs import GraftModel, RAdaptModel
@@ -16,10 +14,9 @@ from radapt.graft import graft
 from radapt.grids import grids_of
 
 Towered = ClipModel | LanguageModel
-Refer = Callable[[str], ImageTextModel | LanguageModel]
 
 
-def build_radapt(spec: RAdaptModel, device: torch.device, refer: Refer) -> Towered:
+def build_radapt(spec: RAdaptModel, context: BuildContext) -> Towered:
     """Build R-Adapt over a vision tower, in the units of that model's own normalisation.
 
     The tower is a CLIP's or SigLIP's, or that inside a vision-language model. The anchor comes
@@ -31,14 +28,14 @@ def build_radapt(spec: RAdaptModel, device: torch.device, refer: Refer) -> Tower
     anchor: Anchor | PerGrid
     with _explained(spec.base):
         if spec.anchor.white is not None:
-            anchor = _white(_with_tower(spec.anchor.white, refer))
+            anchor = _white(with_tower(spec.anchor.white, context))
         else:
             anchor = Anchor.load(str(spec.anchor.file))
-    base = _with_tower(spec.base, refer)
+    base = with_tower(spec.base, context)
     how = base.preprocessing
     with _explained(spec.base):
         if isinstance(anchor, Anchor):
-            anchor = replace(anchor, value=anchor.value.to(device))
+            anchor = replace(anchor, value=anchor.value.to(context.device))
             anchor = resize_anchor(anchor, base.tower) if spec.anchor.resize else anchor
         adapted = adapt(
             base.tower,
@@ -71,21 +68,26 @@ def _white(donor: Towered) -> Anchor | PerGrid:
     return extract_anchor(donor.tower, mean=units.mean, std=units.std)
 
 
-def build_graft(spec: GraftModel, refer: Refer) -> Towered:
+def build_graft(spec: GraftModel, context: BuildContext) -> Towered:
     """Build a model with some modules of another's tower.
 
     Raises:
         CellError: The two do not fit, or there is no vision tower.
     """
-    base, donor = _with_tower(spec.base, refer), _with_tower(spec.donor, refer)
+    base, donor = with_tower(spec.base, context), with_tower(spec.donor, context)
     try:
         return base.with_tower(graft(base.tower, donor.tower, spec.modules))
     except (ValueError, TypeError) as error:
         raise CellError(f"a graft of {spec.donor!r} on {spec.base!r}: {error}") from error
 
 
-def _with_tower(name: str, refer: Refer) -> Towered:
-    model = refer(name)
+def with_tower(name: str, context: BuildContext) -> Towered:
+    """Return a model of the suite by its name.
+
+    Raises:
+        CellError: It has no vision tower.
+    """
+    model = context.refer(name)
     if not isinstance(model, Towered):
         raise CellError(f"a model with a vision tower is needed; {name!r} is another kind")
     return model

@@ -1,14 +1,13 @@
 """The embedded models."""
 
-import torch
-
+from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel
 from bench.models.open_clip_models import wrap
-from bench.suite.specs import NanoModel, Resize
+from bench.suite.specs import NanoModel
 
 
-def build_nano(spec: NanoModel, device: torch.device, resize: Resize) -> ClipModel:
+def build_nano(spec: NanoModel, context: BuildContext) -> ClipModel:
     """Build one of the embedded models."""
     from bench.nano.nano_clip import load_pair
 
-    return wrap(*load_pair(spec.weights), device, resize)
+    return wrap(*load_pair(spec.weights), context.device, context.resize)

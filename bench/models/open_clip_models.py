@@ -1,7 +1,7 @@
 """Models of open_clip, with towers of other checkpoints."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,20 +11,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.catalogue.repository_layouts import OPEN_CLIP_CONFIG
 from bench.core.errors import CellError
-from bench.hub.weights import OPEN_CLIP_CONFIG, weight_files
+from bench.hub.weights import weight_files
+from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
 from bench.suite.specs import OpenClipModel, Resize
-from radapt.checkpoint import load_tower
+from radapt.clip import frozen
 from radapt.from_open_clip import load_open_clip
 from radapt.remote_code import RemoteCodeError
-from radapt.tower import image_size, normalisation
+from radapt.state_dicts import load_tower
+from radapt.tower import image_size
 
 _AKIN = 0.3  # cosine of weights; fine-tuning stays near 1, independent weights are near 0
 _COMPARED = 8  # matrices
 
 
-def build_open_clip(spec: OpenClipModel, device: torch.device, resize: Resize) -> ClipModel:
+def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
     """Build a model of open_clip.
 
     Raises:
@@ -36,23 +39,17 @@ def build_open_clip(spec: OpenClipModel, device: torch.device, resize: Resize) -
     except CellError:
         raise
     except Exception as error:  # open_clip raises many kinds for one cause: it cannot be loaded
-        raise CellError(f"open_clip cannot load {spec.name!r}: {error}") from error
+        raise CellError(f"{spec.name} cannot be loaded: {error}") from error
     if spec.tower is not None:
         _put_tower(clip.visual, Path(spec.tower), spec)
-    return wrap(clip, tokenizer, device, resize)
+    return wrap(clip, tokenizer, context.device, context.resize)
 
 
 def wrap(clip: Any, tokenizer: Any, device: torch.device, resize: Resize) -> ClipModel:
     """Return an open_clip model and its tokenizer as one model, frozen, on a device."""
-    clip = clip.to(device).eval().requires_grad_(False)
-
-    def encode(texts: Sequence[str]) -> Tensor:
-        with torch.no_grad():
-            return clip.encode_text(tokenizer(list(texts)).to(device))  # type: ignore[no-any-return]
-
-    visual = clip.visual
-    preprocessing = Preprocessing(image_size(visual), *normalisation(visual), resize)
-    return ClipModel(visual, encode, float(clip.logit_scale.exp()), preprocessing)
+    own = frozen(clip, tokenizer, device, "")
+    preprocessing = Preprocessing(image_size(own.tower), own.mean, own.std, resize)
+    return ClipModel(own.tower, own.encode, own.scale, preprocessing)
 
 
 @contextmanager

@@ -2,31 +2,31 @@
 
 import importlib
 
-import torch
 from torch import nn
 
 from bench.core.errors import CellError
 from bench.core.types import ImageTextModel
+from bench.models.build_context import BuildContext
 from bench.suite.specs import PythonModel
 
 _EMBEDS = ("encode_image", "encode_text", "logit_scale")
 _ANSWERS = ("log_likelihood", "visual_tokens", "answer")
 
 
-def build_own(spec: PythonModel, device: torch.device, *, trust: bool) -> ImageTextModel:
+def build_own(spec: PythonModel, context: BuildContext) -> ImageTextModel:
     """Call the factory that a suite names.
 
     Raises:
         CellError: It may not be imported, is not there, or returns something else.
     """
-    if not trust:
+    if not context.trust:
         raise CellError(f"{spec.target} is code named by the suite; run with --trust to import it")
     module, _, attribute = spec.target.partition(":")
     try:
         factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise CellError(f"{spec.target}: {error}") from error
-    model = factory(device=device, **spec.args)
+    model = factory(device=context.device, **spec.args)
     for member in _ANSWERS if spec.answers else _EMBEDS:
         if not hasattr(model, member):
             raise CellError(f"{spec.target} returned an object without {member}")

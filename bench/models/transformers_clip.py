@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import weight_files
+from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
 from bench.models.transformers_loading import loading
 from bench.suite.specs import HuggingFaceModel, Resize
@@ -32,7 +33,7 @@ class _Projected(nn.Module):
         return self.visual_projection(pooled)  # type: ignore[no-any-return]
 
 
-def build_hugging_face(spec: HuggingFaceModel, device: torch.device, resize: Resize) -> ClipModel:
+def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipModel:
     """Build a CLIP or SigLIP of transformers, in single precision.
 
     Raises:
@@ -58,12 +59,12 @@ def build_hugging_face(spec: HuggingFaceModel, device: torch.device, resize: Res
     lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
     if lacking:  # transformers only warns, and goes on with random ones
         raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")
-    model = model.to(device).eval().requires_grad_(False)
+    model = model.to(context.device).eval().requires_grad_(False)
     return ClipModel(
         _tower(model),
-        _Encoder(model, tokenizer, device),
+        _Encoder(model, tokenizer, context.device),
         float(model.logit_scale.exp()),
-        _preprocessing(folder, config.vision_config.image_size, resize),
+        _preprocessing(folder, config.vision_config.image_size, context.resize),
     )
 
 

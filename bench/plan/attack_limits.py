@@ -16,7 +16,6 @@ from bench.suite.specs import (
     Ensemble,
     ModelSpec,
     PyAutoAttack,
-    RAdaptModel,
     TorchAttacks,
     singles,
 )
@@ -49,9 +48,7 @@ def _check_surrogate(spec: AnyAttack, components: Collection[Component]) -> None
 
 def _removable(models: Iterable[ModelSpec]) -> frozenset[Component]:
     """Return what a surrogate can take out of all of some models."""
-    each = [
-        frozenset(model.components if isinstance(model, RAdaptModel) else ()) for model in models
-    ]
+    each = [frozenset(model.components) for model in models]
     return frozenset.intersection(*each) if each else frozenset()
 
 

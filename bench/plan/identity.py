@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from bench.core.identifiers import ID_LENGTH
@@ -15,12 +16,6 @@ from bench.suite.specs import (
     AnyAttack,
     DatasetSpec,
     Ensemble,
-    GraftModel,
-    HuggingFaceModel,
-    LvlmModel,
-    ModelSpec,
-    OpenClipModel,
-    RAdaptModel,
     TransformersJudge,
     task_of,
 )
@@ -61,31 +56,8 @@ def still_valid(suite: Suite, lock: Lock) -> Lock:
 
 def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
     """Return what a model's answer depends on, without names and paths."""
-    spec: ModelSpec = suite.models[name]
     fingerprint = lock.models.get(name, f"{UNRESOLVED}:{name}")
-    if isinstance(spec, RAdaptModel):
-        white = spec.anchor.white
-        return {
-            "radapt": spec.model_dump(include={"alpha", "cutoff", "mix", "cutoff_at"}),
-            "base": model_identity(suite, lock, spec.base),
-            "anchor": model_identity(suite, lock, white) if white else fingerprint,
-            **({"anchor_resized": True} if spec.anchor.resize else {}),
-        }
-    if isinstance(spec, GraftModel):
-        return {
-            "graft": spec.modules,
-            "base": model_identity(suite, lock, spec.base),
-            "donor": model_identity(suite, lock, spec.donor),
-        }
-    if isinstance(spec, LvlmModel):  # recomputing blocks changes no number
-        tower = {"tower": model_identity(suite, lock, spec.tower)} if spec.tower else {}
-        return {"lvlm": spec.precision, "fingerprint": fingerprint, **tower}
-    places = {"tower", "pretrained", "revision", "gpus"}
-    configured = isinstance(spec, OpenClipModel) and (spec.folder or spec.repository)
-    if isinstance(spec, HuggingFaceModel) or configured:
-        places |= {"name"}  # the architecture is in the configuration, which is hashed
-    settings = spec.model_dump(exclude=places, exclude_defaults=True)
-    return {**settings, "fingerprint": fingerprint}
+    return suite.models[name].identity(fingerprint, partial(model_identity, suite, lock))
 
 
 def pair_digest(

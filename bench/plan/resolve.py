@@ -3,16 +3,14 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
 from bench import catalogue
-from bench.core.digests import sha256
+from bench.core.digests import hash_files
 from bench.core.errors import CellError
 from bench.core.identifiers import is_repository
 from bench.core.locks import DatasetLock, Lock
-from bench.core.module_files import module_file
 from bench.data import index_dataset
 from bench.hub.weights import origin, weight_files
 from bench.plan.cells import scores_all
@@ -20,17 +18,9 @@ from bench.plan.identity import spec_digests
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import (
-    GraftModel,
     HubDataset,
-    HuggingFaceModel,
     LanguageDataset,
-    LvlmModel,
     ModelSpec,
-    NanoModel,
-    OpenClipModel,
-    PythonModel,
-    RAdaptModel,
-    TinyModel,
     TransformersJudge,
     WebDataset,
 )
@@ -38,8 +28,6 @@ from bench.suite.specs import (
 T = TypeVar("T")
 
 _ALL = 2**62  # more images than any dataset has
-NANO_FILES = Path(__file__).parents[1] / "nano" / "weights"
-TINY = Path(__file__).parents[1] / "models" / "language" / "tiny_models.py"
 
 
 def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
@@ -130,29 +118,13 @@ def _texts(name: str, found: DatasetLock, suite: Suite) -> Iterator[str]:
 
 
 def fingerprint(spec: ModelSpec) -> str:
-    """Return a hash of the files that a model's weights come from.
+    """Return a hash of the files that a model's weights come from, or what stands for it.
 
     Raises:
         CellError: A file is missing.
     """
-    match spec:
-        case NanoModel():
-            names = (f"{spec.weights}.safetensors", "text.safetensors", "merges.txt.gz")
-            return hash_files([NANO_FILES / name for name in names])
-        case OpenClipModel() | HuggingFaceModel() | LvlmModel():
-            return hash_files(weight_files(spec))
-        case TinyModel():  # made anew each time, by this code and by that library
-            return f"{hash_files([TINY])} {_transformers()}"
-        case RAdaptModel():
-            return hash_files([Path(spec.anchor.file)]) if spec.anchor.file else "white"
-        case GraftModel():
-            return "graft"  # all that it is made of are other models
-        case PythonModel():
-            module = spec.target.partition(":")[0]
-            file = module_file(module)
-            if file is None:
-                raise CellError(f"no module named {module!r} with a file of its own")
-            return hash_files([file])
+    files = weight_files(spec)
+    return hash_files(files) if files else spec.content()
 
 
 def judges(suite: Suite) -> bool:
@@ -181,15 +153,3 @@ def judge_weights(spec: TransformersJudge) -> str:
     if "config.json" not in names:
         raise CellError(f"{spec.name}: config.json is missing")
     return hashlib.sha256(f"{names} {hash_files(files)}".encode()).hexdigest()
-
-
-def _transformers() -> str:
-    try:
-        return version("transformers")
-    except PackageNotFoundError as error:
-        raise CellError("`kind: lvlm-tiny` needs the extra: pip install '.[lvlm]'") from error
-
-
-def hash_files(paths: list[Path]) -> str:
-    """Return one SHA-256 over the contents of some files, in order."""
-    return hashlib.sha256(b"".join(map(sha256, paths))).hexdigest()

@@ -16,13 +16,10 @@ from bench.suite.load import Suite
 from bench.suite.metrics import metric_of
 from bench.suite.specs import (
     AnyAttack,
-    GraftModel,
     LanguageDataset,
-    LvlmModel,
     ModelSpec,
-    PythonModel,
-    RAdaptModel,
 )
+from bench.suite.specs.models import root_model
 
 OWN = "the model's own"  # what its factory does is not known
 NORMALISATION = "inside the model, after resizing; attacks work on [0,1] pixels"
@@ -63,7 +60,7 @@ def _entry(
         templates = ()  # there are no classes to be put into them
     elif templates == "dataset":
         templates = resolved.templates if resolved else ()
-    own = isinstance(suite.models[cell.target], PythonModel)
+    own = suite.models[cell.target].runs_own_code
     entry: dict[str, Any] = {
         **({"note": suite.note} if suite.note else {}),
         "model": cell.target,
@@ -104,11 +101,8 @@ def _entry(
 
 
 def _precision(suite: Suite, name: str) -> str:
-    """Return in what a model computes what is judged."""
-    spec = suite.models[name]
-    while isinstance(spec, RAdaptModel | GraftModel):
-        spec = suite.models[spec.base]
-    return spec.precision if isinstance(spec, LvlmModel) else "fp32"
+    """Return the type of a model's numbers while it is judged."""
+    return root_model(suite.models, name).computes_in
 
 
 def _asked(suite: Suite, lock: Lock, cell: Cell) -> dict[str, Any]:
@@ -134,11 +128,12 @@ def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
     found["hash"] = lock.models.get(name, UNRESOLVED)
     if name in lock.origins:
         found["origin"] = lock.origins[name]
-    for part in ("base", "donor"):
-        if part in found:
-            found[part] = weights(suite, lock, found[part])
-    if (white := found.get("anchor", {}).get("white")) is not None:
-        found["anchor"] = {"white": weights(suite, lock, white)}
+    for path, parent in spec.parents.items():
+        *outer, last = path.split(".")
+        place = found
+        for key in outer:
+            place = place[key]
+        place[last] = weights(suite, lock, parent)
     return found
 
 

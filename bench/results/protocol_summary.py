@@ -1,21 +1,12 @@
 """A suite's protocol in the words in which published numbers state theirs."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 from bench.core.types import Mode
 from bench.results.attack_summary import settings
 from bench.suite.load import Suite
-from bench.suite.specs import (
-    AnyAttack,
-    HuggingFaceModel,
-    LvlmModel,
-    NanoModel,
-    OpenClipModel,
-    RAdaptModel,
-    Storage,
-)
-from bench.suite.specs.models import HUB
+from bench.suite.specs import AnyAttack, Storage
 
 
 def protocol(
@@ -41,29 +32,7 @@ def judged_as(storage: Storage, mode: Mode) -> str:
 
 def weights(suite: Suite, name: str) -> str:
     """Return where a model's weights come from, `ViT-L-14-quickgelu openai + filter`."""
-    match spec := suite.models[name]:
-        case OpenClipModel():
-            tower = Path(spec.tower).name if spec.tower else None
-            parts = (spec.name.removeprefix(HUB), spec.pretrained, tower)
-            return " ".join(part for part in parts if part)
-        case RAdaptModel():
-            white = spec.anchor.white
-            anchor = f"white {weights(suite, white)}" if white else "fitted"
-            parts = (
-                weights(suite, spec.base),
-                f"anchor({anchor})" if spec.alpha else "",
-                "filter" if spec.cutoff else "",
-            )
-            return " + ".join(part for part in parts if part)
-        case NanoModel():
-            return f"nano {spec.weights}"
-        case HuggingFaceModel():
-            return spec.name
-        case LvlmModel():
-            tower = f" with the tower of {weights(suite, spec.tower)}" if spec.tower else ""
-            return f"{spec.name}{tower}"
-        case _:
-            return spec.kind
+    return suite.models[name].description(partial(weights, suite))
 
 
 def pixels(suite: Suite, datasets: Sequence[str]) -> str:

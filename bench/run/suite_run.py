@@ -27,7 +27,6 @@ from bench.run.watchers import Watcher, Watchers
 from bench.store.folder_lock import hold
 from bench.store.results_folder import Store
 from bench.suite.load import Suite, load_suite
-from bench.suite.specs import PythonModel
 from bench.trust.end_of_run import allowance, examine_within, left_line
 from bench.trust.stored_findings import judged
 
@@ -96,11 +95,11 @@ def run_suite(
     """
     if not isinstance(suite, Suite):
         suite = load_suite(suite)
-    named = [name for name, spec in suite.models.items() if isinstance(spec, PythonModel)]
+    named = [name for name, spec in suite.models.items() if spec.runs_own_code]
     if named and not trust:
         raise UserError(
-            f"models.{named[0]}.kind: got 'python', which imports code named by the suite; "
-            "run with --trust to allow it"
+            f"models.{named[0]}.kind: got {suite.models[named[0]].kind!r}, which imports code "
+            "named by the suite; run with --trust to allow it"
         )
     check_key(suite, trust)
     store = Store(Path(results).absolute(), suite.suite)

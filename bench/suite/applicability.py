@@ -6,29 +6,19 @@ from bench.suite.metrics import TASKS
 from bench.suite.specs import (
     AnyAttack,
     DatasetSpec,
-    GraftModel,
-    LvlmModel,
     ModelSpec,
-    PythonModel,
-    RAdaptModel,
     Threat,
-    TinyModel,
     singles,
     task_of,
 )
+from bench.suite.specs.models import root_model
 
 _OF_WORDS = ("texts", "value features")
 
 
 def answers(models: Mapping[str, ModelSpec], name: str) -> bool:
-    """Return whether a declared model answers in words, as the model that it is built on does."""
-    match spec := models[name]:
-        case RAdaptModel() | GraftModel():
-            return answers(models, spec.base)
-        case PythonModel():
-            return spec.answers
-        case _:
-            return isinstance(spec, LvlmModel | TinyModel)
+    """Return whether a declared model answers in words, as what it is built on does."""
+    return root_model(models, name).answers_in_words
 
 
 def scored(models: Mapping[str, ModelSpec], name: str, dataset: DatasetSpec) -> bool:
@@ -62,7 +52,7 @@ def pair_faults(
     named = {name for threat in threats for name in threat.sources}
     named |= {name for attack in attacks for name in attack.surrogates}
     for name in models:
-        named |= built_on(models[name])
+        named |= {*models[name].parents.values()}
     for at, threat in enumerate(threats):
         for source in threat.sources:
             if answers(models, source) and not words:
@@ -74,16 +64,3 @@ def pair_faults(
                 f"models.{name}: {does}, {of_datasets}; it would be scored on no dataset, and no "
                 "model, attack or threat uses it"
             )
-
-
-def built_on(spec: ModelSpec) -> set[str]:
-    """Return the declared models that a model is made of."""
-    match spec:
-        case RAdaptModel():
-            return {spec.base, *([spec.anchor.white] if spec.anchor.white else [])}
-        case GraftModel():
-            return {spec.base, spec.donor}
-        case LvlmModel():
-            return {spec.tower} if spec.tower else set()
-        case _:
-            return set()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.suite.specs import expand_dataset
+from bench.suite.specs.models import KINDS
 from bench.suite.specs.protocol import native_faults
 from bench.suite.specs.threats import source_faults
 from bench.suite.sweep import Origin
@@ -49,13 +50,9 @@ def _entries(raw: dict[str, Any], key: str) -> list[Any]:
 
 def _references(model: Any) -> dict[str, str]:
     """Return the models that an entry names, by key path within it."""
-    if not isinstance(model, dict) or model.get("kind") not in ("radapt", "graft", "lvlm"):
-        return {}
-    names = ("tower",) if model["kind"] == "lvlm" else ("base", "donor")
-    found = {name: model.get(name) for name in names}
-    if isinstance(anchor := model.get("anchor"), dict):
-        found["anchor.white"] = anchor.get("white")
-    return {key: target for key, target in found.items() if isinstance(target, str)}
+    named = model.get("kind") if isinstance(model, dict) else None
+    kind = KINDS.get(named) if isinstance(named, str) else None
+    return kind.models_named_in(model) if kind else {}
 
 
 def _ancestors(name: object, models: dict[Any, Any]) -> set[str]:

@@ -15,7 +15,6 @@ from bench.plan.cells import Cell, expand
 from bench.plan.identity import model_identity, pair_digest, still_valid
 from bench.store.results_folder import Store, write_text
 from bench.suite.load import Suite
-from bench.suite.specs import GraftModel, RAdaptModel
 from bench.trust.explanations import MEANINGS
 from bench.trust.findings import Finding, flags_of
 from bench.trust.reported_number import Number, Pair, numbers_of
@@ -63,10 +62,9 @@ def trust_id(suite: Suite, lock: Lock, pair: Pair, number: Number, deep: bool) -
 
 def others_of(suite: Suite, model: str) -> list[str]:
     """Return models to transfer from: what a model is built on, sources of the suite, any other."""
-    spec = suite.models[model]
-    built_on = [spec.base] if isinstance(spec, RAdaptModel | GraftModel) else []
+    built_on = suite.models[model].architecture_of
     sources = [name for threat in suite.threats for name in threat.sources]
-    names = dict.fromkeys([*built_on, *sources, *suite.models])
+    names = dict.fromkeys([*([built_on] if built_on else []), *sources, *suite.models])
     return [name for name in names if name != model][:OTHERS]
 
 

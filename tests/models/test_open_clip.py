@@ -25,6 +25,8 @@ from bench.run.suite_run import run_suite
 from bench.store.results_folder import Store
 from bench.suite.load import load_suite
 from bench.suite.specs import OpenClipModel
+from radapt.state_dicts import LAYOUTS
+from tests.support.checkpoint_layouts import WRAPPED
 from tests.support.hub_cache import FIRST, SECOND, offline, put
 from tests.support.small_clip import MEAN, STD, as_of_numpy_1, hub_files, pickled, small_clip, tuned
 
@@ -174,7 +176,7 @@ def test_openai_weights_need_quick_gelu(suite_file: Callable[..., Path]) -> None
 
 
 def test_other_weights_with_another_activation_are_refused() -> None:
-    with pytest.raises(CellError, match="QuickGELU; name ViT-B-32-quickgelu"):
+    with pytest.raises(CellError, match=r"QuickGELU, .*allowed: ViT-B-32-quickgelu"):
         published_tag("ViT-B-32", "laion400m_e32")
     for name, tag in (("ViT-L-14-quickgelu", "openai"), ("ViT-B-32", "laion2b_s34b_b79k")):
         assert published_tag(name, tag)
@@ -282,6 +284,37 @@ def test_tower_checkpoints(
     assert all(torch.equal(loaded[key], value) for key, value in state.items())
     assert model.facts()["activation"] == "quick_gelu"
     assert not any(parameter.requires_grad for parameter in model.tower.parameters())
+
+
+def of_a_whole_clip(state: dict[str, Tensor]) -> bytes:
+    whole = small_clip(quick_gelu=True).state_dict()
+    return pickled({**whole, **{f"visual.{key}": value for key, value in state.items()}})
+
+
+def test_a_tower_is_taken_out_of_a_whole_clip(base: dict[str, str], tmp_path: Path) -> None:
+    state = tuned(small_clip(quick_gelu=True))
+    (tmp_path / "whole.pt").write_bytes(of_a_whole_clip(state))
+    loaded = build(**base, tower=str(tmp_path / "whole.pt")).tower.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pretrained_reads_the_layouts_that_tower_reads(
+    base: dict[str, str], tmp_path: Path, layout: str
+) -> None:
+    clip = small_clip(seed=8, quick_gelu=True)
+    (tmp_path / "whole.pt").write_bytes(pickled(WRAPPED[layout](clip.state_dict())))
+    model = build(name=base["name"], pretrained=str(tmp_path / "whole.pt"))
+    loaded = model.tower.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in clip.visual.state_dict().items())
+    tokens = open_clip.get_tokenizer("ViT-B-32")(["a dog"])
+    assert torch.allclose(model.encode_text(["a dog"]), clip.encode_text(tokens), atol=1e-6)
+
+
+def test_a_tower_alone_is_no_whole_clip(base: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "tower.pt").write_bytes(robustvlm(small_clip().visual.state_dict()))
+    with pytest.raises(CellError, match=r"tower\.pt: holds a vision tower alone"):
+        build(name=base["name"], pretrained=str(tmp_path / "tower.pt"))
 
 
 def test_openais_towers_have_the_names_of_open_clips() -> None:

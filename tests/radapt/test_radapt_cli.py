@@ -13,12 +13,12 @@ import torch
 from bench.data import NANO_DATA
 from bench.nano.nano_clip import load_clip
 from radapt import Anchor, extract_anchor, fit_anchor
-from radapt.checkpoint import load_tower
 from radapt.cli import analyze, fit
 from radapt.cli.main import main
 from radapt.fit_task import FitOptions
 from radapt.images import open_images
 from radapt.recipe import SHIPPED, load_recipe
+from radapt.state_dicts import load_tower
 
 CLIP = "python:bench.nano.nano_clip:load_pair:clip"
 FARE = "python:bench.nano.nano_clip:load_pair:fare"
@@ -177,11 +177,11 @@ def test_ablation_beside_the_published_one(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["anchor", "--model", "ViT-B-32", "--out", "x"], "names no weights; allowed is"),
-        (["anchor", "--model", "nothing:none", "--out", "x"], "open_clip cannot load it"),
+        (["anchor", "--model", "nothing:none", "--out", "x"], "open_clip has no model 'nothing'"),
         (
             ["anchor", "--model", "ViT-L-14:openai", "--out", "x"],
-            "ViT-L-14:openai: the weights were trained with QuickGELU, which ViT-L-14 lacks in "
-            "today's open_clip; allowed is ViT-L-14-quickgelu:openai",
+            "ViT-L-14: the weights 'openai' were trained with QuickGELU, which ViT-L-14 lacks in "
+            "today's open_clip; allowed: ViT-L-14-quickgelu",
         ),
         (["anchor", "--model", "python:no.such:f", "--out", "x"], "No module named"),
         (["finetune", "fare9", "--model", CLIP, "--data", "x", "--out", "x"], "fare2, fare4, tec"),

@@ -1,7 +1,7 @@
 """Load a vision-language model with transformers."""
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ import torch
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import weight_files
+from bench.models.build_context import BuildContext
 from bench.models.language.answering_model import LanguageModel
 from bench.models.language.chat import Chat
 from bench.models.language.families import FAMILIES
@@ -21,15 +22,8 @@ _UNTEMPLATED = "llava"  # whose first checkpoints had no template of their chat 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def build_language(
-    spec: LvlmModel, device: torch.device, refer: Callable[[str], object]
-) -> LanguageModel:
+def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
     """Build a vision-language model, frozen, in evaluation mode, in the precision of its spec.
-
-    Args:
-        spec: The model.
-        device: Where it runs.
-        refer: Returns a model of the same suite by its name, for another's vision tower.
 
     Raises:
         CellError: It cannot be loaded, is of another kind, lacks weights, or another's tower
@@ -63,11 +57,13 @@ def build_language(
     network.generation_config = transformers.GenerationConfig(
         do_sample=False, num_beams=1, eos_token_id=chat.ends, pad_token_id=chat.ends[0]
     )
-    network = network.to(device).eval().requires_grad_(False)
+    network = network.to(context.device).eval().requires_grad_(False)
     model = LanguageModel(
         network, FAMILIES[config.model_type], pixels, chat, checkpointing=spec.checkpointing
     )
-    return model if spec.tower is None else replace_tower(model, refer(spec.tower), spec.tower)
+    if spec.tower is None:
+        return model
+    return replace_tower(model, context.refer(spec.tower), spec.tower)
 
 
 def _ends(network: Any) -> Iterable[int]:

@@ -3,11 +3,13 @@
 They are the same on every machine, need no network, and know nothing: what they are for is to go
 the whole way of a suite. All that they can say is yes and no, by the sign of one number, so that
 half of their answers to questions of that kind are right and an attack has something to take.
+A change that moves what they say is a new `TinyModel.code`.
 """
 
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +20,7 @@ from torch import Tensor
 
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
+from bench.models.build_context import BuildContext
 from bench.models.language.answering_model import LanguageModel
 from bench.models.language.build import build_language
 from bench.models.transformers_loading import quiet
@@ -50,7 +53,7 @@ CHATML = (
 MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 
 
-def build_tiny(spec: TinyModel, device: torch.device) -> LanguageModel:
+def build_tiny(spec: TinyModel, context: BuildContext) -> LanguageModel:
     """Make a tiny model, and load it as any other from the files of its repository.
 
     Raises:
@@ -65,13 +68,9 @@ def build_tiny(spec: TinyModel, device: torch.device) -> LanguageModel:
     with TemporaryDirectory() as folder:
         make(transformers, Path(folder))
         own = LvlmModel(kind="lvlm", name=folder, precision="fp32")
-        model = build_language(own, torch.device("cpu"), _nobody)
+        model = build_language(own, replace(context, device=torch.device("cpu")))
     _balance(model)
-    return model.to(device)
-
-
-def _nobody(name: str) -> object:
-    raise AssertionError(f"a tiny model has its own tower, not that of {name}")
+    return model.to(context.device)
 
 
 def _balance(model: LanguageModel) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.catalogue.repository_layouts import CLIP, OPEN_CLIP
 from bench.core.errors import CellError
 from bench.core.identifiers import is_beside
 from bench.hub.weights import local_config
 from bench.suite.load import Suite
-from bench.suite.specs import GraftModel, HuggingFaceModel, ModelSpec, OpenClipModel, RAdaptModel
+from bench.suite.specs.models import root_model
 
 # open_clip's names of what RobustVLM's repositories hold
 _KNOWN = {f"chs20/{name}-clip": "ViT-L-14" for name in ("fare2", "fare4", "tecoa2", "tecoa4")} | {
@@ -66,19 +67,12 @@ class Size:
 
 def size_of(suite: Suite, name: str) -> Size | None:
     """Return a model's size; None where it is not known, as of convolutional towers."""
-    spec: ModelSpec = suite.models[name]
+    spec = root_model(suite.models, name)
     try:
-        match spec:
-            case RAdaptModel() | GraftModel():
-                return size_of(suite, spec.base)
-            case OpenClipModel():
-                here = local_config(spec).get("model_cfg")
-                known = _KNOWN.get(spec.repository or "", spec.name)
-                return _of_open_clip(here or _shipped(known))
-            case HuggingFaceModel():
-                return _of_hugging_face(local_config(spec))
-            case _:
-                return None
+        if spec.layout is OPEN_CLIP:
+            here = local_config(spec).get("model_cfg")
+            return _of_open_clip(here or _shipped(_KNOWN.get(spec.known_as, spec.known_as)))
+        return _of_hugging_face(local_config(spec)) if spec.layout is CLIP else None
     except (CellError, KeyError, TypeError, ValueError):
         return None  # a run tells what is wrong with it
 

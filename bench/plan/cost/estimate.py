@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.core.errors import UserError
 from bench.core.locks import Lock
 from bench.data import native_size
-from bench.hub.weights import in_cache
+from bench.hub.weights import fetched, in_cache
 from bench.plan.cells import Cell
 from bench.plan.cost.architecture import size_of
 from bench.plan.cost.lvlm_estimate import published_bytes
@@ -19,14 +19,8 @@ from bench.plan.cost.operations import (
 )
 from bench.plan.precisions import stages
 from bench.suite.load import Suite
-from bench.suite.specs import (
-    GraftModel,
-    HuggingFaceModel,
-    LvlmModel,
-    OpenClipModel,
-    Precision,
-    RAdaptModel,
-)
+from bench.suite.specs import Precision
+from bench.suite.specs.models import root_model
 
 # Dense peak rates in TFLOP/s, as their makers state them: fp32 outside tensor cores, tf32, bf16.
 GPUS: dict[str, dict[Precision, float]] = {
@@ -131,12 +125,8 @@ def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str
 
 
 def _own(suite: Suite, name: str, asked: Precision) -> Precision:
-    """Return in what a model computes that is asked for a precision, but may be in halves."""
-    spec = suite.models[name]
-    while isinstance(spec, RAdaptModel | GraftModel):
-        spec = suite.models[spec.base]
-    halves = isinstance(spec, LvlmModel) and spec.precision != "fp32"
-    return "bf16" if halves else asked
+    """Return the precision in which a model computes when `asked` is wanted of it."""
+    return asked if root_model(suite.models, name).computes_in == "fp32" else "bf16"
 
 
 def _seconds(operations: float, precision: Precision, gpu: str) -> float:
@@ -163,16 +153,13 @@ def _weights_line(suite: Suite) -> Iterator[str]:
     """Say what weights are to be had; tags of open_clip are not looked up, which brings torch."""
     total, parts, seen = 0, [], set()
     for name, spec in suite.models.items():
-        if not isinstance(spec, OpenClipModel | HuggingFaceModel | LvlmModel) or in_cache(spec):
+        sources = [each for each in fetched(spec) if each not in seen and not in_cache(each)]
+        if not sources:
             continue
-        file = spec.model_dump_json(exclude={"tower", "gpus"})
-        if file in seen:
-            continue  # a tower lies over the same weights
-        seen.add(file)
+        seen.update(sources)  # models that differ in their towers or settings share their weights
         size = size_of(suite, name)
-        repo = spec.repository if isinstance(spec, OpenClipModel) else None
         count = size.bytes if size else published_bytes(spec)
-        if size and repo and repo.startswith("chs20/") and size.image.width == 1024:
+        if size and spec.known_as.startswith("chs20/") and size.image.width == 1024:
             count = _ROBUSTVLM_L14
         total += count
         parts.append(f"{name} {count / 1e9:.2f} GB" if count else f"{name} of unknown size")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench import catalogue
+from bench.catalogue.repository_layouts import CHAT
 from bench.core.errors import CellError
 from bench.data import native_size
 from bench.hub.weights import local_config, local_processor
@@ -11,7 +12,8 @@ from bench.plan.cost.lvlm_memory import ANSWER, BYTES, GIB, GPUS, PROMPT, SHARE,
 from bench.plan.cost.lvlm_size import LvlmSize, lvlm_size
 from bench.plan.cost.lvlm_tokens import image_tokens
 from bench.suite.load import Suite
-from bench.suite.specs import GraftModel, LvlmModel, ModelSpec, NativeSpec, RAdaptModel
+from bench.suite.specs import LvlmModel, ModelSpec, NativeSpec
+from bench.suite.specs.models import root_model
 
 _SIDE = 336  # of an image whose size is not known: what LLaVA's tower takes
 
@@ -65,10 +67,8 @@ def forward_flops(suite: Suite, name: str) -> float | None:
     They are two per parameter and token, those of the head on the answer's tokens alone; the
     products of attention, some hundredths of that, are left out.
     """
-    spec = suite.models[name]
-    while isinstance(spec, RAdaptModel | GraftModel):
-        spec = suite.models[spec.base]
-    if not isinstance(spec, LvlmModel):
+    spec = root_model(suite.models, name)
+    if spec.layout is not CHAT:
         return None
     config, processor = _configuration(spec)
     try:
@@ -83,7 +83,7 @@ def forward_flops(suite: Suite, name: str) -> float | None:
 
 def published_bytes(spec: ModelSpec) -> int:
     """Return the size of a vision-language model's files, in halves; 0 where it is not known."""
-    if not isinstance(spec, LvlmModel):
+    if spec.layout is not CHAT:
         return 0
     try:
         return 2 * lvlm_size(_configuration(spec)[0]).parameters
@@ -130,7 +130,7 @@ def _largest(suite: Suite) -> tuple[tuple[int, int], bool]:
     return max(candidates, key=lambda size: size[0] * size[1]), whole
 
 
-def _configuration(spec: LvlmModel) -> tuple[dict[str, Any], dict[str, Any]]:
+def _configuration(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a model's configuration and its image processor's, from here or the catalogue."""
     try:
         config = local_config(spec)
@@ -138,5 +138,5 @@ def _configuration(spec: LvlmModel) -> tuple[dict[str, Any], dict[str, Any]]:
             return config, local_processor(spec)
     except CellError:
         return {}, {}  # a run tells what is wrong with it
-    known = catalogue.language_models().get(spec.name, {})
+    known = catalogue.language_models().get(spec.known_as, {})
     return known, known.get("processor", {})

@@ -35,21 +35,19 @@ from bench.suite.specs.ensembles import AnyAttack, Ensemble, singles
 from bench.suite.specs.external_attacks import PyAutoAttack, TorchAttacks
 from bench.suite.specs.judge import JudgeSpec, MatchJudge, OpenAIJudge, TransformersJudge
 from bench.suite.specs.language_datasets import LanguageDataset
+from bench.suite.specs.model_base import Component, Model
 from bench.suite.specs.models import (
     Anchor,
-    Component,
     GraftModel,
-    HuggingFaceModel,
-    LvlmModel,
     ModelSpec,
     NanoModel,
-    OpenClipModel,
     PythonModel,
     RAdaptModel,
     TinyModel,
 )
 from bench.suite.specs.presets import ATTACK_PRESETS
 from bench.suite.specs.protocol import PRESETS, Pixels, Protocol, Resize, Storage, expand_preset
+from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 from bench.suite.specs.threats import AnyThreat, Threat
 
 __all__ = [
@@ -81,6 +79,7 @@ __all__ = [
     "LvlmModel",
     "MatchJudge",
     "MiFgsm",
+    "Model",
     "ModelSpec",
     "Name",
     "NanoDataset",

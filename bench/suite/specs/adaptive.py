@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.suite.specs.base import Name, Spec, many
-from bench.suite.specs.models import Component
+from bench.suite.specs.model_base import Component
 
 Components = Annotated[
     tuple[Component, ...],

@@ -1,129 +1,71 @@
-"""Models: embedded, of open_clip, of transformers, adapted, grafted, or of the user's own."""
+"""The kinds of models: published, embedded, adapted, grafted, or of the user's own."""
 
-from collections.abc import Collection
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Collection, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.core.identifiers import is_repository
-from bench.suite.specs.base import Inside, Name, Place, Spec, many
+from bench.core.digests import hash_files
+from bench.core.errors import CellError
+from bench.core.module_files import module_file
+from bench.suite.specs.base import Name, Place, Spec, many
+from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
+from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 
-Component = Literal["filter", "anchor"]  # of R-Adapt
-HUB, FOLDER = "hf-hub:", "local-dir:"
-
-
-class _Model(Spec):
-    """What all models say.
-
-    Attributes:
-        gpus: Share of an accelerator that a worker takes for their cells; in no identity.
-    """
-
-    gpus: Annotated[float, Field(gt=0, le=1)] = 1.0
+_EMBEDDED = Path(__file__).parents[2] / "nano" / "weights"
 
 
-class NanoModel(_Model):
+class NanoModel(Model):
     """One of the embedded models."""
 
     kind: Literal["nano"]
     weights: Literal["clip", "fare", "tecoa", "tga"]
 
+    def weight_sources(self) -> tuple[WeightSource, ...]:
+        """Return the files that come with `bench`."""
+        names = (f"{self.weights}.safetensors", "text.safetensors", "merges.txt.gz")
+        return tuple(LocalFile(_EMBEDDED / name) for name in names)
 
-class OpenClipModel(_Model):
-    """A model of open_clip: by name and pretrained tag, `hf-hub:` name, or local checkpoint.
-
-    `local-dir:` names a folder in the layout of such a hub repository. `revision` is a branch,
-    a tag or a commit of an `hf-hub:` name. `tower` is a checkpoint of the vision tower alone, as
-    RobustVLM, TeCoA and TGA-ZSR publish them.
-    """
-
-    kind: Literal["open_clip"]
-    name: Place
-    pretrained: Place | None = None
-    tower: Place | None = None
-    revision: Inside | None = None
-
-    @property
-    def repository(self) -> str | None:
-        """The repository of the hub that the name stands for, `owner/name`."""
-        return self.name.removeprefix(HUB) if self.name.startswith(HUB) else None
-
-    @property
-    def folder(self) -> str | None:
-        """The local folder that the name stands for."""
-        return self.name.removeprefix(FOLDER) if self.name.startswith(FOLDER) else None
-
-    @model_validator(mode="after")
-    def _has_weights(self) -> Self:
-        itself = self.name.startswith((HUB, FOLDER))
-        if self.pretrained is None and not itself:
-            raise PydanticCustomError(
-                "weights", "`pretrained` is needed: a tag or a file; only hf-hub: names imply one"
-            )
-        if self.pretrained is not None and itself:
-            raise PydanticCustomError(
-                "weights", "a name with hf-hub: or local-dir: has its own weights; no `pretrained`"
-            )
-        if self.repository is not None and not is_repository(self.repository):
-            raise PydanticCustomError("name", "a name on the hub is hf-hub:OWNER/NAME")
-        if self.revision is not None and self.repository is None:
-            raise PydanticCustomError("revision", "only hf-hub: names have a `revision`")
-        return self
-
-    @model_validator(mode="after")
-    def _has_quick_gelu(self) -> Self:
-        # open_clip before 2.29 built QuickGELU for OpenAI's weights under the plain name
-        if self.pretrained == "openai" and not self.name.endswith("-quickgelu"):
-            raise PydanticCustomError(
-                "activation",
-                "OpenAI's weights were trained with QuickGELU, which {name} lacks in today's "
-                "open_clip; allowed: {name}-quickgelu",
-                {"name": self.name},
-            )
-        return self
+    def description(self, of: Callable[[str], str]) -> str:
+        """Return which embedded model it is."""
+        return f"nano {self.weights}"
 
 
-class HuggingFaceModel(_Model):
-    """A CLIP or SigLIP of transformers: a hub's name, or a local folder in a hub's layout.
-
-    `revision` is a branch, a tag or a commit. SigLIP's logit bias is left out: the same number
-    on all classes changes no prediction and no loss of an attack.
-    """
-
-    kind: Literal["hugging_face"]
-    name: Place
-    revision: Inside | None = None
-
-
-class LvlmModel(_Model):
-    """A vision-language model of transformers that answers in words, as LLaVA does.
-
-    Attributes:
-        name: A hub's name, a local folder in a hub's layout, or the latter after `local-dir:`.
-        revision: A branch, a tag or a commit of the hub.
-        precision: Of weights and computation; numbers depend on it.
-        checkpointing: Whether the backward pass computes blocks anew, for less memory.
-        tower: A declared model whose vision tower takes the place of its own.
-    """
-
-    kind: Literal["lvlm"]
-    name: Place
-    revision: Inside | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    checkpointing: bool = False
-    tower: Name | None = None
-
-
-class TinyModel(_Model):
+class TinyModel(Model):
     """A tiny vision-language model with random weights, which says yes or no; no benchmark.
 
     Attributes:
         family: Of which kind of transformers it is, by the `model_type` of its configuration.
+        code: Stands for the code that makes it (`bench.models.language.tiny_models`). Write
+            another word here when a change of that code changes what the models say;
+            `tests/models/test_tiny_models.py` tells when it does. The first was the hash of
+            the code's file.
     """
+
+    libraries: ClassVar = ("transformers",)
+    code: ClassVar[str] = "fdd78c608dff6a960a10f084fa87e880858f4f97c253a695e634d192ec1eaa69"
 
     kind: Literal["lvlm-tiny"]
     family: Literal["llava", "qwen2_5_vl"]
+
+    @property
+    def answers_in_words(self) -> bool:
+        """Whether it answers questions in words: it does."""
+        return True
+
+    def content(self) -> str:
+        """Return the version of the code that makes it, and of transformers.
+
+        Raises:
+            CellError: transformers is not installed.
+        """
+        try:
+            return f"{self.code} {version('transformers')}"
+        except PackageNotFoundError as error:
+            raise CellError("`kind: lvlm-tiny` needs the extra: pip install '.[lvlm]'") from error
 
 
 class Anchor(Spec):
@@ -146,8 +88,10 @@ class Anchor(Spec):
         return self
 
 
-class RAdaptModel(_Model):
+class RAdaptModel(Model):
     """R-Adapt over a declared model (arXiv 2603.12799)."""
+
+    model_keys: ClassVar = ("base", "anchor.white")
 
     kind: Literal["radapt"]
     base: Name
@@ -156,6 +100,11 @@ class RAdaptModel(_Model):
     cutoff: Annotated[float, Field(gt=0)] | None
     mix: Literal["interpolate", "add"] = "interpolate"
     cutoff_at: Literal[224, "image"] = 224
+
+    @property
+    def architecture_of(self) -> str:
+        """The model that is adapted."""
+        return self.base
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -168,30 +117,88 @@ class RAdaptModel(_Model):
         gaussian = {"cutoff": None} if "filter" in components else {}
         return self.model_copy(update={**anchor, **gaussian})
 
+    def weight_sources(self) -> tuple[WeightSource, ...]:
+        """Return the anchor's file, if it has one."""
+        return (LocalFile(Path(self.anchor.file), "anchor"),) if self.anchor.file else ()
 
-class GraftModel(_Model):
+    def content(self) -> str:
+        """Return that the anchor is a white image through a model, which is hashed by itself."""
+        return "white"
+
+    def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+        """Return its settings, its base and its anchor."""
+        white = self.anchor.white
+        return {
+            "radapt": self.model_dump(include={"alpha", "cutoff", "mix", "cutoff_at"}),
+            "base": of(self.base),
+            "anchor": of(white) if white else fingerprint,
+            **({"anchor_resized": True} if self.anchor.resize else {}),
+        }
+
+    def description(self, of: Callable[[str], str]) -> str:
+        """Return its base and its components, `ViT-L-14-quickgelu openai + filter`."""
+        anchor = f"white {of(self.anchor.white)}" if self.anchor.white else "fitted"
+        parts = (
+            of(self.base),
+            f"anchor({anchor})" if self.alpha else "",
+            "filter" if self.cutoff else "",
+        )
+        return " + ".join(part for part in parts if part)
+
+
+class GraftModel(Model):
     """A declared model with some modules of another's tower.
 
     `modules` names one or several: `Emb`, `B1-Attn`, `B3`, `Head`; `..B2` is all from the
     input through B2, `B3..` all from B3 on.
     """
 
+    model_keys: ClassVar = ("base", "donor")
+
     kind: Literal["graft"]
     base: Name
     donor: Name
     modules: Annotated[tuple[str, ...], BeforeValidator(many), Field(min_length=1)]
 
+    @property
+    def architecture_of(self) -> str:
+        """The model that takes the modules."""
+        return self.base
 
-class PythonModel(_Model):
+    def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+        """Return its modules, its base and its donor."""
+        return {"graft": self.modules, "base": of(self.base), "donor": of(self.donor)}
+
+
+class PythonModel(Model):
     """A factory of the user's own, `package.module:function`; runs only with `--trust`.
 
     It `answers` if it is a `bench.core.exchanges.AnsweringModel`, and else embeds images and texts.
     """
 
+    runs_own_code: ClassVar = True
+
     kind: Literal["python"]
     target: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
     args: dict[str, JsonValue] = Field(default={})
     answers: bool = False
+
+    @property
+    def answers_in_words(self) -> bool:
+        """Whether it answers questions in words, as the suite says."""
+        return self.answers
+
+    def content(self) -> str:
+        """Return a hash of the module's file.
+
+        Raises:
+            CellError: There is no such file.
+        """
+        module = self.target.partition(":")[0]
+        file = module_file(module)
+        if file is None:
+            raise CellError(f"no module named {module!r} with a file of its own")
+        return hash_files([file])
 
 
 ModelSpec = Annotated[
@@ -205,3 +212,14 @@ ModelSpec = Annotated[
     | PythonModel,
     Field(discriminator="kind"),
 ]
+
+KINDS: dict[str, type[Model]] = {
+    get_args(kind.model_fields["kind"].annotation)[0]: kind
+    for kind in get_args(get_args(ModelSpec)[0])
+}
+
+
+def root_model(models: Mapping[str, ModelSpec], name: str) -> ModelSpec:
+    """Return the declared model whose architecture a model has in the end."""
+    spec = models[name]
+    return spec if spec.architecture_of is None else root_model(models, spec.architecture_of)

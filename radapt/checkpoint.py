@@ -1,6 +1,5 @@
 """Reading and writing weights and training states."""
 
-import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+
+from radapt.atomic_write import write_atomically
 
 # The keys under which published checkpoints hold a vision tower's weights.
 _TOWER_KEYS = ("vision_encoder_state_dict", "state_dict", "model", "module")
@@ -52,16 +53,6 @@ def load_tower(tower: nn.Module, path: Path) -> None:
     except RuntimeError as error:
         first = str(error).splitlines()
         raise ValueError(f"{path}: another architecture: {' '.join(first[:2])}") from error
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a file beside `path`, flush it to disk, and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    write(part)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def save_atomically(state: Mapping[str, object], path: Path) -> None:

@@ -19,7 +19,7 @@ from bench.data.folder import open_folder
 from bench.data.questions import Questions
 from bench.data.remote import open_cached, open_hub, open_torchvision
 from bench.data.split import Split, check_labels, choose
-from bench.data.webdataset import first_image, open_webdataset, shard_paths
+from bench.data.webdataset import open_webdataset, shard_paths
 from bench.suite.specs import (
     DatasetSpec,
     FolderDataset,
@@ -30,6 +30,7 @@ from bench.suite.specs import (
     TorchvisionDataset,
     WebDataset,
 )
+from radapt.shards import first_image
 
 __all__ = [
     "NANO_DATA",

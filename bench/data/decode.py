@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.core.errors import CellError
+from bench.data.split import cell_errors
 from bench.suite.specs import Pixels
 from radapt.pictures import opened
 
@@ -22,11 +22,8 @@ def decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
     Raises:
         CellError: It cannot be decoded.
     """
-    try:
-        with opened(data, place) as image:
-            picture = to_rgb(image)
-    except ValueError as error:
-        raise CellError(str(error)) from error
+    with cell_errors(), opened(data, place) as image:
+        picture = to_rgb(image)
     if isinstance(pixels, Pixels):
         picture = fit(picture, pixels)
     return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))

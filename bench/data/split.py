@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import CellError
 from bench.core.identifiers import shown, text_fault
-
-Label = int | tuple[str, ...]
+from radapt.shards import Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,15 @@ def check_labels(split: Split, expected: int | None = None, *, whole: bool = Tru
             f"where the dataset has {expected} classes; is this another dataset or revision?"
         )
     return split
+
+
+@contextmanager
+def cell_errors() -> Iterator[None]:
+    """Turn what radapt's readers raise of damaged files into a CellError of the same message."""
+    try:
+        yield
+    except ValueError as error:
+        raise CellError(str(error)) from error
 
 
 def lines_of(path: Path) -> tuple[str, ...]:

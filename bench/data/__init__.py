@@ -1,36 +1,22 @@
 """Images with labels, captions or questions, from wherever a suite's datasets are."""
 
 import tarfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import catalogue
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
 from bench.core.locks import DatasetLock
-from bench.data.annotation_files import open_published
-from bench.data.decode import decode, fit, size_of
-from bench.data.embedded_questions import open_embedded
-from bench.data.folder import open_folder
+from bench.data.decode import decode, fit
+from bench.data.embedded_source import NANO_DATA
 from bench.data.questions import Questions
-from bench.data.remote import open_cached, open_hub, open_torchvision
-from bench.data.split import Split, check_labels, choose
-from bench.data.webdataset import open_webdataset, shard_paths
-from bench.suite.specs import (
-    DatasetSpec,
-    FolderDataset,
-    HubDataset,
-    LanguageDataset,
-    NanoDataset,
-    Pixels,
-    TorchvisionDataset,
-    WebDataset,
-)
-from radapt.shards import first_image
+from bench.data.source import Index
+from bench.data.source_kinds import source_of
+from bench.data.split import Split, choose
+from bench.suite.specs import DatasetSpec, Pixels
 
 __all__ = [
     "NANO_DATA",
@@ -46,9 +32,6 @@ __all__ = [
     "native_size",
     "read_labels",
 ]
-
-_Read = Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
-NANO_DATA = Path(__file__).parents[1] / "nano" / "data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +76,8 @@ def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
     Raises:
         CellError: The dataset cannot be had, is not in its layout, or is damaged.
     """
-    if isinstance(spec, LanguageDataset):
-        questions = _questions(spec)
-        ids = choose(questions.asked, samples, seed)
-        return DatasetLock(questions.fingerprint(ids), ids)
-    split = _open(spec, seed)
-    ids = choose(split.labels, samples, seed)
-    return DatasetLock(split.digest(ids), ids, split.classes, split.templates, split.origin)
+    index = source_of(spec).open(seed)
+    return index.lock(choose(index.samples, samples, seed))
 
 
 def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str) -> ImageSet:
@@ -121,7 +99,7 @@ def load_in_parts(
     spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str, size: int
 ) -> Iterator[ImageSet]:
     """Decode the named images, so many at a time; see `load_images`."""
-    split = _open(spec, None)
+    split = _split(spec)
     if split.captioned:
         raise CellError(f"{split.place}: its images come with captions, not with classes")
     for start in range(0, len(sample_ids), size):
@@ -139,7 +117,7 @@ def load_captioned(
     Raises:
         CellError: As of `load_images`, or the images come with classes.
     """
-    split = _open(spec, None)
+    split = _split(spec)
     images = _decoded(split, sample_ids, pixels)
     found = [split.labels[key] for key in sample_ids]
     captions = tuple(label for label in found if isinstance(label, tuple))
@@ -149,7 +127,7 @@ def load_captioned(
 
 
 def load_questions(
-    spec: LanguageDataset, sample_ids: tuple[str, ...], pixels: Pixels | str
+    spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str
 ) -> QuestionSet:
     """Decode the images of named samples, with what each is asked, in the order of `sample_ids`.
 
@@ -159,10 +137,12 @@ def load_questions(
         pixels: The size to bring their images to, or `native` to keep the size they have.
 
     Raises:
-        CellError: As of `load_images`.
+        CellError: As of `load_images`, or the images come with classes or captions.
     """
-    questions = _questions(spec)
-    images = _stacked(questions.place, questions.images(sample_ids), questions.read, pixels)
+    questions = source_of(spec).open()
+    if not isinstance(questions, Questions):
+        raise CellError(f"{questions.place}: its images come without questions")
+    images = _decoded(questions, sample_ids, pixels)
     return QuestionSet(
         sample_ids, images, tuple(questions.asked[key].exchange for key in sample_ids)
     )
@@ -177,7 +157,7 @@ def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:
         CellError: The dataset is not here, its images are others than those known, or they come
             with captions.
     """
-    split = _open(spec, None)
+    split = _split(spec)
     if set(known.sample_ids) - set(split.labels) or split.digest(known.sample_ids) != (
         known.fingerprint
     ):
@@ -192,68 +172,32 @@ def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:
 def native_size(spec: DatasetSpec) -> tuple[int, int] | None:
     """Return height and width of a dataset's first image, or None where it cannot be read.
 
-    Only the image's header is read; what is not here is known from the catalogue, if at all.
+    Only the image's header is read, and nothing is downloaded.
     """
     try:
-        match spec:
-            case NanoDataset():
-                return size_of(first_image(shard_paths(NANO_DATA / spec.name, "test")[0]) or b"")
-            case WebDataset():
-                return size_of(first_image(shard_paths(Path(spec.path), spec.split)[0]) or b"")
-            case FolderDataset():
-                split = open_folder(Path(spec.path), spec.name)
-                return size_of(next(split.read([min(split.labels)]))[1])
-            case LanguageDataset():
-                questions = _questions(spec)
-                first = questions.asked[min(questions.asked)].image
-                return size_of(next(questions.read([first]))[1])
-            case HubDataset() | TorchvisionDataset():
-                facts = catalogue.datasets().get(spec.name)
-                return (facts.pixels, facts.pixels) if facts and facts.pixels else None
+        return source_of(spec).native_size()
     except (CellError, OSError, tarfile.TarError, ValueError):
         return None  # the run tells what is wrong with the dataset
 
 
-def _open(spec: DatasetSpec, seed: int | None) -> Split:
-    """Open a dataset, and bring what a seed needs of it; nothing is brought without a seed."""
-    match spec:
-        case NanoDataset():
-            return check_labels(open_webdataset(NANO_DATA / spec.name, "test"))
-        case WebDataset():
-            return check_labels(open_webdataset(Path(spec.path), spec.split))
-        case FolderDataset():
-            return check_labels(open_folder(Path(spec.path), spec.name))
-        case TorchvisionDataset():
-            return open_torchvision(spec, download=seed is not None)
-        case HubDataset():
-            return open_cached(spec) if seed is None else open_hub(spec, seed)
-        case LanguageDataset():
-            raise CellError(f"{spec.name}: its images come with questions, not with classes")
+def _split(spec: DatasetSpec) -> Split:
+    """Return the images of a dataset that have classes or captions; nothing is downloaded."""
+    index = source_of(spec).open()
+    if not isinstance(index, Split):
+        raise CellError(f"{index.place}: its images come with questions, not with classes")
+    return index
 
 
-def _questions(spec: LanguageDataset) -> Questions:
-    if spec.of is not None:
-        return open_embedded(spec, open_webdataset(NANO_DATA / spec.of, "test"))
-    return open_published(spec)
-
-
-def _decoded(split: Split, sample_ids: tuple[str, ...], pixels: Pixels | str) -> NDArray[np.uint8]:
-    missing = set(sample_ids) - set(split.labels)
-    if missing:
-        raise CellError(f"{split.place}: {len(missing)} images are gone, {min(missing)} the first")
-    return _stacked(split.place, sample_ids, split.read, pixels)
-
-
-def _stacked(
-    place: str, names: tuple[str, ...], read: _Read, pixels: Pixels | str
-) -> NDArray[np.uint8]:
-    """Decode images, each once, and stack them as they are named."""
+def _decoded(index: Index, sample_ids: tuple[str, ...], pixels: Pixels | str) -> NDArray[np.uint8]:
+    """Decode the images of samples, each once, and stack them in the order of the samples."""
+    names = index.images(sample_ids)
     found = {
-        key: decode(data, pixels, f"{place}: {key}") for key, data in read(dict.fromkeys(names))
+        key: decode(data, pixels, f"{index.place}: {key}")
+        for key, data in index.read(dict.fromkeys(names))
     }
     sizes = {picture.shape for picture in found.values()}
     if len(sizes) > 1:
         raise CellError(
-            f"{place}: the images have {len(sizes)} sizes; protocol.pixels must name one size"
+            f"{index.place}: the images have {len(sizes)} sizes; protocol.pixels must name one size"
         )
     return np.stack([found[key] for key in names])

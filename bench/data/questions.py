@@ -11,6 +11,7 @@ from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
 from bench.core.identifiers import inside_fault, shown, text_fault
+from bench.core.locks import DatasetLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Questions:
     read: Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
     digest: Callable[[Collection[str]], Mapping[str, bytes]]
 
+    @property
+    def samples(self) -> Collection[str]:
+        """The ids of all questions."""
+        return self.asked.keys()
+
     def images(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
         """Return the image of each sample, by its name.
 
@@ -59,6 +65,10 @@ class Questions:
             content.update(json.dumps(said, sort_keys=True).encode())
             content.update(hashes[image])
         return content.hexdigest()
+
+    def lock(self, sample_ids: tuple[str, ...]) -> DatasetLock:
+        """Return what some questions stand for, with a fingerprint of their content."""
+        return DatasetLock(self.fingerprint(sample_ids), sample_ids)
 
 
 def in_folder(place: Path, asked: Mapping[str, Asked], folder: Path) -> Questions:

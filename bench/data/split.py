@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.core.errors import CellError
 from bench.core.identifiers import shown, text_fault
+from bench.core.locks import DatasetLock
 from radapt.shards import Label
 
 
@@ -37,6 +38,27 @@ class Split:
     def captioned(self) -> bool:
         """Whether images come with captions rather than classes."""
         return not self.classes
+
+    @property
+    def samples(self) -> Collection[str]:
+        """The keys of all images."""
+        return self.labels.keys()
+
+    def images(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
+        """Return the image of each sample: its own key.
+
+        Raises:
+            CellError: Images are gone.
+        """
+        if missing := set(sample_ids) - self.labels.keys():
+            first = min(missing)
+            raise CellError(f"{self.place}: {len(missing)} images are gone, {first} the first")
+        return tuple(sample_ids)
+
+    def lock(self, sample_ids: tuple[str, ...]) -> DatasetLock:
+        """Return what some images stand for, with a fingerprint of their content."""
+        content = self.digest(sample_ids)
+        return DatasetLock(content, sample_ids, self.classes, self.templates, self.origin)
 
 
 def choose(keys: Collection[str], count: int, seed: int) -> tuple[str, ...]:

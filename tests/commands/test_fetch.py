@@ -40,7 +40,7 @@ class Told(Watcher):
         self.wants = wants
 
     def starting(self, want: Want) -> None:
-        self.names.append(want.name)
+        self.names.append(want.file.name)
 
     def arrived(self, count: int) -> None:
         self.come += count
@@ -79,7 +79,7 @@ def test_sizes_first_then_the_files_then_nothing(hub: Hub, suite: Suite) -> None
 def test_a_stopped_fetch_goes_on_where_it_was(hub: Hub, suite: Suite) -> None:
     class Stops(Told):
         def starting(self, want: Want) -> None:
-            if want.name.endswith("1.tar"):
+            if want.file.name.endswith("1.tar"):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

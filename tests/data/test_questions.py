@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.commands.presence import missing_data
 from bench.core.errors import CellError, SuiteError
 from bench.core.exchanges import Exchange
 from bench.core.locks import DatasetLock, Lock
 from bench.data import index_dataset, load_images, load_questions, native_size, read_labels
+from bench.data.source_kinds import source_of
 from bench.plan.cells import expand
 from bench.plan.resolve import resolve
 from bench.suite.load import Suite, load_suite
@@ -410,10 +410,10 @@ def test_files_are_read_once_while_they_stay_as_they_are(
 
 def test_what_is_missing_is_told_before_a_run(tmp_path: Path) -> None:
     spec = vqav2(tmp_path)
-    assert missing_data(spec, 0) is None
-    assert missing_data(embedded("digits", "what"), 0) is None
+    assert source_of(spec).missing(0) is None
+    assert source_of(embedded("digits", "what")).missing(0) is None
     break_file(tmp_path)
-    assert "annotations.json: no such file or folder" in (missing_data(spec, 0) or "")
+    assert "annotations.json: no such file or folder" in (source_of(spec).missing(0) or "")
 
 
 def test_there_are_no_classes(tmp_path: Path) -> None:

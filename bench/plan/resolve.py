@@ -21,7 +21,6 @@ from bench.suite.load import Suite
 from bench.suite.metrics import NAMES, metrics_of
 from bench.suite.specs import (
     GraftModel,
-    HubDataset,
     HuggingFaceModel,
     LanguageDataset,
     LvlmModel,
@@ -32,7 +31,6 @@ from bench.suite.specs import (
     RAdaptModel,
     TinyModel,
     TransformersJudge,
-    WebDataset,
 )
 
 T = TypeVar("T")
@@ -95,13 +93,8 @@ def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
                 f"datasets.{dataset.name}: has {count} {what}, samples asks for {suite.samples}; "
                 "all of them are used, and n in the tables says so"
             )
-        facts = catalogue.datasets().get(dataset.name)
-        if isinstance(dataset, HubDataset) and dataset.shards and facts and facts.order == "class":
-            yield (
-                f"datasets.{dataset.name}: its shards are sorted by class, and {dataset.shards} of "
-                f"them hold few of the {facts.classes} classes; without `shards` all are drawn"
-            )
-        if found is not None and isinstance(dataset, HubDataset | WebDataset):
+        yield from dataset.remarks()
+        if found is not None and dataset.brings_texts:
             yield from _texts(dataset.name, found, suite)
 
 

@@ -1,8 +1,8 @@
-"""Labelled images from a folder of classes or from webdataset shards, in any order.
+"""Labelled images from class folders or from webdataset shards, read in any order.
 
-Shards are indexed once, by reading their headers, and images are then read where they lie:
-so batch t can be a function of t alone, which is what makes a resumed run exact. Streaming
-them from first to last would read faster from a network disk and could not be resumed so.
+Shards are indexed once, by reading their headers, and each image is then read at its place in the
+shard. So batch t is a function of t alone, and a resumed run repeats exactly what an unbroken run
+does. Streaming shards from first to last would be faster on a network disk, but could not do that.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Images with labels, captions or questions, from wherever a suite's datasets are."""
+"""Images with labels, captions or questions, from every kind of dataset."""
 
 import tarfile
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Images `[n,3,h,w]` uint8 with labels `[n]`, ids, and what the labels are called."""
+    """Images `[n,3,h,w]` uint8 with labels `[n]`, ids, class names and prompts."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -47,7 +47,7 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True)
 class CaptionSet:
-    """Images `[n,3,h,w]` uint8 with ids, and one or more captions of each."""
+    """Images `[n,3,h,w]` uint8 with ids, and the captions of each."""
 
     images: NDArray[np.uint8]
     captions: tuple[tuple[str, ...], ...]
@@ -56,7 +56,7 @@ class CaptionSet:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """Exchanges with ids, and the image `[3,h,w]` of each in `[n,3,h,w]` uint8."""
+    """Questions with their answers and ids, and the image of each in `[n,3,h,w]` uint8."""
 
     sample_ids: tuple[str, ...]
     images: NDArray[np.uint8]
@@ -66,15 +66,14 @@ class QuestionSet:
 def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
     """Choose the images of a subset and fingerprint the dataset, without decoding images.
 
-    What is not here yet is downloaded. A subset holds the images whose ids hash lowest under
-    the seed, so a smaller subset is part of a larger one and neither depends on shards or
-    their order. Where a dataset says `shards`, the images are those of that many shards, which
-    the seed chooses; a copy of the same shards has the same ids and the same fingerprint. Where
-    images are asked about in words, a sample is a question, and the fingerprint is that of the
-    chosen questions, what is right, and their images.
+    Missing files are downloaded. A subset holds the images whose ids hash lowest under the seed,
+    so a smaller subset is part of a larger one, and neither depends on shards or their order.
+    With `shards: k`, the images are those of k shards that the seed chooses; a copy of the same
+    shards has the same ids and the same fingerprint. In a dataset of questions, a sample is a
+    question, and the fingerprint covers the chosen questions, their reference answers and images.
 
     Raises:
-        CellError: The dataset cannot be had, is not in its layout, or is damaged.
+        CellError: The dataset cannot be downloaded, is not in its layout, or is damaged.
     """
     index = source_of(spec).open(seed)
     return index.lock(choose(index.samples, samples, seed))
@@ -86,7 +85,7 @@ def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels |
     Args:
         spec: The dataset.
         sample_ids: Which images.
-        pixels: The size to bring them to, or `native` to keep the size they have.
+        pixels: The size to resize them to, or `native` to keep their own size.
 
     Raises:
         CellError: An image cannot be decoded, a label is outside the classes, images
@@ -98,7 +97,7 @@ def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels |
 def load_in_parts(
     spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str, size: int
 ) -> Iterator[ImageSet]:
-    """Decode the named images, so many at a time; see `load_images`."""
+    """Decode the named images, `size` at a time; see `load_images`."""
     split = _split(spec)
     if split.captioned:
         raise CellError(f"{split.place}: its images come with captions, not with classes")
@@ -129,12 +128,12 @@ def load_captioned(
 def load_questions(
     spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str
 ) -> QuestionSet:
-    """Decode the images of named samples, with what each is asked, in the order of `sample_ids`.
+    """Decode the images of questions, in the order of `sample_ids`.
 
     Args:
         spec: The dataset.
         sample_ids: Which questions.
-        pixels: The size to bring their images to, or `native` to keep the size they have.
+        pixels: The size to resize their images to, or `native` to keep their own size.
 
     Raises:
         CellError: As of `load_images`, or the images come with classes or captions.
@@ -149,19 +148,19 @@ def load_questions(
 
 
 def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:
-    """Return the numbers of the classes of a subset's images, by their ids.
+    """Return the labels of a subset's images, by their ids.
 
     No image is decoded, and nothing is downloaded.
 
     Raises:
-        CellError: The dataset is not here, its images are others than those known, or they come
-            with captions.
+        CellError: The dataset is not here, its images are not those that `known` is of, or they
+            come with captions.
     """
     split = _split(spec)
     if set(known.sample_ids) - set(split.labels) or split.digest(known.sample_ids) != (
         known.fingerprint
     ):
-        raise CellError(f"{split.place}: the images are others than those that were scored")
+        raise CellError(f"{split.place}: its images are not those that were scored")
     labels = {key: split.labels[key] for key in known.sample_ids}
     classes = {key: label for key, label in labels.items() if isinstance(label, int)}
     if len(classes) < len(labels):

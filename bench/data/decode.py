@@ -10,7 +10,7 @@ from radapt.pictures import opened
 
 
 def decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
-    """Decode an image to RGB, `[3,h,w]`, and bring it to the size that is asked for.
+    """Decode an image to RGB, `[3,h,w]`, and resize it.
 
     Colour comes before size, as in CLIP_benchmark's webdatasets and Hugging Face's CLIP.
 
@@ -44,7 +44,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def fit(image: Image.Image, pixels: Pixels) -> Image.Image:
-    """Bring an image to a square, as torchvision's Resize and CenterCrop do on PIL."""
+    """Resize an image to a square, as torchvision's Resize and CenterCrop do on PIL images."""
     size, kernel = pixels.size, Image.Resampling[pixels.kernel.upper()]
     if pixels.fit == "squash":
         return image.resize((size, size), kernel)
@@ -60,7 +60,7 @@ def size_of(data: bytes) -> tuple[int, int]:
     """Return height and width, from the header alone.
 
     Raises:
-        ValueError: It is no image that can be read.
+        ValueError: The image cannot be read.
     """
     with opened(data, "the first image") as image:
         return image.height, image.width

@@ -1,4 +1,4 @@
-"""Images that a model is asked about in words: of publishers' files, or the embedded ones."""
+"""Questions about images: those of publishers' files, or about the embedded images."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class LanguageSource(Source):
         return f"{', '.join(missing)}: no such file or folder" if missing else None
 
     def open(self, seed: int | None = None) -> Questions:
-        """Read what is asked."""
+        """Read the questions."""
         if self.spec.of is not None:
             return open_embedded(self.spec, embedded_split(self.spec.of))
         return open_published(self.spec)

@@ -1,4 +1,4 @@
-"""What every kind of dataset can do: say what it lacks, be downloaded, be opened."""
+"""What every kind of dataset offers: the files that it lacks, their download, its index."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -27,7 +27,7 @@ class Index(Protocol):
 
     @property
     def read(self) -> Callable[[Collection[str]], Iterator[tuple[str, bytes]]]:
-        """Function that yields name and encoded image of those named, each once, in any order."""
+        """A function that yields name and encoded image of given names, each once, in any order."""
 
     def images(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
         """Return the name of each sample's image.
@@ -37,14 +37,14 @@ class Index(Protocol):
         """
 
     def lock(self, sample_ids: tuple[str, ...]) -> DatasetLock:
-        """Return what some samples stand for, with a fingerprint of their content."""
+        """Return ids of samples with a fingerprint of their content, class names and prompts."""
 
 
 class Source(ABC):
     """A dataset that a suite names, wherever its files are.
 
     A kind of dataset is a subclass, made from its spec and named in `bench.data.source_kinds`.
-    What is below is true of the user's own files; a kind that is downloaded overrides it.
+    The methods below fit the user's own files; a kind that is downloaded overrides them.
     """
 
     @property
@@ -53,23 +53,25 @@ class Source(ABC):
         return None
 
     def downloads(self, seed: int) -> Iterator[Download]:
-        """Yield what must be downloaded for a subset under a seed; small texts are brought.
+        """Yield the files that a subset under a seed needs; the hub is asked for their sizes.
+
+        Small text files that tell which files there are may be downloaded at once.
 
         Raises:
-            CellError: It cannot be had.
+            CellError: The dataset cannot be found, or the network does not answer.
         """
         yield from ()
 
     @abstractmethod
     def missing(self, seed: int) -> str | None:
-        """Return what a subset under a seed lacks here, or None; asks no network."""
+        """Return which files of a subset are not on this machine, or None; asks no network."""
 
     @abstractmethod
     def open(self, seed: int | None = None) -> Index:
-        """Read what is known of the samples.
+        """Read ids, labels and class names of the samples.
 
         Args:
-            seed: What a subset under this seed needs is downloaded; nothing is where None.
+            seed: Missing files of a subset under this seed are downloaded; none where None.
 
         Raises:
             CellError: The dataset is not here, is not in its layout, or is damaged.

@@ -1,4 +1,4 @@
-"""One split of a dataset as it lies on disk, and which of its images a subset takes."""
+"""The labelled images of one split of a dataset, and the choice of a subset."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,16 +14,16 @@ from radapt.shards import Label
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images with their labels, named by keys; nothing is decoded yet.
+    """Images with classes or captions, named by keys; no image is decoded yet.
 
     Attributes:
         place: Where it is, for messages.
-        labels: By key, the number of the class, or the captions.
-        classes: What the numbers are called; empty where captions stand for them.
+        labels: By key, the number of its class, or its captions.
+        classes: Names of the classes in the order of their numbers; empty with captions.
         templates: Prompts, placeholder `{c}`; empty with captions.
-        read: Yields key and encoded image of those named, in any order.
+        read: Yields key and encoded image of the keys that it is given, in any order.
         digest: Returns a hash of the content that a subset of keys is part of.
-        origin: Where it came from, `REPOSITORY@COMMIT` on the hub.
+        origin: `REPOSITORY@COMMIT` of a dataset of the hub, else empty.
     """
 
     place: str
@@ -56,7 +56,7 @@ class Split:
         return tuple(sample_ids)
 
     def lock(self, sample_ids: tuple[str, ...]) -> DatasetLock:
-        """Return what some images stand for, with a fingerprint of their content."""
+        """Return ids of images with a fingerprint of their content, class names and prompts."""
         content = self.digest(sample_ids)
         return DatasetLock(content, sample_ids, self.classes, self.templates, self.origin)
 
@@ -79,7 +79,7 @@ def choose_shards(total: int, wanted: int | None, seed: int) -> tuple[int, ...]:
 
 
 def check_labels(split: Split, expected: int | None = None, *, whole: bool = True) -> Split:
-    """Return a split unchanged if its class names go with its labels.
+    """Return a split unchanged if each of its labels has a class name.
 
     Args:
         split: The split.
@@ -88,7 +88,7 @@ def check_labels(split: Split, expected: int | None = None, *, whole: bool = Tru
 
     Raises:
         CellError: A label has no name, the dataset has another number of names or labels, or an
-            image's name is no text.
+            image's name cannot be written as text.
     """
     for key in split.labels:
         if why := text_fault(key):

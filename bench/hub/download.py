@@ -1,4 +1,4 @@
-"""What a fetch is about to download."""
+"""A file that `fetch` may have to download, with its size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Download:
     """One file or archive that is downloaded unless it is here.
 
     Attributes:
-        name: What it is, for a reader.
-        left: Bytes that are still to come; 0 where it is here, or where its size is unknown.
+        name: Its name in messages.
+        left: Bytes that are still missing; 0 where it is here or its size is unknown.
         folder: Where it is put.
         bring: Downloads it, and calls its argument with the number of bytes of every piece.
     """

@@ -219,6 +219,19 @@ def test_the_doctor_before_and_after(hub: Hub, suite: Suite, tmp_path: Path) -> 
     assert all(level != "bad" for level, _ in after.values())
 
 
+def test_the_doctor_looks_at_the_disk_that_a_dataset_is_downloaded_to(
+    suite_file: Maker, tmp_path: Path
+) -> None:
+    entry = {"kind": "torchvision", "name": "caltech256", "root": str(tmp_path / "data")}
+    suite = load_suite(suite_file(datasets=[entry]))
+    found = [finding.what for finding in examine(suite, tmp_path)]
+    assert any(
+        what.startswith("disk of datasets.caltech256: ")
+        and what.endswith(f"free at {tmp_path / 'data' / 'caltech256'}")
+        for what in found
+    )
+
+
 def test_the_doctor_without_a_network(
     hub: Hub, suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -246,7 +246,7 @@ def change(root: Path, name: str, **entry: Any) -> None:
 def break_questions(root: Path) -> str:
     (root / "questions.json").write_text('{"questions": []}')
     (root / "annotations.json").write_text('{"annotations": []}')
-    return r"annotations.json: holds nothing to ask"
+    return r"annotations.json: has no questions"
 
 
 def break_question(root: Path) -> str:
@@ -266,12 +266,12 @@ def break_answers(root: Path) -> str:
 
 def break_answer(root: Path) -> str:
     change(root, "annotations", answers=[])
-    return "/annotations.json: .*#262148000 has nothing that would be right"
+    return "/annotations.json: .*#262148000 has no reference answer"
 
 
 def break_blank(root: Path) -> str:
     change(root, "annotations", answers=[{"answer": " "}])
-    return "/annotations.json: .*#262148000 has nothing that would be right"
+    return "/annotations.json: .*#262148000 has no reference answer"
 
 
 def break_file(root: Path) -> str:
@@ -325,7 +325,7 @@ def test_a_folder_of_images_may_be_made_of_links(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
-        ({"answers": []}, "34602 has nothing that would be right"),
+        ({"answers": []}, "34602 has no reference answer"),
         ({"answers": "dakota"}, "a list is needed, got 'dakota'"),
         ({"answers": None}, "a list is needed, got None"),
     ],
@@ -347,7 +347,7 @@ def test_images_of_karpathys_splits_need_captions(tmp_path: Path, sentences: obj
     content = json.loads(path.read_text())
     content["images"][1]["sentences"] = sentences
     path.write_text(json.dumps(content))
-    with pytest.raises(CellError, match=r"has nothing that would be right|a list is needed"):
+    with pytest.raises(CellError, match=r"has no reference answer|a list is needed"):
         index_dataset(spec, 1, 0)
 
 

@@ -84,7 +84,7 @@ def _asked(spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]) -> Mappi
             raise CellError(f"{path}: {key} is about {sample.image!r}, which names no image")
         answers, names = sample.exchange.answers, sample.exchange.names
         if not any(answer.strip() for answer in answers) or not all(names):
-            raise CellError(f"{path}: {key} has no reference answer")
+            raise CellError(f"{path}: {key} has no reference answer, or its object has no name")
         twice += key in asked
         asked[key] = sample
     if twice:

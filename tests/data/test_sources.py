@@ -19,7 +19,7 @@ from bench.suite.specs import (
     WebDataset,
 )
 
-KINDS = get_args(get_args(get_args(DatasetSpec)[0])[0])
+KINDS = get_args(get_args(DatasetSpec)[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)

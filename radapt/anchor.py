@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from radapt.checkpoint import write_atomically
+from radapt.atomic_write import write_atomically
 from radapt.clone import clone_to
 from radapt.grids import grid_rows, grids_of, patchify, row_by_row
 from radapt.tower import (

@@ -1,7 +1,6 @@
 """The CLIP that a command line names: its vision tower, its text encoder, its normalisation."""
 
 import importlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from radapt.class_folders import is_wordnet_id
 from radapt.compat import ensure_torchvision
 from radapt.from_open_clip import load_open_clip
 from radapt.state_dicts import load_tower
@@ -56,7 +56,7 @@ class Clip:
 
 
 def _words(names: Sequence[str]) -> Sequence[str]:
-    ids = [name for name in names if re.fullmatch(r"n\d{8}", name)]
+    ids = [name for name in names if is_wordnet_id(name)]
     if not ids:
         return names
     if len(ids) == len(names) == 1000 and ids == sorted(ids):

@@ -1,13 +1,11 @@
-"""Labelled images from a folder of classes or from webdataset shards, in any order.
+"""Labelled images from class folders or from webdataset shards, read in any order.
 
-Shards are indexed once, by reading their headers, and images are then read where they lie:
-so batch t can be a function of t alone, which is what makes a resumed run exact. Streaming
-them from first to last would read faster from a network disk and could not be resumed so.
+Shards are indexed once, by reading their headers, and each image is then read at its place in the
+shard. So batch t is a function of t alone, and a resumed run repeats exactly what an unbroken run
+does. Streaming shards from first to last would be faster on a network disk, but could not do that.
 """
 
-import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,25 +17,16 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from radapt.class_folders import class_folders
 from radapt.pictures import opened
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+from radapt.shards import Span, read_shard
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where one image lies: a file, or a part of one, and its class.
+    """Where one encoded image lies, and its class."""
 
-    Attributes:
-        path: The image's file or its shard.
-        start: First byte in the file.
-        length: Number of bytes; -1 for all.
-        label: Its class.
-    """
-
-    path: Path
-    start: int
-    length: int
+    place: Span
     label: int
 
 
@@ -57,10 +46,8 @@ class Images(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         entry = self.entries[index]
-        with entry.path.open("rb") as file:
-            file.seek(entry.start)
-            data = file.read(entry.length)
-        with opened(data, f"{entry.path} at byte {entry.start}") as image:
+        place = entry.place
+        with opened(place.read(), f"{place.path} at byte {place.start}") as image:
             return to_tensor(image.convert("RGB"), self.size), entry.label
 
     def take(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -89,21 +76,26 @@ def open_images(root: Path, size: tuple[int, int], split: str = "train") -> Imag
         ValueError: There are no images, or names and labels do not agree.
     """
     folder = root / split if (root / split).is_dir() else root
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
     shards = sorted(folder.glob("*.tar"), key=lambda path: (len(path.name), path.name))
-    entries = tuple(_in_shards(shards) if shards else _in_folders(folder))
-    if not entries:
-        raise ValueError(f"{folder}: neither class folders with images nor .tar shards")
     listed = root / "classnames.txt"
-    if listed.exists():
-        classes = tuple(listed.read_text("utf-8").splitlines())
-    elif shards:
-        raise ValueError(f"{listed}: missing; shards need class names, one per line")
-    else:
-        classes = tuple(path.name for path in _class_folders(folder))
-    highest = max(entry.label for entry in entries)
-    if highest >= len(classes):
-        raise ValueError(f"{listed}: {len(classes)} names, but a label is {highest}")
-    return Images(entries, classes, size)
+    names = tuple(listed.read_text("utf-8").splitlines()) if listed.exists() else None
+    if shards:
+        if names is None:
+            raise ValueError(f"{listed}: missing; shards need class names, one per line")
+        return Images(tuple(_in_shards(shards, names, listed)), names, size)
+    folders = class_folders(folder)
+    if not folders:
+        raise ValueError(f"{folder}: neither class folders with images nor .tar shards")
+    if names is not None and len(names) != len(folders):
+        raise ValueError(f"{listed}: {len(names)} names for {len(folders)} class folders")
+    entries = tuple(
+        Entry(Span(folder / key), label)
+        for label, keys in enumerate(folders.values())
+        for key in keys
+    )
+    return Images(entries, names or tuple(folders), size)
 
 
 def to_tensor(image: Image.Image, size: tuple[int, int]) -> Tensor:
@@ -178,42 +170,9 @@ def _order(count: int, seed: int, number: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, number)).permutation(count)
 
 
-def _class_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir())
-
-
-def _in_folders(folder: Path) -> Iterator[Entry]:
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder")
-    for label, inner in enumerate(_class_folders(folder)):
-        for path in sorted(inner.rglob("*")):  # TinyImageNet has a folder within
-            if path.suffix.lower() in SUFFIXES:
-                yield Entry(path, 0, -1, label)
-
-
-@contextmanager
-def _opened(shard: Path) -> Iterator[tarfile.TarFile]:
-    try:
-        with tarfile.open(shard) as archive:
-            yield archive
-    except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{shard}: damaged or truncated archive ({error})") from error
-
-
-def _in_shards(shards: list[Path]) -> Iterator[Entry]:
+def _in_shards(shards: list[Path], names: tuple[str, ...], listed: Path) -> Iterator[Entry]:
     for shard in shards:
-        found: dict[str, tuple[int, int]] = {}
-        labels: dict[str, int] = {}
-        with _opened(shard) as archive:
-            for member in archive:
-                key, _, suffix = member.name.partition(".")
-                if f".{suffix.lower()}" in SUFFIXES:
-                    found[key] = (member.offset_data, member.size)
-                elif suffix == "cls":
-                    content = archive.extractfile(member)
-                    assert content is not None
-                    labels[key] = int(content.read())
-        for key, (start, length) in found.items():
-            if key not in labels:
-                raise ValueError(f"{shard}: {key} has no label ({key}.cls)")
-            yield Entry(shard, start, length, labels[key])
+        for sample in read_shard(shard):
+            if not isinstance(sample.label, int) or sample.label >= len(names):
+                raise ValueError(f"{listed}: {len(names)} names, but a label is {sample.label}")
+            yield Entry(sample.image, sample.label)

@@ -15,7 +15,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from radapt.checkpoint import save_atomically, write_atomically
+from radapt.atomic_write import write_atomically
+from radapt.checkpoint import save_atomically
 from radapt.options import check_word
 
 Optimiser = Literal["adamw", "sgd"]

@@ -51,6 +51,12 @@ def datasets() -> dict[str, Facts]:
     return {name: Facts(**entry) for name, entry in raw.items()}
 
 
+def native_size(name: str) -> tuple[int, int] | None:
+    """Return height and width of a dataset's images where all are squares of one known size."""
+    facts = datasets().get(name)
+    return (facts.pixels, facts.pixels) if facts and facts.pixels else None
+
+
 @cache
 def language_models() -> dict[str, dict[str, Any]]:
     """Return configurations of vision-language models, as far as sizes follow, by repository."""

@@ -37,11 +37,11 @@ class Downloads(fetch.Watcher):
 
     def begin(self, wants: fetch.Wants) -> None:
         """Say how much there is, in total first."""
-        missing = [want for want in wants.files if want.left]
+        missing = [want for want in wants.files if want.file.left]
         here = len(wants.files) - len(missing)
         print(f"{fetch.in_bytes(wants.left)} to come in {len(missing)} files; {here} are here")
         for want in missing:
-            print(f"  {fetch.in_bytes(want.left):>9}  {want.key}: {want.name}")
+            print(f"  {fetch.in_bytes(want.file.left):>9}  {want.key}: {want.file.name}")
         sys.stdout.flush()
         self.total, self.started = wants.left, time.monotonic()
         if self.live and missing:
@@ -50,9 +50,9 @@ class Downloads(fetch.Watcher):
 
     def starting(self, want: fetch.Want) -> None:
         """Name the file that comes."""
-        self.name = want.name
+        self.name = want.file.name
         if self.live:
-            self.bar.update(self.task, description=legible(want.name))
+            self.bar.update(self.task, description=legible(want.file.name))
 
     def arrived(self, count: int) -> None:
         """Count what came."""

@@ -4,46 +4,29 @@ What has come whole stays, so that a fetch that was stopped goes on where it was
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bench import catalogue
 from bench.catalogue.repository_layouts import SHARD_INDEX
 from bench.core.errors import CellError, UserError
 from bench.core.locks import Lock
-from bench.data.remote import (
-    bring_torchvision,
-    hub_root,
-    hub_shards,
-    is_complete,
-    torchvision_folder,
-)
-from bench.hub.files import HubFile, NoSuchFile, bring, cache, offered, unreachable
+from bench.data.source_kinds import source_of
+from bench.hub.download import Download, hub_download
+from bench.hub.files import HubFile, unreachable
 from bench.hub.weights import hub_files
 from bench.plan.resolve import resolve
 from bench.suite.load import Suite
-from bench.suite.specs import DatasetSpec, HubDataset, ModelSpec, TorchvisionDataset
+from bench.suite.specs import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """One file that a suite needs.
-
-    Attributes:
-        key: Key path of what needs it, `datasets.NAME` or `models.NAME`.
-        name: What it is, for a reader.
-        left: Bytes that are still to come; 0 where it is here, or where nobody tells.
-        place: Folder that it comes into.
-        bring: Brings it, and is told of every piece.
-    """
+    """One file that a suite needs, and the key path of what needs it: `datasets.NAME`, say."""
 
     key: str
-    name: str
-    left: int
-    place: Path
-    bring: Callable[[Callable[[int], None]], object]
+    file: Download
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +39,7 @@ class Wants:
     @property
     def left(self) -> int:
         """Bytes that are still to come."""
-        return sum(want.left for want in self.files)
+        return sum(want.file.left for want in self.files)
 
 
 class Watcher:
@@ -77,56 +60,30 @@ def wanted(suite: Suite) -> Wants:
     found: dict[str, Want] = {}
     problems: dict[str, str] = {}
     needs = {
-        **{f"datasets.{d.name}": partial(_of_dataset, d, suite.seed) for d in suite.datasets},
+        **{
+            f"datasets.{d.name}": partial(source_of(d).downloads, suite.seed)
+            for d in suite.datasets
+        },
         **{f"models.{name}": partial(_of_model, spec) for name, spec in suite.models.items()},
     }
     for key, find in needs.items():
         try:
-            found |= {want.name: want for want in find(key)}
+            found |= {file.name: Want(key, file) for file in find()}
         except CellError as error:
             problems[key] = str(error)
     return Wants(tuple(found.values()), problems)
 
 
-def _of_dataset(spec: DatasetSpec, seed: int, key: str) -> Iterator[Want]:
-    match spec:
-        case HubDataset():
-            for file in hub_shards(spec, hub_root(spec), seed).values():
-                yield _of_hub(key, file)
-        case TorchvisionDataset():
-            folder = torchvision_folder(spec)
-            size = 0 if is_complete(folder) else catalogue.datasets()[spec.name].megabytes or 0
-            yield Want(key, str(folder), size * 10**6, folder, lambda _: bring_torchvision(folder))
-        case _:
-            pass  # it is here, or resolving tells that it is not
-
-
-def _of_model(spec: ModelSpec, key: str) -> Iterator[Want]:
+def _of_model(spec: ModelSpec) -> Iterator[Download]:
     seen: set[tuple[HubFile, ...]] = set()
     while missing := [each for each in hub_files(spec) if each not in seen]:
         for alternatives in missing:
-            want = _of_hub(key, *alternatives)
-            if want.name.endswith(SHARD_INDEX):  # it names further files
-                want.bring(lambda _: None)
-                want = replace(want, left=0)
-            yield want
+            file = hub_download(*alternatives)
+            if file.name.endswith(SHARD_INDEX):  # it names further files
+                file.bring(lambda _: None)
+                file = replace(file, left=0)
+            yield file
         seen.update(missing)
-
-
-def _of_hub(key: str, file: HubFile, *others: HubFile) -> Want:
-    """Return the first of some files that the hub has."""
-    try:
-        said = offered(file)
-    except NoSuchFile:
-        if not others:
-            raise
-        return _of_hub(key, *others)
-    name = f"{file.repo} {file.path}"
-    return Want(key, name, 0 if said.here else said.size, cache(), partial(_bring, file))
-
-
-def _bring(file: HubFile, arrived: Callable[[int], None]) -> None:
-    bring(file, arrived)
 
 
 def fetch(suite: Suite, watcher: Watcher) -> tuple[Lock, dict[str, str]]:
@@ -148,10 +105,10 @@ def fetch(suite: Suite, watcher: Watcher) -> tuple[Lock, dict[str, str]]:
     _check_space(wants)
     problems = dict(wants.problems)
     for want in wants.files:
-        if want.left and want.key not in problems:  # one reason per dataset or model is enough
+        if want.file.left and want.key not in problems:  # one reason per dataset or model is enough
             watcher.starting(want)
             try:
-                want.bring(watcher.arrived)
+                want.file.bring(watcher.arrived)
             except CellError as error:
                 problems[want.key] = str(error)
     lock, unresolved = resolve(suite)
@@ -162,9 +119,10 @@ def _check_space(wants: Wants) -> None:
     """Raise UserError unless every disk has room for what comes onto it."""
     needed: dict[int, tuple[Path, int]] = {}
     for want in wants.files:
-        folder = next(path for path in (want.place, *want.place.parents) if path.exists())
+        place = want.file.folder
+        folder = next(path for path in (place, *place.parents) if path.exists())
         disk = folder.stat().st_dev
-        needed[disk] = folder, needed.get(disk, (folder, 0))[1] + want.left
+        needed[disk] = folder, needed.get(disk, (folder, 0))[1] + want.file.left
     for folder, size in needed.values():
         free = shutil.disk_usage(folder).free
         if size > free:

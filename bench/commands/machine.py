@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 from bench.commands.downloads import in_bytes
-from bench.commands.presence import missing_data, missing_weights
+from bench.commands.presence import missing_weights
 from bench.core.errors import CellError
-from bench.data.remote import torchvision_folder
+from bench.data.source_kinds import source_of
 from bench.hub.files import HubFile, cache, find, unreachable
 from bench.plan.judge_keys import judge_lines, key_fault
 from bench.plan.resolve import judge_weights, judges
 from bench.suite.load import Suite
-from bench.suite.specs import OpenAIJudge, TorchvisionDataset, TransformersJudge, singles
+from bench.suite.specs import OpenAIJudge, TransformersJudge, singles
 
 _OLDEST_PYTHON = (3, 11)
 _NEEDED = (
@@ -32,6 +32,8 @@ _WHOSE = {
     "torchattacks": "--no-deps torchattacks",
     _TRANSFORMERS: "'.[lvlm]'",  # with what its tokenizers need
 }
+_RESULTS, _CACHE = "results", "the hub's cache"
+_MOVES = {_RESULTS: "choose another with --results", _CACHE: "set HF_HOME to another"}
 _SMALL_MEMORY = 8 * 10**9  # a ViT-L/14 in float32 with its gradients takes about half of it
 _SMALL_DISK = 5 * 10**9  # weights of one ViT-L/14 and a few datasets
 
@@ -136,16 +138,17 @@ def _memory() -> Finding:
 
 
 def _disks(suite: Suite | None, results: Path) -> Iterator[Finding]:
-    places = {"results": results, "the hub's cache": cache()}
+    places = {_RESULTS: results, _CACHE: cache()}
     for dataset in suite.datasets if suite else ():
-        if isinstance(dataset, TorchvisionDataset):
-            places["torchvision's data"] = torchvision_folder(dataset)
+        folder = source_of(dataset).download_folder
+        if folder not in (None, cache()):
+            places[f"datasets.{dataset.name}"] = folder
     for name, place in places.items():
         whole = place.absolute()
         folder = next(path for path in (whole, *whole.parents) if path.exists())
         free = shutil.disk_usage(folder).free
         found = f"disk of {name}: {in_bytes(free)} free at {place}"
-        move = "choose another with --results" if place == results else "set HF_HOME to another"
+        move = _MOVES.get(name, "name another folder for it in the suite")
         if not os.access(folder, os.W_OK):
             yield Finding("bad", f"{found}, where nothing may be written", move)
         elif free < _SMALL_DISK:
@@ -163,7 +166,7 @@ def _compiler() -> Finding:
 
 def _contents(suite: Suite) -> Iterator[Finding]:
     for dataset in suite.datasets:
-        yield _content(f"datasets.{dataset.name}", missing_data(dataset, suite.seed))
+        yield _content(f"datasets.{dataset.name}", source_of(dataset).missing(suite.seed))
     for name, model in suite.models.items():
         try:
             reason = missing_weights(model)

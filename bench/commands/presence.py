@@ -4,47 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import catalogue
-from bench.core.errors import CellError
-from bench.data.annotation_files import files_of
-from bench.data.remote import cached_root, hub_shards, is_complete, torchvision_folder
-from bench.data.webdataset import shard_paths
+from bench.data.source_kinds import source_of
 from bench.hub.files import find
 from bench.hub.weights import hub_files
 from bench.suite.load import Suite
 from bench.suite.specs import (
-    DatasetSpec,
-    FolderDataset,
-    HubDataset,
-    LanguageDataset,
     ModelSpec,
-    NanoDataset,
-    TorchvisionDataset,
-    WebDataset,
 )
 from bench.suite.specs.model_base import LocalFile, RepositoryFiles
-
-
-def missing_data(spec: DatasetSpec, seed: int) -> str | None:
-    """Return what a dataset lacks here, or None where all of it is here."""
-    match spec:
-        case NanoDataset():
-            return None
-        case HubDataset():
-            return _missing_shards(spec, seed)
-        case TorchvisionDataset():
-            folder = torchvision_folder(spec)
-            return None if is_complete(folder) else f"{folder} is missing or incomplete"
-        case FolderDataset():
-            return None if Path(spec.path).is_dir() else f"{spec.path}: no such dataset folder"
-        case LanguageDataset():
-            missing = [str(path) for path in files_of(spec) if not path.exists()]
-            return f"{', '.join(missing)}: no such file or folder" if missing else None
-        case WebDataset():
-            try:
-                shard_paths(Path(spec.path), spec.split)
-            except CellError as error:
-                return str(error)
-            return None
 
 
 def missing_weights(spec: ModelSpec) -> str | None:
@@ -61,11 +28,11 @@ def missing_weights(spec: ModelSpec) -> str | None:
 
 def download_line(suite: Suite) -> str:
     """Say how much data of a suite is still to be downloaded, as far as that is known."""
+    sources = {dataset.name: source_of(dataset) for dataset in suite.datasets}
     sizes = {
-        dataset.name: facts.megabytes if (facts := catalogue.datasets().get(dataset.name)) else None
-        for dataset in suite.datasets
-        if isinstance(dataset, HubDataset | TorchvisionDataset)
-        and missing_data(dataset, suite.seed)
+        name: facts.megabytes if (facts := catalogue.datasets().get(name)) else None
+        for name, source in sources.items()
+        if source.download_folder is not None and source.missing(suite.seed)
     }
     if not sizes:
         return "no data"
@@ -82,17 +49,3 @@ def _local_files(spec: ModelSpec) -> Iterator[Path]:
             yield source.path
         elif isinstance(source, RepositoryFiles) and source.folder is not None:
             yield source.folder
-
-
-def _missing_shards(spec: HubDataset, seed: int) -> str | None:
-    root = cached_root(spec)
-    if root is None:
-        return f"{spec.repository} is not in the hub's cache"
-    try:
-        shards = hub_shards(spec, root, seed).values()
-    except CellError as error:
-        return str(error)
-    missing = sum(1 for file in shards if find(file) is None)
-    if missing == 0:
-        return None
-    return f"{missing} of {len(shards)} shards of {spec.repository} are missing"

@@ -4,24 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import TypeAdapter
 
-from bench import catalogue
 from bench.compare.published import PROTOCOL_FIELDS, UNNAMED, Published
 from bench.plan.cells import Cell
 from bench.plan.identity import attack_identity
 from bench.results.protocol_summary import protocol
 from bench.suite.load import Suite
-from bench.suite.specs import (
-    ATTACK_PRESETS,
-    AnyAttack,
-    DatasetSpec,
-    HubDataset,
-    LanguageDataset,
-    NanoDataset,
-    WebDataset,
-)
+from bench.suite.specs import ATTACK_PRESETS, AnyAttack
 
 _ATTACKS: TypeAdapter[AnyAttack] = TypeAdapter(AnyAttack)
-_SPLIT = "test"  # where CLIP_benchmark keeps what is measured, validation images of ImageNet too
 
 
 def reasons(
@@ -41,8 +31,8 @@ def reasons(
     if not row.datasets:
         yield "datasets: those of the mean are not stated"
     for dataset in suite.datasets:
-        if dataset.name in names and (part := _part(dataset)):
-            yield f"datasets: {dataset.name} as published, {part}"
+        if dataset.name in names and dataset.deviation:
+            yield f"datasets: {dataset.name} as published, {dataset.deviation}"
     if row.attack == UNNAMED:
         yield "attack: the paper names none"
     if not is_attack_of(row, cell):
@@ -85,25 +75,3 @@ def is_attack_of(row: Published, cell: Cell) -> bool:
         for entry in preset
         if entry["name"] == row.preset_attack
     )
-
-
-def _part(dataset: DatasetSpec) -> str:
-    """Say how a dataset is another than the one of its name; empty where it is that one."""
-    match dataset:
-        case NanoDataset() | LanguageDataset(format="embedded"):
-            return "an embedded subset"
-        case HubDataset():
-            facts = catalogue.datasets().get(dataset.name)
-            known = facts.repo if facts else None
-            foreign = dataset.repository != known
-            shards = f"{dataset.shards} of its shards" if dataset.shards is not None else ""
-            copy = f"the copy {dataset.repository}" if foreign else ""
-            return ", ".join(filter(None, (copy, shards, _split(dataset.split))))
-        case WebDataset():
-            return _split(dataset.split)
-        case _:
-            return ""
-
-
-def _split(split: str) -> str:
-    return f"the split {split}" if split != _SPLIT else ""

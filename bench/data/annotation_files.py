@@ -1,4 +1,4 @@
-"""Questions and captions as their publishers' files have them.
+"""Questions and captions, read from the files that their publishers offer.
 
 coco-captions  {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}
 karpathy       {"images": [{"filename", "split", "sentences": [{"raw"}], "filepath"?}]}
@@ -30,7 +30,7 @@ _OPPOSITE = {"yes": "no", "no": "yes"}
 
 
 def open_published(spec: LanguageDataset) -> Questions:
-    """Read what a dataset of a publisher's files asks; once in a process while they stay as is.
+    """Read the questions of a publisher's files; unchanged files are read once in a process.
 
     Raises:
         CellError: A file is missing or not in the format, or an image is outside the folder.
@@ -53,7 +53,7 @@ def _texts_of(spec: LanguageDataset) -> Iterator[Path]:
 
 
 def _leading(spec: LanguageDataset) -> Path:
-    """Return the file that says what is right."""
+    """Return the file with the reference answers."""
     return Path(spec.objects or spec.annotations or spec.questions or "")
 
 
@@ -67,7 +67,7 @@ def _state(path: Path) -> tuple[Path, int, int]:
 
 @lru_cache(maxsize=_KEPT)
 def _asked(spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]) -> Mapping[str, Asked]:
-    """Return what is asked by sample id, of files in a state."""
+    """Return the questions by sample id; the second argument makes the cache follow the files."""
     readers = {
         "coco-captions": _coco_captions,
         "karpathy": _karpathy,
@@ -84,7 +84,7 @@ def _asked(spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]) -> Mappi
             raise CellError(f"{path}: {key} is about {sample.image!r}, which names no image")
         answers, names = sample.exchange.answers, sample.exchange.names
         if not any(answer.strip() for answer in answers) or not all(names):
-            raise CellError(f"{path}: {key} has nothing that would be right")
+            raise CellError(f"{path}: {key} has no reference answer, or its object has no name")
         twice += key in asked
         asked[key] = sample
     if twice:
@@ -97,7 +97,7 @@ _Samples = Iterator[tuple[str, Asked]]
 
 @contextmanager
 def _reading(spec: LanguageDataset, path: Path) -> Iterator[Any]:
-    """Give what a JSON file holds; what it then lacks is that file's fault."""
+    """Parse a JSON file; a key that is missing from it is reported as a fault of that file."""
     with _format_of(spec, str(path)):
         yield _parsed(_text(path), str(path))
 
@@ -204,14 +204,14 @@ def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
                 continue
             if not questions.get(image):
                 raise CellError(f"{questions_path}: asks nothing about {image}, which {path} has")
-            # nobody has written answers: the object's name is what they are all about
+            # there are no reference answers: all questions are about the object
             for number, question in enumerate(questions[image], 1):
                 exchange = Exchange(spec.told(question), (name,), (name,), decoy)
                 yield f"{image}{CAPTION}{number}", Asked(image, exchange)
 
 
 def _named(text: str) -> tuple[str, str]:
-    """Split `OBJECT: TEXT`; the object stands for a text that is missing."""
+    """Split `OBJECT: TEXT`; where the text is missing, it is the object."""
     name, _, rest = text.partition(":")
     return name.strip().lower(), rest.strip() or name.strip()
 
@@ -221,7 +221,7 @@ def _first(questions: list[str]) -> list[str]:
 
 
 def _many(value: Any) -> list[Any]:
-    """Return a list as it is: the letters of a text would pass for as many entries."""
+    """Return a list unchanged; refuse a text, whose letters would be taken for entries."""
     if not isinstance(value, list):
         raise TypeError(f"a list is needed, got {value!r:.40}")
     return value

@@ -4,13 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.core.errors import CellError
+from bench.data.split import cell_errors
 from bench.suite.specs import Pixels
 from radapt.pictures import opened
 
 
 def decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
-    """Decode an image to RGB, `[3,h,w]`, and bring it to the size that is asked for.
+    """Decode an image to RGB, `[3,h,w]`, and resize it.
 
     Colour comes before size, as in CLIP_benchmark's webdatasets and Hugging Face's CLIP.
 
@@ -22,11 +22,8 @@ def decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
     Raises:
         CellError: It cannot be decoded.
     """
-    try:
-        with opened(data, place) as image:
-            picture = to_rgb(image)
-    except ValueError as error:
-        raise CellError(str(error)) from error
+    with cell_errors(), opened(data, place) as image:
+        picture = to_rgb(image)
     if isinstance(pixels, Pixels):
         picture = fit(picture, pixels)
     return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
@@ -47,7 +44,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def fit(image: Image.Image, pixels: Pixels) -> Image.Image:
-    """Bring an image to a square, as torchvision's Resize and CenterCrop do on PIL."""
+    """Resize an image to a square, as torchvision's Resize and CenterCrop do on PIL images."""
     size, kernel = pixels.size, Image.Resampling[pixels.kernel.upper()]
     if pixels.fit == "squash":
         return image.resize((size, size), kernel)
@@ -63,7 +60,7 @@ def size_of(data: bytes) -> tuple[int, int]:
     """Return height and width, from the header alone.
 
     Raises:
-        ValueError: It is no image that can be read.
+        ValueError: The image cannot be read.
     """
     with opened(data, "the first image") as image:
         return image.height, image.width

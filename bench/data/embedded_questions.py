@@ -1,4 +1,4 @@
-"""The embedded images, asked about in words: what they show, whether, or for a caption."""
+"""Questions about the embedded images: what they show, whether they show it, or for a caption."""
 
 import hashlib
 from collections.abc import Collection, Iterator
@@ -19,7 +19,7 @@ _CAPTIONS = (
     "there is {name} in the picture",
     "{name} in a photo of low resolution",
 )
-# what else a class may be called
+# other names of a class that an answer may use
 _ALSO = {
     "airplane": ("aeroplane", "plane", "aircraft", "jet"),
     "ankle boot": ("boot",),
@@ -52,10 +52,10 @@ _ALSO = {
 
 
 def open_embedded(spec: LanguageDataset, split: Split) -> Questions:
-    """Return what the images of an embedded set are asked.
+    """Return the questions about the images of an embedded set.
 
-    `whether` asks each image twice, as POPE does: for what it shows and for another class, which
-    the image's id chooses; that class is the decoy of the others, too.
+    `whether` asks two questions about each image, as POPE does: about its own class, and about
+    another class that the image's id chooses. That other class is the decoy of all questions.
     """
     asked = dict(
         sample

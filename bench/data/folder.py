@@ -18,9 +18,8 @@ from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import inside_fault, shown
 from bench.data.split import Split, lines_of, templates_of
+from radapt.class_folders import class_folders, is_wordnet_id
 
-_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-_WORDNET_ID = re.compile(r"n\d{8}")
 _NUMBER = re.compile(r"^\d+\.")
 _PROMPTS = ("a photo of a {c}.",)
 
@@ -44,7 +43,11 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
     if not root.is_dir():
         raise CellError(f"{root}: no such dataset folder")
     annotations = root / "val_annotations.txt"
-    by_class = _annotated(root, annotations) if annotations.exists() else _in_folders(root, nested)
+    by_class = (
+        _annotated(root, annotations)
+        if annotations.exists()
+        else class_folders(root, nested=nested)
+    )
     folders = sorted(by_class)
     if not folders:
         raise CellError(f"{root}: no folders with images; one folder per class is needed")
@@ -60,26 +63,13 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
     )
 
 
-def _in_folders(root: Path, nested: bool) -> dict[str, list[str]]:
-    found = {
-        folder.name: [
-            path.relative_to(root).as_posix()
-            for path in sorted(folder.rglob("*") if nested else folder.iterdir())
-            if path.suffix.lower() in _EXTENSIONS
-        ]
-        for folder in root.iterdir()
-        if folder.is_dir() and not folder.name.startswith(".")
-    }
-    return {folder: keys for folder, keys in found.items() if keys}
-
-
 def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for number, line in enumerate(annotations.read_text("utf-8").splitlines(), 1):
         image, _, rest = line.partition("\t")
         wordnet_id = rest.partition("\t")[0]
         named = inside_fault(image) is None and (root / "images" / image).is_file()
-        if not named or not _WORDNET_ID.fullmatch(wordnet_id):
+        if not named or not is_wordnet_id(wordnet_id):
             raise CellError(
                 f"{annotations}, line {number}: got {shown(line)}; a file of images/ and its "
                 "WordNet id are needed, separated by a tabulator"
@@ -95,7 +85,7 @@ def _class_names(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
         if len(names) != len(folders):
             raise CellError(f"{path}: {len(names)} names for {len(folders)} class folders")
         return names
-    if all(_WORDNET_ID.fullmatch(folder) for folder in folders):
+    if all(is_wordnet_id(folder) for folder in folders):
         known = catalogue.imagenet_names()
         if unknown := [folder for folder in folders if folder not in known]:
             raise CellError(

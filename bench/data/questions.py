@@ -1,4 +1,4 @@
-"""What images are asked, whichever files say so: nothing is decoded yet."""
+"""Questions about images, from any kind of file; no image is decoded yet."""
 
 import hashlib
 import json
@@ -11,11 +11,12 @@ from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
 from bench.core.identifiers import inside_fault, shown, text_fault
+from bench.core.locks import DatasetLock
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One sample: an exchange about an image, which `image` names in its folder or archive."""
+    """One sample: a question with its answers, and the name of the image that it is about."""
 
     image: str
     exchange: Exchange
@@ -23,11 +24,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Everything that a dataset asks.
+    """All questions of a dataset.
 
     Attributes:
         place: Where it is, for messages.
-        asked: By sample id.
+        asked: The questions by sample id.
         read: Yields name and encoded image of those named, each once, in any order.
         digest: Returns the SHA-256 of each of some images, by name.
     """
@@ -36,6 +37,11 @@ class Questions:
     asked: Mapping[str, Asked]
     read: Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
     digest: Callable[[Collection[str]], Mapping[str, bytes]]
+
+    @property
+    def samples(self) -> Collection[str]:
+        """The ids of all questions."""
+        return self.asked.keys()
 
     def images(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
         """Return the image of each sample, by its name.
@@ -50,7 +56,7 @@ class Questions:
         return tuple(self.asked[key].image for key in sample_ids)
 
     def fingerprint(self, sample_ids: Sequence[str]) -> str:
-        """Return a hash of what some samples ask, of what is right, and of their images."""
+        """Return a hash of the questions, the reference answers and the images of some samples."""
         content = hashlib.sha256()
         images = self.images(sample_ids)
         hashes = self.digest(dict.fromkeys(images))
@@ -60,16 +66,20 @@ class Questions:
             content.update(hashes[image])
         return content.hexdigest()
 
+    def lock(self, sample_ids: tuple[str, ...]) -> DatasetLock:
+        """Return ids of questions with a fingerprint of their content."""
+        return DatasetLock(self.fingerprint(sample_ids), sample_ids)
+
 
 def in_folder(place: Path, asked: Mapping[str, Asked], folder: Path) -> Questions:
     """Return questions about images that are files of a folder.
 
     Raises:
-        CellError: There is no question, no such folder, or an image is not one of its files by
-            its very name; where links of the folder lead is its owner's affair.
+        CellError: There is no question, no such folder, or an image's name leads out of the
+            folder. Links inside the folder are followed.
     """
     if not asked:
-        raise CellError(f"{place}: holds nothing to ask")
+        raise CellError(f"{place}: has no questions")
     for key, sample in asked.items():
         if why := inside_fault(sample.image) or text_fault(key):
             raise CellError(

@@ -1,28 +1,29 @@
-"""One split of a dataset as it lies on disk, and which of its images a subset takes."""
+"""The labelled images of one split of a dataset, and the choice of a subset."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import CellError
 from bench.core.identifiers import shown, text_fault
-
-Label = int | tuple[str, ...]
+from bench.core.locks import DatasetLock
+from radapt.shards import Label
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images with their labels, named by keys; nothing is decoded yet.
+    """Images with classes or captions, named by keys; no image is decoded yet.
 
     Attributes:
         place: Where it is, for messages.
-        labels: By key, the number of the class, or the captions.
-        classes: What the numbers are called; empty where captions stand for them.
+        labels: By key, the number of its class, or its captions.
+        classes: Names of the classes in the order of their numbers; empty with captions.
         templates: Prompts, placeholder `{c}`; empty with captions.
-        read: Yields key and encoded image of those named, in any order.
+        read: Yields key and encoded image of the keys that it is given, in any order.
         digest: Returns a hash of the content that a subset of keys is part of.
-        origin: Where it came from, `REPOSITORY@COMMIT` on the hub.
+        origin: `REPOSITORY@COMMIT` of a dataset of the hub, else empty.
     """
 
     place: str
@@ -37,6 +38,27 @@ class Split:
     def captioned(self) -> bool:
         """Whether images come with captions rather than classes."""
         return not self.classes
+
+    @property
+    def samples(self) -> Collection[str]:
+        """The keys of all images."""
+        return self.labels.keys()
+
+    def images(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
+        """Return the image of each sample: its own key.
+
+        Raises:
+            CellError: Images are gone.
+        """
+        if missing := set(sample_ids) - self.labels.keys():
+            first = min(missing)
+            raise CellError(f"{self.place}: {len(missing)} images are gone, {first} the first")
+        return tuple(sample_ids)
+
+    def lock(self, sample_ids: tuple[str, ...]) -> DatasetLock:
+        """Return ids of images with a fingerprint of their content, class names and prompts."""
+        content = self.digest(sample_ids)
+        return DatasetLock(content, sample_ids, self.classes, self.templates, self.origin)
 
 
 def choose(keys: Collection[str], count: int, seed: int) -> tuple[str, ...]:
@@ -57,7 +79,7 @@ def choose_shards(total: int, wanted: int | None, seed: int) -> tuple[int, ...]:
 
 
 def check_labels(split: Split, expected: int | None = None, *, whole: bool = True) -> Split:
-    """Return a split unchanged if its class names go with its labels.
+    """Return a split unchanged if each of its labels has a class name.
 
     Args:
         split: The split.
@@ -66,7 +88,7 @@ def check_labels(split: Split, expected: int | None = None, *, whole: bool = Tru
 
     Raises:
         CellError: A label has no name, the dataset has another number of names or labels, or an
-            image's name is no text.
+            image's name cannot be written as text.
     """
     for key in split.labels:
         if why := text_fault(key):
@@ -88,6 +110,15 @@ def check_labels(split: Split, expected: int | None = None, *, whole: bool = Tru
             f"where the dataset has {expected} classes; is this another dataset or revision?"
         )
     return split
+
+
+@contextmanager
+def cell_errors() -> Iterator[None]:
+    """Turn what radapt's readers raise of damaged files into a CellError of the same message."""
+    try:
+        yield
+    except ValueError as error:
+        raise CellError(str(error)) from error
 
 
 def lines_of(path: Path) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A dataset's images as tensors, decoded once; on the device where they fit."""
+"""A dataset's images as tensors, decoded once, and on the device where they fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,16 +20,16 @@ _SHARE = 0.25  # of an accelerator's free memory that a dataset may take
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """A dataset's images, with what is known of each.
+    """A dataset's images with their labels, captions or questions.
 
     Attributes:
-        sample_ids: What the images are called.
+        sample_ids: Ids of the samples.
         pixels: `[n,3,h,w]`, uint8.
         labels: `[n]`, on the device. With captions, each image is a class of its own.
-        classes: What the labels are called.
+        classes: Names of the classes in the order of the labels.
         templates: The dataset's own prompts.
         captions: Those of each image; empty where there are classes.
-        exchanges: What each image is asked; empty where it is asked nothing.
+        exchanges: The question about each image with its answers; empty where there are none.
     """
 
     sample_ids: tuple[str, ...]
@@ -45,7 +45,7 @@ class Images:
         return self.pixels[rows.to(self.pixels.device)].to(self.labels.device).float() / 255
 
     def span(self, rows: range) -> "Images":
-        """Return some of the images that follow one another."""
+        """Return a range of the images."""
         part = slice(rows.start, rows.stop)
         return replace(
             self, sample_ids=self.sample_ids[part], pixels=self.pixels[part],
@@ -57,7 +57,7 @@ class Images:
 def load(
     spec: DatasetSpec, ids: tuple[str, ...], size: Pixels | Literal["native"], device: torch.device
 ) -> Images:
-    """Return the images of a dataset that `ids` name, brought to a size.
+    """Return the images of a dataset that `ids` name, resized.
 
     Raises:
         CellError: They cannot be read.
@@ -76,7 +76,7 @@ def load(
 def in_parts(
     spec: DatasetSpec, ids: tuple[str, ...], size: Pixels | Literal["native"], device: torch.device
 ) -> Iterator[Images]:
-    """Yield the images that `ids` name in parts, so that they are never all in memory."""
+    """Yield the images that `ids` name in parts, so that memory never holds all of them."""
     for data in load_in_parts(spec, ids, size, _PART):
         yield _classified(data, device)
 

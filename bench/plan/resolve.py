@@ -18,11 +18,9 @@ from bench.plan.identity import spec_digests
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import (
-    HubDataset,
     LanguageDataset,
     ModelSpec,
     TransformersJudge,
-    WebDataset,
 )
 
 T = TypeVar("T")
@@ -83,13 +81,8 @@ def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
                 f"datasets.{dataset.name}: has {count} {what}, samples asks for {suite.samples}; "
                 "all of them are used, and n in the tables says so"
             )
-        facts = catalogue.datasets().get(dataset.name)
-        if isinstance(dataset, HubDataset) and dataset.shards and facts and facts.order == "class":
-            yield (
-                f"datasets.{dataset.name}: its shards are sorted by class, and {dataset.shards} of "
-                f"them hold few of the {facts.classes} classes; without `shards` all are drawn"
-            )
-        if found is not None and isinstance(dataset, HubDataset | WebDataset):
+        yield from dataset.remarks()
+        if found is not None and dataset.brings_texts:
             yield from _texts(dataset.name, found, suite)
 
 

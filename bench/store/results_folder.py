@@ -12,7 +12,6 @@ Every file is written beside its place and renamed into it: a reader sees all or
 import errno
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +31,7 @@ from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
 from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.store.cell_records import read, written
+from radapt import atomic_write
 
 _LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
 _DAY = 86400.0  # seconds
@@ -230,24 +230,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a file beside `path`, flush it to disk, and rename it into place.
+    """Write a file whole or not at all, as `radapt.atomic_write` does.
 
     Raises:
         DiskFull: There is no room for it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        part = Path(name)
-        try:
-            write(part)
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
-            part.chmod(0o644)  # mkstemp makes files that only their owner can read
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        atomic_write.write_atomically(path, write)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -130,7 +130,7 @@ def _subject(warm: Warm, pair: Pair, number: Number, most: int, deadline: Deadli
     model, dataset = pair
     images = warm.images(dataset)
     if images.sample_ids != number.sample_ids:
-        raise CellError(f"datasets.{dataset}: the images are others than those that were scored")
+        raise CellError(f"datasets.{dataset}: its images are not those that were scored")
     count = min(len(images.labels), most)
     seeds = tuple(sample_seed(warm.suite.seed, key) for key in images.sample_ids[:count])
     whole = Subject(

@@ -10,7 +10,7 @@ from typing import get_args
 
 from radapt.adapted import Mix
 from radapt.anchor import Anchor, extract_anchor
-from radapt.checkpoint import write_atomically
+from radapt.atomic_write import write_atomically
 from radapt.cli.shared import (
     Commands,
     add_images,

@@ -40,7 +40,7 @@ class Told(Watcher):
         self.wants = wants
 
     def starting(self, want: Want) -> None:
-        self.names.append(want.name)
+        self.names.append(want.file.name)
 
     def arrived(self, count: int) -> None:
         self.come += count
@@ -79,7 +79,7 @@ def test_sizes_first_then_the_files_then_nothing(hub: Hub, suite: Suite) -> None
 def test_a_stopped_fetch_goes_on_where_it_was(hub: Hub, suite: Suite) -> None:
     class Stops(Told):
         def starting(self, want: Want) -> None:
-            if want.name.endswith("1.tar"):
+            if want.file.name.endswith("1.tar"):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -217,6 +217,19 @@ def test_the_doctor_before_and_after(hub: Hub, suite: Suite, tmp_path: Path) -> 
     after = levels(suite, tmp_path)
     assert after["datasets.set"][0] == "ok"
     assert all(level != "bad" for level, _ in after.values())
+
+
+def test_the_doctor_looks_at_the_disk_that_a_dataset_is_downloaded_to(
+    suite_file: Maker, tmp_path: Path
+) -> None:
+    entry = {"kind": "torchvision", "name": "caltech256", "root": str(tmp_path / "data")}
+    suite = load_suite(suite_file(datasets=[entry]))
+    found = [finding.what for finding in examine(suite, tmp_path)]
+    assert any(
+        what.startswith("disk of datasets.caltech256: ")
+        and what.endswith(f"free at {tmp_path / 'data' / 'caltech256'}")
+        for what in found
+    )
 
 
 def test_the_doctor_without_a_network(

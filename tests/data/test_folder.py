@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bench import catalogue
-from bench.commands.presence import missing_data
 from bench.core.errors import CellError
 from bench.data import index_dataset, load_images, native_size
+from bench.data.source_kinds import source_of
 from bench.suite.specs import FolderDataset, TorchvisionDataset
 from tests.conftest import png
 
@@ -144,7 +144,7 @@ def test_caltech256_as_torchvision_brings_it(
     entry = TorchvisionDataset(kind="torchvision", name="caltech256", root=str(tmp_path))
     with pytest.raises(CellError, match=r"could not be brought to .*corrupted.*run again"):
         index_dataset(entry, 4, 0)
-    assert missing_data(entry, 0) == f"{tmp_path}/caltech256 is missing or incomplete"
+    assert source_of(entry).missing(0) == f"{tmp_path}/caltech256 is missing or incomplete"
     with pytest.raises(CellError, match="missing or incomplete; run `fetch`"):
         load_images(entry, (), "native")
     lock = index_dataset(entry, 4, 0)
@@ -152,6 +152,6 @@ def test_caltech256_as_torchvision_brings_it(
     assert len(lock.classes) == 257
     assert lock.classes[0] == "thing 1"
     assert len(index_dataset(entry, 1000, 0).sample_ids) == 257
-    assert missing_data(entry, 0) is None
+    assert source_of(entry).missing(0) is None
     assert load_images(entry, lock.sample_ids, "native").images.shape == (4, 3, 8, 8)
     assert len(calls) == 2

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.commands.presence import missing_data
 from bench.core.errors import CellError, SuiteError
 from bench.core.exchanges import Exchange
 from bench.core.locks import DatasetLock, Lock
 from bench.data import index_dataset, load_images, load_questions, native_size, read_labels
+from bench.data.source_kinds import source_of
 from bench.plan.cells import expand
 from bench.plan.resolve import resolve
 from bench.suite.load import Suite, load_suite
@@ -246,7 +246,7 @@ def change(root: Path, name: str, **entry: Any) -> None:
 def break_questions(root: Path) -> str:
     (root / "questions.json").write_text('{"questions": []}')
     (root / "annotations.json").write_text('{"annotations": []}')
-    return r"annotations.json: holds nothing to ask"
+    return r"annotations.json: has no questions"
 
 
 def break_question(root: Path) -> str:
@@ -266,12 +266,12 @@ def break_answers(root: Path) -> str:
 
 def break_answer(root: Path) -> str:
     change(root, "annotations", answers=[])
-    return "/annotations.json: .*#262148000 has nothing that would be right"
+    return "/annotations.json: .*#262148000 has no reference answer"
 
 
 def break_blank(root: Path) -> str:
     change(root, "annotations", answers=[{"answer": " "}])
-    return "/annotations.json: .*#262148000 has nothing that would be right"
+    return "/annotations.json: .*#262148000 has no reference answer"
 
 
 def break_file(root: Path) -> str:
@@ -325,7 +325,7 @@ def test_a_folder_of_images_may_be_made_of_links(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
-        ({"answers": []}, "34602 has nothing that would be right"),
+        ({"answers": []}, "34602 has no reference answer"),
         ({"answers": "dakota"}, "a list is needed, got 'dakota'"),
         ({"answers": None}, "a list is needed, got None"),
     ],
@@ -347,7 +347,7 @@ def test_images_of_karpathys_splits_need_captions(tmp_path: Path, sentences: obj
     content = json.loads(path.read_text())
     content["images"][1]["sentences"] = sentences
     path.write_text(json.dumps(content))
-    with pytest.raises(CellError, match=r"has nothing that would be right|a list is needed"):
+    with pytest.raises(CellError, match=r"has no reference answer|a list is needed"):
         index_dataset(spec, 1, 0)
 
 
@@ -379,7 +379,7 @@ def test_an_object_has_a_name(tmp_path: Path) -> None:
     spec = v_attack(tmp_path, "caption")
     path = Path(spec.objects or "")
     path.write_text(path.read_text().replace("Bear:", ":"))
-    with pytest.raises(CellError, match=r"descriptions_main.json: 000000000285.jpg has nothing"):
+    with pytest.raises(CellError, match=r"main.json: 000000000285.jpg has .* no name"):
         index_dataset(spec, 1, 0)
 
 
@@ -410,10 +410,10 @@ def test_files_are_read_once_while_they_stay_as_they_are(
 
 def test_what_is_missing_is_told_before_a_run(tmp_path: Path) -> None:
     spec = vqav2(tmp_path)
-    assert missing_data(spec, 0) is None
-    assert missing_data(embedded("digits", "what"), 0) is None
+    assert source_of(spec).missing(0) is None
+    assert source_of(embedded("digits", "what")).missing(0) is None
     break_file(tmp_path)
-    assert "annotations.json: no such file or folder" in (missing_data(spec, 0) or "")
+    assert "annotations.json: no such file or folder" in (source_of(spec).missing(0) or "")
 
 
 def test_there_are_no_classes(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from huggingface_hub import constants
 
-from bench.commands.presence import missing_data
 from bench.core.errors import CellError
 from bench.data import index_dataset, load_captioned, load_images, native_size
+from bench.data.source_kinds import source_of
 from bench.hub import files as client
 from bench.hub.files import HubFile, NoSuchFile, bring
 from bench.suite.specs import HubDataset, WebDataset
@@ -158,7 +158,7 @@ def test_few_shards_are_chosen_by_the_seed(hub: Hub, tmp_path: Path, dataset: Ma
     assert any(other != shards for other in seeds)
     images = load_images(spec, lock.sample_ids, "native").images
     assert [str(picture[0, 0, 0]) for picture in images] == [key[1] for key in lock.sample_ids]
-    assert missing_data(spec, 0) is None
+    assert source_of(spec).missing(0) is None
     assert index_dataset(SPEC, 100, 0).fingerprint != lock.fingerprint
 
 
@@ -250,7 +250,7 @@ def test_an_unreachable_hub_is_told_once_and_quickly(
     offline(monkeypatch)
     with pytest.raises(CellError, match="HF_HUB_OFFLINE forbids to ask the hub; run `fetch`"):
         index_dataset(SPEC, 4, 0)
-    assert missing_data(SPEC, 0) == f"{REPO} is not in the hub's cache"
+    assert source_of(SPEC).missing(0) == f"{REPO} is not in the hub's cache"
 
 
 def test_a_full_disk_is_told(served: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,38 @@ def test_wordnet_ids_become_words_where_they_are_imagenets_and_make_no_prompts_e
             clip.classes(names, "a photo of a {c}")
 
 
+def test_hidden_folders_and_those_without_images_are_no_classes(folders: Path) -> None:
+    for name in (".cache", "bird"):
+        (folders / "train" / name).mkdir()
+    (folders / "train" / ".cache" / "0.png").write_bytes(encoded(0))
+    images = open_images(folders, (8, 8))
+    assert images.classes == ("cat", "dog")
+    assert len(images) == 10
+    (folders / "classnames.txt").write_text("bird\ncat\ndog\n")
+    with pytest.raises(ValueError, match=r"classnames\.txt: 3 names for 2 class folders"):
+        open_images(folders, (8, 8))
+
+
+def test_a_shard_that_is_cut_is_no_smaller_dataset(shards: Path) -> None:
+    shard = shards / "train" / "1.tar"
+    with tarfile.open(shard) as archive:
+        middle = archive.getmembers()[4].offset
+    shard.write_bytes(shard.read_bytes()[:middle])
+    with pytest.raises(ValueError, match=r"1\.tar: damaged or truncated after entry"):
+        open_images(shards, (8, 8))
+
+
+def test_links_of_a_shard_are_not_followed(shards: Path) -> None:
+    shard = shards / "train" / "1.tar"
+    with tarfile.open(shard, "a") as archive:
+        add(archive, "link.cls", b"0")
+        link = tarfile.TarInfo("link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
+        archive.addfile(link)
+    with pytest.raises(ValueError, match=r"1\.tar: 'link\.png' is not a plain file"):
+        open_images(shards, (8, 8))
+
+
 def test_what_cannot_be_read_is_told(shards: Path, folders: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         open_images(tmp_path / "none", (8, 8))

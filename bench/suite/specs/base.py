@@ -1,7 +1,7 @@
 """What all specs share."""
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -37,6 +37,29 @@ class Spec(BaseModel):
     """Base of all specs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Dataset(Spec):
+    """Base of all kinds of datasets: what is true of a kind unless it says otherwise.
+
+    Attributes:
+        brings_texts: Whether class names and prompts lie beside the images, in the layout of
+            CLIP_benchmark, so that they may differ from the catalogue's.
+    """
+
+    brings_texts: ClassVar[bool] = False
+
+    @property
+    def deviation(self) -> str:
+        """How its images differ from those that papers call by its name; empty where they do not.
+
+        It follows "as published," in the reason why two numbers cannot be compared.
+        """
+        return ""
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what a reader should know of the chosen images before a run."""
+        yield from ()
 
 
 def many(value: Any) -> Any:

@@ -1,33 +1,41 @@
 """Datasets: embedded, of the hub, of torchvision, or files and folders of the user's own."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench import catalogue
-from bench.suite.specs.base import Inside, Name, Place, Repository, Spec
-from bench.suite.specs.embedded_names import EMBEDDED, EmbeddedName
+from bench.suite.specs.base import Dataset, Inside, Name, Place, Repository
+from bench.suite.specs.embedded_names import EMBEDDED, EMBEDDED_SUBSET, EmbeddedName
 from bench.suite.specs.language_datasets import LanguageDataset
 
 Stored = Literal["classification", "retrieval"]
 TaskName = Stored | Literal["answering", "captioning"]
 
 
-class NanoDataset(Spec):
+class NanoDataset(Dataset):
     """One of the embedded test sets."""
 
     kind: Literal["nano"] = "nano"
     name: EmbeddedName
 
+    @property
+    def deviation(self) -> str:
+        """Say that it is a part of the published set."""
+        return EMBEDDED_SUBSET
 
-class HubDataset(Spec):
+
+class HubDataset(Dataset):
     """A dataset of the Hugging Face hub in CLIP_benchmark's webdataset layout.
 
     `repo` is not needed for those of the catalogue, whose `task` is known too. `revision` is a
     branch, a tag or a commit. `shards` reads only so many of the split's shards, as the seed
     chooses.
     """
+
+    brings_texts: ClassVar[bool] = True
 
     kind: Literal["hub"]
     name: Name
@@ -54,8 +62,26 @@ class HubDataset(Spec):
         """The repository, `owner/name`."""
         return self.repo or str(catalogue.datasets()[self.name].repo)
 
+    @property
+    def deviation(self) -> str:
+        """Name another copy than the catalogue's, a part of the shards, and another split."""
+        facts = catalogue.datasets().get(self.name)
+        known = facts.repo if facts else None
+        copy = f"the copy {self.repository}" if self.repository != known else ""
+        shards = f"{self.shards} of its shards" if self.shards is not None else ""
+        return ", ".join(filter(None, (copy, shards, _split_deviation(self.split))))
 
-class TorchvisionDataset(Spec):
+    def remarks(self) -> Iterator[str]:
+        """Warn of a few shards of a dataset whose shards are sorted by class."""
+        facts = catalogue.datasets().get(self.name)
+        if self.shards and facts and facts.order == "class":
+            yield (
+                f"datasets.{self.name}: its shards are sorted by class, and {self.shards} of them "
+                f"hold few of the {facts.classes} classes; without `shards` all are drawn"
+            )
+
+
+class TorchvisionDataset(Dataset):
     """A dataset that torchvision downloads, into a folder of `root`."""
 
     kind: Literal["torchvision"]
@@ -63,11 +89,13 @@ class TorchvisionDataset(Spec):
     root: Place = "data/torchvision"
 
 
-class WebDataset(Spec):
+class WebDataset(Dataset):
     """A folder in CLIP_benchmark's webdataset layout.
 
     `task: retrieval` is one of images with captions (`dataset_type.txt` says so there).
     """
+
+    brings_texts: ClassVar[bool] = True
 
     kind: Literal["webdataset"]
     name: Name
@@ -75,8 +103,13 @@ class WebDataset(Spec):
     split: Inside = "test"
     task: Stored = "classification"
 
+    @property
+    def deviation(self) -> str:
+        """Name another split than the one that papers measure."""
+        return _split_deviation(self.split)
 
-class FolderDataset(Spec):
+
+class FolderDataset(Dataset):
     """A folder with one folder of images per class, as torchvision's ImageFolder reads."""
 
     kind: Literal["folder"]
@@ -84,6 +117,11 @@ class FolderDataset(Spec):
     path: Place
 
 
+def _split_deviation(split: str) -> str:
+    return f"the split {split}" if split != _MEASURED else ""
+
+
+_MEASURED = "test"  # where CLIP_benchmark keeps what is measured, ImageNet's validation set too
 _ELSEWHERE = " (`torchvision/caltech256` has one, `kind: folder` reads the other)"
 
 

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.base import Name, Place, Spec
-from bench.suite.specs.embedded_names import EmbeddedName
+from bench.suite.specs.base import Dataset, Name, Place
+from bench.suite.specs.embedded_names import EMBEDDED_SUBSET, EmbeddedName
 
 Format = Literal["coco-captions", "karpathy", "vqav2", "textvqa", "pope", "v-attack", "embedded"]
 Ask = Literal["caption", "question", "what", "whether"]
@@ -39,7 +39,7 @@ _DESCRIBE = "Describe the image briefly in one sentence."
 _SHORT = "{question}\nAnswer the question using a single word or phrase."
 
 
-class LanguageDataset(Spec):
+class LanguageDataset(Dataset):
     """Images asked about in words: COCO, Flickr30k, VQAv2, TextVQA, POPE, COCO-300, embedded sets.
 
     Attributes:
@@ -112,6 +112,11 @@ class LanguageDataset(Spec):
                 {"needed": needed, "question": "{question}"},
             )
         return self
+
+    @property
+    def deviation(self) -> str:
+        """Say where the images are a part of a published set."""
+        return EMBEDDED_SUBSET if self.format == "embedded" else ""
 
     @property
     def asked(self) -> Ask:

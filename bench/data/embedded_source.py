@@ -1,0 +1,36 @@
+"""The embedded test sets, which come with the package."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.decode import size_of
+from bench.data.source import Source
+from bench.data.split import Split, check_labels
+from bench.data.webdataset import open_webdataset, shard_paths
+from bench.suite.specs import NanoDataset
+from radapt.shards import first_image
+
+NANO_DATA = Path(__file__).parents[1] / "nano" / "data"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedSource(Source):
+    """One of the embedded test sets."""
+
+    spec: NanoDataset
+
+    def missing(self, seed: int) -> None:
+        """Return None: the package has all of it."""
+
+    def open(self, seed: int | None = None) -> Split:
+        """Read keys and labels."""
+        return check_labels(embedded_split(self.spec.name))
+
+    def native_size(self) -> tuple[int, int]:
+        """Return height and width of the first image of the first shard."""
+        return size_of(first_image(shard_paths(NANO_DATA / self.spec.name, "test")[0]) or b"")
+
+
+def embedded_split(name: str) -> Split:
+    """Read keys and labels of an embedded test set."""
+    return open_webdataset(NANO_DATA / name, "test")

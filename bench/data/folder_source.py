@@ -1,0 +1,25 @@
+"""A folder of the user's own with one folder of images per class."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.folder import open_folder
+from bench.data.source import Source
+from bench.data.split import Split, check_labels
+from bench.suite.specs import FolderDataset
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSource(Source):
+    """A folder of class folders."""
+
+    spec: FolderDataset
+
+    def missing(self, seed: int) -> str | None:
+        """Return that the folder is missing, or None."""
+        place = self.spec.path
+        return None if Path(place).is_dir() else f"{place}: no such dataset folder"
+
+    def open(self, seed: int | None = None) -> Split:
+        """List the images of the class folders."""
+        return check_labels(open_folder(Path(self.spec.path), self.spec.name))

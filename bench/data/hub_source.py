@@ -1,0 +1,110 @@
+"""Datasets of the Hugging Face hub in CLIP_benchmark's webdataset layout."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import catalogue
+from bench.core.errors import CellError
+from bench.data.source import Source
+from bench.data.split import Split, check_labels, choose_shards
+from bench.data.webdataset import open_webdataset, shard_count
+from bench.hub.download import Download, hub_download
+from bench.hub.files import HubFile, NoSuchFile, bring, cache, find
+from bench.suite.metrics import TASKS
+from bench.suite.specs import HubDataset, task_of
+
+_COUNT = "nshards.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource(Source):
+    """A dataset of the hub; its files lie in the hub's cache."""
+
+    spec: HubDataset
+
+    @property
+    def download_folder(self) -> Path:
+        """The hub's cache."""
+        return cache()
+
+    def downloads(self, seed: int) -> Iterator[Download]:
+        """Yield the shards of a subset, of the commit that the revision stands for now."""
+        for file in self._shards(self._bring_texts(), seed).values():
+            yield hub_download(file)
+
+    def missing(self, seed: int) -> str | None:
+        """Return how many shards of a subset the cache lacks, or None."""
+        root = self._cached_root()
+        if root is None:
+            return f"{self.spec.repository} is not in the hub's cache"
+        try:
+            shards = self._shards(root, seed).values()
+        except CellError as error:
+            return str(error)
+        missing = sum(1 for file in shards if find(file) is None)
+        if missing == 0:
+            return None
+        return f"{missing} of {len(shards)} shards of {self.spec.repository} are missing"
+
+    def open(self, seed: int | None = None) -> Split:
+        """Read keys and labels: of a subset's shards, which are downloaded; else of those here."""
+        return self._open_cached() if seed is None else self._open_subset(seed)
+
+    def native_size(self) -> tuple[int, int] | None:
+        """Return what the catalogue says, so that a plan needs no download."""
+        return catalogue.native_size(self.spec.name)
+
+    def _open_subset(self, seed: int) -> Split:
+        spec, root = self.spec, self._bring_texts()
+        shards = self._shards(root, seed)
+        for file in shards.values():
+            bring(file)
+        split = open_webdataset(root, spec.split, tuple(shards))
+        facts = catalogue.datasets().get(spec.name) if spec.repo is None else None
+        return check_labels(
+            replace(split, origin=f"{spec.repository}@{root.name}"),
+            facts.classes if facts else None,
+            whole=spec.split == "test" and len(shards) == shard_count(root, spec.split),
+        )
+
+    def _open_cached(self) -> Split:
+        spec, root = self.spec, self._cached_root()
+        if root is None:
+            raise CellError(f"{spec.repository} is not in the hub's cache; run `fetch`")
+        every = range(shard_count(root, spec.split))
+        here = [number for number in every if (root / spec.split / f"{number}.tar").exists()]
+        return check_labels(open_webdataset(root, spec.split, here))
+
+    def _bring_texts(self) -> Path:
+        """Download what describes the dataset, and return its folder in the hub's cache.
+
+        The folder's name is the commit that the revision stands for; all files are of that commit.
+        """
+        spec = self.spec
+        count = bring(HubFile(spec.repository, f"{spec.split}/{_COUNT}", spec.revision))
+        root = self._root_of(count)
+        try:
+            bring(HubFile(spec.repository, "classnames.txt", root.name))
+        except NoSuchFile:
+            if TASKS[task_of(spec)].labels == "classes":
+                raise
+            bring(HubFile(spec.repository, "dataset_type.txt", root.name))  # and captions
+        else:
+            bring(HubFile(spec.repository, "zeroshot_classification_templates.txt", root.name))
+        return root
+
+    def _cached_root(self) -> Path | None:
+        """Return the dataset's folder in the hub's cache, or None where it is not there."""
+        spec = self.spec
+        count = find(HubFile(spec.repository, f"{spec.split}/{_COUNT}", spec.revision))
+        return count and self._root_of(count)
+
+    def _root_of(self, count: Path) -> Path:
+        return count.parents[len(Path(self.spec.split).parts)]
+
+    def _shards(self, root: Path, seed: int) -> dict[int, HubFile]:
+        """Return the archives of a subset: all of the split, or as many as `shards` says."""
+        spec = self.spec
+        numbers = choose_shards(shard_count(root, spec.split), spec.shards, seed)
+        return {n: HubFile(spec.repository, f"{spec.split}/{n}.tar", root.name) for n in numbers}

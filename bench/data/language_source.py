@@ -1,0 +1,28 @@
+"""Questions about images: those of publishers' files, or about the embedded images."""
+
+from dataclasses import dataclass
+
+from bench.data.annotation_files import files_of, open_published
+from bench.data.embedded_questions import open_embedded
+from bench.data.embedded_source import embedded_split
+from bench.data.questions import Questions
+from bench.data.source import Source
+from bench.suite.specs import LanguageDataset
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageSource(Source):
+    """Questions about images."""
+
+    spec: LanguageDataset
+
+    def missing(self, seed: int) -> str | None:
+        """Return which of the files that the spec names are missing, or None."""
+        missing = [str(path) for path in files_of(self.spec) if not path.exists()]
+        return f"{', '.join(missing)}: no such file or folder" if missing else None
+
+    def open(self, seed: int | None = None) -> Questions:
+        """Read the questions."""
+        if self.spec.of is not None:
+            return open_embedded(self.spec, embedded_split(self.spec.of))
+        return open_published(self.spec)

@@ -567,3 +567,38 @@ def test_faults_of_a_judge_have_their_key(
 def test_words_are_compared_where_nothing_is_said() -> None:
     judge = build_judge(MatchJudge(), Path("nowhere"))
     assert judge(TEXTS, [BEAR] * 3).tolist() == [1, 0, 0]
+
+
+SAYS_HALF = """
+import torch
+
+class Says(torch.nn.Module):
+    def visual_tokens(self, images):
+        return images.mean((2, 3))[:, None]
+    def log_likelihood(self, images, prompts, texts):
+        return images.mean((1, 2, 3))
+    def answer(self, images, prompts, *, tokens):
+        return ["a bird \\ud83d"] * len(images)
+
+def build(device):
+    return Says()
+"""
+
+
+def test_half_of_a_character_in_an_answer_reaches_judge_and_tables_as_a_question_mark(
+    room: Endpoint,
+    suite_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge = {"kind": "openai", "url": room.url, "model": "judge-1"}
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "says_half.py").write_text(SAYS_HALF)
+    words = {**WORDS, "models": {"M": {"kind": "python", "target": "says_half:build"}}}
+    words["models"]["M"]["answers"] = True
+    native = {"preset": "lvlm", "pixels": "native", "answer_tokens": 1, "judge": judge}
+    datasets = [{**DIGITS, "ask": "what"}]
+    suite = suite_file(**words, samples=2, datasets=datasets, protocol=native)
+    assert run_suite(suite, results=tmp_path / "r", device="cpu", trust=True).failed == 0
+    assert "What the model said: a bird ?\n" in room.log[0][2]["messages"][0]["content"]
+    assert "a bird ?" in next((tmp_path / "r").rglob("answers.csv")).read_text("utf-8")

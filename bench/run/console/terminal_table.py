@@ -32,8 +32,9 @@ def print_table(
         padding=(0, 1) if title else (0, 2, 0, 0),
     )  # fmt: skip
     for name in head:
-        justify = "right" if name in numbers else "left"
-        table.add_column(words(name), justify=justify, overflow="fold")
+        table.add_column(
+            words(name), justify="right" if name in numbers else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*map(words, row))
     if sys.stdout.isatty():

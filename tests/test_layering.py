@@ -48,6 +48,8 @@ LIBRARIES = {
     "pyautoattack": ("bench.attacks.pyautoattack_adapter",),
     "torchattacks": ("bench.attacks.torchattacks_adapter",),
     "rich": ("bench.run.console", "bench.commands"),
+    "scipy": ("bench.trust.significance",),
+    "urllib3": ("bench.tasks.judge_connection",),
     "jinja2": ("bench.report.export",),
     "matplotlib": ("bench.report.figures", "radapt.figures"),
 }

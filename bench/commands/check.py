@@ -21,9 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Run the trust battery where it has not run, and compare with published numbers."""
-    from bench.compare.published_table import check, check_lines
+    from bench.compare.published_table import HEAD, check, check_lines, check_rows
     from bench.core.signals import stoppable
     from bench.report.export import export
+    from bench.run.console.terminal_table import print_table
     from bench.store.results_folder import Store
     from bench.suite.load import load_suite
     from bench.trust.findings_table import left_out, trust_lines
@@ -58,6 +59,8 @@ def command(options: argparse.Namespace) -> int:
         print(f"suite {suite.suite}: names no published numbers to compare with")
         return 1 if failed else 0
     found, absent = check(suite, store, options.against)
+    print_table(HEAD, check_rows(found))
+    print()
     print("\n".join(check_lines(found, absent)))
     print(store.folder / "check.csv")
     return 1 if failed or any(item.verdict == "differs" for item in found) else 0

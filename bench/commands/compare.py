@@ -24,7 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """Compare, write `compare.csv` and print the table."""
     from bench.compare.paired import with_baseline, with_published, with_results
-    from bench.compare.paired_table import comparison_lines, write_comparison
+    from bench.compare.paired_table import (
+        HEAD,
+        comparison_lines,
+        comparison_rows,
+        write_comparison,
+    )
+    from bench.run.console.terminal_table import print_table
     from bench.store.results_folder import Store
     from bench.suite.load import load_suite
 
@@ -37,6 +43,9 @@ def command(options: argparse.Namespace) -> int:
     else:
         found = with_published(suite, store, options.against, options.force)
     write_comparison(store, found)
-    print("\n".join(comparison_lines(found)))
+    print_table(HEAD, comparison_rows(found))
+    print()
+    for line in comparison_lines(found):
+        print(line)
     print(store.folder / "compare.csv")
     return 0

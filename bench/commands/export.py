@@ -20,7 +20,7 @@ def command(options: argparse.Namespace) -> int:
     """Write the tables and print the leaderboard."""
     from bench.report.export import export
     from bench.results.number_format import scale_of_suite
-    from bench.run.console import print_leaderboard
+    from bench.run.console.closing_table import print_leaderboard
     from bench.store.results_folder import Store
     from bench.suite.load import load_suite
 

@@ -18,17 +18,14 @@ from bench.suite.load import Suite, load_suite
 _COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps", "seed")
 
 
-def plan_lines(
-    suite: Suite, lock: Lock, gpu: str = "h100", *, cells: bool = False
-) -> Iterator[str]:
-    """Say what a suite computes and what that costs, then list its cells where asked.
+def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
+    """Say what a suite computes and what that costs.
 
     Args:
         suite: The suite.
         lock: What its names stood for in the last run; names that it lacks have
             cells whose ids the next run will change.
         gpu: Whose time is estimated, one of `bench.plan.cost.estimate.GPUS`.
-        cells: Whether the cells are listed, a line each.
     """
     lock = still_valid(suite, lock)
     planned = expand(suite, lock)
@@ -52,16 +49,6 @@ def plan_lines(
     sets = {dataset.name for dataset in suite.datasets}
     if suite.models.keys() - lock.models.keys() or sets - lock.datasets.keys():
         yield "  ids       preliminary: the first run puts hashes of weights and images into them"
-    if cells:
-        yield ""
-        yield from _table([_COLUMNS, *map(_row, planned)])
-
-
-def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        padded = (f"{text:<{width}}" for text, width in zip(row, widths, strict=True))
-        yield "  ".join(padded).rstrip()
 
 
 def _row(cell: Cell) -> tuple[str, ...]:
@@ -87,6 +74,11 @@ def command(options: argparse.Namespace) -> int:
     """Print the plan."""
     suite = load_suite(options.suite)
     lock = Store(Path(options.results), suite.suite).lock()
-    for line in plan_lines(suite, lock, options.gpu, cells=options.cells):
+    for line in plan_lines(suite, lock, options.gpu):
         print(line)
+    if options.cells:
+        from bench.run.console.terminal_table import print_table
+
+        print()
+        print_table(_COLUMNS, map(_row, expand(suite, still_valid(suite, lock))))
     return 0

@@ -34,7 +34,8 @@ def command(options: argparse.Namespace) -> int:
     """Run the suite and print the leaderboard."""
     from bench.plan.resolve import remarks
     from bench.results.number_format import scale_of_suite
-    from bench.run.console import Progression, print_leaderboard
+    from bench.run.console.board import Progression
+    from bench.run.console.closing_table import print_leaderboard
     from bench.run.suite_run import run_suite
     from bench.store.results_folder import Store
     from bench.suite.load import load_suite

@@ -1,4 +1,4 @@
-"""What `compare` says and writes."""
+"""What `compare` prints and writes."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -16,9 +16,9 @@ COLUMNS = (
     *("n", "value", "baseline_value", "delta", "ci_low", "ci_high", "p", "p_holm", "real"),
     *("differs", "flags"),
 )
-_HEAD = (
+HEAD = (
     *("threat", "model", "baseline", "dataset", "attack", "eps"),
-    *("value", "base", "delta", "95%", "p (Holm)", "real"),
+    *("value", "base", "delta", "95%", "p (Holm)", "real", ""),
 )
 
 
@@ -33,15 +33,13 @@ def write_comparison(store: Store, found: Found) -> None:
     write_text(store.folder / "compare.csv", csv_text(table))
 
 
+def comparison_rows(found: Found) -> Iterator[tuple[str, ...]]:
+    """Yield a row per difference but those of parts, by the columns of `HEAD`; rates in points."""
+    return (_row(item) for item in _shown(found))
+
+
 def comparison_lines(found: Found) -> Iterator[str]:
-    """Say each difference but those of parts, rates in points, and how many of either are real."""
-    shown = [item for item in found.whole if item.value is not None]
-    rows = [_HEAD, *map(_row, shown)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    for row, mark in zip(rows, ["", *map(_mark, shown)], strict=True):
-        padded = [f"{text:<{width}}" for text, width in zip(row, widths, strict=True)]
-        yield "  ".join([*padded, mark]).rstrip()
-    yield ""
+    """Say how many differences of either kind are real, and what has no test or no number."""
     for what, items in (("", found.whole), (" of single datasets", found.parts)):
         tested = [item.real for item in items if item.real is not None]
         if tested:
@@ -50,13 +48,17 @@ def comparison_lines(found: Found) -> Iterator[str]:
             yield f"{missing} of {len(items)} differences{what} lack a number on one side"
     if any(item.real is not None for item in found.whole):
         yield "real is corrected for the number of tests, 95% intervals are not: each is alone"
-    if untested := len(shown) - sum(item.real is not None for item in shown):
+    if untested := len(_shown(found)) - sum(item.real is not None for item in found.whole):
         yield f"{untested} are of other images on either side: they have an interval and no test"
     if found.refused:
         yield (
             f"{found.refused} published numbers are of other protocols: `check` says in what, "
             "`--force` compares them"
         )
+
+
+def _shown(found: Found) -> list[Delta]:
+    return [item for item in found.whole if item.value is not None]
 
 
 def _mark(item: Delta) -> str:
@@ -74,6 +76,7 @@ def _row(item: Delta) -> tuple[str, ...]:
         f"{said(item.low, '+')} to {said(item.high, '+')}",
         "-" if item.p_holm is None else f"{item.p_holm:.2g}",
         {None: "-", True: "yes", False: "no"}[item.real],
+        _mark(item),
     )
 
 

@@ -15,6 +15,8 @@ from bench.store.results_folder import Store, write_text
 from bench.suite.load import Suite
 from bench.suite.specs import Against
 
+HEAD = ("table", "model", "dataset", "attack", "eps", "published", "measured", "95%", "verdict")
+
 
 def check(suite: Suite, store: Store, file: str | None) -> tuple[list[Comparison], int]:
     """Compare a suite's results with published numbers and write `check.csv` beside them.
@@ -41,18 +43,14 @@ def check(suite: Suite, store: Store, file: str | None) -> tuple[list[Comparison
     return found, absent
 
 
+def check_rows(found: Sequence[Comparison]) -> Iterator[tuple[str, ...]]:
+    """Yield a row per published number, by the columns of `HEAD`: what was measured, a verdict."""
+    return map(_row, found)
+
+
 def check_lines(found: Sequence[Comparison], absent: int) -> Iterator[str]:
-    """Say for each published number what was measured, and whether the two agree."""
-    rows = [
-        ("table", "model", "dataset", "attack", "eps", "published", "measured", "95%", "verdict"),
-        *map(_row, found),
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    for row in rows:
-        padded = [f"{text:<{width}}" for text, width in zip(row, widths, strict=False)]
-        yield "  ".join([*padded, row[-1]])
+    """Say how many published and measured numbers agree, and how many cannot be compared."""
     counts = Counter(item.verdict for item in found)
-    yield ""
     yield ", ".join(
         f"{counts[verdict]} {verdict}" for verdict in ("agrees", "differs", "cannot be compared")
     )

@@ -108,3 +108,11 @@ class AnsweringModel(Protocol):
     def answer(self, images: Tensor, prompts: Sequence[str], *, tokens: int) -> list[str]:
         """Return greedy answers of at most so many tokens, one per image, without gradients."""
         ...
+
+
+def encodable(text: str) -> str:
+    """Return a text with `?` for each half of a character, which no file can hold.
+
+    Models, suites and JSON can all give such halves (lone surrogates).
+    """
+    return text.encode("utf-8", "replace").decode()

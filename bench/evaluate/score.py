@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.attacks.balls import length
 from bench.attacks.passes import finite
 from bench.core.errors import CellError
-from bench.core.exchanges import AnsweringModel, Exchange
+from bench.core.exchanges import AnsweringModel, Exchange, encodable
 from bench.evaluate.craft import Case
 from bench.evaluate.tally import Tally
 from bench.suite.metrics import metric_of
@@ -103,7 +103,7 @@ def hear(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> Heard:
     def answered(part: slice) -> list[str]:
         case.deadline.check()
         prompts = [exchange.prompt for exchange in exchanges[part]]
-        return target.answer(points[part], prompts, tokens=tokens)
+        return [*map(encodable, target.answer(points[part], prompts, tokens=tokens))]
 
     batch = case.warm.batch(cell.target, cell.dataset)
     texts = tuple(text for some in batch.parts(len(rows), answered) for text in some)

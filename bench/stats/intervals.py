@@ -12,7 +12,8 @@ _HALVINGS = 60
 _FEW = (
     3  # right images up to which Brown, Cai and DasGupta change the bound; of 50 images, one less
 )
-# 5% quantiles of gamma distributions by shape: bounds of a Poisson mean, from so many events
+# 5% quantiles of gamma distributions by shape: bounds of a Poisson mean, from so many events;
+# a table to six decimals, since scipy's further digits would change intervals in published tables
 _SHAPES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
 _BOUNDS = (0.0, 0.001966, 0.051293, 0.175923, 0.355362, 0.572738, 0.817691, 1.083675)
 _POWERS = (-16.0, 64.0)  # of two, of multipliers: from next to none to beyond any number of images
@@ -99,6 +100,9 @@ def difference(first: Interval, second: Interval) -> tuple[float, float]:
 
 def crossing(beyond: Callable[[Floats], NDArray[np.bool_]], shape: tuple[int, ...]) -> Floats:
     """Return per interval the Lagrange multiplier at which its score test begins to reject.
+
+    A bisection: the test is a step from False to True, and scipy's array solvers need a function
+    that is continuous.
 
     Args:
         beyond: Says for multipliers of a shape whether each is beyond that point.

@@ -14,7 +14,10 @@ _DIGITS = 12  # means of equal counts differ in the last bits by the order of th
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number (Holm 1979), in the order given."""
+    """Return p-values adjusted for their number (Holm 1979), in the order given.
+
+    scipy has no such correction, only those of the false discovery rate.
+    """
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [0.0] * len(p_values)
     largest = 0.0

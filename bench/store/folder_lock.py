@@ -2,6 +2,9 @@
 
 <results>/<suite>/run.lock   locked by the kernel while a run goes on, and free once it is dead
 <results>/<suite>/run.json   who runs, or ran until it was killed; gone after a regular end
+
+The lock is `fcntl`'s, not filelock's: filelock opens the file for writing even to look, which
+`status` must not need, and without `flock` it uses a lock that outlives a killed process.
 """
 
 import fcntl

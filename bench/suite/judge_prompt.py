@@ -53,6 +53,11 @@ def score(reply: str) -> float:
     return float(_DIGIT.findall(reply) == [_NAMED])
 
 
+def has_digit(reply: str) -> bool:
+    """Return whether a reply holds any of the digits that it is asked for."""
+    return bool(_DIGIT.search(reply))
+
+
 def judge_identity(protocol: Protocol, metric: str, lock: Lock) -> dict[str, Any]:
     """Return what a number depends on for a model having judged it; nothing where none has.
 

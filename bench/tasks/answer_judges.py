@@ -87,7 +87,7 @@ class AskedJudge:
         """Return 1 where the model says that the object is named, else 0, `[n]`.
 
         Raises:
-            CellError: It cannot be asked.
+            CellError: It cannot be asked, or a reply is empty.
         """
         prompts = [judging.asked(text, e) for text, e in zip(texts, exchanges, strict=True)]
         scores = dict(self._known(dict.fromkeys(prompts)))
@@ -95,6 +95,8 @@ class AskedJudge:
         if left:
             with closing(self.ask(left)) as replies:  # after a fault nothing more is asked
                 for prompt, reply in zip(left, replies, strict=True):
+                    if not reply.strip():  # no verdict, and nothing to keep
+                        raise CellError(f"the judge {self.name} gave an empty reply")
                     scores[prompt] = judging.score(reply)
                     self._keep(prompt, reply)
         return np.array([scores[prompt] for prompt in prompts], np.float32)
@@ -105,7 +107,7 @@ class AskedJudge:
             with suppress(FileNotFoundError, ValueError):
                 found = json.loads(self._path(prompt).read_text("utf-8"))
                 reply = found.get("reply") if isinstance(found, dict) else None
-                if isinstance(reply, str) and found == self._entry(prompt, reply):
+                if isinstance(reply, str) and reply.strip() and found == self._entry(prompt, reply):
                     yield prompt, judging.score(reply)
 
     def _keep(self, prompt: str, reply: str) -> None:

@@ -4,22 +4,30 @@ from typing import Any
 
 import pytest
 
+from bench.commands.main import main
 from bench.commands.plan import plan_lines
 from bench.core.locks import Lock
 from bench.plan.cells import expand
 from bench.plan.resolve import resolve
+from bench.store.results_folder import Store
 from bench.suite.load import Suite, load_suite
 from tests.support.hub_server import Hub
 
 Write = Callable[..., Path]
 
 
-def test_plan_lists_every_cell_as_it_will_run(small: Suite) -> None:
+def test_plan_lists_every_cell_as_it_will_run(
+    small: Suite, suite_file: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lock, _ = resolve(small)
     cells = expand(small, lock)
-    text = "\n".join(plan_lines(small, lock, cells=True))
+    Store(tmp_path, small.suite).put_lock(lock)
+    call = ["plan", str(suite_file()), "--results", str(tmp_path)]
+    assert main([*call, "--cells"]) == 0
+    text = capsys.readouterr().out
     assert text.startswith("suite small: ")  # the summary first
-    assert cells[0].id not in "\n".join(plan_lines(small, lock))
+    assert main(call) == 0
+    assert cells[0].id not in capsys.readouterr().out
     for cell in cells:
         line = next(line for line in text.splitlines() if line.startswith(cell.id))
         assert line.split()[1:3] == [cell.target, cell.dataset]

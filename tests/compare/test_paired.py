@@ -13,7 +13,13 @@ import pytest
 import bench.plan.cells
 from bench.compare.differences import Delta, Label, Outcome, Pair, deltas
 from bench.compare.paired import Found, with_baseline, with_published, with_results
-from bench.compare.paired_table import COLUMNS, comparison_lines, write_comparison
+from bench.compare.paired_table import (
+    COLUMNS,
+    HEAD,
+    comparison_lines,
+    comparison_rows,
+    write_comparison,
+)
 from bench.core.errors import UserError
 from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult
@@ -128,12 +134,15 @@ def test_the_table_that_is_written(made: Callable[..., tuple[Suite, Store]]) -> 
     assert table["delta"].to_numpy() == pytest.approx(
         table["value"].to_numpy() - table["baseline_value"].to_numpy(), abs=2e-6
     )
-    lines = list(comparison_lines(found))
-    (worst,) = [line for line in lines if " FARE " in line and "worst" in line and "white" in line]
+    (worst,) = [
+        dict(zip(HEAD, row, strict=True))
+        for row in comparison_rows(found)
+        if "FARE" in row and "worst" in row and "white-box" in row
+    ]
     delta = named(found.whole, "FARE", "worst", threat="white-box")
     assert delta.value is not None
-    assert f"{100 * delta.value:+.1f}" in worst
-    assert worst.rstrip().endswith("yes")
+    assert worst["delta"] == f"{100 * delta.value:+.1f}"
+    assert (worst["real"], worst[""]) == ("yes", "")
 
 
 def test_a_cell_without_a_number_has_no_difference(
@@ -224,7 +233,8 @@ def test_what_protocols_differ_of_is_refused_or_marked(
     found = with_results(suite, store, before.folder, force=True)
     attacked = named(found.whole, "FARE", "pgd", eps="1/255", threat="white-box")
     assert field in attacked.label.differs
-    assert field in "\n".join(comparison_lines(found))
+    marks = [row[-1] for row in comparison_rows(found)]
+    assert any("protocols differ: " in mark and field in mark for mark in marks)
 
 
 def test_other_images_have_an_interval_and_no_test(
@@ -405,4 +415,4 @@ def test_the_command(made: Callable[..., tuple[Suite, Store]], tmp_path: Path) -
 
 
 def test_nothing_found_says_so() -> None:
-    assert list(comparison_lines(Found([])))[-1] == ""
+    assert not [*comparison_rows(Found([])), *comparison_lines(Found([]))]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.compare.published import Published, read_published
-from bench.compare.published_table import check, check_lines
+from bench.compare.published_table import check, check_lines, check_rows
 from bench.compare.verdicts import Comparison, compare
 from bench.core.errors import UserError
 from bench.core.locks import Lock
@@ -218,15 +218,15 @@ def test_what_a_reader_must_know_stands_beside_the_verdict(
     known: tuple[Suite, Store, Path], tmp_path: Path
 ) -> None:
     row = {"value_percent": "41", "attack": "pgd", "threat_basis": "inferred", "note": "of code"}
-    (line,) = [line for line in check_lines(compared(known, tmp_path, **row), 0) if "pgd" in line]
+    ((*_, verdict),) = check_rows(compared(known, tmp_path, **row))
     silent = "not stated: weights, pixels, templates, storage, steps, restarts, targets"
-    assert line.endswith(f"  agrees (threat inferred; {silent}; of code)")
+    assert verdict == (f"agrees (threat inferred; {silent}; of code)")
     row |= {"preset_attack": "PGD-10", "storage": "float32", "weights": "nano clip"}
-    (line,) = [line for line in check_lines(compared(known, tmp_path, **row), 0) if "pgd" in line]
-    assert "; not stated: pixels, templates; " in line
+    ((*_, verdict),) = check_rows(compared(known, tmp_path, **row))
+    assert "; not stated: pixels, templates; " in verdict
     row |= {"steps": "7"}
-    (line,) = [line for line in check_lines(compared(known, tmp_path, **row), 0) if "pgd" in line]
-    assert "not stated" not in line  # where nothing is compared, nothing is missed
+    ((*_, verdict),) = check_rows(compared(known, tmp_path, **row))
+    assert "not stated" not in verdict  # where nothing is compared, nothing is missed
 
 
 def test_what_the_suite_lacks_is_counted(known: tuple[Suite, Store, Path], tmp_path: Path) -> None:

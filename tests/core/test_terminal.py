@@ -19,7 +19,7 @@ import run_bench
 from bench.core.terminal import Legible, behind, legible, legible_output
 from bench.plan.cells import expand
 from bench.results.number_format import PERCENT
-from bench.run.console import print_leaderboard
+from bench.run.console.closing_table import print_leaderboard
 from bench.run.console.door import Terminal, words
 from bench.run.events import EventFile
 from bench.store.results_folder import Store
@@ -236,7 +236,7 @@ def test_a_fault_of_ours_is_told_legibly(
 def test_a_live_board_on_a_terminal_is_legible() -> None:
     code = (
         "import sys, warnings; from bench.core.terminal import legible_output\n"
-        f"from bench.run.console import Progression; EVIL = {EVIL!r}\n"
+        f"from bench.run.console.board import Progression; EVIL = {EVIL!r}\n"
         "with legible_output():\n"
         "    shows = Progression(); events = {'time': '2026-01-01T00:00:00+00:00', 'at': 1.0}\n"
         "    facts = {'host': '', 'pid': 1, 'cells': 4, 'before': 0, 'jobs': 4, 'slots': 2}\n"

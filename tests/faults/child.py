@@ -15,7 +15,7 @@ import torch
 
 import bench.evaluate.cell
 import bench.nano.nano_clip
-import bench.run.console
+import bench.run.console.board
 import bench.run.split_jobs
 import bench.run.suite_run
 import run_bench

@@ -15,8 +15,8 @@ from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.results.number_format import PERCENT
-from bench.run.console import Progression, print_leaderboard
-from bench.run.console.board import board
+from bench.run.console.board import Progression, board
+from bench.run.console.closing_table import print_leaderboard
 from bench.run.jobs import Job
 from bench.run.progress import Doing, Progress
 from bench.suite.load import Suite

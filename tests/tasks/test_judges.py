@@ -2,12 +2,8 @@
 
 import hashlib
 import json
-import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -30,65 +26,14 @@ from bench.run.suite_run import run_suite
 from bench.suite import judge_prompt as judging
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import MatchJudge, OpenAIJudge, TransformersJudge
-from bench.tasks.answer_judges import build_judge
+from bench.tasks.answer_judges import AskedJudge, build_judge
 from bench.tasks.openai_endpoint import replies
+from tests.support.judge_endpoint import Endpoint, endpoint
 from tests.support.question_files import WORDS
 
 BEAR = Exchange("What is it?", ("bear",), ("bear", "grizzly"), "lion")
-SLEEP = "bench.tasks.openai_endpoint.time.sleep"
+SLEEP = "urllib3.util.retry.time.sleep"
 TEXTS = ["A bear.", "A lion.", "Something."]
-
-
-@dataclass
-class Endpoint:
-    """Replies by what the asked text holds, after as many failures as a test asks for."""
-
-    url: str = ""
-    said: dict[str, str] = field(default_factory=dict)
-    failures: list[int] = field(default_factory=list)
-    body: str | None = None
-    elsewhere: str = ""
-    after: str | None = None
-    broken: str | None = None
-    log: list[tuple[str, str | None, dict[str, Any]]] = field(default_factory=list)
-
-
-@contextmanager
-def endpoint() -> Iterator[Endpoint]:
-    room = Endpoint()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            room.log.append((self.path, self.headers.get("Authorization"), body))
-            asked = body["messages"][0]["content"]
-            said = next((reply for part, reply in room.said.items() if part in asked), "1")
-            message = {"choices": [{"message": {"role": "assistant", "content": said}}]}
-            status = room.failures.pop() if room.failures else 200
-            if room.broken is not None and room.broken in asked:
-                status = 401
-            data = (room.body if room.body is not None else json.dumps(message)).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("Location", room.elsewhere)
-            if room.after is not None:
-                self.send_header("Retry-After", room.after)
-            self.end_headers()
-            self.wfile.write(data)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    room.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield room
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +110,6 @@ def test_a_damaged_reply_is_asked_for_again(
         ("**2**", True),
         ("0: a lion", False),
         ("1", False),
-        ("", False),
         ("I cannot help with that.", False),
         ("2 or 1", False),
         ("2 out of 2", False),
@@ -185,9 +129,113 @@ def test_one_digit_alone_is_a_reply_and_all_else_leaves_it_open(
         assert len(room.log) == 1
 
 
-def test_a_refusal_leaves_it_open(room: Endpoint, tmp_path: Path) -> None:
-    room.body = '{"choices": [{"message": {"content": null, "refusal": "2"}}]}'
-    assert build_judge(spec(room), tmp_path)(TEXTS[:1], [BEAR]).tolist() == [0]
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"message": {"content": None, "refusal": "2"}},
+        {"message": {"content": [{"type": "refusal", "refusal": "2"}], "refusal": "2"}},
+        {"message": {"content": ""}, "finish_reason": "content_filter"},
+    ],
+)
+def test_a_refusal_leaves_it_open(room: Endpoint, tmp_path: Path, choice: dict[str, Any]) -> None:
+    room.body = json.dumps({"choices": [choice]})
+    for _ in range(2):
+        assert build_judge(spec(room), tmp_path)(TEXTS[:1], [BEAR]).tolist() == [0]
+    assert len(room.log) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": "2"}], "2"),
+        ([{"type": "thinking", "thinking": "1 or 0"}, {"type": "text", "text": "2"}], "2"),
+        (["It is ", {"type": "output_text", "text": "2"}], "It is 2"),
+        ("<think>0 or 1?</think>\n2", "2"),
+        ("0 or 1? no</think>2", "2"),  # a chat template may write the first mark itself
+        ("2 \ud83d", "2 ?"),
+        ("\ud83d\udc3b 2", "\N{BEAR FACE} 2"),
+    ],
+)
+def test_a_reply_is_read_in_each_form_that_endpoints_have(
+    room: Endpoint, tmp_path: Path, content: Any, text: str
+) -> None:
+    message = {"content": content, "reasoning_content": "0", "reasoning": "1"}
+    room.body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]})
+    for _ in range(2):
+        assert build_judge(spec(room), tmp_path)(TEXTS[:1], [BEAR]).tolist() == [1]
+        assert len(room.log) == 1
+    (kept,) = tmp_path.rglob("*.json")
+    assert json.loads(kept.read_text("utf-8"))["reply"] == text
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": ""},
+        {"content": "  \n"},
+        {"content": None, "reasoning_content": "It is 2."},
+        {"reasoning": "It is 2."},
+        {"content": "<think>It is 2, or"},
+        {"content": []},
+        {"content": [{"type": "image", "text": "2"}]},
+        {"content": 2},
+        {"content": {"text": "2"}},
+    ],
+)
+def test_a_reply_without_a_text_is_an_error_and_is_not_kept(
+    room: Endpoint, tmp_path: Path, message: dict[str, Any]
+) -> None:
+    room.body = json.dumps({"choices": [{"message": message}]})
+    with pytest.raises(CellError, match="without a text") as caught:
+        build_judge(spec(room), tmp_path)(TEXTS[:1], [BEAR])
+    assert json.dumps(message) in str(caught.value)
+    assert not [*tmp_path.rglob("*.json")]
+
+
+def test_an_empty_reply_that_was_kept_is_asked_for_again(room: Endpoint, tmp_path: Path) -> None:
+    judge = build_judge(spec(room), tmp_path)
+    assert judge(TEXTS[:1], [BEAR]).tolist() == [1]
+    (kept,) = tmp_path.rglob("*.json")
+    kept.write_text(json.dumps({**json.loads(kept.read_text()), "reply": ""}))
+    assert judge(TEXTS[:1], [BEAR]).tolist() == [1]
+    assert len(room.log) == 2
+
+
+def test_an_empty_reply_of_any_judge_is_an_error(tmp_path: Path) -> None:
+    judge = AskedJudge("mute", tmp_path, lambda prompts: (" " for _ in prompts))
+    with pytest.raises(CellError, match="mute gave an empty reply"):
+        judge(TEXTS[:1], [BEAR])
+    assert not [*tmp_path.rglob("*.json")]
+
+
+def test_an_endpoint_is_asked_in_the_parameters_that_it_accepts(room: Endpoint) -> None:
+    def refusing(body: dict[str, Any]) -> str | None:
+        if "max_tokens" in body:
+            return "Unsupported parameter: 'max_tokens'; use 'max_completion_tokens' instead."
+        if "temperature" in body:
+            return "Unsupported value: 'temperature' does not support 0 with this model."
+        return None
+
+    room.refusing = refusing
+    assert list(replies(spec(room), ["said: A bear."])) == ["2"]
+    asked = [sorted(body.keys() - {"model", "messages"}) for _, _, body in room.log]
+    assert asked == [
+        ["max_tokens", "temperature"],
+        ["max_completion_tokens", "temperature"],
+        ["max_completion_tokens"],
+    ]
+    room.refusing = lambda body: "max_completion_tokens and temperature are not known"
+    with pytest.raises(CellError, match="cannot be asked: 400"):
+        list(replies(spec(room), ["said: A bear."]))
+
+
+def test_a_reply_that_was_cut_before_its_digit_may_be_longer(room: Endpoint) -> None:
+    room.needed = 100
+    assert list(replies(spec(room), ["said: A bear."])) == ["2"]
+    assert [body["max_tokens"] for _, _, body in room.log] == [16, 4096]
+    room.needed = 10_000
+    with pytest.raises(CellError, match=r"gave no digit within 4096 tokens: .*Well, it may"):
+        list(replies(spec(room), ["said: A bear."]))
 
 
 def test_a_busy_endpoint_is_asked_again_after_a_pause(
@@ -197,8 +245,18 @@ def test_a_busy_endpoint_is_asked_again_after_a_pause(
     pauses: list[float] = []
     monkeypatch.setattr(SLEEP, pauses.append)
     assert list(replies(spec(room), ["said: A bear."])) == ["2"]
-    assert pauses == [1, 2]
-    for said, expected in (("7", [7, 7]), ("3600", [60, 60]), ("Fri, 31 Dec 1999", [1, 2])):
+    assert pauses == [2]  # at once, then after 2 seconds
+    monkeypatch.setattr("urllib3.util.retry.time.time", lambda: 1_000_000_000.0)
+    for said, expected in (
+        ("7", [7, 7]),
+        ("3600", [60, 60]),
+        ("Sun, 09 Sep 2001 01:46:52 GMT", [12, 12]),
+        ("Sun, 09 Sep 2001 21:46:52 GMT", [60, 60]),
+        ("Fri, 31 Dec 1999 00:00:00 GMT", [2]),  # has passed
+        ("soon", [2]),
+        ("9" * 5000, [2]),
+        ("Sun, 09 Sep 99999999 01:46:52 GMT", [2]),
+    ):
         room.failures, room.after = [503, 429], said
         pauses.clear()
         assert list(replies(spec(room), ["said: A bear."])) == ["2"]
@@ -509,3 +567,38 @@ def test_faults_of_a_judge_have_their_key(
 def test_words_are_compared_where_nothing_is_said() -> None:
     judge = build_judge(MatchJudge(), Path("nowhere"))
     assert judge(TEXTS, [BEAR] * 3).tolist() == [1, 0, 0]
+
+
+SAYS_HALF = """
+import torch
+
+class Says(torch.nn.Module):
+    def visual_tokens(self, images):
+        return images.mean((2, 3))[:, None]
+    def log_likelihood(self, images, prompts, texts):
+        return images.mean((1, 2, 3))
+    def answer(self, images, prompts, *, tokens):
+        return ["a bird \\ud83d"] * len(images)
+
+def build(device):
+    return Says()
+"""
+
+
+def test_half_of_a_character_in_an_answer_reaches_judge_and_tables_as_a_question_mark(
+    room: Endpoint,
+    suite_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge = {"kind": "openai", "url": room.url, "model": "judge-1"}
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "says_half.py").write_text(SAYS_HALF)
+    words = {**WORDS, "models": {"M": {"kind": "python", "target": "says_half:build"}}}
+    words["models"]["M"]["answers"] = True
+    native = {"preset": "lvlm", "pixels": "native", "answer_tokens": 1, "judge": judge}
+    datasets = [{**DIGITS, "ask": "what"}]
+    suite = suite_file(**words, samples=2, datasets=datasets, protocol=native)
+    assert run_suite(suite, results=tmp_path / "r", device="cpu", trust=True).failed == 0
+    assert "What the model said: a bird ?\n" in room.log[0][2]["messages"][0]["content"]
+    assert "a bird ?" in next((tmp_path / "r").rglob("answers.csv")).read_text("utf-8")

@@ -3,6 +3,9 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
+from itertools import product
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,13 @@ def test_exact_tests_have_their_known_values() -> None:
     assert fisher(of(3, 4), of(1, 4)) == pytest.approx(17 / 70)  # Fisher's lady tasting tea
     assert fisher(of(1, 4), of(3, 4)) == pytest.approx(69 / 70)
     assert binomial_tail(8, 10, 0.5) == pytest.approx(56 / 1024)
+    for count, images, chance in product((0, 1, 5, 16), (16, 128), (0.02, 0.5, 0.9)):
+        ways = (
+            comb(images, k) * Fraction(chance) ** k * (1 - Fraction(chance)) ** (images - k)
+            for k in range(count, images + 1)
+        )
+        expected = pytest.approx(float(sum(ways)), rel=1e-12)
+        assert binomial_tail(count, images, chance) == expected
     assert falls(of(15), of(5)) == (0.5, 2.0**-10)
     assert falls(of(5), of(15)) == (-0.5, 1.0)
     assert falls(of(5), of(5)) == (0.0, 1.0)

@@ -1,4 +1,8 @@
-"""Texts that mean nothing to Markdown and LaTeX but themselves."""
+"""Texts that mean nothing to Markdown and LaTeX but themselves.
+
+By hand: jinja2 escapes HTML alone, and the LaTeX escape of pandas leaves brackets, stars, quotes
+and letters that the fonts lack as they are, which names of models hold.
+"""
 
 import re
 import unicodedata

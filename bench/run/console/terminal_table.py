@@ -1,0 +1,47 @@
+"""Tables on a terminal, and the same as plain text in a pipe or a file."""
+
+import sys
+from collections.abc import Collection, Iterable, Sequence
+
+from rich.box import HEAVY_HEAD
+from rich.table import Table
+
+from bench.run.console.door import Terminal, words
+
+_UNBOUNDED = 1_000_000  # characters; a pipe has no width, so no cell is folded there
+
+
+def print_table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str = "",
+    numbers: Collection[str] = (),
+) -> None:
+    """Print a table as wide as its cells; on a terminal that is narrower, cells are folded.
+
+    Args:
+        head: The names of the columns.
+        rows: A text per column.
+        title: Stands above the table, which then has a frame; without it there are blanks alone.
+        numbers: Columns that are aligned to the right.
+    """
+    table = Table(
+        title=words(title) if title else None, title_justify="left",
+        box=HEAVY_HEAD if title else None, pad_edge=bool(title),
+        padding=(0, 1) if title else (0, 2, 0, 0),
+    )  # fmt: skip
+    for name in head:
+        table.add_column(
+            words(name), justify="right" if name in numbers else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*map(words, row))
+    if sys.stdout.isatty():
+        Terminal(sys.stdout).print(table)
+        return
+    plain = Terminal(sys.stdout, width=_UNBOUNDED)
+    with plain.capture() as text:
+        plain.print(table)
+    for line in text.get().removesuffix("\n").split("\n"):
+        print(line.rstrip())  # the last column is padded, too

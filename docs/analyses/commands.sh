@@ -11,7 +11,7 @@ set -eu
 
 PYTHON=${PYTHON:-python}
 RAW=${RAW:-raw}
-NANO=python:bench.nano.model:load_pair
+NANO=python:bench.nano.nano_clip:load_pair
 OUT=docs/analyses
 
 towers() {

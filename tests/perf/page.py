@@ -39,7 +39,7 @@ class Part:
     columns: tuple[str, ...]
 
 
-_VERSUS = ("model", "eps", "images", "speed-up", "upper bound")
+_VERSUS = ("model", "eps", "speed-up", "upper bound")
 PARTS: Mapping[str, Part] = {
     "apgd": Part(
         "APGD-CE against pyautoattack",
@@ -65,7 +65,7 @@ speed-up may therefore exceed the upper bound, which assumes equal cost.""",
         "Overhead of the attack loop",
         """Attacks in mode `full`, against a bare loop with the same forward and backward passes on
 the same images. *Time outside the model* is the time not spent in these passes.""",
-        ("model", "attack", "batch", "time outside the model", "native / bare loop"),
+        ("model", "attack", "time outside the model", "native / bare loop"),
     ),
     "rate": Part(
         "Share of the GPU's matrix throughput",
@@ -75,12 +75,12 @@ the same images. *Time outside the model* is the time not spent in these passes.
     "options": Part(
         "Compiled towers and `channels_last`",
         "One step of an attack, forward and backward. Above 1 the option is faster.",
-        ("model", "option", "batch", "without / with"),
+        ("model", "option", "without / with"),
     ),
     "adapting": Part(
         "Cost of adapting a tower",
         "A tower with R-Adapt's filter and anchor, against the bare tower.",
-        ("tower", "pass", "batch", "adapted / bare"),
+        ("tower", "pass", "adapted / bare"),
     ),
     "growth": Part(
         "Growth with the number of images",
@@ -99,7 +99,7 @@ per cell. The files are in the system's cache. *All tables* are the seven files 
         """Cells that take no time or sleep, each result written to disk. Under Ray the workers are
 told of GPUs that do not exist, and the clock starts when all workers run. *Idle* is the share of
 the workers' time outside the cells.""",
-        ("work", "workers", "cells", "ms a cell", "speed-up", "idle"),
+        ("work", "workers", "ms a cell", "speed-up", "idle"),
     ),
 }
 

@@ -40,7 +40,7 @@ def test_the_page_shows_the_main_columns_of_the_tables_that_were_saved(
         f"tower,pass,batch,pairs,adapted / bare,where\nViT-B-32,forward,4,25,1.017,{where}\n"
     )
     text = page.write(tmp_path).read_text()
-    head = "| tower | pass | adapted / bare |\n| --- | --- | --- |\n"
+    head = "| tower | pass | adapted / bare |\n|---|---|---|\n"
     assert f"{head}| ViT-B-32 | forward | 1.017 |\n" in text
     assert "[All columns](data/speed-adapting.csv)" in text
     assert "Measured on: 1 thread, no GPU (" in text

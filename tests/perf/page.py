@@ -11,13 +11,12 @@ FOLDER = Path("docs/data")
 
 _TOP = """# Speed
 
-`make perf` measures and writes this page and the CSV files behind it (`docs/data/speed-*.csv`).
-`python -m tests.perf --only apgd fare` measures some parts; `--markdown` only writes the page.
+`make perf` measures and writes this page and the CSV files behind it.
 Compared variants take turns in one process with the same model, images and threads, so that other
 load on the machine affects them equally. Intervals are 95% intervals of the median over rounds.
 
-On a GPU the same commands use a ViT-L/14 in place of the ViT-B/32, and also measure the share of
-the GPU's matrix throughput that an attack reaches (`--only rate`).
+On a GPU it uses a ViT-L/14 in place of the ViT-B/32, and also measures the share of the GPU's
+matrix throughput that an attack reaches.
 """
 _NO_GPU = """
 **No figure on this page was measured on a GPU.** Speed on a GPU and the gain of bf16 are not known.
@@ -45,8 +44,7 @@ PARTS: Mapping[str, Part] = {
         "APGD-CE against pyautoattack",
         """100 steps, one run. *Speed-up* is the reference's time over ours. Images that withstand
 the attack need all steps in both implementations, and this limits the speed-up. *Upper bound* is
-the number of the reference's gradients over those that the robust images alone need. At 4/255 an
-undefended model of full size has no robust images; for the small model this happens at 8/255.""",
+the number of the reference's gradients over those that the robust images alone need.""",
         _VERSUS,
     ),
     "fare": Part(
@@ -96,9 +94,8 @@ per cell. The files are in the system's cache. *All tables* are the seven files 
     ),
     "scheduling": Part(
         "Cost of scheduling",
-        """Cells that take no time or sleep, each result written to disk. Under Ray the workers are
-told of GPUs that do not exist, and the clock starts when all workers run. *Idle* is the share of
-the workers' time outside the cells.""",
+        """Cells that take no time or sleep, each result written to disk. Under Ray the clock starts
+when all workers run. *Idle* is the share of the workers' time outside the cells.""",
         ("work", "workers", "ms a cell", "speed-up", "idle"),
     ),
 }
@@ -129,5 +126,5 @@ def write(folder: Path) -> Path:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.to_numpy().tolist()]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    head, *rows = (f"| {' | '.join(row)} |" for row in [list(frame.columns), *frame.to_numpy()])
+    return "\n".join([head, f"|{'---|' * len(frame.columns)}", *rows, ""])

@@ -42,9 +42,9 @@ _VERSUS = ("model", "eps", "speed-up", "upper bound")
 PARTS: Mapping[str, Part] = {
     "apgd": Part(
         "APGD-CE against pyautoattack",
-        """100 steps, one run. *Speed-up* is the reference's time over ours. Robust images need all steps
-in both implementations, which limits the speed-up: *upper bound* is the number of the reference's
-gradients over those that the robust images alone need. Without robust images there is none.""",
+        """100 steps, one run. *Speed-up* is the reference's time over ours. Robust images need all
+steps in both implementations, which limits the speed-up: *upper bound* is the number of the
+reference's gradients over those that robust images alone need. Without robust images, none.""",
         _VERSUS,
     ),
     "fare": Part(

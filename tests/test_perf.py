@@ -31,16 +31,29 @@ def test_works_take_turns() -> None:
     assert [len(each) for each in seconds] == [2, 2]
 
 
-def test_the_page_holds_the_tables_that_were_saved(
+def test_the_page_shows_the_main_columns_of_the_tables_that_were_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page, "PAGE", tmp_path / "perf.md")
     where = '"1 thread, no GPU"'
-    (tmp_path / "apgd.csv").write_text(f"model,ratio,where\nCLIP,12.5,{where}\n")
+    (tmp_path / "speed-adapting.csv").write_text(
+        f"tower,pass,batch,pairs,adapted / bare,where\nViT-B-32,forward,4,25,1.017,{where}\n"
+    )
     text = page.write(tmp_path).read_text()
-    assert "| model | ratio |\n| --- | --- |\n| CLIP | 12.5 |\n" in text
-    assert "*1 thread, no GPU*" in text
-    assert "No figure here is from an accelerator" in text
+    head = "| tower | pass | adapted / bare |\n|---|---|---|\n"
+    assert f"{head}| ViT-B-32 | forward | 1.017 |\n" in text
+    assert "[All columns](data/speed-adapting.csv)" in text
+    assert "Measured on: 1 thread, no GPU (" in text
+    assert "No figure on this page was measured on a GPU" in text
     assert "## Growth" not in text
-    (tmp_path / "growth.csv").write_text("images,where\n500,one H100\n")
-    assert "No figure here is from an accelerator" not in page.write(tmp_path).read_text()
+    columns = "images,seconds,ms an image,peak MB,where"
+    (tmp_path / "speed-growth.csv").write_text(f"{columns}\n500,1,2,3,one H100\n")
+    assert "No figure on this page" not in page.write(tmp_path).read_text()
+
+
+def test_the_page_is_that_of_the_committed_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = page.PAGE.read_text()
+    monkeypatch.setattr(page, "PAGE", tmp_path / "perf.md")
+    assert page.write(page.FOLDER).read_text() == committed

@@ -1,12 +1,12 @@
 #!/bin/sh
-# What made the figures and tables of docs/analyses.md, and the study of the fit in docs/radapt.md.
-# To be run at the root of the repository, whole or in parts; it writes into docs/analyses/.
+# Makes the figures and tables of docs/analyses.md, and the study of the fit in docs/radapt.md.
+# Run it at the root of the repository, whole or in parts; it writes into docs/analyses/.
 #
-#   sh docs/analyses/commands.sh towers   # what asks the towers alone: under a minute on a CPU
-#   sh docs/analyses/commands.sh sweeps   # what attacks: four suites, and their figures
+#   sh docs/analyses/commands.sh towers   # analyses of the towers without attacks: under a minute on a CPU
+#   sh docs/analyses/commands.sh sweeps   # four suites of attacks, and their figures
 #   sh docs/analyses/commands.sh fit      # eleven anchors and their suite
 #
-# PYTHON is the interpreter; RAW is where CIFAR-100 lies, or is downloaded to (see bench/nano/README.md).
+# PYTHON is the interpreter. RAW is the folder of CIFAR-100; missing data is downloaded (see bench/nano/README.md).
 set -eu
 
 PYTHON=${PYTHON:-python}

@@ -1,7 +1,7 @@
 """Native attacks against the reference implementations, on the embedded models.
 
-    python -m tests.attacks.parity               # writes docs/parity.md, row by row on the terminal
-    python -m tests.attacks.parity --samples 40  # fewer images, and no page
+    python -m tests.attacks.parity               # writes docs/parity.md and its CSV files
+    python -m tests.attacks.parity --samples 40  # fewer images; writes nothing
 
 Equal steps, one restart each. PGD and MI-FGSM are compared by their last iterate, which is
 what torchattacks returns; APGD in mode `success` by whether any iterate was misclassified,
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
@@ -172,34 +173,33 @@ def _refers_to_none(name: str) -> ImageTextModel:
     raise KeyError(name)
 
 
-def _described(place: Place) -> str:
-    eps = place.eps if place.norm == "linf" else f"{place.eps} (L2)"
-    return f"{place.model} | {place.dataset} | {place.classes} | {eps}"
+def _where(place: Place) -> dict[str, object]:
+    return {
+        "model": place.model, "dataset": place.dataset, "classes": place.classes,
+        "norm": place.norm, "eps": place.eps,
+    }  # fmt: skip
 
 
-def survivors(samples: int) -> Iterator[str]:
-    """Yield a table of which images withstand each attack."""
-    yield from _head(
-        "attack | reference | model | dataset | classes | eps | steps | native | reference "
-        "| images apart | per-image agreement"
-    )
+def survivors(samples: int) -> Iterator[dict[str, object]]:
+    """Yield by setting the share of images that withstand the native attack and its reference."""
     for setting in SETTINGS:
         by = pair(setting)
         native, reference = (reach(setting, attack, samples).correct for attack in by)
-        yield (
-            f"| {setting.attack} | {by[1].kind} | {_described(setting.place)} | {setting.steps} "
-            f"| {native.mean():.1%} | {reference.mean():.1%} "
-            f"| {abs(int(native.sum()) - int(reference.sum()))} of {len(native)} "
-            f"| {(native == reference).mean():.1%} |"
-        )
+        yield {
+            "attack": setting.attack,
+            "reference": by[1].kind,
+            **_where(setting.place),
+            "steps": setting.steps,
+            "images": len(native),
+            "native_robust": round(float(native.mean()), 3),
+            "reference_robust": round(float(reference.mean()), 3),
+            "robust_apart": abs(int(native.sum()) - int(reference.sum())),
+            "agreement": round(float((native == reference).mean()), 3),
+        }
 
 
-def losses(samples: int) -> Iterator[str]:
-    """Yield a table of the losses reached, and of the reference once more with other starts."""
-    yield from _head(
-        "model | dataset | classes | eps | steps | | mean loss | reference's "
-        "| at least as high | misclassified | by the reference"
-    )
+def losses(samples: int) -> Iterator[dict[str, object]]:
+    """Yield the losses that each attack reaches, beside those of the reference."""
     for setting in FULL_SETTINGS:
         native, official = pair(setting)
         plain, _ = pair(replace(setting, attack="pgd"))
@@ -207,56 +207,97 @@ def losses(samples: int) -> Iterator[str]:
         rivals = (("native", native, 0), ("reference again", official, 1), ("PGD", plain, 0))
         for name, attack, seed in rivals:
             found = reach(setting, attack, samples, seed)
-            yield (
-                f"| {_described(setting.place)} | {setting.steps} | {name} "
-                f"| {found.loss.mean():.4f} | {reference.loss.mean():.4f} "
-                f"| {(found.loss >= reference.loss).mean():.1%} "
-                f"| {(~found.correct).mean():.1%} | {(~reference.correct).mean():.1%} |"
-            )
+            yield {
+                **_where(setting.place),
+                "steps": setting.steps,
+                "attack": name,
+                "mean_loss": round(float(found.loss.mean()), 4),
+                "reference_loss": round(float(reference.loss.mean()), 4),
+                "at_least_as_high": round(float((found.loss >= reference.loss).mean()), 3),
+                "misclassified": round(float((~found.correct).mean()), 3),
+                "reference_misclassified": round(float((~reference.correct).mean()), 3),
+            }
 
 
-def _head(columns: str) -> Iterator[str]:
-    yield f"| {columns} |"
-    yield f"|{'---|' * len(columns.split('|'))}"
-
-
-PAGE, SAMPLES = Path("docs/parity.md"), 500
+PAGE, DATA, SAMPLES = Path("docs/parity.md"), Path("docs/data"), 500
 _ATTACKS = """# Parity with the reference implementations
 
-Written by `make parity`. All 500 shipped images of each set, embedded models, equal steps, one
-restart each, at budgets where 20 to 80% survive (agreement at 0% would prove nothing). PGD and
-MI-FGSM are compared by their last iterate, which is what torchattacks returns; APGD by whether any
-iterate was misclassified, which is what AutoAttack counts. Each side draws its own random starts.
-With fewer classes than a set has, neighbouring classes form groups, each a task of its own with
-the images of its classes.
+`make parity` writes this page and its CSV files. It runs each native attack and its reference
+implementation on the embedded models: all 500 test images of a dataset, equal steps, one restart.
+The radii leave 20 to 80% of the images correct, because agreement at 0% would prove nothing.
+
+- PGD and MI-FGSM are compared by their last iterate, which is what torchattacks returns.
+- APGD is compared by whether any iterate was misclassified, which is what AutoAttack counts.
+- Each implementation draws its own random starts.
+- With 2 or 4 classes, neighbouring classes of the dataset form separate tasks.
+
+*Difference*: by how many images the counts of robust images differ, at most. *Agreement*: on which
+share of the images the two give the same outcome, at least. Every comparison is in
+[parity-attacks.csv](data/parity-attacks.csv).
 """
 _CRAFTS = """
-## Crafts for transfer
-A craft that others are scored on runs in mode `full`: every image, all steps, the point of the
-highest loss. Its counterpart is pyautoattack's `perturb(x, y, best_loss=True)`. *At least as high*
-is the share of images on which the loss is no lower than the reference's. Two runs of one attack
-from different random starts split near a half, as the reference does against itself (*reference
-again*); PGD of as many steps shows what a weaker attack would come to.
+## Adversarial images for transfer
+These are crafted in mode `full`: every image, all steps, the point of the highest loss. The
+reference is `perturb(x, y, best_loss=True)` of pyautoattack. *Loss* is the mean loss over the
+reference's. *At least as high* is the share of images on which the loss is at least the
+reference's. Two runs of one attack from different random starts give about one half: see *reference
+again*, the reference with another seed. PGD with as many steps is a weaker attack for comparison.
+Ranges are over the comparisons in [parity-crafts.csv](data/parity-crafts.csv).
 """
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print both tables, and write the page where all images take part."""
+    """Print both tables, and write the page and the CSV files where all images take part."""
     parser = argparse.ArgumentParser(prog="python -m tests.attacks.parity")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="images of each set")
     samples = parser.parse_args(arguments).samples
     torch.set_num_threads(1)
-    started, lines = time.perf_counter(), []
-    for text, table in ((_ATTACKS, survivors(samples)), (_CRAFTS, losses(samples))):
-        lines += [*text.splitlines(), ""]
-        for line in table:
-            print(line, flush=True)
-            lines.append(line)
+    started = time.perf_counter()
+    attacks = pd.DataFrame(_printed(survivors(samples)))
+    crafts = pd.DataFrame(_printed(losses(samples)))
     minutes = (time.perf_counter() - started) / 60
     print(f"{minutes:.0f} minutes, one thread")
     if samples == SAMPLES:
-        PAGE.write_text("\n".join(lines) + "\n")
-        print(PAGE)
+        attacks.to_csv(DATA / "parity-attacks.csv", index=False)
+        crafts.to_csv(DATA / "parity-crafts.csv", index=False)
+        print(write_page(attacks, crafts))
+
+
+def write_page(attacks: pd.DataFrame, crafts: pd.DataFrame) -> Path:
+    """Write the page from the rows of `survivors` and `losses`."""
+    PAGE.write_text("\n".join([_ATTACKS, *_agreements(attacks), _CRAFTS, *_reached(crafts), ""]))
+    return PAGE
+
+
+def _printed(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
+    for row in rows:
+        print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+        yield row
+
+
+def _agreements(attacks: pd.DataFrame) -> Iterator[str]:
+    """Yield a table with the worst of the comparisons of each attack, reference and norm."""
+    yield from _head("attack", "reference", "norm", "comparisons", "difference", "agreement")
+    for key, rows in attacks.groupby(["attack", "reference", "norm"], sort=False):
+        assert isinstance(key, tuple)
+        apart, agreement = rows["robust_apart"].max(), rows["agreement"].min()
+        yield f"| {' | '.join(key)} | {len(rows)} | {apart} | {agreement:.1%} |"
+
+
+def _reached(crafts: pd.DataFrame) -> Iterator[str]:
+    """Yield a table with the range of the losses that each attack reaches."""
+    yield from _head("attack", "comparisons", "loss", "at least as high")
+    for attack, rows in crafts.groupby("attack", sort=False):
+        share, higher = rows["mean_loss"] / rows["reference_loss"], rows["at_least_as_high"]
+        yield (
+            f"| {attack} | {len(rows)} | {share.min():.4f} to {share.max():.4f} "
+            f"| {higher.min():.1%} to {higher.max():.1%} |"
+        )
+
+
+def _head(*columns: str) -> Iterator[str]:
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""A small version of `python -m tests.attacks.parity`, whose full tables are docs/parity.md."""
+"""A small version of `python -m tests.attacks.parity`, whose results are docs/parity.md."""
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.core.types import Norm
@@ -67,24 +68,34 @@ def test_the_settings_meet_every_number_of_classes() -> None:
         }
 
 
-def test_the_page_is_for_all_images_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_only_a_run_on_all_images_writes_the_page_and_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it holds is the two tables as they were printed, each below its text."""
     monkeypatch.setattr(parity, "SETTINGS", CHOSEN[:1])
     monkeypatch.setattr(parity, "FULL_SETTINGS", FULL_SETTINGS[:1])
     monkeypatch.setattr(parity, "PAGE", tmp_path / "parity.md")
+    monkeypatch.setattr(parity, "DATA", tmp_path)
     parity.main(["--samples", "10"])
-    assert not (tmp_path / "parity.md").exists()
-    capsys.readouterr()
+    assert not list(tmp_path.iterdir())
     monkeypatch.setattr(parity, "SAMPLES", 10)
     parity.main([])
-    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    held = (tmp_path / "parity.md").read_text().splitlines()
-    assert [line for line in held if line.startswith("|")] == printed
-    assert len(printed) == (2 + 1) + (2 + 3)
-    assert held[0] == "# Parity with the reference implementations"
-    assert "## Crafts for transfer" in held
+    attacks, crafts = (pd.read_csv(tmp_path / f"parity-{n}.csv") for n in ("attacks", "crafts"))
+    assert attacks["images"].tolist() == [10]
+    assert crafts["attack"].tolist() == ["native", "reference again", "PGD"]
+    page = (tmp_path / "parity.md").read_text().splitlines()
+    assert page[0] == "# Parity with the reference implementations"
+    (row,) = attacks.itertuples()
+    assert f"| 1 | {row.robust_apart} | {row.agreement:.1%} |" in "\n".join(page)
+    assert len([line for line in page if line.startswith("|")]) == (2 + 1) + (2 + 3)
+
+
+def test_the_page_is_that_of_the_committed_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = parity.PAGE.read_text()
+    monkeypatch.setattr(parity, "PAGE", tmp_path / "parity.md")
+    tables = (pd.read_csv(parity.DATA / f"parity-{n}.csv") for n in ("attacks", "crafts"))
+    assert parity.write_page(*tables).read_text() == committed
 
 
 def test_full_crafts_reach_the_losses_of_the_reference() -> None:

@@ -1,14 +1,13 @@
-"""Print and save the tables of speed, and write docs/perf.md from them.
+"""Measure speed: print and save the tables, and write docs/perf.md from them.
 
-python -m tests.perf                        all parts; tables in results/perf/*.csv
-python -m tests.perf --only shares growth   some of them
-python -m tests.perf --markdown             none: only the page, from what is saved
+python -m tests.perf                        all parts; tables in docs/data/speed-*.csv
+python -m tests.perf --only shares growth   some parts
+python -m tests.perf --markdown             measure nothing; write the page from the saved tables
 """
 
 import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -16,8 +15,6 @@ import torch
 from tests.perf import engine, growth, options, page, scheduling, stored, versus
 from tests.perf.radapt_cost import adapting
 from tests.perf.subjects import machine
-
-FOLDER = Path("results/perf")
 
 
 def main() -> None:
@@ -34,7 +31,6 @@ def main() -> None:
     parser.add_argument("--sized", type=int, default=4, help="images of the tower of true size")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    FOLDER.mkdir(parents=True, exist_ok=True)
     for name in () if given.markdown else given.only:
         print(f"\n{name} ({machine()})", flush=True)
         rows = []
@@ -42,8 +38,8 @@ def main() -> None:
             rows.append({**row, "where": machine()})
             print("  " + "   ".join(f"{key}: {value}" for key, value in row.items()), flush=True)
         if rows:
-            pd.DataFrame(rows).to_csv(FOLDER / f"{name}.csv", index=False)
-    print(page.write(FOLDER))
+            pd.DataFrame(rows).to_csv(page.table_of(page.FOLDER, name), index=False)
+    print(page.write(page.FOLDER))
 
 
 def _against(part: Callable[[int, int], Iterator[dict[str, object]]]) -> partial[object]:

@@ -34,9 +34,9 @@ def _gains(subject: Subject, rounds: int, ways: Iterable[str]) -> Iterator[dict[
             "option": way,
             "batch": len(subject.images),
             "rounds": rounds,
-            "plain s": round(min(plain), 4),
-            "with it s": round(min(faster), 4),
-            "plain / with it": ratio(plain, faster).text(".3f"),
+            "s without": round(min(plain), 4),
+            "s with": round(min(faster), 4),
+            "without / with": ratio(plain, faster).text(".3f"),
         }
 
 

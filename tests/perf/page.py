@@ -1,98 +1,130 @@
-"""The page docs/perf.md, from the tables that `python -m tests.perf` saved."""
+"""The page docs/perf.md, from the tables that `python -m tests.perf` saved in docs/data."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 PAGE = Path("docs/perf.md")
+FOLDER = Path("docs/data")
 
 _TOP = """# Speed
 
-Written by `python -m tests.perf --markdown` from the tables that `make perf` saves in
-`results/perf/`. `make perf` does both; `python -m tests.perf --only apgd fare` some parts.
-Each part says where it ran. What is compared takes turns in one process, with the same model,
-images and number of threads, so that what else the machine does meets both alike. Intervals are
-of the median over the rounds, at 95%.
+`make perf` measures and writes this page and the CSV files behind it.
+Compared variants take turns in one process with the same model, images and threads, so that other
+load on the machine affects them equally. Intervals are 95% intervals of the median over rounds.
 
-On an accelerator the same commands take a ViT-L/14 in place of the ViT-B/32, and measure the
-share of the chip's matrix rate (`--only rate`).
+On a GPU it uses a ViT-L/14 in place of the ViT-B/32, and also measures the share of the GPU's
+matrix throughput that an attack reaches.
 """
 _NO_GPU = """
-**No figure here is from an accelerator**: none was at hand, so speed there, that share of the
-matrix rate and bf16's gain are not known.
+**No figure on this page was measured on a GPU.** Speed on a GPU and the gain of bf16 are not known.
 """
 
-_PARTS: Mapping[str, tuple[str, str]] = {
-    "apgd": (
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the page.
+
+    Attributes:
+        title: Its heading.
+        about: What was measured, and how to read it.
+        columns: Which columns of its table the page shows.
+    """
+
+    title: str
+    about: str
+    columns: tuple[str, ...]
+
+
+_VERSUS = ("model", "eps", "speed-up", "upper bound")
+PARTS: Mapping[str, Part] = {
+    "apgd": Part(
         "APGD-CE against pyautoattack",
-        """100 steps, one run. Survivors go through all steps on either side, and bound the ratio:
-*most* is the reference's gradients over those that the survivors alone need. At a like cost of a
-gradient no loop can be faster. An undefended model of true size has no survivors at 4/255; the
-small one has none at 8/255. Where few survive, batches are small and a gradient costs more.""",
+        """100 steps, one run. *Speed-up* is the reference's time over ours. Robust images need all
+steps in both implementations, which limits the speed-up: *upper bound* is the number of the
+reference's gradients over those that robust images alone need. Without robust images, none.""",
+        _VERSUS,
     ),
-    "fare": (
+    "fare": Part(
         "The preset `fare-paper` against pyautoattack",
-        """APGD-CE with 5 restarts, then APGD-T with 9 targets, 100 steps each. Natively the runs of
-the few survivors share batches, so that a gradient costs less than the reference's.""",
+        """APGD-CE with 5 restarts, then APGD-T with 9 targets, 100 steps each. The native runs of
+the last few images share batches, so that one gradient costs less than in the reference. The
+speed-up may therefore exceed the upper bound, which assumes equal cost.""",
+        _VERSUS,
     ),
-    "nested": (
-        "Three nested budgets against three runs of pyautoattack",
-        "Natively each budget attacks what the smaller ones left (`nested: true`).",
+    "nested": Part(
+        "Three nested radii against three runs of pyautoattack",
+        "With `nested: true` each radius attacks only the images that the smaller radii left.",
+        _VERSUS,
     ),
-    "shares": (
-        "The loop beside the model",
-        """Attacks in mode `full`, against a bare loop of the same passes on the same images. The
-time outside the model is all that is not inside its forward and backward passes.""",
+    "shares": Part(
+        "Overhead of the attack loop",
+        """Attacks in mode `full`, against a bare loop with the same forward and backward passes on
+the same images. *Time outside the model* is the time not spent in these passes.""",
+        ("model", "attack", "time outside the model", "native / bare loop"),
     ),
-    "rate": (
-        "Share of the chip's matrix rate",
-        "A step of APGD in bfloat16 against a large product of matrices.",
+    "rate": Part(
+        "Share of the GPU's matrix throughput",
+        "A step of APGD in bfloat16 against a large matrix product.",
+        ("model", "batch", "matrix TFLOP/s", "attack TFLOP/s", "share"),
     ),
-    "options": (
+    "options": Part(
         "Compiled towers and `channels_last`",
-        "One step of an attack, forward and backward; above 1 the option pays.",
+        "One step of an attack, forward and backward. Above 1 the option is faster.",
+        ("model", "option", "without / with"),
     ),
-    "adapting": (
-        "What adapting a tower costs",
-        "R-Adapt's filter and anchor, against the bare tower.",
+    "adapting": Part(
+        "Cost of adapting a tower",
+        "A tower with R-Adapt's filter and anchor, against the bare tower.",
+        ("tower", "pass", "adapted / bare"),
     ),
-    "growth": (
+    "growth": Part(
         "Growth with the number of images",
-        """Clean, white-box and a stored craft with its scoring, on 32-pixel images and a model
-that costs next to nothing, so that what is seen is the harness. Each count has a process of its
-own.""",
+        """Clean, white-box and transfer cells on 32-pixel images, with a model that costs next to
+nothing, so that the figures are those of the harness. Each count runs in its own process.""",
+        ("images", "seconds", "ms an image", "peak MB"),
     ),
-    "stored": (
-        "Reading back ten thousand cells",
-        """25 models, 10 datasets, 20 attacks with their budgets and two threats, all stored. Files
-are in the system's cache. *All tables* are the seven files that `export` writes.""",
+    "stored": Part(
+        "Reading ten thousand stored cells",
+        """25 models, 10 datasets, 20 attacks with their radii and two threat models, 1,000 images
+per cell. The files are in the system's cache. *All tables* are the seven files of `export`.""",
+        ("work", "s", "peak MB"),
     ),
-    "scheduling": (
-        "What scheduling costs",
-        """Cells that take no time, from the first that is looked for to the last that is kept,
-each flushed to disk. Memory is that of the driver, over what it held after the first 1,000. Under
-Ray the workers are told of accelerators that are not there, and time counts from when all are up.
-*Idle* is the share of their time in which they did not sleep.""",
+    "scheduling": Part(
+        "Cost of scheduling",
+        """Cells that take no time or sleep, each result written to disk. Under Ray the clock starts
+when all workers run. *Idle* is the share of the workers' time outside the cells.""",
+        ("work", "workers", "ms a cell", "speed-up", "idle"),
     ),
 }
 
 
+def table_of(folder: Path, part: str) -> Path:
+    """Return where the table of a part is saved."""
+    return folder / f"speed-{part}.csv"
+
+
 def write(folder: Path) -> Path:
-    """Write the page from the tables there are."""
-    found = {name: folder / f"{name}.csv" for name in _PARTS}
-    sections, places = [], set()
-    for name, (title, about) in _PARTS.items():
-        if found[name].exists():
-            frame = pd.read_csv(found[name], dtype=str, keep_default_na=False)
-            where = frame.pop("where").iloc[0]
-            places.add(where)
-            sections.append(f"## {title}\n{about}\n\n*{where}*\n\n{_table(frame)}")
-    top = _TOP + _NO_GPU if all("no GPU" in place for place in places) else _TOP
+    """Write the page from the tables in a folder; parts without a table are left out."""
+    sections: list[str] = []
+    places: dict[str, None] = {}  # in order
+    for name, part in PARTS.items():
+        path = table_of(folder, name)
+        if path.exists():
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+            places[frame["where"].iloc[0]] = None
+            table = _table(frame[list(part.columns)])
+            about = f"{part.about} [All columns](data/{path.name})"
+            sections.append(f"## {part.title}\n{about}\n\n{table}")
+    top = f"{_TOP}\nMeasured on: {'; '.join(places)} (column `where` of the CSV files).\n"
+    if all("no GPU" in place for place in places):
+        top += _NO_GPU
     PAGE.write_text("\n".join([top, *sections]))
     return PAGE
 
 
 def _table(frame: pd.DataFrame) -> str:
-    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.to_numpy().tolist()]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    head, *rows = (f"| {' | '.join(row)} |" for row in [list(frame.columns), *frame.to_numpy()])
+    return "\n".join([head, f"|{'---|' * len(frame.columns)}", *rows, ""])

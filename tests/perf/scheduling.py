@@ -61,12 +61,12 @@ def scheduling() -> Iterator[dict[str, object]]:
     seconds, cells, more = _measured("inline")
     yield {
         "work": "nothing, in-process", "workers": 1, "cells": round(cells),
-        "ms a cell": round(1000 * seconds / cells, 2), "MB more in the end": round(more, 1),
+        "ms a cell": round(1000 * seconds / cells, 2), "MB more at the end": round(more, 1),
     }  # fmt: skip
     seconds, cells, more = _measured("empty", GPUS)
     yield {
         "work": "nothing, under Ray", "workers": GPUS, "cells": EMPTY,
-        "ms a cell": round(1000 * seconds / cells, 2), "MB more in the end": round(more, 1),
+        "ms a cell": round(1000 * seconds / cells, 2), "MB more at the end": round(more, 1),
     }  # fmt: skip
     alone = 0.0
     for workers in (1, GPUS):

@@ -127,7 +127,7 @@ def stored() -> Iterator[dict[str, object]]:
                 "images each": IMAGES,
                 "work": name,
                 "s": round(seconds, 2),
-                "s with the start of Python": round(whole, 2),
+                "s with Python start-up": round(whole, 2),
                 "peak MB": round(memory),
             }
 

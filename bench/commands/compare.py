@@ -26,16 +26,18 @@ def command(options: argparse.Namespace) -> int:
     from bench.compare.paired import with_baseline, with_published, with_results
     from bench.compare.paired_table import comparison_lines, write_comparison
     from bench.store.results_folder import Store
+    from bench.store.snapshot import read_results
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
+    results = read_results(suite, store)
     if options.baseline is not None:
-        found = with_baseline(suite, store, options.baseline, options.force)
+        found = with_baseline(results, options.baseline, options.force)
     elif options.folder is not None:
-        found = with_results(suite, store, Path(options.folder), options.force)
+        found = with_results(results, Path(options.folder), options.force)
     else:
-        found = with_published(suite, store, options.against, options.force)
+        found = with_published(results, options.against, options.force)
     write_comparison(store, found)
     print("\n".join(comparison_lines(found)))
     print(store.folder / "compare.csv")

@@ -2,13 +2,12 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from bench.core.errors import UserError
 from bench.core.types import CellResult, unmeasured
-from bench.plan.cells import Cell
 from bench.run.eta import Pace
 from bench.run.executors.interface import Executor, Opened, Outcome
 from bench.run.jobs import Job
@@ -37,12 +36,6 @@ class Retry:
     def pause(self, failures: int) -> float:
         """Return the seconds to wait after so many failures."""
         return self.wait * self.factor ** (failures - 1)
-
-
-def missing(cells: Iterable[Cell], store: Store) -> list[Cell]:
-    """Return the cells that are to be computed, in order; one that occurs twice is named once."""
-    distinct = {cell.id: cell for cell in cells}
-    return [cell for cell in distinct.values() if not store.finished(cell.id)]
 
 
 def run(

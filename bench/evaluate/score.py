@@ -42,7 +42,8 @@ def judge(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> None:
     cell, images = case.cell, case.images
     target = Counted(case.warm.classifier(cell.target, cell.dataset), case.deadline)
     batch = case.warm.batch(cell.target, cell.dataset)
-    predicted = logits_at(target, points, batch).argmax(dim=1)
+    logits = logits_at(target, points, batch)
+    predicted = logits.argmax(dim=1)
     tally.add(target)
     place = rows.numpy()
     tally.correct[place] = (predicted == images.labels[rows.to(predicted.device)]).cpu().numpy()

@@ -58,7 +58,7 @@ def test_no_cell_of_the_table_is_a_formula(tmp_path: Path) -> None:
 
 def test_examples_are_the_same_images_of_every_row(tmp_path: Path) -> None:
     suite = suite_of(ANSWERING)
-    found = examples(suite, load_scored(suite, filled(tmp_path, suite)))
+    found = examples(suite, load_scored(read_results(suite, filled(tmp_path, suite))))
     assert len(found) == 6  # three models, two threats
     for of_row in found.values():
         assert [e["dataset"] for e in of_row] == ["textvqa"] * 3 + ["pope"] * 3
@@ -77,7 +77,7 @@ def test_examples_are_the_same_images_of_every_row(tmp_path: Path) -> None:
 
 def test_without_attacks_the_answers_stand_alone(tmp_path: Path) -> None:
     suite = suite_of(CAPTIONING, attacked=False)
-    found = examples(suite, load_scored(suite, filled(tmp_path, suite)))
+    found = examples(suite, load_scored(read_results(suite, filled(tmp_path, suite))))
     assert [*found] == [(name, "", "") for name in NAMES]
     assert all(e["attacked"] is None and e["clean"] for of_row in found.values() for e in of_row)
 
@@ -98,7 +98,7 @@ def test_long_answers_are_cut_on_the_page_alone(
 ) -> None:
     monkeypatch.setattr("tests.support.worded.TEXTS", ("word " * 1000,))
     suite = suite_of(CAPTIONING)
-    scored = load_scored(suite, filled(tmp_path, suite))
+    scored = load_scored(read_results(suite, filled(tmp_path, suite)))
     (example, *_) = examples(suite, scored)[NAMES[0], "white-box", ""]
     assert example["clean"] == (f"{('word ' * 60)}…", pytest.approx(example["clean"][1]))  # type: ignore[index]
     assert set(answers_frame(suite, scored)["text"]) == {"word " * 1000}

@@ -61,7 +61,7 @@ def run(
         limit: Seconds that a cell may take; a worker far beyond it is ended.
 
     Raises:
-        DiskFull: A result cannot be kept.
+        StoreError: A result cannot be written, or a worker cannot read what is stored.
     """
     loop = _Loop(executor, store, watcher, retry, limit, Backlog(jobs), Pace(jobs))
     try:

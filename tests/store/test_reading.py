@@ -14,6 +14,7 @@ from bench.core.errors import Unreadable
 from bench.core.exchanges import Exchange
 from bench.core.locks import Lock
 from bench.results.tables import load_results
+from bench.run.events import EventFile, read_events
 from bench.store import reading
 from bench.store.portable_records import read_result, result_line
 from bench.store.results_folder import Craft, Store
@@ -31,6 +32,10 @@ READS: dict[str, Read] = {
     f"../crafts/{PART}.safetensors": lambda store: store.craft(PART),
     f"trust/{ABC}.json": lambda store: kept(store, ABC),
 }
+NOT_SET_ASIDE: dict[str, Read] = {  # a damaged lock ends the command, a run writes it anew
+    "lock.json": Store.lock,
+    "events.jsonl": lambda store: list(read_events(store.folder / "events.jsonl")),
+}
 DAMAGE = {"empty": "", "cut": '{"cell_id": "', "of another kind": "[1]"}
 
 
@@ -42,6 +47,7 @@ def whole(root: Path) -> Store:
     store.put_craft(PART, Craft(np.zeros((1, 3, 2, 2), np.float16), 1, 1))
     keep(store, ABC, Examined("m", "d", "1/255", "pgd", 4, False, 1.0, ()))
     store.put_lock(Lock({"m": "h"}))
+    EventFile(store.folder / "events.jsonl").ended("done")
     return store
 
 
@@ -58,14 +64,14 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("name", [*READS, "lock.json"])
+@pytest.mark.parametrize("name", [*READS, *NOT_SET_ASIDE])
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
 def test_what_the_system_refuses_is_not_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pauses: list[float], name: str, number: int
 ) -> None:
     store = whole(tmp_path)
     path = place(store, name)
-    read = READS.get(name, Store.lock)
+    read = {**READS, **NOT_SET_ASIDE}[name]
     before = path.read_bytes()
     with monkeypatch.context() as patched:
         refuse(patched, path, number)

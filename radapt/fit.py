@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from radapt.adapted import Mix, adapt
 from radapt.anchor import Anchor
-from radapt.checkpoint import save_atomically
+from radapt.checkpoint import load_state, save_atomically
 from radapt.filters import PAPER_SIZE
 from radapt.fingerprint import fingerprint
 from radapt.fit_task import FitOptions, FitTask, seeded
@@ -193,7 +193,7 @@ def _save(
 
 
 def _restore(path: Path, identity: str, value: Tensor, optimiser: torch.optim.Optimizer) -> _State:
-    kept = torch.load(path, map_location=value.device, weights_only=True)
+    kept = load_state(path, value.device)
     if kept["identity"] != identity:
         raise ValueError(
             f"{path}: the state of another fit, of other settings, images or weights "

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from radapt.atomic_write import write_atomically
-from radapt.checkpoint import save_atomically
+from radapt.checkpoint import load_state, save_atomically
 from radapt.options import check_word
 
 Optimiser = Literal["adamw", "sgd"]
@@ -183,7 +183,7 @@ def _advance(
 def _restore(path: Path, identity: str, module: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     if not path.exists():
         return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = load_state(path)
     if state["identity"] != identity:
         raise ValueError(
             f"{path}: a checkpoint of a run with other settings ({state['identity']}, not "

@@ -26,12 +26,14 @@ from bench.hub.weights import weight_files
 from bench.plan.cells import expand
 from bench.report.export import export
 from bench.store.results_folder import Craft, Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.suite.specs import HuggingFaceModel, LanguageDataset
 from bench.suite.specs.models import OpenClipModel
 from tests.conftest import png, write_shard
 from tests.results.test_tables import LOCK, SUITE
 from tests.share.test_merging import CELLS, bundle, filled
+from tests.support.stored_cells import is_finished
 
 CELL = CELLS[0]
 UNNAMEABLE = {
@@ -132,7 +134,6 @@ def test_a_store_makes_no_path_of_what_is_no_id(tmp_path: Path, outside: Path) -
         calls: dict[str, Callable[[], object]] = {
             "put": lambda result=result: store.put(result),
             "get": lambda text=text: store.get(text),
-            "finished": lambda text=text: store.finished(text),
             "a part's cell": lambda text=text, r=result: store.put_part(text, "0000000", r),
             "a part": lambda text=text, r=result: store.put_part(CELL.id, text, r),
             "reading a part": lambda text=text: store.part(CELL.id, text),
@@ -203,7 +204,7 @@ def test_a_bundle_with_such_ids_or_members_is_refused(
 def test_a_stored_cell_of_another_name_is_not_believed(tmp_path: Path, outside: Path) -> None:
     file = only_cell(tmp_path / "results")
     store = Store(tmp_path / "results", SUITE.suite)
-    assert store.finished(CELL.id)
+    assert is_finished(store, CELL.id)
     store.put_part(CELL.id, "0000000", store.get(CELL.id))  # type: ignore[arg-type]
     part = store.folder / "parts" / CELL.id / "0000000.json"
     record = json.loads(file.read_text())
@@ -291,7 +292,7 @@ def test_names_in_tables_are_no_paths(tmp_path: Path, outside: Path) -> None:
             CellResult(cell.id, "ok", np.ones(2, bool), ("0", "1"), np.zeros(2, np.float32), 1.0,
                        1, {})
         )  # fmt: skip
-    export(suite, store, figures=True)
+    export(read_results(suite, store), figures=True)
     for path in tmp_path.rglob("*"):
         assert path.is_relative_to(outside) or path.is_relative_to(tmp_path / "results")
 
@@ -318,7 +319,7 @@ def test_links_within_the_results_are_followed(tmp_path: Path) -> None:
     store = filled(tmp_path / "results")
     (store.folder / "cells").rename(tmp_path / "results" / "elsewhere")
     (store.folder / "cells").symlink_to(tmp_path / "results" / "elsewhere")
-    assert Store(tmp_path / "results", SUITE.suite).finished(CELL.id)
+    assert is_finished(Store(tmp_path / "results", SUITE.suite), CELL.id)
 
 
 def test_what_is_left_over_is_removed_and_folders_are_not(tmp_path: Path) -> None:
@@ -345,7 +346,7 @@ def test_a_pipe_in_place_of_a_cell_is_not_waited_for(tmp_path: Path) -> None:
     file = only_cell(tmp_path / "results")
     file.unlink()
     os.mkfifo(file)
-    assert not Store(tmp_path / "results", SUITE.suite).finished(CELL.id)
+    assert not is_finished(Store(tmp_path / "results", SUITE.suite), CELL.id)
 
 
 def test_tables_with_such_ids_are_not_compared_with(
@@ -353,7 +354,7 @@ def test_tables_with_such_ids_are_not_compared_with(
 ) -> None:
     filled(tmp_path / "results")
     theirs = filled(tmp_path / "theirs")
-    export(SUITE, theirs)
+    export(read_results(SUITE, theirs))
     tables = {name: (theirs.folder / name).read_text() for name in ("cells.csv", "manifest.json")}
     for text in (*LEADING_OUT.values(), "a" * 5000, str(outside / "x")):
         for name, content in tables.items():

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from bench import load_results, load_suite, run_suite
 from bench.plan.cells import expand
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.suite.specs import ATTACK_PRESETS, PRESETS
 from bench.trust.stored_findings import judged
@@ -176,7 +177,9 @@ def test_a_kept_craft_is_scored_and_not_made_again(stored: Path) -> None:
 
 
 def test_a_stored_examination_is_read(stored: Path) -> None:
-    found, left = judged(load_suite(STORED / "suite.yaml"), Store(stored, "stored"), deep=False)
+    found, left = judged(
+        read_results(load_suite(STORED / "suite.yaml"), Store(stored, "stored")), deep=False
+    )
     assert found.keys() == {("FARE", "digits"), ("R-Adapt", "digits")}
     assert not left
 

@@ -26,13 +26,14 @@ def command(options: argparse.Namespace) -> int:
     from bench.report.export import export
     from bench.run.console.terminal_table import print_table
     from bench.store.results_folder import Store
+    from bench.store.snapshot import read_results
     from bench.suite.load import load_suite
     from bench.trust.findings_table import left_out, trust_lines
     from bench.trust.stored_findings import judged
 
     suite = load_suite(options.suite)
-    store = Store(Path(options.results), suite.suite)
-    examined, todo = judged(suite, store, options.deep)
+    results = read_results(suite, Store(Path(options.results), suite.suite))
+    examined, todo = judged(results, options.deep)
     if todo:
         from bench.core.devices import pick_device  # imports torch
         from bench.evaluate.model_cache import Warm
@@ -43,24 +44,24 @@ def command(options: argparse.Namespace) -> int:
         warm = Warm(suite, lock, problems, pick_device(options.device), None, options.trust)
         with stoppable():
             try:
-                for (model, dataset), why in examine_pairs(store, todo, warm, deep=options.deep):
+                for (model, dataset), why in examine_pairs(results, todo, warm, deep=options.deep):
                     print(f"{model} x {dataset}: {why or 'examined'}", flush=True)
             except KeyboardInterrupt as stop:
                 raise KeyboardInterrupt(
                     "what was examined is kept, `check` again to go on"
                 ) from stop
             finally:
-                export(suite, store)  # with the flags of what was found
-        examined, _ = judged(suite, store, options.deep)
+                export(results)  # with the flags of what was found
+        examined, _ = judged(results, options.deep)
     for line in (*left_out(suite), *trust_lines(examined)):
         print(line)
     failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)
     if examined and options.against is None and suite.against is None:
         print(f"suite {suite.suite}: names no published numbers to compare with")
         return 1 if failed else 0
-    found, absent = check(suite, store, options.against)
+    found, absent = check(results, options.against, examined)
     print_table(HEAD, check_rows(found))
     print()
     print("\n".join(check_lines(found, absent)))
-    print(store.folder / "check.csv")
+    print(results.store.folder / "check.csv")
     return 1 if failed or any(item.verdict == "differs" for item in found) else 0

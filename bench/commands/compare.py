@@ -32,16 +32,18 @@ def command(options: argparse.Namespace) -> int:
     )
     from bench.run.console.terminal_table import print_table
     from bench.store.results_folder import Store
+    from bench.store.snapshot import read_results
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
+    results = read_results(suite, store)
     if options.baseline is not None:
-        found = with_baseline(suite, store, options.baseline, options.force)
+        found = with_baseline(results, options.baseline, options.force)
     elif options.folder is not None:
-        found = with_results(suite, store, Path(options.folder), options.force)
+        found = with_results(results, Path(options.folder), options.force)
     else:
-        found = with_published(suite, store, options.against, options.force)
+        found = with_published(results, options.against, options.force)
     write_comparison(store, found)
     print_table(HEAD, comparison_rows(found))
     print()

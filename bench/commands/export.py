@@ -22,6 +22,7 @@ def command(options: argparse.Namespace) -> int:
     from bench.results.number_format import scale_of_suite
     from bench.run.console.closing_table import print_leaderboard
     from bench.store.results_folder import Store
+    from bench.store.snapshot import read_results
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
@@ -30,10 +31,11 @@ def command(options: argparse.Namespace) -> int:
         from bench.share.bundle import check_place, write_bundle
 
         check_place(Path(options.bundle))
-    board = export(suite, store, parquet=options.parquet, figures=options.figures)
+    results = read_results(suite, store)
+    board = export(results, parquet=options.parquet, figures=options.figures)
     print_leaderboard(board, suite.suite, scale_of_suite(suite))
     print(store.folder)
     if options.bundle:
-        write_bundle(suite, store, Path(options.bundle))
+        write_bundle(results, Path(options.bundle))
         print(options.bundle)
     return 0

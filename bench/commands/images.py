@@ -22,16 +22,21 @@ def command(options: argparse.Namespace) -> int:
     from bench.report.export.images_page import write_images
     from bench.report.image_viewer.select import find_cell
     from bench.store.results_folder import Store
+    from bench.store.snapshot import read_results
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
-    cell, result = find_cell(suite, store, options.cell)
+    wanted = options.cell
+    results = read_results(
+        suite, store, wanted=lambda cell: cell.attack is None or cell.id.startswith(wanted)
+    )
+    cell, result = find_cell(results, wanted)
 
     from bench.core.devices import pick_device  # imports torch: a wrong call ends before
     from bench.report.image_viewer.render import look
 
     device = pick_device(options.device)
-    shown = look(suite, store, cell, result, options.count, device, options.trust)
+    shown = look(results, cell, result, options.count, device, options.trust)
     print(write_images(suite, store, shown))
     return 0

@@ -24,7 +24,7 @@ def command(options: argparse.Namespace) -> int:
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
     merged = merge(suite, store, Path(options.other))
-    export(suite, store)
+    export(merged.results)
     print("\n".join(merge_lines(merged)))
     print(store.folder)
     return 1 if merged.conflicts else 0

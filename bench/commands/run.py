@@ -1,7 +1,6 @@
 """`run`: compute what is missing, and write the tables."""
 
 import argparse
-from pathlib import Path
 
 from bench.commands.arguments import add_device, add_suite, positive, seconds
 
@@ -37,7 +36,6 @@ def command(options: argparse.Namespace) -> int:
     from bench.run.console.board import Progression
     from bench.run.console.closing_table import print_leaderboard
     from bench.run.suite_run import run_suite
-    from bench.store.results_folder import Store
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
@@ -52,7 +50,7 @@ def command(options: argparse.Namespace) -> int:
     finally:
         watcher.close()
     print_leaderboard(report.board, suite.suite, scale_of_suite(suite))
-    for line in remarks(suite, Store(Path(options.results), suite.suite).lock()):
+    for line in remarks(suite, report.lock):
         print(line)
     print(f"{report.cells} cells, {report.computed} computed now, {report.failed} failed")
     if report.unexamined:

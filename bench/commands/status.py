@@ -9,21 +9,23 @@ from pathlib import Path
 
 from bench.commands.arguments import add_suite
 from bench.plan.labels import duration
-from bench.results.tables import load_scored
+from bench.results.tables import Scored
 from bench.run.events import read_events
 from bench.run.progress import Progress, progress_of
 from bench.store.folder_lock import Owner, killed, owner
 from bench.store.results_folder import Store
-from bench.suite.load import Suite, load_suite
+from bench.store.snapshot import Results, read_results
+from bench.suite.load import load_suite
 
 
-def status_lines(suite: Suite, store: Store) -> Iterator[str]:
+def status_lines(results: Results) -> Iterator[str]:
     """Say how many of a suite's cells are done, how its run goes, and which cells failed."""
-    scored = load_scored(suite, store)
+    suite, folder = results.suite, results.store.folder
+    scored = [Scored(cell, result) for cell, result in results.done]
     counts = Counter(item.result.status if item.result else "missing" for item in scored)
-    yield f"suite {suite.suite}: {len(scored)} cells in {store.folder}"
+    yield f"suite {suite.suite}: {len(scored)} cells in {folder}"
     yield "  " + ", ".join(f"{counts[key]} {key}" for key in ("ok", "skip", "failed", "missing"))
-    yield from run_lines(store.folder, datetime.now(UTC))
+    yield from run_lines(folder, datetime.now(UTC))
     for item in scored:
         if item.result and item.result.status == "failed":
             cell = f"{item.cell.target} · {item.cell.dataset} · {item.column}"
@@ -101,5 +103,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """Print the status."""
     suite = load_suite(options.suite)
-    print("\n".join(status_lines(suite, Store(Path(options.results), suite.suite))))
+    results = read_results(suite, Store(Path(options.results), suite.suite))
+    print("\n".join(status_lines(results)))
     return 0

@@ -14,7 +14,7 @@ from bench.compare.verdicts import Comparison, compare, printed
 from bench.core.errors import UserError
 from bench.results.tables import load_scored
 from bench.stats import difference
-from bench.store.results_folder import Store
+from bench.store.snapshot import Results
 from bench.suite.load import Suite
 from bench.suite.specs import Against
 
@@ -34,19 +34,18 @@ class Found:
     refused: int = 0
 
 
-def with_baseline(suite: Suite, store: Store, baseline: str, force: bool) -> Found:
+def with_baseline(results: Results, baseline: str, force: bool) -> Found:
     """Compare each model of a suite with one of them.
 
     Args:
-        suite: The suite.
-        store: Its results.
+        results: What is stored of a suite.
         baseline: Name of the one.
         force: Compare what protocols differ of, too, and mark it.
 
     Raises:
         UserError: The suite scores no such baseline, nothing is stored, or protocols differ.
     """
-    side = own_side(suite, store)
+    suite, side = results.suite, own_side(results)
     names = _scored(suite, side)
     if baseline not in names:
         raise UserError(f"--baseline: got {baseline!r}; models: {', '.join(names)}")
@@ -57,19 +56,18 @@ def with_baseline(suite: Suite, store: Store, baseline: str, force: bool) -> Fou
     return _compared(suite, pairs, (side, side), label, force)
 
 
-def with_results(suite: Suite, store: Store, folder: Path, force: bool) -> Found:
+def with_results(results: Results, folder: Path, force: bool) -> Found:
     """Compare each model of a suite with itself in another results folder, by the names of cells.
 
     Args:
-        suite: The suite.
-        store: Its results.
+        results: What is stored of a suite.
         folder: The other results, of one suite.
         force: Compare what protocols differ of, too, and mark it.
 
     Raises:
         UserError: The folder holds no results or none of these cells, or protocols differ.
     """
-    ours = own_side(suite, store)
+    suite, ours = results.suite, own_side(results)
     theirs = other_side(suite, [item.cell for item in ours.scored], folder)
     if not theirs.protocols:
         raise UserError(f"--with: {folder}: has none of the cells of suite {suite.suite}")
@@ -85,12 +83,11 @@ def _scored(suite: Suite, side: Side) -> list[str]:
     return [name for name in suite.models if name in found]
 
 
-def with_published(suite: Suite, store: Store, file: str, force: bool) -> Found:
+def with_published(results: Results, file: str, force: bool) -> Found:
     """Compare a suite's numbers with published ones, whose images are others: there is no test.
 
     Args:
-        suite: The suite.
-        store: Its results.
+        results: What is stored of a suite.
         file: Published numbers.
         force: Compare what protocols differ of, too, and mark it.
 
@@ -98,7 +95,8 @@ def with_published(suite: Suite, store: Store, file: str, force: bool) -> Found:
         UserError: The file is at fault, has no number of what was measured, or none of the same
             protocol.
     """
-    found, _ = compare(suite, load_scored(suite, store), read_published(Against(file=file)))
+    suite, published = results.suite, read_published(Against(file=file))
+    found, _ = compare(suite, load_scored(results), published)
     measured = [item for item in found if item.measured is not None]
     equal = [item for item in measured if item.verdict != "cannot be compared"]
     if not measured:

@@ -1,7 +1,7 @@
 """What `check` says and writes: published numbers beside measured ones."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -11,20 +11,24 @@ from bench.compare.verdicts import Comparison, compare
 from bench.core.errors import UserError
 from bench.results.spreadsheet import csv_text
 from bench.results.tables import load_scored
-from bench.store.results_folder import Store, write_text
-from bench.suite.load import Suite
+from bench.store.results_folder import write_text
+from bench.store.snapshot import Results
 from bench.suite.specs import Against
+from bench.trust.reported_number import Pair
+from bench.trust.stored_findings import Examined
 
 HEAD = ("table", "model", "dataset", "attack", "eps", "published", "measured", "95%", "verdict")
 
 
-def check(suite: Suite, store: Store, file: str | None) -> tuple[list[Comparison], int]:
+def check(
+    results: Results, file: str | None, examined: Mapping[Pair, Examined] | None = None
+) -> tuple[list[Comparison], int]:
     """Compare a suite's results with published numbers and write `check.csv` beside them.
 
     Args:
-        suite: The suite.
-        store: Its results.
+        results: What is stored of a suite.
         file: Published numbers; those that the suite names where None.
+        examined: What the trust battery found; read where None.
 
     Returns:
         The comparisons, and how many numbers are of what the suite lacks.
@@ -32,14 +36,15 @@ def check(suite: Suite, store: Store, file: str | None) -> tuple[list[Comparison
     Raises:
         UserError: There is nothing to compare with, or the file is at fault.
     """
+    suite = results.suite
     against = Against(file=file) if file else suite.against
     if against is None:
         raise UserError(
             f"suite {suite.suite}: names no published numbers; give `--against FILE`, one of "
             "results/published, or say `against: {file: ..., table: ...}` in the suite"
         )
-    found, absent = compare(suite, load_scored(suite, store), read_published(against))
-    write_text(store.folder / "check.csv", csv_text(pd.DataFrame(map(_record, found))))
+    found, absent = compare(suite, load_scored(results, examined), read_published(against))
+    write_text(results.store.folder / "check.csv", csv_text(pd.DataFrame(map(_record, found))))
     return found, absent
 
 

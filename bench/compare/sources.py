@@ -8,11 +8,10 @@ from typing import Any
 
 from bench.core.errors import UserError
 from bench.plan.cells import Cell
-from bench.plan.identity import still_valid
 from bench.results.manifest import OWN, manifest
 from bench.results.tables import Scored, load_results, load_scored
 from bench.store.foreign_folder import results_in
-from bench.store.results_folder import Store
+from bench.store.snapshot import Results
 from bench.suite.load import Suite
 from bench.suite.specs import eps_value
 
@@ -44,11 +43,10 @@ class Side:
     protocols: Mapping[str, Protocol]
 
 
-def own_side(suite: Suite, store: Store) -> Side:
+def own_side(results: Results) -> Side:
     """Return a suite's own results."""
-    scored = load_scored(suite, store)
-    lock = still_valid(suite, store.lock())
-    return Side(tuple(scored), manifest(suite, lock, scored))
+    scored = load_scored(results)
+    return Side(tuple(scored), manifest(results.suite, results.lock, scored))
 
 
 def other_side(suite: Suite, plan: Sequence[Cell], folder: Path) -> Side:

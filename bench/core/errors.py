@@ -17,8 +17,16 @@ class SuiteError(UserError):
         super().__init__("\n".join([f"{path}: {count}", *(f"  {fault}" for fault in faults)]))
 
 
-class DiskFull(UserError):
-    """Nothing can be kept any more, so a run cannot go on."""
+class StoreError(UserError):
+    """Results cannot be read or written any more, so the command cannot go on."""
+
+
+class DiskFull(StoreError):
+    """There is no room for what is to be written."""
+
+
+class Unreadable(StoreError):
+    """A stored file is there, and the system does not let it be read."""
 
 
 class CellError(Exception):

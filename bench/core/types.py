@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.core.result_fields import Declared, declared
 
 if TYPE_CHECKING:  # planning and reporting must start without torch
     from torch import Tensor
@@ -16,6 +18,7 @@ Mode = Literal["success", "full"]
 Norm = Literal["linf", "l2"]
 Status = Literal["ok", "skip", "failed"]
 REACHED = "reached="  # a flag: in what share of images an attack's target was said
+Facts = Mapping[str, str | int]  # by name
 Values = NDArray[np.bool_] | NDArray[np.float64]  # right or wrong, or scores
 
 
@@ -103,6 +106,8 @@ class Attack(Protocol):
 class CellResult:
     """What came of one cell; numpy and scalars only, so that it crosses processes and JSON.
 
+    The metadata of a field says how it is stored and sent; a field without metadata is not stored.
+
     Attributes:
         cell_id: Identity of the cell.
         status: `ok`, `skip` (with the reason) or `failed` (with the error).
@@ -123,20 +128,29 @@ class CellResult:
             whatever score, so that `texts` need not show it.
     """
 
-    cell_id: str
-    status: Status
-    correct: NDArray[np.bool_]
-    sample_ids: tuple[str, ...]
-    distance: NDArray[np.float32]
-    seconds: float
-    queries: int
-    provenance: Mapping[str, str]
-    reason: str | None = None
-    flags: tuple[str, ...] = ()
+    cell_id: str = field(metadata=declared("id"))
+    status: Status = field(metadata=declared("status"))
+    correct: NDArray[np.bool_] = field(metadata=declared("booleans"))
+    sample_ids: tuple[str, ...] = field(metadata=declared("ids"))
+    distance: NDArray[np.float32] = field(metadata=declared("floats", most=1e6, decimals=8))
+    seconds: float = field(metadata=declared("seconds"))
+    queries: int = field(metadata=declared("count"))
+    provenance: Facts = field(metadata=declared("facts"))
+    reason: str | None = field(default=None, metadata=declared("reason"))
+    flags: tuple[str, ...] = field(default=(), metadata=declared("flags"))
     again: bool = False
-    scores: NDArray[np.float32] | None = None
-    texts: tuple[str, ...] = ()
-    reached: NDArray[np.bool_] | None = None
+    scores: NDArray[np.float32] | None = field(
+        default=None, metadata=declared("floats", optional=True, most=10.0)
+    )
+    texts: tuple[str, ...] = field(default=(), metadata=declared("texts", optional=True))
+    reached: NDArray[np.bool_] | None = field(
+        default=None, metadata=declared("booleans", optional=True)
+    )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the cell needs no computing: a failure is tried again."""
+        return self.status != "failed"
 
     @property
     def values(self) -> Values:
@@ -144,12 +158,19 @@ class CellResult:
         return self.correct if self.scores is None else self.scores.astype(np.float64)
 
 
+FIELDS: Mapping[str, Declared] = {
+    each.name: each.metadata["declared"]
+    for each in fields(CellResult)
+    if "declared" in each.metadata
+}
+
+
 def unmeasured(
     cell_id: str,
     status: Status,
     reason: str,
     seconds: float,
-    provenance: Mapping[str, str],
+    provenance: Facts,
     *,
     again: bool = False,
 ) -> CellResult:

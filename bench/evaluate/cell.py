@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.attacks.stored_images import decode
 from bench.core.deadline import Deadline
-from bench.core.errors import CellError, CellSkip, DiskFull
+from bench.core.errors import CellError, CellSkip, StoreError
 from bench.core.locks import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
 from bench.evaluate.craft import Case, batch_of
@@ -18,7 +18,7 @@ from bench.evaluate.gpu_usage import Usage
 from bench.evaluate.model_cache import Warm, reason
 from bench.evaluate.provenance import provenance
 from bench.evaluate.score import Points, score
-from bench.evaluate.tally import Tally, joined, untouched
+from bench.evaluate.tally import Tally, further_of, joined, untouched
 from bench.evaluate.transferable import attack_all
 from bench.evaluate.white_box import attack_target
 from bench.models.batch_size import broke, too_little
@@ -78,7 +78,7 @@ class Evaluator:
             part: Attack this part of its images alone, and keep what comes of it for the cell.
 
         Raises:
-            DiskFull: What came of it cannot be kept, nor could anything else.
+            StoreError: Results cannot be written or read, so that no cell can go on.
             torch.AcceleratorError: The accelerator fails this process for good.
         """
         started = time.perf_counter()
@@ -91,8 +91,8 @@ class Evaluator:
                 batch = found.batch or batch_of(self._warm, cell).size
                 known = {
                     **known,
-                    "batch": str(batch),
-                    "backwards": str(found.backwards),
+                    "batch": batch,
+                    "backwards": found.backwards,
                     **usage.facts(),
                     **(self._warm.facts(cell.target) if part is None else {}),
                     **self._answered(cell),
@@ -101,9 +101,9 @@ class Evaluator:
                     cell.id, "ok", found.correct, found.sample_ids, found.distance,
                     time.perf_counter() - started + found.seconds, found.forwards, known,
                     flags=found.flags, scores=_kept(found, cell.metric), texts=tuple(found.texts),
-                    reached=found.reached,
+                    reached=found.reached, **found.further,
                 )  # fmt: skip
-            except DiskFull:
+            except StoreError:
                 raise
             except CellSkip as skip:
                 status: Status = "skip"
@@ -118,11 +118,11 @@ class Evaluator:
         seconds = time.perf_counter() - started
         return unmeasured(cell.id, status, text, seconds, known, again=again)
 
-    def _answered(self, cell: Cell) -> dict[str, str]:
+    def _answered(self, cell: Cell) -> dict[str, int]:
         """Return how many images a target answered at once: in halves, answers hang on it."""
         if not cell.task.answers:
             return {}
-        return {"answer_batch": str(self._warm.batch(cell.target, cell.dataset).size)}
+        return {"answer_batch": self._warm.batch(cell.target, cell.dataset).size}
 
     def _measure(self, cell: Cell, part: int | None, deadline: Deadline) -> Tally:
         if cell.attack is None:
@@ -189,9 +189,9 @@ class Evaluator:
                 CellResult(
                     cell.id, "ok", tally.correct, tally.sample_ids, tally.distance,
                     time.perf_counter() - started, tally.forwards,
-                    {"backwards": str(tally.backwards), "batch": str(tally.batch)},
+                    {"backwards": tally.backwards, "batch": tally.batch},
                     flags=tally.flags, scores=_kept(tally, cell.metric), texts=tuple(tally.texts),
-                    reached=tally.reached,
+                    reached=tally.reached, **tally.further,
                 ),
             )  # fmt: skip
         return tally
@@ -207,6 +207,7 @@ class Evaluator:
                 tally.scores, tally.texts = _scores(below)[part].copy(), list(below.texts[part])
             if below.reached is not None:
                 tally.reached = below.reached[part].copy()
+            tally.further = further_of(below, part)
         attack_target(case, attack, self.suite.protocol.storage, tally)
         return tally
 
@@ -269,11 +270,12 @@ class Evaluator:
 
 
 def _recalled(kept: CellResult, cell: Cell) -> Tally:
-    backwards = int(kept.provenance["backwards"])
+    # parts of before have these integers as text
+    backwards, batch = (int(kept.provenance[name]) for name in ("backwards", "batch"))
     return Tally(
         kept.correct, kept.distance, kept.sample_ids, kept.flags, kept.queries, backwards,
-        kept.seconds, int(kept.provenance["batch"]), _scores(kept) if cell.task.answers else None,
-        list(kept.texts), kept.reached,
+        kept.seconds, batch, _scores(kept) if cell.task.answers else None,
+        list(kept.texts), kept.reached, further_of(kept),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from bench.core.errors import CellError, DiskFull, TimeUp
+from bench.core.errors import CellError, StoreError, TimeUp
 from bench.core.exchanges import AnsweringModel
 from bench.core.locks import Lock
 from bench.core.terminal import legible
@@ -269,7 +269,7 @@ class Warm:
         try:
             return make()
         except Exception as error:
-            if not (too_little(error) or isinstance(error, TimeUp | DiskFull)):  # they may pass
+            if not (too_little(error) or isinstance(error, TimeUp | StoreError)):  # they may pass
                 self.problems[key] = reason(error)
             raise
 

@@ -1,20 +1,20 @@
 """The versions and the device that a cell ran with; they change no number."""
 
 import platform
-from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
 from bench.core.devices import device_name
+from bench.core.types import Facts
 from bench.plan.cells import Cell
 from bench.suite.load import Suite
 from bench.suite.specs import PyAutoAttack, TorchAttacks, singles
 from bench.suite.specs.models import root_model
 
 
-def provenance(suite: Suite, cell: Cell, device: torch.device) -> Mapping[str, str]:
+def provenance(suite: Suite, cell: Cell, device: torch.device) -> Facts:
     """Return the versions of what a cell uses, and the device."""
     names = (cell.target, *cell.sources)
     ours = [name for name in names if not suite.models[name].runs_own_code]

@@ -1,12 +1,14 @@
 """Outcomes of a cell per image, and what they cost; filled in as the cell is measured."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.attacks.query_counter import Counted
+from bench.core.types import FIELDS, CellResult
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class Tally:
         texts: The target's answer to each image; empty where it does not answer in words.
         reached: Per image, whether the target has ever said the text that the attack aims at; None
             where the attack aims at no text.
+        further: Per image, other quantities by the name of their field in `CellResult`.
     """
 
     correct: NDArray[np.bool_]
@@ -39,6 +42,13 @@ class Tally:
     scores: NDArray[np.float32] | None = None
     texts: list[str] = field(default_factory=list)
     reached: NDArray[np.bool_] | None = None
+    further: dict[str, Any] = field(default_factory=dict)
+
+    def note(self, name: str, rows: NDArray[np.int64], values: NDArray[Any]) -> None:
+        """Set a further quantity of some images; that of images never noted is 0."""
+        if name not in self.further:
+            self.further[name] = np.zeros(len(self.sample_ids), values.dtype)
+        self.further[name][rows] = values
 
     def add(self, counted: Counted) -> None:
         """Add the passes through one model."""
@@ -50,6 +60,14 @@ def untouched(sample_ids: tuple[str, ...]) -> Tally:
     """Return the tally of images before any attack: all right, at distance 0."""
     count = len(sample_ids)
     return Tally(np.ones(count, np.bool_), np.zeros(count, np.float32), sample_ids)
+
+
+def further_of(result: CellResult, part: slice = slice(None)) -> dict[str, Any]:
+    """Return copies of the further quantities that a result has, for some of its images."""
+    own = {each.name for each in fields(Tally)}
+    names = (name for name, field in FIELDS.items() if field.per_image and name not in own)
+    found = {name: getattr(result, name) for name in names}
+    return {name: values[part].copy() for name, values in found.items() if values is not None}
 
 
 def joined(parts: Sequence[Tally]) -> Tally:
@@ -68,4 +86,9 @@ def joined(parts: Sequence[Tally]) -> Tally:
         None if len(scores) < len(parts) else np.concatenate(scores),
         [text for part in parts for text in part.texts],
         None if len(reached) < len(parts) else np.concatenate(reached),
+        {
+            name: np.concatenate([part.further[name] for part in parts])
+            for name in parts[0].further
+            if all(name in part.further for part in parts)
+        },
     )

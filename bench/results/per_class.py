@@ -13,11 +13,11 @@ from bench.core.errors import CellError, UserError
 from bench.core.locks import DatasetLock
 from bench.core.types import Values
 from bench.data import read_labels
-from bench.plan.identity import still_valid
 from bench.results.leaderboard import attacked, survivors
 from bench.results.tables import Scored, cells_frame, load_scored
 from bench.stats import unit, wilson
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import DatasetSpec, eps_value
@@ -49,7 +49,7 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
     """
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
     largest = max(radii, key=eps_value, default="")
-    scored = load_scored(suite, Store(Path(results), suite.suite))
+    scored = load_scored(read_results(suite, Store(Path(results), suite.suite)))
     found, sizes = survivors(suite, scored), attacked(suite, scored)
     constant = {
         "suite": suite.suite,
@@ -92,9 +92,9 @@ def per_class(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
     Raises:
         UserError: A dataset is not here, is not what was scored, or has captions.
     """
-    store = Store(Path(results), suite.suite)
-    scored = [item for item in load_scored(suite, store) if item.shares is not None]
-    lock = still_valid(suite, store.lock())
+    stored = read_results(suite, Store(Path(results), suite.suite))
+    scored = [item for item in load_scored(stored) if item.shares is not None]
+    lock = stored.lock
     used = {item.cell.dataset for item in scored}
     datasets = [dataset for dataset in suite.datasets if dataset.name in used]
     known = {d.name: lock.whole.get(d.name) or lock.datasets[d.name] for d in datasets}

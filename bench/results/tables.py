@@ -1,20 +1,20 @@
 """Turn stored results into a pandas table: one row per cell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from bench.core.types import CellResult, Values
-from bench.plan.cells import Cell, expand
-from bench.plan.identity import still_valid
+from bench.plan.cells import Cell
 from bench.results.spreadsheet import plain
 from bench.stats import unit, wilson
-from bench.store.results_folder import Store
+from bench.store.snapshot import Results
 from bench.suite.load import Suite
 from bench.suite.metrics import Metric, image_of, metric_of
-from bench.trust.stored_findings import doubts_of, examined_pairs
+from bench.trust.reported_number import Pair
+from bench.trust.stored_findings import Examined, doubts_of, examined_pairs
 
 CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
@@ -96,14 +96,17 @@ class Scored:
         return self.metric.column(name)
 
 
-def load_scored(suite: Suite, store: Store) -> list[Scored]:
-    """Pair the suite's cells, under the lock of its last run, with what is stored of them."""
-    lock = still_valid(suite, store.lock())
-    done = [(cell, store.get(cell.id)) for cell in expand(suite, lock)]
-    doubts = doubts_of(examined_pairs(suite, store, lock, done))
+def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = None) -> list[Scored]:
+    """Pair a suite's cells with their results and with the flags of the trust battery.
+
+    Args:
+        results: The suite's stored results.
+        examined: What the battery found; read where None.
+    """
+    doubts = doubts_of(examined_pairs(results) if examined is None else examined)
     return [
         Scored(cell, result, doubts.get((cell.target, cell.dataset), ()) if cell.attack else ())
-        for cell, result in done
+        for cell, result in results.done
     ]
 
 

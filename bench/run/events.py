@@ -20,6 +20,7 @@ from bench.core.types import CellResult
 from bench.plan.cells import Cell
 from bench.run.jobs import Job, describe_job
 from bench.run.watchers import Watcher
+from bench.store.reading import patiently
 
 Event = Mapping[str, Any]
 
@@ -114,12 +115,12 @@ class EventFile(Events):
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """Read an event file, which may be growing; incomplete lines are skipped."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError:
-        return
-    for line in lines:
+    """Read an event file, which may be growing; incomplete lines are skipped.
+
+    Raises:
+        Unreadable: The file exists, and the system does not let it be read.
+    """
+    for line in (patiently(str(path), path.read_bytes) or b"").splitlines():
         try:
             event = from_json(line)
         except ValueError:

@@ -2,13 +2,12 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from bench.core.errors import UserError
 from bench.core.types import CellResult, unmeasured
-from bench.plan.cells import Cell
 from bench.run.eta import Eta
 from bench.run.executors.interface import Executor, Opened, Outcome
 from bench.run.jobs import Job
@@ -39,12 +38,6 @@ class Retry:
         return self.wait * self.factor ** (failures - 1)
 
 
-def missing(cells: Iterable[Cell], store: Store) -> list[Cell]:
-    """Return the distinct cells that have no finished result, in order."""
-    distinct = {cell.id: cell for cell in cells}
-    return [cell for cell in distinct.values() if not store.finished(cell.id)]
-
-
 def run(
     jobs: Sequence[Job],
     executor: Executor,
@@ -68,7 +61,7 @@ def run(
         limit: Seconds that a cell may take; a worker that far exceeds it is ended.
 
     Raises:
-        DiskFull: A result cannot be stored.
+        StoreError: A result cannot be written, or a worker cannot read what is stored.
         UserError: The executor cannot start any worker.
     """
     loop = _Loop(executor, store, watcher, retry, limit, JobQueue(jobs), Eta(jobs))

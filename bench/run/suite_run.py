@@ -11,9 +11,10 @@ from typing import Literal
 import pandas as pd
 
 from bench.core.errors import UserError
+from bench.core.locks import Lock
 from bench.core.signals import stoppable
 from bench.core.types import CellResult
-from bench.plan.cells import Cell, expand
+from bench.plan.cells import Cell
 from bench.plan.judge_keys import check_key, judge_lines
 from bench.plan.resolve import resolve
 from bench.report.export import export
@@ -21,11 +22,12 @@ from bench.run.events import EventFile
 from bench.run.executors import Inline, Ray, Setup, check_cluster, on_device
 from bench.run.executors.interface import Executor
 from bench.run.jobs import Job
-from bench.run.scheduler import missing, run
+from bench.run.scheduler import run
 from bench.run.split_jobs import jobs_of
 from bench.run.watchers import Watcher, Watchers
 from bench.store.folder_lock import hold
 from bench.store.results_folder import Store
+from bench.store.snapshot import Results, read_results
 from bench.suite.load import Suite, load_suite
 from bench.trust.end_of_run import allowance, examine_within, left_line
 from bench.trust.stored_findings import judged
@@ -41,6 +43,7 @@ class Report:
         cells: Cells in the suite.
         computed: Cells computed now; the others were done before.
         failed: Cells that failed.
+        lock: What the suite's names stand for.
         unexamined: A line on the numbers that the trust battery did not get to; empty where it
             has examined all, or was not asked.
     """
@@ -50,6 +53,7 @@ class Report:
     cells: int
     computed: int
     failed: int
+    lock: Lock
     unexamined: str = ""
 
 
@@ -119,28 +123,30 @@ def run_suite(
             limit,
         )  # fmt: skip
         examine = check and executor == "inline"
-        cells, todo = _compute(setup, make, store, told, examine)
-        board = export(suite, store)
+        stored, todo = _compute(setup, make, store, told, examine)
+        board = export(stored)
         left = ""
         if check and todo:
             within = "in their share of the time" if examine else "by a run under Ray"
-            left = left_line(suite, store, within)
+            left = left_line(stored, within)
+    cells = stored.cells
     failed = sum(1 for cell in cells if cell.id in failures.cells)
-    return Report(Path(results) / suite.suite, board, len(cells), len(todo), failed, left)
+    folder = Path(results) / suite.suite
+    return Report(folder, board, len(cells), len(todo), failed, lock, left)
 
 
 def _compute(
     setup: Setup, make: _Make, store: Store, watcher: Watcher, examine: bool
-) -> tuple[list[Cell], list[Cell]]:
-    """Compute and examine what is missing, and return all cells and those that were missing."""
+) -> tuple[Results, list[Cell]]:
+    """Compute and examine what is missing; return what is then stored, and what was missing."""
     suite, lock = setup.suite, setup.lock
     store.put_lock(lock)
-    cells = expand(suite, lock)
-    todo = missing(cells, store)
+    before = read_results(suite, store, lock)
+    cells, todo = before.cells, before.missing()
     if not todo:
         watcher.begin(cells, [], 0)
         watcher.ended("done")
-        return cells, todo
+        return before, todo
     executor = make(setup)
     with ExitStack() as open_:
         open_.callback(executor.close)
@@ -153,14 +159,15 @@ def _compute(
         with _ending(watcher):
             run(jobs, executor, store, watcher, limit=setup.limit)
             open_.close()  # with the models, as the battery's own need the room
+            after = before.updated(todo)
             if examine:
-                _examine(setup, store, watcher)
-    return cells, todo
+                _examine(setup, after, watcher)
+    return after, todo
 
 
-def _examine(setup: Setup, store: Store, watcher: Watcher) -> None:
+def _examine(setup: Setup, results: Results, watcher: Watcher) -> None:
     """Examine numbers in a share of the time that they took; where that is broken off, export."""
-    examined, numbers = judged(setup.suite, store, deep=False)
+    examined, numbers = judged(results, deep=False)
     if not numbers:
         return
     from bench.core.devices import pick_device  # brings torch
@@ -171,9 +178,9 @@ def _examine(setup: Setup, store: Store, watcher: Watcher) -> None:
     warm = Warm(setup.suite, setup.lock, setup.problems, device, setup.batch, setup.trust)
     watcher.examining(len(numbers), seconds)
     try:
-        examine_within(store, numbers, warm, seconds)
+        examine_within(results, numbers, warm, seconds)
     except BaseException as error:
-        export(setup.suite, store)  # the cells are done, and another run has nothing to do
+        export(results)  # the cells are done, and another run has nothing to do
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(
                 "all cells are done; `run_bench.py check SUITE` goes on with the examination"

@@ -30,11 +30,10 @@ from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.plan.identity import IDENTITY_FORM
 from bench.plan.versions import versions_of
-from bench.results.tables import load_scored
-from bench.store.cell_records import LONGEST
 from bench.store.portable_records import fault_of, read_result, result_line
-from bench.store.results_folder import Store, write_atomically
-from bench.suite.load import Suite
+from bench.store.reading import LONGEST
+from bench.store.results_folder import write_atomically
+from bench.store.snapshot import Results
 
 FORMAT = 1
 TABLES = ("cells.csv", "leaderboard.csv", "manifest.json")
@@ -66,18 +65,18 @@ class Bundle:
     versions: dict[str, int]
 
 
-def write_bundle(suite: Suite, store: Store, path: Path) -> None:
+def write_bundle(results: Results, path: Path) -> None:
     """Write what is stored of a suite, whose tables have been exported, as a zip.
 
     Raises:
-        UserError: The published numbers that the suite names cannot be read.
+        UserError: The published numbers that the suite names cannot be read, or a result has a
+            value that no bundle may have.
     """
+    suite, store = results.suite, results.store
     names: tuple[str, ...] = TABLES
     if suite.against is not None:
-        check(suite, store, None)
+        check(results, None)
         names = (*TABLES, CHECK)
-    results = [item.result for item in load_scored(suite, store) if item.result is not None]
-    unique = {result.cell_id: result for result in results}  # equal models share their cells
     head = {
         "format": FORMAT,
         "suite": suite.suite,
@@ -87,8 +86,8 @@ def write_bundle(suite: Suite, store: Store, path: Path) -> None:
     members = {
         _HEAD: json.dumps(head),
         _SUITE: suite.model_dump_json(indent=1),
-        _LOCK: _LOCKS.dump_json(store.lock(), indent=1).decode(),
-        _RESULTS: "".join(map(result_line, unique.values())),
+        _LOCK: _LOCKS.dump_json(results.lock, indent=1).decode(),
+        _RESULTS: "".join(_line(results, result) for result in results.by_id.values()),
         _ENVIRONMENT: json.dumps(_environment(), indent=1),
         **{name: (store.folder / name).read_text("utf-8") for name in names},
     }
@@ -102,6 +101,14 @@ def write_bundle(suite: Suite, store: Store, path: Path) -> None:
                 archive.writestr(info, text)
 
     write_atomically(path, write)
+
+
+def _line(results: Results, result: CellResult) -> str:
+    try:
+        return result_line(result)
+    except ValidationError as error:
+        path = results.store.folder / "cells" / f"{result.cell_id}.json"
+        raise UserError(f"{path}: cannot be sent: {fault_of(error)}") from error
 
 
 def check_place(path: Path) -> None:

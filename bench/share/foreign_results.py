@@ -45,10 +45,9 @@ def open_foreign(suite: Suite, other: Path) -> Foreign:
         bundle = read_bundle(other)
         return Foreign(bundle.suite, bundle.lock, bundle.results.get, bundle.versions)
     for folder in (other, other / suite.suite):
-        path = folder / "lock.json"
-        if path.is_file():
-            refuse_link(path)
-            return Foreign(folder.name, read_lock(folder), results_in(folder))
+        refuse_link(folder / "lock.json")
+        if (lock := read_lock(folder)) is not None:
+            return Foreign(folder.name, lock, results_in(folder))
     raise UserError(
         f"{other}: no results: needed is a bundle (of `export --bundle`), or a folder with the "
         f"lock.json of a suite, or one with a folder {suite.suite}"

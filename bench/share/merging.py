@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from bench.core.errors import UserError
 from bench.core.locks import Lock
 from bench.core.types import CellResult
-from bench.plan.cells import Cell, expand, images_of
+from bench.plan.cells import Cell, images_of
 from bench.plan.identity import spec_digests, still_valid
 from bench.plan.labels import describe
 from bench.plan.versions import versions_of
@@ -18,6 +18,7 @@ from bench.results.number_format import Scale, scale_of
 from bench.share.foreign_results import Foreign, open_foreign
 from bench.store.folder_lock import hold
 from bench.store.results_folder import Store
+from bench.store.snapshot import Results, read_results
 from bench.suite.load import Suite
 from bench.suite.metrics import CAPTION, image_of, metric_of
 
@@ -40,6 +41,7 @@ class Merged:
         same: Cells that both have, with the same outcome.
         absent: Cells of the suite that the other does not have.
         conflicts: Cells of one identity with different outcomes.
+        results: What is stored here after the merge.
         renamed: Models and datasets whose content there is another than here, by key path; their
             cells are others.
         versions: Attacks, metrics and tasks whose version there differs from ours, with both; the
@@ -50,6 +52,7 @@ class Merged:
     same: int
     absent: int
     conflicts: tuple[Conflict, ...]
+    results: Results
     renamed: tuple[str, ...]
     versions: tuple[str, ...]
 
@@ -79,8 +82,9 @@ def _merged(suite: Suite, store: Store, other: Path, theirs: Foreign) -> Merged:
     added = same = absent = 0
     conflicts = []
     incoming = []
-    for cell in {cell.id: cell for cell in expand(suite, lock)}.values():
-        mine, result = store.get(cell.id), theirs.get(cell.id)
+    stored = read_results(suite, store, lock)
+    for cell, mine in {cell.id: (cell, mine) for cell, mine in stored.done}.values():
+        result = theirs.get(cell.id)
         if result is None:
             absent += 1
         elif mine is None or (mine.status == "failed" and result.status != "failed"):
@@ -101,7 +105,8 @@ def _merged(suite: Suite, store: Store, other: Path, theirs: Foreign) -> Merged:
     for result in incoming:
         store.put(result)
     store.put_lock(lock)
-    return Merged(added, same, absent, tuple(conflicts), renamed, versions)
+    after = replace(stored, by_id={**stored.by_id, **{one.cell_id: one for one in incoming}})
+    return Merged(added, same, absent, tuple(conflicts), after, renamed, versions)
 
 
 def merge_lines(merged: Merged) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""Results and crafts on disk: written whole or not at all."""
+"""Results and crafts on disk: written whole or not at all, and read once per command."""

@@ -1,89 +1,67 @@
-"""A cell's result as text: quick to read, since tables read ten thousand of them."""
+"""A cell's result as text: quick to read, since tables read ten thousand of them.
+
+Which fields there are, and what each holds, is declared in `bench.core.types.CellResult`.
+"""
 
 import json
-import os
-import stat
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
-from bench.core.types import CellResult
+from bench.core.result_fields import Kind
+from bench.core.terminal import legible
+from bench.core.types import FIELDS, CellResult
+from bench.store.reading import contents
 
-LONGEST = 64 << 20  # bytes of a result: a cell of a million images
 _BETWEEN = "|"  # between the ids of images; JSON needs no escape for it
-_FLOATS = (
-    "<f4"  # distances and scores are kept as their bytes in hexadecimal, which is read fastest
-)
+_FLOATS = "<f4"  # floats are stored as their bytes in hexadecimal, which is read fastest
 
 
 def written(result: CellResult) -> str:
     """Return a result as text."""
-    record = {
-        **asdict(result),
-        "correct": _digits(result.correct),
-        "sample_ids": _joined(result.sample_ids),
-        "distance": result.distance.astype(_FLOATS).tobytes().hex(),
-    }
-    del record["again"], record["reached"]
-    if result.reached is not None:
-        record["reached"] = _digits(result.reached)
-    if result.scores is None:
-        del record["scores"]
-    else:
-        record["scores"] = result.scores.astype(_FLOATS).tobytes().hex()
-    if result.texts:  # half of a pair of code points is no text, and could not be read back
-        record["texts"] = [text.encode("utf-8", "replace").decode() for text in result.texts]
-    else:
-        del record["texts"]
-    return json.dumps(record)
+    return json.dumps(dict(_packed(result)))
 
 
-def read(path: str) -> CellResult | None:
-    """Return the result in a file, or None where there is none that can be read.
+def read(path: str) -> CellResult:
+    """Return the result in a file.
 
-    What is no ordinary file is not read: a link may lead anywhere, and a pipe never ends.
+    Raises:
+        OSError: The file is not there, or cannot be read.
+        ValueError, KeyError, TypeError, AttributeError: It is damaged.
     """
-    try:
-        with open(path, "rb", opener=_open) as file:
-            record = from_json(file.read())
-        return CellResult(
-            cell_id=record["cell_id"],
-            status=record["status"],
-            correct=_booleans(record["correct"]),
-            sample_ids=_split(record["sample_ids"]),
-            distance=_floats(record["distance"]),
-            seconds=record["seconds"],
-            queries=record["queries"],
-            provenance=record["provenance"],
-            reason=record["reason"],
-            flags=tuple(record.get("flags", ())),  # records of before have none
-            scores=_floats(record["scores"]) if "scores" in record else None,
-            texts=tuple(record.get("texts", ())),
-            reached=_booleans(record["reached"]) if "reached" in record else None,
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # absent or damaged: to be computed
+    record = from_json(contents(path))
+    return CellResult(**dict(_unpacked(record)))
 
 
-def _open(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-    state = os.fstat(descriptor)
-    if not stat.S_ISREG(state.st_mode) or state.st_size > LONGEST:
-        os.close(descriptor)
-        raise OSError(f"{path}: is no file of at most {LONGEST >> 20} MiB")
-    return descriptor
+def _packed(result: CellResult) -> Iterator[tuple[str, object]]:
+    for name, field in FIELDS.items():
+        value = getattr(result, name)
+        if not field.optional or (value is not None and len(value)):
+            yield name, _PACK.get(field.kind, _same)(value)
 
 
-def _digits(flags: NDArray[np.bool_]) -> str:
+def _unpacked(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, field in FIELDS.items():
+        if name in record:
+            yield name, _UNPACK.get(field.kind, _same)(record[name])
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def digits(flags: NDArray[np.bool_]) -> str:
+    """Return booleans as a text of digits: `101`."""
     return (flags + np.uint8(ord("0"))).tobytes().decode()
 
 
-def _booleans(digits: str) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = np.frombuffer(digits.encode(), np.uint8) == ord("1")
+def booleans(text: str) -> NDArray[np.bool_]:
+    """Return the booleans of a text of digits."""
+    found: NDArray[np.bool_] = np.frombuffer(text.encode(), np.uint8) == ord("1")
     return found
 
 
@@ -101,8 +79,39 @@ def _same_ids(text: str) -> tuple[str, ...]:
     return tuple(text.split(_BETWEEN))
 
 
+def _hexadecimal(values: NDArray[np.float32]) -> str:
+    return values.astype(_FLOATS).tobytes().hex()
+
+
 def _floats(kept: str | Sequence[float]) -> NDArray[np.float32]:
-    """Return numbers from their bytes, or distances from a list as records of before have them."""
+    """Return floats from their bytes, or from the list that records of before have."""
     if not isinstance(kept, str):
         return np.array(kept, dtype=np.float32)
     return np.frombuffer(bytes.fromhex(kept), _FLOATS).astype(np.float32)
+
+
+def _whole_texts(texts: Sequence[str]) -> list[str]:
+    """Return texts without half pairs of code points, which could not be read back."""
+    return [text.encode("utf-8", "replace").decode() for text in texts]
+
+
+def _words(flags: Sequence[str]) -> list[str]:
+    return [legible(flag) for flag in flags]
+
+
+_PACK: Mapping[Kind, Callable[[Any], object]] = {
+    "booleans": digits,
+    "floats": _hexadecimal,
+    "ids": _joined,
+    "texts": _whole_texts,
+    "flags": _words,
+    "reason": lambda reason: reason and legible(reason),
+    "facts": dict,
+}
+_UNPACK: Mapping[Kind, Callable[[Any], object]] = {
+    "booleans": booleans,
+    "floats": _floats,
+    "ids": _split,
+    "texts": tuple,
+    "flags": tuple,
+}

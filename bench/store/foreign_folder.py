@@ -11,6 +11,7 @@ from bench.core.identifiers import ID_LENGTH, is_id, shown
 from bench.core.types import CellResult
 from bench.store.cell_records import read
 from bench.store.portable_records import check_result, fault_of
+from bench.store.reading import patiently
 
 Get = Callable[[str], CellResult | None]
 
@@ -31,7 +32,10 @@ def results_in(folder: Path) -> Get:
         path = folder / "cells" / f"{cell_id}.json"
         refuse_link(path)
         try:
-            result = read(str(path))
+            result = patiently(str(path), lambda: read(str(path)))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        try:
             if result is not None:
                 check_result(result)
         except ValidationError as error:

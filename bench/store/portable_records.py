@@ -1,77 +1,108 @@
-"""A cell's result as a line of JSON that others may read, and such a line checked."""
+"""A cell's result as a line of JSON that others may read, and such a line checked.
 
-from typing import Annotated
+Which fields there are, and what each holds, is declared in `bench.core.types.CellResult`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictInt,
+    StrictStr,
     StringConstraints,
     ValidationError,
+    create_model,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from bench.core.identifiers import ID, shown
-from bench.core.types import CellResult, Status
+from bench.core.result_fields import Declared, Kind
+from bench.core.terminal import legible
+from bench.core.types import FIELDS, CellResult, Status
+from bench.store.cell_records import booleans, digits
 
-_Id = Annotated[str, StringConstraints(pattern=f"^{ID}$")]
-_Digits = Annotated[str, StringConstraints(pattern=r"^[01]*$")]
 _MOST = 1_000_000  # images of a cell
-_BEST = 10.0  # highest score of any metric
-_Distance = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-_Score = Annotated[float, Field(ge=0, le=_BEST, allow_inf_nan=False)]
-# no control characters, which a terminal would obey; a reason may have lines
-_CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
-_Flag = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-_Reason = Annotated[str, StringConstraints(pattern=rf"^[^{_CONTROL}]*$")]
+_COUNT = 2**63 - 1
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-class Outcome(BaseModel):
-    """The fields of `CellResult`, with an image's outcome as a digit.
+class _Line(BaseModel):
+    """The fields of `CellResult`, with booleans as digits.
 
     A text may hold anything: whoever shows it makes it harmless there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cell_id: _Id
-    status: Status
-    correct: _Digits
-    sample_ids: Annotated[tuple[str, ...], Field(max_length=_MOST)]
-    distance: Annotated[tuple[_Distance, ...], Field(max_length=_MOST)]
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    queries: Annotated[int, Field(ge=0, le=2**63 - 1)]
-    provenance: dict[str, str]
-    reason: _Reason | None
-    flags: tuple[_Flag, ...]
-    scores: Annotated[tuple[_Score, ...], Field(max_length=_MOST)] | None = None
-    texts: Annotated[tuple[str, ...], Field(max_length=_MOST)] = ()
-    reached: _Digits | None = None
-
     @model_validator(mode="after")
-    def _of_one_length(self) -> "Outcome":
-        lengths = {len(self.correct), len(self.sample_ids), len(self.distance)}
-        if len(lengths) > 1 or len(set(self.sample_ids)) < len(self.sample_ids):
-            raise PydanticCustomError("images", "each image needs one id, outcome and distance")
-        if (self.status == "ok") != bool(self.correct):
+    def _of_one_length(self) -> "_Line":
+        values = {name: getattr(self, name) for name in FIELDS}
+        ids, correct = values["sample_ids"], values["correct"]
+        if len(set(ids)) < len(ids):
+            raise PydanticCustomError("images", "sample_ids: each image needs an id of its own")
+        if (values["status"] == "ok") != bool(correct):
             raise PydanticCustomError("images", "there are outcomes if and only if it is ok")
-        if self.scores is not None and len(self.scores) != len(self.correct):
-            raise PydanticCustomError("images", "each image needs one score, or none has any")
-        if self.texts and len(self.texts) != len(self.correct):
-            raise PydanticCustomError("images", "each image needs one text, or none has any")
-        if self.reached is not None and len(self.reached) != len(self.correct):
-            raise PydanticCustomError("images", "each image has reached or not, or none has")
+        for name, field in FIELDS.items():
+            if not field.per_image or (field.optional and not values[name]):
+                continue
+            if len(values[name]) != len(ids):
+                raise PydanticCustomError(
+                    "images",
+                    "{name}: got {count} values for {images} images; allowed: one for each image",
+                    {"name": name, "count": len(values[name]), "images": len(ids)},
+                )
         return self
 
 
+def _type_of(field: Declared) -> Any:
+    """Return the type that a field must have in a line."""
+    # control characters are left out, which a terminal would obey; a reason may have several lines
+    lines = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+    words = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    kinds: Mapping[Kind, Any] = {
+        "id": Annotated[str, StringConstraints(pattern=f"^{ID}$")],
+        "status": Status,
+        "count": Annotated[int, Field(ge=0, le=_COUNT)],
+        "seconds": Annotated[float, Field(ge=0, allow_inf_nan=False)],
+        "facts": dict[str, StrictStr | Annotated[StrictInt, Field(ge=0, le=_COUNT)]],
+        "reason": Annotated[str, StringConstraints(pattern=lines)] | None,
+        "flags": tuple[Annotated[str, StringConstraints(pattern=words)], ...],
+        "ids": Annotated[tuple[str, ...], Field(max_length=_MOST)],
+        "booleans": Annotated[str, StringConstraints(pattern="^[01]*$", max_length=_MOST)],
+        "floats": Annotated[
+            tuple[Annotated[float, Field(ge=0, le=field.most, allow_inf_nan=False)], ...],
+            Field(max_length=_MOST),
+        ],
+        "texts": Annotated[tuple[str, ...], Field(max_length=_MOST)],
+    }
+    kind = kinds[field.kind]
+    return kind | None if field.optional else kind
+
+
+_LINE = create_model(
+    "Line",
+    __base__=_Line,
+    **{name: (_type_of(field), None if field.optional else ...) for name, field in FIELDS.items()},
+)  # type: ignore[call-overload]
+
+
 def result_line(result: CellResult) -> str:
-    """Return a result as one line, its end included."""
-    outcome = Outcome.model_validate(_fields(result))
-    absent = {name for name in ("scores", "texts", "reached") if not getattr(outcome, name)}
-    return f"{outcome.model_dump_json(exclude=absent)}\n"
+    """Return a result as one line, its end included.
+
+    Control characters in its flags and its reason become U+FFFD.
+
+    Raises:
+        pydantic.ValidationError: The result has a value that no line may have.
+    """
+    line = _LINE.model_validate(_fields(result, _HARMLESS))
+    absent = {name for name, field in FIELDS.items() if field.optional and not getattr(line, name)}
+    return f"{line.model_dump_json(exclude=absent)}\n"
 
 
 def check_result(result: CellResult) -> None:
@@ -80,14 +111,15 @@ def check_result(result: CellResult) -> None:
     Raises:
         pydantic.ValidationError: A field is of another type, or does not fit the others.
     """
-    Outcome.model_validate(_fields(result), strict=True)
+    _LINE.model_validate(_fields(result, {}), strict=True)
 
 
 def fault_of(error: ValidationError) -> str:
     """Say what is wrong with a result first, beginning with its field."""
     first = error.errors()[0]
     got = f": got {shown(first['input'])}" if isinstance(first["input"], str) else ""
-    return f"{'.'.join(map(str, first['loc']))}{got}: {first['msg']}"
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}{got}: {first['msg']}" if place else first["msg"]
 
 
 def read_result(line: bytes) -> CellResult:
@@ -96,50 +128,51 @@ def read_result(line: bytes) -> CellResult:
     Raises:
         pydantic.ValidationError: It is none.
     """
-    outcome = Outcome.model_validate_json(line)
-    return CellResult(
-        cell_id=outcome.cell_id,
-        status=outcome.status,
-        correct=_booleans(outcome.correct),
-        sample_ids=outcome.sample_ids,
-        distance=np.array(outcome.distance, dtype=np.float32),
-        seconds=outcome.seconds,
-        queries=outcome.queries,
-        provenance=outcome.provenance,
-        reason=outcome.reason,
-        flags=outcome.flags,
-        scores=None if outcome.scores is None else np.array(outcome.scores, dtype=np.float32),
-        texts=outcome.texts,
-        reached=None if outcome.reached is None else _booleans(outcome.reached),
-    )
+    found = _LINE.model_validate_json(line)
+    values: dict[str, Any] = {}
+    for name in found.model_fields_set:
+        if (value := getattr(found, name)) is not None or not FIELDS[name].optional:
+            values[name] = _FROM_LINE.get(FIELDS[name].kind, _same)(value)
+    return CellResult(**values)
 
 
-def _fields(result: CellResult) -> dict[str, object]:
-    return {
-        "cell_id": result.cell_id,
-        "status": result.status,
-        "correct": _digits(result.correct),
-        "sample_ids": result.sample_ids,
-        "distance": tuple(round(float(value), 8) for value in result.distance),
-        "seconds": result.seconds,
-        "queries": result.queries,
-        "provenance": result.provenance,
-        "reason": result.reason,
-        "flags": result.flags,
-        "scores": None if result.scores is None else tuple(map(_shortest, result.scores)),
-        "texts": result.texts,
-        "reached": None if result.reached is None else _digits(result.reached),
-    }
+def _fields(
+    result: CellResult, harmless: Mapping[Kind, Callable[[Any], object]]
+) -> dict[str, object]:
+    found = {}
+    for name, field in FIELDS.items():
+        value = getattr(result, name)
+        if value is not None:
+            value = harmless.get(field.kind, _same)(value)
+            value = _TO_LINE.get(field.kind, _unchanged)(value, field)
+        found[name] = value
+    return found
 
 
-def _digits(flags: NDArray[np.bool_]) -> str:
-    return "".join("1" if flag else "0" for flag in flags)
+def _same(value: object) -> object:
+    return value
 
 
-def _booleans(digits: str) -> NDArray[np.bool_]:
-    return np.array([digit == "1" for digit in digits], dtype=np.bool_)
+def _unchanged(value: object, field: Declared) -> object:
+    return value
 
 
-def _shortest(score: np.float32) -> float:
-    """Return the number with the fewest digits that is the same in float32: 0.3 stays 0.3."""
-    return float(str(score))
+def _numbers(values: Any, field: Declared) -> tuple[float, ...]:
+    """Return floats with the declared decimals, or the fewest digits that float32 needs."""
+    if field.decimals is None:
+        return tuple(float(str(value)) for value in values)  # 0.3 stays 0.3
+    return tuple(round(float(value), field.decimals) for value in values)
+
+
+_HARMLESS: Mapping[Kind, Callable[[Any], object]] = {
+    "flags": lambda flags: tuple(_CONTROL.sub("\ufffd", legible(flag)) for flag in flags),
+    "reason": legible,
+}
+_TO_LINE: Mapping[Kind, Callable[[Any, Declared], object]] = {
+    "booleans": lambda values, _: digits(values),
+    "floats": _numbers,
+}
+_FROM_LINE: Mapping[Kind, Callable[[Any], object]] = {
+    "booleans": booleans,
+    "floats": lambda values: np.array(values, dtype=np.float32),
+}

@@ -6,7 +6,9 @@
     <root>/crafts/<craft_id>.<part>.safetensors
     <root>/judged/                           replies of judges that are language models
 
-Every file is written beside its place and renamed into it: a reader sees all or nothing.
+Every file is written beside its place and renamed into it: a reader sees all or nothing. A reader
+returns None for what is not there, and for what is damaged and set aside (`bench.store.reading`);
+it raises `Unreadable` where the system refuses.
 """
 
 import errno
@@ -14,8 +16,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
 from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.store.cell_records import read, written
+from bench.store.reading import patiently, stored
 from radapt import atomic_write
 
 _LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
@@ -71,25 +75,20 @@ class Store:
     def put(self, result: CellResult) -> None:
         """Keep a result; it replaces an earlier one of the same cell, and its parts if done."""
         write_text(Path(self._cell_path(result.cell_id)), written(result))
-        if result.status != "failed":
+        if result.finished:
             shutil.rmtree(self._parts_of(result.cell_id), ignore_errors=True)
 
     def get(self, cell_id: str) -> CellResult | None:
-        """Return a cell's result, or None where there is none that can be read."""
-        return _of_cell(cell_id, read(self._cell_path(cell_id)))
+        """Return a cell's result; None where it is absent or was damaged."""
+        return _of_cell(cell_id, self._cell_path(cell_id))
 
     def put_part(self, cell_id: str, part: str, result: CellResult) -> None:
         """Keep what a part of a cell's images came to, until the cell itself is kept."""
         write_text(Path(self._part_path(cell_id, part)), written(result))
 
     def part(self, cell_id: str, part: str) -> CellResult | None:
-        """Return what a part came to, or None where there is nothing that can be read."""
-        return _of_cell(cell_id, read(self._part_path(cell_id, part)))
-
-    def finished(self, cell_id: str) -> bool:
-        """Return whether a cell needs no computing: a failure is tried again."""
-        result = self.get(cell_id)
-        return result is not None and result.status != "failed"
+        """Return what a part came to; None where it is absent or was damaged."""
+        return _of_cell(cell_id, self._part_path(cell_id, part))
 
     def path_of(self, folder: str, key: str, suffix: str) -> Path:
         """Return the path of a file that is called by an id, in a folder of the suite."""
@@ -101,10 +100,7 @@ class Store:
 
     def lock(self) -> Lock:
         """Return the lock of the last run, or an empty one."""
-        try:
-            return read_lock(self.folder)
-        except FileNotFoundError:
-            return Lock()
+        return read_lock(self.folder) or Lock()
 
     def sweep(self) -> None:
         """Remove what killed processes were writing; nobody else may write to the suite now.
@@ -127,18 +123,14 @@ class Store:
         write_atomically(self._craft_path(key), lambda path: path.write_bytes(data))
 
     def craft(self, key: str) -> Craft | None:
-        """Return a part of a craft as it was kept, or None where there is none that can be read."""
-        try:
-            with safe_open(self._craft_path(key), "numpy") as file:
-                (name,) = file.keys()
-                took = file.metadata()
-                return Craft(file.get_tensor(name), int(took["forwards"]), int(took["backwards"]))
-        except Exception:  # safetensors raises its own kinds; absent or damaged: craft again
-            return None
+        """Return a part of a craft; None where it is absent or was damaged."""
+        path = str(self._craft_path(key))
+        return stored(path, lambda: _read_craft(path))
 
     def has_craft(self, key: str) -> bool:
         """Return whether a part of a craft is there; it may be damaged."""
-        return self._craft_path(key).exists()
+        path = self._craft_path(key)
+        return patiently(str(path), path.stat) is not None
 
     @contextmanager
     def crafting(self, key: str, patient: Callable[[], None]) -> Iterator[None]:
@@ -185,21 +177,35 @@ class Store:
         return cell_id
 
 
-def _of_cell(cell_id: str, found: CellResult | None) -> CellResult | None:
-    """Return a result unless it says itself that it is another cell's: such a file is damaged."""
-    return found if found is not None and found.cell_id == cell_id else None
+def _of_cell(cell_id: str, path: str) -> CellResult | None:
+    def read_own() -> CellResult:
+        found = read(path)
+        if found.cell_id != cell_id:
+            raise ValueError(f"is of the cell {shown(found.cell_id)}")
+        return found
+
+    return stored(path, read_own)
 
 
-def read_lock(folder: Path) -> Lock:
-    """Return the lock in a suite's folder of results.
+def _read_craft(path: str) -> Craft:
+    with open(path, "rb"):
+        pass  # whose errors have a number, which the library's lack
+    with safe_open(path, "numpy") as file:
+        (name,) = file.keys()
+        took = file.metadata()
+        return Craft(file.get_tensor(name), int(took["forwards"]), int(took["backwards"]))
+
+
+def read_lock(folder: Path) -> Lock | None:
+    """Return the lock in a suite's folder of results; None where there is none.
 
     Raises:
-        FileNotFoundError: There is none.
-        UserError: It is damaged.
+        UserError: It is damaged, or cannot be read.
     """
     path = folder / "lock.json"
+    content = patiently(str(path), path.read_bytes)
     try:
-        return _LOCK.validate_json(path.read_bytes())
+        return None if content is None else _LOCK.validate_json(content)
     except ValueError as error:
         raise UserError(f"{path}: damaged ({error}); run the suite again") from error
 
@@ -212,8 +218,7 @@ def _refuse_links_out(root: Path, folder: Path) -> None:
     shared = (root / "crafts", root / "crafts" / ".locks", root / "judged")
     found = [str(path) for path in (folder, *shared) if path.is_symlink()]
     for place in (folder, *(folder / name for name in _WITH_FOLDERS), *shared[1:]):
-        with suppress(OSError), os.scandir(place) as entries:  # most of them are not there
-            found += [entry.path for entry in entries if entry.is_symlink()]
+        found += patiently(str(place), partial(_links, place)) or []  # most are not there
     real = os.path.realpath(root)
     for link in found:
         target = os.path.realpath(link)
@@ -222,6 +227,11 @@ def _refuse_links_out(root: Path, folder: Path) -> None:
                 f"{link}: is a link to {target}, out of the folder of results {root}; nothing is "
                 "written there: remove the link, or give the real folder with --results"
             )
+
+
+def _links(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.path for entry in entries if entry.is_symlink()]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
+from bench.store.reading import contents, stored
 from bench.store.results_folder import write_text
 from bench.suite import judge_prompt as judging
 from bench.suite.specs import JudgeSpec, MatchJudge, OpenAIJudge
@@ -103,12 +105,17 @@ class AskedJudge:
 
     def _known(self, prompts: Iterable[str]) -> Iterator[tuple[str, float]]:
         for prompt in prompts:
-            # what is not there, or was damaged since, is asked
-            with suppress(FileNotFoundError, ValueError):
-                found = json.loads(self._path(prompt).read_text("utf-8"))
-                reply = found.get("reply") if isinstance(found, dict) else None
-                if isinstance(reply, str) and reply.strip() and found == self._entry(prompt, reply):
-                    yield prompt, judging.score(reply)
+            path = str(self._path(prompt))
+            score = stored(path, partial(self._score, path, prompt))
+            if score is not None:  # an absent or damaged reply is asked for again
+                yield prompt, score
+
+    def _score(self, path: str, prompt: str) -> float:
+        found = json.loads(contents(path))
+        reply = found["reply"]
+        if not isinstance(reply, str) or not reply.strip() or found != self._entry(prompt, reply):
+            raise ValueError("is not the reply to this question")
+        return judging.score(reply)
 
     def _keep(self, prompt: str, reply: str) -> None:
         entry = self._entry(prompt, reply)

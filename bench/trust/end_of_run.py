@@ -6,8 +6,7 @@ What is not reached is left for `run_bench.py check SUITE`, as a second run comp
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bench.store.results_folder import Store
-from bench.suite.load import Suite
+from bench.store.snapshot import Results
 from bench.trust.reported_number import Number, Pair
 from bench.trust.stored_findings import Examined, judged
 
@@ -25,22 +24,22 @@ def allowance(examined: Mapping[Pair, Examined], numbers: Mapping[Pair, Number])
 
 
 def examine_within(
-    store: Store, numbers: Mapping[Pair, Number], warm: "Warm", seconds: float
+    results: Results, numbers: Mapping[Pair, Number], warm: "Warm", seconds: float
 ) -> None:
     """Examine numbers until time is up, and keep what is found.
 
     Raises:
-        DiskFull: It cannot be kept.
+        StoreError: It cannot be written or read.
     """
     from bench.trust.examine import examine_pairs  # brings torch
 
-    for _ in examine_pairs(store, numbers, warm, seconds=seconds):
+    for _ in examine_pairs(results, numbers, warm, seconds=seconds):
         pass  # what cannot be examined is for `check` to tell
 
 
-def left_line(suite: Suite, store: Store, within: str) -> str:
+def left_line(results: Results, within: str) -> str:
     """Say how many numbers were not wholly examined, and who does the rest; empty if none."""
-    examined, numbers = judged(suite, store, deep=False)
+    examined, numbers = judged(results, deep=False)
     if not numbers:
         return ""
     of = len(examined.keys() | numbers.keys())

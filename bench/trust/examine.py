@@ -9,13 +9,14 @@ import torch
 
 from bench.attacks.query_counter import Counted
 from bench.core.deadline import Deadline
-from bench.core.errors import CellError, DiskFull, TimeUp
+from bench.core.errors import CellError, StoreError, TimeUp
 from bench.core.locks import Lock
 from bench.data import index_dataset, load_images
 from bench.evaluate.craft import sample_seed
 from bench.evaluate.model_cache import Warm, reason
-from bench.plan.identity import model_identity, pair_digest, still_valid
+from bench.plan.identity import model_identity, pair_digest
 from bench.store.results_folder import Store
+from bench.store.snapshot import Results
 from bench.trust.battery import CHECKS, QUICK, Check, examine
 from bench.trust.findings import Finding
 from bench.trust.reported_number import Number, Pair
@@ -24,7 +25,7 @@ from bench.trust.subject import CHEAP, DEEP, Subject
 
 
 def examine_pairs(
-    store: Store,
+    results: Results,
     pairs: Mapping[Pair, Number],
     warm: Warm,
     *,
@@ -37,7 +38,7 @@ def examine_pairs(
     which is then left: models look at the time before each pass.
 
     Args:
-        store: The suite's results.
+        results: What is stored of the suite.
         pairs: The numbers to judge.
         warm: The suite's models and images.
         deep: Whether the checks take more of everything.
@@ -47,9 +48,9 @@ def examine_pairs(
         Each pair once it is over, with the reason where it could not be examined.
 
     Raises:
-        DiskFull: What was found cannot be kept.
+        StoreError: What was found cannot be written or read.
     """
-    stored = still_valid(warm.suite, store.lock())
+    store, stored = results.store, results.lock
     deadline = Deadline(seconds)
     over: set[Pair] = set()
     for checks in (CHECKS,) if seconds is None else (QUICK, CHECKS):
@@ -60,7 +61,7 @@ def examine_pairs(
                 _examine_pair(store, stored, warm, pair, number, deep, checks, deadline)
             except TimeUp:
                 return
-            except DiskFull:
+            except StoreError:
                 raise
             except Exception as error:  # whatever goes wrong with a pair, the others go on
                 over.add(pair)

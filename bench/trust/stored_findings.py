@@ -5,15 +5,15 @@ images or numbers.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench.core.locks import Lock
-from bench.core.types import CellResult
-from bench.plan.cells import Cell, expand
-from bench.plan.identity import model_identity, pair_digest, still_valid
+from bench.plan.identity import model_identity, pair_digest
+from bench.store.reading import contents, patiently, stored
 from bench.store.results_folder import Store, write_text
+from bench.store.snapshot import Results
 from bench.suite.load import Suite
 from bench.trust.explanations import MEANINGS
 from bench.trust.findings import Finding, flags_of
@@ -74,53 +74,49 @@ def keep(store: Store, key: str, examined: Examined) -> None:
 
 
 def kept(store: Store, key: str) -> Examined | None:
-    """Return what was found, or None where there is nothing that can be read."""
-    try:
-        record = json.loads(_path(store, key).read_bytes())
+    """Return what was found; None where it is absent or was damaged: it is examined again."""
+    path = str(_path(store, key))
+
+    def read() -> Examined:
+        record = json.loads(contents(path))
         findings = (Finding(**finding) for finding in record.pop("findings"))
         known = tuple(found for found in findings if found.check in MEANINGS)  # no bygone check
         return Examined(**record, findings=known)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # absent or damaged: to be examined
+
+    return stored(path, read)
 
 
-def numbers_to_judge(
-    lock: Lock, done: Iterable[tuple[Cell, CellResult | None]]
-) -> dict[Pair, Number]:
+def numbers_to_judge(results: Results) -> dict[Pair, Number]:
     """Return the numbers whose model and dataset are resolved."""
+    lock = results.lock
     return {
         (model, dataset): number
-        for (model, dataset), number in numbers_of(done).items()
+        for (model, dataset), number in numbers_of(results.done).items()
         if model in lock.models and dataset in lock.datasets
     }
 
 
-def judged(
-    suite: Suite, store: Store, deep: bool
-) -> tuple[dict[Pair, Examined], dict[Pair, Number]]:
+def judged(results: Results, deep: bool) -> tuple[dict[Pair, Examined], dict[Pair, Number]]:
     """Return what was found of a suite's numbers, and those whose examination is not complete.
 
     Args:
-        suite: The suite.
-        store: Its results.
+        results: What is stored of the suite.
         deep: Whether examinations with a check that took less count as none.
     """
-    lock = still_valid(suite, store.lock())
-    done = [(cell, store.get(cell.id)) for cell in expand(suite, lock)]
-    found = examined_pairs(suite, store, lock, done)
+    found = examined_pairs(results)
     enough = {pair for pair, one in found.items() if not one.left and (one.deep or not deep)}
-    numbers = numbers_to_judge(lock, done)
+    numbers = numbers_to_judge(results)
     return found, {pair: number for pair, number in numbers.items() if pair not in enough}
 
 
-def examined_pairs(
-    suite: Suite, store: Store, lock: Lock, done: Iterable[tuple[Cell, CellResult | None]]
-) -> dict[Pair, Examined]:
+def examined_pairs(results: Results) -> dict[Pair, Examined]:
     """Return what is kept of a suite's pairs, of each check the deep finding where there is one."""
-    if not (store.folder / "trust").is_dir():  # as where nothing was ever checked
+    suite, store, lock = results.suite, results.store, results.lock
+    folder = store.folder / "trust"
+    if patiently(str(folder), folder.stat) is None:  # as where nothing was ever checked
         return {}
     found = {}
-    for pair, number in numbers_to_judge(lock, done).items():
+    for pair, number in numbers_to_judge(results).items():
         deep, cheap = (
             kept(store, trust_id(suite, lock, pair, number, how)) for how in (True, False)
         )

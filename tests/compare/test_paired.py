@@ -30,6 +30,7 @@ from bench.results.leaderboard import leaderboard
 from bench.results.tables import load_scored
 from bench.stats import holm, mcnemar, mean_of, paired_interval
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
 from tests.commands.test_cli import call
 
@@ -67,7 +68,7 @@ def made(suite_file: Callable[..., Path], tmp_path: Path) -> Callable[..., tuple
             known = lock.datasets[cell.dataset].sample_ids
             found, far = right(cell, len(known)), np.zeros(len(known), np.float32)
             store.put(CellResult(cell.id, "ok", found, known, far, 0.5, len(known), {}))
-        export(suite, store)
+        export(read_results(suite, store))
         return suite, store
 
     return make
@@ -83,8 +84,10 @@ def named(items: Any, model: str, attack: str, dataset: str = "mean", **also: st
 
 def test_models_against_a_baseline(made: Callable[..., tuple[Suite, Store]]) -> None:
     suite, store = made(samples=100)
-    found = with_baseline(suite, store, "FARE", force=False)
-    board = leaderboard(suite, load_scored(suite, store)).set_index(["model", "threat"])
+    found = with_baseline(read_results(suite, store), "FARE", force=False)
+    board = leaderboard(suite, load_scored(read_results(suite, store))).set_index(
+        ["model", "threat"]
+    )
     # clean; three attacks and the worst case under two threats; two models each
     assert len(found.whole) == 2 * (1 + 2 * 4)
     assert len(found.parts) == 2 * len(found.whole)
@@ -106,7 +109,7 @@ def test_models_against_a_baseline(made: Callable[..., tuple[Suite, Store]]) -> 
 
 def test_single_datasets_have_mcnemars_test(made: Callable[..., tuple[Suite, Store]]) -> None:
     suite, store = made(samples=100)
-    found = with_baseline(suite, store, "FARE", force=False)
+    found = with_baseline(read_results(suite, store), "FARE", force=False)
     cells = {
         cell.target: cell
         for cell in expand(suite, store.lock())
@@ -126,7 +129,7 @@ def test_single_datasets_have_mcnemars_test(made: Callable[..., tuple[Suite, Sto
 
 def test_the_table_that_is_written(made: Callable[..., tuple[Suite, Store]]) -> None:
     suite, store = made(samples=100)
-    found = with_baseline(suite, store, "CLIP", force=False)
+    found = with_baseline(read_results(suite, store), "CLIP", force=False)
     write_comparison(store, found)
     table = pd.read_csv(store.folder / "compare.csv", keep_default_na=False)
     assert tuple(table.columns) == COLUMNS
@@ -154,7 +157,7 @@ def test_a_cell_without_a_number_has_no_difference(
     nothing = np.zeros(0)
     far = nothing.astype(np.float32)
     store.put(CellResult(cell.id, "failed", nothing.astype(bool), (), far, 0.1, 0, {}, "why"))
-    found = with_baseline(suite, store, "CLIP", force=False)
+    found = with_baseline(read_results(suite, store), "CLIP", force=False)
     for attack in ("pgd", "worst"):
         delta = named(found.whole, "FARE", attack, eps="2/255")
         assert (delta.value, delta.p, delta.real) == (None, None, None)
@@ -173,13 +176,13 @@ def test_results_against_the_same_of_other_code(
         return np.arange(n) < n * (RATES[cell.target] - lost)
 
     suite, store = made("now", as_ever)
-    same = with_results(suite, store, store.folder, force=False)
+    same = with_results(read_results(suite, store), store.folder, force=False)
     assert {item.value for item in same.whole} == {0.0}
     assert not any(item.real for item in (*same.whole, *same.parts))
     monkeypatch.setattr(bench.plan.cells, "IDENTITY_FORM", 99)
     _, before = made("before", worse)
     monkeypatch.undo()
-    moved = with_results(suite, store, before.folder, force=False)
+    moved = with_results(read_results(suite, store), before.folder, force=False)
     assert {item.label.model for item in moved.whole if item.real} == {"FARE"}
     assert {item.label.attack for item in moved.whole if item.real} == {"pgd", "worst"}
     pgd = named(moved.whole, "FARE", "pgd", eps="1/255", threat="white-box")
@@ -197,19 +200,19 @@ def test_a_side_s_share_of_reached_targets_is_no_flag_of_both(
         if cell.attack:
             flags = ("precision=bf16", f"reached=0.{number:02}")
             store.put(replace(result, flags=flags))
-    found = with_baseline(suite, store, "FARE", force=False)
+    found = with_baseline(read_results(suite, store), "FARE", force=False)
     assert {item.label.flags for item in found.whole} == {"", "precision=bf16"}
 
 
 def test_other_weights_of_one_name_are_marked(made: Callable[..., tuple[Suite, Store]]) -> None:
     suite, store = made("now", threats=["white-box"])
     _, before = made("before", weights="other", threats=["white-box"])
-    found = with_results(suite, store, before.folder, force=False)
+    found = with_results(read_results(suite, store), before.folder, force=False)
     assert {item.label.flags for item in found.whole} == {"other-weights"}
     suite, store = made("now")
     _, before = made("before", weights="other")
     with pytest.raises(UserError, match=r"source_weights.hash: w-CLIP, other-CLIP"):
-        with_results(suite, store, before.folder, force=False)
+        with_results(read_results(suite, store), before.folder, force=False)
 
 
 @pytest.mark.parametrize(
@@ -229,8 +232,8 @@ def test_what_protocols_differ_of_is_refused_or_marked(
     suite, store = made("now")
     _, before = made("before", **changes)
     with pytest.raises(UserError, match=f"(?s)protocols differ.*  {field}.*--force"):
-        with_results(suite, store, before.folder, force=False)
-    found = with_results(suite, store, before.folder, force=True)
+        with_results(read_results(suite, store), before.folder, force=False)
+    found = with_results(read_results(suite, store), before.folder, force=True)
     attacked = named(found.whole, "FARE", "pgd", eps="1/255", threat="white-box")
     assert field in attacked.label.differs
     marks = [row[-1] for row in comparison_rows(found)]
@@ -242,7 +245,7 @@ def test_other_images_have_an_interval_and_no_test(
 ) -> None:
     suite, store = made("now")
     _, before = made("before", samples=10)
-    found = with_results(suite, store, before.folder, force=True)
+    found = with_results(read_results(suite, store), before.folder, force=True)
     delta = named(found.whole, "FARE", "pgd", eps="1/255", threat="white-box")
     assert (delta.p, delta.real) == (None, None)
     assert delta.low is not None
@@ -263,7 +266,7 @@ def test_a_field_that_only_one_side_states_is_not_compared(
     for entry in entries.values():
         del entry["judged_in"]
     path.write_text(json.dumps(entries))
-    assert with_results(suite, store, before.folder, force=False).whole
+    assert with_results(read_results(suite, store), before.folder, force=False).whole
 
 
 @pytest.mark.parametrize("content", ["null", "[]", '"x"', "entries", "bare entries", "no columns"])
@@ -286,14 +289,14 @@ def test_a_damaged_folder_is_refused(
         case _:
             manifest.write_text(content)
     with pytest.raises(UserError, match=r"--with: .*(cannot be read|has none of the cells)"):
-        with_results(suite, store, before.folder, force=False)
+        with_results(read_results(suite, store), before.folder, force=False)
 
 
 def test_a_suite_of_one_model_has_no_baseline(made: Callable[..., tuple[Suite, Store]]) -> None:
     models = {"CLIP": {"kind": "nano", "weights": "clip"}}
     suite, store = made(models=models, threats=["white-box"])
     with pytest.raises(UserError, match="--baseline: suite small has no model but 'CLIP'"):
-        with_baseline(suite, store, "CLIP", force=False)
+        with_baseline(read_results(suite, store), "CLIP", force=False)
 
 
 def test_worst_case_where_only_transferred_images_are_defined(
@@ -305,7 +308,7 @@ def test_worst_case_where_only_transferred_images_are_defined(
         if cell.dataset == "digits" and cell.threat is not None and not cell.threat.source:
             none = np.zeros(0, np.float32)
             store.put(CellResult(cell.id, "skip", none > 0, (), none, 0.0, 0, {}, "undefined"))
-    found = with_baseline(suite, store, "FARE", force=False)
+    found = with_baseline(read_results(suite, store), "FARE", force=False)
     delta = named(found.whole, "R-Adapt_CLIP", "worst", threat="white-box")
     assert delta.value is not None
     assert delta.n == sum(SIZES.values())
@@ -323,7 +326,7 @@ def test_a_worst_case_is_of_the_transferred_images_too(
         if entry.get("threat") == "transfer":
             entry["judged_in"] = "another place"
     path.write_text(json.dumps(entries))
-    found = with_results(suite, store, before.folder, force=True)
+    found = with_results(read_results(suite, store), before.folder, force=True)
     assert "judged_in" in named(found.whole, "FARE", "worst", threat="white-box").label.differs
     assert not named(found.whole, "FARE", "pgd", threat="white-box", eps="1/255").label.differs
 
@@ -333,15 +336,17 @@ def test_folders_that_are_no_results(
 ) -> None:
     suite, store = made("now")
     with pytest.raises(UserError, match=r"--with: .*cannot be read.*such as results/quickstart"):
-        with_results(suite, store, tmp_path, force=False)
+        with_results(read_results(suite, store), tmp_path, force=False)
     models = {"Other": {"kind": "nano", "weights": "clip"}}
     _, other = made("other", lambda _, n: np.ones(n, bool), models=models, threats=["white-box"])
     with pytest.raises(UserError, match="has none of the cells of suite small"):
-        with_results(suite, store, other.folder, force=False)
+        with_results(read_results(suite, store), other.folder, force=False)
     with pytest.raises(UserError, match="got 'Nobody'; models: CLIP, FARE, R-Adapt_CLIP"):
-        with_baseline(suite, store, "Nobody", force=False)
+        with_baseline(read_results(suite, store), "Nobody", force=False)
     with pytest.raises(UserError, match="nothing is stored; run it first"):
-        with_baseline(suite, Store(tmp_path / "empty", suite.suite), "FARE", force=False)
+        with_baseline(
+            read_results(suite, Store(tmp_path / "empty", suite.suite)), "FARE", force=False
+        )
 
 
 def test_published_numbers(made: Callable[..., tuple[Suite, Store]], tmp_path: Path) -> None:
@@ -351,7 +356,7 @@ def test_published_numbers(made: Callable[..., tuple[Suite, Store]], tmp_path: P
     head = "model,dataset,attack,eps,metric,value_percent,samples,threat,steps,paper,table"
     rows = ["FARE,cifar10,pgd,1/255,accuracy,50.0,1000,white-box,3,P,T"]
     path.write_text("\n".join([head, *rows]))
-    (delta,) = with_published(suite, store, str(path), force=False).whole
+    (delta,) = with_published(read_results(suite, store), str(path), force=False).whole
     assert delta.label.baseline == "P T"
     assert delta.second == 0.5
     assert delta.first is not None
@@ -363,16 +368,16 @@ def test_published_numbers(made: Callable[..., tuple[Suite, Store]], tmp_path: P
     other = "FARE,cifar10,pgd,1/255,accuracy,50.0,1000,white-box,7,P,T"
     path.write_text("\n".join([head, *rows, other]))
     assert "1 published numbers are of other protocols" in "\n".join(
-        comparison_lines(with_published(suite, store, str(path), force=False))
+        comparison_lines(with_published(read_results(suite, store), str(path), force=False))
     )
     path.write_text("\n".join([head, other]))
     with pytest.raises(UserError, match="steps: 7 published, 3"):
-        with_published(suite, store, str(path), force=False)
-    (delta,) = with_published(suite, store, str(path), force=True).whole
+        with_published(read_results(suite, store), str(path), force=False)
+    (delta,) = with_published(read_results(suite, store), str(path), force=True).whole
     assert delta.label.differs == "steps: 7 published, 3"
     path.write_text("\n".join([head, rows[0].replace("cifar10", "pets")]))
     with pytest.raises(UserError, match="has no number of what suite small measured"):
-        with_published(suite, store, str(path), force=False)
+        with_published(read_results(suite, store), str(path), force=False)
 
 
 def pair(first: Outcome, second: Outcome) -> Pair:

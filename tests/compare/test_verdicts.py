@@ -19,6 +19,7 @@ from bench.plan.cells import expand
 from bench.results.tables import Scored
 from bench.stats import wilson
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import Against
 from tests.commands.test_cli import call
@@ -78,7 +79,7 @@ def published(path: Path, *rows: dict[str, str]) -> Path:
 
 def compared(known: tuple[Suite, Store, Path], path: Path, **row: str) -> list[Comparison]:
     suite, store, _ = known
-    found, _ = check(suite, store, str(published(path / "published.csv", row)))
+    found, _ = check(read_results(suite, store), str(published(path / "published.csv", row)))
     return found
 
 
@@ -171,7 +172,7 @@ def test_the_attack_of_the_number_stands_alone_where_the_suite_has_it(
     seen = {}
     for name, some in {"both": attacks, "official": attacks[:1], "authors": attacks[1:]}.items():
         suite = load_suite(suite_file(suite=name, attacks=some, threats=["white-box"]))
-        (found,), _ = check(suite, Store(tmp_path, name), str(path))
+        (found,), _ = check(read_results(suite, Store(tmp_path, name)), str(path))
         seen[name] = (found.attack, "attack: APGD-30 published, apgd-ce" in found.why)
     assert seen == {
         "both": ("APGD-30", False),
@@ -200,7 +201,7 @@ def test_a_part_or_a_copy_is_not_the_dataset(
         {"value_percent": "50", "dataset": "mean", "over": "pcam"},
     ]
     path = published(tmp_path / "p.csv", *rows)
-    found, _ = check(suite, Store(tmp_path, suite.suite), str(path))
+    found, _ = check(read_results(suite, Store(tmp_path, suite.suite)), str(path))
     assert len(found) == 2
     for item in found:
         assert why in item.why
@@ -210,7 +211,7 @@ def test_a_part_or_a_copy_is_not_the_dataset(
 def test_an_embedded_set_is_not_the_one_it_is_of(suite_file: Write, tmp_path: Path) -> None:
     suite = load_suite(suite_file(datasets=["cifar10"]))
     path = published(tmp_path / "p.csv", {"value_percent": "50"})
-    ((item,), _) = check(suite, Store(tmp_path, suite.suite), str(path))
+    ((item,), _) = check(read_results(suite, Store(tmp_path, suite.suite)), str(path))
     assert "datasets: cifar10 as published, an embedded subset" in item.why
 
 
@@ -239,7 +240,7 @@ def test_what_the_suite_lacks_is_counted(known: tuple[Suite, Store, Path], tmp_p
         {"value_percent": "1", "metric": "recall@1"},
     ]
     suite, store, _ = known
-    found, absent = check(suite, store, str(published(tmp_path / "p.csv", *rows)))
+    found, absent = check(read_results(suite, store), str(published(tmp_path / "p.csv", *rows)))
     assert (len(found), absent) == (1, 5)
     text = "\n".join(check_lines(found, absent))
     assert "1 agrees, 0 differs, 0 cannot be compared" in text
@@ -256,10 +257,12 @@ def test_the_matching_threat_alone_is_shown(suite_file: Write, tmp_path: Path) -
     row = {"value_percent": "1", "attack": "pgd", "eps": "2/255", "model": "FARE"}
     store = Store(tmp_path, suite.suite)
     white = published(tmp_path / "w.csv", row)
-    (found,), _ = check(suite, store, str(white))
+    (found,), _ = check(read_results(suite, store), str(white))
     assert found.threat == "white-box"
     assert found.why.startswith("cifar10: not run yet")
-    both, _ = check(suite, store, str(published(tmp_path / "g.csv", {**row, "threat": "grey"})))
+    both, _ = check(
+        read_results(suite, store), str(published(tmp_path / "g.csv", {**row, "threat": "grey"}))
+    )
     assert [item.threat for item in both] == ["white-box", "transfer from CLIP"]
 
 
@@ -273,7 +276,7 @@ def test_seeds_count_as_their_mean_and_their_images_once(suite_file: Write, tmp_
             ids, far = tuple(map(str, range(N))), np.zeros(N, np.float32)
             store.put(CellResult(cell.id, "ok", correct, ids, far, 1.0, N, {}))
     path = published(tmp_path / "published.csv", {"value_percent": "45", "attack": "pgd"})
-    (found,), _ = check(suite, store, str(path))
+    (found,), _ = check(read_results(suite, store), str(path))
     assert found.measured is not None
     assert found.n == N
     low, high = wilson(90, N)

@@ -312,7 +312,7 @@ def test_batch_size_moves_no_answer(worded: Maker, tmp_path: Path) -> None:
     assert {key: each.texts for key, each in wide.items()} == {
         key: each.texts for key, each in narrow.items()
     }
-    assert {each.provenance["batch"] for each in narrow.values()} == {"5"}
+    assert {each.provenance["batch"] for each in narrow.values()} == {5}
 
 
 def test_records_have_how_many_images_were_attacked_and_answered_at_once(
@@ -326,8 +326,8 @@ def test_records_have_how_many_images_were_attacked_and_answered_at_once(
         key: (each.provenance["batch"], each.provenance["answer_batch"])
         for key, each in found.items()
     }
-    assert told["A", ""] == told["A", "apgd-text 8/255 white-box"] == ("7", "7")
-    assert told["B", ""] == told["B", "apgd-text 8/255 white-box"] == ("5", "5")
+    assert told["A", ""] == told["A", "apgd-text 8/255 white-box"] == (7, 7)
+    assert told["B", ""] == told["B", "apgd-text 8/255 white-box"] == (5, 5)
     assert told["B", "apgd-text 8/255 A"] == ("7", "5")
 
 

@@ -21,6 +21,7 @@ from bench.run.suite_run import run_suite
 from bench.store.results_folder import Store
 from bench.suite.load import Suite, load_suite
 from tests.models.test_models import Own
+from tests.support.stored_cells import is_finished
 
 CPU = torch.device("cpu")
 
@@ -187,7 +188,7 @@ def test_costs_are_counted_in_both_directions(small: Suite, tmp_path: Path) -> N
     evaluate, cells = evaluator(small, tmp_path)
     results = {cell.id: evaluate(cell) for cell in cells if cell.eps == "1/255"}
     full = next(cell for cell in cells if cell.mode == "full" and cell.target == "CLIP")
-    assert results[full.id].provenance["backwards"] == str(16 * 3)
+    assert results[full.id].provenance["backwards"] == 16 * 3
     for cell in cells:
         if cell.id in results and cell.mode == "success":
             assert 0 < int(results[cell.id].provenance["backwards"]) <= 16 * 3
@@ -246,7 +247,7 @@ def test_a_nested_budget_computes_the_smaller_one_where_it_is_missing(
     result = evaluate(larger)
     assert larger.below is not None
     assert np.array_equal(result.correct, ordered[larger.id].correct)
-    assert evaluate.store.finished(larger.below.id)
+    assert is_finished(evaluate.store, larger.below.id)
 
 
 def test_low_precision_breaks_no_less_than_fp32(
@@ -369,8 +370,8 @@ def test_memory_that_ends_is_no_failure_but_for_adapters(
     official = next(c for c in cells if c.target == "B" and c.attack and "auto" in c.attack.label)
     assert found["B", "pyautoattack"].again  # other models may have been in the way
     found["B", "pyautoattack"] = evaluate(official)
-    assert found["A", "pgd"].provenance["batch"] == "128"
-    assert found["B", "pgd"].provenance["batch"] == "4"
+    assert found["A", "pgd"].provenance["batch"] == 128
+    assert found["B", "pgd"].provenance["batch"] == 4
     assert np.array_equal(found["A", "pgd"].correct, found["B", "pgd"].correct)
     assert found["B", "pyautoattack"].status == "failed"
     assert "chunks of 16 images do not fit" in str(found["B", "pyautoattack"].reason)

@@ -20,12 +20,14 @@ from bench.plan.cells import Cell, expand
 from bench.run.events import EventFile
 from bench.run.executors import Inline
 from bench.run.jobs import Job
-from bench.run.scheduler import missing, run
+from bench.run.scheduler import run
 from bench.run.split_jobs import jobs_of
 from bench.run.watchers import Watcher, Watchers
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from tests.perf.peak import peak
 from tests.perf.stored import LOCK, SUITE
+from tests.support.stored_cells import is_finished
 
 GPUS = 4  # that Ray is told of; there need be none
 EMPTY = 2_000  # cells through Ray that take no time
@@ -91,13 +93,13 @@ def in_process(folder: Path) -> tuple[float, int, float]:
     """Return seconds, cells, and MB; with what a run does before and beside, and its tables."""
     store = Store(folder, SUITE.suite)
     started = time.perf_counter()
-    todo = missing(expand(SUITE, LOCK), store)
+    todo = read_results(SUITE, store, LOCK).missing()
     jobs = jobs_of(SUITE, LOCK, todo, 1, store.has_craft)
     clock = _Clock()
     told = Watchers(EventFile(store.folder / "events.jsonl"), clock)
     told.begin(todo, jobs, 1)
     run(jobs, Inline(lambda job: _nothing(job.cell), "nothing"), store, told)
-    assert not missing(todo, store)
+    assert not read_results(SUITE, store, LOCK).missing()
     return time.perf_counter() - started, len(jobs), peak() - clock.peak
 
 
@@ -123,7 +125,7 @@ def under_ray(folder: Path, count: int, nap: float, workers: int) -> tuple[float
     told = Watchers(EventFile(store.folder / "events.jsonl"), clock)
     run([Job(cell.id, cell, work=nap) for cell in cells], executor, store, told)
     seconds = time.perf_counter() - clock.begun
-    assert not missing(cells, store)
+    assert all(is_finished(store, cell.id) for cell in cells)
     executor.close()
     ray.shutdown()
     return seconds, clock.cells, peak() - clock.peak

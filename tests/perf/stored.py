@@ -24,8 +24,8 @@ from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.run.events import EventFile
 from bench.run.jobs import Job
-from bench.run.scheduler import missing
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from tests.perf.peak import peak
 
@@ -106,9 +106,9 @@ def _result(
 
 
 WORKS: dict[str, Callable[[Store], object]] = {
-    "what is missing": lambda store: missing(expand(SUITE, LOCK), store),
-    "status": lambda store: list(status_lines(SUITE, store)),
-    "all tables": lambda store: export(SUITE, store),
+    "what is missing": lambda store: read_results(SUITE, store).missing(),
+    "status": lambda store: list(status_lines(read_results(SUITE, store))),
+    "all tables": lambda store: export(read_results(SUITE, store)),
 }
 
 

@@ -145,7 +145,7 @@ def test_memory_that_ends_outside_of_attacks_is_tried_again_on_less(
     first = evaluate(cell)
     assert (first.status, first.again) == ("failed", True)
     second = evaluate(cell)
-    assert (second.status, second.provenance["batch"]) == ("ok", "4")
+    assert (second.status, second.provenance["batch"]) == ("ok", 4)
 
 
 class Tight(Heavy):

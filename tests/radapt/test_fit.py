@@ -164,3 +164,18 @@ def test_what_cannot_be_fitted_is_told(tower: nn.Module) -> None:
             replace(QUICK, **{word: "other"})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="it needs labels and text"):
         fit(tower, replace(QUICK, attack_loss="ce"))
+
+
+@pytest.mark.parametrize("content", [b"", b"cut", None])
+def test_a_damaged_state_is_named_and_left_in_place(
+    tower: nn.Module, content: bytes | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "fit.pt"
+    if content is None:
+        torch.save([1, 2], path)
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"fit\.pt: damaged \(.+\); remove it to begin again"):
+        fit(tower, checkpoint=path)
+    assert path.read_bytes() == before

@@ -15,6 +15,7 @@ from bench.report.export.answers_csv import ANSWER_COLUMNS, answers_frame, examp
 from bench.results.spreadsheet import plain
 from bench.results.tables import load_scored
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from tests.results.test_tables import LOCK
 from tests.results.test_tables import SUITE as WORDLESS
@@ -33,7 +34,7 @@ def read(folder: Path) -> pd.DataFrame:
 def test_every_answer_comes_back_from_the_table(tmp_path: Path) -> None:
     suite = suite_of(ANSWERING)
     store = filled(tmp_path, suite)
-    export(suite, store)
+    export(read_results(suite, store))
     found = read(store.folder)
     assert tuple(found.columns) == ANSWER_COLUMNS
     assert len(found) == 3 * 2 * (1 + 2 * 2) * N
@@ -42,14 +43,14 @@ def test_every_answer_comes_back_from_the_table(tmp_path: Path) -> None:
     rows = found[found["cell_id"] == found["cell_id"].iloc[0]]
     assert rows["sample_id"].tolist() == [f"{i:03}?q" for i in range(N)]
     assert rows["text"].tolist() == [*SAID] * (N // len(SAID))
-    item = load_scored(suite, store)[0]
+    item = load_scored(read_results(suite, store))[0]
     assert rows["score"].to_numpy() == pytest.approx(scores(item.cell), abs=1e-5)
 
 
 def test_no_cell_of_the_table_is_a_formula(tmp_path: Path) -> None:
     suite = suite_of(CAPTIONING)
     store = filled(tmp_path, suite)
-    export(suite, store)
+    export(read_results(suite, store))
     raw = pd.read_csv(store.folder / "answers.csv", dtype="str", keep_default_na=False)
     assert not [v for column in raw for v in raw[column] if v.startswith(("=", "+", "-", "@"))]
     assert "'=HYPERLINK" in (store.folder / "answers.csv").read_text()
@@ -57,14 +58,18 @@ def test_no_cell_of_the_table_is_a_formula(tmp_path: Path) -> None:
 
 def test_examples_are_the_same_images_of_every_row(tmp_path: Path) -> None:
     suite = suite_of(ANSWERING)
-    found = examples(suite, load_scored(suite, filled(tmp_path, suite)))
+    found = examples(suite, load_scored(read_results(suite, filled(tmp_path, suite))))
     assert len(found) == 6  # three models, two threats
     for of_row in found.values():
         assert [e["dataset"] for e in of_row] == ["textvqa"] * 3 + ["pope"] * 3
         assert {e["column"] for e in of_row} == {"apgd-text@4/255"}  # it leaves the least
     assert len({tuple(str(e["sample"]) for e in of_row) for of_row in found.values()}) == 1
     (first, *_) = found[NAMES[0], "white-box", ""]
-    item = next(i for i in load_scored(suite, Store(tmp_path, "worded")) if i.cell.attack is None)
+    item = next(
+        i
+        for i in load_scored(read_results(suite, Store(tmp_path, "worded")))
+        if i.cell.attack is None
+    )
     assert item.result is not None
     place = item.result.sample_ids.index(str(first["sample"]))
     assert first["clean"] == (SAID[place % len(SAID)], pytest.approx(scores(item.cell)[place]))
@@ -72,7 +77,7 @@ def test_examples_are_the_same_images_of_every_row(tmp_path: Path) -> None:
 
 def test_without_attacks_the_answers_stand_alone(tmp_path: Path) -> None:
     suite = suite_of(CAPTIONING, attacked=False)
-    found = examples(suite, load_scored(suite, filled(tmp_path, suite)))
+    found = examples(suite, load_scored(read_results(suite, filled(tmp_path, suite))))
     assert [*found] == [(name, "", "") for name in NAMES]
     assert all(e["attacked"] is None and e["clean"] for of_row in found.values() for e in of_row)
 
@@ -85,7 +90,7 @@ def test_nothing_is_shown_of_models_without_words(tmp_path: Path) -> None:
     ids = LOCK.datasets[cell.dataset].sample_ids
     some = np.arange(len(ids)) > 2
     store.put(CellResult(cell.id, "ok", some, ids, np.zeros(len(ids), np.float32), 1, 1, {}))
-    assert examples(suite, load_scored(suite, store)) == {}
+    assert examples(suite, load_scored(read_results(suite, store))) == {}
 
 
 def test_long_answers_are_cut_on_the_page_alone(
@@ -93,7 +98,7 @@ def test_long_answers_are_cut_on_the_page_alone(
 ) -> None:
     monkeypatch.setattr("tests.support.worded.TEXTS", ("word " * 1000,))
     suite = suite_of(CAPTIONING)
-    scored = load_scored(suite, filled(tmp_path, suite))
+    scored = load_scored(read_results(suite, filled(tmp_path, suite)))
     (example, *_) = examples(suite, scored)[NAMES[0], "white-box", ""]
     assert example["clean"] == (f"{('word ' * 60)}…", pytest.approx(example["clean"][1]))  # type: ignore[index]
     assert set(answers_frame(suite, scored)["text"]) == {"word " * 1000}
@@ -105,7 +110,7 @@ def test_answers_cannot_end_the_data_of_the_page(
     monkeypatch.setattr("tests.support.worded.TEXTS", (HOSTILE,))
     suite = suite_of(ANSWERING)
     store = filled(tmp_path, suite)
-    export(suite, store)
+    export(read_results(suite, store))
     page = (store.folder / "leaderboard.html").read_text()
     assert "<img" not in page
     assert '<a href="answers.csv">' in page
@@ -128,7 +133,7 @@ def test_what_is_counted_is_called_what_it_is(
     datasets: tuple[dict[str, str], ...], sample: str, worst: str, tmp_path: Path
 ) -> None:
     store = filled(tmp_path, suite := suite_of(datasets))
-    export(suite, store)
+    export(read_results(suite, store))
     page = (store.folder / "leaderboard.html").read_text()
     assert f"at most <b>{N}</b> {sample}s per dataset" in page
     assert worst in page
@@ -138,7 +143,7 @@ def test_what_is_counted_is_called_what_it_is(
 
 
 def test_models_without_words_have_neither(wordless: Store) -> None:  # noqa: F811
-    export(WORDLESS, wordless)
+    export(read_results(WORDLESS, wordless))
     assert not (wordless.folder / "answers.csv").exists()
     page = (wordless.folder / "leaderboard.html").read_text()
     assert "answers.csv</a>" not in page

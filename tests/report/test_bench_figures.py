@@ -13,6 +13,7 @@ from bench.results.number_format import PERCENT
 from bench.results.tables import load_scored
 from bench.stats import Interval
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from tests.results.test_tables import (
     SUITE,
     store,  # noqa: F401
@@ -26,7 +27,7 @@ from bench.report.figures.tradeoff import front, tradeoff
 
 
 def test_figures_hold_the_tables_numbers(store: Store) -> None:  # noqa: F811
-    board = export(SUITE, store, figures=True)
+    board = export(read_results(SUITE, store), figures=True)
     folder = store.folder / "figures"
     drawn = pd.read_csv(folder / "tradeoff.csv", keep_default_na=False)
     white = drawn[(drawn["model"] == "A") & (drawn["threat"] == "white-box")]
@@ -44,7 +45,7 @@ def test_figures_hold_the_tables_numbers(store: Store) -> None:  # noqa: F811
 
 def test_figures_are_the_same_to_the_byte(store: Store) -> None:  # noqa: F811
     def drawn() -> dict[str, bytes]:
-        export(SUITE, store, figures=True)
+        export(read_results(SUITE, store), figures=True)
         return {path.name: path.read_bytes() for path in (store.folder / "figures").iterdir()}
 
     first = drawn()
@@ -56,7 +57,7 @@ def test_figures_are_the_same_to_the_byte(store: Store) -> None:  # noqa: F811
 
 
 def rows_of(store: Store) -> tuple[Row, ...]:  # noqa: F811
-    scored = load_scored(SUITE, store)
+    scored = load_scored(read_results(SUITE, store))
     return boards(SUITE, scored, leaderboard(SUITE, scored))[""]
 
 

@@ -25,6 +25,7 @@ from bench.report.export.escape import latex, markdown
 from bench.report.export.numbers import rounded
 from bench.results.spreadsheet import csv_text, plain
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 
 N = 40
@@ -94,7 +95,7 @@ def read_board(folder: Path) -> pd.DataFrame:
 
 
 def test_every_format_has_every_row_and_the_same_numbers(store: Store) -> None:
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     board = read_board(store.folder)
     assert len(board) == 2 * len(MODELS)
     records = json.loads((store.folder / "leaderboard.json").read_text())["rows"]
@@ -123,7 +124,7 @@ def test_every_format_has_every_row_and_the_same_numbers(store: Store) -> None:
 
 
 def test_the_best_are_bold_and_ties_too(store: Store) -> None:
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     text = (store.folder / "leaderboard.tex").read_text()
     for name in TIED:
         rows = [line for line in text.splitlines() if line.startswith(name)]
@@ -134,7 +135,7 @@ def test_the_best_are_bold_and_ties_too(store: Store) -> None:
 
 
 def test_csv_is_harmless_and_comes_back_as_it_was(store: Store) -> None:
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     for name in ("cells.csv", "leaderboard.csv"):
         with (store.folder / name).open(encoding="utf-8", newline="") as file:
             for record in csv.reader(file):
@@ -148,7 +149,7 @@ def test_csv_is_harmless_and_comes_back_as_it_was(store: Store) -> None:
 
 def test_tables_of_figures_are_harmless(store: Store) -> None:
     pytest.importorskip("matplotlib")
-    export(SUITE, store, figures=True)
+    export(read_results(SUITE, store), figures=True)
     tables = list((store.folder / "figures").glob("*.csv"))
     assert len(tables) == 3
     for table in tables:
@@ -160,7 +161,7 @@ def test_tables_of_figures_are_harmless(store: Store) -> None:
 
 
 def test_csv_json_and_page_have_the_same_digits(store: Store) -> None:
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     cells = load_results(store.folder)
     text = (store.folder / "leaderboard.html").read_text("utf-8")
     shown = re.search(r'"cells":(\[.*?\]),"details"', text)
@@ -195,7 +196,7 @@ class Elements(HTMLParser):
 
 
 def test_page_has_no_element_of_a_name(store: Store) -> None:
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     elements = Elements()
     elements.feed((store.folder / "leaderboard.html").read_text())
     assert elements.tags["script"] == 2
@@ -213,7 +214,7 @@ def test_markdown_has_no_markup_of_a_name() -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex to compile with")
 def test_latex_compiles_and_reads_no_file(store: Store, tmp_path: Path) -> None:
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     main = tmp_path / "main.tex"
     main.write_text(
         "\\documentclass{article}\n\\usepackage{booktabs}\n\\usepackage{textcomp}\n"
@@ -239,7 +240,7 @@ def test_latex_escapes_every_character_of_ascii() -> None:
 
 def test_parquet(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow")
-    export(SUITE, store, parquet=True)
+    export(read_results(SUITE, store), parquet=True)
     frame = pd.read_parquet(store.folder / "cells.parquet")
     read = load_results(store.folder)
     assert list(frame["model"]) == list(read["model"])
@@ -247,12 +248,12 @@ def test_parquet(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(frame["value"].dtype) == "float64" and str(frame["n"].dtype) == "int64"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pyarrow is not installed"):
-        export(SUITE, store, parquet=True)
+        export(read_results(SUITE, store), parquet=True)
 
 
 def test_no_file_is_named_after_a_name(store: Store, tmp_path: Path) -> None:
     before = {path for path in tmp_path.rglob("*") if path.parent.name != "cells"}
-    export(SUITE, store, figures=True)
+    export(read_results(SUITE, store), figures=True)
     made = {path for path in tmp_path.rglob("*") if path.parent.name != "cells"} - before
     assert {path.parent for path in made} <= {store.folder, store.folder / "figures"}
     assert {path.suffix for path in made if path.is_file()} == {

@@ -29,6 +29,7 @@ from bench.report.image_viewer.select import choose_rows, find_cell
 from bench.report.image_viewer.shown_images import Shown
 from bench.run.suite_run import run_suite
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
 from tests.conftest import SMALL
 from tests.support.browser import CHROMIUM, Tab, browser
@@ -66,7 +67,13 @@ def cells_of(measured: Measured, kind: str | None, target: str = "FARE") -> list
 
 def looked(measured: Measured, cell: Cell, count: int = 16) -> Shown:
     suite, store = measured
-    return look(suite, store, *find_cell(suite, store, cell.id), count, CPU, False)
+    return look(
+        read_results(suite, store),
+        *find_cell(read_results(suite, store), cell.id),
+        count,
+        CPU,
+        False,
+    )
 
 
 def on_page(page: str) -> dict[str, list[NDArray[np.uint8]]]:
@@ -190,7 +197,7 @@ def test_an_outcome_that_differs_from_the_row_is_marked(measured: Measured) -> N
     result = store.get(cell.id)
     assert result is not None
     wrong = replace(result, correct=~result.correct)
-    page = image_page(suite, look(suite, store, cell, wrong, 4, CPU, False))
+    page = image_page(suite, look(read_results(suite, store), cell, wrong, 4, CPU, False))
     assert "4 of 4 came out otherwise here" in page
     assert len(re.findall("differs: stored as (?:right|wrong)</b>", page)) == 4
 
@@ -219,11 +226,11 @@ def test_half_of_what_is_shown_stands_and_broken_images_go_before_wrong_ones(
     store = Store(tmp_path, small.suite)
     first, cell, *_ = expand(small, Lock())
     store.put(outcome(first, clean))
-    rows = choose_rows(small, store, cell, outcome(cell, attacked), count)
+    rows = choose_rows(read_results(small, store), cell, outcome(cell, attacked), count)
     assert len(set(rows)) == len(rows)
     kinds = [(clean[row], attacked[row]) for row in rows]
     assert counts == tuple(map(kinds.count, [("1", "0"), ("1", "1"), ("0", "0")]))
-    assert rows == choose_rows(small, store, cell, outcome(cell, attacked), count)
+    assert rows == choose_rows(read_results(small, store), cell, outcome(cell, attacked), count)
 
 
 def test_what_is_no_cell_to_look_at_is_told(
@@ -232,22 +239,22 @@ def test_what_is_no_cell_to_look_at_is_told(
     store = Store(tmp_path, small.suite)
     cells = expand(small, Lock())
     with pytest.raises(UserError, match=r"got 'x', as no cell begins; allowed: a cell_id of .*csv"):
-        find_cell(small, store, "x")
+        find_cell(read_results(small, store), "x")
     with pytest.raises(UserError, match=r"got '', as 21 cells begin: .* \(CLIP · .*, \.\.\.; all"):
-        find_cell(small, store, "")
+        find_cell(read_results(small, store), "")
     with pytest.raises(UserError, match=r"CLIP · cifar10 · clean \(not run yet\)"):
-        find_cell(small, store, cells[0].id)
+        find_cell(read_results(small, store), cells[0].id)
     failed = replace(outcome(cells[0], ""), status="failed", reason="no memory")
     store.put(failed)
     with pytest.raises(UserError, match=r"\(failed: no memory\); allowed: cells that are ok"):
-        find_cell(small, store, cells[0].id)
+        find_cell(read_results(small, store), cells[0].id)
     store.put(outcome(cells[0], "10"))
-    assert find_cell(small, store, cells[0].id[:12])[0] == cells[0]
+    assert find_cell(read_results(small, store), cells[0].id[:12])[0] == cells[0]
     captions = {"name": "f", "kind": "webdataset", "path": str(tmp_path), "task": "retrieval"}
     suite = load_suite(suite_file(datasets=[captions]))
     (cell, *_) = expand(suite, Lock())
     with pytest.raises(UserError, match="text_retrieval_recall@1; allowed: cells of accuracy"):
-        find_cell(suite, store, cell.id)
+        find_cell(read_results(suite, store), cell.id)
 
 
 def test_the_command(

@@ -16,6 +16,7 @@ from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
 from bench.report.export import export, percent
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.trust.explanations import MEANINGS
 from bench.trust.findings import Finding
@@ -86,11 +87,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.put_lock(LOCK)
     for cell in expand(SUITE, LOCK):
         store.put(result(cell))
-    _, numbers = judged(SUITE, store, deep=False)
+    _, numbers = judged(read_results(SUITE, store), deep=False)
     pair = (NAMES[3], "cifar10")
     key = trust_id(SUITE, LOCK, pair, numbers[pair], False)
     keep(store, key, Examined(*pair, "2/255", "pgd, apgd-ce", N, False, 1.0, FOUND))
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     return store.folder
 
 
@@ -322,7 +323,7 @@ def test_spread_between_seeds_stands_in_the_cell(shared: Tab, tmp_path: Path) ->
         done = result(cell)
         right = np.arange(N) < done.correct.sum() + moved
         store.put(replace(done, correct=right))
-    board = export(suite, store)
+    board = export(read_results(suite, store))
     shared.look(1320, 900)
     shared.complaints.clear()
     shared.open(store.folder / "leaderboard.html")
@@ -347,7 +348,7 @@ def test_captions_have_their_scale_and_what_was_said(
     monkeypatch.setattr(worded, "TEXTS", (worded.HOSTILE,))
     suite = worded.suite_of(worded.CAPTIONING)
     store = worded.filled(tmp_path, suite)
-    board = export(suite, store)
+    board = export(read_results(suite, store))
     shared.look(1320, 900)
     shared.complaints.clear()
     shared.open(store.folder / "leaderboard.html")

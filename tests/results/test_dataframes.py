@@ -15,6 +15,7 @@ from bench.plan.resolve import resolve
 from bench.report.export import export
 from bench.stats import wilson
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
 
 N = 12  # images of the fixture's dataset, whose classes are 0, 1, 2, 0, 1, 2 ...
@@ -43,7 +44,7 @@ def made(
         for cell in expand(suite, lock):
             ids, far = lock.datasets[cell.dataset].sample_ids, np.zeros(N, np.float32)
             store.put(CellResult(cell.id, "ok", right(cell), ids, far, 0.5, N, {}))
-        export(suite, store)
+        export(read_results(suite, store))
         return suite, store, load_results(store.folder)
 
     return make
@@ -99,7 +100,7 @@ def test_no_mean_over_fewer_datasets_or_seeds(made: Callable[..., Made]) -> None
     nothing = np.zeros(0)
     far = nothing.astype(np.float32)
     store.put(CellResult(cell.id, "failed", nothing.astype(bool), (), far, 0.1, 0, {}, "why"))
-    export(suite, store)
+    export(read_results(suite, store))
     results = load_results(store.folder)
     trade = trade_off(results).set_index(["model", "attack"])
     assert np.isnan(trade.loc[("FARE", "pgd@1/255"), "robust"])

@@ -18,6 +18,7 @@ from bench.results.leaderboard import leaderboard
 from bench.results.tables import cells_frame, load_scored
 from bench.stats import ranks
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from tests.support.worded import ANSWERING, CAPTIONING, NAMES, N, filled, scores, suite_of
 
@@ -48,7 +49,7 @@ def captioning(tmp_path: Path) -> tuple[Suite, Store]:
 
 def test_cells_are_means_of_scores(answering: tuple[Suite, Store]) -> None:
     suite, store = answering
-    export(suite, store)
+    export(read_results(suite, store))
     cells = load_results(store.folder)
     of = vectors(suite, store)
     for row in cells.to_dict("records"):
@@ -66,7 +67,7 @@ def test_less_spread_makes_a_narrower_interval(tmp_path: Path) -> None:
 
     def widths(folder: str, given: np.ndarray) -> "pd.Series[float]":  # type: ignore[type-arg]
         store = filled(tmp_path / folder, suite, lambda _: given)
-        export(suite, store)
+        export(read_results(suite, store))
         cells = load_results(store.folder)
         return (cells["ci_high"] - cells["ci_low"])[cells["dataset"] == "textvqa"]
 
@@ -77,7 +78,7 @@ def test_less_spread_makes_a_narrower_interval(tmp_path: Path) -> None:
 
 def test_the_leaderboard_takes_the_least_of_each_image(answering: tuple[Suite, Store]) -> None:
     suite, store = answering
-    board = leaderboard(suite, load_scored(suite, store))
+    board = leaderboard(suite, load_scored(read_results(suite, store)))
     assert list(board.columns) == [
         *("rank", "model", "threat", "source", "clean", "apgd-text@2/255", "apgd-text@4/255"),
         *("worst", "n", "datasets", "flags"),
@@ -116,7 +117,7 @@ def test_worst_cases_of_each_dataset_have_its_own_metric(answering: tuple[Suite,
 def test_cider_keeps_its_scale_everywhere(captioning: tuple[Suite, Store], tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     suite, store = captioning
-    board = export(suite, store, parquet=True)
+    board = export(read_results(suite, store), parquet=True)
     cells = load_results(store.folder)
     of = vectors(suite, store)
     clean = cells[cells["attack"] == "clean"].set_index("model")
@@ -151,7 +152,7 @@ def test_cider_keeps_its_scale_everywhere(captioning: tuple[Suite, Store], tmp_p
 
 def test_notebooks_have_the_scale_too(captioning: tuple[Suite, Store]) -> None:
     suite, store = captioning
-    export(suite, store)
+    export(read_results(suite, store))
     results = load_results(store.folder)
     assert pivot(results)["clean"].max() > 1
     found = trade_off(results).iloc[0]
@@ -164,7 +165,7 @@ def test_notebooks_have_the_scale_too(captioning: tuple[Suite, Store]) -> None:
 def test_figures_of_cider(captioning: tuple[Suite, Store]) -> None:
     pytest.importorskip("matplotlib")
     suite, store = captioning
-    export(suite, store, figures=True)
+    export(read_results(suite, store), figures=True)
     drawn = (store.folder / "figures" / "tradeoff.svg").read_text()
     assert "CIDEr-D" in drawn
     assert "(%)" not in drawn
@@ -173,8 +174,10 @@ def test_figures_of_cider(captioning: tuple[Suite, Store]) -> None:
 
 def test_models_are_compared_over_unlike_metrics(answering: tuple[Suite, Store]) -> None:
     suite, store = answering
-    found = with_baseline(suite, store, NAMES[0], force=False)
-    board = leaderboard(suite, load_scored(suite, store)).set_index(["model", "threat"])
+    found = with_baseline(read_results(suite, store), NAMES[0], force=False)
+    board = leaderboard(suite, load_scored(read_results(suite, store))).set_index(
+        ["model", "threat"]
+    )
     whole = [d for d in found.whole if d.label.attack == "worst" and d.label.threat == "white-box"]
     assert [d.label.model for d in whole] == [*NAMES[1:]]
     for delta in whole:
@@ -195,7 +198,7 @@ def test_models_are_compared_over_unlike_metrics(answering: tuple[Suite, Store])
 
 def test_differences_of_cider_are_on_its_scale(captioning: tuple[Suite, Store]) -> None:
     suite, store = captioning
-    found = with_baseline(suite, store, NAMES[0], force=False)
+    found = with_baseline(read_results(suite, store), NAMES[0], force=False)
     of = vectors(suite, store)
     (delta,) = [
         d for d in found.whole
@@ -218,9 +221,9 @@ def test_equal_models_are_never_apart(tmp_path: Path) -> None:
         return np.linspace(0, 1, N) * (1 if cell.attack is None else 0.5)
 
     store = filled(tmp_path, suite, same)
-    board = leaderboard(suite, load_scored(suite, store))
+    board = leaderboard(suite, load_scored(read_results(suite, store)))
     assert set(board["rank"]) == {1}
-    found = with_baseline(suite, store, NAMES[0], force=False)
+    found = with_baseline(read_results(suite, store), NAMES[0], force=False)
     assert {d.p for d in (*found.whole, *found.parts)} == {1.0}
     assert not any(d.real for d in found.whole)
 
@@ -233,8 +236,8 @@ def test_right_and_wrong_answers_may_be_written_as_scores(tmp_path: Path) -> Non
         assert result is not None
         written.put(replace(result, scores=result.correct.astype(np.float32)))
     for store in (plain, written):
-        export(suite, store)
-        write_comparison(store, with_baseline(suite, store, NAMES[0], force=False))
+        export(read_results(suite, store))
+        write_comparison(store, with_baseline(read_results(suite, store), NAMES[0], force=False))
     for name in ("cells.csv", "leaderboard.csv", "compare.csv"):
         assert (plain.folder / name).read_bytes() == (written.folder / name).read_bytes()
 
@@ -243,12 +246,12 @@ def test_a_source_of_images_that_does_not_answer_is_in_no_table(tmp_path: Path) 
     for attacked in (True, False):
         suite = suite_of(ANSWERING, attacked=attacked)
         store = filled(tmp_path / str(attacked), suite)
-        board = export(suite, store)
+        board = export(read_results(suite, store))
         assert "CLIP" in suite.models
         assert set(board["model"]) == set(NAMES) == set(load_results(store.folder)["model"])
         assert ">CLIP</option>" not in (store.folder / "leaderboard.html").read_text()
     with pytest.raises(UserError, match="got 'CLIP'; models: LLaVA, "):
-        with_baseline(suite, store, "CLIP", force=False)
+        with_baseline(read_results(suite, store), "CLIP", force=False)
 
 
 def test_questions_about_one_image_make_wider_intervals(tmp_path: Path) -> None:
@@ -258,7 +261,7 @@ def test_questions_about_one_image_make_wider_intervals(tmp_path: Path) -> None:
         store = filled(tmp_path / folder, suite, lambda _: np.repeat([0, 1], N // 2))
         scored = [
             replace(item, result=replace(item.result, sample_ids=ids))
-            for item in load_scored(suite, store)
+            for item in load_scored(read_results(suite, store))
             if item.result is not None
         ]
         cells = cells_frame(suite, scored)

@@ -15,6 +15,7 @@ from bench.report.export import export
 from bench.results.leaderboard import leaderboard
 from bench.results.tables import CELL_COLUMNS, load_scored
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 
 N = 40
@@ -68,7 +69,7 @@ def row(board: pd.DataFrame, model: str, threat: str) -> pd.Series:
 
 
 def test_leaderboard(store: Store) -> None:
-    board = leaderboard(SUITE, load_scored(SUITE, store))
+    board = leaderboard(SUITE, load_scored(read_results(SUITE, store)))
     assert list(board.columns) == [
         *("rank", "model", "threat", "source", "clean"),
         *("pgd@1/255", "pgd@2/255", "cw@2/255", "worst", "n", "datasets", "flags"),
@@ -95,7 +96,7 @@ def test_whoever_a_transferred_image_breaks_is_broken_white_box(store: Store) ->
             none = np.zeros(N, bool)
             ids = LOCK.datasets[cell.dataset].sample_ids
             store.put(CellResult(cell.id, "ok", none, ids, np.zeros(N, np.float32), 1, N, {}))
-    board = leaderboard(SUITE, load_scored(SUITE, store))
+    board = leaderboard(SUITE, load_scored(read_results(SUITE, store)))
     assert row(board, "A", "white-box")["worst"] == 0
 
 
@@ -115,7 +116,7 @@ def test_a_hole_is_never_averaged_over(store: Store, status: str) -> None:
         )
     else:
         (store.folder / "cells" / f"{cell.id}.json").unlink()
-    board = export(SUITE, store)
+    board = export(read_results(SUITE, store))
     white = row(board, "A", "white-box")
     assert white["flags"] == "incomplete"
     assert pd.isna(white["pgd@2/255"])
@@ -144,7 +145,7 @@ def test_norms_are_named_and_worst_is_over_linf(tmp_path: Path) -> None:
             none, far = np.zeros(N, bool), np.zeros(N, np.float32)
             ids = LOCK.datasets[cell.dataset].sample_ids
             store.put(CellResult(cell.id, "ok", none, ids, far, 0.5, N, {}))
-    board = export(suite, store)
+    board = export(read_results(suite, store))
     white = row(board, "A", "white-box")
     assert (white["pgd@2/255"], white["pgd-l2@0.5"], white["worst"]) == (0.5, 0.0, 0.5)
     cells = load_results(store.folder)
@@ -156,13 +157,13 @@ def test_norms_are_named_and_worst_is_over_linf(tmp_path: Path) -> None:
 
 def test_without_linf_there_is_no_worst_and_nothing_is_missing(tmp_path: Path) -> None:
     suite, store = other_norm(tmp_path, [{"kind": "pgd", "norm": "l2", "eps": 0.5}])
-    white = row(leaderboard(suite, load_scored(suite, store)), "A", "white-box")
+    white = row(leaderboard(suite, load_scored(read_results(suite, store))), "A", "white-box")
     assert pd.isna(white["worst"])
     assert (white["pgd-l2@0.5"], white["flags"]) == (0.5, "")
 
 
 def test_cells_csv(store: Store) -> None:
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     frame = load_results(store.folder)
     assert tuple(frame.columns) == CELL_COLUMNS
     assert len(frame) == 2 * 2 * (1 + 3 * 2)
@@ -176,7 +177,7 @@ def test_cells_csv(store: Store) -> None:
 
 
 def test_cells_join_the_leaderboard(store: Store) -> None:
-    board = export(SUITE, store)
+    board = export(read_results(SUITE, store))
     cells = load_results(store.folder)
     attacked = cells[cells["attack"] != "clean"]
     joined = attacked.merge(board, on=["model", "threat", "source"], validate="many_to_one")
@@ -185,7 +186,7 @@ def test_cells_join_the_leaderboard(store: Store) -> None:
 
 
 def test_page_names_threats_and_escapes_names(store: Store) -> None:
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     page = (store.folder / "leaderboard.html").read_text()
     assert "&lt;b&gt;B&lt;/b&gt;" in page
     assert "<b>B</b>" not in page
@@ -197,16 +198,16 @@ def test_page_names_threats_and_escapes_names(store: Store) -> None:
 
 
 def test_reexport_is_the_same_to_the_byte(store: Store) -> None:
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     first = {path.name: path.read_bytes() for path in store.folder.iterdir() if path.is_file()}
-    export(SUITE, store)
+    export(read_results(SUITE, store))
     assert first == {p.name: p.read_bytes() for p in store.folder.iterdir() if p.is_file()}
 
 
 def test_an_edited_suite_does_not_inherit_numbers(store: Store) -> None:
     edited = SUITE.model_copy(update={"samples": N + 1})
-    assert all(item.result is None for item in load_scored(edited, store))
-    assert all(item.result is not None for item in load_scored(SUITE, store))
+    assert all(item.result is None for item in load_scored(read_results(edited, store)))
+    assert all(item.result is not None for item in load_scored(read_results(SUITE, store)))
 
 
 @pytest.fixture
@@ -229,7 +230,7 @@ def test_seeds_are_averaged_with_their_spread_and_worst_is_over_all(
     seeded: tuple[Suite, Store],
 ) -> None:
     suite, store = seeded
-    board = export(suite, store)
+    board = export(read_results(suite, store))
     assert list(board.columns)[-3:] == ["datasets", "flags", "pgd@2/255 spread"]
     white = row(board, "A", "white-box")
     assert white["clean"] == 36 / N
@@ -247,6 +248,6 @@ def test_a_seed_without_a_number_leaves_the_mean_blank(seeded: tuple[Suite, Stor
     suite, store = seeded
     cell = next(cell for cell in expand(suite, LOCK) if cell.target == "A" and cell.seed == 8)
     (store.folder / "cells" / f"{cell.id}.json").unlink()
-    white = row(leaderboard(suite, load_scored(suite, store)), "A", "white-box")
+    white = row(leaderboard(suite, load_scored(read_results(suite, store))), "A", "white-box")
     assert white["flags"] == "incomplete"
     assert white[["pgd@2/255", "pgd@2/255 spread", "worst"]].isna().all()

@@ -19,11 +19,12 @@ from bench.run.eta import Eta
 from bench.run.executors.interface import Opened, Outcome
 from bench.run.jobs import Job
 from bench.run.queue import JobQueue
-from bench.run.scheduler import Retry, missing, run
+from bench.run.scheduler import Retry, run
 from bench.run.split_jobs import jobs_of
 from bench.run.watchers import Watcher
 from bench.store.results_folder import Store
 from bench.suite.load import Suite, load_suite
+from tests.support.stored_cells import is_finished
 
 
 def cell(name: str, model: str = "M", dataset: str = "d") -> Cell:
@@ -151,7 +152,7 @@ def test_every_job_is_done_once_and_no_worker_idles(through: Callable[..., Any])
     workers = Workers(4)
     store, notes = through(jobs, workers)
     assert set(workers.tries.values()) == {1}
-    assert not missing([item.cell for item in jobs], store)
+    assert all(is_finished(store, item.cell.id) for item in jobs)
     total = sum(item.work for item in jobs)
     assert workers.now <= total / 4 + 7  # no more than one job beyond the fair share
     last = {slot: max(end for at, _, _, end in workers.spans if at == slot) for slot in "0123"}
@@ -207,7 +208,7 @@ def test_what_may_pass_is_tried_again_later_and_not_for_ever(
     stays = store.get(digest("stays"))
     assert stays is not None and stays.status == "failed"
     assert stays.reason == f"{found if found != 'memory' else 'no room'} (tried 3 times)"
-    assert store.finished(digest("passes"))
+    assert is_finished(store, digest("passes"))
     good = next(begin for _, key, begin, _ in workers.spans if key == "good")
     assert good <= 2  # a pause holds nobody else up
 
@@ -238,7 +239,7 @@ def test_a_worker_that_hangs_is_ended(through: Callable[..., Any]) -> None:
     assert 90 <= workers.now < 95
     result = store.get(digest("hangs"))
     assert result is not None and "more than the 30 seconds" in str(result.reason)
-    assert store.finished(digest("good"))
+    assert is_finished(store, digest("good"))
 
 
 def test_a_full_disk_ends_a_run(
@@ -276,7 +277,7 @@ def test_what_is_finished_when_a_run_is_stopped_is_kept(
     with pytest.raises(KeyboardInterrupt):
         through([job(str(i), work=1.0) for i in range(4)], workers)
     store = Store(tmp_path, "s")
-    assert [store.finished(digest(str(i))) for i in range(4)] == [True, True, False, False]
+    assert [is_finished(store, digest(str(i))) for i in range(4)] == [True, True, False, False]
 
 
 def test_time_left_follows_what_is_measured() -> None:

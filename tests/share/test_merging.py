@@ -23,6 +23,7 @@ from bench.share.merging import merge, merge_lines
 from bench.store.folder_lock import hold
 from bench.store.portable_records import read_result, result_line
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.suite.specs import Pgd
 from tests.commands.test_cli import call
@@ -48,8 +49,8 @@ def filled(root: Path, every: int = 1, start: int = 0) -> Store:
 
 
 def bundle(store: Store, path: Path, suite: Suite = SUITE) -> Path:
-    export(suite, store)
-    write_bundle(suite, store, path)
+    export(read_results(suite, store))
+    write_bundle(read_results(suite, store), path)
     return path
 
 
@@ -117,7 +118,7 @@ def test_into_an_empty_folder(tmp_path: Path) -> None:
     other = bundle(filled(tmp_path / "a"), tmp_path / "a.zip")
     ours = Store(tmp_path / "new", SUITE.suite)
     assert merge(SUITE, ours, other).added == len(CELLS)
-    board = export(SUITE, ours)
+    board = export(read_results(SUITE, ours))
     assert board["worst"].notna().all()
 
 

@@ -7,6 +7,7 @@ from bench.core.errors import UserError
 from bench.core.locks import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.store.results_folder import Craft, Store, write_text
+from tests.support.stored_cells import is_finished
 
 ABC, DEF = "abc0" * 5, "def0" * 5
 PART = f"{ABC}.0000000"
@@ -34,7 +35,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert np.array_equal(found.correct, [True, False, True])
     assert np.array_equal(found.distance, np.array([0, 0.25, 0.5], np.float32))
     assert (found.sample_ids, found.seconds, found.queries) == (("a", "b", "c"), 1.5, 12)
-    assert store.finished(ABC)
+    assert is_finished(store, ABC)
 
 
 def test_distances_are_kept_as_they_are(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_no_images(tmp_path: Path) -> None:
     found = store.get(DEF)
     assert found is not None
     assert (len(found.correct), found.sample_ids, len(found.distance)) == (0, (), 0)
-    assert store.finished(DEF)
+    assert is_finished(store, DEF)
 
 
 def test_records_with_lists_are_still_read(tmp_path: Path) -> None:
@@ -87,8 +88,8 @@ def test_records_with_lists_are_still_read(tmp_path: Path) -> None:
 def test_failures_and_damage_are_not_finished(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     store.put(result(ABC, "failed", reason="why"))
-    assert not store.finished(ABC)
-    assert not store.finished("0" * 20)
+    assert not is_finished(store, ABC)
+    assert not is_finished(store, "0" * 20)
     path = tmp_path / "s" / "cells" / f"{DEF}.json"
     store.put(result(DEF))
     whole = path.read_text()
@@ -96,7 +97,7 @@ def test_failures_and_damage_are_not_finished(tmp_path: Path) -> None:
     mixed = whole.replace('"distance": "', '"distance": "!')
     for damage in (*cuts, mixed, "[]", '"x"', "3", '{"cell_id": "x"}'):
         path.write_text(damage)
-        assert not store.finished(DEF), damage
+        assert not is_finished(store, DEF), damage
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:

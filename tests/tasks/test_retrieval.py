@@ -22,6 +22,7 @@ from bench.plan.shards import part_key
 from bench.run.suite_run import run_suite
 from bench.stats import wilson
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.suite.specs import NanoDataset
 from bench.tasks.retrieval import RetrievalClassifier, images_to_text, text_to_images
@@ -205,7 +206,7 @@ def test_recall_among_captions_is_examined_as_accuracy_is(
     )
     run_suite(suite, results=tmp_path, device="cpu", check=False)
     store = Store(tmp_path, suite.suite)
-    _, numbers = judged(suite, store, deep=False)
+    _, numbers = judged(read_results(suite, store), deep=False)
     number = numbers["CLIP", "flickr"]
     frame = load_results(store.folder).set_index(["attack", "metric"])
     recall = frame.loc[("pgd", "text_retrieval_recall@1"), "value"]
@@ -215,8 +216,10 @@ def test_recall_among_captions_is_examined_as_accuracy_is(
     monkeypatch.setattr(bench.trust.examine, "CHECKS", some)
     lock, problems = resolve(suite)
     warm = Warm(suite, lock, problems, torch.device("cpu"), None, False)
-    assert list(examine_pairs(store, numbers, warm)) == [(("CLIP", "flickr"), None)]
-    found = judged(suite, store, deep=False)[0]["CLIP", "flickr"].findings
+    assert list(examine_pairs(read_results(suite, store), numbers, warm)) == [
+        (("CLIP", "flickr"), None)
+    ]
+    found = judged(read_results(suite, store), deep=False)[0]["CLIP", "flickr"].findings
     said = {one.check: one for one in found}
     assert list(said) == list(some)
     assert not [one for one in found if one.verdict == "fail"]

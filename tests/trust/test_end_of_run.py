@@ -25,6 +25,7 @@ from bench.run.executors import Inline, Setup, on_device
 from bench.run.executors.interface import RunJob
 from bench.run.suite_run import run_suite
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
 from bench.trust.battery import CHECKS, Check
 from bench.trust.end_of_run import allowance
@@ -82,7 +83,7 @@ def here(setup: Setup, *_: object) -> Inline:
 
 
 def found(suite: Suite, results: Path) -> Examined:
-    examined, _ = judged(suite, Store(results, suite.suite), deep=False)
+    examined, _ = judged(read_results(suite, Store(results, suite.suite)), deep=False)
     return examined[PAIR]
 
 
@@ -252,9 +253,9 @@ def test_who_is_closed_lets_go_of_its_models() -> None:
 def examined_with(suite: Suite, results: Path, lock: Lock, gone: str) -> dict[str, str | None]:
     """Examine with what a lock has and without a model, and return what is said, by model."""
     store = Store(results, suite.suite)
-    _, numbers = judged(suite, store, deep=False)
+    _, numbers = judged(read_results(suite, store), deep=False)
     warm = Warm(suite, lock, {f"models.{gone}": "gone"}, torch.device("cpu"), 16, False)
-    return {pair[0]: why for pair, why in examine_pairs(store, numbers, warm)}
+    return {pair[0]: why for pair, why in examine_pairs(read_results(suite, store), numbers, warm)}
 
 
 def test_a_check_that_wants_another_model_waits_for_it(
@@ -327,7 +328,7 @@ def test_the_share_is_of_the_time_of_what_is_examined(
 ) -> None:
     suite = load_suite(one_model(suite_file))
     run_suite(suite, results=tmp_path, device="cpu", check=False)
-    _, numbers = judged(suite, Store(tmp_path, suite.suite), deep=False)
+    _, numbers = judged(read_results(suite, Store(tmp_path, suite.suite)), deep=False)
     took = numbers[PAIR].seconds
     attacked = load_results(tmp_path / "small").set_index("attack").loc["pgd", "seconds"]
     assert took == pytest.approx(float(attacked), abs=1e-3)

@@ -19,6 +19,7 @@ from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.results.tables import load_results
 from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
 from bench.trust.battery import CHECKS
 from bench.trust.explanations import MEANINGS
@@ -110,7 +111,7 @@ def test_transferred_numbers_are_judged_where_there_are_no_others(
 
 
 def keep_some(suite: Suite, store: Store, deep: bool, *findings: Finding) -> Path:
-    _, todo = judged(suite, store, deep=True)
+    _, todo = judged(read_results(suite, store), deep=True)
     number = todo["FARE", "cifar10"]
     key = trust_id(suite, store.lock(), ("FARE", "cifar10"), number, deep)
     keep(store, key, Examined("FARE", "cifar10", number.eps, "pgd", 20, deep, 1.0, findings))
@@ -134,7 +135,7 @@ NOISE = Finding("noise", "warn", "breaks 7")
 def test_findings_are_flags_of_attacked_rows(done: tuple[Suite, Store]) -> None:
     suite, store = done
     keep_one(suite, store, False, NOISE, SQUARE, Finding("box", "pass", ""))
-    board = export(suite, store)
+    board = export(read_results(suite, store))
     cells = load_results(store.folder)
     flagged = cells[cells["flags"].str.contains("untrusted=square doubt=noise")]
     assert set(zip(flagged["model"], flagged["dataset"], strict=True)) == {("FARE", "cifar10")}
@@ -150,23 +151,23 @@ def test_what_is_kept_is_not_examined_again_unless_deeper(done: tuple[Suite, Sto
     suite, store = done
     pair = ("FARE", "cifar10")
     path = keep_one(suite, store, False, SQUARE)
-    found, todo = judged(suite, store, deep=False)
+    found, todo = judged(read_results(suite, store), deep=False)
     assert bad(found[pair]) == [SQUARE]
     assert len(todo) == 5
-    assert pair in judged(suite, store, deep=True)[1]
+    assert pair in judged(read_results(suite, store), deep=True)[1]
     keep_one(suite, store, True, NOISE)
-    assert pair not in judged(suite, store, deep=True)[1]
-    assert bad(judged(suite, store, deep=False)[0][pair]) == [NOISE]
+    assert pair not in judged(read_results(suite, store), deep=True)[1]
+    assert bad(judged(read_results(suite, store), deep=False)[0][pair]) == [NOISE]
     for kept in path.parent.iterdir():
         kept.write_text(kept.read_text()[:-20])  # damaged
-    assert judged(suite, store, deep=False)[0] == {}
+    assert judged(read_results(suite, store), deep=False)[0] == {}
 
 
 def test_what_was_broken_off_is_gone_on_with(done: tuple[Suite, Store]) -> None:
     suite, store = done
     pair = ("FARE", "cifar10")
     keep_some(suite, store, False, SQUARE, NOISE)
-    found, todo = judged(suite, store, deep=False)
+    found, todo = judged(read_results(suite, store), deep=False)
     assert pair in todo
     assert found[pair].left == len(MEANINGS) - 2
     assert f"1 fail, 1 warn, {len(MEANINGS) - 2} not done" in "\n".join(trust_lines(found))
@@ -177,18 +178,18 @@ def test_findings_are_of_each_check_the_deepest(done: tuple[Suite, Store]) -> No
     pair = ("FARE", "cifar10")
     keep_one(suite, store, False, NOISE)
     keep_some(suite, store, True, Finding("noise", "pass", "breaks none"), SQUARE)  # broken off
-    found, todo = judged(suite, store, deep=False)
+    found, todo = judged(read_results(suite, store), deep=False)
     assert bad(found[pair]) == [SQUARE]
     assert (found[pair].left, found[pair].deep, pair in todo) == (0, False, False)
-    assert pair in judged(suite, store, deep=True)[1]
-    board = export(suite, store)
+    assert pair in judged(read_results(suite, store), deep=True)[1]
+    board = export(read_results(suite, store))
     assert board["flags"].str.contains("untrusted=square").any()
 
     keep_some(suite, store, False, *(Finding(n, "pass", "") for n in MEANINGS if n != "square"))
-    found, todo = judged(suite, store, deep=False)
+    found, todo = judged(read_results(suite, store), deep=False)
     assert (bad(found[pair]), found[pair].left, pair in todo) == ([SQUARE], 0, False)
     keep_some(suite, store, False, NOISE)
-    found, todo = judged(suite, store, deep=False)
+    found, todo = judged(read_results(suite, store), deep=False)
     assert (found[pair].left, pair in todo) == (len(MEANINGS) - 2, True)
 
 
@@ -198,13 +199,13 @@ def test_findings_are_of_what_they_were_made_of(done: tuple[Suite, Store], name:
     keep_one(suite, store, False, SQUARE)
     lock = store.lock()
     store.put_lock(replace(lock, models={**lock.models, name: "other weights"}))
-    assert ("FARE", "cifar10") not in judged(suite, store, deep=False)[0]
+    assert ("FARE", "cifar10") not in judged(read_results(suite, store), deep=False)[0]
 
 
 def test_the_table_tells_evidence_and_meaning(done: tuple[Suite, Store]) -> None:
     suite, store = done
     keep_one(suite, store, False, SQUARE, NOISE, Finding("box", "pass", "nothing"))
-    text = "\n".join(trust_lines(judged(suite, store, deep=False)[0]))
+    text = "\n".join(trust_lines(judged(read_results(suite, store), deep=False)[0]))
     counts = f"1 fail, 1 warn, {len(MEANINGS) - 2} pass\n"
     assert f"FARE x cifar10 at 2/255, pgd, cheap, 20 images: {counts}" in text
     assert "fail  square" in text and "breaks 12" in text and "nothing" not in text
@@ -214,7 +215,7 @@ def test_the_table_tells_evidence_and_meaning(done: tuple[Suite, Store]) -> None
 def test_a_check_that_is_no_more_found_nothing(done: tuple[Suite, Store]) -> None:
     suite, store = done
     keep_one(suite, store, False, Finding("bygone", "fail", "breaks 9"), NOISE)
-    found, todo = judged(suite, store, deep=False)
+    found, todo = judged(read_results(suite, store), deep=False)
     assert bad(found["FARE", "cifar10"]) == [NOISE]
     assert ("FARE", "cifar10") not in todo
     assert "bygone" not in "\n".join(trust_lines(found))

@@ -43,7 +43,7 @@ def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs]]:
             datasets[entry["dataset"]] = list(_flat({name: entry[name] for name in _OF_DATA}))
         for name, value in entry["ran_on"].items():
             if name != "backwards":
-                ran[entry["model"]][name].add(value)
+                ran[entry["model"]][name].add(str(value))
     attacks = {
         attack.label_in_norm: list(
             _flat(attack.model_dump(mode="json", exclude={"eps", "name"}) | settings(attack))
@@ -77,7 +77,7 @@ def versions(entries: Entries) -> str:
     for entry in entries.values():
         for name, value in entry["ran_on"].items():
             if name not in _OF_ONE_CELL:
-                found[name].add(value)
+                found[name].add(str(value))
     return ", ".join(f"{name} {text}" for name, text in _joined(found))
 
 

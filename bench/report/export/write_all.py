@@ -3,7 +3,6 @@
 import pandas as pd
 
 from bench.core.errors import UserError
-from bench.plan.identity import still_valid
 from bench.report.export.answers_csv import answers_frame, examples
 from bench.report.export.html_page import render
 from bench.report.export.json_leaderboard import json_text
@@ -15,19 +14,16 @@ from bench.results.leaderboard import leaderboard
 from bench.results.manifest import manifest, manifest_text
 from bench.results.spreadsheet import csv_text
 from bench.results.tables import cells_frame, load_scored
-from bench.store.results_folder import Store, write_text
-from bench.suite.load import Suite
+from bench.store.results_folder import write_text
+from bench.store.snapshot import Results
 from bench.trust.stored_findings import examined_pairs
 
 
-def export(
-    suite: Suite, store: Store, *, parquet: bool = False, figures: bool = False
-) -> pd.DataFrame:
+def export(results: Results, *, parquet: bool = False, figures: bool = False) -> pd.DataFrame:
     """Write all tables from what is stored, and return the leaderboard.
 
     Args:
-        suite: The suite.
-        store: Its results.
+        results: What is stored of a suite.
         parquet: Whether to write `cells.parquet` too. Needs the `export` extra.
         figures: Whether to draw `figures/`. Needs the `plot` extra.
 
@@ -35,14 +31,14 @@ def export(
         UserError: Nothing is stored, or an extra that is needed is not installed.
     """
     check_extras({"parquet": parquet, "figures": figures})
-    scored = load_scored(suite, store)
-    if all(item.result is None for item in scored):
+    suite, folder = results.suite, results.store.folder
+    if not results.by_id:
         raise UserError(f"suite {suite.suite}: nothing is stored; run it first")
-    lock = still_valid(suite, store.lock())
-    entries = manifest(suite, lock, scored)
+    examined = examined_pairs(results)
+    scored = load_scored(results, examined)
+    entries = manifest(suite, results.lock, scored)
     cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
     rates = boards(suite, scored, board)
-    examined = examined_pairs(suite, store, lock, [(item.cell, item.result) for item in scored])
     said = examples(suite, scored)
     texts = {
         "cells.csv": csv_text(cells),
@@ -54,14 +50,14 @@ def export(
         "manifest.json": manifest_text(entries),
     }
     for name, text in texts.items():
-        write_text(store.folder / name, text)
+        write_text(folder / name, text)
     answers = answers_frame(suite, scored)
     if not answers.empty:
-        write_text(store.folder / "answers.csv", csv_text(answers))
+        write_text(folder / "answers.csv", csv_text(answers))
     if parquet:
-        write_parquet(cells, store.folder / "cells.parquet")
+        write_parquet(cells, folder / "cells.parquet")
     if figures:
         from bench.report.figures import draw  # brings matplotlib, and radapt's style of figures
 
-        draw(suite, rates, store.folder / "figures")
+        draw(suite, rates, folder / "figures")
     return board

@@ -22,19 +22,17 @@ from bench.evaluate.transferable import attack_all
 from bench.evaluate.white_box import attack_target
 from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell
-from bench.plan.identity import still_valid
 from bench.plan.labels import describe
 from bench.plan.shards import part_key, parts_of
 from bench.report.image_viewer.select import choose_rows
 from bench.report.image_viewer.shown_images import Attacked, Pixels, Prediction, Seen, Shown
 from bench.store.results_folder import Store
-from bench.suite.load import Suite
+from bench.store.snapshot import Results
 from bench.suite.specs import AnyAttack, Storage
 
 
 def look(
-    suite: Suite,
-    store: Store,
+    results: Results,
     cell: Cell,
     result: CellResult,
     count: int,
@@ -48,8 +46,7 @@ def look(
     so it does where a shared craft is not here.
 
     Args:
-        suite: The suite.
-        store: Its results.
+        results: What is stored of the suite.
         cell: One of classification.
         result: Its result, which is ok.
         count: How many images are shown; all where there are fewer.
@@ -59,8 +56,9 @@ def look(
     Raises:
         UserError: A model or the images cannot be had here any more.
     """
-    rows = choose_rows(suite, store, cell, result, count)
-    lock, ids = still_valid(suite, store.lock()), tuple(result.sample_ids[row] for row in rows)
+    suite, store, lock = results.suite, results.store, results.lock
+    rows = choose_rows(results, cell, result, count)
+    ids = tuple(result.sample_ids[row] for row in rows)
     few = replace(lock.datasets[cell.dataset], sample_ids=ids)
     lock = replace(lock, datasets={**lock.datasets, cell.dataset: few})
     warm = Warm(suite, lock, {}, device, None, trust)

@@ -5,25 +5,23 @@ from collections.abc import Sequence
 from bench.core.errors import UserError
 from bench.core.types import CellResult
 from bench.data.split import choose
-from bench.plan.cells import Cell, expand
-from bench.plan.identity import still_valid
+from bench.plan.cells import Cell
 from bench.plan.labels import describe
 from bench.report.image_viewer.shown_images import Verdict
-from bench.store.results_folder import Store
-from bench.suite.load import Suite
+from bench.store.snapshot import Results
 from bench.suite.metrics import metric_of
 
 _TOLD = 3  # cells that a message names
 
 
-def find_cell(suite: Suite, store: Store, given: str) -> tuple[Cell, CellResult]:
+def find_cell(results: Results, given: str) -> tuple[Cell, CellResult]:
     """Return the one cell whose id begins as `given` does, with its result.
 
     Raises:
         UserError: There is none or more than one, it has no number, or it is one of retrieval.
     """
     cells: dict[str, Cell] = {}
-    for cell in _cells(suite, store):
+    for cell in results.cells:
         cells.setdefault(cell.id, cell)  # models of equal content share their cells
     found = [cell for key, cell in cells.items() if key.startswith(given)]
     if len(found) != 1:
@@ -32,8 +30,8 @@ def find_cell(suite: Suite, store: Store, given: str) -> tuple[Cell, CellResult]
         raise UserError(
             f"--cell: got {given!r}, "
             + (f"as {len(found)} cells begin: {', '.join(told)}" if found else "as no cell begins")
-            + f"; allowed: a cell_id of {store.folder / 'cells.csv'}, or the first letters of one "
-            "if no other has them"
+            + f"; allowed: a cell_id of {results.store.folder / 'cells.csv'}, or the first "
+            "letters of one if no other has them"
         )
     (cell,) = found
     named = f"--cell: got {given!r}, which is {describe(cell)}"
@@ -42,31 +40,29 @@ def find_cell(suite: Suite, store: Store, given: str) -> tuple[Cell, CellResult]
             f"{named}, {cell.metric}; allowed: cells of accuracy, as pages of images exist for "
             "classification only"
         )
-    result = store.get(cell.id)
+    result = results.by_id.get(cell.id)
     if result is None or result.status != "ok":
         said = f"{result.status}: {result.reason}" if result else "not run yet"
         raise UserError(f"{named} ({said}); allowed: cells that are ok")
     return cell, result
 
 
-def choose_rows(
-    suite: Suite, store: Store, cell: Cell, result: CellResult, count: int
-) -> list[int]:
+def choose_rows(results: Results, cell: Cell, result: CellResult, count: int) -> list[int]:
     """Return the rows of a result that are shown: half of them wrong, half right, where it can be.
 
     Of the wrong ones, those come first that were right without the attack. Within each kind a
     sample is drawn as datasets' are, so that cells on the same images show the same ones as far as
     their outcomes let them.
     """
-    before = _without_attack(suite, store, cell)
+    before = _without_attack(results, cell)
     kinds: dict[Verdict, list[str]] = {"broken": [], "stands": [], "wrong": []}
     for key, right in zip(result.sample_ids, result.correct, strict=True):
         kinds["stands" if right else "broken" if before.get(key, True) else "wrong"].append(key)
     wrong = len(kinds["broken"]) + len(kinds["wrong"])
     few = max(count // 2, count - wrong)  # right ones
-    stands = choose(kinds["stands"], few, suite.seed)
-    broken = choose(kinds["broken"], count - len(stands), suite.seed)
-    others = choose(kinds["wrong"], count - len(stands) - len(broken), suite.seed)
+    stands = choose(kinds["stands"], few, results.suite.seed)
+    broken = choose(kinds["broken"], count - len(stands), results.suite.seed)
+    others = choose(kinds["wrong"], count - len(stands) - len(broken), results.suite.seed)
     return _rows((*broken, *stands, *others), result)
 
 
@@ -75,16 +71,12 @@ def _rows(keys: Sequence[str], result: CellResult) -> list[int]:
     return [places[key] for key in keys]
 
 
-def _without_attack(suite: Suite, store: Store, cell: Cell) -> dict[str, bool]:
+def _without_attack(results: Results, cell: Cell) -> dict[str, bool]:
     """Return by image whether the target is right without an attack, where that is known."""
-    for other in _cells(suite, store):
-        if other.attack is None and (other.target, other.dataset) == (cell.target, cell.dataset):
-            result = store.get(other.id)
-            if result is not None and result.status == "ok":
-                return dict(zip(result.sample_ids, result.correct.tolist(), strict=True))
+    for other, result in results.done:
+        clean = other.attack is None
+        if clean and (other.target, other.dataset) == (cell.target, cell.dataset):
+            if result is None or result.status != "ok":
+                continue
+            return dict(zip(result.sample_ids, result.correct.tolist(), strict=True))
     return {}
-
-
-def _cells(suite: Suite, store: Store) -> list[Cell]:
-    """Return the suite's cells under the lock of its last run, whose results are stored."""
-    return expand(suite, still_valid(suite, store.lock()))

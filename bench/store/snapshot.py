@@ -1,0 +1,75 @@
+"""What is stored of a suite, read once per command and handed down."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from bench.core.locks import Lock
+from bench.core.types import CellResult
+from bench.plan.cells import Cell, expand
+from bench.plan.identity import still_valid
+from bench.store.results_folder import Store
+from bench.suite.load import Suite
+
+Done = tuple[tuple[Cell, CellResult | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A suite with its cells and what was stored of them at one moment.
+
+    Attributes:
+        suite: The suite.
+        store: Where tables and findings are written.
+        lock: What the suite's names stand for, without those that it has since redefined.
+        cells: The cells under this lock, in the order of the suite; equal models share their ids.
+        by_id: The stored results.
+    """
+
+    suite: Suite
+    store: Store
+    lock: Lock
+    cells: tuple[Cell, ...]
+    by_id: Mapping[str, CellResult]
+
+    @property
+    def done(self) -> Done:
+        """Each cell with its result, or None where it has none."""
+        return tuple((cell, self.by_id.get(cell.id)) for cell in self.cells)
+
+    def missing(self) -> list[Cell]:
+        """Return the cells that are to be computed, in order; equal cells are named once."""
+        distinct = {cell.id: cell for cell in self.cells}
+        known = self.by_id
+        return [c for key, c in distinct.items() if key not in known or not known[key].finished]
+
+    def updated(self, cells: Iterable[Cell]) -> "Results":
+        """Return the same with the results of some cells read again."""
+        fresh = _read(self.store, cells)
+        return replace(self, by_id={**self.by_id, **fresh})
+
+
+def read_results(
+    suite: Suite,
+    store: Store,
+    lock: Lock | None = None,
+    wanted: Callable[[Cell], bool] = lambda cell: True,
+) -> Results:
+    """Read what is stored of a suite.
+
+    Args:
+        suite: The suite.
+        store: Its results.
+        lock: What its names stand for; the lock of the last run where None.
+        wanted: Whose results are read; all by default.
+
+    Raises:
+        UserError: The lock is damaged, or a file cannot be read.
+    """
+    valid = still_valid(suite, store.lock() if lock is None else lock)
+    cells = tuple(expand(suite, valid))
+    return Results(suite, store, valid, cells, _read(store, filter(wanted, cells)))
+
+
+def _read(store: Store, cells: Iterable[Cell]) -> dict[str, CellResult]:
+    found = ((key, store.get(key)) for key in dict.fromkeys(cell.id for cell in cells))
+    return {key: result for key, result in found if result is not None}

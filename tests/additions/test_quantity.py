@@ -1,0 +1,61 @@
+"""A new quantity per image takes two files: its declaration, and the code that computes it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.additions import Copy
+
+TYPES, SCORE = "bench/core/types.py", "bench/evaluate/score.py"
+LAST_FIELD = """    reached: NDArray[np.bool_] | None = field(
+        default=None, metadata=declared("booleans", optional=True)
+    )
+"""
+DECLARATION = """    confidence: NDArray[np.float32] | None = field(
+        default=None, metadata=declared("floats", optional=True)
+    )
+"""
+PREDICTION = "    predicted = logits.argmax(dim=1)\n"
+COMPUTATION = """    confidence = logits.softmax(dim=1).amax(dim=1)
+    tally.note("confidence", rows.numpy(), confidence.cpu().numpy())
+"""
+SUITE = """
+suite: added
+protocol: {preset: radapt-paper, pixels: native}
+samples: 4
+models: {CLIP: {kind: nano, weights: clip}}
+datasets: [cifar10]
+attacks: [{kind: pgd, eps: [2/255, 4/255], steps: 2, nested: true}]
+threats: [white-box, {transfer: CLIP}]
+"""
+# reads what is stored, sends each result as a line, and reads that line
+READ = """
+from pathlib import Path
+from bench.store.portable_records import read_result, result_line
+from bench.store.results_folder import Store
+store = Store(Path("results"), "added")
+for path in sorted((store.folder / "cells").glob("*.json")):
+    result = store.get(path.stem)
+    again = read_result(result_line(result).encode())
+    assert (again.confidence == result.confidence).all()
+    print(*result.confidence)
+"""
+
+
+def test_a_confidence_per_image(tmp_path: Path) -> None:
+    copy = Copy(tmp_path)
+    copy.insert(TYPES, LAST_FIELD, DECLARATION)
+    copy.insert(SCORE, PREDICTION, COMPUTATION)
+    assert len(copy.touched) <= 2
+    rows = copy.run(SUITE)
+    assert [row["status"] for row in rows] == ["ok"] * 5
+    done = subprocess.run(
+        [sys.executable, "-c", READ], cwd=copy.root, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(copy.root)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = [list(map(float, line.split())) for line in done.stdout.splitlines()]
+    assert [len(values) for values in found] == [4] * 5
+    assert all(0.1 < value <= 1 for values in found for value in values)  # there are ten classes
+    assert len({value for values in found for value in values}) > 4  # attacks change them

@@ -1,0 +1,93 @@
+"""How often a command reads the lock and each result: once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import bench.store.snapshot
+import run_bench
+from bench import run_suite
+from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
+from bench.trust.explanations import MEANINGS
+from bench.trust.findings import Finding
+from bench.trust.stored_findings import Examined, judged, keep, trust_id
+from tests.results.test_tables import SUITE
+from tests.share.test_merging import CELLS, filled
+from tests.support.file_system import reads
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return the calls that expand a suite into cells."""
+    found: list[object] = []
+    real = bench.store.snapshot.expand
+
+    def expand(*arguments: object) -> object:
+        found.append(arguments)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench.store.snapshot, "expand", expand)
+    return found
+
+
+def examined(store: Store) -> list[str]:
+    """Keep the findings of every number, and return the names of their files."""
+    results = read_results(SUITE, store)
+    _, numbers = judged(results, deep=False)
+    names = []
+    for pair, number in numbers.items():
+        key = trust_id(SUITE, results.lock, pair, number, deep=False)
+        findings = tuple(Finding(check, "pass", "fine") for check in MEANINGS)
+        keep(store, key, Examined(*pair, "1/255", "pgd", 4, False, 1.0, findings))
+        names.append(f"{key}.json")
+    return names
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["export"], ["export", "--bundle", "sent.zip"], ["status"]),
+        *(["check"], ["compare", "--baseline", "A"]),
+    ],
+    ids=" ".join,
+)
+def test_a_command_reads_everything_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plans: list[object],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = filled(tmp_path)
+    findings = examined(store)
+    assert len(findings) == 4
+    (tmp_path / "suite.yaml").write_text(SUITE.model_dump_json())
+    plans.clear()
+    name, *options = arguments
+    with reads() as counted:
+        assert run_bench.main([name, "suite.yaml", *options, "--results", str(tmp_path)]) == 0
+    assert counted["lock.json"] == 1
+    assert {counted[f"{cell.id}.json"] for cell in CELLS} == {1}
+    assert {counted[file] for file in findings} <= {0 if name == "status" else 1}
+    assert len(plans) == 1
+    capsys.readouterr()
+
+
+def test_a_run_reads_a_result_once_after_it_wrote_it(
+    tmp_path: Path, suite_file: Callable[..., Path], plans: list[object]
+) -> None:
+    attacks = [{"kind": "pgd", "eps": "2/255", "steps": 1}]
+    models = {"CLIP": {"kind": "nano", "weights": "clip"}}
+    suite = suite_file(samples=4, attacks=attacks, models=models, threats=["white-box"])
+    for computed, opened in ((2, 2), (0, 1)):  # before, where it is absent, and after
+        plans.clear()
+        with reads() as counted:
+            report = run_suite(suite, results=tmp_path, device="cpu")
+        assert report.computed == computed
+        assert counted["lock.json"] == 0
+        cells = [path.name for path in (report.folder / "cells").glob("[!.]*.json")]
+        assert [counted[name] for name in cells] == [opened] * 2
+        assert len(plans) == 1

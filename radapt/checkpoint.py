@@ -1,5 +1,6 @@
 """Writing weights and training states."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -16,10 +16,15 @@ DECLARATION = """    confidence: NDArray[np.float32] | None = field(
         default=None, metadata=declared("floats", optional=True)
     )
 """
-PREDICTION = "    predicted = logits.argmax(dim=1)\n"
-COMPUTATION = """    confidence = logits.softmax(dim=1).amax(dim=1)
+JUDGED = "    outputs = _outputs(case, points, tally)\n"  # the images that an attack proposes
+SCORED = "        seen.append(_outputs(case, part, tally))\n"  # clean images, and shared crafts
+COMPUTATION = """
+def _note_confidence(rows: Tensor, logits: Tensor, tally: Tally) -> None:
+    confidence = logits.softmax(dim=1).amax(dim=1)
     tally.note("confidence", rows.numpy(), confidence.cpu().numpy())
+
 """
+ENDS = "their images `[b,3,h,w]`\n"  # the end of the constants
 SUITE = """
 suite: added
 protocol: {preset: radapt-paper, pixels: native}
@@ -46,7 +51,9 @@ for path in sorted((store.folder / "cells").glob("*.json")):
 def test_a_confidence_per_image(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
     copy.insert(TYPES, LAST_FIELD, DECLARATION)
-    copy.insert(SCORE, PREDICTION, COMPUTATION)
+    copy.insert(SCORE, ENDS, COMPUTATION)
+    copy.insert(SCORE, JUDGED, "    _note_confidence(rows, outputs, tally)\n")
+    copy.insert(SCORE, SCORED, "        _note_confidence(rows, seen[-1], tally)\n")
     assert len(copy.touched) <= 2
     rows = copy.run(SUITE)
     assert [row["status"] for row in rows] == ["ok"] * 5

@@ -49,6 +49,7 @@ from bench.suite.specs import (
 )
 from bench.tasks.answer_targets import has_said, references, texts_of
 from bench.tasks.prompted_models import Prompted
+from tests.support.clock import Clock
 from tests.support.small_speaker import WORDS, Speaker
 
 CPU = torch.device("cpu")
@@ -644,12 +645,13 @@ def test_time_that_is_up_ends_a_cell(worded: Maker, tmp_path: Path) -> None:
     assert all("of --limit" in (result.reason or "") for result in found.values())
 
 
-def test_time_is_looked_at_while_a_slow_judge_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_is_looked_at_while_a_slow_judge_is_asked(clock: Clock) -> None:
     asked: list[int] = []
 
     def slow(texts: Sequence[str], exchanges: Sequence[Exchange]) -> np.ndarray[Any, Any]:
         assert len(texts) == len(exchanges)
         asked.append(len(texts))
+        clock.sleep(1.0)
         return np.array([float(text) for text in texts], np.float32)
 
     case = case_of(ApgdText(kind="apgd-text", eps="8/255"), [("a",)])
@@ -660,7 +662,7 @@ def test_time_is_looked_at_while_a_slow_judge_is_asked(monkeypatch: pytest.Monke
     assert _scored(ready, texts, exchanges).tolist() == list(range(70))
     assert asked == [64, 6]
     asked.clear()
-    late = replace(ready, deadline=Deadline(0.0))
+    late = replace(ready, deadline=Deadline(0.5))
     with pytest.raises(TimeUp):
         _scored(late, texts, exchanges)
     assert asked == [64]

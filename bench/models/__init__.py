@@ -14,7 +14,7 @@ from bench.models.language import LanguageModel
 from bench.models.language.build import build_language
 from bench.models.language.tiny_models import build_tiny
 from bench.models.open_clip_models import build_open_clip
-from bench.models.python_model import build_own
+from bench.models.python_model import build_python_model
 from bench.models.transformers_clip import build_hugging_face
 from bench.suite.specs import (
     GraftModel,
@@ -41,7 +41,7 @@ BUILDERS: dict[type[Model], Builder] = {
     TinyModel: build_tiny,
     RAdaptModel: build_radapt,
     GraftModel: build_graft,
-    PythonModel: build_own,
+    PythonModel: build_python_model,
 }
 
 

@@ -10,16 +10,16 @@ from bench.core.errors import CellError
 T = TypeVar("T")
 
 LEAST, MOST = 8, 512  # sizes tried on an accelerator; a larger one gains nothing there
-_SHARE = 0.8  # of the free memory that a batch may be expected to take
+_MEMORY_SHARE = 0.8  # of the free memory that a batch may be expected to take
 _CPU_PIXELS = 2**20  # per channel and batch: past it a CPU computes no faster
 _CPU_MOST = 128
-_ENDED = (
+_MEMORY_ERRORS = (
     *("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
     "DefaultCPUAllocator",  # which names itself in no other error
 )
 
 
-class NoRoom(CellError):
+class ImageTooLarge(CellError):
     """A single image is too much: memory ran out, and a smaller batch is no way on."""
 
 
@@ -36,38 +36,38 @@ class Batch:
         `work` is called again, on half as many images, where it runs out of memory.
 
         Raises:
-            NoRoom: A single image is too much.
+            ImageTooLarge: A single image is too much.
         """
         found: list[T] = []
         at = 0
         while at < count:
             part = slice(at, min(at + self.size, count))
-            done = attempt(work, part)
+            done = try_on(work, part)
             if done is None:
                 self.size = max(1, (part.stop - at) // 2)  # the next who asks begins with one
                 if part.stop - at == 1:
-                    raise NoRoom("a single image does not fit into the device's memory")
+                    raise ImageTooLarge("a single image does not fit into the device's memory")
             else:
                 found += done
                 at = part.stop
         return found
 
 
-def ran_out(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out; libraries of an accelerator say so in words of their own."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _ENDED)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY_ERRORS)
 
 
-def too_little(error: BaseException) -> bool:
+def memory_too_small(error: BaseException) -> bool:
     """Return whether memory was too small, be it for one image; with less in it, it may do."""
-    return isinstance(error, NoRoom) or ran_out(error)
+    return isinstance(error, ImageTooLarge) or out_of_memory(error)
 
 
-def broke(error: BaseException) -> bool:
+def accelerator_failed(error: BaseException) -> bool:
     """Return whether the accelerator failed this process for good, whatever it is asked next."""
-    return isinstance(error, torch.AcceleratorError) and not ran_out(error)
+    return isinstance(error, torch.AcceleratorError) and not out_of_memory(error)
 
 
 def as_batch(size: int | Batch) -> Batch:
@@ -75,12 +75,12 @@ def as_batch(size: int | Batch) -> Batch:
     return size if isinstance(size, Batch) else Batch(size)
 
 
-def attempt(work: Callable[[slice], T], part: slice) -> list[T] | None:
+def try_on(work: Callable[[slice], T], part: slice) -> list[T] | None:
     """Return what came of a part, in a list of one, or None where memory ran out."""
     try:
         return [work(part)]
     except Exception as error:
-        if not ran_out(error):
+        if not out_of_memory(error):
             raise
         # the error holds the tensors of the frames that it passed, so let go of it first
     if torch.cuda.is_available():
@@ -106,7 +106,7 @@ def batch_for(device: torch.device, height: int, width: int, work: Callable[[sli
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)  # an attack's peak is not the trial's
     held = torch.cuda.memory_allocated(device)
-    room = _SHARE * torch.cuda.mem_get_info(device)[0]
+    room = _MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]
 
     def fits_twice() -> bool:
         taken = torch.cuda.max_memory_allocated(device) - held
@@ -119,10 +119,10 @@ def batch_for(device: torch.device, height: int, width: int, work: Callable[[sli
 def largest(work: Callable[[slice], T], fits_twice: Callable[[], bool]) -> int:
     """Return the largest size from `LEAST` to `MOST` at which the work fits, or 1."""
     size = LEAST
-    while attempt(work, slice(0, size)) is None:
+    while try_on(work, slice(0, size)) is None:
         size //= 2
         if size <= 1:
             return 1
-    while LEAST <= size < MOST and fits_twice() and attempt(work, slice(0, 2 * size)) is not None:
+    while LEAST <= size < MOST and fits_twice() and try_on(work, slice(0, 2 * size)) is not None:
         size *= 2
     return size

@@ -9,7 +9,7 @@ from bench.core.errors import UserError
 from bench.core.types import ImageTextModel
 from bench.models.batch_size import Batch
 
-_GRAPHS = 256  # torch gives a method up after 8, and all models of a suite share theirs
+_MOST_GRAPHS = 256  # torch gives a method up after 8, and all models of a suite share theirs
 
 
 class Compiled:
@@ -22,7 +22,7 @@ class Compiled:
 
     def __init__(self, model: ImageTextModel, batch: Batch, backend: str = "inductor") -> None:
         """Wrap a model; its tower is compiled when the first full batch comes."""
-        torch._dynamo.config.recompile_limit = _GRAPHS
+        torch._dynamo.config.recompile_limit = _MOST_GRAPHS
         self.model = model
         self.batch = batch
         self.logit_scale = model.logit_scale
@@ -52,7 +52,7 @@ def check_compiler(device: torch.device) -> None:
         ) from error
 
 
-def lay_out(tower: nn.Module) -> str | None:
+def use_channels_last(tower: nn.Module) -> str | None:
     """Lay a convolutional tower's weights out in `channels_last`, and say so; else None.
 
     A vision transformer has one convolution, which cuts patches, and gains nothing.

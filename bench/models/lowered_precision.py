@@ -11,7 +11,7 @@ from bench.core.types import ImageTextModel
 from bench.suite.specs import Precision
 
 
-class Lowered:
+class Bfloat16Model:
     """A model whose image tower computes in bfloat16; its embeddings are float32 again.
 
     The logits are not lowered: at CLIP's scale, neighbouring bfloat16 values are an eighth apart.
@@ -40,7 +40,7 @@ class Lowered:
         return self.model.encode_text(texts)
 
 
-class LoweredAnswers:
+class Bfloat16AnsweringModel:
     """A model that answers in words, which computes likelihoods and visual tokens in bfloat16."""
 
     def __init__(self, model: AnsweringModel, device: torch.device) -> None:
@@ -68,7 +68,7 @@ class LoweredAnswers:
 
 
 @contextmanager
-def arithmetic(precision: Precision) -> Iterator[None]:
+def matmul_precision(precision: Precision) -> Iterator[None]:
     """Let an accelerator multiply in TF32 for as long as this lasts, where that is asked for."""
     matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     if precision == "tf32":

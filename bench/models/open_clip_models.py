@@ -23,8 +23,10 @@ from radapt.remote_code import RemoteCodeError
 from radapt.state_dicts import load_tower
 from radapt.tower import image_size
 
-_AKIN = 0.3  # cosine of weights; fine-tuning stays near 1, independent weights are near 0
-_COMPARED = 8  # matrices
+_LEAST_SIMILARITY = (
+    0.3  # cosine of weights; fine-tuning stays near 1, independent weights are near 0
+)
+_COMPARED_MATRICES = 8  # matrices
 
 
 def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
@@ -34,7 +36,7 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
         CellError: It cannot be loaded, or its tower belongs to another model.
     """
     try:
-        with _loadable(spec) as name:
+        with _loadable_name(spec) as name:
             clip, tokenizer = load_open_clip(name, spec.pretrained)
     except CellError:
         raise
@@ -42,10 +44,10 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
         raise CellError(f"{spec.name} cannot be loaded: {error}") from error
     if spec.tower is not None:
         _put_tower(clip.visual, Path(spec.tower), spec)
-    return wrap(clip, tokenizer, context.device, context.resize)
+    return as_clip_model(clip, tokenizer, context.device, context.resize)
 
 
-def wrap(clip: Any, tokenizer: Any, device: torch.device, resize: Resize) -> ClipModel:
+def as_clip_model(clip: Any, tokenizer: Any, device: torch.device, resize: Resize) -> ClipModel:
     """Return an open_clip model and its tokenizer as one model, frozen, on a device."""
     own = frozen(clip, tokenizer, device, "")
     preprocessing = Preprocessing(image_size(own.tower), own.mean, own.std, resize)
@@ -53,7 +55,7 @@ def wrap(clip: Any, tokenizer: Any, device: torch.device, resize: Resize) -> Cli
 
 
 @contextmanager
-def _loadable(spec: OpenClipModel) -> Iterator[str]:
+def _loadable_name(spec: OpenClipModel) -> Iterator[str]:
     """Yield a name under which open_clip finds exactly the files that the lock hashes."""
     files = weight_files(spec)
     if spec.pretrained is not None:
@@ -89,24 +91,26 @@ def _with_booleans(value: Any) -> Any:
 
 
 def _put_tower(visual: nn.Module, path: Path, spec: OpenClipModel) -> None:
-    names = [name for name, value in visual.state_dict().items() if value.ndim > 1][:_COMPARED]
+    names = [name for name, value in visual.state_dict().items() if value.ndim > 1][
+        :_COMPARED_MATRICES
+    ]
     before = {name: visual.state_dict()[name].clone() for name in names}
     try:
         load_tower(visual, path)
     except ValueError as error:
         raise CellError(str(error)) from error
-    likeness = _likeness(before, visual.state_dict())
-    if likeness < _AKIN:
+    similarity = _similarity(before, visual.state_dict())
+    if similarity < _LEAST_SIMILARITY:
         raise CellError(
             f"{path}: is no fine-tuning of the image tower of {spec.name} with "
             f"{spec.pretrained or 'its own weights'} (the cosine of their weights is "
-            f"{likeness:.2f}), so that the text tower and the activation are another's too; those "
+            f"{similarity:.2f}), so that the text tower and the activation are another's too; those "
             "of RobustVLM, TeCoA and TGA-ZSR belong to OpenAI's, `name: ViT-L-14-quickgelu` or "
             "`ViT-B-32-quickgelu` with `pretrained: openai`"
         )
 
 
-def _likeness(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+def _similarity(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
     cosines = [
         float(F.cosine_similarity(value.flatten(), after[name].flatten(), dim=0))
         for name, value in before.items()

@@ -9,11 +9,11 @@ from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
 from bench.suite.specs import PythonModel
 
-_EMBEDS = ("encode_image", "encode_text", "logit_scale")
-_ANSWERS = ("log_likelihood", "visual_tokens", "answer")
+_EMBEDDING_MEMBERS = ("encode_image", "encode_text", "logit_scale")
+_ANSWERING_MEMBERS = ("log_likelihood", "visual_tokens", "answer")
 
 
-def build_own(spec: PythonModel, context: BuildContext) -> ImageTextModel:
+def build_python_model(spec: PythonModel, context: BuildContext) -> ImageTextModel:
     """Call the factory that a suite names.
 
     Raises:
@@ -27,7 +27,7 @@ def build_own(spec: PythonModel, context: BuildContext) -> ImageTextModel:
     except (ImportError, AttributeError) as error:
         raise CellError(f"{spec.target}: {error}") from error
     model = factory(device=context.device, **spec.args)
-    for member in _ANSWERS if spec.answers else _EMBEDS:
+    for member in _ANSWERING_MEMBERS if spec.answers else _EMBEDDING_MEMBERS:
         if not hasattr(model, member):
             raise CellError(f"{spec.target} returned an object without {member}")
     if isinstance(model, nn.Module):

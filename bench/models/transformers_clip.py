@@ -16,7 +16,7 @@ from bench.models.clip import ClipModel, Preprocessing
 from bench.models.transformers_loading import loading
 from bench.suite.specs import HuggingFaceModel, Resize
 
-_KINDS = ("clip", "siglip")
+_MODEL_TYPES = ("clip", "siglip")
 
 
 class _Projected(nn.Module):
@@ -47,18 +47,18 @@ def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipMod
     folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
     with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        if config.model_type not in _KINDS:
+        if config.model_type not in _MODEL_TYPES:
             raise CellError(
-                f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(_KINDS)}"
+                f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(_MODEL_TYPES)}"
             )
         # a checkpoint of halves would else stay one
         model, report = transformers.AutoModel.from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
-    if lacking:  # transformers only warns, and goes on with random ones
-        raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")
+    missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if missing:  # transformers only warns, and goes on with random ones
+        raise CellError(f"{spec.name}: the weights lack {len(missing)} tensors, {missing[0]} first")
     model = model.to(context.device).eval().requires_grad_(False)
     return ClipModel(
         _tower(model),

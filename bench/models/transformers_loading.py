@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import CellError
-from bench.models.batch_size import ran_out
+from bench.models.batch_size import out_of_memory
 from radapt.remote_code import RemoteCodeError, no_remote_code
 
 
@@ -40,7 +40,7 @@ def loading(name: str, folder: Path | str) -> Iterator[None]:
         except RemoteCodeError as error:
             raise CellError(str(error)) from error
         except Exception as error:  # transformers raises many kinds for one cause
-            if isinstance(error, CellError) or ran_out(error):
+            if isinstance(error, CellError) or out_of_memory(error):
                 raise
             raise CellError(f"transformers cannot load {name!r}: {error}") from error
 

@@ -49,12 +49,12 @@ def value_features(tower: nn.Module, pixels: Tensor, blocks: int) -> Tensor:
     found = []
     for block, tokens in zip(chosen, inputs, strict=True):
         own = tokens.transpose(0, 1) if turned else tokens
-        values = _handed_on(block.get_submodule(attention), own[:, 1:])
+        values = _projected_values(block.get_submodule(attention), own[:, 1:])
         found.append(F.normalize(projection(norm(values)), dim=-1))
     return torch.stack(found, dim=1)
 
 
-def _handed_on(attention: nn.Module, tokens: Tensor) -> Tensor:
+def _projected_values(attention: nn.Module, tokens: Tensor) -> Tensor:
     """Return an attention's values `[b,t,w]` of tokens `[b,t,w]`, through its output projection."""
     if has_part(attention, "v_proj"):  # transformers
         values: Tensor = attention.get_submodule("v_proj")(tokens)
@@ -71,14 +71,14 @@ def _handed_on(attention: nn.Module, tokens: Tensor) -> Tensor:
 def _head(tower: nn.Module) -> tuple[nn.Module, nn.Module]:
     """Return what a CLIP's tower does with the class token after its last block."""
     if has_part(tower, "ln_post") and has_part(tower, "proj"):
-        return tower.get_submodule("ln_post"), _Times(tower.get_parameter("proj"))
+        return tower.get_submodule("ln_post"), _ProjectionMatrix(tower.get_parameter("proj"))
     if has_part(tower, "vision_model.post_layernorm") and has_part(tower, "visual_projection"):
         norm = tower.get_submodule("vision_model.post_layernorm")
         return norm, tower.get_submodule("visual_projection")
     raise CellError(f"no value features: {type(tower).__name__} has no projection of a CLIP")
 
 
-class _Times(nn.Module):
+class _ProjectionMatrix(nn.Module):
     """A projection that is a parameter."""
 
     def __init__(self, matrix: nn.Parameter) -> None:

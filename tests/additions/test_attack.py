@@ -37,11 +37,11 @@ class GuidedMargin:
     steps: int
     ranks = False  # the weight differs from step to step
 
-    def known(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
+    def precompute(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
         """Return the clean images' logits; see `Loss`."""
         return {"clean": model(images)}
 
-    def clean_logits(self, model: Classifier, known: State) -> Tensor | None:
+    def clean_logits(self, model: Classifier, precomputed: State) -> Tensor | None:
         """Return the known logits; see `Loss`."""
         return known["clean"]
 

@@ -59,7 +59,7 @@ def inputs(model: LanguageModel, ids: list[int], image: Tensor) -> dict[str, Ten
     """What transformers' own model takes of one exchange."""
     tokens = torch.tensor([ids])
     typed = {"mm_token_type_ids": (tokens == model.chat.image_id).long()}
-    told = typed if model.family.typed else {}
+    told = typed if model.family.needs_token_types else {}
     return {"input_ids": tokens, **told, **model.pixels(image)}
 
 

@@ -32,7 +32,7 @@ class LanguageModel(nn.Module):
         chat: Chat,
         *,
         checkpointing: bool = False,
-        stated: Mapping[str, str] | None = None,
+        extra_facts: Mapping[str, str] | None = None,
     ) -> None:
         """Put a model and what surrounds it together.
 
@@ -43,7 +43,7 @@ class LanguageModel(nn.Module):
             chat: Makes tokens of texts.
             checkpointing: Whether blocks are computed anew in the backward pass, which takes
                 another forward pass and the memory of one block's activations instead of all.
-            stated: What else a reader must know of it.
+            extra_facts: What else a reader must know of it.
         """
         super().__init__()
         self.network = network
@@ -51,7 +51,7 @@ class LanguageModel(nn.Module):
         self.pixels = pixels
         self.chat = chat
         self.checkpointing = checkpointing
-        self.stated = dict(stated or {})
+        self.extra_facts = dict(extra_facts or {})
         self._counts: dict[tuple[int, int], int] = {}
         self.eval()
 
@@ -65,19 +65,19 @@ class LanguageModel(nn.Module):
         """What the tower's pixels are normalised with."""
         return self.pixels.normalisation
 
-    def with_tower(self, tower: nn.Module, /, **stated: str) -> "LanguageModel":
+    def with_tower(self, tower: nn.Module, /, **extra_facts: str) -> "LanguageModel":
         """Return the same model with another vision tower; all else is shared.
 
         Args:
             tower: Of the same kind.
-            stated: What a reader must know of it, beside what is known already.
+            extra_facts: What a reader must know of it, beside what is known already.
         """
         network = clone(self.network)
         parent, _, leaf = self.family.tower.rpartition(".")
         network.get_submodule(parent)._modules[leaf] = tower
         return LanguageModel(
             network, self.family, self.pixels, self.chat, checkpointing=self.checkpointing,
-            stated={**self.stated, **stated},
+            extra_facts={**self.extra_facts, **extra_facts},
         )  # fmt: skip
 
     def facts(self) -> dict[str, str]:
@@ -92,7 +92,7 @@ class LanguageModel(nn.Module):
             "std": " ".join(f"{value:.8g}" for value in how.std),
             "template": "the checkpoint's" if self.chat.shipped else "LLaVA-1.5's",
             "checkpointing": "blocks" if self.checkpointing else "none",
-            **self.stated,
+            **self.extra_facts,
         }
 
     def visual_tokens(self, images: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class LanguageModel(nn.Module):
         not among them.
         """
         inner: Any = self.network.get_submodule("model")
-        with self._recomputed():
+        with self._checkpointing():
             found = inner.get_image_features(**self.pixels(images), return_dict=True)
         tokens: list[Tensor] = list(found.pooler_output)
         return torch.stack(tokens).float()
@@ -126,7 +126,7 @@ class LanguageModel(nn.Module):
         # behind a causal mask what is padded on the right changes nothing before it
         ids, mask = self._padded([asked + said for asked, said in pairs], images, left=False)
         inner: Any = self.network.get_submodule("model")
-        with self._recomputed():
+        with self._checkpointing():
             hidden = inner(**self._inputs(ids, mask, images), use_cache=False).last_hidden_state
         longest = max(len(said) for _, said in pairs)
         steps = torch.arange(longest, device=ids.device)
@@ -166,7 +166,7 @@ class LanguageModel(nn.Module):
         return {
             "input_ids": ids,
             "attention_mask": mask,
-            **(kinds if self.family.typed else {}),
+            **(kinds if self.family.needs_token_types else {}),
             **self.pixels(images),
         }
 
@@ -193,7 +193,7 @@ class LanguageModel(nn.Module):
         return torch.tensor(ids, device=images.device), torch.tensor(mask, device=images.device)
 
     @contextmanager
-    def _recomputed(self) -> Iterator[None]:
+    def _checkpointing(self) -> Iterator[None]:
         """Let blocks forget their activations, and compute them anew in the backward pass.
 
         transformers does so in training alone, which it asks each block; nothing within a block

@@ -18,7 +18,9 @@ from bench.models.language.towers import replace_tower
 from bench.models.transformers_loading import loading
 from bench.suite.specs import LvlmModel
 
-_UNTEMPLATED = "llava"  # whose first checkpoints had no template of their chat beside them
+_DEFAULT_TEMPLATE_TYPE = (
+    "llava"  # whose first checkpoints had no template of their chat beside them
+)
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -42,7 +44,7 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
                 f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(FAMILIES)}"
             )
         processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-        if processor.chat_template is None and config.model_type != _UNTEMPLATED:
+        if processor.chat_template is None and config.model_type != _DEFAULT_TEMPLATE_TYPE:
             raise CellError(f"{spec.name}: has no template of its chat (chat_template.jinja)")
         network, report = transformers.AutoModelForImageTextToText.from_pretrained(
             folder, dtype=_TYPES[spec.precision], attn_implementation="sdpa",
@@ -50,9 +52,9 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
         )  # fmt: skip
         chat = Chat(processor, _ends(network))
         pixels = Pixels(processor.image_processor)
-    lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
-    if lacking:  # transformers only warns, and goes on with random ones
-        raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")
+    missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if missing:  # transformers only warns, and goes on with random ones
+        raise CellError(f"{spec.name}: the weights lack {len(missing)} tensors, {missing[0]} first")
     # greedy and nothing else: a checkpoint's own settings may sample, or penalise what was said
     network.generation_config = transformers.GenerationConfig(
         do_sample=False, num_beams=1, eos_token_id=chat.ends, pad_token_id=chat.ends[0]

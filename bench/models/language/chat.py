@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 # of LLaVA-1.5, in the words of its paper's code; for a checkpoint that ships no template
-_PLAIN = (
+_LLAVA_TEMPLATE = (
     "{% for message in messages %}"
     "{{ 'USER: ' if message['role'] == 'user' else 'ASSISTANT: ' }}"
     "{% for part in message['content'] %}"
@@ -41,7 +41,7 @@ class Chat:
         asked, whole = self._render("Which?", None), self._render("Which?", _PROBE)
         between, found, after = whole.removeprefix(asked).partition(_PROBE)
         regular = whole.startswith(asked) and bool(found)
-        self._lead = between if regular else ""
+        self._separator = between if regular else ""
         closing = self.tokens(after) if regular else []
         known = {*ends, self.tokenizer.eos_token_id} - {None}
         if not known:
@@ -58,7 +58,7 @@ class Chat:
         Raises:
             ValueError: The prompt itself has the image's token.
         """
-        return self._placed(self._render(prompt, None), images)
+        return self._tokenize(self._render(prompt, None), images)
 
     def exchange(self, prompt: str, text: str, images: int) -> tuple[list[int], list[int]]:
         """Return the tokens of a prompt, and those of an answer with the one that ends it.
@@ -67,10 +67,10 @@ class Chat:
             ValueError: The prompt or the answer has the image's token.
         """
         asked = self._render(prompt, None)
-        before = self._placed(asked, images)
-        whole = self._placed(asked + self._lead + text, images)
+        before = self._tokenize(asked, images)
+        whole = self._tokenize(asked + self._separator + text, images)
         if whole[: len(before)] != before:  # the tokenizer joins them, which generation cannot
-            own = self.tokens(self._lead + text)
+            own = self.tokens(self._separator + text)
             return before, [*own, self.end]
         return before, [*whole[len(before) :], self.end]
 
@@ -79,7 +79,7 @@ class Chat:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def _placed(self, text: str, images: int) -> list[int]:
+    def _tokenize(self, text: str, images: int) -> list[int]:
         text = text.replace(self.image, self.image * images)
         start = self.tokenizer.bos_token
         special = not (start and text.startswith(start))
@@ -94,7 +94,7 @@ class Chat:
         if answer is not None:
             reply = [{"type": "text", "text": answer}]
             messages.append({"role": "assistant", "content": reply})
-        template = {} if self.shipped else {"chat_template": _PLAIN}
+        template = {} if self.shipped else {"chat_template": _LLAVA_TEMPLATE}
         return str(
             self._processor.apply_chat_template(
                 messages, add_generation_prompt=answer is None, **template

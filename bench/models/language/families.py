@@ -9,11 +9,11 @@ class Family:
 
     Attributes:
         tower: Path of the vision tower in the model.
-        typed: Whether the model must be told which tokens are an image's (`mm_token_type_ids`).
+        needs_token_types: Whether the model must be told which tokens are an image's (`mm_token_type_ids`).
     """
 
     tower: str = "model.vision_tower"
-    typed: bool = False
+    needs_token_types: bool = False
 
 
 # by the `model_type` of a configuration
@@ -21,6 +21,6 @@ FAMILIES = {
     "llava": Family(),
     "llava_next": Family(),
     "llava_onevision": Family(),
-    "qwen2_5_vl": Family(tower="model.visual", typed=True),
-    "qwen3_vl": Family(tower="model.visual", typed=True),
+    "qwen2_5_vl": Family(tower="model.visual", needs_token_types=True),
+    "qwen3_vl": Family(tower="model.visual", needs_token_types=True),
 }

@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.models.language.resizing import resize_bits
 
 _BICUBIC = 3  # PIL's number
-_NEAR = 1e-4  # of a level; single precision is off by up to 1.6e-5
+_ROUNDING_ERROR = 1e-4  # of a level; single precision is off by up to 1.6e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def _levels(images: Tensor) -> Tensor:
     """
     levels = images * 255
     off = (levels.round() - levels).detach()
-    return levels + torch.where(off.abs() < _NEAR, off, 0.0)
+    return levels + torch.where(off.abs() < _ROUNDING_ERROR, off, 0.0)
 
 
 def _resizing(original: Callable[..., Tensor]) -> Callable[..., Tensor]:

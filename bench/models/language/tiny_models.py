@@ -28,29 +28,29 @@ from bench.suite.specs import LvlmModel, TinyModel
 
 _SAID = _YES, _NO = "yes", "no"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'-/[]"
-_LOUD = 3.0  # factor on weights: as initialised, all images are nearly the same to a model
-_SURE = 24.0  # factor on the number whose sign is the answer
-_CLOUDS = 64
+_WEIGHT_GAIN = 3.0  # factor on weights: as initialised, all images are nearly the same to a model
+_LOGIT_GAIN = 24.0  # factor on the number whose sign is the answer
+_CALIBRATION_IMAGES = 64
 _QUESTION = "Is there a {} in the image?\nAnswer the question using a single word or phrase."
 _PIXELS = 32  # of the tower of LLaVA, at which the embedded images are
 _SIZES: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
     "max_position_embeddings": 512,
 }  # fmt: skip
-VICUNA = (
+VICUNA_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
     "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
     "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}"
     "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
-CHATML = (
+CHATML_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}"
     "{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% else %}{{ part['text'] }}{% endif %}"
     "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 
 
 def build_tiny(spec: TinyModel, context: BuildContext) -> LanguageModel:
@@ -69,21 +69,21 @@ def build_tiny(spec: TinyModel, context: BuildContext) -> LanguageModel:
         make(transformers, Path(folder))
         own = LvlmModel(kind="lvlm", name=folder, precision="fp32")
         model = build_language(own, replace(context, device=torch.device("cpu")))
-    _balance(model)
+    _balance_answers(model)
     return model.to(context.device)
 
 
-def _balance(model: LanguageModel) -> None:
+def _balance_answers(model: LanguageModel) -> None:
     """Turn the number whose sign is the answer to where coloured clouds get either answer."""
-    drawn = torch.rand((_CLOUDS, 3, 4, 4), generator=torch.Generator().manual_seed(0))
+    drawn = torch.rand((_CALIBRATION_IMAGES, 3, 4, 4), generator=torch.Generator().manual_seed(0))
     clouds = F.interpolate(drawn, (_PIXELS, _PIXELS), mode="bilinear")
     words = ("bird", "cat", "dog", "ship")
-    prompts = [_QUESTION.format(words[at % len(words)]) for at in range(_CLOUDS)]
+    prompts = [_QUESTION.format(words[at % len(words)]) for at in range(_CALIBRATION_IMAGES)]
     head: Any = model.network.get_submodule("lm_head")
     seen: list[Tensor] = []
     hook = head.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, 0]))
     with torch.no_grad():
-        model.log_likelihood(clouds, prompts, [_YES] * _CLOUDS)
+        model.log_likelihood(clouds, prompts, [_YES] * _CALIBRATION_IMAGES)
         hook.remove()
         usual = F.normalize(seen[0].mean(dim=0), dim=0)
         head.weight -= (head.weight @ usual)[:, None] * usual
@@ -111,7 +111,7 @@ def _llava(transformers: Any, folder: Path) -> None:
         patch_size=8,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=VICUNA,
+        chat_template=VICUNA_TEMPLATE,
     )
     _write(transformers.LlavaForConditionalGeneration, config, processor, folder)
 
@@ -121,8 +121,8 @@ def _qwen(transformers: Any, folder: Path) -> None:
     tokenizer = transformers.Qwen2Tokenizer(
         vocab=vocabulary, merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", *MARKS]})
-    start, end, image, film = tokenizer.convert_tokens_to_ids(list(MARKS))
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", *VISION_TOKENS]})
+    start, end, image, film = tokenizer.convert_tokens_to_ids(list(VISION_TOKENS))
     vision = {
         "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2,
         "out_hidden_size": 32, "window_size": 56, "fullatt_block_indexes": [1],
@@ -140,7 +140,7 @@ def _qwen(transformers: Any, folder: Path) -> None:
         transformers.Qwen2VLImageProcessor(size=size, patch_size=14),
         tokenizer,
         transformers.Qwen2VLVideoProcessor(),
-        chat_template=CHATML,
+        chat_template=CHATML_TEMPLATE,
     )
     _write(transformers.Qwen2_5_VLForConditionalGeneration, config, processor, folder)
 
@@ -154,12 +154,14 @@ def _write(kind: Any, config: Any, processor: Any, folder: Path) -> None:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim > 1 and "lm_head" not in name:
-                weight.mul_(_LOUD)
+                weight.mul_(_WEIGHT_GAIN)
         model.lm_head.weight.zero_()
         for word, sign in ((_YES, 1), (_NO, -1)):
             for token in (word, f"▁{word}", f"Ġ{word}"):  # with a blank before it or not
                 if token in known:
-                    model.lm_head.weight[known[token]] = sign * _SURE * side / len(side) ** 0.5
+                    model.lm_head.weight[known[token]] = (
+                        sign * _LOGIT_GAIN * side / len(side) ** 0.5
+                    )
     save(model, processor, folder)
 
 

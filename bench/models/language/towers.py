@@ -58,10 +58,10 @@ def replace_tower(model: LanguageModel, donor: object, name: str) -> LanguageMod
         )
     tower = copy.deepcopy(model.tower)
     try:
-        stated = _fill(tower, donor.tower)
+        extra_facts = _fill(tower, donor.tower)
     except (TypeError, ValueError, RuntimeError) as error:
         raise CellError(f"tower: {name!r} does not fit: {' '.join(str(error).split())}") from error
-    return model.with_tower(tower.requires_grad_(False), tower=name, **stated)
+    return model.with_tower(tower.requires_grad_(False), tower=name, **extra_facts)
 
 
 def _fill(tower: nn.Module, donor: nn.Module) -> dict[str, str]:
@@ -69,13 +69,13 @@ def _fill(tower: nn.Module, donor: nn.Module) -> dict[str, str]:
     root, given = _root(tower), _weights(donor)
     own = {name.removeprefix(root): value for name, value in tower.state_dict().items()}
     read = {name: value for name, value in given.items() if not name.startswith(_UNREAD)}
-    stated = {"positions": "the tower's"}
+    extra_facts = {"positions": "the tower's"}
     positions = read.get(_POSITIONS)
     if positions is not None and positions.shape != own[_POSITIONS].shape:
         before, after = token_grid(donor), token_grid(tower)
         read[_POSITIONS] = _interpolated(positions, prefix_tokens(donor), before, after)
         words = ["x".join(map(str, grid)) for grid in (before, after)]
-        stated = {"positions": f"{words[0]} to {words[1]}, bicubic"}
+        extra_facts = {"positions": f"{words[0]} to {words[1]}, bicubic"}
     kept = {name: value for name, value in own.items() if name.startswith(_UNREAD)}
     missing = sorted((set(own) - set(kept)) ^ set(read))
     if missing:
@@ -86,7 +86,7 @@ def _fill(tower: nn.Module, donor: nn.Module) -> dict[str, str]:
             raise ValueError(f"{name} is {theirs}, {ours} is needed")
     tower.load_state_dict({root + name: value for name, value in {**kept, **read}.items()})
     _take_settings(tower, donor)
-    return stated
+    return extra_facts
 
 
 def _root(tower: nn.Module) -> str:

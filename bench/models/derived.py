@@ -1,4 +1,4 @@
-"""Models made of other models of the suite; they share their weights."""
+"""Models that are made from other models of the suite and share their weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ ModelWithTower = ClipModel | LanguageModel
 
 
 def build_radapt(spec: RAdaptModel, context: BuildContext) -> ModelWithTower:
-    """Build R-Adapt over a vision tower, in the units of that model's own normalisation.
+    """Build an R-Adapt model over the vision tower of a base model.
 
-    The tower is a CLIP's or SigLIP's, or that inside a vision-language model. The anchor comes
-    first: where memory is short, whose tower it is of may be let go of before the base comes.
+    The base is a CLIP, a SigLIP or a vision-language model. The anchor is made before the base is
+    loaded, so that the anchor's model can be unloaded first if memory is short.
 
     Raises:
-        CellError: The anchor is missing or does not fit, or there is no vision tower.
+        CellError: The anchor is missing or does not fit, or the base has no vision tower.
     """
     anchor: Anchor | PerGrid
     with _errors_explained(spec.base):
@@ -32,7 +32,7 @@ def build_radapt(spec: RAdaptModel, context: BuildContext) -> ModelWithTower:
         else:
             anchor = Anchor.load(str(spec.anchor.file))
     base = model_with_tower(spec.base, context)
-    how = base.preprocessing
+    normalisation = base.preprocessing
     with _errors_explained(spec.base):
         if isinstance(anchor, Anchor):
             anchor = replace(anchor, value=anchor.value.to(context.device))
@@ -44,8 +44,8 @@ def build_radapt(spec: RAdaptModel, context: BuildContext) -> ModelWithTower:
             cutoff=spec.cutoff,
             mix=spec.mix,
             cutoff_at=None if spec.cutoff_at == "image" else spec.cutoff_at,
-            mean=how.mean,
-            std=how.std,
+            mean=normalisation.mean,
+            std=normalisation.std,
         )
     if isinstance(base, LanguageModel) and spec.alpha:
         return base.with_tower(adapted, anchor=f"{anchor.origin}, on {anchor.tower}")
@@ -61,18 +61,18 @@ def _errors_explained(base: str) -> Iterator[None]:
 
 
 def _white_anchor(donor: ModelWithTower) -> Anchor | PerGrid:
-    """Return what a model's tower answers to a white image, at each size where that matters."""
-    how, units = grids_of(donor.tower), donor.preprocessing
-    if how is not None and how.side is not None:
-        return PerGrid(donor.tower, mean=units.mean, std=units.std)
-    return extract_anchor(donor.tower, mean=units.mean, std=units.std)
+    """Return the tower's outputs on a white image, one per image size if the size changes them."""
+    grids, normalisation = grids_of(donor.tower), donor.preprocessing
+    if grids is not None and grids.side is not None:
+        return PerGrid(donor.tower, mean=normalisation.mean, std=normalisation.std)
+    return extract_anchor(donor.tower, mean=normalisation.mean, std=normalisation.std)
 
 
 def build_graft(spec: GraftModel, context: BuildContext) -> ModelWithTower:
-    """Build a model with some modules of another's tower.
+    """Build a base model in which some modules of the tower come from a donor model.
 
     Raises:
-        CellError: The two do not fit, or there is no vision tower.
+        CellError: The towers do not match, or a model has no vision tower.
     """
     base, donor = model_with_tower(spec.base, context), model_with_tower(spec.donor, context)
     try:
@@ -82,12 +82,14 @@ def build_graft(spec: GraftModel, context: BuildContext) -> ModelWithTower:
 
 
 def model_with_tower(name: str, context: BuildContext) -> ModelWithTower:
-    """Return a model of the suite by its name.
+    """Return the model of the suite with this name.
 
     Raises:
-        CellError: It has no vision tower.
+        CellError: The model has no vision tower.
     """
     model = context.refer(name)
     if not isinstance(model, ModelWithTower):
-        raise CellError(f"a model with a vision tower is needed; {name!r} is another kind")
+        raise CellError(
+            f"{name!r} has no vision tower; allowed: a CLIP, a SigLIP or a vision-language model"
+        )
     return model

@@ -1,4 +1,4 @@
-"""The embedded models."""
+"""The embedded nano models."""
 
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel
@@ -7,7 +7,7 @@ from bench.suite.specs import NanoModel
 
 
 def build_nano(spec: NanoModel, context: BuildContext) -> ClipModel:
-    """Build one of the embedded models."""
+    """Build an embedded nano model."""
     from bench.nano.nano_clip import load_pair
 
     return as_clip_model(*load_pair(spec.weights), context.device, context.resize)

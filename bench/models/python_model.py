@@ -1,4 +1,4 @@
-"""Models of the user's own."""
+"""Models that the user defines in Python."""
 
 import importlib
 
@@ -14,10 +14,11 @@ _ANSWERING_MEMBERS = ("log_likelihood", "visual_tokens", "answer")
 
 
 def build_python_model(spec: PythonModel, context: BuildContext) -> ImageTextModel:
-    """Call the factory that a suite names.
+    """Import the factory that the suite names, and call it.
 
     Raises:
-        CellError: It may not be imported, is not there, or returns something else.
+        CellError: `--trust` is not set, the factory cannot be imported, or the returned object
+            lacks a member that models need.
     """
     if not context.trust:
         raise CellError(f"{spec.target} is code named by the suite; run with --trust to import it")
@@ -29,7 +30,10 @@ def build_python_model(spec: PythonModel, context: BuildContext) -> ImageTextMod
     model = factory(device=context.device, **spec.args)
     for member in _ANSWERING_MEMBERS if spec.answers else _EMBEDDING_MEMBERS:
         if not hasattr(model, member):
-            raise CellError(f"{spec.target} returned an object without {member}")
+            raise CellError(
+                f"{spec.target} returned a {type(model).__name__} without {member}; needed: "
+                f"{', '.join(_ANSWERING_MEMBERS if spec.answers else _EMBEDDING_MEMBERS)}"
+            )
     if isinstance(model, nn.Module):
         model.eval().requires_grad_(False)
     return model  # type: ignore[no-any-return]

@@ -90,7 +90,7 @@ def test_a_tower_without_values_is_refused() -> None:
     model = nano().with_tower(torch.nn.Conv2d(3, 8, 4))
     with pytest.raises(CellError, match="no value features"):
         model.value_features(torch.rand(1, 3, 32, 32), 1)
-    with pytest.raises(CellError, match="of 99 blocks: the tower has 6"):
+    with pytest.raises(CellError, match="of the last 99 blocks: the tower has only 6"):
         nano().value_features(torch.rand(1, 3, 32, 32), 99)
 
 

@@ -269,9 +269,8 @@ class Warm:
         try:
             return make()
         except Exception as error:
-            if not (
-                memory_too_small(error) or isinstance(error, TimeUp | StoreError)
-            ):  # they may pass
+            passing = isinstance(error, TimeUp | StoreError)  # a retry may succeed
+            if not (passing or memory_too_small(error)):
                 self.problems[key] = reason(error)
             raise
 

@@ -42,8 +42,8 @@ class GuidedMargin:
         return {"clean": model(images)}
 
     def clean_logits(self, model: Classifier, precomputed: State) -> Tensor | None:
-        """Return the known logits; see `Loss`."""
-        return known["clean"]
+        """Return the clean images' logits; see `Loss`."""
+        return precomputed["clean"]
 
     def at(self, model: Classifier, points: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """Return logits and losses; see `Loss`."""

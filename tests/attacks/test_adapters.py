@@ -133,9 +133,9 @@ def test_a_list_runs_as_custom_with_the_given_restarts(four: LinearModel) -> Non
 
 def test_steps_set_the_schedule_too(four: LinearModel) -> None:
     """Checkpoints follow from the steps that the library's object was made with."""
-    from bench.attacks.pyautoattack_adapter import _Attacks
+    from bench.attacks.pyautoattack_adapter import _ChunkAttacks
 
-    attacks = _Attacks(official(steps=30), Module(four), Budget(0.1), 0, torch.device("cpu"))
+    attacks = _ChunkAttacks(official(steps=30), Module(four), Budget(0.1), 0, torch.device("cpu"))
     assert (attacks._apgd("ce").n_iter_2, attacks._apgd_targeted().n_iter_2) == (6, 6)
 
 

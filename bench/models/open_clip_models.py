@@ -23,10 +23,9 @@ from radapt.remote_code import RemoteCodeError
 from radapt.state_dicts import load_tower
 from radapt.tower import image_size
 
-_LEAST_SIMILARITY = (
-    0.3  # cosine of weights; fine-tuning stays near 1, independent weights are near 0
-)
-_COMPARED_MATRICES = 8  # matrices
+# mean cosine of weights: fine-tuned weights are near 1, independent weights near 0
+_LEAST_SIMILARITY = 0.3
+_COMPARED_MATRICES = 8
 
 
 def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:

@@ -61,9 +61,7 @@ def _projected_values(attention: nn.Module, tokens: Tensor) -> Tensor:
     """Return the values `[b,t,w]` of tokens `[b,t,w]` after the attention's output projection."""
     if has_part(attention, "v_proj"):  # transformers
         values: Tensor = attention.get_submodule("v_proj")(tokens)
-    elif has_part(
-        attention, "in_proj_weight"
-    ):  # open_clip: one matrix for queries, keys and values
+    elif has_part(attention, "in_proj_weight"):  # open_clip: queries, keys, values in one matrix
         third = attention.get_parameter("in_proj_weight").chunk(3)[2]
         bias = attention.get_parameter("in_proj_bias").chunk(3)[2]
         values = F.linear(tokens, third, bias)

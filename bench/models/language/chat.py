@@ -46,9 +46,9 @@ class Chat:
         self.image_id = int(processor.image_token_id)
         self._processor = processor
         self.shipped = processor.chat_template is not None
-        asked, whole = self._render("Which?", None), self._render("Which?", _PROBE)
-        between, found, after = whole.removeprefix(asked).partition(_PROBE)
-        regular = whole.startswith(asked) and bool(found)
+        formatted, whole = self._render("Which?", None), self._render("Which?", _PROBE)
+        between, found, after = whole.removeprefix(formatted).partition(_PROBE)
+        regular = whole.startswith(formatted) and bool(found)
         self._separator = between if regular else ""
         closing = self.tokens(after) if regular else []
         known = {*ends, self.tokenizer.eos_token_id} - {None}
@@ -87,12 +87,10 @@ class Chat:
         Raises:
             ValueError: The prompt or the answer contains the image token.
         """
-        asked = self._render(prompt, None)
-        before = self._tokenize(asked, images)
-        whole = self._tokenize(asked + self._separator + text, images)
-        if (
-            whole[: len(before)] != before
-        ):  # the tokenizer merged prompt and answer; generation cannot
+        formatted = self._render(prompt, None)
+        before = self._tokenize(formatted, images)
+        whole = self._tokenize(formatted + self._separator + text, images)
+        if whole[: len(before)] != before:  # the tokenizer merged tokens across the boundary
             separate = self.tokens(self._separator + text)
             return before, [*separate, self.end]
         return before, [*whole[len(before) :], self.end]

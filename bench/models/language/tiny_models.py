@@ -29,7 +29,7 @@ from bench.suite.specs import LvlmModel, TinyModel
 
 _WORDS = _YES, _NO = "yes", "no"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'-/[]"
-_WEIGHT_GAIN = 3.0  # factor on the initial weights, with which all images give nearly equal outputs
+_WEIGHT_GAIN = 3.0  # with the initial weights, all images give nearly equal outputs
 _LOGIT_GAIN = 24.0  # factor on the number whose sign decides between yes and no
 _CALIBRATION_IMAGES = 64
 _QUESTION = "Is there a {} in the image?\nAnswer the question using a single word or phrase."
@@ -182,9 +182,7 @@ def save(model: Any, processor: Any, folder: Path) -> None:
     with quiet():
         model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    processor.image_processor.save_pretrained(
-        folder
-    )  # hub repositories also have it as its own file
+    processor.image_processor.save_pretrained(folder)  # hub repositories have this file too
 
 
 def ids(tokenizer: Any) -> dict[str, Any]:

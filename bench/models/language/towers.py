@@ -81,9 +81,9 @@ def _fill(tower: nn.Module, donor: nn.Module) -> dict[str, str]:
         sizes = ["x".join(map(str, grid)) for grid in (before, after)]
         extra_facts = {"positions": f"{sizes[0]} to {sizes[1]}, bicubic"}
     kept = {name: value for name, value in own.items() if name.startswith(_UNUSED)}
-    missing = sorted((set(own) - set(kept)) ^ set(read))
-    if missing:
-        raise ValueError(f"only one of the two towers has {missing[0]}")
+    unmatched = sorted((set(own) - set(kept)) ^ set(read))
+    if unmatched:
+        raise ValueError(f"only one of the two towers has {unmatched[0]}")
     for name, value in read.items():
         if value.shape != own[name].shape:
             ours, theirs = tuple(own[name].shape), tuple(value.shape)

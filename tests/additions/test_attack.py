@@ -72,7 +72,7 @@ def test_an_attack_with_its_own_loss_takes_two_files(tmp_path: Path) -> None:
     copy.insert(SPECS, "    | ValueFeatures\n", "    | Gama\n")
     copy.insert(LOSSES, "from bench.suite.specs.attacks import (\n", "    Gama,\n")
     copy.insert(LOSSES, "            return margin(spec.kappa)\n", CASE)
-    copy.insert(LOSSES, "# ranks a point that fools the model above all that do not\n", LOSS)
+    copy.insert(LOSSES, "# positive only where the model is wrong\n", LOSS)
     assert len(copy.touched) <= 2
     rows = copy.run(SUITE)
     assert [row["status"] for row in rows] == ["ok"] * 3

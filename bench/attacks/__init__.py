@@ -1,10 +1,10 @@
-"""Attacks: native ones on one engine, and adapters over pyautoattack and torchattacks."""
+"""Attacks: native attacks on one engine, and adapters over pyautoattack and torchattacks."""
 
 from bench.attacks.losses import ANY_MARGIN, loss_of
-from bench.attacks.native_attacks import Surrogate, build_native
+from bench.attacks.native_attacks import BuildSurrogate, build_native
 from bench.attacks.noise import RandomPoint
 from bench.attacks.pyautoattack_adapter import OfficialAttack
-from bench.attacks.sequence import InSequence, in_turn
+from bench.attacks.sequence import InSequence, in_sequence
 from bench.attacks.torchattacks_adapter import TorchAttack
 from bench.core.types import Attack
 from bench.models.batch_size import Batch
@@ -15,19 +15,20 @@ def build_attack(
     spec: AnyAttack,
     *,
     batch: int | Batch,
-    surrogate: Surrogate | None = None,
+    surrogate: BuildSurrogate | None = None,
     answers: bool = False,
 ) -> Attack:
     """Return the attack that a spec declares.
 
     Args:
-        spec: The attack, with settings that the number of classes allows
-            (`bench.plan.attack_limits`).
-        batch: Images in flight at once, for native attacks; their result does not depend
-            on it, and a `Batch` is halved where memory ends. Adapters run in chunks of the
-            size that their spec names.
-        surrogate: Returns the model that gradients come from, for specs with `backward`.
-        answers: Whether the model answers in words: cross-entropy is then that of a text.
+        spec: The attack. Its settings already respect the limits that the number of classes
+            sets (`bench.plan.attack_limits`).
+        batch: Number of images attacked at the same time by a native attack. The result does
+            not depend on it. A `Batch` is halved when memory runs out. Adapters use chunks of
+            the size in their spec instead.
+        surrogate: Builds the model that computes the gradients, for specs with `backward`.
+        answers: Whether the model answers in words. Attacks on cross-entropy then maximise the
+            negative log-likelihood of the reference answer.
     """
     match spec:
         case Noise():
@@ -41,6 +42,6 @@ def build_attack(
             members = [
                 build_attack(member, batch=batch, surrogate=surrogate) for member in spec.attacks
             ]
-            return in_turn(members, ANY_MARGIN, batch)
+            return in_sequence(members, ANY_MARGIN, batch)
         case _:
             return build_native(spec, batch, surrogate, answers=answers)

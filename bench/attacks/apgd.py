@@ -1,4 +1,4 @@
-"""Auto-PGD (Croce and Hein 2020, arXiv:2003.01690, algorithm 1), per image."""
+"""Auto-PGD (Croce and Hein 2020, arXiv:2003.01690, algorithm 1), with one schedule per image."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,23 +11,23 @@ from bench.attacks.balls import project, steepest, surface
 from bench.attacks.spectrum import Spectrum
 from bench.core.types import Budget
 
-MOMENTUM = 0.75  # weight of the gradient step against the previous move
+MOMENTUM = 0.75  # weight of the gradient step; the previous move has the rest
 
 
 @dataclass(frozen=True, slots=True)
 class Apgd:
-    """Steepest ascent with momentum whose step halves where progress stalls.
+    """Steepest ascent with momentum, which halves its step size when progress stalls.
 
-    At a checkpoint an image's step is halved and the image is sent back to its best
-    point if its loss rose in fewer than a share `rho` of the steps since the last
-    checkpoint, or if neither step nor best loss has changed since then. Checkpoints, the
-    start and the order of projections follow the authors' code (fra31/auto-attack), but
-    for one thing: there the first step always counts as a rise, here if the loss rose.
+    At a checkpoint, an image's step size is halved and the image returns to its best point in
+    two cases: its loss rose in at most a share `rho` of the steps since the last checkpoint, or
+    neither the step size nor the best loss has changed since then. Checkpoints, start and the
+    order of projections follow the authors' code (fra31/auto-attack), with one difference: their
+    code always counts the first step as a rise; here it counts only if the loss rose.
 
     Attributes:
         steps: Number of gradient steps.
-        rho: The share of rising steps below which the step is halved.
-        spectrum: The filter that start and steps are made for.
+        rho: Share of rising steps, in (0,1), at or below which the step size is halved.
+        spectrum: The low-pass filter that shapes start and steps, or None.
     """
 
     steps: int
@@ -35,12 +35,12 @@ class Apgd:
     spectrum: Spectrum | None = None
 
     def first(self, images: Tensor, budget: Budget, noise: Tensor) -> Tensor:
-        """Begin on the ball's surface: in Linf, noise scaled to reach it in one pixel."""
+        """Return start points on the surface of the ball: noise scaled to the norm `eps`."""
         start = self.spectrum.start(noise) if self.spectrum else noise
         return project(images + surface(start, budget), images, budget)
 
     def begin(self, images: Tensor, points: Tensor, budget: Budget) -> State:
-        """Begin with steps of twice the radius, and nothing known of the loss."""
+        """Return the first state: the step size is twice the radius, no loss is recorded."""
         zero = torch.zeros(len(images), dtype=images.dtype, device=images.device)
         return {
             "image": images,
@@ -57,25 +57,25 @@ class Apgd:
         }
 
     def advance(self, state: State, loss: Tensor, gradient: Tensor, budget: Budget) -> State:
-        """Note the point's loss, halve steps at checkpoints, and move."""
-        state = self._note(state, loss, gradient)
-        state, gradient = self._check(state, gradient)
+        """Record the point's loss, halve step sizes at checkpoints, and take one step."""
+        state = self._record(state, loss, gradient)
+        state, gradient = self._apply_checkpoint(state, gradient)
         point, image = state["point"], state["image"]
         size = state["size"][:, None, None, None]
-        # the first step has no previous move to carry on
-        share = torch.where(state["iteration"] > 0, MOMENTUM, 1.0).to(point.dtype)
-        share = share[:, None, None, None]
-        towards = self.spectrum.steepest if self.spectrum else steepest
-        plain = project(point + size * towards(gradient, budget.norm), image, budget)
-        carried = point + share * (plain - point) + (1 - share) * (point - state["previous"])
-        return {**state, "point": project(carried, image, budget), "previous": point}
+        # before the first step there is no previous move
+        weight = torch.where(state["iteration"] > 0, MOMENTUM, 1.0).to(point.dtype)
+        weight = weight[:, None, None, None]
+        direction = self.spectrum.steepest if self.spectrum else steepest
+        plain = project(point + size * direction(gradient, budget.norm), image, budget)
+        moved = point + weight * (plain - point) + (1 - weight) * (point - state["previous"])
+        return {**state, "point": project(moved, image, budget), "previous": point}
 
     def finish(self, state: State, loss: Tensor) -> Tensor:
-        """Hand out the point of the highest loss."""
+        """Return the point of the highest loss."""
         better = (loss > state["best_loss"])[:, None, None, None]
         return torch.where(better, state["point"], state["best"])
 
-    def _note(self, state: State, loss: Tensor, gradient: Tensor) -> State:
+    def _record(self, state: State, loss: Tensor, gradient: Tensor) -> State:
         better = loss > state["best_loss"]
         wide = better[:, None, None, None]
         started = state["iteration"] > 0
@@ -89,7 +89,7 @@ class Apgd:
             "checkpoint_loss": torch.where(started, state["checkpoint_loss"], loss),
         }
 
-    def _check(self, state: State, gradient: Tensor) -> tuple[State, Tensor]:
+    def _apply_checkpoint(self, state: State, gradient: Tensor) -> tuple[State, Tensor]:
         window = windows(self.steps, gradient.device)[state["iteration"]]
         due = window > 0
         stalled = state["rises"] <= self.rho * window
@@ -109,15 +109,19 @@ class Apgd:
 
 @cache
 def windows(steps: int, device: torch.device) -> Tensor:
-    """Return the window before each iteration that is a checkpoint, else 0, `[steps + 1]`."""
+    """Return, per iteration, the window that ends there, or 0 if it is no checkpoint, `[steps+1]`.
+
+    The window is the number of steps since the previous checkpoint.
+    """
     found = checkpoints(steps)
     return torch.tensor([found.get(at, 0) for at in range(steps + 1)], device=device)
 
 
 def checkpoints(steps: int) -> dict[int, int]:
-    """Return the iterations at which steps may halve, each with the window before it.
+    """Return the iterations at which step sizes may halve, each with the window before it.
 
-    Windows begin at 22% of the steps and shrink by 3% each time, to no less than 6%.
+    The first window is 22% of the steps. Each next window is shorter by 3% of the steps, down to
+    6% of them.
     """
     window = max(int(0.22 * steps), 1)
     least = max(int(0.06 * steps), 1)

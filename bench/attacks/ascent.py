@@ -1,4 +1,4 @@
-"""What moves images: the protocol between the engine and its ascents."""
+"""The interface of ascents: the update rules that the engine applies to images."""
 
 from typing import Protocol
 
@@ -6,37 +6,44 @@ from torch import Tensor
 
 from bench.core.types import Budget
 
-State = dict[str, Tensor]  # each `[b, ...]`, one row per image in flight
+State = dict[str, Tensor]  # each `[b, ...]`, one row per image of the batch
 
 
 class Ascent(Protocol):
-    """Where to go, image by image; holds no state of its own."""
+    """An update rule, applied to each image independently. It keeps no state of its own."""
 
     @property
     def steps(self) -> int:
-        """Number of gradients that are used."""
+        """Number of gradient steps."""
         ...
 
     def first(self, images: Tensor, budget: Budget, noise: Tensor) -> Tensor:
-        """Return where images are before any step, within the budget.
+        """Return the start points `[b,3,h,w]`, within the budget.
 
-        `noise` `[b,3,h,w]` lies in the unit ball of the budget's norm, drawn from each
-        image's own stream.
+        Args:
+            images: The clean images, `[b,3,h,w]` in [0,1].
+            budget: Norm and radius of the perturbation.
+            noise: Random points of the unit ball of the budget's norm, `[b,3,h,w]`, each drawn
+                from the image's own random stream.
         """
         ...
 
     def begin(self, images: Tensor, points: Tensor, budget: Budget) -> State:
-        """Return the state at iteration 0, with the first points `[b,3,h,w]` under `point`."""
+        """Return the state at iteration 0, with the start points `[b,3,h,w]` under `point`."""
         ...
 
     def advance(self, state: State, loss: Tensor, gradient: Tensor, budget: Budget) -> State:
-        """Return the state after the point's loss `[b]` and gradient `[b,3,h,w]` are known.
+        """Return the state after one step.
 
-        `state["iteration"]` counts the gradients used before this one. A state belongs to
-        the ascent until the next call, so it may be written over.
+        Args:
+            state: The current state; it may be overwritten. `state["iteration"]` is the number
+                of gradients used before this step.
+            loss: Loss at `state["point"]`, `[b]`.
+            gradient: Gradient of the loss there, `[b,3,h,w]`.
+            budget: Norm and radius of the perturbation.
         """
         ...
 
     def finish(self, state: State, loss: Tensor) -> Tensor:
-        """Return the images to hand out once the last point's loss is known."""
+        """Return the adversarial images `[b,3,h,w]`, given the loss `[b]` at the last points."""
         ...

@@ -1,4 +1,4 @@
-"""Balls around images, by norm: projection, steepest direction, random points."""
+"""Linf and L2 balls around images: projection, steepest direction, random points."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 from bench.core.types import Budget, Norm
 
-_STREAM = 0x9E3779B97F4A7C  # far apart, so that no two images' streams meet
-_SEEDS = 2**63  # torch takes no larger ones
-_TINY = torch.finfo(torch.float32).tiny  # keeps 0/0 at 0, and disturbs nothing else
+_STREAM_OFFSET = 0x9E3779B97F4A7C  # large, so that the streams of two images do not coincide
+_SEED_LIMIT = 2**63  # torch accepts smaller seeds only
+_TINY = torch.finfo(torch.float32).tiny  # makes 0/0 equal 0 and changes no other quotient
 
 
 def length(deltas: Tensor, norm: Norm) -> Tensor:
@@ -19,48 +19,49 @@ def length(deltas: Tensor, norm: Norm) -> Tensor:
 
 
 def project(points: Tensor, images: Tensor, budget: Budget) -> Tensor:
-    """Bring points into the ball around the images and into [0,1].
+    """Project points `[b,3,h,w]` into the ball around the images and into [0,1].
 
-    The L2 ball comes first and the box second, as in the authors' APGD: clipping only
-    shortens a perturbation, but the result is not the nearest point of both.
+    In L2, the projection to the ball comes first and the clipping to [0,1] second, as in the
+    authors' APGD. Clipping can only shorten a perturbation, so the result is in both sets, but it
+    is not the nearest point of their intersection.
     """
     if budget.norm == "linf":
         return torch.clamp(points, images - budget.eps, images + budget.eps).clamp(0, 1)
     deltas = points - images
-    share = (budget.eps / length(deltas, "l2").clamp_min(_TINY)).clamp(max=1)
-    return (images + share[:, None, None, None] * deltas).clamp(0, 1)
+    scale = (budget.eps / length(deltas, "l2").clamp_min(_TINY)).clamp(max=1)
+    return (images + scale[:, None, None, None] * deltas).clamp(0, 1)
 
 
 def steepest(gradients: Tensor, norm: Norm) -> Tensor:
-    """Return per image the direction of length 1 that a linear loss rises most along.
+    """Return, per image, the direction of norm 1 in which a linear loss rises most.
 
-    That is the sign in Linf, and the gradient over its length in L2. A gradient of zero
-    has none and stays zero.
+    In Linf this is the sign of the gradient; in L2 it is the gradient divided by its norm. A zero
+    gradient stays zero.
     """
     if norm == "linf":
         return gradients.sign()
-    # a saturated cross-entropy leaves gradients whose squares would underflow
+    # if the cross-entropy saturates, gradients are so small that their squares would underflow
     largest = length(gradients, "linf").clamp_min(_TINY)[:, None, None, None]
     scaled = gradients / largest
     return scaled / length(scaled, "l2").clamp_min(_TINY)[:, None, None, None]
 
 
 def surface(noise: Tensor, budget: Budget) -> Tensor:
-    """Scale points of the unit ball to the surface of the budget's ball."""
+    """Scale nonzero vectors `[b,3,h,w]` to the norm `eps`."""
     reach = length(noise, budget.norm).clamp_min(1e-12)[:, None, None, None]
     return budget.eps * noise / reach
 
 
 def stream_seed(seed: int, stream: int) -> int:
-    """Return the seed of one of an image's random streams; stream 0 has the image's own."""
-    return (seed + _STREAM * stream) % _SEEDS
+    """Return the seed of one of an image's random streams; stream 0 uses the image's own seed."""
+    return (seed + _STREAM_OFFSET * stream) % _SEED_LIMIT
 
 
 def draw(shape: Sequence[int], seed: int, norm: Norm) -> Tensor:
-    """Draw a point of the unit ball on the CPU, so that devices agree.
+    """Draw a random point of the unit ball, on the CPU so that all devices get the same point.
 
-    Linf: uniform. L2: a uniform direction with a uniform length, as torchattacks has it;
-    a point uniform in a ball of thousands of dimensions would always be on its surface.
+    Linf: uniform in the ball. L2: a uniform direction and a uniform norm, as in torchattacks; a
+    uniform point of a ball in thousands of dimensions would almost always be on its surface.
     """
     generator = torch.Generator().manual_seed(seed)
     if norm == "linf":

@@ -1,4 +1,4 @@
-"""Random crops, one per image and step, that change with nothing else."""
+"""Random crops that depend only on the image's seed and the step."""
 
 import numpy as np
 import torch
@@ -6,37 +6,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def cropped(images: Tensor, seeds: Tensor, steps: Tensor, least: float) -> Tensor:
-    """Cut a box out of each image and bring it back to the image's size; differentiable.
+def random_crops(images: Tensor, seeds: Tensor, steps: Tensor, least: float) -> Tensor:
+    """Crop a random box from each image and resize it to the image's size; differentiable.
 
-    Height and width of the box are each a random share of the image's, from `least` to 1. Pixels
-    are interpolated by two products with matrices, whose gradient is the same on every run; that
-    of torch's own interpolation is not, on an accelerator.
+    The height and the width of the box are independent random shares of the image's height and
+    width, from `least` to 1. Two matrix products interpolate the pixels (bilinear), because their
+    gradient is deterministic; the gradient of torch's interpolation is not, on a GPU.
 
     Args:
         images: `[b,3,h,w]`.
-        seeds: Of each image, `[b]`.
-        steps: Which crop of it, `[b]`.
-        least: The smallest share of either side, above 0 and at most 1.
+        seeds: Random seed of each image, `[b]`.
+        steps: Index of the crop for each image, `[b]`.
+        least: Smallest share of the height and of the width, in (0,1].
     """
     height, width = images.shape[-2:]
     pairs = zip(seeds.tolist(), steps.tolist(), strict=True)
     drawn = np.stack([np.random.default_rng(pair).random(4) for pair in pairs])
-    rows = _resampling(height, drawn[:, 0], drawn[:, 2], least).to(images)
-    columns = _resampling(width, drawn[:, 1], drawn[:, 3], least).to(images)
+    rows = _crop_matrices(height, drawn[:, 0], drawn[:, 2], least).to(images)
+    columns = _crop_matrices(width, drawn[:, 1], drawn[:, 3], least).to(images)
     return torch.einsum("bij,bcjk,blk->bcil", rows, images, columns)
 
 
-def _resampling(
+def _crop_matrices(
     size: int, share: NDArray[np.float64], place: NDArray[np.float64], least: float
 ) -> Tensor:
-    """Return what stretches a part of a line of pixels to the whole line, `[b,size,size]`.
+    """Return matrices that crop and resize along one axis, `[b,size,size]`.
 
     Args:
-        size: Pixels of the line.
-        share: Of the line, drawn from 0 to 1 for each part.
-        place: Where the part begins, from 0 (at the start) to 1 (so that it ends at the end).
-        least: The smallest share.
+        size: Number of pixels along the axis.
+        share: Random numbers in [0,1), `[b]`, which set the length of each crop.
+        place: Random numbers in [0,1), `[b]`, which set where each crop starts.
+        least: Smallest share of the axis that a crop covers.
     """
     length = np.floor(size * (least + (1 - least) * share)).clip(1, size)
     start = np.floor(place * (size - length + 1)).clip(0, size - length)

@@ -1,13 +1,13 @@
-"""One loop for all native gradient attacks, over an active set of images.
+"""The loop that runs all native gradient attacks on an active set of images.
 
-An ascent says where each image goes next; the engine evaluates the model, decides which
-images are done, and gives their slots to the next ones, so that batches stay full as long as
-images are waiting. Every quantity is per image: its iteration, its step size, its best
-point, its random start. So the outcome for an image does not depend on its neighbours in a
-batch, beyond numerics.
+An ascent computes the next point of each image. The engine evaluates the model, decides which
+images are finished, and gives their slots to waiting images, so that batches stay full. Every
+quantity (iteration, step size, best point, random start) is per image. So the result for an image
+does not depend on the other images in the batch, up to floating-point error.
 
-Restarts and targets are runs. An image's next run begins when the last one ends, or beside it
-where batches would be part-empty; a run that breaks the image ends its later ones.
+Each restart and each target is a run. An image's next run starts when its last run ends, or
+earlier if slots of the batch would otherwise be empty. A run that breaks the image (makes the
+model misclassify it) ends the image's later runs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,44 +16,51 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from bench.attacks.active_set import Fresh, Roster
+from bench.attacks.active_set import ActiveSet, PendingRun
 from bench.attacks.ascent import Ascent, State
 from bench.attacks.balls import draw, stream_seed
 from bench.attacks.loss import Loss
 from bench.attacks.losses import wrong_class
-from bench.attacks.passes import Seen, complain, evaluate, finite, known_of, logits_at
-from bench.attacks.slots import drawn, join, put, take
-from bench.attacks.surrogate import Straight
+from bench.attacks.passes import (
+    Evaluation,
+    evaluate,
+    finite,
+    logits_at,
+    precompute,
+    raise_if_faulty,
+)
+from bench.attacks.slots import draw_ahead, join, put, take
+from bench.attacks.surrogate import BpdaModel
 from bench.core.types import Budget, Classifier, EmbeddingClassifier, Mode
 from bench.models.batch_size import Batch, as_batch
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """From where to where.
+    """The random start and the target class of one run.
 
     Attributes:
-        stream: Which of an image's random streams to use; 0 is its own, others are for restarts.
-        rank: Go for the `rank`-th most likely wrong class of the clean image; 0 goes for any.
+        stream: Index of the image's random stream; 0 is the image's own seed, restarts use others.
+        target_rank: Target the k-th most likely wrong class of the clean image; 0 is untargeted.
     """
 
     stream: int = 0
-    rank: int = 0
+    target_rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NativeAttack:
-    """An ascent on a loss, run by the engine.
+    """A gradient attack: an ascent that maximises a loss, run by the engine.
 
     Attributes:
-        ascent: Where to go.
-        loss: What to maximise, per image.
-        batch: Images in flight at once; halved where they do not fit into memory.
-        runs: What is tried on an image in turn; one alone in mode `full`, where points of
-            several would have to be ranked.
-        eot: Forward passes per step, whose losses, logits and gradients are averaged
+        ascent: The update rule.
+        loss: The loss to maximise, per image.
+        batch: Number of images attacked at the same time; halved when memory runs out.
+        runs: The runs on each image, in order. Mode `full` allows only one run, because points
+            of several runs would have to be ranked.
+        eot: Forward passes per step. Their losses, logits and gradients are averaged
             (expectation over transformation, Athalye et al. 2018, arXiv:1707.07397).
-        surrogate: The model that gradients come from, where it is not the attacked one.
+        surrogate: The model that computes the gradients, if it is not the attacked model.
     """
 
     ascent: Ascent
@@ -77,38 +84,42 @@ class NativeAttack:
     ) -> Tensor:
         """Attack every image; see `bench.core.types.Attack`.
 
-        `clean` are the model's logits `[b,k]` at the images, where they are known. `starts` are
-        points `[b,3,h,w]` of the balls to begin at in place of the ascent's own.
+        Two arguments are added: `clean`, the model's logits `[b,k]` at the clean images if the
+        caller has them, and `starts`, start points `[b,3,h,w]` within the budget, which replace
+        the start points of the ascent.
         """
         batch = as_batch(self.batch)
-        model = Straight(model, self.surrogate) if self.surrogate else model
+        model = BpdaModel(model, self.surrogate) if self.surrogate else model
         queue, targets = torch.arange(len(images), device=images.device), labels[None]
-        known: State | None = None
+        precomputed: State | None = None
         with torch.no_grad():
-            if mode == "success":  # what the loss must know of the images may say who is wrong
-                known = known_of(self.loss, model, images, seeds, batch)
-                told = self.loss.clean_logits(model, known) if known else None
-                clean = clean if told is None else finite(told)
-            targeted = any(run.rank for run in self.runs)
-            asked = mode == "success" and not self._starts_clean(images[:1], budget)
-            if clean is None and (asked or targeted):
+            if mode == "success":  # the precomputed tensors may give the clean logits for free
+                precomputed = precompute(self.loss, model, images, seeds, batch)
+                given = self.loss.clean_logits(model, precomputed) if precomputed else None
+                clean = clean if given is None else finite(given)
+            targeted = any(run.target_rank for run in self.runs)
+            needed = mode == "success" and not self._starts_clean(images[:1], budget)
+            if clean is None and (needed or targeted):
                 clean = logits_at(model, images, batch)
             if clean is not None:
                 targets = torch.stack(
-                    [wrong_class(clean, labels, r.rank) if r.rank else labels for r in self.runs]
+                    [
+                        wrong_class(clean, labels, run.target_rank) if run.target_rank else labels
+                        for run in self.runs
+                    ]
                 )
                 if mode == "success":
                     queue = queue[clean.argmax(dim=1) == labels]
             targets = targets.expand(len(self.runs), -1)
             loop = _Loop(
-                self, model, images, labels, targets, known, starts, seeds, budget, mode,
+                self, model, images, labels, targets, precomputed, starts, seeds, budget, mode,
                 batch,
             )  # fmt: skip
-            loop.through(queue.tolist())
+            loop.attack_images(queue.tolist())
         return loop.result
 
     def _starts_clean(self, image: Tensor, budget: Budget) -> bool:
-        """Return whether the first point is the image: then no other look at it is needed."""
+        """Return whether the start point is the clean image, so that step 0 gives its logits."""
         if not len(image):
             return True
         return torch.equal(self.ascent.first(image, budget, torch.full_like(image, 0.5)), image)
@@ -116,18 +127,18 @@ class NativeAttack:
 
 @dataclass
 class _Loop:
-    """One attack on one set of images; runs without gradients but where it asks for them.
+    """One attack on one set of images. The caller disables gradients; `evaluate` enables them.
 
-    Reading a tensor makes an accelerator wait, so the host keeps its own count of
-    iterations and reads one small tensor an iteration, none in mode `full`.
+    Reading a tensor makes the host wait for the GPU. So the host keeps its own count of
+    iterations, and reads one small tensor per iteration in mode `success` and none in mode `full`.
 
     Attributes:
-        targets: By run and image, the classes that the attack goes for, `[runs,n]`.
-        known: What the loss must know of the images, `[n, ...]`, where the engine has asked
-            already; else the engine asks as images begin, so that few are in memory at once.
-        starts: Where images begin, `[n,3,h,w]`; where the ascent says if None.
-        seeds: One per image.
-        result: Per image the point to hand out.
+        targets: Target class by run and image, `[runs,n]`.
+        precomputed: Tensors `[n, ...]` that the loss computed from all clean images, or None. If
+            None, they are computed when an image starts, which needs less memory.
+        starts: Start points `[n,3,h,w]`, or None for the start points of the ascent.
+        seeds: One random seed per image.
+        result: The adversarial images so far, `[n,3,h,w]`.
     """
 
     attack: NativeAttack
@@ -135,63 +146,63 @@ class _Loop:
     images: Tensor
     labels: Tensor
     targets: Tensor
-    known: State | None
+    precomputed: State | None
     starts: Tensor | None
     seeds: Sequence[int]
     budget: Budget
     mode: Mode
     batch: Batch
     result: Tensor = field(init=False)
-    _roster: Roster = field(init=False)
+    _active: ActiveSet = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with no image changed."""
+        """Start from the clean images."""
         self.result = self.images.clone()
         runs, steps = len(self.attack.runs), self.attack.ascent.steps
-        self._roster = Roster(len(self.images), runs, self.batch.size, steps)
+        self._active = ActiveSet(len(self.images), runs, self.batch.size, steps)
 
-    def through(self, queue: list[int]) -> None:
-        """Attack the images of the queue, in its order."""
+    def attack_images(self, queue: list[int]) -> None:
+        """Attack the images with the given indices, in this order."""
         slots = self.batch.size
-        self._roster.expect(self._waiting(queue))
-        state = self._refill({}, self._roster.row.bool())
-        ended: State = {}  # wait for their last evaluation, which needs no gradient
+        self._active.set_pending(self._pending_runs(queue))
+        state = self._refill({}, self._active.row.bool())
+        ended: State = {}  # last points, collected for an evaluation without gradients
         while state:
             logits, loss, gradient = self._evaluate(state, backward=True)
-            self._hand_out(state, logits)
+            self._keep_misclassified(state, logits)
             iteration = state["iteration"]
             state = self.attack.ascent.advance(state, loss, gradient, self.budget)
             state["iteration"] = iteration + 1
-            free, last = self._roster.advance()
+            free, last = self._active.advance()
             if bool(last.any()):
                 ended = join(ended, take(state, self._rows(last)))
                 if len(ended["row"]) >= slots:
-                    ended = self._close(ended)
+                    ended = self._finish(ended)
             state = self._refill(state, free)
-        self._close(ended)
+        self._finish(ended)
 
-    def _waiting(self, queue: list[int]) -> Iterator[Fresh]:
-        """Yield all runs of all images; by the time they are drawn, some will have fallen."""
+    def _pending_runs(self, queue: list[int]) -> Iterator[PendingRun]:
+        """Yield all runs of all images, except runs of images that are broken by then."""
         shape, norm = self.images.shape[1:], self.budget.norm
         pairs = (
             (row, index)
             for index in range(len(self.attack.runs))
             for row in queue
-            if not self._roster.fallen(row)
+            if not self._active.is_broken(row)
         )
 
-        def noise(pair: tuple[int, int]) -> Fresh:
+        def noise(pair: tuple[int, int]) -> PendingRun:
             row, index = pair
             stream = self.attack.runs[index].stream
             return row, index, draw(shape, stream_seed(self.seeds[row], stream), norm)
 
-        return drawn(noise, pairs, self.images.device)
+        return draw_ahead(noise, pairs, self.images.device)
 
-    def _begin(self, fresh: list[Fresh]) -> State:
+    def _begin(self, admitted: list[PendingRun]) -> State:
         device = self.images.device
-        rows = torch.tensor([row for row, _, _ in fresh], device=device)
-        runs = torch.tensor([index for _, index, _ in fresh], device=device)
-        noise = torch.stack([start for _, _, start in fresh]).to(self.images)
+        rows = torch.tensor([row for row, _, _ in admitted], device=device)
+        runs = torch.tensor([index for _, index, _ in admitted], device=device)
+        noise = torch.stack([start for _, _, start in admitted]).to(self.images)
         zero = torch.zeros_like(rows)
         images, ascent = self.images[rows], self.attack.ascent
         points = (
@@ -199,7 +210,7 @@ class _Loop:
         )
         return {
             **ascent.begin(images, points, self.budget),
-            **self._known(images, rows, [self.seeds[row] for row, _, _ in fresh]),
+            **self._precomputed_for(images, rows, [self.seeds[row] for row, _, _ in admitted]),
             "row": rows,
             "run": runs,
             "label": self.labels[rows],
@@ -208,50 +219,53 @@ class _Loop:
             "faulty": zero.bool(),
         }
 
-    def _known(self, images: Tensor, rows: Tensor, seeds: Sequence[int]) -> State:
-        """Return what the loss must know of images that begin."""
-        if self.known is not None:
-            return take(self.known, rows)
-        return known_of(self.attack.loss, self.model, images, seeds, self.batch)
+    def _precomputed_for(self, images: Tensor, rows: Tensor, seeds: Sequence[int]) -> State:
+        """Return the tensors that the loss computes from the clean images of a new run."""
+        if self.precomputed is not None:
+            return take(self.precomputed, rows)
+        return precompute(self.attack.loss, self.model, images, seeds, self.batch)
 
     def _refill(self, state: State, free: Tensor) -> State:
-        """Write what begins now over what is done, drop what is left of that, and add the rest."""
-        fresh = self._roster.admit()
-        if not len(fresh) and not bool(free.any()):
+        """Write new runs into the free slots, remove unused slots, and append missing slots."""
+        admitted = self._active.admit()
+        if not len(admitted) and not bool(free.any()):
             return state
-        filled, kept = self._roster.seat(free, fresh)
+        filled, kept = self._active.assign_slots(free, admitted)
         if len(filled):
-            state = put(state, filled.to(self.images.device), self._begin(fresh[: len(filled)]))
+            state = put(state, filled.to(self.images.device), self._begin(admitted[: len(filled)]))
         if not bool(kept.all()):
             state = take(state, self._rows(kept)) if bool(kept.any()) else {}
-        added = fresh[len(filled) :]
+        added = admitted[len(filled) :]
         return join(state, self._begin(added)) if added else state
 
-    def _hand_out(self, state: State, logits: Tensor) -> None:
-        """Hand out the points that are broken."""
+    def _keep_misclassified(self, state: State, logits: Tensor) -> None:
+        """Store the points that the model misclassifies as results (mode `success`)."""
         faulty = ~torch.isfinite(logits).all(dim=1)
-        if self.mode == "full":  # read at the end
+        if self.mode == "full":  # `_finish` reads it, so that the GPU need not wait here
             state["faulty"] = state["faulty"] | faulty
             return
         wrong = logits.argmax(dim=1) != state["label"]
         broken, bad = torch.stack([wrong, faulty]).cpu().unbind()
-        complain(bad)
+        raise_if_faulty(bad)
         if bool(broken.any()):
-            self._keep_broken(state, broken, self._roster.row, self._roster.run)
+            self._keep_broken(state, broken, self._active.row, self._active.run)
 
     def _keep_broken(self, state: State, broken: Tensor, row: Tensor, run: Tensor) -> None:
-        """Keep the broken points that decide; all but the state is on the host."""
+        """Store the points of the earliest run that broke each image.
+
+        `broken` (a mask), `row` and `run` are on the host, `[b]`.
+        """
         places = broken.nonzero().squeeze(1)
-        chosen = places[self._roster.strike(row[places].tolist(), run[places].tolist())]
+        chosen = places[self._active.record_broken(row[places].tolist(), run[places].tolist())]
         rows = chosen.to(self.images.device)
         self.result[state["row"][rows]] = state["point"][rows]
 
-    def _close(self, state: State) -> State:
-        """Evaluate last points, hand out what the ascent makes of them, return that none wait."""
+    def _finish(self, state: State) -> State:
+        """Evaluate the last points, store the ascent's results, and return an empty state."""
         if not state:
             return {}
         logits, loss, _ = self._evaluate(state, backward=False)
-        complain(state["faulty"] | ~torch.isfinite(logits).all(dim=1))
+        raise_if_faulty(state["faulty"] | ~torch.isfinite(logits).all(dim=1))
         found = self.attack.ascent.finish(state, loss)
         if self.mode == "full":
             self.result[state["row"]] = found
@@ -259,13 +273,13 @@ class _Loop:
         row, run = state["row"].cpu(), state["run"].cpu()
         broken = (logits.argmax(dim=1) != state["label"]).cpu()
         self._keep_broken(state, broken, row, run)
-        standing = {at: place for place, at in enumerate(row.tolist())}  # of runs the last one
-        left = [place for at, place in standing.items() if not self._roster.fallen(at)]
-        rows = torch.tensor(left, dtype=torch.long, device=self.images.device)
+        last = {at: place for place, at in enumerate(row.tolist())}  # the last run of each image
+        unbroken = [place for at, place in last.items() if not self._active.is_broken(at)]
+        rows = torch.tensor(unbroken, dtype=torch.long, device=self.images.device)
         self.result[state["row"][rows]] = found[rows]
         return {}
 
-    def _evaluate(self, state: State, *, backward: bool) -> Seen:
+    def _evaluate(self, state: State, *, backward: bool) -> Evaluation:
         attack = self.attack
         return evaluate(
             self.model, attack.loss, state, self.batch, eot=attack.eot, backward=backward

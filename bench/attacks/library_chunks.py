@@ -1,7 +1,7 @@
-"""What adapters over other libraries share.
+"""Helpers for the adapters over pyautoattack and torchattacks.
 
-These libraries draw random numbers per batch, so a chunk's size changes their answer: it
-is part of the cell's identity, and each chunk is seeded from its first image.
+These libraries draw random numbers per batch, so the size of a chunk changes their result. So the
+chunk size is part of the cell's identity, and each chunk uses the seed of its first image.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,14 +12,17 @@ from torch import Tensor, nn
 from bench.core.types import Classifier, Norm
 
 Perturb = Callable[[Tensor, Tensor, int], Tensor]
-NORMS: dict[Norm, str] = {"linf": "Linf", "l2": "L2"}  # as both libraries write them
-_SEED_LIMIT = 2**32  # numpy and the libraries take seeds below this
+NORMS: dict[Norm, str] = {"linf": "Linf", "l2": "L2"}  # the names in both libraries
+_SEED_LIMIT = 2**32  # numpy and the libraries accept smaller seeds only
 
 
 def in_chunks(
     perturb: Perturb, images: Tensor, labels: Tensor, seeds: Sequence[int], chunk: int
 ) -> Tensor:
-    """Call `perturb(images, labels, seed)` chunk by chunk, and leave the global stream alone."""
+    """Call `perturb(images, labels, seed)` on each chunk and return all adversarial images.
+
+    The state of torch's global random generators is restored afterwards.
+    """
     devices = [images.device] if images.device.type == "cuda" else []
     with torch.random.fork_rng(devices):  # both libraries seed the global generator
         parts = [
@@ -30,7 +33,7 @@ def in_chunks(
 
 
 def as_module(model: Classifier) -> nn.Module:
-    """Return the classifier as the module that both libraries ask for, in evaluation mode."""
+    """Return the classifier as a torch module in evaluation mode, which both libraries need."""
     return (model if isinstance(model, nn.Module) else _Module(model)).eval()
 
 

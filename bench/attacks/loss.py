@@ -1,4 +1,4 @@
-"""What a loss is: the protocol between the engine and what its attacks maximise."""
+"""The interface of losses that attacks maximise."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ PerImage = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits [b,k], labels, t
 
 
 class Loss(Protocol):
-    """A loss per image, which an attack maximises; it holds no state of its own.
+    """A loss per image, which an attack maximises. It keeps no state of its own.
 
-    Losses of equal settings are equal: the engine runs restarts of equal attacks side by side.
+    Two losses with equal settings must compare equal, so that restarts share batches.
     """
 
     @property
     def ranks(self) -> bool:
-        """Whether its values say which of several points of an image is the strongest.
+        """Whether a larger loss means a stronger adversarial image, across runs.
 
-        Where they do not, because targets differ or because it knows no classes, the margin of the
-        logits ranks the points.
+        This is False if runs have different targets or if the loss ignores the classes. Points of
+        several runs are then ranked by the margin of their logits.
         """
         ...
 
-    def known(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
-        """Return what the loss must know of clean images before their first step.
+    def precompute(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
+        """Compute tensors from the clean images, before the first step.
 
         Args:
             model: The attacked model.
@@ -36,15 +36,16 @@ class Loss(Protocol):
             seeds: One random seed per image.
 
         Returns:
-            Tensors `[b, ...]`, a row per image, which the engine adds to the images' state; the
-            names must be none of the engine's or the ascent's. Empty if nothing is needed.
+            Tensors `[b, ...]`, one row per image, which the engine adds to the images' state. The
+            names must differ from those of the engine and the ascent. Empty if the loss needs
+            nothing.
         """
         ...
 
-    def clean_logits(self, model: Classifier, known: State) -> Tensor | None:
-        """Return the logits `[b,k]` of the clean images where `known` gives them, else None.
+    def clean_logits(self, model: Classifier, precomputed: State) -> Tensor | None:
+        """Return the logits `[b,k]` of the clean images if `precomputed` has them, else None.
 
-        They save the engine a forward pass; so this sends no images through the model.
+        They save the engine a forward pass, so this method must not run one.
         """
         ...
 
@@ -53,14 +54,14 @@ class Loss(Protocol):
 
         Args:
             model: The attacked model.
-            points: Where to evaluate.
-            state: The images' own rows, with `label` and `target` `[b]` (the classes that a
-                targeted attack goes for, else the labels), `iteration` `[b]`, and what `known`
-                returned. Where points are ranked there is no `iteration`.
+            points: Perturbed images in [0,1].
+            state: The images' rows: `label` and `target` `[b]` (the target classes; the labels if
+                untargeted), `iteration` `[b]`, and the tensors that `precompute` returned. When
+                finished points are ranked there is no `iteration`.
 
         Returns:
-            The logits say which images are broken: where the largest is not the label's. A model
-            without logits returns anything finite `[b,1]`; its attacks run in mode `full`.
+            An image is broken if its largest logit is not that of its label. A model without
+            logits returns any finite values `[b,1]`; its attacks run in mode `full`.
         """
         ...
 
@@ -70,22 +71,22 @@ class LogitLoss:
     """A loss of the logits alone.
 
     Attributes:
-        per_image: Returns the loss `[b]` of logits `[b,k]`, labels and targets `[b]`.
-        ranks: See `Loss`.
+        per_image: Maps logits `[b,k]`, labels `[b]` and targets `[b]` to losses `[b]`.
+        ranks: See `Loss.ranks`.
     """
 
     per_image: PerImage
     ranks: bool = True
 
     def __call__(self, logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss `[b]` of logits `[b,k]`, given labels and targets `[b]`."""
+        """Return the losses `[b]` of logits `[b,k]`, given labels and targets `[b]`."""
         return self.per_image(logits, labels, targets)
 
-    def known(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
-        """Return nothing; see `Loss`."""
+    def precompute(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
+        """Return an empty state; see `Loss`."""
         return {}
 
-    def clean_logits(self, model: Classifier, known: State) -> Tensor | None:
+    def clean_logits(self, model: Classifier, precomputed: State) -> Tensor | None:
         """Return None; see `Loss`."""
         return None
 

@@ -1,4 +1,4 @@
-"""The losses that attacks maximise, and which loss a suite's attack has."""
+"""The losses that attacks maximise, and the choice of the loss for an attack of a suite."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.attacks.ascent import State
-from bench.attacks.crops import cropped
+from bench.attacks.crops import random_crops
 from bench.attacks.loss import LogitLoss, Loss
 from bench.core.errors import CellError
 from bench.core.exchanges import leaning, speaker
@@ -31,8 +31,8 @@ def loss_of(spec: AnyAttack, *, answers: bool = False) -> Loss:
 
     Args:
         spec: The attack.
-        answers: Whether the model answers in words: the loss of an attack on whatever the model
-            outputs is then that of a text.
+        answers: Whether the model answers in words. Attacks that otherwise maximise cross-entropy
+            then maximise the negative log-likelihood of the reference answer.
     """
     match spec:
         case ApgdCe() if spec.rescale:
@@ -50,7 +50,7 @@ def loss_of(spec: AnyAttack, *, answers: bool = False) -> Loss:
         case ApgdTextTargeted():
             return TextLikelihood(towards=True)
         case ValueFeatures():
-            return ValueFeatureLean(spec.blocks, spec.crop)
+            return ValueFeatureMargin(spec.blocks, spec.crop)
         case _:
             return TextLikelihood() if answers else cross_entropy
 
@@ -63,12 +63,12 @@ def cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
 
 @LogitLoss
 def rescaled_cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of logits over their standard deviation per image.
+    """Cross-entropy of the logits divided by their standard deviation, per image.
 
-    The deviation counts as a constant in the gradient. A model whose logits are so large that its
-    softmax saturates has a cross-entropy and gradients of zero in float32 (Carlini and Wagner
-    2016, arXiv:1607.04311, on defensive distillation); whatever factor it has put on its logits,
-    this takes off again.
+    The gradient treats the standard deviation as a constant. If logits are so large that the
+    softmax saturates, cross-entropy and its gradient are zero in float32 (Carlini and Wagner 2016,
+    arXiv:1607.04311, on defensive distillation). The division removes any constant factor on the
+    logits.
     """
     scale = logits.detach().std(dim=1, keepdim=True)
     tiny = torch.finfo(logits.dtype).tiny
@@ -76,10 +76,10 @@ def rescaled_cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor) -> T
 
 
 def margin(kappa: float) -> LogitLoss:
-    """Return Carlini and Wagner's margin (2017, arXiv:1608.04644, f6), to be maximised.
+    """Return the margin loss of Carlini and Wagner (2017, arXiv:1608.04644, f6), negated.
 
-    The largest other logit minus the true one, capped at `kappa`: past that the gradient
-    is zero and the image stays where it is.
+    The loss is min(kappa, largest other logit - true logit). Above `kappa` the gradient is zero,
+    so the image no longer moves.
     """
 
     def loss(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
@@ -92,7 +92,8 @@ def margin(kappa: float) -> LogitLoss:
 def dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     """Difference of logits ratio (Croce and Hein 2020, arXiv:2003.01690, eq. 7).
 
-    The margin over the gap between the first and the third logit, so at least 3 classes.
+    The margin divided by the gap between the largest and the third largest logit; at least 3
+    classes.
     """
     top = logits.topk(3, dim=1).values
     gap = top[:, 0] - top[:, 2]
@@ -106,56 +107,58 @@ def _targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     return (_at(logits, targets) - _at(logits, labels)) / (gap + 1e-12)
 
 
-targeted_dlr = LogitLoss(_targeted_dlr, ranks=False)  # targets differ between runs
-ANY_MARGIN = margin(torch.inf)  # ranks a point that fools the model above all that do not
+targeted_dlr = LogitLoss(_targeted_dlr, ranks=False)  # runs have different targets
+ANY_MARGIN = margin(torch.inf)  # positive only where the model is wrong
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingDistance:
-    """The cosine distance of an image's embedding from the clean image's, whatever the classes.
+    """Cosine distance between the embeddings of the perturbed and the clean image.
 
-    FARE is trained against this (Schlarmann et al. 2024, arXiv:2402.12336, eq. 3) in squared L2 on
-    embeddings that are not normalised. Here it is one less the cosine: classes are told by the
-    direction alone, and where lengths are 1 the two differ by a factor of 2.
+    It ignores the classes. FARE is trained against the squared L2 distance of embeddings that are
+    not normalised (Schlarmann et al. 2024, arXiv:2402.12336, eq. 3). This loss is 1 - cosine,
+    because only the direction of an embedding determines the class. For embeddings of norm 1 the
+    squared L2 distance is twice this loss.
     """
 
-    ranks = False  # of two points the further one need not be the one that changes the class
+    ranks = False  # a larger distance need not change the class
 
-    def known(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
-        """Return the clean images' embeddings `[b,d]`, of length 1; see `Loss`."""
-        return {"reference": embedding(model).embed(images)}
+    def precompute(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
+        """Return the clean images' embeddings `[b,d]`, of norm 1; see `Loss`."""
+        return {"reference": embedding_classifier(model).embed(images)}
 
-    def clean_logits(self, model: Classifier, known: State) -> Tensor | None:
-        """Return the logits of the known embeddings; see `Loss`."""
-        return embedding(model).classify(known["reference"])
+    def clean_logits(self, model: Classifier, precomputed: State) -> Tensor | None:
+        """Return the logits of the clean images' embeddings; see `Loss`."""
+        return embedding_classifier(model).classify(precomputed["reference"])
 
     def at(self, model: Classifier, points: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """Return logits and losses; see `Loss`."""
-        shown = embedding(model)
-        embeddings = shown.embed(points)
+        classifier = embedding_classifier(model)
+        embeddings = classifier.embed(points)
         losses = 1 - (embeddings * state["reference"]).sum(dim=1)
-        return shown.classify(embeddings), losses
+        return classifier.classify(embeddings), losses
 
 
 @dataclass(frozen=True, slots=True)
 class TextLikelihood:
-    """How unlikely a model is to answer with a text, or how likely with `towards`.
+    """Log-likelihood of a text as the model's answer, or its negative.
 
-    The text is a reference answer, and with `towards` what an attacker wants to be answered
-    (Schlarmann and Hein 2023, arXiv:2308.10741). `state["label"]` names the row of the text.
+    An untargeted attack maximises the negative log-likelihood of a reference answer. A targeted
+    attack (`towards`) maximises the log-likelihood of the target answer (Schlarmann and Hein 2023,
+    arXiv:2308.10741). `state["label"]` has the row of each image's text.
 
     Attributes:
-        towards: Whether the attacker wants the text to be the answer.
+        towards: Whether the text is the attacker's target answer.
     """
 
     towards: bool = False
     ranks = True
 
-    def known(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
+    def precompute(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
         """Return nothing; see `Loss`."""
         return {}
 
-    def clean_logits(self, model: Classifier, known: State) -> Tensor | None:
+    def clean_logits(self, model: Classifier, precomputed: State) -> Tensor | None:
         """Return None; see `Loss`."""
         return None
 
@@ -166,42 +169,45 @@ class TextLikelihood:
 
 
 @dataclass(frozen=True, slots=True)
-class ValueFeatureLean:
-    """How much closer a random crop's value features are to the decoy than to the true object.
+class ValueFeatureMargin:
+    """The loss of V-Attack: cos(values, decoy) - cos(values, true object), on a random crop.
 
     Attributes:
-        blocks: How many of the last blocks count.
-        least: The smallest share of a crop's side.
+        blocks: Number of last transformer blocks whose value features are used.
+        least: Smallest share of the image's height and width that a crop covers, in (0,1].
     """
 
     blocks: int
     least: float
-    ranks = False  # each step looks at another crop
+    ranks = False  # each step uses another crop, so losses are not comparable
 
-    def known(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
+    def precompute(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
         """Return the seeds `[b]` of the images' crops; see `Loss`."""
         return {"seed": torch.tensor(seeds, dtype=torch.long, device=images.device)}
 
-    def clean_logits(self, model: Classifier, known: State) -> Tensor | None:
+    def clean_logits(self, model: Classifier, precomputed: State) -> Tensor | None:
         """Return None; see `Loss`."""
         return None
 
     def at(self, model: Classifier, points: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """Return losses `[b,1]` and `[b]`; see `Loss`."""
-        views = cropped(points, state["seed"], state["iteration"], self.least)
+        views = random_crops(points, state["seed"], state["iteration"], self.least)
         losses = leaning(model).lean(views, state["label"], self.blocks)
         return losses[:, None], losses
 
 
-def embedding(model: Classifier) -> EmbeddingClassifier:
-    """Return the model, or raise CellError where it does not show its embeddings."""
+def embedding_classifier(model: Classifier) -> EmbeddingClassifier:
+    """Return the model; raise CellError if it has no embeddings."""
     if not isinstance(model, EmbeddingClassifier):
-        raise CellError("a loss of embeddings needs a model that shows them; this one does not")
+        raise CellError(
+            "the attack's loss needs image embeddings, but the attacked model only returns logits; "
+            "use an attack on logits, or a model with `embed` and `classify`"
+        )
     return model
 
 
 def wrong_class(logits: Tensor, labels: Tensor, rank: int) -> Tensor:
-    """Return per image the `rank`-th most likely of the wrong classes, `[b]`; 1 is first."""
+    """Return, per image, the wrong class with the `rank`-th largest logit, `[b]`; 1 is first."""
     others = logits.scatter(1, labels[:, None], -torch.inf)
     return others.topk(rank, dim=1).indices[:, -1]
 

@@ -1,4 +1,4 @@
-"""Native attacks: an ascent on a loss, in as many runs as the suite's attack says."""
+"""Native attacks built from their specs: an ascent, a loss and the runs."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from bench.attacks.ascent import Ascent
 from bench.attacks.engine import NativeAttack, Run
 from bench.attacks.losses import ANY_MARGIN, loss_of
 from bench.attacks.pgd import PgdAscent
-from bench.attacks.sequence import in_turn
+from bench.attacks.sequence import in_sequence
 from bench.attacks.spectrum import Spectrum
 from bench.core.types import Attack, EmbeddingClassifier
 from bench.models.batch_size import Batch
@@ -22,27 +22,27 @@ from bench.suite.specs.attacks import (
     ValueFeatures,
 )
 
-Surrogate = Callable[[Backward], EmbeddingClassifier]
+BuildSurrogate = Callable[[Backward], EmbeddingClassifier]
 
 
 def build_native(
-    spec: SingleNative, batch: int | Batch, surrogate: Surrogate | None, *, answers: bool
+    spec: SingleNative, batch: int | Batch, surrogate: BuildSurrogate | None, *, answers: bool
 ) -> Attack:
-    """Return all runs of a native attack; arguments are those of `bench.attacks.build_attack`."""
-    through = None
+    """Return a native attack with all its runs; for the arguments see `build_attack`."""
+    gradient_model = None
     if isinstance(spec, ApgdSpec) and spec.backward:
         assert surrogate is not None, "a spec with `backward` needs its models"
-        through = surrogate(spec.backward)
+        gradient_model = surrogate(spec.backward)
     ascent, loss = ascent_of(spec), loss_of(spec, answers=answers)
     runs = [
-        NativeAttack(ascent, loss, batch, (Run(stream, rank),), spec.passes, through)
+        NativeAttack(ascent, loss, batch, (Run(stream, rank),), spec.passes, gradient_model)
         for stream, rank in spec.runs
     ]
-    return in_turn(runs, loss if answers or loss.ranks else ANY_MARGIN, batch)
+    return in_sequence(runs, loss if answers or loss.ranks else ANY_MARGIN, batch)
 
 
 def ascent_of(spec: SingleNative) -> Ascent:
-    """Return how a native attack moves images; a new kind has the ascent of its base class."""
+    """Return the update rule of a native attack; a new kind uses the rule of its base class."""
     match spec:
         case ApgdSpec():
             given = spec.filter

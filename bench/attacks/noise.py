@@ -1,4 +1,4 @@
-"""Random noise of the budget's size: what an attack must beat."""
+"""Random noise of the budget's size, the baseline for gradient attacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from bench.core.types import Budget, Classifier, Mode
 
 @dataclass(frozen=True, slots=True)
 class RandomPoint:
-    """One random point of the ball, in L2 of its surface, whatever the model says.
+    """A random perturbation that ignores the model: uniform in the ball, or on the L2 surface.
 
     Attributes:
-        stream: Which of an image's random streams to use.
+        stream: Index of the image's random stream.
     """
 
     stream: int
@@ -30,7 +30,7 @@ class RandomPoint:
         mode: Mode,
         seeds: Sequence[int],
     ) -> Tensor:
-        """Return a point per image; see `bench.core.types.Attack`."""
+        """Return one noisy image per image; see `bench.core.types.Attack`."""
         shape, norm = images.shape[1:], budget.norm
         points = [draw(shape, stream_seed(seed, self.stream), norm) for seed in seeds]
         noise = torch.stack(points).to(images)

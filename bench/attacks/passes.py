@@ -1,4 +1,4 @@
-"""Passes through the model: logits, losses and gradients at the points of a state."""
+"""Forward and backward passes: logits, losses and gradients at perturbed images."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,27 +11,27 @@ from bench.core.errors import CellError
 from bench.core.types import Classifier
 from bench.models.batch_size import Batch
 
-Seen = tuple[Tensor, Tensor, Tensor]  # logits [b,k], losses [b], gradients [b,3,h,w]
+Evaluation = tuple[Tensor, Tensor, Tensor]  # logits [b,k], losses [b], gradients [b,3,h,w]
 
 
 def evaluate(
     model: Classifier, loss: Loss, state: State, batch: Batch, *, eot: int, backward: bool
-) -> Seen:
+) -> Evaluation:
     """Return logits, losses and gradients at the points of a state.
 
     Args:
-        model: What is attacked.
-        loss: What is maximised, per image.
-        state: The points under `point`, and what else the loss asks for.
-        batch: Images at once; halved where memory ends.
-        eot: Passes to average over.
-        backward: Whether gradients are wanted; else there are none.
+        model: The attacked model.
+        loss: The loss to maximise, per image.
+        state: The points under `point`, and the rows that the loss needs.
+        batch: Number of images per pass; halved when memory runs out.
+        eot: Number of passes to average.
+        backward: Whether to compute gradients; if not, the returned gradients are empty.
 
     Raises:
-        CellError: There are no gradients, or the logits are not numbers.
+        CellError: The model has no gradients, or the logits are NaN or infinite.
     """
 
-    def both_ways(part: slice) -> Seen:
+    def both_ways(part: slice) -> Evaluation:
         point = state["point"][part].detach().requires_grad_(backward)
         with torch.set_grad_enabled(backward):
             rows = {key: value[part] for key, value in state.items()}
@@ -39,7 +39,10 @@ def evaluate(
             total = losses.sum()
         if backward and not total.requires_grad:
             finite(logits)
-            raise CellError("the model's logits have no gradient with respect to the images")
+            raise CellError(
+                "the model's logits have no gradient with respect to the images; make its forward "
+                "pass differentiable, or use an attack without gradients"
+            )
         gradient = torch.autograd.grad(total, point)[0] if backward else logits.new_empty(0)
         return logits.detach(), losses.detach(), gradient
 
@@ -57,37 +60,37 @@ def loss_at(
     seeds: Sequence[int],
     batch: Batch,
 ) -> Tensor:
-    """Return an untargeted loss `[n]` at points `[n,3,h,w]` of images, without gradients.
+    """Return an untargeted loss `[n]` at perturbed images `[n,3,h,w]`, without gradients.
 
-    `loss` must rank points (`Loss.ranks`).
+    `loss` must be comparable across runs (`Loss.ranks`).
 
     Raises:
-        CellError: What the model returns is not a number.
+        CellError: The logits are NaN or infinite.
     """
 
-    def seen(part: slice) -> Tensor:
+    def losses_of(part: slice) -> Tensor:
         own = labels[part]
-        state = {**loss.known(model, images[part], seeds[part]), "label": own, "target": own}
+        state = {**loss.precompute(model, images[part], seeds[part]), "label": own, "target": own}
         logits, losses = loss.at(model, points[part], state)
         finite(logits)
         return losses
 
     with torch.no_grad():
-        return torch.cat(batch.parts(len(points), seen))
+        return torch.cat(batch.parts(len(points), losses_of))
 
 
-def known_of(
+def precompute(
     loss: Loss, model: Classifier, images: Tensor, seeds: Sequence[int], batch: Batch
 ) -> State:
-    """Return what a loss must know of clean images `[n,3,h,w]`, asked for batch by batch."""
-    found = batch.parts(len(images), lambda part: loss.known(model, images[part], seeds[part]))
+    """Run `Loss.precompute` on clean images `[n,3,h,w]`, batch by batch."""
+    found = batch.parts(len(images), lambda part: loss.precompute(model, images[part], seeds[part]))
     return {key: torch.cat([each[key] for each in found]) for key in (found[0] if found else ())}
 
 
-def _merge(seen: list[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:
-    if len(seen) == 1:  # as it nearly always is: saves a copy
-        return seen[0]
-    logits, losses, gradients = (how(list(each)) for each in zip(*seen, strict=True))
+def _merge(found: list[Evaluation], how: Callable[[list[Tensor]], Tensor]) -> Evaluation:
+    if len(found) == 1:  # the usual case; avoids a copy
+        return found[0]
+    logits, losses, gradients = (how(list(each)) for each in zip(*found, strict=True))
     return logits, losses, gradients
 
 
@@ -95,21 +98,22 @@ def logits_at(model: Classifier, points: Tensor, batch: Batch) -> Tensor:
     """Return the logits `[n,k]` at points `[n,3,h,w]`, without gradients.
 
     Raises:
-        CellError: One is not a number.
+        CellError: A logit is NaN or infinite.
     """
     with torch.no_grad():
         return torch.cat(batch.parts(len(points), lambda part: finite(model(points[part]))))
 
 
 def finite(logits: Tensor) -> Tensor:
-    """Return the logits, or raise CellError where one is not a number."""
-    complain(~torch.isfinite(logits).all(dim=1))
+    """Return the logits `[n,k]`; raise CellError if one is NaN or infinite."""
+    raise_if_faulty(~torch.isfinite(logits).all(dim=1))
     return logits
 
 
-def complain(faulty: Tensor) -> None:
-    """Raise CellError where an image's logits are not numbers."""
+def raise_if_faulty(faulty: Tensor) -> None:
+    """Raise CellError if the mask `[n]` of images with NaN or infinite logits is not empty."""
     if bool(faulty.any()):
         raise CellError(
-            f"the model's logits are NaN or infinite for {int(faulty.sum())} of {len(faulty)}"
+            f"the model's logits are NaN or infinite for {int(faulty.sum())} of {len(faulty)} "
+            "images; check the weights and the precision"
         )

@@ -1,4 +1,4 @@
-"""PGD and its kin: steepest ascent with steps that are fixed beforehand."""
+"""PGD and its variants: steepest ascent with a fixed schedule of step sizes."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from bench.core.types import Budget
 
 @dataclass(frozen=True, slots=True)
 class PgdAscent:
-    """Madry et al. 2018 (arXiv:1706.06083), eq. 1, and in one formula what varies it.
+    """PGD (Madry et al. 2018, arXiv:1706.06083, eq. 1), optionally with momentum and halving.
 
     Attributes:
         steps: Number of gradient steps.
-        step: Step size times `steps` over eps: 2.5 walks 2.5 radii in all.
-        random_start: Whether to begin at a randomly drawn point of the ball.
-        momentum: Decay of the accumulated gradients, each over its mean absolute value
-            (MI-FGSM, Dong et al. 2018, arXiv:1710.06081, eq. 6); 0 is plain PGD.
-        halve: Shares of the steps after which the step size halves.
-        keep_best: Whether to hand out the point of the highest loss, or the last.
+        step: Step size in units of eps / `steps`; with 2.5, all steps together are 2.5 eps long.
+        random_start: Whether to start at a random point of the ball; else at the clean image.
+        momentum: Decay of the accumulated gradients. Each gradient is divided by its mean absolute
+            value first (MI-FGSM, Dong et al. 2018, arXiv:1710.06081, eq. 6). 0 is plain PGD.
+        halve: Shares of `steps`, in (0,1), after which the step size halves.
+        keep_best: Whether to return the point of the highest loss; else the last point.
     """
 
     steps: int
@@ -32,12 +32,12 @@ class PgdAscent:
     keep_best: bool = False
 
     def first(self, images: Tensor, budget: Budget, noise: Tensor) -> Tensor:
-        """Begin at the image, or at a random point of its ball."""
+        """Return the clean images, or random points of their balls."""
         start = images + budget.eps * noise if self.random_start else images
         return project(start, images, budget)
 
     def begin(self, images: Tensor, points: Tensor, budget: Budget) -> State:
-        """Begin with no velocity, and nothing known of the loss."""
+        """Return the first state: no accumulated gradient, no loss recorded."""
         state = {"image": images, "point": points}
         if self.momentum:
             state["velocity"] = torch.zeros_like(images)
@@ -47,7 +47,7 @@ class PgdAscent:
         return state
 
     def advance(self, state: State, loss: Tensor, gradient: Tensor, budget: Budget) -> State:
-        """Go one step along the steepest direction."""
+        """Take one step in the direction of steepest ascent."""
         if self.keep_best:
             better = loss > state["best_loss"]
             state = {
@@ -65,7 +65,7 @@ class PgdAscent:
         return {**state, "point": project(moved, state["image"], budget)}
 
     def finish(self, state: State, loss: Tensor) -> Tensor:
-        """Hand out the last point, or the best."""
+        """Return the last points, or the points of the highest loss."""
         if not self.keep_best:
             return state["point"]
         better = (loss > state["best_loss"])[:, None, None, None]
@@ -74,6 +74,6 @@ class PgdAscent:
     def _size(self, iteration: Tensor) -> float | Tensor:
         if not self.halve:
             return self.step
-        turns = torch.tensor([int(share * self.steps) for share in self.halve])
-        halvings = (iteration[:, None] >= turns.to(iteration.device)).sum(dim=1)
+        halved_at = torch.tensor([int(share * self.steps) for share in self.halve])
+        halvings = (iteration[:, None] >= halved_at.to(iteration.device)).sum(dim=1)
         return self.step * 0.5 ** halvings[:, None, None, None]

@@ -1,4 +1,4 @@
-"""The AutoAttack authors' own attacks, as pyautoattack packages them."""
+"""AutoAttack and its attacks in the authors' code, from the package pyautoattack."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ from bench.attacks.losses import margin, wrong_class
 from bench.core.types import Budget, Classifier, Mode
 from bench.suite.specs import PyAutoAttack
 
-_LOGGER = logging.getLogger("auto-attack")  # where the library says what it doubts
-_DOUBTS = {
+_LOGGER = logging.getLogger("auto-attack")  # the library logs its warnings here
+_WARNING_FLAGS = {
     "randomized defense": "randomized",
     "probability distribution": "probabilities",
     "zero gradient": "zero-gradients",
@@ -26,10 +26,10 @@ _DOUBTS = {
 
 @dataclass(frozen=True, slots=True)
 class OfficialAttack:
-    """AutoAttack, or some of its attacks.
+    """AutoAttack, or a selection of its attacks.
 
     Attributes:
-        spec: What the suite says, with targets that the classes allow.
+        spec: The attack's entry of the suite; it has no more targets than the classes allow.
     """
 
     spec: PyAutoAttack
@@ -46,21 +46,22 @@ class OfficialAttack:
     ) -> Tensor:
         """Attack every image; see `bench.core.types.Attack`.
 
-        Mode `full` goes past the library's evaluation, which hands back the clean image
-        where it skipped or failed: that would fake robustness elsewhere.
+        Mode `full` does not use the library's evaluation, because that returns the clean image
+        if an image was already misclassified or the attack failed. Other models would then look
+        more robust than they are.
         """
         module = as_module(model)
 
         def perturb(x: Tensor, y: Tensor, seed: int) -> Tensor:
-            attacks = _Attacks(self.spec, module, budget, seed, x.device)
+            attacks = _ChunkAttacks(self.spec, module, budget, seed, x.device)
             return attacks.evaluation(x, y) if mode == "success" else attacks.strongest(x, y)
 
         return in_chunks(perturb, images, labels, seeds, self.spec.chunk)
 
 
 @dataclass(frozen=True, slots=True)
-class _Attacks:
-    """The library's objects for one chunk."""
+class _ChunkAttacks:
+    """The library's attacks, created for one chunk of images."""
 
     spec: PyAutoAttack
     module: nn.Module
@@ -69,7 +70,7 @@ class _Attacks:
     device: torch.device
 
     def evaluation(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Run the library's own evaluation, with its settings set to the spec's."""
+        """Run the library's own evaluation with the settings of the spec."""
         from pyautoattack import AutoAttack
 
         custom = self.spec.attack not in ("standard", "rand")
@@ -90,11 +91,11 @@ class _Attacks:
         return adversarial  # type: ignore[no-any-return]
 
     def strongest(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Run every attack on every image; per image, return the point of the largest margin."""
+        """Run every attack on every image; return the point of the largest margin per image."""
         best, highest = images, torch.full_like(images[:, 0, 0, 0], -torch.inf)
         for name in self.spec.members:
             torch.manual_seed(self.seed)
-            for points in self._crafts(name, images, labels):
+            for points in self._points_of(name, images, labels):
                 with torch.no_grad():
                     loss = margin(torch.inf)(self.module(points), labels, labels)
                 better = loss > highest
@@ -102,7 +103,7 @@ class _Attacks:
                 highest = torch.where(better, loss, highest)
         return best
 
-    def _crafts(self, name: str, images: Tensor, labels: Tensor) -> Iterator[Tensor]:
+    def _points_of(self, name: str, images: Tensor, labels: Tensor) -> Iterator[Tensor]:
         if name == "apgd-t":
             attack = self._apgd_targeted()
             attack.init_hyperparam(images)
@@ -125,7 +126,7 @@ class _Attacks:
     def _apgd(self, loss: str) -> Any:
         from pyautoattack.autopgd_base import APGDAttack
 
-        # the schedule follows from `n_iter` when the object is made, so it is made anew
+        # the constructor computes the schedule from `n_iter`, so setting `n_iter` later is too late
         return APGDAttack(
             self.module,
             n_iter=self.spec.steps,
@@ -149,7 +150,7 @@ class _Attacks:
         )
 
     def _square(self) -> Any:
-        """Return Square as AutoAttack sets it up, but going on where the source is fooled."""
+        """Return Square as in AutoAttack, except that it continues on misclassified images."""
         from pyautoattack.square import SquareAttack
 
         attack = SquareAttack(
@@ -157,23 +158,23 @@ class _Attacks:
         )
         measure = attack.margin_and_loss
 
-        def never_fooled(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        def positive_margins(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
             margins, losses = measure(x, y)
-            return torch.ones_like(margins), losses
+            return torch.ones_like(margins), losses  # Square stops at margins of at most zero
 
-        attack.margin_and_loss = never_fooled
+        attack.margin_and_loss = positive_margins
         return attack
 
 
 @contextmanager
-def doubts() -> Iterator[set[str]]:
-    """Collect the library's warnings about a model as flags, and keep them off the terminal."""
+def library_warnings() -> Iterator[set[str]]:
+    """Collect the library's warnings about the model as flags instead of printing them."""
     found: set[str] = set()
 
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             text = record.getMessage()
-            found.update(flag for part, flag in _DOUBTS.items() if part in text)
+            found.update(flag for part, flag in _WARNING_FLAGS.items() if part in text)
 
     handler, propagate = Collect(logging.WARNING), _LOGGER.propagate
     _LOGGER.addHandler(handler)

@@ -1,4 +1,4 @@
-"""What an attack costs, counted where it calls the model: no attack is asked."""
+"""A wrapper that counts the forward and backward passes of any attack on a model."""
 
 from torch import Tensor, nn
 
@@ -7,12 +7,12 @@ from bench.core.exchanges import leaning, speaker
 from bench.core.types import EmbeddingClassifier
 
 
-class Counted(nn.Module):
-    """A classifier that counts the images sent through it, while there is time.
+class QueryCounter(nn.Module):
+    """A classifier that counts the images in its passes, and stops at a deadline.
 
     Attributes:
-        forwards: Images sent forward.
-        backwards: Images for which a gradient was computed.
+        forwards: Number of images in forward passes.
+        backwards: Number of images in backward passes.
     """
 
     def __init__(self, classifier: EmbeddingClassifier, deadline: Deadline) -> None:
@@ -24,55 +24,55 @@ class Counted(nn.Module):
         self.backwards = 0
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits.
+        """Return the logits `[b,k]` of images `[b,3,h,w]`.
 
         Raises:
-            CellError: Time is up.
+            CellError: The deadline has passed.
         """
         self.deadline.check()
         return self._counted(self.classifier(images))
 
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Return the log-likelihoods of the texts of rows, of a model that answers in words.
+        """Return the log-likelihood of each row's text, `[b]`; see `bench.core.exchanges`.
 
         Raises:
-            CellError: Time is up, or it does not answer in words.
+            CellError: The deadline has passed, or the model does not answer in words.
         """
         self.deadline.check()
         return self._counted(speaker(self.classifier).likelihood(images, rows))
 
     def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
-        """Return how far images lean, of a CLIP; see `bench.core.exchanges.Leaning`.
+        """Return the value-feature losses, `[b]`; see `bench.core.exchanges`.
 
         Raises:
-            CellError: Time is up, or it is no CLIP.
+            CellError: The deadline has passed, or the model is not a CLIP.
         """
         self.deadline.check()
         return self._counted(leaning(self.classifier).lean(images, rows, blocks))
 
     @property
     def width(self) -> int:
-        """Numbers of an embedding."""
+        """Dimension of the embeddings."""
         return self.classifier.width
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the embeddings.
+        """Return the embeddings `[b,d]` of images `[b,3,h,w]`.
 
         Raises:
-            CellError: Time is up.
+            CellError: The deadline has passed.
         """
         self.deadline.check()
         return self._counted(self.classifier.embed(images))
 
     def classify(self, embeddings: Tensor) -> Tensor:
-        """Return the logits of embeddings; no image is sent through for that."""
+        """Return the logits `[b,k]` of embeddings `[b,d]`; this is not counted as a pass."""
         return self.classifier.classify(embeddings)
 
     def _counted(self, found: Tensor) -> Tensor:
         self.forwards += len(found)
         if found.requires_grad:
-            found.register_hook(self._note)
+            found.register_hook(self._count_backward)
         return found
 
-    def _note(self, gradient: Tensor) -> None:
+    def _count_backward(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)

@@ -16,16 +16,16 @@ from bench.models.batch_size import Batch, as_batch
 
 @dataclass(frozen=True, slots=True)
 class InSequence:
-    """Runs attacks in turn.
+    """Several attacks, run one after another.
 
-    In mode `success` the first sees the images that the model gets right, and each other
-    one what the earlier ones left; in mode `full` each runs on all, and per image the
-    point of the highest `criterion` is kept.
+    In mode `success` the first attack gets the images that the model classifies correctly, and
+    each later attack gets the images that are still correct. In mode `full` each attack runs on
+    all images, and the point with the highest `criterion` is kept per image.
 
     Attributes:
-        attacks: In the order of their turns.
-        criterion: What ranks their points in mode `full`.
-        batch: Images at once when their points are judged.
+        attacks: The attacks, in the order in which they run.
+        criterion: The loss that ranks their points in mode `full`.
+        batch: Number of images per pass when the points are evaluated.
     """
 
     attacks: tuple[Attack, ...]
@@ -57,13 +57,16 @@ class InSequence:
         seeds: Sequence[int],
         clean: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Attack in mode `success`, and return the points and which of them fool the model.
+        """Attack in mode `success`.
 
-        What is known is not asked again: `clean` are the logits `[b,k]` of the images
-        themselves, and who called need not judge the points.
+        `clean` are the logits `[b,k]` of the clean images, which saves a forward pass.
+
+        Returns:
+            The adversarial images `[b,3,h,w]`, and the mask `[b]` of those that the model
+            misclassifies, so that the caller need not evaluate them again.
         """
         result, fooled = images.clone(), clean.argmax(dim=1) != labels
-        for attack in _side_by_side(self.attacks):
+        for attack in _joined_runs(self.attacks):
             left = (~fooled).nonzero().squeeze(1)
             if not len(left):
                 break
@@ -104,15 +107,15 @@ class InSequence:
         return logits_at(model, points, as_batch(self.batch))
 
 
-def in_turn(
+def in_sequence(
     attacks: list[Attack] | list[NativeAttack], criterion: Loss, batch: int | Batch
 ) -> Attack:
-    """Return attacks one after another, or the one that there is."""
+    """Return the only attack, or several attacks as an `InSequence`."""
     return attacks[0] if len(attacks) == 1 else InSequence(tuple(attacks), criterion, batch)
 
 
-def _side_by_side(attacks: Sequence[Attack]) -> list[Attack]:
-    """Join native attacks that differ in their runs alone: the engine fills batches with them."""
+def _joined_runs(attacks: Sequence[Attack]) -> list[Attack]:
+    """Merge neighbouring native attacks that differ only in their runs, to keep batches full."""
     joined: list[Attack] = []
     for attack in attacks:
         last = joined[-1] if joined else None

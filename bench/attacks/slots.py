@@ -1,4 +1,4 @@
-"""The rows of images in flight: one dictionary of tensors, a row per image."""
+"""Operations on the state of a batch: a dictionary of tensors with one row per image."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,25 +12,31 @@ from bench.attacks.ascent import State
 
 S = TypeVar("S")
 T = TypeVar("T")
-_AHEAD, _WORKERS = 256, 8  # random starts drawn before they are asked for, and by how many
+_DRAWN_AHEAD = 256  # number of random starts that are drawn before they are needed
+_DRAW_THREADS = 8
 
 
 def take(state: State, rows: Tensor) -> State:
-    """Return the chosen rows of a state."""
+    """Return the rows of a state at the given indices or mask."""
     return {key: value[rows] for key, value in state.items()}
 
 
 def join(first: State, second: State) -> State:
-    """Return the rows of both states; either may be empty."""
+    """Concatenate the rows of two states; either may be empty."""
     if not first or not second:
         return first or second
     return {key: torch.cat([value, second[key]]) for key, value in first.items()}
 
 
 def put(state: State, rows: Tensor, fresh: State) -> State:
-    """Return the state with fresh rows in the place of others; it is written over.
+    """Overwrite rows of a state in place, and return it.
 
-    Where an ascent keeps one tensor under two names, the second gets a copy.
+    If an ascent stores one tensor under two keys, the second key gets a copy first.
+
+    Args:
+        state: The state to change.
+        rows: Indices of the rows to overwrite.
+        fresh: The new rows, in the same order.
     """
     owned: dict[int, Tensor] = {}
     written = {}
@@ -42,19 +48,20 @@ def put(state: State, rows: Tensor, fresh: State) -> State:
     return written
 
 
-def drawn(draw: Callable[[S], T], things: Iterable[S], device: torch.device) -> Iterator[T]:
-    """Yield `draw(thing)` for each in turn, drawn on the CPU so that devices agree.
+def draw_ahead(draw: Callable[[S], T], things: Iterable[S], device: torch.device) -> Iterator[T]:
+    """Yield `draw(thing)` for each thing, in order.
 
-    Other threads draw ahead while an accelerator works. A CPU has no time to spare.
+    Random numbers come from the CPU, so that all devices get the same numbers. With a GPU, other
+    threads draw ahead while it computes; on a CPU that would only compete with the model.
     """
     if device.type == "cpu":
         yield from map(draw, things)
         return
     coming: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    with ThreadPoolExecutor(_DRAW_THREADS) as pool:
         for thing in things:
             coming.append(pool.submit(draw, thing))
-            if len(coming) > _AHEAD:
+            if len(coming) > _DRAWN_AHEAD:
                 yield coming.popleft().result()
         while coming:
             yield coming.popleft().result()

@@ -1,8 +1,8 @@
-"""Adversarial images as they are kept, and as they are scored.
+"""Encoding of adversarial images for storage, and decoding for scoring.
 
-float16 keeps perturbations, and what is scored is brought back into the ball. The 8-bit forms
-keep images, as papers that save PNGs do, and those are scored as they are: a pixel that was
-cut or rounded may lie up to 1/255 beyond the budget.
+`float16` stores perturbations; decoded images are projected into the ball again. The 8-bit forms
+store images, like papers that save PNG files; they are scored without projection. So a truncated
+or rounded pixel may exceed the budget by up to 1/255.
 """
 
 from typing import Any
@@ -17,11 +17,17 @@ from bench.suite.specs import Storage
 
 
 def encode(points: Tensor, clean: Tensor, storage: Storage) -> NDArray[Any]:
-    """Return points `[b,3,h,w]` around clean images in the form in which they are kept."""
+    """Return the array that is stored for adversarial images `[b,3,h,w]` in [0,1].
+
+    Args:
+        points: The adversarial images.
+        clean: The clean images, `[b,3,h,w]` in [0,1].
+        storage: The form of storage.
+    """
     match storage:
         case "float16":
             kept = (points - clean).half()
-        case "uint8-truncate":  # what torchvision's ToPILImage does to a float tensor
+        case "uint8-truncate":  # as torchvision's ToPILImage converts a float tensor
             kept = points.mul(255).byte()
         case "uint8-round":
             kept = points.mul(255).round().byte()
@@ -29,6 +35,6 @@ def encode(points: Tensor, clean: Tensor, storage: Storage) -> NDArray[Any]:
 
 
 def decode(kept: NDArray[Any], clean: Tensor, budget: Budget, storage: Storage) -> Tensor:
-    """Return the images `[b,3,h,w]` in [0,1] that are scored."""
+    """Return the adversarial images `[b,3,h,w]` in [0,1] to score, from the stored array."""
     stored = torch.from_numpy(kept).to(clean.device).float()
     return project(clean + stored, clean, budget) if storage == "float16" else stored / 255

@@ -1,25 +1,25 @@
-"""The outputs of one model with the gradients of another."""
+"""A model with its own outputs and the gradients of a surrogate model (BPDA)."""
 
 import torch
 from torch import Tensor
 
-from bench.attacks.losses import embedding
+from bench.attacks.losses import embedding_classifier
 from bench.core.errors import CellError
 from bench.core.exchanges import speaker
 from bench.core.types import Classifier, EmbeddingClassifier
 
 
-class Straight:
-    """A model whose backward pass is a surrogate's (BPDA, Athalye et al. 2018, arXiv:1802.00420).
+class BpdaModel:
+    """A model with the backward pass of a surrogate (BPDA, Athalye et al. 2018, arXiv:1802.00420).
 
-    Outputs, and so losses, are the model's to the last bit. Where a gradient is asked for, that of
-    the loss is taken at the model's outputs and goes on through the surrogate, as if the model's
-    derivative were the surrogate's. With a surrogate that lacks a transform of the input, the
-    transform counts as the identity: straight-through.
+    Outputs, and so losses, equal the model's bit by bit. In the backward pass, the gradient of the
+    loss with respect to the outputs is taken at the model's outputs, and then propagated through
+    the surrogate. If the surrogate omits a transform of the input, the gradient treats the
+    transform as the identity (straight-through).
     """
 
     def __init__(self, model: Classifier, surrogate: EmbeddingClassifier) -> None:
-        """Join a model and the one that its gradients come from."""
+        """Combine a model and the surrogate that computes its gradients."""
         self.model = model
         self.surrogate = surrogate
 
@@ -29,39 +29,44 @@ class Straight:
             return self.model(images)
         with torch.no_grad():
             logits = self.model(images)
-        return _carried(logits, self.surrogate(images))
+        return _replace_gradient(logits, self.surrogate(images))
 
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Return the model's log-likelihoods `[b]` of the texts of rows `[b]`."""
-        said, through = speaker(self.model), speaker(self.surrogate)
+        """Return the model's log-likelihood of each row's text, `[b]`, in nats per token.
+
+        Args:
+            images: `[b,3,h,w]` in [0,1].
+            rows: Index of each image in the dataset, `[b]`.
+        """
+        model, surrogate = speaker(self.model), speaker(self.surrogate)
         if not images.requires_grad:
-            return said.likelihood(images, rows)
+            return model.likelihood(images, rows)
         with torch.no_grad():
-            likelihood = said.likelihood(images, rows)
-        return _carried(likelihood, through.likelihood(images, rows))
+            likelihood = model.likelihood(images, rows)
+        return _replace_gradient(likelihood, surrogate.likelihood(images, rows))
 
     @property
     def width(self) -> int:
-        """Numbers of an embedding."""
-        return embedding(self.model).width
+        """Dimension of the embeddings."""
+        return embedding_classifier(self.model).width
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the model's embeddings `[b,d]` of images `[b,3,h,w]`."""
         if not images.requires_grad:
-            return embedding(self.model).embed(images)
+            return embedding_classifier(self.model).embed(images)
         with torch.no_grad():
-            embeddings = embedding(self.model).embed(images)
-        return _carried(embeddings, self.surrogate.embed(images))
+            embeddings = embedding_classifier(self.model).embed(images)
+        return _replace_gradient(embeddings, self.surrogate.embed(images))
 
     def classify(self, embeddings: Tensor) -> Tensor:
         """Return the model's logits `[b,k]` of embeddings `[b,d]`."""
-        return embedding(self.model).classify(embeddings)
+        return embedding_classifier(self.model).classify(embeddings)
 
 
-def _carried(values: Tensor, carrier: Tensor) -> Tensor:
-    if values.shape != carrier.shape:
+def _replace_gradient(values: Tensor, source: Tensor) -> Tensor:
+    if values.shape != source.shape:
         raise CellError(
-            f"the surrogate's embeddings have {carrier.shape[1]} numbers, the model's "
-            f"{values.shape[1]}; only a loss of logits can go through it"
+            f"the surrogate's embeddings have {source.shape[1]} dimensions, the model's "
+            f"{values.shape[1]}; use a surrogate with the same dimension, or a loss of logits"
         )
-    return values + (carrier - carrier.detach())  # the difference is zero, exactly
+    return values + (source - source.detach())  # the difference is exactly zero

@@ -1,4 +1,4 @@
-"""Attacks of torchattacks, by the name of their class."""
+"""Attacks of the library torchattacks, selected by class name."""
 
 import contextlib
 import io
@@ -18,13 +18,13 @@ from bench.suite.specs.torchattacks_list import OFFERS
 class TorchAttack:
     """An attack of torchattacks with an `eps` argument.
 
-    It does the same in both modes; those that hand back clean images never come here in
-    mode `full` (`bench.plan.attack_limits`).
+    It does the same in both modes. Attacks that return clean images when they fail are rejected in
+    mode `full` before this is called (`bench.plan.attack_limits`).
 
     Attributes:
-        name: Its class in torchattacks.
-        args: Its other arguments.
-        chunk: Images per call.
+        name: Name of the class in torchattacks.
+        args: Its arguments other than `eps` and `norm`.
+        chunk: Number of images per call.
     """
 
     name: str
@@ -45,7 +45,7 @@ class TorchAttack:
         import torchattacks
 
         norm = {"norm": NORMS[budget.norm]} if len(OFFERS[self.name].norms) > 1 else {}
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints where it finds no weights
+        with contextlib.redirect_stdout(io.StringIO()):  # the constructor may print a warning
             attack = getattr(torchattacks, self.name)(
                 as_module(model), eps=budget.eps, **norm, **self.args
             )
@@ -53,7 +53,7 @@ class TorchAttack:
 
         def perturb(x: Tensor, y: Tensor, seed: int) -> Tensor:
             torch.manual_seed(seed)
-            if hasattr(attack, "seed"):  # its APGD, FAB and Square seed themselves
+            if hasattr(attack, "seed"):  # APGD, FAB and Square set their own seed
                 attack.seed = seed
             return attack(x, y)  # type: ignore[no-any-return]
 

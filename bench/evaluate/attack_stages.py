@@ -10,7 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from bench.attacks.pyautoattack_adapter import doubts
+from bench.attacks.pyautoattack_adapter import library_warnings
 from bench.attacks.stored_images import decode, encode
 from bench.evaluate.craft import Case, craft
 from bench.evaluate.tally import Tally
@@ -72,7 +72,7 @@ def run_stages(
         runner: Judges and keeps the points.
         tally: Where passes are noted, and as flags what the attack's library doubts.
     """
-    with doubts() as found:
+    with library_warnings() as found:
         for stage in planned:
             left = runner.left(stage)
             if not len(left):

@@ -21,7 +21,7 @@ from bench.evaluate.score import Points, score
 from bench.evaluate.tally import Tally, further_of, joined, untouched
 from bench.evaluate.transferable import attack_all
 from bench.evaluate.white_box import attack_target
-from bench.models.batch_size import broke, too_little
+from bench.models.batch_size import accelerator_failed, memory_too_small
 from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell, expand, scores_all
 from bench.plan.precisions import stages
@@ -109,10 +109,10 @@ class Evaluator:
                 status: Status = "skip"
                 text = str(skip)
             except Exception as error:  # whatever goes wrong in a cell, the others go on
-                if broke(error):
+                if accelerator_failed(error):
                     raise
                 status, text = "failed", reason(error)
-                again = too_little(error)
+                again = memory_too_small(error)
         if again:  # not while the error holds the tensors of the frames that it passed
             self._warm.relieve()
         seconds = time.perf_counter() - started

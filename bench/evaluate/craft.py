@@ -9,8 +9,8 @@ from torch import Tensor
 from bench.attacks import build_attack
 from bench.attacks.balls import project
 from bench.attacks.engine import NativeAttack
-from bench.attacks.ensemble_model import Mean
-from bench.attacks.query_counter import Counted
+from bench.attacks.ensemble_model import EnsembleModel
+from bench.attacks.query_counter import QueryCounter
 from bench.core.deadline import Deadline
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
@@ -18,8 +18,8 @@ from bench.core.types import EmbeddingClassifier, Mode
 from bench.data.tensors import Images
 from bench.evaluate.model_cache import Warm
 from bench.evaluate.tally import Tally
-from bench.models.batch_size import Batch, ran_out
-from bench.models.lowered_precision import arithmetic
+from bench.models.batch_size import Batch, out_of_memory
+from bench.models.lowered_precision import matmul_precision
 from bench.plan.cells import Cell
 from bench.plan.shards import chunk_of
 from bench.suite.specs import AnyAttack, Backward, Component, Precision
@@ -69,13 +69,13 @@ def craft(
         CellError: Time is up, or the chunks of an adapter do not fit into memory.
     """
     cell, images = case.cell, case.images
-    seen: list[Counted] = []
+    seen: list[QueryCounter] = []
 
     def joint(names: Sequence[str], without: tuple[Component, ...] = ()) -> EmbeddingClassifier:
         built = [case.warm.source(name, cell.dataset, precision, without, asked) for name in names]
-        own = [Counted(classifier, case.deadline) for classifier in built]
+        own = [QueryCounter(classifier, case.deadline) for classifier in built]
         seen.extend(own)
-        return own[0] if len(own) == 1 else Mean(own)
+        return own[0] if len(own) == 1 else EnsembleModel(own)
 
     def surrogate(backward: Backward) -> EmbeddingClassifier:
         return joint((backward.model,) if backward.model else cell.sources, backward.without)
@@ -91,11 +91,11 @@ def craft(
     mode: Mode = "full" if answers else cell.mode  # only an answer tells whether an image is broken
     seeds = [sample_seed(cell.seed, images.sample_ids[row]) for row in rows.tolist()]
     try:
-        with arithmetic(precision):
+        with matmul_precision(precision):
             proposal = run(source, clean, labels, cell.budget, mode=mode, seeds=seeds, **begun)
     except Exception as error:
         chunk = chunk_of(attack)
-        if chunk is None or not ran_out(error) or not case.warm.relieved:
+        if chunk is None or not out_of_memory(error) or not case.warm.relieved:
             raise  # another try, on smaller batches and with nothing else in memory, may do
         raise CellError(
             f"{attack.label}: chunks of {chunk} images do not fit into the device's "

@@ -16,9 +16,9 @@ from bench.core.terminal import legible
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images, in_parts, load
 from bench.models import ClipModel, LanguageModel, build_model
-from bench.models.batch_size import Batch, batch_for, too_little
-from bench.models.compiled import Compiled, lay_out
-from bench.models.lowered_precision import Lowered, LoweredAnswers
+from bench.models.batch_size import Batch, batch_for, memory_too_small
+from bench.models.compiled import Compiled, use_channels_last
+from bench.models.lowered_precision import Bfloat16AnsweringModel, Bfloat16Model
 from bench.suite.load import Suite
 from bench.suite.metrics import TASKS, Task, metric_of
 from bench.suite.specs import Component, Precision, task_of
@@ -80,7 +80,7 @@ class Warm:
         whole = self.compiled and not without
         tower: ImageTextModel = self._tower(model, dataset) if whole else self.model(model, without)
         if precision == "bf16":
-            tower = Lowered(tower, self.device)
+            tower = Bfloat16Model(tower, self.device)
         return self._joined(tower, model, dataset)
 
     def source(
@@ -102,8 +102,8 @@ class Warm:
         built = self.model(model, without)
         if isinstance(built, AnsweringModel):
             lowered = precision == "bf16"
-            return Prompted(LoweredAnswers(built, self.device) if lowered else built, asked)
-        return Seeing(Lowered(built, self.device) if precision == "bf16" else built, asked)
+            return Prompted(Bfloat16AnsweringModel(built, self.device) if lowered else built, asked)
+        return Seeing(Bfloat16Model(built, self.device) if precision == "bf16" else built, asked)
 
     def scorer(self, dataset: str, metric: str) -> Scorer:
         """Return what answers about a dataset's images are scored by."""
@@ -200,7 +200,7 @@ class Warm:
                     ),
                 ),
             )
-            layout = lay_out(built.tower) if isinstance(built, ClipModel) else None
+            layout = use_channels_last(built.tower) if isinstance(built, ClipModel) else None
             if layout:
                 self._layouts[name] = layout
             self._models[key] = built
@@ -269,7 +269,8 @@ class Warm:
         try:
             return make()
         except Exception as error:
-            if not (too_little(error) or isinstance(error, TimeUp | StoreError)):  # they may pass
+            passing = isinstance(error, TimeUp | StoreError)  # a retry may succeed
+            if not (passing or memory_too_small(error)):
                 self.problems[key] = reason(error)
             raise
 

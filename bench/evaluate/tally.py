@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.query_counter import Counted
+from bench.attacks.query_counter import QueryCounter
 from bench.core.types import FIELDS, CellResult
 
 
@@ -50,7 +50,7 @@ class Tally:
             self.further[name] = np.zeros(len(self.sample_ids), values.dtype)
         self.further[name][rows] = values
 
-    def add(self, counted: Counted) -> None:
+    def add(self, counted: QueryCounter) -> None:
         """Add the passes through one model."""
         self.forwards += counted.forwards
         self.backwards += counted.backwards

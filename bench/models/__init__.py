@@ -1,4 +1,4 @@
-"""Build the model that a spec declares: one that embeds images and texts, or one that answers."""
+"""Builds the model that a spec declares: a CLIP-like model or a vision-language model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from bench.models.language import LanguageModel
 from bench.models.language.build import build_language
 from bench.models.language.tiny_models import build_tiny
 from bench.models.open_clip_models import build_open_clip
-from bench.models.python_model import build_own
+from bench.models.python_model import build_python_model
 from bench.models.transformers_clip import build_hugging_face
 from bench.suite.specs import (
     GraftModel,
@@ -31,7 +31,7 @@ from bench.suite.specs import (
 
 __all__ = ["ClipModel", "LanguageModel", "Preprocessing", "build_model"]
 
-Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel]  # the first is its spec
+Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel]  # Any: the kind's spec
 
 BUILDERS: dict[type[Model], Builder] = {
     NanoModel: build_nano,
@@ -41,7 +41,7 @@ BUILDERS: dict[type[Model], Builder] = {
     TinyModel: build_tiny,
     RAdaptModel: build_radapt,
     GraftModel: build_graft,
-    PythonModel: build_own,
+    PythonModel: build_python_model,
 }
 
 
@@ -56,16 +56,16 @@ def build_model(
     """Build the model that a spec declares, frozen and in evaluation mode.
 
     Args:
-        spec: The model.
-        device: Where it runs.
-        refer: Returns a model of the same suite by its name: an adapted or grafted model
-            shares the weights of those it is made of.
-        resize: How it brings images of another size to its own; the user's own models decide
-            for themselves. Bicubic with antialiasing where None.
-        trust: Whether code named by the suite may be imported.
+        spec: The model's entry of the suite.
+        device: Device that the model runs on.
+        refer: Returns another model of the suite by its name. Adapted and grafted models share
+            the weights of the models that they are made of.
+        resize: How images of another size are resized to the model's input size; None is bicubic
+            with antialiasing. Models of `kind: python` ignore it.
+        trust: Whether code that the suite names may be imported.
 
     Raises:
-        CellError: The model cannot be built, with a reason for the user.
+        CellError: The model cannot be built.
     """
     context = BuildContext(device, refer, resize or Resize(), trust)
     return BUILDERS[type(spec)](spec, context)

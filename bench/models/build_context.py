@@ -1,4 +1,4 @@
-"""What a model is built with, beside what its spec says."""
+"""The inputs to building a model, other than its spec."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from bench.suite.specs import Resize
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """What a model is built with, beside what its spec says.
+    """The inputs to building a model, other than its spec.
 
     Attributes:
-        device: Where it runs.
-        refer: Returns a model of the same suite by its name: an adapted or grafted model
-            shares the weights of those it is made of.
-        resize: How it brings images of another size to its own; the user's own models decide
-            for themselves.
-        trust: Whether code named by the suite may be imported.
+        device: Device that the model runs on.
+        refer: Returns another model of the suite by its name. Adapted and grafted models share
+            the weights of the models that they are made of.
+        resize: How images of another size are resized to the model's input size. Models of
+            `kind: python` ignore it.
+        trust: Whether code that the suite names may be imported.
     """
 
     device: torch.device

@@ -1,4 +1,4 @@
-"""A CLIP whose resizing and normalisation are part of its forward pass."""
+"""A CLIP that resizes and normalises images in its forward pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bench.models.value_features import value_features
 from bench.suite.specs import Resize
 from radapt.tower import embedding, normalise
 
-# Classes of activations by the names that open_clip's and transformers' configurations give them.
+# Names of activations in configurations, by the class names in open_clip and transformers.
 ACTIVATIONS = {
     "QuickGELU": "quick_gelu",
     "QuickGELUActivation": "quick_gelu",
@@ -22,13 +22,13 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What happens to images in [0,1] before the tower.
+    """The preprocessing of images in [0,1] before the vision tower.
 
     Attributes:
-        size: Height and width that the tower takes.
-        mean: Mean of its normalisation, per channel.
-        std: Deviation of its normalisation, per channel.
-        resize: How images of another size are brought to it.
+        size: Height and width of the tower's input, in pixels.
+        mean: Mean of the normalisation, per channel.
+        std: Standard deviation of the normalisation, per channel.
+        resize: How images of another size are resized to `size`.
     """
 
     size: tuple[int, int]
@@ -38,7 +38,14 @@ class Preprocessing:
 
 
 class ClipModel(nn.Module):
-    """A vision tower that takes normalised pixels, with what surrounds it."""
+    """A CLIP-like model: vision tower, text encoder, logit scale and preprocessing.
+
+    Attributes:
+        tower: Maps normalised pixels `[b,3,h,w]` to embeddings.
+        encode: Maps n texts to embeddings `[n,d]`.
+        logit_scale: Factor on the cosine of image and text embeddings.
+        preprocessing: Resizing and normalisation before the tower.
+    """
 
     def __init__(
         self,
@@ -47,7 +54,7 @@ class ClipModel(nn.Module):
         logit_scale: float,
         preprocessing: Preprocessing,
     ) -> None:
-        """Wrap a tower, an encoder of texts, and the factor on their cosine."""
+        """Combine the parts of the model."""
         super().__init__()
         self.tower = tower
         self.encode = encode
@@ -55,54 +62,57 @@ class ClipModel(nn.Module):
         self.preprocessing = preprocessing
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Resize where the size differs, normalise, and embed."""
-        how = self.preprocessing
-        if tuple(images.shape[-2:]) != how.size:
-            images = resized(images, how.size, how.resize)
-        return embedding(self.tower, normalise(images, how.mean, how.std))
+        """Return embeddings `[b,d]` of images `[b,3,h,w]` in [0,1]; differentiable."""
+        return embedding(self.tower, self._preprocessed(images))
 
     def value_features(self, images: Tensor, blocks: int) -> Tensor:
-        """Return the last blocks' value features `[b,blocks,t,d]`: `bench.models.value_features`.
+        """Return the value features of the last blocks, `[b,blocks,t,d]`, of norm 1.
+
+        See `bench.models.value_features`.
 
         Raises:
-            CellError: The tower is of a kind that has none.
+            CellError: This kind of tower has no value features.
         """
-        how = self.preprocessing
-        if tuple(images.shape[-2:]) != how.size:
-            images = resized(images, how.size, how.resize)
-        return value_features(self.tower, normalise(images, how.mean, how.std), blocks)
+        return value_features(self.tower, self._preprocessed(images), blocks)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Embed texts `[n,d]`."""
+        """Return embeddings `[n,d]` of n texts."""
         return self.encode(texts)
 
     def with_tower(self, tower: nn.Module) -> "ClipModel":
         """Return the same model with another vision tower."""
         return ClipModel(tower, self.encode, self.logit_scale, self.preprocessing)
 
+    def _preprocessed(self, images: Tensor) -> Tensor:
+        settings = self.preprocessing
+        if tuple(images.shape[-2:]) != settings.size:
+            images = resized(images, settings.size, settings.resize)
+        return normalise(images, settings.mean, settings.std)
+
     def facts(self) -> dict[str, str]:
-        """Return what a reader of a number must know of the model as it was built."""
-        how = self.preprocessing
+        """Return the properties of the built model that results report."""
+        settings = self.preprocessing
         return {
             "activation": activation(self.tower),
-            "model_pixels": "x".join(map(str, how.size)),
-            "mean": " ".join(f"{value:.8g}" for value in how.mean),
-            "std": " ".join(f"{value:.8g}" for value in how.std),
+            "model_pixels": "x".join(map(str, settings.size)),
+            "mean": " ".join(f"{value:.8g}" for value in settings.mean),
+            "std": " ".join(f"{value:.8g}" for value in settings.std),
             "logit_scale": f"{self.logit_scale:.6g}",
         }
 
 
 def activation(tower: nn.Module) -> str:
-    """Return the name of a tower's activation; of several, with a plus between."""
+    """Return the name of a tower's activation function; several names are joined with `+`."""
     found = {ACTIVATIONS.get(type(module).__name__) for module in tower.modules()}
     return "+".join(sorted(name for name in found if name))
 
 
 def resized(images: Tensor, size: tuple[int, int], how: Resize) -> Tensor:
-    """Return images `[b,3,h,w]` of another size.
+    """Return images `[b,3,h,w]` resized to a height and width in pixels.
 
-    torch's bicubic kernel has the coefficient -0.5 with antialiasing, as PIL's, and -0.75
-    without: the two differ where images grow too, by 0.016 per pixel on noise of 32 pixels.
+    torch's bicubic kernel has the coefficient -0.5 with antialiasing (as in PIL) and -0.75
+    without. So the two also differ when images are enlarged: by 0.016 per pixel on noise of 32
+    pixels.
     """
     images = F.interpolate(images, size, mode=how.kernel, antialias=how.antialias)
     return images.clamp(0, 1) if how.clamp else images

@@ -1,4 +1,4 @@
-"""What makes a model's passes faster and changes nothing beyond numerics."""
+"""Faster passes with the same results up to floating-point error: compilation and layout."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,20 @@ from bench.core.errors import UserError
 from bench.core.types import ImageTextModel
 from bench.models.batch_size import Batch
 
-_GRAPHS = 256  # torch gives a method up after 8, and all models of a suite share theirs
+_MOST_GRAPHS = 256  # torch's limit of 8 per method is too low: all models of a suite share it
 
 
 class Compiled:
-    """A model whose image tower is compiled for gradients of full batches.
+    """A model whose image tower is compiled for gradient passes of full batches.
 
-    All else runs as ever: other sizes, since each would be compiled for longer than it is
-    used, and one graph for all of them gains nothing; and passes without gradients, so
-    that compiling reaches what an attack proposes, never how it is judged.
+    Other batch sizes are not compiled: compiling each takes longer than it saves, and a graph with
+    dynamic sizes is not faster. Passes without gradients are not compiled either, so that
+    compilation affects the attack only, never the scores.
     """
 
     def __init__(self, model: ImageTextModel, batch: Batch, backend: str = "inductor") -> None:
-        """Wrap a model; its tower is compiled when the first full batch comes."""
-        torch._dynamo.config.recompile_limit = _GRAPHS
+        """Wrap a model; its tower is compiled at the first full batch."""
+        torch._dynamo.config.recompile_limit = _MOST_GRAPHS
         self.model = model
         self.batch = batch
         self.logit_scale = model.logit_scale
@@ -40,22 +40,26 @@ class Compiled:
 
 
 def check_compiler(device: torch.device) -> None:
-    """Raise UserError where torch cannot compile, which takes a C++ compiler or Triton."""
+    """Raise UserError if torch cannot compile here; it needs a C++ compiler or Triton."""
     try:
         torch.compile(lambda x: x.sin().cos())(torch.ones(2, device=device))
-    except Exception as error:  # one of many, by what is missing
+    except Exception as error:  # the type depends on what is missing
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise UserError(
             f"--compile: torch cannot compile for {device.type} here: {lines[0] if lines else ''} "
             f"({type(error).__name__}); a CPU needs a C++ compiler such as g++, a GPU Triton; "
-            "without --compile all runs as ever"
+            "install it, or run without --compile"
         ) from error
 
 
-def lay_out(tower: nn.Module) -> str | None:
-    """Lay a convolutional tower's weights out in `channels_last`, and say so; else None.
+def use_channels_last(tower: nn.Module) -> str | None:
+    """Convert a convolutional tower to the memory format `channels_last`.
 
-    A vision transformer has one convolution, which cuts patches, and gains nothing.
+    A vision transformer stays as it is: its only convolution cuts patches, so it would not be
+    faster.
+
+    Returns:
+        `channels_last`, or None if the tower was not changed.
     """
     if sum(isinstance(module, nn.Conv2d) for module in tower.modules()) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Models made of other models of the suite; they share their weights."""
+"""Models that are made from other models of the suite and share their weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,27 +13,27 @@ from radapt import Anchor, PerGrid, adapt, extract_anchor, resize_anchor
 from radapt.graft import graft
 from radapt.grids import grids_of
 
-Towered = ClipModel | LanguageModel
+ModelWithTower = ClipModel | LanguageModel
 
 
-def build_radapt(spec: RAdaptModel, context: BuildContext) -> Towered:
-    """Build R-Adapt over a vision tower, in the units of that model's own normalisation.
+def build_radapt(spec: RAdaptModel, context: BuildContext) -> ModelWithTower:
+    """Build an R-Adapt model over the vision tower of a base model.
 
-    The tower is a CLIP's or SigLIP's, or that inside a vision-language model. The anchor comes
-    first: where memory is short, whose tower it is of may be let go of before the base comes.
+    The base is a CLIP, a SigLIP or a vision-language model. The anchor is made before the base is
+    loaded, so that the anchor's model can be unloaded first if memory is short.
 
     Raises:
-        CellError: The anchor is missing or does not fit, or there is no vision tower.
+        CellError: The anchor is missing or does not fit, or the base has no vision tower.
     """
     anchor: Anchor | PerGrid
-    with _explained(spec.base):
+    with _errors_explained(spec.base):
         if spec.anchor.white is not None:
-            anchor = _white(with_tower(spec.anchor.white, context))
+            anchor = _white_anchor(model_with_tower(spec.anchor.white, context))
         else:
             anchor = Anchor.load(str(spec.anchor.file))
-    base = with_tower(spec.base, context)
-    how = base.preprocessing
-    with _explained(spec.base):
+    base = model_with_tower(spec.base, context)
+    normalisation = base.preprocessing
+    with _errors_explained(spec.base):
         if isinstance(anchor, Anchor):
             anchor = replace(anchor, value=anchor.value.to(context.device))
             anchor = resize_anchor(anchor, base.tower) if spec.anchor.resize else anchor
@@ -44,8 +44,8 @@ def build_radapt(spec: RAdaptModel, context: BuildContext) -> Towered:
             cutoff=spec.cutoff,
             mix=spec.mix,
             cutoff_at=None if spec.cutoff_at == "image" else spec.cutoff_at,
-            mean=how.mean,
-            std=how.std,
+            mean=normalisation.mean,
+            std=normalisation.std,
         )
     if isinstance(base, LanguageModel) and spec.alpha:
         return base.with_tower(adapted, anchor=f"{anchor.origin}, on {anchor.tower}")
@@ -53,41 +53,43 @@ def build_radapt(spec: RAdaptModel, context: BuildContext) -> Towered:
 
 
 @contextmanager
-def _explained(base: str) -> Iterator[None]:
+def _errors_explained(base: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError) as error:
         raise CellError(f"R-Adapt over {base!r}: {error}") from error
 
 
-def _white(donor: Towered) -> Anchor | PerGrid:
-    """Return what a model's tower answers to a white image, at each size where that matters."""
-    how, units = grids_of(donor.tower), donor.preprocessing
-    if how is not None and how.side is not None:
-        return PerGrid(donor.tower, mean=units.mean, std=units.std)
-    return extract_anchor(donor.tower, mean=units.mean, std=units.std)
+def _white_anchor(donor: ModelWithTower) -> Anchor | PerGrid:
+    """Return the tower's outputs on a white image, one per image size if the size changes them."""
+    grids, normalisation = grids_of(donor.tower), donor.preprocessing
+    if grids is not None and grids.side is not None:
+        return PerGrid(donor.tower, mean=normalisation.mean, std=normalisation.std)
+    return extract_anchor(donor.tower, mean=normalisation.mean, std=normalisation.std)
 
 
-def build_graft(spec: GraftModel, context: BuildContext) -> Towered:
-    """Build a model with some modules of another's tower.
+def build_graft(spec: GraftModel, context: BuildContext) -> ModelWithTower:
+    """Build a base model in which some modules of the tower come from a donor model.
 
     Raises:
-        CellError: The two do not fit, or there is no vision tower.
+        CellError: The towers do not match, or a model has no vision tower.
     """
-    base, donor = with_tower(spec.base, context), with_tower(spec.donor, context)
+    base, donor = model_with_tower(spec.base, context), model_with_tower(spec.donor, context)
     try:
         return base.with_tower(graft(base.tower, donor.tower, spec.modules))
     except (ValueError, TypeError) as error:
         raise CellError(f"a graft of {spec.donor!r} on {spec.base!r}: {error}") from error
 
 
-def with_tower(name: str, context: BuildContext) -> Towered:
-    """Return a model of the suite by its name.
+def model_with_tower(name: str, context: BuildContext) -> ModelWithTower:
+    """Return the model of the suite with this name.
 
     Raises:
-        CellError: It has no vision tower.
+        CellError: The model has no vision tower.
     """
     model = context.refer(name)
-    if not isinstance(model, Towered):
-        raise CellError(f"a model with a vision tower is needed; {name!r} is another kind")
+    if not isinstance(model, ModelWithTower):
+        raise CellError(
+            f"{name!r} has no vision tower; allowed: a CLIP, a SigLIP or a vision-language model"
+        )
     return model

@@ -1,13 +1,13 @@
-"""The embedded models."""
+"""The embedded nano models."""
 
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel
-from bench.models.open_clip_models import wrap
+from bench.models.open_clip_models import as_clip_model
 from bench.suite.specs import NanoModel
 
 
 def build_nano(spec: NanoModel, context: BuildContext) -> ClipModel:
-    """Build one of the embedded models."""
+    """Build an embedded nano model."""
     from bench.nano.nano_clip import load_pair
 
-    return wrap(*load_pair(spec.weights), context.device, context.resize)
+    return as_clip_model(*load_pair(spec.weights), context.device, context.resize)

@@ -1,4 +1,4 @@
-"""Attacks at lower precision: a proposal may come from anywhere, for it is judged in fp32."""
+"""Lower precision for attacks: they may propose images in bf16 or TF32; scoring is in fp32."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +11,11 @@ from bench.core.types import ImageTextModel
 from bench.suite.specs import Precision
 
 
-class Lowered:
-    """A model whose image tower computes in bfloat16; its embeddings are float32 again.
+class Bfloat16Model:
+    """A model whose image tower computes in bfloat16 and returns float32 embeddings.
 
-    The logits are not lowered: at CLIP's scale, neighbouring bfloat16 values are an eighth apart.
+    The logits are computed in float32: at the size of CLIP's logits, neighbouring bfloat16 values
+    differ by 1/8.
     """
 
     def __init__(self, model: ImageTextModel, device: torch.device) -> None:
@@ -30,7 +31,7 @@ class Lowered:
         return embeddings.float()
 
     def value_features(self, images: Tensor, blocks: int) -> Tensor:
-        """Return value features of the last blocks `[b,blocks,t,d]`; differentiable."""
+        """Return the value features of the last blocks, `[b,blocks,t,d]`; differentiable."""
         with torch.autocast(self.device.type, torch.bfloat16):
             values = valued(self.model).value_features(images, blocks)
         return values.float()
@@ -40,8 +41,8 @@ class Lowered:
         return self.model.encode_text(texts)
 
 
-class LoweredAnswers:
-    """A model that answers in words, which computes likelihoods and visual tokens in bfloat16."""
+class Bfloat16AnsweringModel:
+    """An answering model that computes likelihoods and visual tokens in bfloat16."""
 
     def __init__(self, model: AnsweringModel, device: torch.device) -> None:
         """Wrap a model that runs on a device."""
@@ -51,25 +52,25 @@ class LoweredAnswers:
     def log_likelihood(
         self, images: Tensor, prompts: Sequence[str], texts: Sequence[str]
     ) -> Tensor:
-        """Return the log-likelihoods of texts, `[b]`; autocast takes logarithms in float32."""
+        """Return the log-likelihoods of texts, `[b]`; autocast computes the softmax in float32."""
         with torch.autocast(self.device.type, torch.bfloat16):
             found = self.model.log_likelihood(images, prompts, texts)
         return found.float()
 
     def visual_tokens(self, images: Tensor) -> Tensor:
-        """Return what the language model is given of images, `[b,t,d]`."""
+        """Return the visual tokens of images, `[b,t,d]`."""
         with torch.autocast(self.device.type, torch.bfloat16):
             tokens = self.model.visual_tokens(images)
         return tokens.float()
 
     def answer(self, images: Tensor, prompts: Sequence[str], *, tokens: int) -> list[str]:
-        """Return answers in the model's own precision: they are what is judged."""
+        """Return answers, in the model's own precision because they are scored."""
         return self.model.answer(images, prompts, tokens=tokens)
 
 
 @contextmanager
-def arithmetic(precision: Precision) -> Iterator[None]:
-    """Let an accelerator multiply in TF32 for as long as this lasts, where that is asked for."""
+def matmul_precision(precision: Precision) -> Iterator[None]:
+    """Let a GPU multiply in TF32 inside this context if the precision is `tf32`."""
     matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     if precision == "tf32":
         torch.set_float32_matmul_precision("high")

@@ -1,4 +1,4 @@
-"""Models of open_clip, with towers of other checkpoints."""
+"""Models of open_clip, optionally with an image tower from another checkpoint."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,38 +23,39 @@ from radapt.remote_code import RemoteCodeError
 from radapt.state_dicts import load_tower
 from radapt.tower import image_size
 
-_AKIN = 0.3  # cosine of weights; fine-tuning stays near 1, independent weights are near 0
-_COMPARED = 8  # matrices
+# mean cosine of weights: fine-tuned weights are near 1, independent weights near 0
+_LEAST_SIMILARITY = 0.3
+_COMPARED_MATRICES = 8
 
 
 def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
     """Build a model of open_clip.
 
     Raises:
-        CellError: It cannot be loaded, or its tower belongs to another model.
+        CellError: The model cannot be loaded, or the tower file belongs to another model.
     """
     try:
-        with _loadable(spec) as name:
+        with _loadable_name(spec) as name:
             clip, tokenizer = load_open_clip(name, spec.pretrained)
     except CellError:
         raise
-    except Exception as error:  # open_clip raises many kinds for one cause: it cannot be loaded
+    except Exception as error:  # open_clip raises many types when a model cannot be loaded
         raise CellError(f"{spec.name} cannot be loaded: {error}") from error
     if spec.tower is not None:
         _put_tower(clip.visual, Path(spec.tower), spec)
-    return wrap(clip, tokenizer, context.device, context.resize)
+    return as_clip_model(clip, tokenizer, context.device, context.resize)
 
 
-def wrap(clip: Any, tokenizer: Any, device: torch.device, resize: Resize) -> ClipModel:
-    """Return an open_clip model and its tokenizer as one model, frozen, on a device."""
-    own = frozen(clip, tokenizer, device, "")
-    preprocessing = Preprocessing(image_size(own.tower), own.mean, own.std, resize)
-    return ClipModel(own.tower, own.encode, own.scale, preprocessing)
+def as_clip_model(clip: Any, tokenizer: Any, device: torch.device, resize: Resize) -> ClipModel:
+    """Return an open_clip model and its tokenizer as a frozen `ClipModel` on a device."""
+    loaded = frozen(clip, tokenizer, device, "")
+    preprocessing = Preprocessing(image_size(loaded.tower), loaded.mean, loaded.std, resize)
+    return ClipModel(loaded.tower, loaded.encode, loaded.scale, preprocessing)
 
 
 @contextmanager
-def _loadable(spec: OpenClipModel) -> Iterator[str]:
-    """Yield a name under which open_clip finds exactly the files that the lock hashes."""
+def _loadable_name(spec: OpenClipModel) -> Iterator[str]:
+    """Yield a model name under which open_clip loads exactly the files that the lock hashes."""
     files = weight_files(spec)
     if spec.pretrained is not None:
         yield spec.name
@@ -69,16 +70,16 @@ def _loadable(spec: OpenClipModel) -> Iterator[str]:
                 (Path(place) / path.name).symlink_to(path.resolve())
         try:
             yield f"local-dir:{place}"
-        except RemoteCodeError as error:  # which names a file of the copy
+        except RemoteCodeError as error:  # its message names a file in the temporary folder
             own = next(path.parent for path in files if path.name == OPEN_CLIP_CONFIG)
             raise CellError(str(error).replace(place, str(own))) from error
 
 
 def _with_booleans(value: Any) -> Any:
-    """Return a configuration with its words `TRUE` and `FALSE` as booleans.
+    """Return a configuration in which the strings `TRUE` and `FALSE` are booleans.
 
-    RobustVLM's repositories have `"quick_gelu": "TRUE"`. Any non-empty string counts as true,
-    so that a `"FALSE"` would be true as well.
+    RobustVLM's repositories have `"quick_gelu": "TRUE"`. Python counts any non-empty string as
+    true, so `"FALSE"` would be true as well.
     """
     if isinstance(value, dict):
         return {key: _with_booleans(item) for key, item in value.items()}
@@ -89,24 +90,26 @@ def _with_booleans(value: Any) -> Any:
 
 
 def _put_tower(visual: nn.Module, path: Path, spec: OpenClipModel) -> None:
-    names = [name for name, value in visual.state_dict().items() if value.ndim > 1][:_COMPARED]
-    before = {name: visual.state_dict()[name].clone() for name in names}
+    matrices = [name for name, value in visual.state_dict().items() if value.ndim > 1]
+    before = {name: visual.state_dict()[name].clone() for name in matrices[:_COMPARED_MATRICES]}
     try:
         load_tower(visual, path)
     except ValueError as error:
         raise CellError(str(error)) from error
-    likeness = _likeness(before, visual.state_dict())
-    if likeness < _AKIN:
+    similarity = _similarity(before, visual.state_dict())
+    if similarity < _LEAST_SIMILARITY:
         raise CellError(
-            f"{path}: is no fine-tuning of the image tower of {spec.name} with "
-            f"{spec.pretrained or 'its own weights'} (the cosine of their weights is "
-            f"{likeness:.2f}), so that the text tower and the activation are another's too; those "
-            "of RobustVLM, TeCoA and TGA-ZSR belong to OpenAI's, `name: ViT-L-14-quickgelu` or "
-            "`ViT-B-32-quickgelu` with `pretrained: openai`"
+            f"{path}: this tower was not fine-tuned from the image tower of {spec.name} with "
+            f"{spec.pretrained or 'its own weights'}: the mean cosine of their weights is "
+            f"{similarity:.2f}, at least {_LEAST_SIMILARITY} is needed. So the text tower and the "
+            "activation would not match it. Set `name` and `pretrained` to the model that it was "
+            "fine-tuned from; towers of RobustVLM, TeCoA and TGA-ZSR need `pretrained: openai` "
+            "with `name: ViT-L-14-quickgelu` or `name: ViT-B-32-quickgelu`"
         )
 
 
-def _likeness(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+def _similarity(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+    """Return the mean cosine similarity of weights with the same names."""
     cosines = [
         float(F.cosine_similarity(value.flatten(), after[name].flatten(), dim=0))
         for name, value in before.items()

@@ -1,4 +1,4 @@
-"""Models of the user's own."""
+"""Models that the user defines in Python."""
 
 import importlib
 
@@ -9,15 +9,16 @@ from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
 from bench.suite.specs import PythonModel
 
-_EMBEDS = ("encode_image", "encode_text", "logit_scale")
-_ANSWERS = ("log_likelihood", "visual_tokens", "answer")
+_EMBEDDING_MEMBERS = ("encode_image", "encode_text", "logit_scale")
+_ANSWERING_MEMBERS = ("log_likelihood", "visual_tokens", "answer")
 
 
-def build_own(spec: PythonModel, context: BuildContext) -> ImageTextModel:
-    """Call the factory that a suite names.
+def build_python_model(spec: PythonModel, context: BuildContext) -> ImageTextModel:
+    """Import the factory that the suite names, and call it.
 
     Raises:
-        CellError: It may not be imported, is not there, or returns something else.
+        CellError: `--trust` is not set, the factory cannot be imported, or the returned object
+            lacks a member that models need.
     """
     if not context.trust:
         raise CellError(f"{spec.target} is code named by the suite; run with --trust to import it")
@@ -27,9 +28,12 @@ def build_own(spec: PythonModel, context: BuildContext) -> ImageTextModel:
     except (ImportError, AttributeError) as error:
         raise CellError(f"{spec.target}: {error}") from error
     model = factory(device=context.device, **spec.args)
-    for member in _ANSWERS if spec.answers else _EMBEDS:
+    for member in _ANSWERING_MEMBERS if spec.answers else _EMBEDDING_MEMBERS:
         if not hasattr(model, member):
-            raise CellError(f"{spec.target} returned an object without {member}")
+            raise CellError(
+                f"{spec.target} returned a {type(model).__name__} without {member}; needed: "
+                f"{', '.join(_ANSWERING_MEMBERS if spec.answers else _EMBEDDING_MEMBERS)}"
+            )
     if isinstance(model, nn.Module):
         model.eval().requires_grad_(False)
     return model  # type: ignore[no-any-return]

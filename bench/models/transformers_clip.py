@@ -1,4 +1,4 @@
-"""CLIP and SigLIP of transformers."""
+"""CLIP and SigLIP models of transformers."""
 
 import json
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from bench.models.clip import ClipModel, Preprocessing
 from bench.models.transformers_loading import loading
 from bench.suite.specs import HuggingFaceModel, Resize
 
-_KINDS = ("clip", "siglip")
+_MODEL_TYPES = ("clip", "siglip")
 
 
 class _Projected(nn.Module):
-    """CLIP's vision model with its projection, under the names that transformers gives them."""
+    """CLIP's vision model followed by its projection, with transformers' module names."""
 
     def __init__(self, vision_model: nn.Module, projection: nn.Module, config: Any) -> None:
         super().__init__()
@@ -34,31 +34,35 @@ class _Projected(nn.Module):
 
 
 def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipModel:
-    """Build a CLIP or SigLIP of transformers, in single precision.
+    """Build a CLIP or SigLIP of transformers in float32.
 
     Raises:
-        CellError: It cannot be loaded, is of another kind, or lacks weights.
+        CellError: The model cannot be loaded, has another model type, or lacks weights.
     """
-    ensure_torchvision()  # which transformers imports
+    ensure_torchvision()  # transformers imports torchvision
     try:
         import transformers
     except ImportError as error:
         raise CellError("`kind: hugging_face` needs the extra: pip install '.[lvlm]'") from error
-    folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
+    folder = weight_files(spec)[1].parent  # of the configuration; weight files may be links
     with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        if config.model_type not in _KINDS:
+        if config.model_type not in _MODEL_TYPES:
             raise CellError(
-                f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(_KINDS)}"
+                f"{spec.name}: `model_type` is {config.model_type!r}; allowed: "
+                f"{', '.join(_MODEL_TYPES)}"
             )
-        # a checkpoint of halves would else stay one
+        # without `dtype`, a float16 checkpoint stays in float16
         model, report = transformers.AutoModel.from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
-    if lacking:  # transformers only warns, and goes on with random ones
-        raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")
+    missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if missing:  # transformers only warns, and uses random weights
+        raise CellError(
+            f"{spec.name}: {len(missing)} tensors of the checkpoint are missing or have another "
+            f"shape, the first is {missing[0]}; use a complete checkpoint of this model type"
+        )
     model = model.to(context.device).eval().requires_grad_(False)
     return ClipModel(
         _tower(model),
@@ -69,7 +73,7 @@ def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipMod
 
 
 class _Encoder:
-    """Maps texts to embeddings, padded to the length that the model was trained with."""
+    """Maps texts to embeddings; pads them to the length that the model was trained with."""
 
     def __init__(self, model: Any, tokenizer: Any, device: torch.device) -> None:
         self.model = model
@@ -78,10 +82,10 @@ class _Encoder:
         self.siglip = model.config.model_type == "siglip"
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        # SigLIP saw lower case only, and its second version's tokenizer leaves that to us
-        given = [text.lower() for text in texts] if self.siglip else list(texts)
+        # SigLIP was trained on lower case, and the tokenizer of SigLIP 2 does not convert to it
+        cased = [text.lower() for text in texts] if self.siglip else list(texts)
         tokens = self.tokenizer(
-            given,
+            cased,
             padding="max_length",
             truncation=True,
             max_length=self.model.config.text_config.max_position_embeddings,
@@ -107,5 +111,8 @@ def _preprocessing(folder: Path, size: int, resize: Resize) -> Preprocessing:
     try:
         mean, std = (tuple(map(float, given[key])) for key in ("image_mean", "image_std"))
     except (KeyError, TypeError, ValueError) as error:
-        raise CellError(f"{path}: image_mean and image_std are needed, three numbers") from error
+        raise CellError(
+            f"{path}: `image_mean` and `image_std` must be lists of three numbers "
+            f"({type(error).__name__}: {error})"
+        ) from error
     return Preprocessing((size, size), mean, std, resize)

@@ -1,4 +1,4 @@
-"""Loading and saving with transformers: no bars, no code, failures in one sentence."""
+"""Loading and saving with transformers: no progress bars, no remote code, short errors."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -7,31 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import CellError
-from bench.models.batch_size import ran_out
+from bench.models.batch_size import out_of_memory
 from radapt.remote_code import RemoteCodeError, no_remote_code
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let transformers show no bars for as long as this lasts; other libraries' stay."""
-    bars: Any = importlib.import_module("transformers.utils.logging")
-    before = bars.set_tqdm_hook(_hidden)
+    """Hide transformers' progress bars inside this context; other libraries keep theirs."""
+    library: Any = importlib.import_module("transformers.utils.logging")
+    before = library.set_tqdm_hook(_hidden_bar)
     try:
         yield
     finally:
-        bars.set_tqdm_hook(before)
+        library.set_tqdm_hook(before)
 
 
 @contextmanager
 def loading(name: str, folder: Path | str) -> Iterator[None]:
-    """Load a model with transformers, quietly; no code of the model's own runs.
+    """Load a model with transformers inside this context, without bars and without remote code.
 
     Args:
-        name: What the model is called.
-        folder: Where its files are, or its name on the hub.
+        name: Name of the model, for error messages.
+        folder: Folder with the model's files, or its name on the hub.
 
     Raises:
-        CellError: It cannot be loaded. That memory ran out may pass, and is raised as it is.
+        CellError: The model cannot be loaded. Out-of-memory errors are raised unchanged, because a
+            retry may succeed.
     """
     with quiet():
         try:
@@ -39,11 +40,11 @@ def loading(name: str, folder: Path | str) -> Iterator[None]:
                 yield
         except RemoteCodeError as error:
             raise CellError(str(error)) from error
-        except Exception as error:  # transformers raises many kinds for one cause
-            if isinstance(error, CellError) or ran_out(error):
+        except Exception as error:  # transformers raises many types when a model cannot be loaded
+            if isinstance(error, CellError) or out_of_memory(error):
                 raise
             raise CellError(f"transformers cannot load {name!r}: {error}") from error
 
 
-def _hidden(make: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]) -> Any:
+def _hidden_bar(make: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]) -> Any:
     return make(*given, **{**options, "disable": True})

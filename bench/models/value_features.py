@@ -1,4 +1,4 @@
-"""Value features: what the attention of a CLIP's last blocks hands on of each patch."""
+"""Value features: the attention values of the patches in the last blocks of a CLIP tower."""
 
 import torch
 import torch.nn.functional as F
@@ -11,29 +11,32 @@ from radapt.layout import has_part, layout_of
 def value_features(tower: nn.Module, pixels: Tensor, blocks: int) -> Tensor:
     """Return the value features of the patches in a tower's last blocks, `[b,blocks,t,d]`.
 
-    A block's values, which its attention would weigh and sum, go through the output projection of
-    that attention and then through the tower's own last norm and projection, which brings them to
-    the space of texts; each is of length 1 (V-Attack, as its authors' code has it). The class token
-    is left out.
+    The values of a block's attention (before they are weighted and summed) go through the output
+    projection of that attention, then through the tower's last norm and projection, which map them
+    to the embedding space of texts. Each is normalised to norm 1. This follows the authors' code of
+    V-Attack. The class token is left out.
 
     Args:
-        tower: Of a CLIP, of open_clip or transformers.
-        pixels: Normalised, `[b,3,h,w]`, of the tower's size.
-        blocks: How many of the last ones.
+        tower: Vision tower of a CLIP of open_clip or transformers.
+        pixels: Normalised pixels `[b,3,h,w]` of the tower's input size.
+        blocks: Number of last blocks.
 
     Raises:
         CellError: The tower is of another kind, or has fewer blocks.
     """
     try:
         layout = layout_of(tower)
-        every = list(tower.get_submodule(layout.blocks).children())
+        all_blocks = list(tower.get_submodule(layout.blocks).children())
     except (TypeError, AttributeError) as error:
         raise CellError(f"no value features: {error}") from error
     norm, projection = _head(tower)
-    if blocks > len(every):
-        raise CellError(f"value features of {blocks} blocks: the tower has {len(every)}")
+    if blocks > len(all_blocks):
+        raise CellError(
+            f"value features of the last {blocks} blocks: the tower has only {len(all_blocks)}; "
+            "set `blocks` to at most that"
+        )
     inputs: list[Tensor] = []
-    chosen = every[-blocks:]
+    chosen = all_blocks[-blocks:]
     first, attention = layout.attention[:2]
     hooks = [
         block.get_submodule(first).register_forward_hook(lambda _, __, out: inputs.append(out))
@@ -44,42 +47,48 @@ def value_features(tower: nn.Module, pixels: Tensor, blocks: int) -> Tensor:
     finally:
         for hook in hooks:
             hook.remove()
-    # open_clip's blocks may have tokens before images
-    turned = not getattr(getattr(tower, "transformer", None), "batch_first", True)
+    # open_clip's blocks may have the shape [tokens,batch,width]
+    tokens_first = not getattr(getattr(tower, "transformer", None), "batch_first", True)
     found = []
     for block, tokens in zip(chosen, inputs, strict=True):
-        own = tokens.transpose(0, 1) if turned else tokens
-        values = _handed_on(block.get_submodule(attention), own[:, 1:])
+        batched = tokens.transpose(0, 1) if tokens_first else tokens
+        values = _projected_values(block.get_submodule(attention), batched[:, 1:])
         found.append(F.normalize(projection(norm(values)), dim=-1))
     return torch.stack(found, dim=1)
 
 
-def _handed_on(attention: nn.Module, tokens: Tensor) -> Tensor:
-    """Return an attention's values `[b,t,w]` of tokens `[b,t,w]`, through its output projection."""
+def _projected_values(attention: nn.Module, tokens: Tensor) -> Tensor:
+    """Return the values `[b,t,w]` of tokens `[b,t,w]` after the attention's output projection."""
     if has_part(attention, "v_proj"):  # transformers
         values: Tensor = attention.get_submodule("v_proj")(tokens)
-    elif has_part(attention, "in_proj_weight"):  # open_clip: queries, keys and values in one
+    elif has_part(attention, "in_proj_weight"):  # open_clip: queries, keys, values in one matrix
         third = attention.get_parameter("in_proj_weight").chunk(3)[2]
         bias = attention.get_parameter("in_proj_bias").chunk(3)[2]
         values = F.linear(tokens, third, bias)
     else:
-        raise CellError(f"no value features: {type(attention).__name__} is not known")
+        raise CellError(
+            f"no value features: the attention {type(attention).__name__} is not supported; "
+            "allowed: CLIP towers of open_clip and transformers"
+        )
     out: Tensor = attention.get_submodule("out_proj")(values)
     return out
 
 
 def _head(tower: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """Return what a CLIP's tower does with the class token after its last block."""
+    """Return the last norm and the projection of a CLIP tower."""
     if has_part(tower, "ln_post") and has_part(tower, "proj"):
-        return tower.get_submodule("ln_post"), _Times(tower.get_parameter("proj"))
+        return tower.get_submodule("ln_post"), _ProjectionMatrix(tower.get_parameter("proj"))
     if has_part(tower, "vision_model.post_layernorm") and has_part(tower, "visual_projection"):
         norm = tower.get_submodule("vision_model.post_layernorm")
         return norm, tower.get_submodule("visual_projection")
-    raise CellError(f"no value features: {type(tower).__name__} has no projection of a CLIP")
+    raise CellError(
+        f"no value features: the tower {type(tower).__name__} has no CLIP projection; "
+        "allowed: CLIP towers of open_clip and transformers"
+    )
 
 
-class _Times(nn.Module):
-    """A projection that is a parameter."""
+class _ProjectionMatrix(nn.Module):
+    """Multiplication by a matrix: open_clip stores its projection as a bare parameter."""
 
     def __init__(self, matrix: nn.Parameter) -> None:
         super().__init__()

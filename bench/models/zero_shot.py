@@ -1,4 +1,4 @@
-"""Zero-shot heads: class vectors from prompts."""
+"""Zero-shot classification: class vectors from prompts, and logits from images."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,11 @@ def zero_shot_head(
     """Return one vector per class, `[d,k]`: the normalised mean of its prompts' embeddings.
 
     Each prompt's embedding is normalised before the mean, as in CLIP and CLIP_benchmark.
+
+    Args:
+        model: The model that embeds the prompts.
+        classes: The k class names.
+        templates: Prompt templates; `{c}` stands for the class name.
     """
     prompts = [text.replace("{c}", name) for name in classes for text in templates]
     by_class = text_vectors(model, prompts).unflatten(0, (len(classes), len(templates)))
@@ -34,10 +39,10 @@ def text_vectors(model: ImageTextModel, texts: Sequence[str]) -> Tensor:
 
 
 class ZeroShotClassifier(nn.Module):
-    """Cosine of image and class vectors times the model's logit scale."""
+    """A zero-shot classifier: cosine of image embedding and class vector, times the logit scale."""
 
     def __init__(self, model: ImageTextModel, head: Tensor) -> None:
-        """Join a model and the head `[d,k]` of a dataset."""
+        """Combine a model with the class vectors `[d,k]` of a dataset."""
         super().__init__()
         self.model = model
         self.head = head
@@ -48,11 +53,11 @@ class ZeroShotClassifier(nn.Module):
 
     @property
     def width(self) -> int:
-        """Numbers of an embedding."""
+        """Dimension of the embeddings."""
         return len(self.head)
 
     def embed(self, images: Tensor) -> Tensor:
-        """Map images `[b,3,h,w]` in [0,1] to embeddings of length 1, `[b,d]`."""
+        """Map images `[b,3,h,w]` in [0,1] to embeddings of norm 1, `[b,d]`."""
         return F.normalize(self.model.encode_image(images), dim=1)
 
     def classify(self, embeddings: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 
 from bench.core.errors import CellSkip, TimeUp
 from bench.evaluate.model_cache import reason
-from bench.models.batch_size import broke, too_little
+from bench.models.batch_size import accelerator_failed, memory_too_small
 from bench.trust import (
     black_box,
     chance,
@@ -101,6 +101,6 @@ def _found(name: str, check: Check, subject: Subject, level: Effort) -> Finding:
         except (TimeUp, OSError):
             raise
         except Exception as error:  # whatever a model does on an image its users meet too
-            if too_little(error) or broke(error):
+            if memory_too_small(error) or accelerator_failed(error):
                 raise  # the fault of this machine, at this time
             return Finding(name, "fail", " ".join(reason(error).split()))  # a line of a table

@@ -3,7 +3,7 @@
 Athalye et al. 2018 (arXiv:1802.00420, section 3.1).
 """
 
-from bench.attacks.pyautoattack_adapter import doubts
+from bench.attacks.pyautoattack_adapter import library_warnings
 from bench.suite.specs import ApgdCe, PyAutoAttack
 from bench.trust.findings import Finding
 from bench.trust.significance import falls, verdict_of
@@ -47,7 +47,7 @@ def square(subject: Subject, effort: Effort) -> Finding:
         kind="pyautoattack", eps=("0",), norm=subject.budget.norm, attack="square",
         queries=effort.queries,
     )  # fmt: skip
-    with doubts():  # its own warnings; the checks here say as much
+    with library_warnings():  # its own warnings; the checks here say as much
         after = standing(subject, spec, subject.reported.robust)
     what = f"Square with {effort.queries} queries breaks"
     return broken_by("square", what, subject, after, queries=effort.queries)

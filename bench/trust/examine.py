@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from bench.attacks.query_counter import Counted
+from bench.attacks.query_counter import QueryCounter
 from bench.core.deadline import Deadline
 from bench.core.errors import CellError, StoreError, TimeUp
 from bench.core.locks import Lock
@@ -135,7 +135,7 @@ def _subject(warm: Warm, pair: Pair, number: Number, most: int, deadline: Deadli
     count = min(len(images.labels), most)
     seeds = tuple(sample_seed(warm.suite.seed, key) for key in images.sample_ids[:count])
     whole = Subject(
-        Counted(warm.classifier(model, dataset), deadline),
+        QueryCounter(warm.classifier(model, dataset), deadline),
         images.floats(torch.arange(count)),
         images.labels[:count],
         number.budget,
@@ -149,7 +149,7 @@ def _subject(warm: Warm, pair: Pair, number: Number, most: int, deadline: Deadli
 
 def _others(
     warm: Warm, stored: Lock, pair: Pair, deadline: Deadline, unbuilt: list[str]
-) -> Iterator[tuple[str, Counted]]:
+) -> Iterator[tuple[str, QueryCounter]]:
     """Yield models to transfer from, and note of which there are none and why."""
     suite, (model, dataset) = warm.suite, pair
     for name in others_of(suite, model):
@@ -157,7 +157,7 @@ def _others(
             unbuilt.append(f"{name!r} is not what it was when the suite ran")
             continue
         try:
-            yield name, Counted(warm.classifier(name, dataset), deadline)
+            yield name, QueryCounter(warm.classifier(name, dataset), deadline)
         except CellError as error:
             unbuilt.append(f"{name!r}: {error}")
 

@@ -37,13 +37,13 @@ class GuidedMargin:
     steps: int
     ranks = False  # the weight differs from step to step
 
-    def known(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
+    def precompute(self, model: Classifier, images: Tensor, seeds: Sequence[int]) -> State:
         """Return the clean images' logits; see `Loss`."""
         return {"clean": model(images)}
 
-    def clean_logits(self, model: Classifier, known: State) -> Tensor | None:
-        """Return the known logits; see `Loss`."""
-        return known["clean"]
+    def clean_logits(self, model: Classifier, precomputed: State) -> Tensor | None:
+        """Return the clean images' logits; see `Loss`."""
+        return precomputed["clean"]
 
     def at(self, model: Classifier, points: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """Return logits and losses; see `Loss`."""
@@ -72,7 +72,7 @@ def test_an_attack_with_its_own_loss_takes_two_files(tmp_path: Path) -> None:
     copy.insert(SPECS, "    | ValueFeatures\n", "    | Gama\n")
     copy.insert(LOSSES, "from bench.suite.specs.attacks import (\n", "    Gama,\n")
     copy.insert(LOSSES, "            return margin(spec.kappa)\n", CASE)
-    copy.insert(LOSSES, "# ranks a point that fools the model above all that do not\n", LOSS)
+    copy.insert(LOSSES, "# positive only where the model is wrong\n", LOSS)
     assert len(copy.touched) <= 2
     rows = copy.run(SUITE)
     assert [row["status"] for row in rows] == ["ok"] * 3

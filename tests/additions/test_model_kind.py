@@ -42,17 +42,17 @@ import torch
 
 from bench.core.errors import CellError
 from bench.models.build_context import BuildContext
-from bench.models.derived import Towered, with_tower
+from bench.models.derived import ModelWithTower, model_with_tower
 from bench.suite.specs.models import InterpolatedModel
 
 
-def build_interpolated(spec: InterpolatedModel, context: BuildContext) -> Towered:
+def build_interpolated(spec: InterpolatedModel, context: BuildContext) -> ModelWithTower:
     """Build the model.
 
     Raises:
         CellError: The two towers have other weights, or there is no vision tower.
     """
-    base, tuned = with_tower(spec.base, context), with_tower(spec.tuned, context)
+    base, tuned = model_with_tower(spec.base, context), model_with_tower(spec.tuned, context)
     ours, theirs = base.tower.state_dict(), tuned.tower.state_dict()
     if ours.keys() != theirs.keys():
         raise CellError(f"{spec.base!r} and {spec.tuned!r} have towers of other architectures")
@@ -90,7 +90,9 @@ def test_a_model_kind_takes_three_files(tmp_path: Path) -> None:
         "from bench.suite.specs.models import InterpolatedModel\n",
     )
     copy.insert(
-        BUILDERS, "    PythonModel: build_own,\n", "    InterpolatedModel: build_interpolated,\n"
+        BUILDERS,
+        "    PythonModel: build_python_model,\n",
+        "    InterpolatedModel: build_interpolated,\n",
     )
     assert len(copy.touched) <= 3
 

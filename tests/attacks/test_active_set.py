@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.attacks.active_set import NOBODY, Fresh, Roster
+from bench.attacks.active_set import EMPTY_SLOT, ActiveSet, PendingRun
 from bench.attacks.apgd import Apgd
 from bench.attacks.ascent import Ascent
 from bench.attacks.engine import NativeAttack, Run
@@ -21,23 +21,23 @@ COUNT, RUNS = 40, 5
 WEAK = PgdAscent(12, 0.02, True)  # where it begins decides
 
 
-def roster(images: int, runs: int, slots: int, steps: int) -> Roster:
-    made = Roster(images, runs, slots, steps)
+def roster(images: int, runs: int, slots: int, steps: int) -> ActiveSet:
+    made = ActiveSet(images, runs, slots, steps)
     pairs = [(row, run) for run in range(runs) for row in range(images)]
-    made.expect((row, run, torch.zeros(1)) for row, run in pairs)
+    made.set_pending((row, run, torch.zeros(1)) for row, run in pairs)
     return made
 
 
-def step(held: Roster, broken: Sequence[tuple[int, int]] = ()) -> list[tuple[int, int]]:
+def step(held: ActiveSet, broken: Sequence[tuple[int, int]] = ()) -> list[tuple[int, int]]:
     """Pass over the slots once, and return which runs of which images begin."""
     if len(held.row):
-        held.strike([row for row, _ in broken], [run for _, run in broken])
+        held.record_broken([row for row, _ in broken], [run for _, run in broken])
         free, _ = held.advance()
     else:
         free = held.row.bool()
-    fresh: list[Fresh] = held.admit()
-    held.seat(free, fresh)
-    assert NOBODY not in held.row.tolist()
+    fresh: list[PendingRun] = held.admit()
+    held.assign_slots(free, fresh)
+    assert EMPTY_SLOT not in held.row.tolist()
     return [(row, run) for row, run, _ in fresh]
 
 
@@ -64,11 +64,11 @@ def test_a_run_that_breaks_an_image_ends_its_later_runs_and_no_earlier_one() -> 
     for _ in range(12):
         step(held)
     assert held.run.tolist() == [0, 1, 2, 3]
-    assert held.strike([0, 0], [3, 2]) == [1]  # of two at once the earlier run decides
+    assert held.record_broken([0, 0], [3, 2]) == [1]  # of two at once the earlier run decides
     step(held)
     assert held.run.tolist() == [0, 1]
-    assert held.strike([0], [2]) == []
-    assert held.strike([0], [0]) == [0]
+    assert held.record_broken([0], [2]) == []
+    assert held.record_broken([0], [0]) == [0]
     step(held)
     assert held.run.tolist() == []
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.balls import length, project
-from bench.attacks.pyautoattack_adapter import doubts
+from bench.attacks.pyautoattack_adapter import library_warnings
 from bench.core.types import Budget, Mode, Norm
 from bench.suite.specs import PyAutoAttack, TorchAttacks
 from bench.suite.specs.torchattacks_list import OFFERS
@@ -107,7 +107,7 @@ def test_versions_equal_a_direct_call(norm: Norm, version: str) -> None:
     model = LinearModel(classes=11)  # room for nine targets
     images, labels, budget = setting(model, norm)
     spec = PyAutoAttack(kind="pyautoattack", eps=EPS, attack=version)
-    with doubts():
+    with library_warnings():
         found = through(spec.model_copy(update={"queries": 50}), model, norm)
         with torch.random.fork_rng():
             direct = AutoAttack(
@@ -133,9 +133,9 @@ def test_a_list_runs_as_custom_with_the_given_restarts(four: LinearModel) -> Non
 
 def test_steps_set_the_schedule_too(four: LinearModel) -> None:
     """Checkpoints follow from the steps that the library's object was made with."""
-    from bench.attacks.pyautoattack_adapter import _Attacks
+    from bench.attacks.pyautoattack_adapter import _ChunkAttacks
 
-    attacks = _Attacks(official(steps=30), Module(four), Budget(0.1), 0, torch.device("cpu"))
+    attacks = _ChunkAttacks(official(steps=30), Module(four), Budget(0.1), 0, torch.device("cpu"))
     assert (attacks._apgd("ce").n_iter_2, attacks._apgd_targeted().n_iter_2) == (6, 6)
 
 
@@ -228,7 +228,7 @@ def test_the_table_of_torchattacks_is_the_librarys() -> None:
 def test_nothing_is_printed(four: LinearModel, capsys: pytest.CaptureFixture[str]) -> None:
     spec = TorchAttacks(kind="torchattacks", eps=EPS, args={"steps": 1})
     through(spec, four, "linf")
-    with doubts():
+    with library_warnings():
         through(official(["apgd-ce", "square"]), four, "linf")
     assert capsys.readouterr() == ("", "")
 
@@ -246,7 +246,7 @@ def test_doubts_of_the_library_become_flags() -> None:
             return super().__call__(images) + torch.rand(len(images), 1)
 
     model = Dice(classes=4)
-    with doubts() as found:
+    with library_warnings() as found:
         through(official(steps=2), model, "linf")
     assert found == {"randomized"}
     logger = logging.getLogger("auto-attack")

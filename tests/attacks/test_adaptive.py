@@ -192,7 +192,9 @@ def test_an_embedding_s_loss_needs_no_labels_but_success_does() -> None:
 
 def test_a_model_that_hides_its_embeddings_is_told(linear: LinearModel) -> None:
     attack = build_attack(ApgdEmbedding(kind="apgd-embedding", eps=("1",)), batch=4)
-    with pytest.raises(CellError, match="needs a model that shows them"):
+    with pytest.raises(
+        CellError, match="needs image embeddings, but the attacked model only returns logits"
+    ):
         attack(
             linear, grey_images(2), torch.zeros(2).long(), Budget(0.1), mode="full", seeds=(0, 1)
         )

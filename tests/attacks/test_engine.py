@@ -12,7 +12,7 @@ from bench.attacks.balls import draw
 from bench.attacks.engine import NativeAttack
 from bench.attacks.losses import cross_entropy
 from bench.attacks.pgd import PgdAscent
-from bench.attacks.slots import drawn, join, put, take
+from bench.attacks.slots import draw_ahead, join, put, take
 from bench.core.errors import CellError
 from bench.core.types import Budget, Mode
 from bench.models.batch_size import MOST, Batch, batch_for, largest
@@ -152,6 +152,6 @@ def test_slots_are_written_in_place_but_never_through_a_second_name() -> None:
 def test_noise_drawn_ahead_is_the_noise_drawn_in_turn() -> None:
     noise = partial(draw, (3, 4, 4), norm="linf")
     seeds = list(range(300))
-    here, elsewhere = (drawn(noise, seeds, torch.device(name)) for name in ("cpu", "cuda"))
+    here, elsewhere = (draw_ahead(noise, seeds, torch.device(name)) for name in ("cpu", "cuda"))
     for first, second in zip(here, elsewhere, strict=True):
         assert torch.equal(first, second)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks import build_attack
-from bench.attacks.surrogate import Straight
+from bench.attacks.surrogate import BpdaModel
 from bench.core.errors import CellError, SuiteError
 from bench.core.locks import Lock
 from bench.core.types import Budget, CellResult
@@ -52,7 +52,7 @@ def rounded_clip(device: torch.device) -> Rounded:
 
 def test_outputs_are_the_model_s_and_gradients_the_surrogate_s() -> None:
     model, surrogate = waves(5), waves(6)
-    both = Straight(model, surrogate)
+    both = BpdaModel(model, surrogate)
     images, weight = grey_images(4).requires_grad_(), torch.randn(4, 4)
     logits = both(images)
     assert torch.equal(logits, model(images))
@@ -71,8 +71,8 @@ def test_outputs_are_the_model_s_and_gradients_the_surrogate_s() -> None:
 def test_embeddings_of_another_width_are_told() -> None:
     narrow = waves(6)
     narrow.model.weight = narrow.model.weight[:, :5]
-    with pytest.raises(CellError, match="embeddings have 5 numbers, the model's 6"):
-        Straight(waves(5), narrow).embed(grey_images(2).requires_grad_())
+    with pytest.raises(CellError, match="embeddings have 5 dimensions, the model's 6"):
+        BpdaModel(waves(5), narrow).embed(grey_images(2).requires_grad_())
 
 
 def test_rounding_stands_against_plain_gradients_and_falls_straight_through() -> None:

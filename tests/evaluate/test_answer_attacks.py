@@ -18,7 +18,7 @@ from bench.attacks import build_attack
 from bench.attacks.engine import NativeAttack
 from bench.attacks.losses import TextLikelihood
 from bench.attacks.pgd import PgdAscent
-from bench.attacks.query_counter import Counted
+from bench.attacks.query_counter import QueryCounter
 from bench.core.deadline import Deadline
 from bench.core.errors import CellError, SuiteError, TimeUp
 from bench.core.exchanges import Exchange
@@ -109,7 +109,7 @@ def test_memory_that_ends_halves_the_batch_and_passes_are_counted() -> None:
         return inner(images, *given)
 
     model.model.log_likelihood = cramped  # type: ignore[method-assign]
-    counted, batch = Counted(model, Deadline(None)), Batch(12)
+    counted, batch = QueryCounter(model, Deadline(None)), Batch(12)
     attack = NativeAttack(PgdAscent(3, 1.0, False), TextLikelihood(), batch)
     attack(counted, images, rows, BUDGET, mode="full", seeds=range(12))
     assert batch.size == 3
@@ -672,7 +672,7 @@ def test_time_is_looked_at_while_a_slow_judge_is_asked(clock: Clock) -> None:
 def test_visual_tokens_drift_from_the_clean_ones_on_every_image() -> None:
     model, images, rows = asked()
     spec = ApgdEmbedding(kind="apgd-embedding", eps="8/255", steps=6, restarts=2)
-    counted = Counted(model, Deadline(None))
+    counted = QueryCounter(model, Deadline(None))
     found = build_attack(spec, batch=5, answers=True)(
         counted, images, rows, BUDGET, mode="full", seeds=range(12)
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.attacks import build_attack
-from bench.attacks.ensemble_model import Mean
+from bench.attacks.ensemble_model import EnsembleModel
 from bench.core.errors import SuiteError
 from bench.core.locks import Lock
 from bench.core.types import Budget
@@ -36,7 +36,7 @@ def test_logits_and_cosines_are_the_means() -> None:
     models, images = [waves(5), waves(6)], grey_images(5)
     models[1].model.weight = models[1].model.weight[:, :4]
     models[1].head = models[1].head[:4]
-    both = Mean(models)
+    both = EnsembleModel(models)
     expected = (models[0](images) + models[1](images)) / 2
     assert torch.allclose(both(images), expected, atol=1e-5)
     embeddings = both.embed(images)
@@ -59,7 +59,7 @@ def test_the_mean_of_a_model_and_itself_is_that_model(spec: AnyAttack) -> None:
     attack = build_attack(spec, batch=4)
     given = (images, labels, Budget(0.01))
     alone = attack(models[0], *given, mode="full", seeds=range(10))
-    twice = attack(Mean(models), *given, mode="full", seeds=range(10))
+    twice = attack(EnsembleModel(models), *given, mode="full", seeds=range(10))
     assert torch.allclose(alone, twice, atol=1e-5)
 
 
@@ -72,7 +72,7 @@ def test_an_attack_on_the_mean_fools_both_and_on_one_that_alone() -> None:
         build_attack(ApgdCe(kind="apgd-ce", eps=("1",), steps=20), batch=60),
     )
     wrong = []
-    for source in (models[0], Mean(models)):
+    for source in (models[0], EnsembleModel(models)):
         seeds = range(len(images))
         found = attack(source, images, labels, Budget(0.03), mode="full", seeds=seeds)
         fooled = torch.stack([model(found).argmax(dim=1) != labels for model in models])

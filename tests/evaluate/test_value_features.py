@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.attacks import build_attack
-from bench.attacks.crops import cropped
+from bench.attacks.crops import random_crops
 from bench.core.errors import CellError
 from bench.core.types import Budget
 from bench.evaluate.cell import Evaluator
@@ -90,21 +90,21 @@ def test_a_tower_without_values_is_refused() -> None:
     model = nano().with_tower(torch.nn.Conv2d(3, 8, 4))
     with pytest.raises(CellError, match="no value features"):
         model.value_features(torch.rand(1, 3, 32, 32), 1)
-    with pytest.raises(CellError, match="of 99 blocks: the tower has 6"):
+    with pytest.raises(CellError, match="of the last 99 blocks: the tower has only 6"):
         nano().value_features(torch.rand(1, 3, 32, 32), 99)
 
 
 def test_crops_are_torch_s_interpolation_of_a_box() -> None:
     image = torch.rand(1, 3, 20, 24)
-    found = cropped(image, torch.tensor([7]), torch.tensor([3]), 0.5)
+    found = random_crops(image, torch.tensor([7]), torch.tensor([3]), 0.5)
     share_h, share_w, place_h, place_w = np.random.default_rng((7, 3)).random(4)
     height, width = int(20 * (0.5 + share_h / 2)), int(24 * (0.5 + share_w / 2))
     top, left = int(place_h * (20 - height + 1)), int(place_w * (24 - width + 1))
     box = image[..., top : top + height, left : left + width]
     expected = F.interpolate(box, (20, 24), mode="bilinear", align_corners=False)
     assert torch.allclose(found, expected, atol=1e-6)
-    assert torch.allclose(cropped(image, torch.tensor([7]), torch.tensor([3]), 1.0), image)
-    assert not torch.equal(found, cropped(image, torch.tensor([7]), torch.tensor([4]), 0.5))
+    assert torch.allclose(random_crops(image, torch.tensor([7]), torch.tensor([3]), 1.0), image)
+    assert not torch.equal(found, random_crops(image, torch.tensor([7]), torch.tensor([4]), 0.5))
 
 
 def test_images_lean_to_their_decoys_whoever_is_beside_them() -> None:

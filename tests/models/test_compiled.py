@@ -133,7 +133,7 @@ def test_convolutional_towers_are_laid_out_for_it_and_others_are_not(
     assert {r.provenance.get("layout") for _, r in found} == {layout}
     weight = made[0].tower.layers[-1].weight
     assert weight.is_contiguous(memory_format=torch.channels_last) == (layout is not None)
-    monkeypatch.setattr("bench.evaluate.model_cache.lay_out", lambda tower: None)
+    monkeypatch.setattr("bench.evaluate.model_cache.use_channels_last", lambda tower: None)
     assert differences(found, measured(suite, tmp_path / "b")) <= 1
 
 

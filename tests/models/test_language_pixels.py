@@ -69,7 +69,7 @@ def test_every_pixel_that_is_seen_has_a_gradient(folder: Path) -> None:
 def test_other_resampling_is_refused(folder: Path) -> None:
     other = processor(folder)
     other.resample = 2
-    with pytest.raises(ValueError, match="resampling is 2, not bicubic"):
+    with pytest.raises(ValueError, match=r"`resample` is 2; allowed: 3 \(bicubic\)"):
         Pixels(other)
 
 

@@ -184,10 +184,10 @@ def test_a_tower_that_does_not_fit_is_told(llava: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     for name, message in {
         "A": r"'Deep' does not fit: only one of the two towers has encoder\.layers\.3",
-        "B": r"'Wide' does not fit: encoder\.layers\.0\.mlp\.fc1\.weight is \(64, 32\)",
+        "B": r"'Wide' does not fit: encoder\.layers\.0\.mlp\.fc1\.weight has the shape \(64, 32\)",
         "C": "'Short' does not fit: only one of the two towers has",
-        "D": r"'SigLIP' takes pixels of mean \(0\.5, 0\.5, 0\.5\)",
-        "F": r"'Rough' does not fit: its norms have epsilon \[0\.001\], 1e-05 is needed",
+        "D": r"'SigLIP' was trained on pixels with mean \(0\.5, 0\.5, 0\.5\)",
+        "F": r"'Rough' does not fit: its LayerNorms have epsilon \[0\.001\], 1e-05 is needed",
         "E": "'Adapted' is adapted; adapt the vision-language model instead",
     }.items():
         with pytest.raises(CellError, match=message):

@@ -77,7 +77,7 @@ def test_a_graft_that_cannot_be_made_is_told() -> None:
     with pytest.raises(CellError, match="a graft of 'FARE' on 'CLIP': modules: got 'B9'"):
         build("G", graft(modules="B9"))
     own = PythonModel(kind="python", target="tests.models.test_models:Own", args={"width": 4})
-    with pytest.raises(CellError, match="'FARE' is another kind"):
+    with pytest.raises(CellError, match="'FARE' has no vision tower"):
         build("G", {**graft(), "FARE": own}, trust=True)
 
 

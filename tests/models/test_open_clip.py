@@ -335,7 +335,7 @@ def test_openais_towers_have_the_names_of_open_clips() -> None:
 def test_a_tower_of_another_model_is_refused(base: dict[str, str], tmp_path: Path) -> None:
     """Such as RobustVLM's, tuned from OpenAI's weights, over LAION's and their GELU."""
     (tmp_path / "tower.pt").write_bytes(robustvlm(small_clip(seed=9).visual.state_dict()))
-    with pytest.raises(CellError, match=r"no fine-tuning of the image tower of tiny-test"):
+    with pytest.raises(CellError, match=r"not fine-tuned from the image tower of tiny-test"):
         build(**base, tower=str(tmp_path / "tower.pt"))
 
 

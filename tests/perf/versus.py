@@ -9,7 +9,7 @@ from torch import Tensor
 from bench.attacks import build_attack
 from bench.attacks.balls import project
 from bench.attacks.library_chunks import as_module
-from bench.attacks.query_counter import Counted
+from bench.attacks.query_counter import QueryCounter
 from bench.core.deadline import Deadline
 from bench.core.types import Budget
 from bench.models.batch_size import batch_for
@@ -121,7 +121,7 @@ class _Side:
 
 def _side(subject: Subject, runs: Runs, which: int) -> _Side:
     """Run the native attacks (0), each on what the last one left, or the reference's (1)."""
-    counted = Counted(as_module(subject.model), Deadline(None))
+    counted = QueryCounter(as_module(subject.model), Deadline(None))
     watched = replace(subject, model=counted)
     everything = standing = torch.arange(len(subject.images), device=DEVICE)
     robust, seconds = [], 0.0

@@ -20,7 +20,7 @@ from bench import catalogue
 from bench.commands.plan import plan_lines
 from bench.core.locks import Lock
 from bench.models import LanguageModel, build_model
-from bench.models.lowered_precision import LoweredAnswers
+from bench.models.lowered_precision import Bfloat16AnsweringModel
 from bench.plan.cost.lvlm_estimate import memory_lines
 from bench.plan.cost.lvlm_memory import GIB, Need, kept, need
 from bench.plan.cost.lvlm_size import _TEXT, lvlm_size
@@ -115,7 +115,7 @@ def saved_bytes(
         return held
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.value):
-        asked = LoweredAnswers(model, torch.device("cpu")) if lower else model
+        asked = Bfloat16AnsweringModel(model, torch.device("cpu")) if lower else model
         loss = asked.log_likelihood(images, prompts, texts).sum()
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     storages = {held.value.untyped_storage().data_ptr(): held.value for held in alive}

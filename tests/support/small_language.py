@@ -8,7 +8,14 @@ import torch
 import transformers
 
 from bench.core.torchvision_shim import ensure_torchvision
-from bench.models.language.tiny_models import LETTERS, VICUNA, ids, save, seeded, vocabulary_of
+from bench.models.language.tiny_models import (
+    LETTERS,
+    VICUNA_TEMPLATE,
+    ids,
+    save,
+    seeded,
+    vocabulary_of,
+)
 
 ensure_torchvision()  # which transformers imports when it is used
 
@@ -32,7 +39,7 @@ MISTRAL = (
     "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{{ ' [/INST]' }}"
     "{% else %}{{ ' ' + message['content'][0]['text'] + '</s>' }}{% endif %}{% endfor %}"
 )
-CHATML = (
+CHATML_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<image>\n' }}"
     "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
@@ -56,7 +63,7 @@ def small_llava(folder: Path, seed: int = 1) -> Any:
         patch_size=VISION["patch_size"],
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=VICUNA,
+        chat_template=VICUNA_TEMPLATE,
     )
     return saved(transformers.LlavaForConditionalGeneration, config, processor, folder, seed)
 
@@ -104,7 +111,7 @@ def small_onevision(folder: Path, seed: int = 1) -> Any:
         transformers.LlavaOnevisionVideoProcessor(size=size, **half),
         num_image_tokens=16,
         vision_feature_select_strategy="full",
-        chat_template=CHATML,
+        chat_template=CHATML_TEMPLATE,
     )
     return saved(
         transformers.LlavaOnevisionForConditionalGeneration, config, processor, folder, seed

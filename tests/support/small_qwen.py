@@ -8,7 +8,7 @@ import transformers
 from torch import nn
 
 from bench.core.torchvision_shim import ensure_torchvision
-from bench.models.language.tiny_models import CHATML, MARKS, seeded
+from bench.models.language.tiny_models import CHATML_TEMPLATE, VISION_TOKENS, seeded
 from bench.models.language.tiny_models import ids as ids_of
 
 ensure_torchvision()  # which transformers imports when it is used
@@ -63,8 +63,10 @@ def small_qwen(
     kind: str, folder: Path, seed: int = 1, *, pixels: tuple[int, int] = (64**2, 128**2)
 ) -> Any:
     """Write a model into a folder and return it; its images have so many pixels."""
-    tokenizer = small_language.qwen_tokenizer(MARKS)
-    ids = dict(zip(MARKS, tokenizer.convert_tokens_to_ids(list(MARKS)), strict=True))
+    tokenizer = small_language.qwen_tokenizer(VISION_TOKENS)
+    ids = dict(
+        zip(VISION_TOKENS, tokenizer.convert_tokens_to_ids(list(VISION_TOKENS)), strict=True)
+    )
     width, turned = HEAD[kind]
     third = kind == "qwen3_vl"
     text = {
@@ -91,7 +93,7 @@ def small_qwen(
         transformers.Qwen2VLImageProcessor(size=size, patch_size=PATCH[kind], **half),
         tokenizer,
         getattr(transformers, films)(),
-        chat_template=CHATML,
+        chat_template=CHATML_TEMPLATE,
     )
     kind_of_model = getattr(transformers, f"{name}ForConditionalGeneration")
     return small_language.saved(kind_of_model, config, processor, folder, seed)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.core.types import Budget, Classifier, Norm
-from bench.models.batch_size import Batch, NoRoom
+from bench.models.batch_size import Batch, ImageTooLarge
 from bench.suite.specs import Storage
 from bench.trust import black_box, chance, forward_pass
 from bench.trust.battery import CHECKS, examine
@@ -261,7 +261,7 @@ def test_what_a_machine_fails_at_is_no_finding_of_the_model(error: Exception) ->
         raise error
 
     subject = with_model(model)
-    wanted = type(error) if isinstance(error, torch.AcceleratorError | OSError) else NoRoom
+    wanted = type(error) if isinstance(error, torch.AcceleratorError | OSError) else ImageTooLarge
     with pytest.raises(wanted):
         list(examine(subject, FAST))
     with pytest.raises(wanted):  # and so once more, with the batch that is left

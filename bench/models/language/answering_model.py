@@ -17,12 +17,12 @@ from radapt.clone import clone
 from radapt.grids import grids_of
 from radapt.tower import image_size
 
-# nothing is drawn at random in evaluation, so that no random state need be kept
+# evaluation draws no random numbers, so random states need not be saved
 _RECOMPUTE = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
 
 
 class LanguageModel(nn.Module):
-    """A frozen model with its processor around it; a `bench.core.exchanges.AnsweringModel`."""
+    """A frozen model with its processor; implements `bench.core.exchanges.AnsweringModel`."""
 
     def __init__(
         self,
@@ -32,18 +32,19 @@ class LanguageModel(nn.Module):
         chat: Chat,
         *,
         checkpointing: bool = False,
-        stated: Mapping[str, str] | None = None,
+        extra_facts: Mapping[str, str] | None = None,
     ) -> None:
-        """Put a model and what surrounds it together.
+        """Combine a network with its image processor and its chat template.
 
         Args:
-            network: Of transformers, for conditional generation.
-            family: Its kind.
-            pixels: Makes its inputs of images.
-            chat: Makes tokens of texts.
-            checkpointing: Whether blocks are computed anew in the backward pass, which takes
-                another forward pass and the memory of one block's activations instead of all.
-            stated: What else a reader must know of it.
+            network: A model of transformers for conditional generation.
+            family: The model's family.
+            pixels: Converts images to the network's inputs.
+            chat: Converts prompts and answers to token ids.
+            checkpointing: Whether the backward pass recomputes the activations of each block
+                (gradient checkpointing). This costs another forward pass, and keeps the
+                activations of one block instead of all blocks in memory.
+            extra_facts: More properties of the model that results report.
         """
         super().__init__()
         self.network = network
@@ -51,7 +52,7 @@ class LanguageModel(nn.Module):
         self.pixels = pixels
         self.chat = chat
         self.checkpointing = checkpointing
-        self.stated = dict(stated or {})
+        self.extra_facts = dict(extra_facts or {})
         self._counts: dict[tuple[int, int], int] = {}
         self.eval()
 
@@ -62,47 +63,47 @@ class LanguageModel(nn.Module):
 
     @property
     def preprocessing(self) -> Normalisation:
-        """What the tower's pixels are normalised with."""
+        """The normalisation of the tower's input pixels."""
         return self.pixels.normalisation
 
-    def with_tower(self, tower: nn.Module, /, **stated: str) -> "LanguageModel":
-        """Return the same model with another vision tower; all else is shared.
+    def with_tower(self, tower: nn.Module, /, **extra_facts: str) -> "LanguageModel":
+        """Return the same model with another vision tower; all other modules are shared.
 
         Args:
-            tower: Of the same kind.
-            stated: What a reader must know of it, beside what is known already.
+            tower: A tower of the same class.
+            extra_facts: More properties of the new model that results report.
         """
         network = clone(self.network)
         parent, _, leaf = self.family.tower.rpartition(".")
         network.get_submodule(parent)._modules[leaf] = tower
         return LanguageModel(
             network, self.family, self.pixels, self.chat, checkpointing=self.checkpointing,
-            stated={**self.stated, **stated},
+            extra_facts={**self.extra_facts, **extra_facts},
         )  # fmt: skip
 
     def facts(self) -> dict[str, str]:
-        """Return what a reader of a number must know of the model as it was built."""
-        how = self.preprocessing
-        sides = "x".join(map(str, image_size(self.tower)))
+        """Return the properties of the built model that results report."""
+        normalisation = self.preprocessing
+        size = "x".join(map(str, image_size(self.tower)))
         return {
             "activation": activation(self.tower),
-            "model_pixels": sides if grids_of(self.tower) is None else "any",
+            "model_pixels": size if grids_of(self.tower) is None else "any",
             "precision": str(next(self.network.parameters()).dtype).removeprefix("torch."),
-            "mean": " ".join(f"{value:.8g}" for value in how.mean),
-            "std": " ".join(f"{value:.8g}" for value in how.std),
+            "mean": " ".join(f"{value:.8g}" for value in normalisation.mean),
+            "std": " ".join(f"{value:.8g}" for value in normalisation.std),
             "template": "the checkpoint's" if self.chat.shipped else "LLaVA-1.5's",
             "checkpointing": "blocks" if self.checkpointing else "none",
-            **self.stated,
+            **self.extra_facts,
         }
 
     def visual_tokens(self, images: Tensor) -> Tensor:
-        """Return what the language model is given of images, `[b,t,d]` in single precision.
+        """Return the visual tokens of images, `[b,t,d]` in float32: the language model's input.
 
-        Features of earlier blocks, which Qwen3-VL adds in its language model's first layers, are
-        not among them.
+        They do not include the features of earlier blocks that Qwen3-VL adds in the first layers of
+        its language model (DeepStack).
         """
         inner: Any = self.network.get_submodule("model")
-        with self._recomputed():
+        with self._checkpointing():
             found = inner.get_image_features(**self.pixels(images), return_dict=True)
         tokens: list[Tensor] = list(found.pooler_output)
         return torch.stack(tokens).float()
@@ -110,28 +111,34 @@ class LanguageModel(nn.Module):
     def log_likelihood(
         self, images: Tensor, prompts: Sequence[str], texts: Sequence[str]
     ) -> Tensor:
-        """Return the mean log-probability in nats of texts as answers, `[b]`, single precision.
+        """Return the mean log-probability of each text as the answer, `[b]`, in nats, float32.
 
-        The mean is over a text's tokens and the one that ends an answer, each given the image, the
-        prompt and the tokens before it; differentiable to images `[b,3,h,w]` in [0,1].
+        The mean is over the text's tokens and the end token, each conditioned on the image, the
+        prompt and the tokens before it (teacher forcing). It is differentiable with respect to the
+        images.
+
+        Args:
+            images: `[b,3,h,w]` in [0,1].
+            prompts: One question per image.
+            texts: One answer per image.
 
         Raises:
-            ValueError: A text has the image's own token.
+            ValueError: A prompt or a text contains the image token.
         """
         count = self._image_tokens(images)
         pairs = [
             self.chat.exchange(prompt, text, count)
             for prompt, text in zip(prompts, texts, strict=True)
         ]
-        # behind a causal mask what is padded on the right changes nothing before it
-        ids, mask = self._padded([asked + said for asked, said in pairs], images, left=False)
+        # with a causal mask, padding on the right does not affect the tokens before it
+        ids, mask = self._padded([prompt + text for prompt, text in pairs], images, left=False)
         inner: Any = self.network.get_submodule("model")
-        with self._recomputed():
+        with self._checkpointing():
             hidden = inner(**self._inputs(ids, mask, images), use_cache=False).last_hidden_state
-        longest = max(len(said) for _, said in pairs)
+        longest = max(len(text) for _, text in pairs)
         steps = torch.arange(longest, device=ids.device)
-        starts = torch.tensor([len(asked) for asked, _ in pairs], device=ids.device)
-        lengths = torch.tensor([len(said) for _, said in pairs], device=ids.device)
+        starts = torch.tensor([len(prompt) for prompt, _ in pairs], device=ids.device)
+        lengths = torch.tensor([len(text) for _, text in pairs], device=ids.device)
         inside = steps < lengths[:, None]
         places = torch.where(inside, starts[:, None] + steps, starts[:, None])
         rows = torch.arange(len(ids), device=ids.device)[:, None]
@@ -143,35 +150,40 @@ class LanguageModel(nn.Module):
         return total / lengths
 
     def answer(self, images: Tensor, prompts: Sequence[str], *, tokens: int) -> list[str]:
-        """Return greedy answers of at most so many tokens, stripped of blanks at their ends.
+        """Return greedy answers, without white space at their ends.
+
+        Args:
+            images: `[b,3,h,w]` in [0,1].
+            prompts: One question per image.
+            tokens: Largest number of tokens of an answer.
 
         Raises:
-            ValueError: A prompt has the image's own token.
+            ValueError: A prompt contains the image token.
         """
         count = self._image_tokens(images)
-        asked = [self.chat.question(prompt, count) for prompt in prompts]
-        ids, mask = self._padded(asked, images, left=True)
+        questions = [self.chat.question(prompt, count) for prompt in prompts]
+        ids, mask = self._padded(questions, images, left=True)
         generator: Any = self.network
         with torch.no_grad():
             found = generator.generate(
                 **self._inputs(ids, mask, images), max_new_tokens=tokens, use_cache=True
             )
-        said = self.chat.tokenizer.batch_decode(
+        answers = self.chat.tokenizer.batch_decode(
             found[:, ids.shape[1] :], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return [text.strip() for text in said]
+        return [text.strip() for text in answers]
 
     def _inputs(self, ids: Tensor, mask: Tensor, images: Tensor) -> dict[str, Tensor]:
-        kinds = {"mm_token_type_ids": (ids == self.chat.image_id).long()}
+        types = {"mm_token_type_ids": (ids == self.chat.image_id).long()}
         return {
             "input_ids": ids,
             "attention_mask": mask,
-            **(kinds if self.family.typed else {}),
+            **(types if self.family.needs_token_types else {}),
             **self.pixels(images),
         }
 
     def _image_tokens(self, images: Tensor) -> int:
-        """Return how many tokens an image of this size takes."""
+        """Return the number of visual tokens of one image of this size."""
         height, width = images.shape[-2:]
         if (height, width) not in self._counts:
             with torch.no_grad():
@@ -182,7 +194,7 @@ class LanguageModel(nn.Module):
     def _padded(
         self, rows: Sequence[Sequence[int]], images: Tensor, *, left: bool
     ) -> tuple[Tensor, Tensor]:
-        """Return token ids and the mask of those that are no padding, `[b,n]` each."""
+        """Return padded token ids and the attention mask (0 at padding), `[b,n]` each."""
         width = max(map(len, rows))
         ids, mask = [], []
         for row in rows:
@@ -193,11 +205,11 @@ class LanguageModel(nn.Module):
         return torch.tensor(ids, device=images.device), torch.tensor(mask, device=images.device)
 
     @contextmanager
-    def _recomputed(self) -> Iterator[None]:
-        """Let blocks forget their activations, and compute them anew in the backward pass.
+    def _checkpointing(self) -> Iterator[None]:
+        """Enable gradient checkpointing of all blocks inside this context, if it was asked for.
 
-        transformers does so in training alone, which it asks each block; nothing within a block
-        is told otherwise, so that all stays as in evaluation.
+        transformers enables it only for blocks in training mode. So the flag `training` is set on
+        the blocks themselves and not on their submodules, which stay in evaluation mode.
         """
         if not (self.checkpointing and torch.is_grad_enabled()):
             yield

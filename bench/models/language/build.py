@@ -1,4 +1,4 @@
-"""Load a vision-language model with transformers."""
+"""Loads a vision-language model with transformers."""
 
 import importlib
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from bench.models.language.towers import replace_tower
 from bench.models.transformers_loading import loading
 from bench.suite.specs import LvlmModel
 
-_UNTEMPLATED = "llava"  # whose first checkpoints had no template of their chat beside them
+_DEFAULT_TEMPLATE_TYPE = "llava"  # its first checkpoints have no chat template
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -26,34 +26,40 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
     """Build a vision-language model, frozen, in evaluation mode, in the precision of its spec.
 
     Raises:
-        CellError: It cannot be loaded, is of another kind, lacks weights, or another's tower
-            does not fit.
+        CellError: The model cannot be loaded, has another model type, or lacks weights, or the
+            vision tower of another model does not fit.
     """
-    ensure_torchvision()  # which transformers imports
+    ensure_torchvision()  # transformers imports torchvision
     try:
         transformers: Any = importlib.import_module("transformers")
     except ImportError as error:
         raise CellError("`kind: lvlm` needs the extra: pip install '.[lvlm]'") from error
-    folder = weight_files(spec)[1].parent  # the configuration's; weights may be links elsewhere
+    folder = weight_files(spec)[1].parent  # of the configuration; weight files may be links
     with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type not in FAMILIES:
             raise CellError(
-                f"{spec.name}: is a {config.model_type!r}; allowed: {', '.join(FAMILIES)}"
+                f"{spec.name}: `model_type` is {config.model_type!r}; allowed: "
+                f"{', '.join(FAMILIES)}"
             )
         processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-        if processor.chat_template is None and config.model_type != _UNTEMPLATED:
-            raise CellError(f"{spec.name}: has no template of its chat (chat_template.jinja)")
+        if processor.chat_template is None and config.model_type != _DEFAULT_TEMPLATE_TYPE:
+            raise CellError(
+                f"{spec.name}: the checkpoint has no chat template; add chat_template.jinja"
+            )
         network, report = transformers.AutoModelForImageTextToText.from_pretrained(
             folder, dtype=_TYPES[spec.precision], attn_implementation="sdpa",
             output_loading_info=True, trust_remote_code=False,
         )  # fmt: skip
         chat = Chat(processor, _ends(network))
         pixels = Pixels(processor.image_processor)
-    lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
-    if lacking:  # transformers only warns, and goes on with random ones
-        raise CellError(f"{spec.name}: the weights lack {len(lacking)} tensors, {lacking[0]} first")
-    # greedy and nothing else: a checkpoint's own settings may sample, or penalise what was said
+    missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if missing:  # transformers only warns, and uses random weights
+        raise CellError(
+            f"{spec.name}: {len(missing)} tensors of the checkpoint are missing or have another "
+            f"shape, the first is {missing[0]}; use a complete checkpoint of this model type"
+        )
+    # greedy decoding: the checkpoint's own settings may sample, or penalise repetition
     network.generation_config = transformers.GenerationConfig(
         do_sample=False, num_beams=1, eos_token_id=chat.ends, pad_token_id=chat.ends[0]
     )
@@ -67,6 +73,6 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
 
 
 def _ends(network: Any) -> Iterable[int]:
-    """Return the tokens at which a checkpoint says that generation stops."""
-    said = network.generation_config.eos_token_id
-    return said if isinstance(said, list) else [] if said is None else [said]
+    """Return the token ids at which generation stops, from the checkpoint's configuration."""
+    ends = network.generation_config.eos_token_id
+    return ends if isinstance(ends, list) else [] if ends is None else [ends]

@@ -1,26 +1,27 @@
-"""What the kinds of vision-language models of transformers differ in."""
+"""The supported families of vision-language models, and how they differ in transformers."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One kind of model, as transformers builds it.
+    """A family of models, as implemented in transformers.
 
     Attributes:
-        tower: Path of the vision tower in the model.
-        typed: Whether the model must be told which tokens are an image's (`mm_token_type_ids`).
+        tower: Module path of the vision tower in the model.
+        needs_token_types: Whether the model needs the input `mm_token_type_ids`, which marks the
+            tokens of the image.
     """
 
     tower: str = "model.vision_tower"
-    typed: bool = False
+    needs_token_types: bool = False
 
 
-# by the `model_type` of a configuration
+# by `model_type` in config.json
 FAMILIES = {
     "llava": Family(),
     "llava_next": Family(),
     "llava_onevision": Family(),
-    "qwen2_5_vl": Family(tower="model.visual", typed=True),
-    "qwen3_vl": Family(tower="model.visual", typed=True),
+    "qwen2_5_vl": Family(tower="model.visual", needs_token_types=True),
+    "qwen3_vl": Family(tower="model.visual", needs_token_types=True),
 }

@@ -1,26 +1,30 @@
-"""The resizing of 8-bit images as processors do it, to the last bit, with gradients."""
+"""Differentiable resizing of 8-bit images, equal to that of image processors bit by bit."""
 
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-_CUBIC = -0.5  # coefficient of the kernel where there is antialiasing, PIL's as well
-_REACH = 2.0  # of the kernel, in pixels
-_WEIGHT_BITS = 15  # of a weight with its sign
-_MOST_BITS = 22  # after the point
+_CUBIC = -0.5  # coefficient of the bicubic kernel with antialiasing, as in PIL
+_RADIUS = 2.0  # of the kernel, in pixels
+_WEIGHT_BITS = 15  # magnitude bits of an integer weight
+_MOST_BITS = 22  # largest number of fractional bits of a weight
 
 
 def resize_bits(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize images `[...,h,w]` in [0,255] as torchvision resizes 8-bit ones on a CPU.
+    """Resize images `[...,h,w]` in [0,255] like torchvision resizes 8-bit images on a CPU.
 
-    That is what a processor of transformers does with a user's image: bicubic with antialiasing,
-    in integers; along the rows first, rounded and clamped to 8 bits, then along the columns. On
-    images whose values are whole numbers the result is the same to the last bit, on every device:
-    sums of products of whole numbers below 2^53 are exact in double precision, in any order.
-    Images between such values are treated alike. Backwards, rounding counts as the identity
-    (straight through) and what was clamped has no gradient. An axis that has its length already
-    is left alone, unrounded, as processors do.
+    A processor of transformers resizes a user's image in this way: bicubic with antialiasing, in
+    integer arithmetic; first along the rows, with rounding and clamping to 8 bits, then along the
+    columns. For integer values the result is equal bit by bit on every device, because sums of
+    integers below 2^53 are exact in float64, in any order. Other values go through the same
+    operations. In the backward pass, rounding is the identity (straight-through) and clamped values
+    have no gradient. An axis that already has the wanted length is not changed and not rounded, as
+    in processors.
+
+    Args:
+        images: Pixels in [0,255].
+        size: Wanted height and width, in pixels.
     """
     for axis, length in ((-1, size[1]), (-2, size[0])):
         if images.shape[axis] != length:
@@ -33,20 +37,25 @@ def resize_bits(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _rounded(values: Tensor) -> Tensor:
-    """Return the nearest whole numbers, halves upwards, with the gradient of the identity."""
+    """Round to the nearest integer, halves up, with the gradient of the identity."""
     return values + (torch.floor(values + 0.5) - values).detach()
 
 
 @lru_cache(maxsize=64)
 def _weights(length: int, wanted: int) -> tuple[Tensor, int]:
-    """Return whole weights `[wanted,length]` of a resize along an axis, and their binary places."""
+    """Return integer weights `[wanted,length]` for one axis, and their number of fractional bits.
+
+    Args:
+        length: Number of pixels along the axis.
+        wanted: Number of pixels after the resize.
+    """
     scale = length / wanted
     stretch = max(scale, 1.0)  # the kernel is widened where the image shrinks
     rows = torch.zeros(wanted, length, dtype=torch.float64)
     for place in range(wanted):
         centre = scale * (place + 0.5)
-        first = max(int(centre - _REACH * stretch + 0.5), 0)
-        last = min(int(centre + _REACH * stretch + 0.5), length)
+        first = max(int(centre - _RADIUS * stretch + 0.5), 0)
+        last = min(int(centre + _RADIUS * stretch + 0.5), length)
         offsets = (torch.arange(first, last, dtype=torch.float64) - centre + 0.5) / stretch
         kernel = _kernel(offsets)
         rows[place, first:last] = kernel / kernel.sum()
@@ -61,4 +70,4 @@ def _kernel(x: Tensor) -> Tensor:
     x = x.abs()
     near = ((_CUBIC + 2) * x - (_CUBIC + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * _CUBIC
-    return torch.where(x < 1, near, torch.where(x < _REACH, far, torch.zeros_like(x)))
+    return torch.where(x < 1, near, torch.where(x < _RADIUS, far, torch.zeros_like(x)))

@@ -1,9 +1,10 @@
-"""Tiny vision-language models of transformers' own classes, with random weights.
+"""Tiny vision-language models with random weights, of transformers' own classes.
 
-They are the same on every machine, need no network, and know nothing: what they are for is to go
-the whole way of a suite. All that they can say is yes and no, by the sign of one number, so that
-half of their answers to questions of that kind are right and an attack has something to take.
-A change that moves what they say is a new `TinyModel.code`.
+They are equal on every machine, need no network, and have learnt nothing; they exercise a whole
+suite. They answer only yes or no, by the sign of one number. So half of their answers to yes-no
+questions are right, and an attack has answers to change.
+
+A change of the code that changes their answers needs a new `TinyModel.code`.
 """
 
 import importlib
@@ -26,40 +27,40 @@ from bench.models.language.build import build_language
 from bench.models.transformers_loading import quiet
 from bench.suite.specs import LvlmModel, TinyModel
 
-_SAID = _YES, _NO = "yes", "no"
+_WORDS = _YES, _NO = "yes", "no"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'-/[]"
-_LOUD = 3.0  # factor on weights: as initialised, all images are nearly the same to a model
-_SURE = 24.0  # factor on the number whose sign is the answer
-_CLOUDS = 64
+_WEIGHT_GAIN = 3.0  # with the initial weights, all images give nearly equal outputs
+_LOGIT_GAIN = 24.0  # factor on the number whose sign decides between yes and no
+_CALIBRATION_IMAGES = 64
 _QUESTION = "Is there a {} in the image?\nAnswer the question using a single word or phrase."
-_PIXELS = 32  # of the tower of LLaVA, at which the embedded images are
+_PIXELS = 32  # input size of LLaVA's tower; the embedded images have this size
 _SIZES: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
     "max_position_embeddings": 512,
 }  # fmt: skip
-VICUNA = (
+VICUNA_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
     "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
     "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}"
     "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
-CHATML = (
+CHATML_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}"
     "{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% else %}{{ part['text'] }}{% endif %}"
     "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 
 
 def build_tiny(spec: TinyModel, context: BuildContext) -> LanguageModel:
-    """Make a tiny model, and load it as any other from the files of its repository.
+    """Create a tiny model, write it to a temporary folder, and load it like any other model.
 
     Raises:
-        CellError: transformers is not here.
+        CellError: transformers is not installed.
     """
-    ensure_torchvision()  # which transformers imports
+    ensure_torchvision()  # transformers imports torchvision
     try:
         transformers: Any = importlib.import_module("transformers")
     except ImportError as error:
@@ -69,29 +70,32 @@ def build_tiny(spec: TinyModel, context: BuildContext) -> LanguageModel:
         make(transformers, Path(folder))
         own = LvlmModel(kind="lvlm", name=folder, precision="fp32")
         model = build_language(own, replace(context, device=torch.device("cpu")))
-    _balance(model)
+    _balance_answers(model)
     return model.to(context.device)
 
 
-def _balance(model: LanguageModel) -> None:
-    """Turn the number whose sign is the answer to where coloured clouds get either answer."""
-    drawn = torch.rand((_CLOUDS, 3, 4, 4), generator=torch.Generator().manual_seed(0))
+def _balance_answers(model: LanguageModel) -> None:
+    """Change the output layer so that smooth random images get both answers, yes and no.
+
+    The mean direction of the last hidden states is removed from the weights of the output layer.
+    """
+    drawn = torch.rand((_CALIBRATION_IMAGES, 3, 4, 4), generator=torch.Generator().manual_seed(0))
     clouds = F.interpolate(drawn, (_PIXELS, _PIXELS), mode="bilinear")
     words = ("bird", "cat", "dog", "ship")
-    prompts = [_QUESTION.format(words[at % len(words)]) for at in range(_CLOUDS)]
+    prompts = [_QUESTION.format(words[at % len(words)]) for at in range(_CALIBRATION_IMAGES)]
     head: Any = model.network.get_submodule("lm_head")
     seen: list[Tensor] = []
     hook = head.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, 0]))
     with torch.no_grad():
-        model.log_likelihood(clouds, prompts, [_YES] * _CLOUDS)
+        model.log_likelihood(clouds, prompts, [_YES] * _CALIBRATION_IMAGES)
         hook.remove()
-        usual = F.normalize(seen[0].mean(dim=0), dim=0)
-        head.weight -= (head.weight @ usual)[:, None] * usual
+        mean = F.normalize(seen[0].mean(dim=0), dim=0)
+        head.weight -= (head.weight @ mean)[:, None] * mean
 
 
 def _llava(transformers: Any, folder: Path) -> None:
     vocabulary, merges = vocabulary_of(
-        ["<unk>", "<s>", "</s>", "<0x0A>", "▁", *LETTERS], "▁", _SAID
+        ["<unk>", "<s>", "</s>", "<0x0A>", "▁", *LETTERS], "▁", _WORDS
     )
     tokenizer = transformers.LlamaTokenizer(vocab=vocabulary, merges=merges, add_bos_token=True)
     tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": ["<image>"]})
@@ -111,18 +115,18 @@ def _llava(transformers: Any, folder: Path) -> None:
         patch_size=8,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=VICUNA,
+        chat_template=VICUNA_TEMPLATE,
     )
     _write(transformers.LlavaForConditionalGeneration, config, processor, folder)
 
 
 def _qwen(transformers: Any, folder: Path) -> None:
-    vocabulary, merges = vocabulary_of(["Ġ", "Ċ", *LETTERS], "Ġ", _SAID)  # a blank and a line's end
+    vocabulary, merges = vocabulary_of(["Ġ", "Ċ", *LETTERS], "Ġ", _WORDS)  # space and newline
     tokenizer = transformers.Qwen2Tokenizer(
         vocab=vocabulary, merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", *MARKS]})
-    start, end, image, film = tokenizer.convert_tokens_to_ids(list(MARKS))
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", *VISION_TOKENS]})
+    start, end, image, film = tokenizer.convert_tokens_to_ids(list(VISION_TOKENS))
     vision = {
         "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2,
         "out_hidden_size": 32, "window_size": 56, "fullatt_block_indexes": [1],
@@ -140,13 +144,13 @@ def _qwen(transformers: Any, folder: Path) -> None:
         transformers.Qwen2VLImageProcessor(size=size, patch_size=14),
         tokenizer,
         transformers.Qwen2VLVideoProcessor(),
-        chat_template=CHATML,
+        chat_template=CHATML_TEMPLATE,
     )
     _write(transformers.Qwen2_5_VLForConditionalGeneration, config, processor, folder)
 
 
 def _write(kind: Any, config: Any, processor: Any, folder: Path) -> None:
-    """Make a model that says yes or no, and write it into a folder."""
+    """Create a model that answers yes or no, and write it to a folder."""
     with seeded(0):
         model = kind(config).eval()
         side = torch.randn(model.lm_head.weight.shape[1])
@@ -154,33 +158,35 @@ def _write(kind: Any, config: Any, processor: Any, folder: Path) -> None:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim > 1 and "lm_head" not in name:
-                weight.mul_(_LOUD)
+                weight.mul_(_WEIGHT_GAIN)
         model.lm_head.weight.zero_()
         for word, sign in ((_YES, 1), (_NO, -1)):
-            for token in (word, f"▁{word}", f"Ġ{word}"):  # with a blank before it or not
+            for token in (word, f"▁{word}", f"Ġ{word}"):  # with or without a space before it
                 if token in known:
-                    model.lm_head.weight[known[token]] = sign * _SURE * side / len(side) ** 0.5
+                    model.lm_head.weight[known[token]] = (
+                        sign * _LOGIT_GAIN * side / len(side) ** 0.5
+                    )
     save(model, processor, folder)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Begin what is drawn on the CPU at a seed, and go on after it as if nothing had been drawn."""
+    """Seed the CPU's random generator inside this context, and restore its state afterwards."""
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)
         yield
 
 
 def save(model: Any, processor: Any, folder: Path) -> None:
-    """Write a model and its processor into a folder, as their repositories are."""
+    """Write a model and its processor to a folder, in the layout of hub repositories."""
     with quiet():
         model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    processor.image_processor.save_pretrained(folder)  # published ones have it apart as well
+    processor.image_processor.save_pretrained(folder)  # hub repositories have this file too
 
 
 def ids(tokenizer: Any) -> dict[str, Any]:
-    """Return what a text model's configuration says of its tokenizer."""
+    """Return the entries of a text model's configuration that depend on its tokenizer."""
     return {
         "vocab_size": len(tokenizer),
         "bos_token_id": tokenizer.bos_token_id,
@@ -192,12 +198,12 @@ def ids(tokenizer: Any) -> dict[str, Any]:
 def vocabulary_of(
     tokens: Sequence[str], space: str, words: Sequence[str]
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Return a vocabulary of tokens and words, and the merges that make words of letters.
+    """Return a BPE vocabulary, and the merges that build the words from letters.
 
     Args:
-        tokens: Letters and what else there is.
-        space: The token of a blank, which words may begin with.
-        words: What is one token each.
+        tokens: Letters and all other basic tokens.
+        space: The token of a space, which may come before a word.
+        words: Words that become one token each.
     """
     merges: dict[tuple[str, str], None] = {}
     known = dict.fromkeys(tokens)

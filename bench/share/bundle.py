@@ -30,8 +30,8 @@ from bench.core.locks import Lock
 from bench.core.types import CellResult
 from bench.plan.identity import IDENTITY_FORM
 from bench.plan.versions import versions_of
-from bench.store.portable_records import fault_of, read_result, result_line
-from bench.store.reading import LONGEST
+from bench.store.portable_records import first_fault, read_result, result_line
+from bench.store.reading import MAX_FILE_BYTES
 from bench.store.results_folder import write_atomically
 from bench.store.snapshot import Results
 
@@ -41,7 +41,7 @@ CHECK = "check.csv"
 _HEAD, _SUITE, _LOCK, _RESULTS = "bundle.json", "suite.json", "lock.json", "results.jsonl"
 _ENVIRONMENT = "environment.json"
 _KNOWN = (_HEAD, _SUITE, _LOCK, _RESULTS, _ENVIRONMENT, *TABLES, CHECK)
-LARGEST = 1 << 30  # bytes of all results: some 40,000 cells of 1,000 images
+MAX_RESULTS_BYTES = 1 << 30  # bytes of all results: some 40,000 cells of 1,000 images
 _LOCKS: TypeAdapter[Lock] = TypeAdapter(Lock)
 _VERSIONS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
 _DATE = (1980, 1, 1, 0, 0, 0)  # none, so that equal results are equal bytes
@@ -108,10 +108,10 @@ def _line(results: Results, result: CellResult) -> str:
         return result_line(result)
     except ValidationError as error:
         path = results.store.folder / "cells" / f"{result.cell_id}.json"
-        raise UserError(f"{path}: cannot be sent: {fault_of(error)}") from error
+        raise UserError(f"{path}: cannot be sent: {first_fault(error)}") from error
 
 
-def check_place(path: Path) -> None:
+def check_bundle_path(path: Path) -> None:
     """Refuse a place where no bundle can be written, before anything else is.
 
     Raises:
@@ -174,9 +174,9 @@ def _refuse_others(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
 
 def _read(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     with archive.open(name) as file:
-        content = file.read(LONGEST + 1)  # what the zip says of its size may be a lie
-    if len(content) > LONGEST:
-        raise UserError(f"{path}: {name} is larger than {LONGEST >> 20} MiB")
+        content = file.read(MAX_FILE_BYTES + 1)  # what the zip says of its size may be a lie
+    if len(content) > MAX_FILE_BYTES:
+        raise UserError(f"{path}: {name} is larger than {MAX_FILE_BYTES >> 20} MiB")
     return content
 
 
@@ -185,16 +185,18 @@ def _results(path: Path, archive: zipfile.ZipFile) -> Iterator[CellResult]:
     known: dict[tuple[str, ...], tuple[str, ...]] = {}  # cells of one dataset share their ids
     with archive.open(_RESULTS) as file:
         for number in count(1):
-            line = file.readline(LONGEST + 1)
+            line = file.readline(MAX_FILE_BYTES + 1)
             if not line:
                 return
             read += len(line)
-            if len(line) > LONGEST or read > LARGEST:
+            if len(line) > MAX_FILE_BYTES or read > MAX_RESULTS_BYTES:
                 raise UserError(f"{path}: {_RESULTS} line {number}: too large")
             try:
                 result = read_result(line)
             except ValidationError as error:
-                raise UserError(f"{path}: {_RESULTS} line {number}: {fault_of(error)}") from error
+                raise UserError(
+                    f"{path}: {_RESULTS} line {number}: {first_fault(error)}"
+                ) from error
             yield replace(result, sample_ids=known.setdefault(result.sample_ids, result.sample_ids))
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from bench.core.errors import UserError
 from bench.core.locks import Lock
 from bench.share.bundle import read_bundle
-from bench.store.foreign_folder import Get, refuse_link, results_in
+from bench.store.foreign_folder import ResultReader, refuse_link, result_reader
 from bench.store.results_folder import read_lock
 from bench.suite.load import Suite
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ForeignResults:
     """What another has of a suite.
 
     Attributes:
@@ -31,11 +31,11 @@ class Foreign:
 
     suite: str
     lock: Lock
-    get: Get
+    get: ResultReader
     versions: Mapping[str, int] | None = None
 
 
-def open_foreign(suite: Suite, other: Path) -> Foreign:
+def open_foreign(suite: Suite, other: Path) -> ForeignResults:
     """Open a bundle, a folder of the suite's results, or one of all results.
 
     Raises:
@@ -43,11 +43,11 @@ def open_foreign(suite: Suite, other: Path) -> Foreign:
     """
     if other.is_file():
         bundle = read_bundle(other)
-        return Foreign(bundle.suite, bundle.lock, bundle.results.get, bundle.versions)
+        return ForeignResults(bundle.suite, bundle.lock, bundle.results.get, bundle.versions)
     for folder in (other, other / suite.suite):
         refuse_link(folder / "lock.json")
         if (lock := read_lock(folder)) is not None:
-            return Foreign(folder.name, lock, results_in(folder))
+            return ForeignResults(folder.name, lock, result_reader(folder))
     raise UserError(
         f"{other}: no results: needed is a bundle (of `export --bundle`), or a folder with the "
         f"lock.json of a suite, or one with a folder {suite.suite}"

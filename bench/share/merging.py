@@ -15,8 +15,8 @@ from bench.plan.identity import spec_digests, still_valid
 from bench.plan.labels import describe
 from bench.plan.versions import versions_of
 from bench.results.number_format import Scale, scale_of
-from bench.share.foreign_results import Foreign, open_foreign
-from bench.store.folder_lock import hold
+from bench.share.foreign_results import ForeignResults, open_foreign
+from bench.store.folder_lock import lock_folder
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results, read_results
 from bench.suite.load import Suite
@@ -33,7 +33,7 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeResult:
     """What came of a merge.
 
     Attributes:
@@ -57,7 +57,7 @@ class Merged:
     versions: tuple[str, ...]
 
 
-def merge(suite: Suite, store: Store, other: Path) -> Merged:
+def merge(suite: Suite, store: Store, other: Path) -> MergeResult:
     """Add another's results to ours by the identity of cells.
 
     Args:
@@ -70,11 +70,11 @@ def merge(suite: Suite, store: Store, other: Path) -> Merged:
             than its cell, or a run goes on here.
     """
     theirs = open_foreign(suite, other)
-    with hold(store.folder, "merge", store.folder):
+    with lock_folder(store.folder, "merge", store.folder):
         return _merged(suite, store, other, theirs)
 
 
-def _merged(suite: Suite, store: Store, other: Path, theirs: Foreign) -> Merged:
+def _merged(suite: Suite, store: Store, other: Path, theirs: ForeignResults) -> MergeResult:
     ours = still_valid(suite, store.lock())
     lock = _joined(suite, ours, still_valid(suite, theirs.lock))
     renamed = tuple(_renamed(ours, theirs.lock))
@@ -83,7 +83,7 @@ def _merged(suite: Suite, store: Store, other: Path, theirs: Foreign) -> Merged:
     conflicts = []
     incoming = []
     stored = read_results(suite, store, lock)
-    for cell, mine in {cell.id: (cell, mine) for cell, mine in stored.done}.values():
+    for cell, mine in {cell.id: (cell, mine) for cell, mine in stored.cells_with_results}.values():
         result = theirs.get(cell.id)
         if result is None:
             absent += 1
@@ -106,10 +106,10 @@ def _merged(suite: Suite, store: Store, other: Path, theirs: Foreign) -> Merged:
         store.put(result)
     store.put_lock(lock)
     after = replace(stored, by_id={**stored.by_id, **{one.cell_id: one for one in incoming}})
-    return Merged(added, same, absent, tuple(conflicts), after, renamed, versions)
+    return MergeResult(added, same, absent, tuple(conflicts), after, renamed, versions)
 
 
-def merge_lines(merged: Merged) -> Iterator[str]:
+def merge_lines(merged: MergeResult) -> Iterator[str]:
     """Say what came of a merge, each conflict on a line of its own."""
     for key in merged.renamed:
         yield f"{key}: has another content there; its cells are not those of here"

@@ -15,25 +15,25 @@ from pydantic_core import from_json
 from bench.core.result_fields import Kind
 from bench.core.terminal import legible
 from bench.core.types import FIELDS, CellResult
-from bench.store.reading import contents
+from bench.store.reading import read_bytes
 
 _BETWEEN = "|"  # between the ids of images; JSON needs no escape for it
 _FLOATS = "<f4"  # floats are stored as their bytes in hexadecimal, which is read fastest
 
 
-def written(result: CellResult) -> str:
+def result_to_json(result: CellResult) -> str:
     """Return a result as text."""
     return json.dumps(dict(_packed(result)))
 
 
-def read(path: str) -> CellResult:
+def read_result_file(path: str) -> CellResult:
     """Return the result in a file.
 
     Raises:
         OSError: The file is not there, or cannot be read.
         ValueError, KeyError, TypeError, AttributeError: It is damaged.
     """
-    record = from_json(contents(path))
+    record = from_json(read_bytes(path))
     return CellResult(**dict(_unpacked(record)))
 
 
@@ -54,12 +54,12 @@ def _same(value: object) -> object:
     return value
 
 
-def digits(flags: NDArray[np.bool_]) -> str:
+def to_digits(flags: NDArray[np.bool_]) -> str:
     """Return booleans as a text of digits: `101`."""
     return (flags + np.uint8(ord("0"))).tobytes().decode()
 
 
-def booleans(text: str) -> NDArray[np.bool_]:
+def from_digits(text: str) -> NDArray[np.bool_]:
     """Return the booleans of a text of digits."""
     found: NDArray[np.bool_] = np.frombuffer(text.encode(), np.uint8) == ord("1")
     return found
@@ -100,7 +100,7 @@ def _words(flags: Sequence[str]) -> list[str]:
 
 
 _PACK: Mapping[Kind, Callable[[Any], object]] = {
-    "booleans": digits,
+    "booleans": to_digits,
     "floats": _hexadecimal,
     "ids": _joined,
     "texts": _whole_texts,
@@ -109,7 +109,7 @@ _PACK: Mapping[Kind, Callable[[Any], object]] = {
     "facts": dict,
 }
 _UNPACK: Mapping[Kind, Callable[[Any], object]] = {
-    "booleans": booleans,
+    "booleans": from_digits,
     "floats": _floats,
     "ids": _split,
     "texts": tuple,

@@ -27,7 +27,7 @@ _PATIENCE = 1.0  # seconds; who only looks whether there is a run shares the loc
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class RunOwner:
     """Whose run it is.
 
     Attributes:
@@ -49,7 +49,7 @@ class Owner:
 
 
 @contextmanager
-def hold(folder: Path, executor: str, logs: Path) -> Iterator[Owner]:
+def lock_folder(folder: Path, executor: str, logs: Path) -> Iterator[RunOwner]:
     """Keep other runs out of a folder of results.
 
     Args:
@@ -65,7 +65,7 @@ def hold(folder: Path, executor: str, logs: Path) -> Iterator[Owner]:
         _take(file, folder)
         started = datetime.now(UTC).isoformat(timespec="seconds")
         within = os.path.relpath(logs, folder)
-        owner = Owner(socket.gethostname(), os.getpid(), started, executor, within)
+        owner = RunOwner(socket.gethostname(), os.getpid(), started, executor, within)
         try:
             write_text(folder / "run.json", json.dumps(asdict(owner), indent=1))
         except OSError as error:
@@ -76,17 +76,17 @@ def hold(folder: Path, executor: str, logs: Path) -> Iterator[Owner]:
             (folder / "run.json").unlink(missing_ok=True)
 
 
-def owner(folder: Path) -> Owner | None:
+def running_owner(folder: Path) -> RunOwner | None:
     """Return whose run goes on in a folder of results; None where there is none."""
     return (_named(folder) or _UNKNOWN) if _is_held(folder) else None
 
 
-def killed(folder: Path) -> Owner | None:
+def killed_owner(folder: Path) -> RunOwner | None:
     """Return whose run broke off without a word; None where one goes on or the last one ended."""
     return None if _is_held(folder) else _named(folder)
 
 
-_UNKNOWN = Owner("an unknown host", 0, "just now", "unknown", "")
+_UNKNOWN = RunOwner("an unknown host", 0, "just now", "unknown", "")
 
 
 def _open(folder: Path) -> IO[bytes]:
@@ -106,8 +106,9 @@ def _take(file: IO[bytes], folder: Path) -> None:
     while not _locked(file, folder):
         if time.monotonic() > deadline:
             raise UserError(
-                f"{folder}: another run goes on there: {owner(folder) or 'it has just ended'}; "
-                "wait for it, stop it, or give this one another folder with --results"
+                f"{folder}: another run uses this folder: "
+                f"{running_owner(folder) or 'it has just ended'}; "
+                "wait for it, stop it, or give this run another folder with --results"
             )
         time.sleep(0.05)
 
@@ -137,9 +138,9 @@ def _is_held(folder: Path) -> bool:
     return False
 
 
-def _named(folder: Path) -> Owner | None:
+def _named(folder: Path) -> RunOwner | None:
     try:
-        owner = Owner(**json.loads((folder / "run.json").read_text("utf-8")))
+        owner = RunOwner(**json.loads((folder / "run.json").read_text("utf-8")))
         inside = not owner.logs or inside_fault(owner.logs) is None
         return owner if inside else replace(owner, logs="")
     except (OSError, ValueError, TypeError, AttributeError):

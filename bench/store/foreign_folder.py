@@ -9,14 +9,14 @@ from pydantic import ValidationError
 from bench.core.errors import UserError
 from bench.core.identifiers import ID_LENGTH, is_id, shown
 from bench.core.types import CellResult
-from bench.store.cell_records import read
-from bench.store.portable_records import check_result, fault_of
-from bench.store.reading import patiently
+from bench.store.cell_records import read_result_file
+from bench.store.portable_records import check_result, first_fault
+from bench.store.reading import read_with_retry
 
-Get = Callable[[str], CellResult | None]
+ResultReader = Callable[[str], CellResult | None]
 
 
-def results_in(folder: Path) -> Get:
+def result_reader(folder: Path) -> ResultReader:
     """Return a reader of the results in another's folder of a suite.
 
     It raises UserError, which names the file and the field, where a file is a link, is of another
@@ -32,14 +32,14 @@ def results_in(folder: Path) -> Get:
         path = folder / "cells" / f"{cell_id}.json"
         refuse_link(path)
         try:
-            result = patiently(str(path), lambda: read(str(path)))
+            result = read_with_retry(str(path), lambda: read_result_file(str(path)))
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
         try:
             if result is not None:
                 check_result(result)
         except ValidationError as error:
-            raise UserError(f"{path}: {fault_of(error)}") from error
+            raise UserError(f"{path}: {first_fault(error)}") from error
         if result is not None and result.cell_id != cell_id:
             raise UserError(
                 f"{path}: cell_id: got {shown(result.cell_id)}; allowed: the name of its file"

@@ -25,7 +25,7 @@ from bench.core.identifiers import ID, shown
 from bench.core.result_fields import Declared, Kind
 from bench.core.terminal import legible
 from bench.core.types import FIELDS, CellResult, Status
-from bench.store.cell_records import booleans, digits
+from bench.store.cell_records import from_digits, to_digits
 
 _MOST = 1_000_000  # images of a cell
 _COUNT = 2**63 - 1
@@ -114,7 +114,7 @@ def check_result(result: CellResult) -> None:
     _LINE.model_validate(_fields(result, {}), strict=True)
 
 
-def fault_of(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
     """Say what is wrong with a result first, beginning with its field."""
     first = error.errors()[0]
     got = f": got {shown(first['input'])}" if isinstance(first["input"], str) else ""
@@ -169,10 +169,10 @@ _HARMLESS: Mapping[Kind, Callable[[Any], object]] = {
     "reason": legible,
 }
 _TO_LINE: Mapping[Kind, Callable[[Any, Declared], object]] = {
-    "booleans": lambda values, _: digits(values),
+    "booleans": lambda values, _: to_digits(values),
     "floats": _numbers,
 }
 _FROM_LINE: Mapping[Kind, Callable[[Any], object]] = {
-    "booleans": booleans,
+    "booleans": from_digits,
     "floats": lambda values: np.array(values, dtype=np.float32),
 }

@@ -18,13 +18,13 @@ from safetensors import SafetensorError
 from bench.core.errors import Unreadable
 
 T = TypeVar("T")
-LONGEST = 64 << 20  # bytes of a stored file: a cell of a million images
+MAX_FILE_BYTES = 64 << 20  # bytes of a stored file: a cell of a million images
 _PASSING = (errno.ESTALE, errno.EIO)  # a network file system may recover from these
 _PAUSE = 0.2  # seconds before the second try
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, SafetensorError)
 
 
-def patiently(path: str, read: Callable[[], T]) -> T | None:
+def read_with_retry(path: str, read: Callable[[], T]) -> T | None:
     """Return what `read` returns, or None where the file is not there.
 
     An error that a network file system may recover from is tried a second time.
@@ -49,7 +49,7 @@ def patiently(path: str, read: Callable[[], T]) -> T | None:
         ) from error
 
 
-def stored(path: str, read: Callable[[], T]) -> T | None:
+def read_stored(path: str, read: Callable[[], T]) -> T | None:
     """Return what `read` makes of one of our files, or None where it is absent or damaged.
 
     Args:
@@ -60,17 +60,17 @@ def stored(path: str, read: Callable[[], T]) -> T | None:
         Unreadable: The system refuses.
     """
     try:
-        return patiently(path, read)
+        return read_with_retry(path, read)
     except DAMAGE:
         pass
     try:  # once more: a whole file may just have been put in its place
-        return patiently(path, read)
+        return read_with_retry(path, read)
     except DAMAGE as error:
         _set_aside(path, error)
         return None
 
 
-def contents(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
     """Return the bytes of an ordinary file.
 
     A link may lead anywhere, and a pipe never ends: neither is read.
@@ -87,8 +87,8 @@ def contents(path: str) -> bytes:
         raise
     with open(descriptor, "rb") as file:
         state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode) or state.st_size > LONGEST:
-            raise ValueError(f"is no file of at most {LONGEST >> 20} MiB")
+        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_FILE_BYTES:
+            raise ValueError(f"is no file of at most {MAX_FILE_BYTES >> 20} MiB")
         return file.read()
 
 

@@ -33,8 +33,8 @@ from bench.core.errors import DiskFull, UserError
 from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
 from bench.core.locks import Lock
 from bench.core.types import CellResult
-from bench.store.cell_records import read, written
-from bench.store.reading import patiently, stored
+from bench.store.cell_records import read_result_file, result_to_json
+from bench.store.reading import read_stored, read_with_retry
 from radapt import atomic_write
 
 _LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
@@ -69,12 +69,12 @@ class Store:
         """
         self.folder = root / suite
         self.crafts = root / "crafts"
-        self.judged = root / "judged"
+        self.judge_replies = root / "judged"
         _refuse_links_out(root, self.folder)
 
     def put(self, result: CellResult) -> None:
         """Keep a result; it replaces an earlier one of the same cell, and its parts if done."""
-        write_text(Path(self._cell_path(result.cell_id)), written(result))
+        write_text(Path(self._cell_path(result.cell_id)), result_to_json(result))
         if result.finished:
             shutil.rmtree(self._parts_of(result.cell_id), ignore_errors=True)
 
@@ -84,7 +84,7 @@ class Store:
 
     def put_part(self, cell_id: str, part: str, result: CellResult) -> None:
         """Keep what a part of a cell's images came to, until the cell itself is kept."""
-        write_text(Path(self._part_path(cell_id, part)), written(result))
+        write_text(Path(self._part_path(cell_id, part)), result_to_json(result))
 
     def part(self, cell_id: str, part: str) -> CellResult | None:
         """Return what a part came to; None where it is absent or was damaged."""
@@ -125,12 +125,12 @@ class Store:
     def craft(self, key: str) -> Craft | None:
         """Return a part of a craft; None where it is absent or was damaged."""
         path = str(self._craft_path(key))
-        return stored(path, lambda: _read_craft(path))
+        return read_stored(path, lambda: _read_craft(path))
 
     def has_craft(self, key: str) -> bool:
         """Return whether a part of a craft is there; it may be damaged."""
         path = self._craft_path(key)
-        return patiently(str(path), path.stat) is not None
+        return read_with_retry(str(path), path.stat) is not None
 
     @contextmanager
     def crafting(self, key: str, patient: Callable[[], None]) -> Iterator[None]:
@@ -179,12 +179,12 @@ class Store:
 
 def _of_cell(cell_id: str, path: str) -> CellResult | None:
     def read_own() -> CellResult:
-        found = read(path)
+        found = read_result_file(path)
         if found.cell_id != cell_id:
             raise ValueError(f"is of the cell {shown(found.cell_id)}")
         return found
 
-    return stored(path, read_own)
+    return read_stored(path, read_own)
 
 
 def _read_craft(path: str) -> Craft:
@@ -203,7 +203,7 @@ def read_lock(folder: Path) -> Lock | None:
         UserError: It is damaged, or cannot be read.
     """
     path = folder / "lock.json"
-    content = patiently(str(path), path.read_bytes)
+    content = read_with_retry(str(path), path.read_bytes)
     try:
         return None if content is None else _LOCK.validate_json(content)
     except ValueError as error:
@@ -218,7 +218,7 @@ def _refuse_links_out(root: Path, folder: Path) -> None:
     shared = (root / "crafts", root / "crafts" / ".locks", root / "judged")
     found = [str(path) for path in (folder, *shared) if path.is_symlink()]
     for place in (folder, *(folder / name for name in _WITH_FOLDERS), *shared[1:]):
-        found += patiently(str(place), partial(_links, place)) or []  # most are not there
+        found += read_with_retry(str(place), partial(_links, place)) or []  # most are not there
     real = os.path.realpath(root)
     for link in found:
         target = os.path.realpath(link)

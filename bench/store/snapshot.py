@@ -10,7 +10,7 @@ from bench.plan.identity import still_valid
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
 
-Done = tuple[tuple[Cell, CellResult | None], ...]
+CellsWithResults = tuple[tuple[Cell, CellResult | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Results:
     by_id: Mapping[str, CellResult]
 
     @property
-    def done(self) -> Done:
+    def cells_with_results(self) -> CellsWithResults:
         """Each cell with its result, or None where it has none."""
         return tuple((cell, self.by_id.get(cell.id)) for cell in self.cells)
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
-from bench.store.reading import contents, stored
+from bench.store.reading import read_bytes, read_stored
 from bench.store.results_folder import write_text
-from bench.suite import judge_prompt as judging
+from bench.suite import judge_prompt
 from bench.suite.specs import JudgeSpec, MatchJudge, OpenAIJudge
 from bench.tasks.object_names import names_object
 from bench.tasks.openai_endpoint import replies as endpoint_replies
@@ -57,12 +57,12 @@ def build_judge(
     if isinstance(spec, MatchJudge):
         return match
     if isinstance(spec, OpenAIJudge):
-        return AskedJudge(spec.model, cache, lambda prompts: endpoint_replies(spec, prompts, trust))
+        return ModelJudge(spec.model, cache, lambda prompts: endpoint_replies(spec, prompts, trust))
     if not weights:
         raise CellError(f"{spec.name}: which files it stands for is not known; run the suite again")
     from bench.tasks.local_judge import LocalModel
 
-    return AskedJudge(weights, cache, LocalModel(spec, device))
+    return ModelJudge(weights, cache, LocalModel(spec, device))
 
 
 def match(texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
@@ -72,7 +72,7 @@ def match(texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.flo
 
 
 @dataclass(frozen=True, slots=True)
-class AskedJudge:
+class ModelJudge:
     """A model that is asked, each question once: its replies are kept as they come.
 
     Attributes:
@@ -91,7 +91,7 @@ class AskedJudge:
         Raises:
             CellError: It cannot be asked, or a reply is empty.
         """
-        prompts = [judging.asked(text, e) for text, e in zip(texts, exchanges, strict=True)]
+        prompts = [judge_prompt.asked(text, e) for text, e in zip(texts, exchanges, strict=True)]
         scores = dict(self._known(dict.fromkeys(prompts)))
         left = [prompt for prompt in dict.fromkeys(prompts) if prompt not in scores]
         if left:
@@ -99,32 +99,37 @@ class AskedJudge:
                 for prompt, reply in zip(left, replies, strict=True):
                     if not reply.strip():  # no verdict, and nothing to keep
                         raise CellError(f"the judge {self.name} gave an empty reply")
-                    scores[prompt] = judging.score(reply)
+                    scores[prompt] = judge_prompt.score(reply)
                     self._keep(prompt, reply)
         return np.array([scores[prompt] for prompt in prompts], np.float32)
 
     def _known(self, prompts: Iterable[str]) -> Iterator[tuple[str, float]]:
         for prompt in prompts:
             path = str(self._path(prompt))
-            score = stored(path, partial(self._score, path, prompt))
+            score = read_stored(path, partial(self._score, path, prompt))
             if score is not None:  # an absent or damaged reply is asked for again
                 yield prompt, score
 
     def _score(self, path: str, prompt: str) -> float:
-        found = json.loads(contents(path))
+        found = json.loads(read_bytes(path))
         reply = found["reply"]
         if not isinstance(reply, str) or not reply.strip() or found != self._entry(prompt, reply):
             raise ValueError("is not the reply to this question")
-        return judging.score(reply)
+        return judge_prompt.score(reply)
 
     def _keep(self, prompt: str, reply: str) -> None:
         entry = self._entry(prompt, reply)
         write_text(self._path(prompt), json.dumps(entry, ensure_ascii=False, indent=1) + "\n")
 
     def _entry(self, prompt: str, reply: str) -> dict[str, str | int]:
-        return {"judge": self.name, "version": judging.VERSION, "asked": prompt, "reply": reply}
+        return {
+            "judge": self.name,
+            "version": judge_prompt.VERSION,
+            "asked": prompt,
+            "reply": reply,
+        }
 
     def _path(self, prompt: str) -> Path:
-        said = json.dumps([self.name, judging.VERSION, prompt])
+        said = json.dumps([self.name, judge_prompt.VERSION, prompt])
         name = hashlib.sha256(said.encode()).hexdigest()
         return self.cache / name[:2] / f"{name}.json"

@@ -22,7 +22,7 @@ class Scorer(Protocol):
         ...
 
 
-def scorer(metric: str, everyone: Sequence[Exchange], judge: Judge) -> Scorer:
+def build_scorer(metric: str, everyone: Sequence[Exchange], judge: Judge) -> Scorer:
     """Return what scores texts by a metric.
 
     Args:

@@ -25,7 +25,9 @@ def references(exchange: Exchange, metric: str) -> tuple[str, ...]:
     return tuple(dict(Counter(known).most_common()))
 
 
-def text_of(attack: AnyAttack, exchange: Exchange, metric: str, reference: int = 0) -> str | None:
+def attack_text(
+    attack: AnyAttack, exchange: Exchange, metric: str, reference: int = 0
+) -> str | None:
     """Return the text that an attack wants a model to say, or not to say; None if none is known.
 
     Args:
@@ -40,15 +42,15 @@ def text_of(attack: AnyAttack, exchange: Exchange, metric: str, reference: int =
     return known[reference] if reference < len(known) else None
 
 
-def texts_of(
+def attack_texts(
     attack: AnyAttack, exchanges: Sequence[Exchange], metric: str, reference: int = 0
 ) -> list[str | None]:
-    """Return the texts of `text_of` for some exchanges.
+    """Return the texts of `attack_text` for some exchanges.
 
     Raises:
         CellError: An exchange has no text, and `reference` is 0.
     """
-    found = [text_of(attack, exchange, metric, reference) for exchange in exchanges]
+    found = [attack_text(attack, exchange, metric, reference) for exchange in exchanges]
     missing = sum(text is None for text in found)
     if missing and reference == 0:
         targeted = isinstance(attack, ApgdTextTargeted)
@@ -59,7 +61,7 @@ def texts_of(
     return found
 
 
-def has_said(text: str, target: str) -> bool:
+def contains_target(text: str, target: str) -> bool:
     """Return whether a target is in a text as whole words, whatever the letters' case.
 
     A "snowboard" says no "no", which RobustVLM's search for letters would find in it.
@@ -68,11 +70,11 @@ def has_said(text: str, target: str) -> bool:
     return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
 
 
-def reached(
+def targets_reached(
     attack: AnyAttack, exchanges: Sequence[Exchange], texts: Sequence[str]
 ) -> NDArray[np.bool_] | None:
     """Return which texts have what an attack wants said, `[n]`; None where it names nothing."""
     if not isinstance(attack, ApgdTextTargeted):
         return None
-    wanted = [target or "" for target in texts_of(attack, exchanges, "")]
-    return np.array(list(map(has_said, texts, wanted)), np.bool_)
+    wanted = [target or "" for target in attack_texts(attack, exchanges, "")]
+    return np.array(list(map(contains_target, texts, wanted)), np.bool_)

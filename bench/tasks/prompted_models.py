@@ -11,7 +11,7 @@ from bench.core.types import ImageTextModel
 from bench.models.zero_shot import text_vectors
 
 
-class Prompted(nn.Module):
+class PromptedModel(nn.Module):
     """A model with what each row of a dataset is asked, and a text that it may answer.
 
     Its embedding is what the language model is given of an image: each visual token over its
@@ -50,7 +50,7 @@ class Prompted(nn.Module):
         return embeddings.sum(dim=1, keepdim=True)
 
 
-class Seeing(nn.Module):
+class ValueFeatureModel(nn.Module):
     """A CLIP where images have no classes: its embeddings, and its value features beside texts.
 
     Attributes:

@@ -20,7 +20,7 @@ from bench.plan.identity import IDENTITY_FORM, spec_digests, still_valid
 from bench.report.export import export
 from bench.share.bundle import read_bundle, write_bundle
 from bench.share.merging import merge, merge_lines
-from bench.store.folder_lock import hold
+from bench.store.folder_lock import lock_folder
 from bench.store.portable_records import read_result, result_line
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
@@ -155,7 +155,10 @@ def test_what_failed_here_is_taken_and_what_failed_there_is_not(tmp_path: Path) 
 
 def test_a_run_is_not_merged_into(tmp_path: Path) -> None:
     ours, theirs = filled(tmp_path / "a", 2), filled(tmp_path / "b")
-    with hold(ours.folder, "inline", Path("runs/1")), pytest.raises(UserError, match="another run"):
+    with (
+        lock_folder(ours.folder, "inline", Path("runs/1")),
+        pytest.raises(UserError, match="another run"),
+    ):
         merge(SUITE, ours, theirs.folder)
     assert merge(SUITE, ours, theirs.folder).added == len(CELLS) // 2
 
@@ -273,7 +276,7 @@ def test_a_harmful_bundle_changes_nothing(tmp_path: Path, harm: str) -> None:
     good = bundle(filled(tmp_path / "a"), tmp_path / "good.zip")
     bad = rewritten(good, HARM[harm], tmp_path / "bad.zip")
     ours = Store(tmp_path / "ours", SUITE.suite)
-    with hold(ours.folder, "inline", Path("runs/1")):
+    with lock_folder(ours.folder, "inline", Path("runs/1")):
         pass  # the file that is locked stays
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=r"bad\.zip"):
@@ -343,7 +346,7 @@ def test_a_package_without_a_name_is_left_out(
 
 def test_sizes_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = bundle(filled(tmp_path / "a"), tmp_path / "good.zip")
-    for limit, size in (("LONGEST", 500), ("LARGEST", 2000)):
+    for limit, size in (("MAX_FILE_BYTES", 500), ("MAX_RESULTS_BYTES", 2000)):
         with monkeypatch.context() as patched:
             patched.setattr(f"bench.share.bundle.{limit}", size)
             with pytest.raises(UserError, match=r"too large|larger than"):

@@ -26,7 +26,7 @@ from bench.run.suite_run import run_suite
 from bench.suite import judge_prompt as judging
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import MatchJudge, OpenAIJudge, TransformersJudge
-from bench.tasks.answer_judges import AskedJudge, build_judge
+from bench.tasks.answer_judges import ModelJudge, build_judge
 from bench.tasks.openai_endpoint import replies
 from tests.support.judge_endpoint import Endpoint, endpoint
 from tests.support.question_files import WORDS
@@ -202,7 +202,7 @@ def test_an_empty_reply_that_was_kept_is_asked_for_again(room: Endpoint, tmp_pat
 
 
 def test_an_empty_reply_of_any_judge_is_an_error(tmp_path: Path) -> None:
-    judge = AskedJudge("mute", tmp_path, lambda prompts: (" " for _ in prompts))
+    judge = ModelJudge("mute", tmp_path, lambda prompts: (" " for _ in prompts))
     with pytest.raises(CellError, match="mute gave an empty reply"):
         judge(TEXTS[:1], [BEAR])
     assert not [*tmp_path.rglob("*.json")]

@@ -151,12 +151,10 @@ class Evaluator:
         return replace(tally, flags=(*flags, *tally.flags, *outcome_flags, *reached_flags))
 
     def _clean(self, cell: Cell, deadline: Deadline) -> Tally:
-        all_images = scores_all(self.suite, self.suite.dataset(cell.dataset))
-        parts = (
-            self._cache.parts(cell.dataset) if all_images else [self._cache.images(cell.dataset)]
-        )
+        cache, name = self._cache, cell.dataset
+        all_images = scores_all(self.suite, self.suite.dataset(name))
         tallies = []
-        for images in parts:
+        for images in cache.parts(name) if all_images else [cache.images(name)]:
             tally = new_tally(images.sample_ids)
             rows = torch.arange(len(images.labels)).split(_AT_ONCE)
             case = Case(cell, cache, images, deadline)

@@ -99,14 +99,11 @@ class ModelCache:
         without: tuple[Component, ...],
         asked: Mapping[int, tuple[str, str]],
     ) -> EmbeddingClassifier:
-        """Return the model that an attack differentiates; first arguments as in `classifier`.
+        """Return the model that an attack differentiates.
 
         For datasets with classes or captions it is the `classifier`. For datasets with questions it
-        is an answering model with prompts and texts, or a CLIP with names of objects.
-
-        Args:
-            asked: By label, the prompt and the text that the attack is about; for a CLIP, the names
-                of the true object and of the decoy. Empty for datasets without questions.
+        is an answering model or a CLIP, together with `asked`: by label, the prompt and the text
+        that the attack is about, or for a CLIP the names of the true object and of the decoy.
         """
         if not self.task(dataset).answers:
             return self.classifier(model, dataset, precision, without)

@@ -1,4 +1,4 @@
-"""Cells in another's folder of results, read with suspicion: ids, fields and links are checked."""
+"""Read results from other people's folders; ids, fields and links are checked."""
 
 import os
 from collections.abc import Callable
@@ -17,10 +17,11 @@ ResultReader = Callable[[str], CellResult | None]
 
 
 def result_reader(folder: Path) -> ResultReader:
-    """Return a reader of the results in another's folder of a suite.
+    """Return a function that reads a cell's result from another's folder of a suite.
 
-    It raises UserError, which names the file and the field, where a file is a link, is of another
-    cell, or has a field that does not fit; a file that is cut short counts as none.
+    The function returns None if the file is missing or truncated. It raises UserError, naming the
+    file and the field, if the file is a link, has the result of another cell, or has an invalid
+    field.
     """
     refuse_link(folder / "cells")
 
@@ -50,6 +51,6 @@ def result_reader(folder: Path) -> ResultReader:
 
 
 def refuse_link(path: Path) -> None:
-    """Raise UserError where a path is a link."""
+    """Raise UserError if a path is a link."""
     if os.path.islink(path):
-        raise UserError(f"{path}: is a link; allowed in another's results: files and folders")
+        raise UserError(f"{path}: is a link; allowed in results of others: files and folders")

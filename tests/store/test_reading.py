@@ -97,7 +97,7 @@ def test_what_is_damaged_is_named_and_set_aside(
     assert READS[name](store) is None
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{path}: damaged (")
-    assert line.endswith(f"; set aside as {path.name}.damaged, to be computed again")
+    assert line.endswith(f"; set aside as {path.name}.damaged; it will be computed again")
     assert path.with_name(f"{path.name}.damaged").read_text() == DAMAGE[damage]
     assert not path.exists()
     assert READS[name](store) is None  # and is absent now

@@ -107,7 +107,7 @@ def test_two_halves_make_a_whole(tmp_path: Path, form: str) -> None:
     }[form]()
     merged = merge(SUITE, ours, other)
     assert (merged.added, merged.same, merged.conflicts) == (len(CELLS) // 2, 0, ())
-    assert merged.absent == len(CELLS) - merged.added
+    assert merged.missing == len(CELLS) - merged.added
     whole = filled(tmp_path / "c")
     assert all(equal(ours.get(cell.id), whole.get(cell.id)) for cell in CELLS)
     again = merge(SUITE, ours, other)
@@ -167,7 +167,7 @@ def test_other_weights_are_other_cells(tmp_path: Path) -> None:
     ours, theirs = filled(tmp_path / "a", 2), filled(tmp_path / "b")
     theirs.put_lock(replace(LOCK, models={**LOCK.models, "A": "retrained"}))
     merged = merge(SUITE, ours, theirs.folder)
-    assert merged.renamed == ("models.A",)
+    assert merged.changed_content == ("models.A",)
     assert ours.lock().models["A"] == "a"
     assert merged.conflicts == ()
 
@@ -180,10 +180,12 @@ def test_other_versions_are_other_cells_and_are_named(
     ours = filled(tmp_path / "ours", 2)
     monkeypatch.setattr(Pgd, "version", 3)
     merged = merge(SUITE, ours, sent)
-    assert attacked and merged.absent == len(attacked)
-    assert merged.versions == ("attack pgd: version 1 there, 3 here",)
+    assert attacked and merged.missing == len(attacked)
+    assert merged.versions == ("attack pgd: version 1 in theirs, 3 in ours",)
     first, *_ = merge_lines(merged)
-    assert first.startswith("attack pgd: version 1 there, 3 here; the cells that depend on it")
+    assert first.startswith(
+        "attack pgd: version 1 in theirs, 3 in ours; the cells that depend on it"
+    )
     assert merge(SUITE, ours, filled(tmp_path / "folder").folder).versions == ()
 
 
@@ -194,7 +196,7 @@ def test_a_bundle_without_versions_has_the_first_ones(tmp_path: Path) -> None:
     merged = merge(SUITE, Store(tmp_path / "b", SUITE.suite), old)
     assert (merged.added, merged.versions) == (len(CELLS), ())
     for form, versions, why in (
-        (2, {}, "got protocol 2, here it is 1"),
+        (2, {}, "got protocol 2; allowed: 1"),
         (1, {"attack pgd": "x"}, "damaged"),
         (1, 5, "damaged"),
     ):
@@ -216,11 +218,11 @@ def test_what_a_local_judge_stands_for_travels(tmp_path: Path) -> None:
     lock = replace(LOCK, specs=spec_digests(suite), judge="hash")
     ours, theirs = Store(tmp_path / "a", SUITE.suite), filled(tmp_path / "b")
     theirs.put_lock(lock)
-    assert merge(suite, ours, theirs.folder).renamed == ()
+    assert merge(suite, ours, theirs.folder).changed_content == ()
     assert ours.lock().judge == "hash"
     assert still_valid(suite, ours.lock()).judge == "hash"
     theirs.put_lock(replace(lock, judge="other"))
-    assert merge(suite, ours, theirs.folder).renamed == ("protocol.judge",)
+    assert merge(suite, ours, theirs.folder).changed_content == ("protocol.judge",)
     assert ours.lock().judge == "hash"
 
 
@@ -311,13 +313,15 @@ def test_results_of_other_images_in_a_folder_are_refused(tmp_path: Path) -> None
 def test_results_of_another_suite_are_refused(tmp_path: Path) -> None:
     theirs = Store(tmp_path / "a", "other-suite")
     theirs.put_lock(LOCK)
-    with pytest.raises(UserError, match="suite 'other-suite', none of a cell of suite 'made-up'"):
+    with pytest.raises(
+        UserError, match="suite 'other-suite', but none of a cell of suite 'made-up'"
+    ):
         merge(SUITE, Store(tmp_path / "ours", SUITE.suite), theirs.folder)
     again = filled(tmp_path / "b")
     others = {name: f"{content}2" for name, content in LOCK.models.items()}
     ours = Store(tmp_path / "ours", SUITE.suite)
     ours.put_lock(replace(LOCK, models=others))
-    with pytest.raises(UserError, match=r"other content there: models\.A, models\.<b>B"):
+    with pytest.raises(UserError, match=r"different content: models\.A, models\.<b>B"):
         merge(SUITE, ours, again.folder)
 
 
@@ -464,7 +468,7 @@ def test_other_scores_are_a_conflict_and_other_words_none(tmp_path: Path) -> Non
     assert (merged.same, merged.conflicts) == (1, ())
     merged = merge(SUITE, ours, graded(tmp_path / "c", [0.75, 0]).folder)
     (line, _) = merge_lines(merged)
-    assert "12.5% here, 37.5% there, 20 of 40 images differ; ours is kept" in line
+    assert "12.5% in ours, 37.5% in theirs, 20 of 40 images differ; ours is kept" in line
 
 
 def test_a_line_without_scores_has_no_word_of_them() -> None:

@@ -111,7 +111,7 @@ def test_a_cell_of_another_id_is_damaged(
     path = place(store, f"cells/{ABC}.json")
     path.write_text(path.read_text().replace(ABC, DEF))
     assert store.get(ABC) is None
-    assert f"{path}: damaged (is of the cell {DEF!r})" in capsys.readouterr().err
+    assert f"{path}: damaged (has the result of cell {DEF!r})" in capsys.readouterr().err
 
 
 def test_a_file_that_was_just_replaced_is_not_set_aside(

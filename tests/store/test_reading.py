@@ -119,7 +119,7 @@ def test_a_file_that_was_just_replaced_is_not_set_aside(
 ) -> None:
     store = whole(tmp_path)
     path = place(store, f"cells/{ABC}.json")
-    good, seen = path.read_bytes(), reading.contents(str(path))
+    good, seen = path.read_bytes(), reading.read_bytes(str(path))
     contents = iter([b"{", seen])
     monkeypatch.setattr("bench.store.cell_records.read_bytes", lambda path: next(contents))
     assert store.get(ABC) is not None

@@ -18,6 +18,7 @@ import bench.hub.files
 import bench.trust.end_of_run
 from bench.core.types import Norm
 from bench.suite.load import Suite, load_suite
+from tests.support.clock import CLOCK, Clock
 from tests.support.hub_server import Hub, serving
 
 torch.set_num_threads(1)  # two test processes share two cores
@@ -28,6 +29,15 @@ def unexamined(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave a run no time for the trust battery, of which `test_at_end` is."""
     monkeypatch.setattr(bench.trust.end_of_run, "LEAST", 0.0)
     monkeypatch.setattr(bench.trust.end_of_run, "SHARE", 0.0)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock that time limits and waits for a lock read in this test."""
+    monkeypatch.setattr(CLOCK, "now", 0.0)
+    for reader in ("core.deadline", "run.scheduler", "store.folder_lock", "trust.examine"):
+        monkeypatch.setattr(f"bench.{reader}.time", CLOCK)
+    return CLOCK
 
 
 class LinearModel:
@@ -113,6 +123,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+        monkeypatch.setattr(bench.hub.files, "_PATIENCE", 600.0)  # this machine may be busy
         bench.hub.files._unreachable.cache_clear()
         yield server
     bench.hub.files._unreachable.cache_clear()

@@ -207,9 +207,8 @@ def test_a_module_is_found_where_it_is_imported_from(
         own()
     for name in ("wide", "no_such", "alone.below", "outer.no_such.deep", "sys", "", ".", "outer."):
         assert module_file(name) is None
-    assert (
-        module_file("bench.plan.resolve") == Path(run_bench.__file__).parent / "bench" / "lock.py"
-    )
+    root = Path(run_bench.__file__).parent
+    assert module_file("bench.plan.resolve") == root / "bench" / "plan" / "resolve.py"
 
 
 def test_no_code_of_datasets_and_bundles_runs(

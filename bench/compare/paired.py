@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.compare.differences import Delta, Label, Outcome, Pair, deltas
 from bench.compare.outcomes import differing, flags, laid_out
-from bench.compare.published import MEAN, read_published
+from bench.compare.published import MEAN, given, read_published
 from bench.compare.sources import Side, other_side, own_side
 from bench.compare.verdicts import Comparison, compare, printed
 from bench.core.errors import UserError
@@ -16,7 +16,6 @@ from bench.results.tables import load_scored
 from bench.stats import difference
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
-from bench.suite.specs import Against
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def with_published(results: Results, file: str, force: bool) -> Found:
         UserError: The file is at fault, has no number of what was measured, or none of the same
             protocol.
     """
-    suite, published = results.suite, read_published(Against(file=file))
+    suite, published = results.suite, read_published(given(file))
     found, _ = compare(suite, load_scored(results), published)
     measured = [item for item in found if item.measured is not None]
     equal = [item for item in measured if item.verdict != "cannot be compared"]

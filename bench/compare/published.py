@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from bench.core.errors import UserError
+from bench.core.identifiers import place_fault, shown
 from bench.suite.specs import ATTACK_PRESETS, Against, eps_value
 
 MEAN = "mean"
@@ -101,6 +102,17 @@ class Published:
 _KNOWN = {field.name for field in fields(Published)}
 _PRESET_ATTACKS = tuple(entry["name"] for preset in ATTACK_PRESETS.values() for entry in preset)
 _NEEDED = ("model", "dataset", "attack", "eps", "metric", "value_percent")
+
+
+def given(file: str) -> Against:
+    """Return the published numbers that a call names.
+
+    Raises:
+        UserError: No file can have this path.
+    """
+    if why := place_fault(file):
+        raise UserError(f"--against: got {shown(file)}; it {why}")
+    return Against(file=file)
 
 
 def read_published(against: Against) -> tuple[Published, ...]:

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from bench.compare.protocol_mismatch import unstated
-from bench.compare.published import read_published
+from bench.compare.published import given, read_published
 from bench.compare.verdicts import Comparison, compare
 from bench.core.errors import UserError
 from bench.results.spreadsheet import csv_text
 from bench.results.tables import load_scored
 from bench.store.results_folder import write_text
 from bench.store.snapshot import Results
-from bench.suite.specs import Against
 from bench.trust.reported_number import Pair
 from bench.trust.stored_findings import Examined
 
@@ -37,7 +36,7 @@ def check(
         UserError: There is nothing to compare with, or the file is at fault.
     """
     suite = results.suite
-    against = Against(file=file) if file else suite.against
+    against = suite.against if file is None else given(file)
     if against is None:
         raise UserError(
             f"suite {suite.suite}: names no published numbers; give `--against FILE`, one of "

@@ -129,7 +129,7 @@ def metrics_of(dataset: DatasetSpec) -> tuple[Metric, ...]:
     if isinstance(dataset, LanguageDataset):
         return (_BY_NAME[_of_language(dataset)],)
     task = TASKS[task_of(dataset)]
-    return tuple(metric for metric in METRICS if metric.task is task)
+    return tuple(metric for metric in METRICS if metric.task.name == task.name)
 
 
 def _of_language(dataset: LanguageDataset) -> str:

@@ -2,10 +2,8 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,33 +48,6 @@ def test_fresh_folders_give_equal_values(suite_file: Callable[..., Path], tmp_pa
         assert call(suite, "--results", tmp_path / name, "--no-check").returncode == 0
         values.append(load_results(tmp_path / name / "small")[["cell_id", "value", "queries"]])
     assert values[0].equals(values[1])
-
-
-def test_killed_and_started_again(suite_file: Callable[..., Path], tmp_path: Path) -> None:
-    suite, results = suite_file(samples=64), tmp_path / "r"
-    command = [sys.executable, str(ROOT / "run_bench.py"), str(suite), "--results", str(results)]
-    command.append("--no-check")
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    cells = results / "small" / "cells"
-    deadline = time.monotonic() + 60
-    while len(list(cells.glob("[!.]*.json"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = len(list(cells.glob("[!.]*.json")))
-    assert 3 <= done < 21
-    again = call(suite, "--results", results, "--no-check")
-    found = re.search(r"21 cells, (\d+) computed now, 0 failed", again.stdout)
-    assert found, again.stderr
-    assert int(found[1]) == 21 - done
-    assert call(suite, "--results", tmp_path / "undisturbed", "--no-check").returncode == 0
-    disturbed, undisturbed = (
-        load_results(folder / "small")[["cell_id", "value"]]
-        for folder in (results, tmp_path / "undisturbed")
-    )
-    assert disturbed.equals(undisturbed)
 
 
 def test_wrong_suites_and_calls_exit_with_2(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.compare.paired import with_published
 from bench.compare.published import Published, read_published
 from bench.compare.published_table import check, check_lines, check_rows
 from bench.compare.verdicts import Comparison, compare
@@ -300,6 +301,20 @@ def test_the_command(known: tuple[Suite, Store, Path], tmp_path: Path) -> None:
     done = call("check", path, *results, "--against", tmp_path / "gone.csv")
     assert done.returncode == 2
     assert "gone.csv: cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [("a\x1b.csv", "has a control character"), ("", "is empty"), ("a" * 300, "is longer than")],
+)
+def test_a_file_that_cannot_be_is_refused_before_it_is_opened(
+    known: tuple[Suite, Store, Path], file: str, why: str
+) -> None:
+    suite, store, _ = known
+    results = read_results(suite, store)
+    for compared in (lambda: check(results, file), lambda: with_published(results, file, False)):
+        with pytest.raises(UserError, match=f"^--against: got 'a*.*; it {why}"):
+            compared()
 
 
 @pytest.mark.parametrize(

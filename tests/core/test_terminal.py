@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 CODES = "\x1b]0;pwned\x07\x1b[2J\x9b31m\x7f\u202e\u2066"
 EVIL = f"{CODES}[bold red]x[link=http://x]y[/] :boom:"
 SAFE = "[bold red]x[link=http://x]y[/] :boom:"  # markup stays, as letters
-NAME = "\u202e[bold red]x[link=http://x]y[/] :boom:"  # suites refuse codes in names
+NAME = "\u202e[bold red]x[link=http://x]y[/] :boom:"  # suites refuse codes in names and paths
 RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 Call = Callable[..., tuple[int, str, str]]
@@ -115,14 +115,14 @@ def test_codes_in_a_name_do_not_cut_it_short(capsys: pytest.CaptureFixture[str])
 @pytest.fixture
 def hostile(tmp_path: Path, suite_file: Write, hub: Hub) -> Path:
     """Return a suite whose names, note, and paths hold all that may be there."""
-    folder = tmp_path / EVIL.replace("/", "|")
+    folder = tmp_path / NAME.replace("/", "|")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 2, 32, 32, 3), dtype=np.uint8)
     for label in range(2):
         place = folder / f"{CODES}{label}"
         place.mkdir(parents=True)
         for number in range(2):
             (place / f"{CODES}{number}.png").write_bytes(png(pixels[label, number]))
-    damaged = tmp_path / f"{CODES}damaged"
+    damaged = tmp_path / f"{NAME.replace('/', '|')}damaged"
     (damaged / "cat").mkdir(parents=True)
     (damaged / "cat" / f"{CODES}.png").write_bytes(b"none")
     return suite_file(
@@ -132,14 +132,14 @@ def hostile(tmp_path: Path, suite_file: Write, hub: Hub) -> Path:
         models={
             NAME: {"kind": "nano", "weights": "clip"},
             f"{NAME}2": {
-                "kind": "radapt", "base": NAME, "anchor": {"file": f"{EVIL}.pt"},
+                "kind": "radapt", "base": NAME, "anchor": {"file": f"{NAME}.pt"},
                 "alpha": 0.5, "cutoff": 40,
             },
         },
         datasets=[
             {"kind": "folder", "name": NAME, "path": str(folder)},
             {"kind": "folder", "name": f"{NAME}2", "path": str(damaged)},
-            {"kind": "folder", "name": f"{NAME}3", "path": f"{EVIL}-gone"},
+            {"kind": "folder", "name": f"{NAME}3", "path": f"{NAME}-gone"},
         ],
         attacks=[{"kind": "pgd", "eps": "1/255", "steps": 1}],
         threats=["white-box", {"transfer": NAME}],

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import torch
@@ -29,7 +30,7 @@ from bench.tasks.answer_judges import match
 from bench.tasks.answer_scores import build_scorer
 from bench.tasks.answer_targets import references, targets_reached
 from bench.tasks.prompted_models import PromptedModel
-from bench.tasks.retrieval import RetrievalClassifier, recall
+from bench.tasks.retrieval import Retrieval, RetrievalClassifier
 from tests.pinned.changes import moved_values
 from tests.pinned.settings import choices_within
 from tests.pinned.tiny_models import WORDS, TinyClip, TinySpeaker, known
@@ -186,8 +187,8 @@ def _metric(name: str, clean: Mapping[str, dict[str, Any]]) -> dict[str, dict[st
         scores = build_scorer(name, _EXCHANGES, match)(_TEXTS, _EXCHANGES)
         return {"texts": {"scores": _numbers(torch.from_numpy(scores))}}
     cosines = torch.sin(torch.arange(12 * 24, dtype=torch.float64) ** 2 * 0.37).view(12, 24)
-    owners = torch.arange(24) // 2
-    found = recall(cosines.float(), owners, name)
+    captioned = SimpleNamespace(captions=[("one", "other")] * 12)
+    found = Retrieval().values(cosines.float(), torch.arange(12), captioned, name)
     return {"cosines": {"correct": "".join(map(str, found.int().tolist()))}}
 
 

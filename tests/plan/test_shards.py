@@ -1,9 +1,10 @@
 """Parts of a cell: kept as they are done, joined to what one run through would have given."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from torch import Tensor
 from bench.core.types import CellResult
 from bench.plan.identity import attack_identity
 from bench.plan.shards import parts_of
+from bench.store.results_folder import Store
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import Ensemble, Pgd, PyAutoAttack
 from tests.evaluate.test_evaluate import evaluator
 from tests.models.test_models import Own
+from tests.support.clock import CLOCK, Clock
 
 ATTACKS = [
     {"kind": "apgd-ce", "eps": ["1/255", "2/255"], "steps": 3, "nested": True},
@@ -90,10 +93,10 @@ def test_a_damaged_part_is_made_again(parted: Suite, tmp_path: Path) -> None:
 
 
 class Slow(Own):
-    """Waits before each answer, so that a time limit ends it."""
+    """Takes a second for each answer, by the clock that tests move."""
 
     def encode_image(self, images: Tensor) -> Tensor:
-        time.sleep(0.05)
+        CLOCK.sleep(1.0)
         return super().encode_image(images)
 
 
@@ -106,18 +109,19 @@ def own(name: str, **args: Any) -> dict[str, Any]:
 
 
 def test_a_time_limit_ends_a_cell_and_keeps_its_parts(
-    suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     monkeypatch.setattr("bench.plan.shards.PART", 4)
     attacks = [{"kind": "pgd", "eps": "1/255", "steps": 3}]
     suite = load_suite(
         suite_file(models={"M": own("Slow")}, attacks=attacks, threats=["white-box"])
     )
-    evaluate, cells = evaluator(suite, tmp_path, trust=True, limit=0.5)
+    evaluate, cells = evaluator(suite, tmp_path, trust=True, limit=10)
     cell = next(cell for cell in cells if cell.attack)
     result = evaluate(cell)
     assert (result.status, result.again) == ("failed", False)
-    assert "more than the 0.5 seconds of --limit" in str(result.reason)
+    assert "more than the 10 seconds of --limit" in str(result.reason)
+    assert clock.now == 11  # ended where it was first looked at the clock after 10 seconds
     kept = len(list(tmp_path.glob("*/parts/*/*.json")))
     assert 0 < kept < 4
     patient, _ = evaluator(suite, tmp_path, trust=True)
@@ -178,14 +182,21 @@ def test_two_runs_of_different_suites_make_a_shared_craft_once(
 ) -> None:
     from bench.evaluate import craft as crafting
 
-    build, made = crafting.build_attack, []
+    build, enter, made = crafting.build_attack, Store.crafting, []
+    both = Barrier(2, timeout=600)
 
-    def slowly(*args: Any, **options: Any) -> Any:
+    def noted(*args: Any, **options: Any) -> Any:
         made.append(args)
-        time.sleep(0.5)
         return build(*args, **options)
 
-    monkeypatch.setattr(crafting, "build_attack", slowly)
+    @contextmanager
+    def together(store: Store, key: str, patient: Callable[[], None]) -> Iterator[None]:
+        both.wait()  # neither found the craft in the store, and both want to make it
+        with enter(store, key, patient):
+            yield
+
+    monkeypatch.setattr(crafting, "build_attack", noted)
+    monkeypatch.setattr(Store, "crafting", together)
     attacks = [{"kind": "pgd", "eps": "1/255", "steps": 1}]
     changes: dict[str, Any] = {"attacks": attacks, "threats": [{"transfer": "CLIP"}], "samples": 4}
     suites = [load_suite(suite_file(suite=name, **changes)) for name in ("one", "two")]

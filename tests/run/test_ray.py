@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import signal
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ from bench.run.executors.ray_worker import evaluator
 from bench.run.jobs import Job
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
-from tests.support.ray_jobs import Unreadable, no_device, sleeper
+from tests.support.ray_jobs import Unreadable, no_device, sleeper, until
 
 CELL = Cell("c", "", "CLIP", "cifar10", None, "", None, 0)
 Executors = Callable[..., Ray]
@@ -66,8 +67,8 @@ def executors(cluster: None, small: Suite, tmp_path: Path) -> Iterator[Executors
     assert ray.is_initialized()  # it was there before them
 
 
-def job(key: str, seconds: float = 0.0) -> Job:
-    return Job(key, CELL, work=seconds)
+def job(key: str) -> Job:
+    return Job(key, CELL, work=0.0)
 
 
 def opened(executor: Ray, gpus: float = 1.0) -> str:
@@ -79,9 +80,9 @@ def opened(executor: Ray, gpus: float = 1.0) -> str:
 def news(executor: Ray, count: int) -> list[Opened | Outcome]:
     """Return the next things that happen, at least so many."""
     found: list[Opened | Outcome] = []
-    until = time.monotonic() + 60
+    given_up = time.monotonic() + 600
     while len(found) < count:
-        assert time.monotonic() < until, found
+        assert time.monotonic() < given_up, found
         found += executor.wait(5.0)
     return found
 
@@ -111,20 +112,12 @@ def drive(executor: Ray, jobs: list[Job], gpus: float) -> list[CellResult]:
     return found
 
 
-def most_at_once(found: list[CellResult]) -> int:
-    begun = [(float(result.provenance["begun"]), 1) for result in found]
-    ended = [(float(result.provenance["ended"]), -1) for result in found]
-    running = np.cumsum([change for _, change in sorted(begun + ended)])
-    return int(running.max())
-
-
 def test_every_job_is_done_once_and_all_workers_are_busy(executors: Executors) -> None:
     executor = executors()
     assert executor.slots == 4
-    jobs = [job(str(number), 1.0 if number < 4 else 0.1) for number in range(24)]
+    jobs = [job(f"meet 4 {number}" if number < 4 else str(number)) for number in range(24)]
     found = drive(executor, jobs, 1.0)
     assert Counter(result.cell_id for result in found) == Counter(item.key for item in jobs)
-    assert most_at_once(found) == 4
     assert executor.open(1.0) is None
     gpus = {result.provenance["pid"]: result.provenance["gpu"] for result in found}
     assert sorted(gpus.values()) == ["0", "1", "2", "3"]
@@ -132,8 +125,8 @@ def test_every_job_is_done_once_and_all_workers_are_busy(executors: Executors) -
 
 def test_halves_share_accelerators(executors: Executors) -> None:
     executor = executors()
-    found = drive(executor, [job(str(number), 1.0) for number in range(8)], 0.5)
-    assert most_at_once(found) == 8
+    found = drive(executor, [job(f"meet 8 {number}") for number in range(8)], 0.5)
+    assert len(found) == 8
     assert Counter(result.provenance["gpu"] for result in found) == dict.fromkeys("0123", 2)
     assert executor.open(0.5) is None
 
@@ -156,33 +149,36 @@ def test_a_worker_is_told_where_it_is_and_keeps_a_log(executors: Executors, tmp_
     executor = executors()
     slot = opened(executor)
     (up,) = news(executor, 1)
-    executor.start(slot, job("a", 0.2))
+    executor.start(slot, job("a"))
     (result,) = results(executor, 1)
     pid = result.provenance["pid"]
     assert up == Opened(slot, f"{platform.node()} {pid} nothing")
     assert result.provenance["folder"] == str(tmp_path)
     log = (tmp_path / "logs" / f"worker-{slot}.log").read_text()
     assert "begin CLIP · cifar10 · clean\n" in log
-    assert "end CLIP · cifar10 · clean ok 0.2 s\n" in log
+    assert re.search(r"end CLIP · cifar10 · clean ok \d+\.\d s\n", log)
 
 
-def test_a_killed_worker_is_lost_and_another_takes_its_place(executors: Executors) -> None:
+def test_a_killed_worker_is_lost_and_another_takes_its_place(
+    executors: Executors, tmp_path: Path
+) -> None:
     executor = executors(workers=1)
     slot = opened(executor)
     executor.start(slot, job("first"))
     pid = int(results(executor, 2)[0].provenance["pid"])
-    executor.start(slot, job("long", 60))
+    executor.start(slot, job("hold it"))
+    until((tmp_path / "hold it.begun").exists)
     assert executor.wait(0.2) == []
     os.kill(pid, signal.SIGKILL)
     (lost,) = news(executor, 1)
     assert isinstance(lost, Outcome)
-    assert (lost.slot, lost.job.key, lost.result) == (slot, "long", None)
+    assert (lost.slot, lost.job.key, lost.result) == (slot, "hold it", None)
     assert lost.lost.startswith(f"worker {slot} on {platform.node()} died: ")
     assert lost.lost.endswith(f"see worker-{slot}.log")
     fresh = opened(executor)
     assert fresh != slot
-    executor.start(fresh, job("long"))
-    assert results(executor, 2)[0].cell_id == "long"
+    executor.start(fresh, job("again"))
+    assert results(executor, 2)[0].cell_id == "again"
 
 
 def test_a_worker_that_dies_idle_is_lost_with_its_next_job(executors: Executors) -> None:
@@ -221,7 +217,7 @@ def test_what_a_worker_raises(executors: Executors) -> None:
 def test_the_end_of_a_busy_worker_frees_its_share(executors: Executors) -> None:
     executor = executors(workers=1)
     slot = opened(executor)
-    executor.start(slot, job("long", 60))
+    executor.start(slot, job("hold it"))
     news(executor, 1)
     executor.end(slot)
     fresh = opened(executor)

@@ -52,11 +52,11 @@ def test_what_is_wrong_with_the_call_is_said(
 
 
 def test_a_cluster_of_its_own(suite_file: Callable[..., Path], tmp_path: Path) -> None:
-    """Ctrl-C while it waits loses nothing, and all ends within seconds."""
+    """Ctrl-C while it waits loses nothing, and neither it nor the end waits for a job."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.getcwd()}
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.ray_alone", str(suite_file()), str(tmp_path)],
-        env=environment, capture_output=True, text=True, timeout=100,
+        env=environment, capture_output=True, text=True, timeout=1200,
         start_new_session=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -1,12 +1,8 @@
 """A run as a process: one at a time, stopped by Ctrl-C, limited in time, and told in events."""
 
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +12,10 @@ import run_bench
 from bench import load_results
 from bench.run.events import read_events
 from bench.run.suite_run import run_suite
-from tests.commands.test_cli import ENVIRONMENT, ROOT, call
+from tests.commands.test_cli import call
 from tests.plan.test_shards import own
-
-
-@contextmanager
-def going(suite: Path, results: Path, cells: int) -> Iterator[subprocess.Popen[str]]:
-    """A run that has kept so many cells and goes on."""
-    command = [sys.executable, str(ROOT / "run_bench.py"), str(suite), "--results", str(results)]
-    command.append("--no-check")
-    with subprocess.Popen(
-        command, cwd=ROOT, env=ENVIRONMENT, text=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        deadline = time.monotonic() + 60
-        while len(kept(results)) < cells and time.monotonic() < deadline:
-            time.sleep(0.02)
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def kept(results: Path) -> set[str]:
-    return {path.stem for path in results.glob("small/cells/[!.]*.json")}
+from tests.support.clock import Clock
+from tests.support.held_run import held, kept
 
 
 def events(results: Path) -> list[list[Any]]:
@@ -50,11 +26,10 @@ def events(results: Path) -> list[list[Any]]:
 def test_a_second_run_is_refused_while_the_first_goes_on(
     suite_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    suite, results = suite_file(samples=128), tmp_path / "r"
-    with going(suite, results, 1) as process:
+    suite, results = suite_file(), tmp_path / "r"
+    with held(suite, results, 1) as process:
         second = call(suite, "--results", results)
         beside = call("status", suite, "--results", results)
-        assert process.poll() is None
     assert second.returncode == 2
     assert f"another run uses this folder: process {process.pid} on " in second.stderr
     assert "Traceback" not in second.stderr
@@ -69,17 +44,16 @@ def test_a_second_run_is_refused_while_the_first_goes_on(
 def test_ctrl_c_stops_a_run_and_another_goes_on(
     suite_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    suite, results = suite_file(samples=32), tmp_path / "r"
-    with going(suite, results, 3) as process:
+    suite, results = suite_file(samples=4), tmp_path / "r"
+    with held(suite, results, 3) as process:
         process.send_signal(signal.SIGINT)
-        told = time.monotonic()
-        _, said = process.communicate(timeout=60)
-    assert time.monotonic() - told < 5
-    assert process.returncode == 130
+        assert process.wait(timeout=600) == 130  # though nobody lets it go on
+        assert process.stderr is not None
+        said = process.stderr.read()
     assert said.splitlines()[-1] == "stopped; finished cells are kept, run again to go on"
     assert "Traceback" not in said
     done = kept(results)
-    assert 3 <= len(done) < 21
+    assert len(done) == 3  # the cell that it was at is given up, and no other is begun
     times = {path: path.stat().st_mtime_ns for path in results.glob("small/cells/[!.]*.json")}
     again = run_suite(suite, results=results)
     assert (again.cells, again.computed, again.failed) == (21, 21 - len(done), 0)
@@ -89,6 +63,7 @@ def test_ctrl_c_stops_a_run_and_another_goes_on(
     assert tables[0].equals(tables[1])
     first, second = events(results)
     assert [each[0]["event"] for each in (first, second)] == ["began", "began"]
+    assert [event["event"] for event in first[-2:]] == ["starting", "ended"]
     assert (first[-1]["event"], first[-1]["how"]) == ("ended", "stopped")
     assert (second[-1]["event"], second[-1]["how"]) == ("ended", "done")
     assert second[0]["before"] == len(done)
@@ -97,17 +72,35 @@ def test_ctrl_c_stops_a_run_and_another_goes_on(
     assert len(told_of) == 21
 
 
+def test_killed_and_started_again(suite_file: Callable[..., Path], tmp_path: Path) -> None:
+    suite, results = suite_file(samples=4), tmp_path / "r"
+    with held(suite, results, 3) as process:
+        process.kill()
+        process.wait()
+    assert len(kept(results)) == 3
+    again = call(suite, "--results", results, "--no-check")
+    assert "21 cells, 18 computed now, 0 failed" in again.stdout, again.stderr
+    whole = run_suite(suite, results=tmp_path / "undisturbed")
+    disturbed, undisturbed = (
+        load_results(folder)[["cell_id", "value"]] for folder in (results / "small", whole.folder)
+    )
+    assert disturbed.equals(undisturbed)
+
+
 def test_a_time_limit(
-    suite_file: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    suite_file: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    clock: Clock,
 ) -> None:
-    attacks = [{"kind": "pgd", "eps": "1/255", "steps": 40}]  # two seconds of waiting
+    attacks = [{"kind": "pgd", "eps": "1/255", "steps": 40}]  # a second each
     suite = suite_file(models={"M": own("Slow")}, attacks=attacks, threats=["white-box"])
     command = ["run", str(suite), "--results", str(tmp_path), "--trust", "--device", "cpu"]
     command.append("--no-check")
-    assert run_bench.main([*command, "--limit", "1s"]) == 1
+    assert run_bench.main([*command, "--limit", "20s"]) == 1
     frame = load_results(tmp_path / "small").set_index("attack")
     assert frame.loc["clean", "status"] == "ok"
-    assert "took more than the 1 seconds of --limit" in frame.loc["pgd", "reason"]
+    assert "took more than the 20 seconds of --limit" in frame.loc["pgd", "reason"]
     assert run_bench.main([*command, "--limit", "1m"]) == 0
     assert "2 cells, 1 computed now, 0 failed" in capsys.readouterr().out
 

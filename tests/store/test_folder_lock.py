@@ -16,6 +16,7 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.store.folder_lock import killed_owner, lock_folder, running_owner
+from tests.support.clock import Clock
 
 _HOLD = """
 import sys
@@ -37,7 +38,7 @@ def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def test_a_second_run_is_refused_and_told_who_runs(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_and_told_who_runs(tmp_path: Path, clock: Clock) -> None:
     with holder(tmp_path) as process:
         found = running_owner(tmp_path)
         assert found is not None
@@ -83,7 +84,7 @@ def test_a_run_that_raises_is_over(tmp_path: Path) -> None:
     assert killed_owner(tmp_path) is None
 
 
-def test_who_looks_does_not_keep_a_run_out(tmp_path: Path) -> None:
+def test_who_looks_does_not_keep_a_run_out(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "run.lock").touch()
     with (tmp_path / "run.lock").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -93,6 +94,7 @@ def test_who_looks_does_not_keep_a_run_out(tmp_path: Path) -> None:
             lock_folder(tmp_path, "inline", tmp_path),
         ):
             pass  # this one looks for longer than anyone does
+        assert 1.0 < clock.now < 1.1  # how long the run was patient
     with lock_folder(tmp_path, "inline", tmp_path):
         pass
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import run_bench
+from bench.commands.main import COMMANDS
 from tests.conftest import SMALL
 
 
@@ -23,7 +24,7 @@ def commands(folder: Path, suite: Path, baseline: str, cell: str) -> list[list[s
         "export": ["--bundle", bundle], "images": ["--cell", cell, "--device", "cpu"],
         "merge": [theirs],
     }  # fmt: skip
-    assert {*calls, "list"} == set(run_bench.COMMANDS)
+    assert {*calls, "list"} == set(COMMANDS)
     every = [[name, str(suite), *results, *more] for name, more in calls.items()]
     return [*every, ["merge", str(suite), *results, bundle], ["list"]]
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +13,42 @@ from bench.run.executors import Setup
 from bench.run.executors.interface import RunJob
 from bench.run.jobs import Job
 
+_LONGEST = 600.0  # seconds, after which a test that hangs is ended
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait until something has happened."""
+    given_up = time.monotonic() + _LONGEST
+    while not happened():
+        if time.monotonic() > given_up:
+            raise TimeoutError("it never happened")
+        time.sleep(0.02)
+
 
 def sleeper(setup: Setup, share: float) -> tuple[RunJob, str]:
-    """Return what sleeps as many seconds as a job's work, and says when and where."""
+    """Return what sleeps as many seconds as a job's work, and says where.
+
+    A job `hold NAME` makes the file `hold NAME.begun`, and ends once there is `hold NAME.go`.
+    A job `meet COUNT NAME` ends once so many such jobs have begun.
+    """
 
     def run(job: Job) -> CellResult:
         if job.key == "full":
             raise DiskFull("the disk is full")
         if job.key == "raises":
             raise ValueError("something else")
-        begun = time.time()
+        what, *more = job.key.split()
+        if what in ("hold", "meet"):
+            Path(f"{job.key}.begun").touch()
+        if what == "hold":
+            until(Path(f"{job.key}.go").exists)
+        if what == "meet":
+            until(lambda: len(list(Path().glob("meet *.begun"))) == int(more[0]))
         time.sleep(job.work)
         known = {
-            **{"pid": str(os.getpid()), "share": str(share), "begun": str(begun)},
-            **{"ended": str(time.time()), "gpu": os.environ.get("CUDA_VISIBLE_DEVICES", "")},
-            **{"folder": str(Path.cwd()), "threads": os.environ["OMP_NUM_THREADS"]},
+            **{"pid": str(os.getpid()), "share": str(share)},
+            **{"gpu": os.environ.get("CUDA_VISIBLE_DEVICES", ""), "folder": str(Path.cwd())},
+            "threads": os.environ["OMP_NUM_THREADS"],
         }
         nothing = np.zeros(0)
         return CellResult(

@@ -33,6 +33,7 @@ from bench.trust.examine import examine_pairs
 from bench.trust.findings import Finding
 from bench.trust.stored_findings import Examined, judged
 from bench.trust.subject import Effort, Subject
+from tests.support.clock import CLOCK, Clock
 from tests.trust.test_findings import one_model
 
 Write = Callable[..., Path]
@@ -40,7 +41,8 @@ PAIR = ("CLIP", "cifar10")
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+def patient(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Have time that does not pass, and some of it."""
     monkeypatch.setattr(bench.trust.end_of_run, "LEAST", 600.0)
 
 
@@ -71,6 +73,7 @@ def raising(error: BaseException) -> Check:
 
 def endless(subject: Subject, effort: Effort) -> Finding:
     while True:
+        CLOCK.sleep(1.0)
         subject.model(subject.images)
 
 
@@ -113,7 +116,7 @@ def test_a_run_examines_what_it_computed_and_a_second_nothing(
 
 def test_what_time_leaves_is_left_for_check(
     suite_file: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], clock: Clock,
 ) -> None:  # fmt: skip
     path = one_model(suite_file)
     suite = load_suite(path)
@@ -131,7 +134,7 @@ def test_what_time_leaves_is_left_for_check(
     assert done == [*reached, "noise"]
     record = found(suite, tmp_path)
     assert [one.check for one in record.findings] == reached
-    assert record.seconds >= 1.0
+    assert record.seconds == clock.now == 3.0  # it ended at its first pass after 2 seconds
     flags = load_results(tmp_path / "small").set_index("attack")["flags"]
     assert flags.to_dict() == {"clean": "", "pgd": "doubt=chance"}
 
@@ -336,8 +339,8 @@ def test_the_share_is_of_the_time_of_what_is_examined(
     assert allowance({}, numbers) == pytest.approx(0.5 * took)
     earlier = Examined(*PAIR, "1/255", "pgd", 12, False, 0.1 * took, ())
     assert allowance({PAIR: earlier}, numbers) == pytest.approx(0.4 * took)
-    monkeypatch.setattr(bench.trust.end_of_run, "LEAST", 60.0)
-    assert allowance({PAIR: earlier}, numbers) == 60
+    monkeypatch.setattr(bench.trust.end_of_run, "LEAST", took)
+    assert allowance({PAIR: earlier}, numbers) == took
 
 
 def test_a_run_under_ray_leaves_all_and_says_so(

@@ -36,15 +36,15 @@ def command(options: argparse.Namespace) -> int:
     examined, todo = judged(results, options.deep)
     if todo:
         from bench.core.devices import pick_device  # imports torch
-        from bench.evaluate.model_cache import Warm
+        from bench.evaluate.model_cache import ModelCache
         from bench.plan.resolve import resolve
         from bench.trust.examine import examine_pairs
 
         lock, problems = resolve(suite)
-        warm = Warm(suite, lock, problems, pick_device(options.device), None, options.trust)
+        cache = ModelCache(suite, lock, problems, pick_device(options.device), None, options.trust)
         with stoppable():
             try:
-                for (model, dataset), why in examine_pairs(results, todo, warm, deep=options.deep):
+                for (model, dataset), why in examine_pairs(results, todo, cache, deep=options.deep):
                     print(f"{model} x {dataset}: {why or 'examined'}", flush=True)
             except KeyboardInterrupt as stop:
                 raise KeyboardInterrupt(

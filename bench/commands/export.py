@@ -28,9 +28,9 @@ def command(options: argparse.Namespace) -> int:
     suite = load_suite(options.suite)
     store = Store(Path(options.results), suite.suite)
     if options.bundle:
-        from bench.share.bundle import check_place, write_bundle
+        from bench.share.bundle import check_bundle_path, write_bundle
 
-        check_place(Path(options.bundle))
+        check_bundle_path(Path(options.bundle))
     results = read_results(suite, store)
     board = export(results, parquet=options.parquet, figures=options.figures)
     print_leaderboard(board, suite.suite, scale_of_suite(suite))

@@ -12,7 +12,7 @@ from bench.plan.labels import duration
 from bench.results.tables import Scored
 from bench.run.events import read_events
 from bench.run.progress import Progress, progress_of
-from bench.store.folder_lock import Owner, killed, owner
+from bench.store.folder_lock import RunOwner, killed_owner, running_owner
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results, read_results
 from bench.suite.load import load_suite
@@ -21,7 +21,7 @@ from bench.suite.load import load_suite
 def status_lines(results: Results) -> Iterator[str]:
     """Say how many of a suite's cells are done, how its run goes, and which cells failed."""
     suite, folder = results.suite, results.store.folder
-    scored = [Scored(cell, result) for cell, result in results.done]
+    scored = [Scored(cell, result) for cell, result in results.cells_with_results]
     counts = Counter(item.result.status if item.result else "missing" for item in scored)
     yield f"suite {suite.suite}: {len(scored)} cells in {folder}"
     yield "  " + ", ".join(f"{counts[key]} {key}" for key in ("ok", "skip", "failed", "missing"))
@@ -39,7 +39,7 @@ def run_lines(folder: Path, now: datetime) -> Iterator[str]:
         folder: The suite's folder of results.
         now: The time in UTC; how long a worker has been busy is counted on from its last event.
     """
-    running, dead = owner(folder), killed(folder)
+    running, dead = running_owner(folder), killed_owner(folder)
     known = running or dead
     logs = folder / known.logs if known else _last(folder)
     progress = progress_of(read_events(logs / "events.jsonl")) if logs else None
@@ -55,7 +55,7 @@ def run_lines(folder: Path, now: datetime) -> Iterator[str]:
         yield f"  logs: {logs}"
 
 
-def _last_seen(dead: Owner, progress: Progress | None) -> str:
+def _last_seen(dead: RunOwner, progress: Progress | None) -> str:
     words = [f"{dead}, executor {dead.executor}"]
     here = socket.gethostname()
     if dead.host != here:  # some file systems keep locks to one host

@@ -10,7 +10,7 @@ from bench.core.errors import UserError
 from bench.plan.cells import Cell
 from bench.results.manifest import OWN, manifest
 from bench.results.tables import Scored, load_results, load_scored
-from bench.store.foreign_folder import results_in
+from bench.store.foreign_folder import result_reader
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
 from bench.suite.specs import eps_value
@@ -72,7 +72,7 @@ def other_side(suite: Suite, plan: Sequence[Cell], folder: Path) -> Side:
             f"--with: {folder}: cannot be read ({error!r}); needed is the folder of one suite's "
             "results with its cells.csv and manifest.json, such as results/quickstart"
         ) from error
-    theirs = results_in(folder)
+    theirs = result_reader(folder)
     scored: list[Scored] = []
     protocols: dict[str, Protocol] = {}
     for cell in plan:

@@ -1,1 +1,1 @@
-"""Evaluate one cell: a model, a dataset and an attack meet, and outcomes are counted."""
+"""Compute one cell: run the attack on the model and the dataset, and score the images."""

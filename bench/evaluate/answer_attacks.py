@@ -1,9 +1,10 @@
-"""An attack on a model's answers, stage by stage: the lowest score of each image counts.
+"""Attack a model's answers stage by stage and keep the lowest score of each image.
 
-Logits do not tell what a model will answer. So within a stage every image takes all steps; between
-stages the model answers the images, and images whose score cannot fall further drop out (RobustVLM,
-Schlarmann and Hein 2023, arXiv:2308.10741, section 4). An attack with a target text goes on until
-the model says the target, at whatever score; whether it did is noted beside the scores.
+Logits do not show which answer a model will generate. So within a stage every image takes all
+steps. Between stages the model answers the images, and images whose score cannot fall further are
+left out (RobustVLM, Schlarmann and Hein 2023, arXiv:2308.10741, section 4). An attack with a target
+text continues until the model says the target, whatever the score. The tally records per image
+whether the model said it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,63 +15,64 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.evaluate.attack_stages import Given, Stage, as_judged, run_stages
+from bench.evaluate.attack_stages import Stage, StageInput, as_scored, run_stages
 from bench.evaluate.craft import Case
-from bench.evaluate.score import Heard, distances, hear
+from bench.evaluate.score import ScoredAnswers, answer_images, distances
 from bench.evaluate.tally import Tally
 from bench.plan.precisions import stages
 from bench.suite.specs import AnyAttack, Precision, Storage, singles
-from bench.tasks.answer_targets import reached, texts_of
+from bench.tasks.answer_targets import attack_texts, targets_reached
 
 
-def stages_of(attack: AnyAttack, precisions: tuple[Precision, ...]) -> Iterator[Stage]:
-    """Yield the stages of an attack that is no ensemble.
+def plan_stages(attack: AnyAttack, precisions: tuple[Precision, ...]) -> Iterator[Stage]:
+    """Yield the stages of a single attack (not of an ensemble).
 
-    All texts that the attack has in its first stage are attacked at the first precision; at the
-    last precision, if it is another, the text that lowered the score most, or the only one.
+    The stages at the first precision attack all texts that the attack has there, one per stage. If
+    the last precision differs, one more stage attacks the text that lowered the score most, or the
+    only text.
     """
-    first = attack.texts_in(0, len(precisions))
-    for reference in range(first):
+    first_texts = attack.texts_in(0, len(precisions))
+    for reference in range(first_texts):
         yield Stage(precisions[0], reference)
     if len(precisions) > 1:
-        yield Stage(precisions[-1], None if first else 0)
+        yield Stage(precisions[-1], None if first_texts else 0)
 
 
 def attack_answers(case: Case, attack: AnyAttack, storage: Storage, tally: Tally) -> None:
-    """Attack the answers of a cell's target, and note the lowest scores with their texts.
+    """Attack the answers of a cell's target; record the lowest scores and their answers.
 
-    Arguments are those of `bench.evaluate.white_box.attack_target`. A tally that has scores is
-    that of a smaller budget; else the model first answers the clean images.
+    The arguments are those of `bench.evaluate.white_box.attack_target`. If the tally already has
+    scores, they come from a smaller budget. Otherwise the model first answers the clean images.
     """
-    everyone = torch.arange(len(case.images.labels))
+    all_rows = torch.arange(len(case.images.labels))
     if tally.scores is None:
-        first = hear(case, everyone, case.images.floats(everyone), tally)
-        tally.scores, tally.texts = first.scores.copy(), list(first.texts)
-    # in an ensemble scores decide which images are left, whatever targets its members have
+        clean = answer_images(case, all_rows, case.images.floats(all_rows), tally)
+        tally.scores, tally.texts = clean.scores.copy(), list(clean.texts)
+    # in an ensemble the scores decide which images remain, even if its members have targets
     if tally.reached is None:
-        tally.reached = reached(attack, case.images.exchanges, tally.texts)
-    search = _Search(
+        tally.reached = targets_reached(attack, case.images.exchanges, tally.texts)
+    search = _LowestScores(
         case, storage, tally, tally.scores, tally.texts, attack.harmless, tally.reached
     )
     for member in singles(attack):
-        planned = tuple(stages_of(member, stages(attack, case.cell.mode)))
-        run_stages(case, member, planned, _Answered(search, member, planned), tally)
+        planned = tuple(plan_stages(member, stages(attack, case.cell.mode)))
+        run_stages(case, member, planned, _AnswerRunner(search, member, planned), tally)
     tally.correct = search.scores > 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
-    """The lowest scores so far, of all members of an attack.
+class _LowestScores:
+    """The lowest score of each image so far, over all members of an attack.
 
     Attributes:
-        case: What is attacked.
-        storage: The form in which attacked images are judged.
-        tally: Where passes and distances are noted.
-        scores: The lowest score of each image, `[n]`; written over.
-        texts: The answer of that score; written over.
-        harmless: Images that score no more than this are not attacked further.
-        reached: Whether the model ever said the attack's target, `[n]`; then this says which images
-            are left. None where scores say it. Written over.
+        case: The cell with its models and images.
+        storage: Storage format of attacked images; they are scored in it.
+        tally: Records passes and distances.
+        scores: Lowest score of each image, `[n]`; updated in place.
+        texts: The answers with these scores; updated in place.
+        harmless: Images with a score up to this value are not attacked further.
+        reached: Whether the model has said the attack's target, `[n]`; updated in place. If set, it
+            decides which images remain; if None, the scores decide.
     """
 
     case: Case
@@ -81,86 +83,96 @@ class _Search:
     harmless: float
     reached: NDArray[np.bool_] | None
 
-    def left(self) -> NDArray[np.bool_]:
-        """Return which images are attacked further, `[n]`."""
+    def remaining(self) -> NDArray[np.bool_]:
+        """Return whether each image is attacked further, `[n]`."""
         return self.scores > self.harmless if self.reached is None else ~self.reached
 
-    def judge(self, attack: AnyAttack, left: Tensor, points: Tensor) -> Heard:
-        """Have the target answer points in their stored form, and keep lower scores."""
+    def score_points(self, attack: AnyAttack, left: Tensor, points: Tensor) -> ScoredAnswers:
+        """Let the target answer the points in their stored form; keep lower scores."""
         case = self.case
-        points = as_judged(case, left, points, self.storage)
-        heard = hear(case, left, points, self.tally)
+        points = as_scored(case, left, points, self.storage)
+        answered = answer_images(case, left, points, self.tally)
         rows = left.numpy()
-        lower = heard.scores < self.scores[rows]
+        lower = answered.scores < self.scores[rows]
         if self.reached is not None:
             exchanges = [case.images.exchanges[row] for row in rows.tolist()]
-            now = reached(attack, exchanges, heard.texts)
-            assert now is not None
-            lower |= now & (heard.scores == self.scores[rows])  # of equals, the one with the target
-            self.reached[rows] |= now
-        places = rows[lower]
-        self.scores[places] = heard.scores[lower]
-        self.tally.distance[places] = distances(case, left, points)[lower]
-        for row, text, kept_now in zip(rows.tolist(), heard.texts, lower.tolist(), strict=True):
-            if kept_now:
+            reaches = targets_reached(attack, exchanges, answered.texts)
+            assert reaches is not None
+            lower |= reaches & (
+                answered.scores == self.scores[rows]
+            )  # at equal scores, prefer the target
+            self.reached[rows] |= reaches
+        lower_rows = rows[lower]
+        self.scores[lower_rows] = answered.scores[lower]
+        self.tally.distance[lower_rows] = distances(case, left, points)[lower]
+        for row, text, is_lower in zip(rows.tolist(), answered.texts, lower.tolist(), strict=True):
+            if is_lower:
                 self.texts[row] = text
-        return heard
+        return answered
 
 
 @dataclass(slots=True)
-class _Answered:
-    """Has the target answer the points of one member, which begins afresh.
+class _AnswerRunner:
+    """Runs one member of an attack: the target answers the points of each stage.
+
+    Only the points of this member count for its own lowest scores and its restarts from them.
 
     Attributes:
-        search: The lowest scores so far.
+        search: The lowest scores of all members so far.
         attack: The member.
-        planned: Its stages.
+        planned: The stages of the member.
     """
 
-    search: _Search
+    search: _LowestScores
     attack: AnyAttack
     planned: Sequence[Stage]
-    _own: list[list[str | None]] = field(init=False)  # by reference and image, its text if any
-    _lowest: NDArray[np.float32] = field(init=False)  # scores of this member's own points, [n]
-    _served: NDArray[np.int64] = field(init=False)  # the reference of that score, [n]
-    _best: Tensor | None = None  # the point of that score, [n,3,h,w]
+    _texts_by_reference: list[list[str | None]] = field(init=False)  # by reference and image
+    _lowest: NDArray[np.float32] = field(init=False)  # of this member's points, [n]
+    _lowest_reference: NDArray[np.int64] = field(init=False)  # reference attacked there, [n]
+    _best_points: Tensor | None = None  # points of these scores, [n,3,h,w]
 
     def __post_init__(self) -> None:
         case, count = self.search.case, len(self.search.scores)
-        numbers = sorted({stage.reference or 0 for stage in self.planned})
+        references = sorted({stage.reference or 0 for stage in self.planned})
         exchanges, metric = case.images.exchanges, case.cell.metric
-        self._own = [texts_of(self.attack, exchanges, metric, number) for number in numbers]
+        self._texts_by_reference = [
+            attack_texts(self.attack, exchanges, metric, reference) for reference in references
+        ]
         self._lowest = np.full(count, np.inf, np.float32)
-        self._served = np.zeros(count, np.int64)
+        self._lowest_reference = np.zeros(count, np.int64)
 
-    def left(self, stage: Stage) -> Tensor:
-        known = np.array([text is not None for text in self._texts(stage)])
-        return torch.from_numpy((self.search.left() & known).nonzero()[0])
+    def remaining(self, stage: Stage) -> Tensor:
+        has_text = np.array([text is not None for text in self._stage_texts(stage)])
+        return torch.from_numpy((self.search.remaining() & has_text).nonzero()[0])
 
-    def given(self, stage: Stage, left: Tensor) -> Given:
-        texts, starts = self._texts(stage), None
-        if stage.reference is None and self._best is not None:
-            starts = self._best[left.to(self._best.device)]
-        return Given([texts[row] or "" for row in left.tolist()], starts)
+    def inputs(self, stage: Stage, left: Tensor) -> StageInput:
+        texts, starts = self._stage_texts(stage), None
+        if stage.reference is None and self._best_points is not None:
+            starts = self._best_points[left.to(self._best_points.device)]
+        return StageInput([texts[row] or "" for row in left.tolist()], starts)
 
     def keep(self, stage: Stage, left: Tensor, points: Tensor) -> None:
-        heard, rows = self.search.judge(self.attack, left, points), left.numpy()
-        better = heard.scores < self._lowest[rows]
-        self._lowest[rows[better]] = heard.scores[better]
-        self._served[rows[better]] = self._numbers(stage)[rows[better]]
+        answered, rows = self.search.score_points(self.attack, left, points), left.numpy()
+        better = answered.scores < self._lowest[rows]
+        self._lowest[rows[better]] = answered.scores[better]
+        self._lowest_reference[rows[better]] = self._references(stage)[rows[better]]
         if stage is not self.planned[-1]:
-            if self._best is None:
-                everyone = torch.arange(len(self._lowest))
-                self._best = torch.zeros_like(self.search.case.images.floats(everyone))
-            chosen, device = torch.from_numpy(better), self._best.device
-            self._best[left[chosen].to(device)] = points[chosen.to(points.device)]
+            if self._best_points is None:
+                all_rows = torch.arange(len(self._lowest))
+                self._best_points = torch.zeros_like(self.search.case.images.floats(all_rows))
+            chosen, device = torch.from_numpy(better), self._best_points.device
+            self._best_points[left[chosen].to(device)] = points[chosen.to(points.device)]
 
-    def _numbers(self, stage: Stage) -> NDArray[np.int64]:
-        """Return per image the reference that a stage attacks, `[n]`."""
-        count = len(self._served)
-        return self._served if stage.reference is None else np.full(count, stage.reference)
+    def _references(self, stage: Stage) -> NDArray[np.int64]:
+        """Return the index of the reference that a stage attacks, per image, `[n]`."""
+        count = len(self._lowest_reference)
+        return (
+            self._lowest_reference if stage.reference is None else np.full(count, stage.reference)
+        )
 
-    def _texts(self, stage: Stage) -> list[str | None]:
-        """Return per image the text that a stage attacks, None where there is none."""
-        numbers = self._numbers(stage).tolist()
-        return [self._own[number][row] for row, number in enumerate(numbers)]
+    def _stage_texts(self, stage: Stage) -> list[str | None]:
+        """Return the text that a stage attacks per image; None if the image has no such text."""
+        references = self._references(stage).tolist()
+        return [
+            self._texts_by_reference[reference][row] for row, reference in enumerate(references)
+        ]

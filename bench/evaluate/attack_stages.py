@@ -1,7 +1,7 @@
-"""The loop over an attack's stages, the same for whatever is attacked.
+"""The loop over an attack's stages, shared by all kinds of evaluation.
 
-A runner says which images a stage attacks, and does with the points what its task asks for:
-`white_box` has the target classify them, `answer_attacks` has it answer, `transferable` keeps them.
+A runner says which images a stage attacks and handles the resulting points: in `white_box` the
+target classifies them, in `answer_attacks` the target answers them, `transferable` stores them.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from bench.suite.specs import AnyAttack, Precision, Storage
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One run of an attack over the images that are left.
+    """One run of an attack over the remaining images.
 
     Attributes:
-        precision: The precision in which the attack computes.
-        reference: Where an image has several texts, which of them is attacked; None for the text
-            that lowered the score most, from the point where it did.
+        precision: Floating-point precision of the attack.
+        reference: Index of the attacked text if an image has several; None for the text that
+            lowered the score most, starting from the point where it did.
     """
 
     precision: Precision
@@ -32,12 +32,12 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a stage is told of the images that it attacks.
+class StageInput:
+    """Inputs of a stage for the images that it attacks.
 
     Attributes:
-        texts: Per image the text that the attack is about; its default if None.
-        starts: The points `[b,3,h,w]` at which the attack begins; its own if None.
+        texts: Per image the text that the attack is about; the attack's default if None.
+        starts: Starting points `[b,3,h,w]`; the attack chooses them if None.
     """
 
     texts: Sequence[str] | None = None
@@ -45,50 +45,51 @@ class Given:
 
 
 class Runner(Protocol):
-    """What a task makes of an attack; it keeps its findings itself."""
+    """Chooses the images of each stage and handles the points that the stage finds."""
 
-    def left(self, stage: Stage) -> Tensor:
-        """Return the rows of the images that the stage attacks, `[b]`; the stage may skip all."""
+    def remaining(self, stage: Stage) -> Tensor:
+        """Return the rows of the images that the stage attacks, `[b]`; may be empty."""
         ...
 
-    def given(self, stage: Stage, left: Tensor) -> Given:
-        """Return what the stage is told of these rows."""
+    def inputs(self, stage: Stage, left: Tensor) -> StageInput:
+        """Return the inputs of the stage for these rows."""
         ...
 
     def keep(self, stage: Stage, left: Tensor, points: Tensor) -> None:
-        """Judge the points `[b,3,h,w]` that the stage found for these rows; note the outcome."""
+        """Score or store the points `[b,3,h,w]` that the stage found for these rows."""
         ...
 
 
 def run_stages(
     case: Case, attack: AnyAttack, planned: Sequence[Stage], runner: Runner, tally: Tally
 ) -> None:
-    """Run an attack's stages in turn, each on the images that the runner says are left.
+    """Run an attack's stages in order, each on the images that the runner returns.
 
     Args:
-        case: What is attacked.
-        attack: The attack, fitted to the dataset.
-        planned: Its stages.
-        runner: Judges and keeps the points.
-        tally: Where passes are noted, and as flags what the attack's library doubts.
+        case: The cell with its models and images.
+        attack: The attack, with its settings limited to the dataset's classes.
+        planned: The stages of the attack.
+        runner: Chooses the images and handles the points.
+        tally: Records passes, and warnings of the attack's library as flags.
     """
-    with library_warnings() as found:
+    with library_warnings() as warnings:
         for stage in planned:
-            left = runner.left(stage)
+            left = runner.remaining(stage)
             if not len(left):
                 continue
-            given = runner.given(stage, left)
+            given = runner.inputs(stage, left)
             points = craft(
                 case, attack, left, stage.precision, tally, texts=given.texts, starts=given.starts
             )
             runner.keep(stage, left, points)
-    tally.flags = tuple(sorted({*tally.flags, *found}))
+    tally.flags = tuple(sorted({*tally.flags, *warnings}))
 
 
-def as_judged(case: Case, left: Tensor, points: Tensor, storage: Storage) -> Tensor:
-    """Return points `[b,3,h,w]` of rows in the form in which a cell's own target judges them.
+def as_scored(case: Case, left: Tensor, points: Tensor, storage: Storage) -> Tensor:
+    """Return points `[b,3,h,w]` in the form in which a cell's own target scores them.
 
-    They go through 8-bit storage, but not through float16: full precision is nearer to the attack.
+    Points are rounded to 8 bits if the suite stores 8-bit images. They are not rounded to float16,
+    since full precision is closer to what the attack proposed.
     """
     if storage == "float16":
         return points

@@ -1,4 +1,4 @@
-"""The one place where model, data and attack meet."""
+"""Compute a cell: run its attack on its model and images, and score the result."""
 
 import time
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from bench.core.locks import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
 from bench.evaluate.craft import Case, batch_of
 from bench.evaluate.gpu_usage import Usage
-from bench.evaluate.model_cache import Warm, reason
+from bench.evaluate.model_cache import ModelCache, reason
 from bench.evaluate.provenance import provenance
 from bench.evaluate.score import Points, score
-from bench.evaluate.tally import Tally, further_of, joined, untouched
+from bench.evaluate.tally import Tally, concatenate, extra_fields, new_tally
 from bench.evaluate.transferable import attack_all
 from bench.evaluate.white_box import attack_target
 from bench.models.batch_size import accelerator_failed, memory_too_small
@@ -30,25 +30,26 @@ from bench.store.results_folder import Craft, Store
 from bench.suite.load import Suite
 from bench.suite.metrics import metric_of
 from bench.suite.specs import AnyAttack
-from bench.tasks.answer_targets import reached
+from bench.tasks.answer_targets import targets_reached
 
-_AT_ONCE = 1024  # clean images in single precision: 0.6 GB at 224 pixels
+_AT_ONCE = 1024  # number of clean images in float32: 0.6 GB at 224 pixels
 
 
 @dataclass
 class Evaluator:
-    """Computes cells, and keeps models, images and heads warm between them.
+    """Computes cells; keeps models, images and heads in memory between them.
 
     Attributes:
-        suite: What the cells' names refer to.
-        lock: Which images they are scored on.
-        problems: What could not be resolved, by key path; its cells fail for that reason.
-        store: Where shared crafts are kept, parts of cells, and the cells of smaller budgets.
-        device: Where models run.
-        batch: Images at once; found by trial where None.
-        trust: Whether code named by the suite may be imported.
-        compiled: Whether towers are compiled for gradients of full batches.
-        limit: Seconds that a cell may take; any number where None.
+        suite: Defines the names that cells refer to.
+        lock: Lists the images of each dataset.
+        problems: Reasons why models and datasets could not be resolved, by key path; their cells
+            fail with these reasons.
+        store: Holds shared crafts, parts of cells, and the results of smaller budgets.
+        device: Device of the models.
+        batch: Batch size; found by trial if None.
+        trust: Whether code that the suite names may be imported.
+        compiled: Whether image towers are compiled for gradients of full batches.
+        limit: Time limit of a cell in seconds; no limit if None.
     """
 
     suite: Suite
@@ -60,109 +61,109 @@ class Evaluator:
     trust: bool = False
     compiled: bool = False
     limit: float | None = None
-    _warm: Warm = field(init=False)
-    _makers: dict[str, str] = field(init=False, default_factory=dict)
+    _cache: ModelCache = field(init=False)
+    _paying_cells: dict[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Begin with nothing warm."""
-        self._warm = Warm(
+        """Create an empty cache of models and images."""
+        self._cache = ModelCache(
             self.suite, self.lock, self.problems, self.device, self.batch, self.trust,
-            self.compiled, self.store.judged,
+            self.compiled, self.store.judge_replies,
         )  # fmt: skip
 
     def __call__(self, cell: Cell, part: int | None = None) -> CellResult:
-        """Compute one cell; its own failures become its result.
+        """Compute one cell; an error of the cell becomes a failed result.
 
         Args:
             cell: The cell.
-            part: Attack this part of its images alone, and keep what comes of it for the cell.
+            part: Index of the part of its images to attack and store; all parts if None.
 
         Raises:
-            StoreError: Results cannot be written or read, so that no cell can go on.
-            torch.AcceleratorError: The accelerator fails this process for good.
+            StoreError: Results cannot be written or read, so no cell can be computed.
+            torch.AcceleratorError: This process cannot use the accelerator any more.
         """
         started = time.perf_counter()
-        known = provenance(self.suite, cell, self.device)
-        deadline, again = Deadline(self.limit), False
+        facts = provenance(self.suite, cell, self.device)
+        deadline, retry = Deadline(self.limit), False
         with Usage(self.device) as usage:
             try:
-                found = self._measure(cell, part, deadline)
-                self._warm.relieved = False
-                batch = found.batch or batch_of(self._warm, cell).size
-                known = {
-                    **known,
+                found = self._compute(cell, part, deadline)
+                self._cache.memory_freed = False
+                batch = found.batch or batch_of(self._cache, cell).size
+                facts = {
+                    **facts,
                     "batch": batch,
                     "backwards": found.backwards,
                     **usage.facts(),
-                    **(self._warm.facts(cell.target) if part is None else {}),
-                    **self._answered(cell),
+                    **(self._cache.facts(cell.target) if part is None else {}),
+                    **self._answer_batch(cell),
                 }
                 return CellResult(
                     cell.id, "ok", found.correct, found.sample_ids, found.distance,
-                    time.perf_counter() - started + found.seconds, found.forwards, known,
-                    flags=found.flags, scores=_kept(found, cell.metric), texts=tuple(found.texts),
-                    reached=found.reached, **found.further,
+                    time.perf_counter() - started + found.seconds, found.forwards, facts,
+                    flags=found.flags, scores=_graded_scores(found, cell.metric),
+                    texts=tuple(found.texts), reached=found.reached, **found.extra,
                 )  # fmt: skip
             except StoreError:
                 raise
             except CellSkip as skip:
                 status: Status = "skip"
                 text = str(skip)
-            except Exception as error:  # whatever goes wrong in a cell, the others go on
+            except Exception as error:  # other cells continue after any error in a cell
                 if accelerator_failed(error):
                     raise
                 status, text = "failed", reason(error)
-                again = memory_too_small(error)
-        if again:  # not while the error holds the tensors of the frames that it passed
-            self._warm.relieve()
+                retry = memory_too_small(error)
+        if retry:  # after the handler, since the error keeps the tensors of its frames alive
+            self._cache.free_memory()
         seconds = time.perf_counter() - started
-        return unmeasured(cell.id, status, text, seconds, known, again=again)
+        return unmeasured(cell.id, status, text, seconds, facts, again=retry)
 
-    def _answered(self, cell: Cell) -> dict[str, int]:
-        """Return how many images a target answered at once: in halves, answers hang on it."""
+    def _answer_batch(self, cell: Cell) -> dict[str, int]:
+        """Return the batch size of answers; in half precision, answers depend on it."""
         if not cell.task.answers:
             return {}
-        return {"answer_batch": self._warm.batch(cell.target, cell.dataset).size}
+        return {"answer_batch": self._cache.batch(cell.target, cell.dataset).size}
 
-    def _measure(self, cell: Cell, part: int | None, deadline: Deadline) -> Tally:
+    def _compute(self, cell: Cell, part: int | None, deadline: Deadline) -> Tally:
         if cell.attack is None:
             return self._clean(cell, deadline)
-        images = self._warm.images(cell.dataset)
+        images = self._cache.images(cell.dataset)
         attack, flags = fit_cell(self.suite, cell, cell.attack, len(images.classes))
-        case = Case(cell, self._warm, images, deadline)
+        case = Case(cell, self._cache, images, deadline)
         parts = parts_of(attack, len(images.labels))
         if part is not None:
             parts = parts[part : part + 1]
         if cell.mode == "success":
             kept = len(images.labels) > len(parts[0])
-            tally = joined([self._part(case, attack, rows, kept) for rows in parts])
+            tally = concatenate([self._part(case, attack, rows, kept) for rows in parts])
         elif part is not None:
-            self._shared(case, attack, parts[0])
-            return untouched(())
+            self._shared_craft(case, attack, parts[0])
+            return new_tally(())
         else:
-            tally = untouched(images.sample_ids)
-            score(case, self._points(case, attack, parts, tally), tally)
-            tally.reached = reached(attack, images.exchanges, tally.texts)
-        said = []
+            tally = new_tally(images.sample_ids)
+            score(case, self._shared_points(case, attack, parts, tally), tally)
+            tally.reached = targets_reached(attack, images.exchanges, tally.texts)
+        reached_flags = []
         if part is None and tally.reached is not None:
-            said = [f"{REACHED}{tally.reached.mean():.2f}"]
-        doubts = self._doubts(cell, attack, tally)
-        return replace(tally, flags=(*flags, *tally.flags, *doubts, *said))
+            reached_flags = [f"{REACHED}{tally.reached.mean():.2f}"]
+        outcome_flags = self._outcome_flags(cell, attack, tally)
+        return replace(tally, flags=(*flags, *tally.flags, *outcome_flags, *reached_flags))
 
     def _clean(self, cell: Cell, deadline: Deadline) -> Tally:
-        whole = scores_all(self.suite, self.suite.dataset(cell.dataset))
-        sets = self._warm.parts(cell.dataset) if whole else [self._warm.images(cell.dataset)]
+        cache, name = self._cache, cell.dataset
+        all_images = scores_all(self.suite, self.suite.dataset(name))
         tallies = []
-        for images in sets:
-            tally = untouched(images.sample_ids)
+        for images in cache.parts(name) if all_images else [cache.images(name)]:
+            tally = new_tally(images.sample_ids)
             rows = torch.arange(len(images.labels)).split(_AT_ONCE)
-            case = Case(cell, self._warm, images, deadline)
-            score(case, ((some, images.floats(some)) for some in rows), tally)
+            case = Case(cell, cache, images, deadline)
+            score(case, ((chunk, images.floats(chunk)) for chunk in rows), tally)
             tallies.append(tally)
-        return joined(tallies)
+        return concatenate(tallies)
 
-    def _doubts(self, cell: Cell, attack: AnyAttack, tally: Tally) -> list[str]:
-        """Return the flags that an attack's outcome and settings ask for."""
+    def _outcome_flags(self, cell: Cell, attack: AnyAttack, tally: Tally) -> list[str]:
+        """Return flags for a nested budget, a distance above eps, and a low precision."""
         eps, flags = cell.budget.eps, []
         if cell.below is not None:
             flags.append("nested")
@@ -173,15 +174,18 @@ class Evaluator:
         return flags
 
     def _part(self, case: Case, attack: AnyAttack, rows: range, kept: bool) -> Tally:
-        """Return what a part of the images comes to, from the store where it is kept there."""
+        """Return the tally of a part of the images; `kept` parts are read or stored.
+
+        Only the parts of cells with several parts are kept.
+        """
         cell, key = case.cell, part_name(rows)
-        own = replace(case, images=case.images.span(rows))
+        part_case = replace(case, images=case.images.span(rows))
         known = self.store.part(cell.id, key) if kept else None
-        if known is not None and known.sample_ids == own.images.sample_ids:
-            return _recalled(known, cell)
+        if known is not None and known.sample_ids == part_case.images.sample_ids:
+            return _tally_of(known, cell)
         started = time.perf_counter()
-        tally = self._attack(own, attack, rows)
-        tally.batch = batch_of(self._warm, cell).size
+        tally = self._attack(part_case, attack, rows)
+        tally.batch = batch_of(self._cache, cell).size
         if kept:
             self.store.put_part(
                 cell.id,
@@ -190,29 +194,29 @@ class Evaluator:
                     cell.id, "ok", tally.correct, tally.sample_ids, tally.distance,
                     time.perf_counter() - started, tally.forwards,
                     {"backwards": tally.backwards, "batch": tally.batch},
-                    flags=tally.flags, scores=_kept(tally, cell.metric), texts=tuple(tally.texts),
-                    reached=tally.reached, **tally.further,
+                    flags=tally.flags, scores=_graded_scores(tally, cell.metric),
+                    texts=tuple(tally.texts), reached=tally.reached, **tally.extra,
                 ),
             )  # fmt: skip
         return tally
 
     def _attack(self, case: Case, attack: AnyAttack, rows: range) -> Tally:
-        """Attack the target itself, but for what a smaller budget has broken."""
-        cell, tally = case.cell, untouched(case.images.sample_ids)
+        """Attack the target itself, except on images that a smaller budget has broken."""
+        cell, tally = case.cell, new_tally(case.images.sample_ids)
         if cell.below is not None:
-            below, part = self._at(cell.below), slice(rows.start, rows.stop)
+            below, part = self._at_smaller_budget(cell.below), slice(rows.start, rows.stop)
             tally.correct = below.correct[part].copy()
             tally.distance = below.distance[part].copy()
             if cell.task.answers:
                 tally.scores, tally.texts = _scores(below)[part].copy(), list(below.texts[part])
             if below.reached is not None:
                 tally.reached = below.reached[part].copy()
-            tally.further = further_of(below, part)
+            tally.extra = extra_fields(below, part)
         attack_target(case, attack, self.suite.protocol.storage, tally)
         return tally
 
-    def _at(self, cell: Cell) -> CellResult:
-        """Return what a smaller budget came to, from the store or, where it is not there, now."""
+    def _at_smaller_budget(self, cell: Cell) -> CellResult:
+        """Return the result at a smaller budget; compute and store it if it is missing."""
         result = self.store.get(cell.id)
         if result is None:
             result = self(cell)
@@ -223,64 +227,64 @@ class Evaluator:
             raise CellError(f"the attack failed at the smaller budget {cell.eps}: {result.reason}")
         return result
 
-    def _points(
+    def _shared_points(
         self, case: Case, attack: AnyAttack, parts: Sequence[range], tally: Tally
     ) -> Points:
-        """Yield rows with their images of a craft that several cells share.
+        """Yield rows with their adversarial images, from a craft that several cells share.
 
-        What is scored is the decoded form, whether it was read or made now, so that both give
-        the same number. What the craft took counts for one of the cells, whoever made it.
+        The decoded form is scored, whether the craft was read or just made, so both give the same
+        number. The passes of the craft count in one of the cells, whichever cell made it.
         """
         storage, budget = self.suite.protocol.storage, case.cell.budget
-        counts = self._maker(case.cell.craft_id) == case.cell.id
+        pays = self._paying_cell(case.cell.craft_id) == case.cell.id
         for rows in parts:
-            found = self._shared(case, attack, rows)
-            if counts:
+            found = self._shared_craft(case, attack, rows)
+            if pays:
                 tally.forwards += found.forwards
                 tally.backwards += found.backwards
-            clean = case.images.floats(place := torch.arange(rows.start, rows.stop))
-            yield place, decode(found.kept, clean, budget, storage)
+            clean = case.images.floats(chunk := torch.arange(rows.start, rows.stop))
+            yield chunk, decode(found.kept, clean, budget, storage)
 
-    def _shared(self, case: Case, attack: AnyAttack, rows: range) -> Craft:
-        """Return a part of a shared craft, read from the store or made and kept."""
+    def _shared_craft(self, case: Case, attack: AnyAttack, rows: range) -> Craft:
+        """Return a part of a shared craft, read from the store or made and stored."""
         key = part_key(case.cell.craft_id, rows)
-        own = replace(case, images=case.images.span(rows))
+        part_case = replace(case, images=case.images.span(rows))
 
-        def stored() -> Craft | None:
+        def read_craft() -> Craft | None:
             found = self.store.craft(key)
-            fits = found is not None and found.kept.shape == tuple(own.images.pixels.shape)
-            return found if fits else None
+            shape = tuple(part_case.images.pixels.shape)
+            return found if found is not None and found.kept.shape == shape else None
 
         def make_and_keep() -> Craft:
-            made = attack_all(own, attack, self.suite.protocol.storage)
-            self.store.put_craft(key, made)
-            return made
+            craft = attack_all(part_case, attack, self.suite.protocol.storage)
+            self.store.put_craft(key, craft)
+            return craft
 
-        if found := stored():
+        if found := read_craft():
             return found
-        with self.store.crafting(key, case.deadline.check):  # another run may have been at it
-            return stored() or self._warm.once(f"crafts.{case.cell.craft_id}", make_and_keep)
+        with self.store.crafting(key, case.deadline.check):  # another run may be making it
+            return read_craft() or self._cache.once(f"crafts.{case.cell.craft_id}", make_and_keep)
 
-    def _maker(self, craft_id: str) -> str:
-        """Return the cell that a craft's cost counts for: the first of the suite that needs it."""
-        if not self._makers:
+    def _paying_cell(self, craft_id: str) -> str:
+        """Return the id of the cell that counts a craft's passes: the first that needs it."""
+        if not self._paying_cells:
             for cell in reversed(expand(self.suite, self.lock)):
-                self._makers[cell.craft_id] = cell.id
-        return self._makers[craft_id]
+                self._paying_cells[cell.craft_id] = cell.id
+        return self._paying_cells[craft_id]
 
 
-def _recalled(kept: CellResult, cell: Cell) -> Tally:
-    # parts of before have these integers as text
+def _tally_of(kept: CellResult, cell: Cell) -> Tally:
+    # earlier versions stored these integers as text
     backwards, batch = (int(kept.provenance[name]) for name in ("backwards", "batch"))
     return Tally(
         kept.correct, kept.distance, kept.sample_ids, kept.flags, kept.queries, backwards,
         kept.seconds, batch, _scores(kept) if cell.task.answers else None,
-        list(kept.texts), kept.reached, further_of(kept),
+        list(kept.texts), kept.reached, extra_fields(kept),
     )  # fmt: skip
 
 
-def _kept(tally: Tally, metric: str) -> NDArray[np.float32] | None:
-    """Return the scores that say more than right or wrong."""
+def _graded_scores(tally: Tally, metric: str) -> NDArray[np.float32] | None:
+    """Return the scores of a graded metric; None if the metric has only right and wrong."""
     return tally.scores if metric_of(metric).graded else None
 
 

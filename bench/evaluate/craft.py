@@ -1,4 +1,4 @@
-"""Adversarial images for some rows of a dataset, proposed by an attack on a cell's source."""
+"""Make adversarial images of some rows of a dataset with an attack on a cell's source model."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,29 +16,29 @@ from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
 from bench.core.types import EmbeddingClassifier, Mode
 from bench.data.tensors import Images
-from bench.evaluate.model_cache import Warm
+from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.tally import Tally
 from bench.models.batch_size import Batch, out_of_memory
 from bench.models.lowered_precision import matmul_precision
 from bench.plan.cells import Cell
 from bench.plan.shards import chunk_of
 from bench.suite.specs import AnyAttack, Backward, Component, Precision
-from bench.tasks.answer_targets import texts_of
+from bench.tasks.answer_targets import attack_texts
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a cell is measured with.
+    """A cell with what is needed to compute it.
 
     Attributes:
-        cell: What is measured.
-        warm: Its models, with their heads and batch sizes.
-        images: Its dataset.
-        deadline: When time is up.
+        cell: The cell.
+        cache: The models with their heads and batch sizes.
+        images: The images of the dataset.
+        deadline: The time limit.
     """
 
     cell: Cell
-    warm: Warm
+    cache: ModelCache
     images: Images
     deadline: Deadline
 
@@ -56,70 +56,81 @@ def craft(
     """Return the points `[b,3,h,w]` that an attack finds on the source, within the budget.
 
     Args:
-        case: What is attacked.
-        attack: The attack, fitted to the dataset.
-        rows: Which images.
-        precision: In what its models compute.
-        tally: Where passes are noted.
-        texts: Per image the text that the attack is about, where models answer in words; if None,
-            the first reference answer, or the target.
-        starts: The points `[b,3,h,w]` at which a native attack begins; it then has one run.
+        case: The cell with its models and images.
+        attack: The attack, with its settings limited to the dataset's classes.
+        rows: Rows of the images, `[b]`.
+        precision: Floating-point precision of the source models.
+        tally: Records the passes.
+        texts: Per image the text that the attack is about, if models answer in words; if None, the
+            first reference answer, or the target of a targeted attack.
+        starts: Starting points `[b,3,h,w]` of a native attack, which then runs once without
+            restarts.
 
     Raises:
-        CellError: Time is up, or the chunks of an adapter do not fit into memory.
+        CellError: The time limit has passed, or the chunks of an adapter do not fit into memory.
     """
     cell, images = case.cell, case.images
-    seen: list[QueryCounter] = []
+    counted: list[QueryCounter] = []
 
-    def joint(names: Sequence[str], without: tuple[Component, ...] = ()) -> EmbeddingClassifier:
-        built = [case.warm.source(name, cell.dataset, precision, without, asked) for name in names]
-        own = [QueryCounter(classifier, case.deadline) for classifier in built]
-        seen.extend(own)
-        return own[0] if len(own) == 1 else EnsembleModel(own)
+    def build_source(
+        names: Sequence[str], without: tuple[Component, ...] = ()
+    ) -> EmbeddingClassifier:
+        built = [
+            case.cache.source(name, cell.dataset, precision, without, prompts) for name in names
+        ]
+        members = [QueryCounter(classifier, case.deadline) for classifier in built]
+        counted.extend(members)
+        return members[0] if len(members) == 1 else EnsembleModel(members)
 
     def surrogate(backward: Backward) -> EmbeddingClassifier:
-        return joint((backward.model,) if backward.model else cell.sources, backward.without)
+        return build_source((backward.model,) if backward.model else cell.sources, backward.without)
 
     clean, labels = images.floats(rows), images.labels[rows.to(images.labels.device)]
-    asked = _asked(case, attack, rows, texts)
-    source = joint(cell.sources)
+    prompts = _prompts_and_texts(case, attack, rows, texts)
+    source = build_source(cell.sources)
     if starts is not None and getattr(attack, "restarts", 1) > 1:
         attack = attack.model_copy(update={"restarts": 1})
-    batch, answers = batch_of(case.warm, cell), cell.task.answers
+    batch, answers = batch_of(case.cache, cell), cell.task.answers
     run = build_attack(attack, batch=batch, surrogate=surrogate, answers=answers)
-    begun = {} if starts is None or not isinstance(run, NativeAttack) else {"starts": starts}
-    mode: Mode = "full" if answers else cell.mode  # only an answer tells whether an image is broken
+    start_options = (
+        {} if starts is None or not isinstance(run, NativeAttack) else {"starts": starts}
+    )
+    # only the answer shows whether an attack on it succeeded, so no image stops early
+    mode: Mode = "full" if answers else cell.mode
     seeds = [sample_seed(cell.seed, images.sample_ids[row]) for row in rows.tolist()]
     try:
         with matmul_precision(precision):
-            proposal = run(source, clean, labels, cell.budget, mode=mode, seeds=seeds, **begun)
+            proposal = run(
+                source, clean, labels, cell.budget, mode=mode, seeds=seeds, **start_options
+            )
     except Exception as error:
         chunk = chunk_of(attack)
-        if chunk is None or not out_of_memory(error) or not case.warm.relieved:
-            raise  # another try, on smaller batches and with nothing else in memory, may do
+        if chunk is None or not out_of_memory(error) or not case.cache.memory_freed:
+            raise  # the cell is tried again on smaller batches and with free memory
         raise CellError(
-            f"{attack.label}: chunks of {chunk} images do not fit into the device's "
-            "memory; a smaller `chunk` is another cell, since its random numbers differ"
+            f"{attack.label}: chunks of {chunk} images do not fit into the device's memory; set "
+            "a smaller `chunk` in the suite (a new cell, since its random numbers differ)"
         ) from error
-    for model in seen:
+    for model in counted:
         tally.add(model)
     return project(proposal.detach(), clean, cell.budget)
 
 
-def _asked(
+def _prompts_and_texts(
     case: Case, attack: AnyAttack, rows: Tensor, texts: Sequence[str] | None
 ) -> dict[int, tuple[str, str]]:
     """Return by label the prompt of each row and the text that an attack is about.
 
-    For an attack on value features, return the names of the true object and of the decoy.
+    For an attack on value features, return the names of the true object and of the decoy instead.
+    Empty if models do not answer in words.
     """
     if not case.cell.task.answers:
         return {}
     exchanges = [case.images.exchanges[row] for row in rows.tolist()]
     if attack.goes_by == "value features":
-        return _shown(attack, labels_of(case.images, rows), exchanges)
+        return _object_names(attack, labels_of(case.images, rows), exchanges)
     if texts is None:
-        texts = [text or "" for text in texts_of(attack, exchanges, case.cell.metric)]
+        texts = [text or "" for text in attack_texts(attack, exchanges, case.cell.metric)]
     labels = labels_of(case.images, rows)
     return {
         label: (exchange.prompt, text)
@@ -127,13 +138,13 @@ def _asked(
     }
 
 
-def _shown(
+def _object_names(
     attack: AnyAttack, labels: Sequence[int], exchanges: Sequence[Exchange]
 ) -> dict[int, tuple[str, str]]:
     if missing := sum(not exchange.names for exchange in exchanges):
         raise CellError(
-            f"{attack.label}: {missing} of {len(exchanges)} questions do not say what their image "
-            "shows"
+            f"{attack.label}: {missing} of {len(exchanges)} questions have no name of the object "
+            "in their image; the attack needs it"
         )
     return {
         label: (exchange.names[0], exchange.decoy)
@@ -142,14 +153,14 @@ def _shown(
 
 
 def labels_of(images: Images, rows: Tensor) -> list[int]:
-    """Return the labels of rows, as numbers."""
+    """Return the labels of rows as integers."""
     found: list[int] = images.labels[rows.to(images.labels.device)].tolist()
     return found
 
 
-def batch_of(warm: Warm, cell: Cell) -> Batch:
-    """Return how many images go at once through the models that a cell is crafted on."""
-    return min((warm.batch(name, cell.dataset) for name in cell.sources), key=lambda b: b.size)
+def batch_of(cache: ModelCache, cell: Cell) -> Batch:
+    """Return the smallest batch size of a cell's source models."""
+    return min((cache.batch(name, cell.dataset) for name in cell.sources), key=lambda b: b.size)
 
 
 def sample_seed(seed: int, sample_id: str) -> int:

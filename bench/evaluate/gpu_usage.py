@@ -1,4 +1,4 @@
-"""What a cell takes of an accelerator: the most memory, and how busy it was."""
+"""Measure the GPU usage of a cell: peak memory and mean utilization."""
 
 import threading
 from collections.abc import Mapping
@@ -7,21 +7,21 @@ from typing import Self
 
 import torch
 
-_EVERY = 0.5  # seconds between looks
+_INTERVAL = 0.5  # seconds between two samples of the utilization
 
 
 class Usage:
-    """Watches an accelerator for as long as it is entered; knows nothing of a CPU."""
+    """Context manager that measures the GPU usage of its block; it measures nothing on a CPU."""
 
     def __init__(self, device: torch.device) -> None:
-        """Watch a device, but not yet."""
+        """Prepare to measure a device; measuring starts on entry."""
         self.device = device
         self._busy: list[int] = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start measuring."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
             self._thread.start()
@@ -33,20 +33,20 @@ class Usage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End."""
-        self._over.set()
+        """Stop measuring."""
+        self._stopped.set()
 
     def facts(self) -> Mapping[str, str]:
-        """Return memory in MB, and the mean share of time in which the accelerator worked."""
+        """Return the peak memory in MB and the mean utilization in percent; empty on a CPU."""
         if self.device.type != "cuda":
             return {}
         peak = {"gpu_memory": f"{torch.cuda.max_memory_allocated(self.device) / 1e6:.0f} MB"}
         busy = list(self._busy)
         return peak | ({"gpu_busy": f"{sum(busy) / len(busy):.0f}%"} if busy else {})
 
-    def _look(self) -> None:
-        while not self._over.wait(_EVERY):
+    def _sample(self) -> None:
+        while not self._stopped.wait(_INTERVAL):
             try:
                 self._busy.append(torch.cuda.utilization(self.device))
-            except Exception:  # the maker's library is an extra, and may not know this device
+            except Exception:  # the vendor's library is optional, and may not support this device
                 return

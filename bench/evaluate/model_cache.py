@@ -1,4 +1,4 @@
-"""What cells share and is made once: models, zero-shot heads, decoded images, batch sizes."""
+"""A cache of what cells share: models, zero-shot heads, decoded images, batch sizes, judges."""
 
 import gc
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -23,40 +23,42 @@ from bench.suite.load import Suite
 from bench.suite.metrics import TASKS, Task, metric_of
 from bench.suite.specs import Component, Precision, task_of
 from bench.tasks.answer_judges import Judge, build_judge, match
-from bench.tasks.answer_scores import Scorer, scorer
+from bench.tasks.answer_scores import Scorer, build_scorer
 from bench.tasks.embedding_tasks import EMBEDDING_TASKS
-from bench.tasks.prompted_models import Prompted, Seeing
+from bench.tasks.prompted_models import PromptedModel, ValueFeatureModel
 
 T = TypeVar("T")
 
-_HELD = 0.5  # of its whole memory, past which models are let go of before another comes
+_FULL = 0.5  # share of the accelerator's memory above which models are dropped
 
 
 @dataclass
-class Warm:
-    """Makes what cells share when it is first asked for, and keeps it.
+class ModelCache:
+    """Builds models, heads and images at their first use and keeps them.
 
     Attributes:
-        suite: What names refer to.
-        lock: Which images are used.
-        problems: What could not be made, by key path, and why; who asks again is told the same.
-        device: Where models run.
-        size: Images at once; found by trial where None.
-        trust: Whether code named by the suite may be imported.
-        compiled: Whether towers are compiled for full batches.
-        judged: Folder where replies of a judge are kept.
-        relieved: Whether all was let go of for want of memory, and no cell was done since.
+        suite: Defines the names.
+        lock: Lists the images of each dataset.
+        problems: Reasons why something could not be built, by key path; a second request for it
+            raises the same reason.
+        device: Device of the models.
+        batch_size: Number of images at once; found by trial if None.
+        trust: Whether code that the suite names may be imported.
+        compiled: Whether image towers are compiled for full batches.
+        judge_replies: Folder of a judge's stored replies.
+        memory_freed: Whether the cache was cleared because memory ran out, and no cell has been
+            computed since.
     """
 
     suite: Suite
     lock: Lock
     problems: dict[str, str]
     device: torch.device
-    size: int | None
+    batch_size: int | None
     trust: bool
     compiled: bool = False
-    judged: Path = Path("judged")
-    relieved: bool = False
+    judge_replies: Path = Path("judged")
+    memory_freed: bool = False
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
     _models: dict[Hashable, ImageTextModel] = field(default_factory=dict)
@@ -64,7 +66,7 @@ class Warm:
     _vectors: dict[Hashable, Tensor] = field(default_factory=dict)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
     _scorers: dict[tuple[str, str], Scorer] = field(default_factory=dict)
-    _asked: Judge | None = None  # a local one has a model
+    _built_judge: Judge | None = None
 
     def classifier(
         self,
@@ -73,15 +75,21 @@ class Warm:
         precision: Precision = "fp32",
         without: tuple[Component, ...] = (),
     ) -> EmbeddingClassifier:
-        """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to `[b,k]`.
+        """Return a model with its head for a dataset, `[b,3,h,w]` in [0,1] to logits `[b,k]`.
 
-        An adapted one comes `without` some of its components, where that is asked for.
+        Args:
+            model: Name of the model.
+            dataset: Name of the dataset.
+            precision: Floating-point precision of the image tower.
+            without: Components that are left out of an adapted model.
         """
-        whole = self.compiled and not without
-        tower: ImageTextModel = self._tower(model, dataset) if whole else self.model(model, without)
+        if self.compiled and not without:
+            tower: ImageTextModel = self._tower(model, dataset)
+        else:
+            tower = self.model(model, without)
         if precision == "bf16":
             tower = Bfloat16Model(tower, self.device)
-        return self._joined(tower, model, dataset)
+        return self._with_head(tower, model, dataset)
 
     def source(
         self,
@@ -91,44 +99,47 @@ class Warm:
         without: tuple[Component, ...],
         asked: Mapping[int, tuple[str, str]],
     ) -> EmbeddingClassifier:
-        """Return what an attack is run on: as `classifier`, or what sees images of questions.
+        """Return the model that an attack differentiates.
 
-        Where images are asked about in words, that is a model with what it is `asked`, by label
-        the prompt and the text that the attack is about; or a CLIP with what images show and what
-        they are to be taken for.
+        For datasets with classes or captions it is the `classifier`. For datasets with questions it
+        is an answering model or a CLIP, together with `asked`: by label, the prompt and the text
+        that the attack is about, or for a CLIP the names of the true object and of the decoy.
         """
         if not self.task(dataset).answers:
             return self.classifier(model, dataset, precision, without)
         built = self.model(model, without)
         if isinstance(built, AnsweringModel):
             lowered = precision == "bf16"
-            return Prompted(Bfloat16AnsweringModel(built, self.device) if lowered else built, asked)
-        return Seeing(Bfloat16Model(built, self.device) if precision == "bf16" else built, asked)
+            return PromptedModel(
+                Bfloat16AnsweringModel(built, self.device) if lowered else built, asked
+            )
+        lowered_tower = Bfloat16Model(built, self.device) if precision == "bf16" else built
+        return ValueFeatureModel(lowered_tower, asked)
 
     def scorer(self, dataset: str, metric: str) -> Scorer:
-        """Return what answers about a dataset's images are scored by."""
+        """Return the scorer of a dataset's answers for a metric."""
         if (dataset, metric) not in self._scorers:
-            everyone = self.images(dataset).exchanges
+            all_exchanges = self.images(dataset).exchanges
             judge = self._judge() if metric_of(metric).judged else match
-            self._scorers[dataset, metric] = scorer(metric, everyone, judge)
+            self._scorers[dataset, metric] = build_scorer(metric, all_exchanges, judge)
         return self._scorers[dataset, metric]
 
     def _judge(self) -> Judge:
-        """Return who decides whether an answer names an object; its replies are kept."""
-        if self._asked is None:
+        """Return the judge that decides whether an answer names an object."""
+        if self._built_judge is None:
             judge, weights = self.suite.protocol.judge, self.lock.judge
-            self._asked = self.once(
+            self._built_judge = self.once(
                 "protocol.judge",
-                lambda: build_judge(judge, self.judged, weights, self.device, self.trust),
+                lambda: build_judge(judge, self.judge_replies, weights, self.device, self.trust),
             )
-        return self._asked
+        return self._built_judge
 
-    def _joined(self, tower: ImageTextModel, model: str, dataset: str) -> EmbeddingClassifier:
-        """Join a model's image tower, in whatever form, with the head of its texts."""
+    def _with_head(self, tower: ImageTextModel, model: str, dataset: str) -> EmbeddingClassifier:
+        """Join a model's image tower (also compiled or in bf16) with its head for a dataset."""
         built, images = self.model(model), self.images(dataset)
         if isinstance(built, AnsweringModel):
-            raise CellError(f"{model!r} answers in words, and has no place for classes")
-        # models that differ in their image tower alone, as adapted ones do, share the vectors
+            raise CellError(f"{model!r} answers in words; classes need a model with embeddings")
+        # adapted models differ only in their image tower, so they share the text vectors
         text = built.encode if isinstance(built, ClipModel) else built
         templates = self.suite.protocol.templates
         prompts = images.templates if templates == "dataset" else templates
@@ -146,43 +157,42 @@ class Warm:
         return self._towers[model, batch]
 
     def batch(self, model: str, dataset: str) -> Batch:
-        """Return how many of a dataset's images go through a model at once."""
+        """Return the batch size of a model for a dataset's images."""
         height, width = self.images(dataset).pixels.shape[-2:]
         key: Hashable = (model, height, width)
-        if self.task(dataset).answers:  # how long a text is counts as much
+        if self.task(dataset).answers:  # memory also depends on the length of texts
             key = (model, height, width, dataset)
         if key not in self._batches:
-            self._batches[key] = (
-                Batch(self.size) if self.size else self._trial(model, dataset, height, width)
-            )
+            fixed = Batch(self.batch_size) if self.batch_size else None
+            self._batches[key] = fixed or self._trial(model, dataset, height, width)
         return self._batches[key]
 
     def _trial(self, model: str, dataset: str, height: int, width: int) -> Batch:
         outputs = self._outputs(model, dataset)
 
-        def both_ways(part: slice) -> None:
+        def forward_and_backward(part: slice) -> None:
             shape = (part.stop - part.start, 3, height, width)
             points = torch.rand(shape, device=self.device, requires_grad=True)
             torch.autograd.grad(outputs(points).sum(), points)
 
-        return batch_for(self.device, height, width, both_ways)
+        return batch_for(self.device, height, width, forward_and_backward)
 
     def _outputs(self, model: str, dataset: str) -> Callable[[Tensor], Tensor]:
-        """Return what an attack differentiates, at its largest."""
+        """Return the function that an attack differentiates, with the longest text if any."""
         if not self.task(dataset).answers:
-            return self._joined(self.model(model), model, dataset)
+            return self._with_head(self.model(model), model, dataset)
         exchanges = self.images(dataset).exchanges
         longest = max(
             ((each.prompt, text) for each in exchanges for text in (*each.answers, each.decoy)),
             key=lambda pair: sum(map(len, pair)),
         )
-        asked = self.source(model, dataset, "fp32", (), {0: longest})
-        if not isinstance(asked, Prompted):
-            return asked
-        return lambda points: asked.likelihood(points, torch.zeros(len(points), dtype=torch.long))
+        source = self.source(model, dataset, "fp32", (), {0: longest})
+        if not isinstance(source, PromptedModel):
+            return source
+        return lambda points: source.likelihood(points, torch.zeros(len(points), dtype=torch.long))
 
     def model(self, name: str, without: tuple[Component, ...] = ()) -> ImageTextModel:
-        """Return a model of the suite, without some of its components where it is adapted."""
+        """Return a model of the suite, `without` some components if it is an adapted model."""
         key = (name, without)
         if key not in self._models:
             self._make_room()
@@ -207,51 +217,51 @@ class Warm:
         return self._models[key]
 
     def _make_room(self) -> None:
-        """Let go of models and images where they hold much of an accelerator's memory."""
+        """Clear the cache if it holds more than `_FULL` of an accelerator's memory."""
         if self.device.type == "cuda":
             total = torch.cuda.mem_get_info(self.device)[1]
-            if torch.cuda.memory_allocated(self.device) > _HELD * total:
-                self._forget()
+            if torch.cuda.memory_allocated(self.device) > _FULL * total:
+                self._clear()
 
-    def relieve(self) -> None:
-        """Let go of all that is warm, and go on with half as many images at once."""
-        self.relieved = True
-        self._forget()
+    def free_memory(self) -> None:
+        """Clear the cache after memory ran out, and halve all batch sizes."""
+        self.memory_freed = True
+        self._clear()
         for batch in self._batches.values():
             batch.size = max(1, batch.size // 2)
-        self.size = max(1, self.size // 2) if self.size else None
+        self.batch_size = max(1, self.batch_size // 2) if self.batch_size else None
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._models.clear()
         self._towers.clear()
         self._vectors.clear()  # keyed by the models' own text towers
         self._images.clear()
-        self._scorers.clear()  # which hold the judge
-        self._asked = None
-        gc.collect()  # towers and what was adapted from them are in cycles
+        self._scorers.clear()  # they hold the judge
+        self._built_judge = None
+        gc.collect()  # towers and the models adapted from them are in reference cycles
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def facts(self, model: str) -> dict[str, str]:
-        """Return what a model of the suite is like as built, and how it runs where not as ever."""
+        """Return facts of a built model: its own, and whether it is compiled or re-laid out."""
         built = self.model(model)
-        own = built.facts() if isinstance(built, ClipModel | LanguageModel) else {}
+        model_facts = built.facts() if isinstance(built, ClipModel | LanguageModel) else {}
         compiled = {"compiled": "full batches"} if self.compiled else {}
         layout = {"layout": self._layouts[model]} if model in self._layouts else {}
-        return {**own, **compiled, **layout}
+        return {**model_facts, **compiled, **layout}
 
     def task(self, dataset: str) -> Task:
         """Return the task of a dataset of the suite."""
         return TASKS[task_of(self.suite.dataset(dataset))]
 
     def images(self, name: str) -> Images:
-        """Return a dataset of the suite."""
+        """Return the images of a dataset of the suite."""
         if name not in self._images:
             self._images[name] = self.once(f"datasets.{name}", lambda: self._load(name))
         return self._images[name]
 
     def parts(self, name: str) -> Iterator[Images]:
-        """Yield all images of a dataset in parts, which are not kept."""
+        """Yield all images of a dataset in parts; parts are not cached."""
         spec, size = self.suite.dataset(name), self.suite.protocol.pixels_of(name)
         for key in (f"datasets.{name}", f"datasets.{name}.whole"):
             if key in self.problems:
@@ -263,19 +273,25 @@ class Warm:
         return load(spec, self.lock.datasets[name].sample_ids, size, self.device)
 
     def once(self, key: str, make: Callable[[], T]) -> T:
-        """Make something that cells share; what failed once in a run fails for all of them."""
+        """Call `make` for something that cells share.
+
+        An error is raised again for each later call with the same key. Errors that may pass
+        (memory, time limit, store) are not remembered.
+
+        Raises:
+            CellError: An earlier call with the same key failed.
+        """
         if key in self.problems:
             raise CellError(self.problems[key])
         try:
             return make()
         except Exception as error:
-            passing = isinstance(error, TimeUp | StoreError)  # a retry may succeed
-            if not (passing or memory_too_small(error)):
+            if not (memory_too_small(error) or isinstance(error, TimeUp | StoreError)):  # may pass
                 self.problems[key] = reason(error)
             raise
 
 
 def reason(error: Exception) -> str:
-    """Return what a cell's row says of an error, which may quote a proxy or a file."""
+    """Return an error as the reason in a cell's row, without control characters."""
     kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
     return legible(f"{kind}{error}")

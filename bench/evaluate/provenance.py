@@ -1,4 +1,4 @@
-"""The versions and the device that a cell ran with; they change no number."""
+"""The library versions and the device of a cell; they are not part of its identity."""
 
 import platform
 from functools import cache
@@ -15,11 +15,13 @@ from bench.suite.specs.models import root_model
 
 
 def provenance(suite: Suite, cell: Cell, device: torch.device) -> Facts:
-    """Return the versions of what a cell uses, and the device."""
+    """Return the versions of the libraries that a cell uses, and the name of its device."""
     names = (cell.target, *cell.sources)
-    ours = [name for name in names if not suite.models[name].runs_own_code]
-    each = [root_model(suite.models, name).libraries or ("open_clip_torch",) for name in ours]
-    used = sorted({library for libraries in each for library in libraries})
+    built_here = [name for name in names if not suite.models[name].runs_own_code]
+    libraries_of = [
+        root_model(suite.models, name).libraries or ("open_clip_torch",) for name in built_here
+    ]
+    used = sorted({library for libraries in libraries_of for library in libraries})
     attacks = singles(cell.attack) if cell.attack else ()
     used += sorted({a.kind for a in attacks if isinstance(a, PyAutoAttack | TorchAttacks)})
     return {

@@ -1,4 +1,4 @@
-"""What a cell's target makes of images, clean or adversarial."""
+"""Score images, clean or adversarial, on a cell's target model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,19 @@ from bench.evaluate.tally import Tally
 from bench.suite.metrics import metric_of
 from bench.tasks.embedding_tasks import EMBEDDING_TASKS
 
-_AT_ONCE = 64  # texts scored between two looks at the time limit
+_TEXTS_PER_CHECK = 64  # number of texts scored between two checks of the time limit
 Points = Iterator[tuple[Tensor, Tensor]]  # rows of a dataset, and their images `[b,3,h,w]`
 
 
 def score(case: Case, points: Points, tally: Tally) -> None:
-    """Note what a cell's metric makes of all images, which come in order.
+    """Score all images of a dataset, in order, with the cell's metric.
 
-    Of a target that answers in words, also its answers.
+    If the target answers in words, its answers are recorded too.
+
+    Args:
+        case: The cell with its models and images.
+        points: Rows of the dataset and their images `[b,3,h,w]`, clean or adversarial.
+        tally: Records scores, answers, distances and passes.
     """
     if case.cell.task.answers:
         _score_answers(case, points, tally)
@@ -32,10 +37,10 @@ def score(case: Case, points: Points, tally: Tally) -> None:
         _score_embeddings(case, points, tally)
 
 
-def judge(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> None:
-    """Note for points whether the target is right, and how far they are from their images.
+def score_points(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> None:
+    """Record whether the target is right on points `[b,3,h,w]`, and their distances.
 
-    The cell's metric is one that allows an `early_stop`: it is right or wrong, image by image.
+    The cell's metric must allow an `early_stop`: each image by itself is right or wrong.
     """
     outputs = _outputs(case, points, tally)
     tally.correct[rows.numpy()] = _values(case, rows, outputs)
@@ -55,16 +60,18 @@ def _score_embeddings(case: Case, points: Points, tally: Tally) -> None:
 
 
 def _outputs(case: Case, points: Tensor, tally: Tally) -> Tensor:
-    """Return what metrics are read off, of points `[b,3,h,w]` through the target, `[b,...]`."""
+    """Return the target's outputs for points `[b,3,h,w]`, from which metrics follow, `[b,...]`."""
     cell, task = case.cell, EMBEDDING_TASKS[case.cell.task.name]
-    head = case.warm.classifier(cell.target, cell.dataset)
+    head = case.cache.classifier(cell.target, cell.dataset)
 
-    def seen(part: slice) -> Tensor:
+    def output_part(part: slice) -> Tensor:
         case.deadline.check()
         return finite(task.outputs(head, points[part]))
 
     with torch.no_grad():
-        found = torch.cat(case.warm.batch(cell.target, cell.dataset).parts(len(points), seen))
+        found = torch.cat(
+            case.cache.batch(cell.target, cell.dataset).parts(len(points), output_part)
+        )
     tally.forwards += len(points)
     return found
 
@@ -79,46 +86,61 @@ def _values(case: Case, rows: Tensor, outputs: Tensor) -> NDArray[np.bool_] | ND
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a target says of some images, and how each answer scores, `[b]`."""
+class ScoredAnswers:
+    """A target's answers to some images.
+
+    Attributes:
+        texts: The answers.
+        scores: Score of each answer by the cell's metric, `[b]`.
+    """
 
     texts: tuple[str, ...]
     scores: NDArray[np.float32]
 
 
-def hear(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> Heard:
-    """Have a cell's target answer what is asked of rows, of points `[b,3,h,w]` in their place.
+def answer_images(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> ScoredAnswers:
+    """Let a cell's target answer the questions of some rows, and score the answers.
 
-    An answer counts as one image sent forward, however many tokens it takes.
+    An answer counts as one forward pass, however many tokens it has.
+
+    Args:
+        case: The cell with its models and images.
+        rows: Rows of the dataset, `[b]`.
+        points: The images that are shown to the target, `[b,3,h,w]`.
+        tally: Records the passes.
 
     Raises:
-        CellError: Time is up, or the target does not answer in words.
+        CellError: The time limit has passed, or the target does not answer in words.
     """
-    cell, tokens = case.cell, case.warm.suite.protocol.answer_tokens
-    target = case.warm.model(cell.target)
+    cell, tokens = case.cell, case.cache.suite.protocol.answer_tokens
+    target = case.cache.model(cell.target)
     if not isinstance(target, AnsweringModel):
-        raise CellError(f"a model that answers in words is needed; {cell.target!r} is none")
+        raise CellError(
+            f"{cell.target!r} does not answer in words; allowed: models that answer questions"
+        )
     exchanges = [case.images.exchanges[row] for row in rows.tolist()]
 
-    def answered(part: slice) -> list[str]:
+    def answer_part(part: slice) -> list[str]:
         case.deadline.check()
         prompts = [exchange.prompt for exchange in exchanges[part]]
         return [*map(encodable, target.answer(points[part], prompts, tokens=tokens))]
 
-    batch = case.warm.batch(cell.target, cell.dataset)
-    texts = tuple(text for some in batch.parts(len(rows), answered) for text in some)
+    batch = case.cache.batch(cell.target, cell.dataset)
+    texts = tuple(text for part_texts in batch.parts(len(rows), answer_part) for text in part_texts)
     tally.forwards += len(rows)
-    return Heard(texts, _scored(case, texts, exchanges))
+    return ScoredAnswers(texts, _score_texts(case, texts, exchanges))
 
 
-def _scored(case: Case, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
-    """Score texts so many at a time, `[b]`: whoever judges them may be slow, and is asked once."""
-    score = case.warm.scorer(case.cell.dataset, case.cell.metric)
+def _score_texts(
+    case: Case, texts: Sequence[str], exchanges: Sequence[Exchange]
+) -> NDArray[np.float32]:
+    """Return the scores of texts, `[b]`; check the time between chunks, as judges may be slow."""
+    score = case.cache.scorer(case.cell.dataset, case.cell.metric)
     found = []
-    for start in range(0, len(texts), _AT_ONCE):
+    for start in range(0, len(texts), _TEXTS_PER_CHECK):
         if start:
             case.deadline.check()
-        part = slice(start, start + _AT_ONCE)
+        part = slice(start, start + _TEXTS_PER_CHECK)
         found.append(score(texts[part], exchanges[part]))
     return np.concatenate(found) if found else np.zeros(0, np.float32)
 
@@ -127,9 +149,9 @@ def _score_answers(case: Case, points: Points, tally: Tally) -> None:
     texts = [""] * len(case.images.labels)
     tally.scores = np.zeros(len(texts), np.float32)
     for rows, part in points:
-        heard = hear(case, rows, part, tally)
-        tally.scores[rows.numpy()] = heard.scores
-        for row, text in zip(rows.tolist(), heard.texts, strict=True):
+        answered = answer_images(case, rows, part, tally)
+        tally.scores[rows.numpy()] = answered.scores
+        for row, text in zip(rows.tolist(), answered.texts, strict=True):
             texts[row] = text
         _note_distance(case, rows, part, tally)
     tally.texts, tally.correct = texts, tally.scores > 0
@@ -141,6 +163,6 @@ def _note_distance(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> No
 
 
 def distances(case: Case, rows: Tensor, points: Tensor) -> NDArray[np.float32]:
-    """Return how far points are from the images of rows, in the cell's norm, `[b]`."""
+    """Return the distances of points from their clean images in the cell's norm, `[b]`."""
     found = length(points - case.images.floats(rows), case.cell.budget.norm)
     return found.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Outcomes of a cell per image, and what they cost; filled in as the cell is measured."""
+"""The results of a cell per image, and its passes, while the cell is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -13,22 +13,22 @@ from bench.core.types import FIELDS, CellResult
 
 @dataclass(slots=True)
 class Tally:
-    """Filled in as a cell is measured.
+    """The results of a cell so far; updated while the cell is computed.
 
     Attributes:
-        correct: Per image, or per caption in text-to-image retrieval, whether it was right.
-        distance: Per image, the norm of the perturbation.
+        correct: Whether each image (in text-to-image retrieval each caption) is right, `[n]`.
+        distance: Norm of each image's perturbation, `[n]`.
         sample_ids: Ids of the images or captions of `correct`.
-        flags: What a reader of the number must know.
-        forwards: Images sent forward.
-        backwards: Images for which a gradient was computed.
-        seconds: What earlier runs and other workers spent on it.
-        batch: The fewest images that were attacked at once; 0 where nothing was.
-        scores: Per image, its score; None where the metric knows right and wrong only.
-        texts: The target's answer to each image; empty where it does not answer in words.
-        reached: Per image, whether the target has ever said the text that the attack aims at; None
-            where the attack aims at no text.
-        further: Per image, other quantities by the name of their field in `CellResult`.
+        flags: Warnings that belong beside the number.
+        forwards: Number of images sent forward.
+        backwards: Number of images for which a gradient was computed.
+        seconds: Time that earlier runs and other workers spent on the cell.
+        batch: Smallest batch size of the attack; 0 if nothing was attacked.
+        scores: Score of each image, `[n]`; None if the metric has only right and wrong.
+        texts: The target's answer to each image; empty if it does not answer in words.
+        reached: Whether the target ever said the text that the attack aims at, `[n]`; None if the
+            attack aims at no text.
+        extra: Other quantities per image, by the name of their field in `CellResult`.
     """
 
     correct: NDArray[np.bool_]
@@ -42,13 +42,13 @@ class Tally:
     scores: NDArray[np.float32] | None = None
     texts: list[str] = field(default_factory=list)
     reached: NDArray[np.bool_] | None = None
-    further: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
     def note(self, name: str, rows: NDArray[np.int64], values: NDArray[Any]) -> None:
-        """Set a further quantity of some images; that of images never noted is 0."""
-        if name not in self.further:
-            self.further[name] = np.zeros(len(self.sample_ids), values.dtype)
-        self.further[name][rows] = values
+        """Set an extra quantity of some images; it is 0 for images that are never set."""
+        if name not in self.extra:
+            self.extra[name] = np.zeros(len(self.sample_ids), values.dtype)
+        self.extra[name][rows] = values
 
     def add(self, counted: QueryCounter) -> None:
         """Add the passes through one model."""
@@ -56,22 +56,22 @@ class Tally:
         self.backwards += counted.backwards
 
 
-def untouched(sample_ids: tuple[str, ...]) -> Tally:
-    """Return the tally of images before any attack: all right, at distance 0."""
+def new_tally(sample_ids: tuple[str, ...]) -> Tally:
+    """Return the tally before any attack: all images count as right, at distance 0."""
     count = len(sample_ids)
     return Tally(np.ones(count, np.bool_), np.zeros(count, np.float32), sample_ids)
 
 
-def further_of(result: CellResult, part: slice = slice(None)) -> dict[str, Any]:
-    """Return copies of the further quantities that a result has, for some of its images."""
-    own = {each.name for each in fields(Tally)}
-    names = (name for name, field in FIELDS.items() if field.per_image and name not in own)
+def extra_fields(result: CellResult, part: slice = slice(None)) -> dict[str, Any]:
+    """Return copies of a result's extra quantities per image, for some of its images."""
+    tally_fields = {each.name for each in fields(Tally)}
+    names = (name for name, field in FIELDS.items() if field.per_image and name not in tally_fields)
     found = {name: getattr(result, name) for name in names}
     return {name: values[part].copy() for name, values in found.items() if values is not None}
 
 
-def joined(parts: Sequence[Tally]) -> Tally:
-    """Return the tally of the parts of one dataset, in their order."""
+def concatenate(parts: Sequence[Tally]) -> Tally:
+    """Return one tally of the parts of a dataset, in their order."""
     reached = [part.reached for part in parts if part.reached is not None]
     scores = [part.scores for part in parts if part.scores is not None]
     return Tally(
@@ -87,8 +87,8 @@ def joined(parts: Sequence[Tally]) -> Tally:
         [text for part in parts for text in part.texts],
         None if len(reached) < len(parts) else np.concatenate(reached),
         {
-            name: np.concatenate([part.further[name] for part in parts])
-            for name in parts[0].further
-            if all(name in part.further for part in parts)
+            name: np.concatenate([part.extra[name] for part in parts])
+            for name in parts[0].extra
+            if all(name in part.extra for part in parts)
         },
     )

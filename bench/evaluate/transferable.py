@@ -1,4 +1,4 @@
-"""An attack in mode `full`: every image with all steps, for any target to be scored on."""
+"""Attack in mode `full`: all steps on every image, so that any model can be scored on them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,48 +8,50 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.attacks.stored_images import encode
-from bench.evaluate.attack_stages import Given, Stage, run_stages
+from bench.evaluate.attack_stages import Stage, StageInput, run_stages
 from bench.evaluate.craft import Case
-from bench.evaluate.tally import untouched
+from bench.evaluate.tally import new_tally
 from bench.plan.precisions import stages
 from bench.store.results_folder import Craft
 from bench.suite.specs import AnyAttack, Storage
 
 
 def attack_all(case: Case, attack: AnyAttack, storage: Storage) -> Craft:
-    """Attack all images of a case on the cell's source.
+    """Attack all images of a case on the cell's source model.
 
     Args:
-        case: What is attacked.
-        attack: The attack, fitted to the dataset.
-        storage: The form in which attacked images are kept.
+        case: The cell with its models and images.
+        attack: The attack, with its settings limited to the dataset's classes.
+        storage: Storage format of the adversarial images.
 
     Returns:
-        The images as they are kept, and the passes that they took.
+        The adversarial images in their storage format, and the number of passes.
     """
-    tally, runner = untouched(case.images.sample_ids), _Kept(case, storage)
+    tally, runner = new_tally(case.images.sample_ids), _CraftRunner(case, storage)
     (precision,) = stages(attack, case.cell.mode)
     run_stages(case, attack, [Stage(precision)], runner, tally)
-    return Craft(runner.kept, tally.forwards, tally.backwards)
+    return Craft(runner.stored, tally.forwards, tally.backwards)
 
 
 @dataclass(slots=True)
-class _Kept:
-    """Keeps the points of all images; no target judges them.
+class _CraftRunner:
+    """Stores the points of all images; no target scores them.
 
     Attributes:
-        kept: The images as they are stored, once the attack has run.
+        case: The cell with its models and images.
+        storage: Storage format of the adversarial images.
+        stored: The adversarial images in that format; set after the attack.
     """
 
     case: Case
     storage: Storage
-    kept: NDArray[Any] = field(init=False)
+    stored: NDArray[Any] = field(init=False)
 
-    def left(self, stage: Stage) -> Tensor:
+    def remaining(self, stage: Stage) -> Tensor:
         return torch.arange(len(self.case.images.labels))
 
-    def given(self, stage: Stage, left: Tensor) -> Given:
-        return Given()
+    def inputs(self, stage: Stage, left: Tensor) -> StageInput:
+        return StageInput()
 
     def keep(self, stage: Stage, left: Tensor, points: Tensor) -> None:
-        self.kept = encode(points, self.case.images.floats(left), self.storage)
+        self.stored = encode(points, self.case.images.floats(left), self.storage)

@@ -1,4 +1,4 @@
-"""An attack on a cell's own target: each stage attacks what the earlier stages have not broken."""
+"""Attack a cell's own target; each stage attacks the images that earlier stages did not break."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from bench.evaluate.answer_attacks import attack_answers
-from bench.evaluate.attack_stages import Given, Stage, as_judged, run_stages
+from bench.evaluate.attack_stages import Stage, StageInput, as_scored, run_stages
 from bench.evaluate.craft import Case
-from bench.evaluate.score import judge
+from bench.evaluate.score import score_points
 from bench.evaluate.tally import Tally
 from bench.plan.precisions import stages
 from bench.suite.specs import AnyAttack, Storage
@@ -20,42 +20,44 @@ def attack_target(
     storage: Storage,
     tally: Tally,
     *,
-    ended: Tensor | None = None,
+    scored_points: Tensor | None = None,
 ) -> None:
-    """Attack a cell's target itself, and note which images break and how far they moved.
+    """Attack a cell's own target; record which images it breaks, and their distances.
 
     Args:
-        case: What is attacked.
-        attack: The attack, fitted to the dataset.
-        storage: The form in which attacked images are judged.
-        tally: Says which images are left, and is filled in.
-        ended: Images `[n,3,h,w]`, for a caller who wants to see them: each is replaced by the point
-            at which it was judged last. Of images with questions none is replaced.
+        case: The cell with its models and images.
+        attack: The attack, with its settings limited to the dataset's classes.
+        storage: Storage format of attacked images; they are scored in it.
+        tally: Says which images remain; updated in place.
+        scored_points: Images `[n,3,h,w]`, updated in place: each attacked image is replaced by the
+            last point at which the target classified it. Images with questions stay unchanged.
     """
     if case.cell.task.answers:
         attack_answers(case, attack, storage, tally)
         return
     planned = [Stage(precision) for precision in stages(attack, case.cell.mode)]
-    run_stages(case, attack, planned, _Classified(case, storage, tally, ended), tally)
+    run_stages(
+        case, attack, planned, _ClassificationRunner(case, storage, tally, scored_points), tally
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Classified:
-    """Has the target classify points; arguments are those of `attack_target`."""
+class _ClassificationRunner:
+    """Lets the target classify the points; attributes as the arguments of `attack_target`."""
 
     case: Case
     storage: Storage
     tally: Tally
-    ended: Tensor | None
+    scored_points: Tensor | None
 
-    def left(self, stage: Stage) -> Tensor:
+    def remaining(self, stage: Stage) -> Tensor:
         return torch.from_numpy(self.tally.correct.nonzero()[0])
 
-    def given(self, stage: Stage, left: Tensor) -> Given:
-        return Given()
+    def inputs(self, stage: Stage, left: Tensor) -> StageInput:
+        return StageInput()
 
     def keep(self, stage: Stage, left: Tensor, points: Tensor) -> None:
-        judged = as_judged(self.case, left, points, self.storage)
-        judge(self.case, left, judged, self.tally)
-        if self.ended is not None:
-            self.ended[left.to(self.ended.device)] = judged
+        scored = as_scored(self.case, left, points, self.storage)
+        score_points(self.case, left, scored, self.tally)
+        if self.scored_points is not None:
+            self.scored_points[left.to(self.scored_points.device)] = scored

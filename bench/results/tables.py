@@ -106,7 +106,7 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
     doubts = doubts_of(examined_pairs(results) if examined is None else examined)
     return [
         Scored(cell, result, doubts.get((cell.target, cell.dataset), ()) if cell.attack else ())
-        for cell, result in results.done
+        for cell, result in results.cells_with_results
     ]
 
 

@@ -20,7 +20,7 @@ from bench.core.types import CellResult
 from bench.plan.cells import Cell
 from bench.run.jobs import Job, describe_job
 from bench.run.watchers import Watcher
-from bench.store.reading import patiently
+from bench.store.reading import read_with_retry
 
 Event = Mapping[str, Any]
 
@@ -120,7 +120,7 @@ def read_events(path: Path) -> Iterator[Event]:
     Raises:
         Unreadable: The file exists, and the system does not let it be read.
     """
-    for line in (patiently(str(path), path.read_bytes) or b"").splitlines():
+    for line in (read_with_retry(str(path), path.read_bytes) or b"").splitlines():
         try:
             event = from_json(line)
         except ValueError:

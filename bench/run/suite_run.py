@@ -25,7 +25,7 @@ from bench.run.jobs import Job
 from bench.run.scheduler import run
 from bench.run.split_jobs import jobs_of
 from bench.run.watchers import Watcher, Watchers
-from bench.store.folder_lock import hold
+from bench.store.folder_lock import lock_folder
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results, read_results
 from bench.suite.load import Suite, load_suite
@@ -114,7 +114,7 @@ def run_suite(
         make = _ray(logs, address, workers)
     else:
         make = _inline(device, compiled, address, workers)
-    with stoppable(), hold(store.folder, executor, logs):
+    with stoppable(), lock_folder(store.folder, executor, logs):
         store.sweep()
         told = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
         lock, problems = resolve(suite)
@@ -171,14 +171,14 @@ def _examine(setup: Setup, results: Results, watcher: Watcher) -> None:
     if not numbers:
         return
     from bench.core.devices import pick_device  # brings torch
-    from bench.evaluate.model_cache import Warm
+    from bench.evaluate.model_cache import ModelCache
 
     seconds = allowance(examined, numbers)
     device = pick_device(setup.device)
-    warm = Warm(setup.suite, setup.lock, setup.problems, device, setup.batch, setup.trust)
+    cache = ModelCache(setup.suite, setup.lock, setup.problems, device, setup.batch, setup.trust)
     watcher.examining(len(numbers), seconds)
     try:
-        examine_within(results, numbers, warm, seconds)
+        examine_within(results, numbers, cache, seconds)
     except BaseException as error:
         export(results)  # the cells are done, and another run has nothing to do
         if isinstance(error, KeyboardInterrupt):

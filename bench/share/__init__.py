@@ -1,1 +1,1 @@
-"""Results that travel: bundles for others, and the results of others merged into ours."""
+"""Exchange results with other people: bundles for them, and their results merged into ours."""

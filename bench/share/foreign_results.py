@@ -1,8 +1,7 @@
-"""Another's results, of a bundle or a folder, read with the same suspicion.
+"""Open results of other people, in a bundle or a folder; both get the same checks.
 
-What is asked of a line of a bundle is asked of a folder's files: ids have their form, and a
-result's fields fit each other. A file must also be of the cell that it is called by, and lie in
-the folder itself.
+Ids must be valid, and the fields of a result must not contradict each other. A file in a folder
+must also have the result of the cell in its name, and must not be a link.
 """
 
 from collections.abc import Mapping
@@ -12,43 +11,43 @@ from pathlib import Path
 from bench.core.errors import UserError
 from bench.core.locks import Lock
 from bench.share.bundle import read_bundle
-from bench.store.foreign_folder import Get, refuse_link, results_in
+from bench.store.foreign_folder import ResultReader, refuse_link, result_reader
 from bench.store.results_folder import read_lock
 from bench.suite.load import Suite
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
-    """What another has of a suite.
+class ForeignResults:
+    """Results of a suite from other people.
 
     Attributes:
-        suite: Its suite's name.
-        lock: What names stand for there.
-        get: Returns the result of a cell, or None where there is none.
-        versions: Of the attacks, metrics and tasks that its numbers depend on, 1 where one is
-            missing; None for a folder, which does not say.
+        suite: Name of their suite.
+        lock: Their lock.
+        get: Returns the result of a cell id; None if there is none.
+        versions: Versions of the attacks, metrics and tasks that the numbers depend on; a missing
+            version is 1. None for a folder, which does not state versions.
     """
 
     suite: str
     lock: Lock
-    get: Get
+    get: ResultReader
     versions: Mapping[str, int] | None = None
 
 
-def open_foreign(suite: Suite, other: Path) -> Foreign:
+def open_foreign(suite: Suite, other: Path) -> ForeignResults:
     """Open a bundle, a folder of the suite's results, or one of all results.
 
     Raises:
-        UserError: It is none of these, or is damaged.
+        UserError: `other` is none of these, or is damaged.
     """
     if other.is_file():
         bundle = read_bundle(other)
-        return Foreign(bundle.suite, bundle.lock, bundle.results.get, bundle.versions)
+        return ForeignResults(bundle.suite, bundle.lock, bundle.results.get, bundle.versions)
     for folder in (other, other / suite.suite):
         refuse_link(folder / "lock.json")
         if (lock := read_lock(folder)) is not None:
-            return Foreign(folder.name, lock, results_in(folder))
+            return ForeignResults(folder.name, lock, result_reader(folder))
     raise UserError(
-        f"{other}: no results: needed is a bundle (of `export --bundle`), or a folder with the "
-        f"lock.json of a suite, or one with a folder {suite.suite}"
+        f"{other}: has no results; allowed: a bundle (of `export --bundle`), a folder with the "
+        f"lock.json of a suite, or a folder with a subfolder {suite.suite}"
     )

@@ -1,4 +1,4 @@
-"""Add another's results of a suite to ours: nothing of ours is overwritten."""
+"""Merge other people's results of a suite into ours; our results are never overwritten."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,8 +15,8 @@ from bench.plan.identity import spec_digests, still_valid
 from bench.plan.labels import describe
 from bench.plan.versions import versions_of
 from bench.results.number_format import Scale, scale_of
-from bench.share.foreign_results import Foreign, open_foreign
-from bench.store.folder_lock import hold
+from bench.share.foreign_results import ForeignResults, open_foreign
+from bench.store.folder_lock import lock_folder
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results, read_results
 from bench.suite.load import Suite
@@ -25,7 +25,13 @@ from bench.suite.metrics import CAPTION, image_of, metric_of
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A cell of which the two have different outcomes; ours was kept."""
+    """A cell with different outcomes in both results; ours is kept.
+
+    Attributes:
+        cell: The cell.
+        ours: Our result.
+        theirs: Their result.
+    """
 
     cell: Cell
     ours: CellResult
@@ -33,121 +39,125 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
-    """What came of a merge.
+class MergeResult:
+    """The outcome of a merge.
 
     Attributes:
-        added: Cells that came in; ours were missing or had failed.
-        same: Cells that both have, with the same outcome.
-        absent: Cells of the suite that the other does not have.
-        conflicts: Cells of one identity with different outcomes.
-        results: What is stored here after the merge.
-        renamed: Models and datasets whose content there is another than here, by key path; their
-            cells are others.
-        versions: Attacks, metrics and tasks whose version there differs from ours, with both; the
-            cells that depend on them are others.
+        added: Number of added results; ours were missing or had failed.
+        same: Number of cells with the same outcome in both.
+        missing: Number of cells of the suite without a result of theirs.
+        conflicts: Cells with different outcomes.
+        results: Our stored results after the merge.
+        changed_content: Key paths of models and datasets whose content differs from ours; their
+            cells have other ids.
+        versions: Attacks, metrics and tasks whose versions differ, with both versions; the cells
+            that depend on them have other ids.
     """
 
     added: int
     same: int
-    absent: int
+    missing: int
     conflicts: tuple[Conflict, ...]
     results: Results
-    renamed: tuple[str, ...]
+    changed_content: tuple[str, ...]
     versions: tuple[str, ...]
 
 
-def merge(suite: Suite, store: Store, other: Path) -> Merged:
-    """Add another's results to ours by the identity of cells.
+def merge(suite: Suite, store: Store, other: Path) -> MergeResult:
+    """Add other people's results to ours, matched by cell id.
 
     Args:
-        suite: The suite, which says what is wanted.
-        store: Our results of it.
-        other: A bundle, the other's folder of the suite, or their folder of all results.
+        suite: The suite; only results of its cells are added.
+        store: Our store of the suite.
+        other: A bundle, their folder of the suite, or their folder of all results.
 
     Raises:
-        UserError: There are no results of the suite in `other`, one of them is of other images
-            than its cell, or a run goes on here.
+        UserError: `other` has no results of the suite, the images of a result are not those of its
+            cell, or a run uses our folder.
     """
     theirs = open_foreign(suite, other)
-    with hold(store.folder, "merge", store.folder):
+    with lock_folder(store.folder, "merge", store.folder):
         return _merged(suite, store, other, theirs)
 
 
-def _merged(suite: Suite, store: Store, other: Path, theirs: Foreign) -> Merged:
+def _merged(suite: Suite, store: Store, other: Path, theirs: ForeignResults) -> MergeResult:
     ours = still_valid(suite, store.lock())
-    lock = _joined(suite, ours, still_valid(suite, theirs.lock))
-    renamed = tuple(_renamed(ours, theirs.lock))
-    versions = tuple(_other_versions(suite, theirs.versions))
-    added = same = absent = 0
+    lock = _merged_lock(suite, ours, still_valid(suite, theirs.lock))
+    changed_content = tuple(_different_content(ours, theirs.lock))
+    versions = tuple(_version_differences(suite, theirs.versions))
+    added = same = missing = 0
     conflicts = []
-    incoming = []
+    added_results = []
     stored = read_results(suite, store, lock)
-    for cell, mine in {cell.id: (cell, mine) for cell, mine in stored.done}.values():
+    for cell, our_result in {pair[0].id: pair for pair in stored.cells_with_results}.values():
         result = theirs.get(cell.id)
         if result is None:
-            absent += 1
-        elif mine is None or (mine.status == "failed" and result.status != "failed"):
+            missing += 1
+        elif our_result is None or (our_result.status == "failed" and result.status != "failed"):
             _check_images(suite, lock, cell, result, other)
-            incoming.append(result)
+            added_results.append(result)
             added += 1
-        elif result.status == "failed" or _alike(mine, result):
+        elif result.status == "failed" or _same_outcome(our_result, result):
             same += 1
         else:
-            conflicts.append(Conflict(cell, mine, result))
+            conflicts.append(Conflict(cell, our_result, result))
     if not added and not same and not conflicts:
-        why = f"; other content there: {', '.join(renamed)}" if renamed else ""
-        why += f"; other versions there: {', '.join(versions)}" if versions else ""
+        why = f"; different content: {', '.join(changed_content)}" if changed_content else ""
+        why += f"; different versions: {', '.join(versions)}" if versions else ""
         raise UserError(
-            f"{other}: has results of suite {theirs.suite!r}, none of a cell of suite "
+            f"{other}: has results of suite {theirs.suite!r}, but none of a cell of suite "
             f"{suite.suite!r}{why}"
         )
-    for result in incoming:
+    for result in added_results:
         store.put(result)
     store.put_lock(lock)
-    after = replace(stored, by_id={**stored.by_id, **{one.cell_id: one for one in incoming}})
-    return Merged(added, same, absent, tuple(conflicts), after, renamed, versions)
+    after = replace(stored, by_id={**stored.by_id, **{new.cell_id: new for new in added_results}})
+    return MergeResult(added, same, missing, tuple(conflicts), after, changed_content, versions)
 
 
-def merge_lines(merged: Merged) -> Iterator[str]:
-    """Say what came of a merge, each conflict on a line of its own."""
-    for key in merged.renamed:
-        yield f"{key}: has another content there; its cells are not those of here"
+def merge_lines(merged: MergeResult) -> Iterator[str]:
+    """Yield lines that describe a merge; each conflict has a line of its own."""
+    for key in merged.changed_content:
+        yield f"{key}: their content differs from ours; its cells were not merged"
     for text in merged.versions:
-        yield f"{text}; the cells that depend on it are not those of here"
+        yield f"{text}; the cells that depend on it were not merged"
     for conflict in merged.conflicts:
         ours, theirs = conflict.ours, conflict.theirs
-        said = _said(ours, theirs, scale_of(metric_of(conflict.cell.metric)))
-        yield f"conflict: {describe(conflict.cell)}: {said}; ours is kept"
+        difference = _difference(ours, theirs, scale_of(metric_of(conflict.cell.metric)))
+        yield f"conflict: {describe(conflict.cell)}: {difference}; ours is kept"
     yield (
         f"{merged.added} cells added, {merged.same} the same, "
-        f"{len(merged.conflicts)} in conflict, {merged.absent} that the other lacks"
+        f"{len(merged.conflicts)} in conflict, {merged.missing} missing in theirs"
     )
 
 
-def _said(ours: CellResult, theirs: CellResult, scale: Scale) -> str:
+def _difference(ours: CellResult, theirs: CellResult, scale: Scale) -> str:
     if ours.status != theirs.status:
-        return f"{ours.status} here, {theirs.status} there"
+        return f"{ours.status} in ours, {theirs.status} in theirs"
     if ours.sample_ids != theirs.sample_ids:
-        return f"{len(ours.sample_ids)} images here, {len(theirs.sample_ids)} others there"
-    mine, others = ours.values, theirs.values
+        return (
+            f"{len(ours.sample_ids)} images in ours, {len(theirs.sample_ids)} different images in "
+            "theirs"
+        )
+    our_values, other_values = ours.values, theirs.values
     return (
-        f"{scale.text(mine.mean())}{scale.unit} here, {scale.text(others.mean())}{scale.unit} "
-        f"there, {int((mine != others).sum())} of {len(mine)} images differ"
+        f"{scale.text(our_values.mean())}{scale.unit} in ours, "
+        f"{scale.text(other_values.mean())}{scale.unit} in theirs, "
+        f"{int((our_values != other_values).sum())} of {len(our_values)} images differ"
     )
 
 
-def _alike(ours: CellResult, theirs: CellResult) -> bool:
+def _same_outcome(ours: CellResult, theirs: CellResult) -> bool:
     return (
         ours.status == theirs.status
         and ours.sample_ids == theirs.sample_ids
         and np.array_equal(ours.correct, theirs.correct)
-        and np.array_equal(ours.values, theirs.values)  # texts may differ where scores do not
+        and np.array_equal(ours.values, theirs.values)  # answers may differ if scores are equal
     )
 
 
 def _check_images(suite: Suite, lock: Lock, cell: Cell, result: CellResult, other: Path) -> None:
-    """Refuse a result of other images than those that its cell's identity is made of."""
+    """Raise UserError if a result's images are not those in the identity of its cell."""
     if result.status != "ok":
         return
     found = images_of(suite, lock, cell)
@@ -162,8 +172,8 @@ def _check_images(suite: Suite, lock: Lock, cell: Cell, result: CellResult, othe
         )
 
 
-def _joined(suite: Suite, ours: Lock, theirs: Lock) -> Lock:
-    """Return our lock with the names that only the other has resolved."""
+def _merged_lock(suite: Suite, ours: Lock, theirs: Lock) -> Lock:
+    """Return our lock with the names that only their lock has."""
     models, datasets = {**theirs.models, **ours.models}, {**theirs.datasets, **ours.datasets}
     judge = ours.judge or theirs.judge
     known = {*(f"models.{name}" for name in models), *(f"datasets.{name}" for name in datasets)}
@@ -179,16 +189,16 @@ def _joined(suite: Suite, ours: Lock, theirs: Lock) -> Lock:
     )
 
 
-def _other_versions(suite: Suite, theirs: Mapping[str, int] | None) -> Iterator[str]:
-    """Say which versions differ; nothing where the other does not state any."""
+def _version_differences(suite: Suite, theirs: Mapping[str, int] | None) -> Iterator[str]:
+    """Yield the versions that differ; nothing if their results do not state versions."""
     if theirs is None:
         return
     for key, ours in versions_of(suite).items():
         if (other := theirs.get(key, 1)) != ours:
-            yield f"{key}: version {other} there, {ours} here"
+            yield f"{key}: version {other} in theirs, {ours} in ours"
 
 
-def _renamed(ours: Lock, theirs: Lock) -> Iterator[str]:
+def _different_content(ours: Lock, theirs: Lock) -> Iterator[str]:
     for name, content in ours.models.items():
         if theirs.models.get(name, content) != content:
             yield f"models.{name}"

@@ -1,1 +1,1 @@
-"""Results and crafts on disk: written whole or not at all, and read once per command."""
+"""Results and crafts on disk: written atomically, and read once per command."""

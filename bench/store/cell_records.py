@@ -1,6 +1,6 @@
-"""A cell's result as text: quick to read, since tables read ten thousand of them.
+"""Encode a cell's result as JSON that is fast to read: tables read ten thousand results.
 
-Which fields there are, and what each holds, is declared in `bench.core.types.CellResult`.
+`bench.core.types.CellResult` declares the fields.
 """
 
 import json
@@ -15,103 +15,103 @@ from pydantic_core import from_json
 from bench.core.result_fields import Kind
 from bench.core.terminal import legible
 from bench.core.types import FIELDS, CellResult
-from bench.store.reading import contents
+from bench.store.reading import read_bytes
 
-_BETWEEN = "|"  # between the ids of images; JSON needs no escape for it
-_FLOATS = "<f4"  # floats are stored as their bytes in hexadecimal, which is read fastest
-
-
-def written(result: CellResult) -> str:
-    """Return a result as text."""
-    return json.dumps(dict(_packed(result)))
+_SEPARATOR = "|"  # between the ids of images; JSON does not escape it
+_FLOAT32 = "<f4"  # floats are stored as hexadecimal bytes, which are fastest to read
 
 
-def read(path: str) -> CellResult:
+def result_to_json(result: CellResult) -> str:
+    """Return a result as JSON."""
+    return json.dumps(dict(_encoded_fields(result)))
+
+
+def read_result_file(path: str) -> CellResult:
     """Return the result in a file.
 
     Raises:
-        OSError: The file is not there, or cannot be read.
-        ValueError, KeyError, TypeError, AttributeError: It is damaged.
+        OSError: The file does not exist or cannot be read.
+        ValueError, KeyError, TypeError, AttributeError: The file is damaged.
     """
-    record = from_json(contents(path))
-    return CellResult(**dict(_unpacked(record)))
+    record = from_json(read_bytes(path))
+    return CellResult(**dict(_decoded_fields(record)))
 
 
-def _packed(result: CellResult) -> Iterator[tuple[str, object]]:
+def _encoded_fields(result: CellResult) -> Iterator[tuple[str, object]]:
     for name, field in FIELDS.items():
         value = getattr(result, name)
         if not field.optional or (value is not None and len(value)):
-            yield name, _PACK.get(field.kind, _same)(value)
+            yield name, _ENCODERS.get(field.kind, _unchanged)(value)
 
 
-def _unpacked(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _decoded_fields(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, field in FIELDS.items():
         if name in record:
-            yield name, _UNPACK.get(field.kind, _same)(record[name])
+            yield name, _DECODERS.get(field.kind, _unchanged)(record[name])
 
 
-def _same(value: object) -> object:
+def _unchanged(value: object) -> object:
     return value
 
 
-def digits(flags: NDArray[np.bool_]) -> str:
-    """Return booleans as a text of digits: `101`."""
+def to_digits(flags: NDArray[np.bool_]) -> str:
+    """Return booleans as a string of digits such as `101`."""
     return (flags + np.uint8(ord("0"))).tobytes().decode()
 
 
-def booleans(text: str) -> NDArray[np.bool_]:
-    """Return the booleans of a text of digits."""
+def from_digits(text: str) -> NDArray[np.bool_]:
+    """Return the booleans of a string of digits."""
     found: NDArray[np.bool_] = np.frombuffer(text.encode(), np.uint8) == ord("1")
     return found
 
 
-def _joined(ids: tuple[str, ...]) -> str | tuple[str, ...]:
-    """Return ids as one text, which reads back much faster than a list where that is safe."""
-    return ids if not ids or any(_BETWEEN in key for key in ids) else _BETWEEN.join(ids)
+def _join_ids(ids: tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return ids as a string, which is read much faster than a list; the list if unsafe."""
+    return ids if not ids or any(_SEPARATOR in key for key in ids) else _SEPARATOR.join(ids)
 
 
-def _split(ids: str | Sequence[str]) -> tuple[str, ...]:
-    return _same_ids(ids) if isinstance(ids, str) else tuple(ids)
+def _split_ids(ids: str | Sequence[str]) -> tuple[str, ...]:
+    return _cached_split(ids) if isinstance(ids, str) else tuple(ids)
 
 
-@lru_cache(maxsize=64)  # a dataset's cells have the same images: they are kept once
-def _same_ids(text: str) -> tuple[str, ...]:
-    return tuple(text.split(_BETWEEN))
+@lru_cache(maxsize=64)  # all cells of a dataset share one tuple of ids
+def _cached_split(text: str) -> tuple[str, ...]:
+    return tuple(text.split(_SEPARATOR))
 
 
-def _hexadecimal(values: NDArray[np.float32]) -> str:
-    return values.astype(_FLOATS).tobytes().hex()
+def _to_hex(values: NDArray[np.float32]) -> str:
+    return values.astype(_FLOAT32).tobytes().hex()
 
 
-def _floats(kept: str | Sequence[float]) -> NDArray[np.float32]:
-    """Return floats from their bytes, or from the list that records of before have."""
-    if not isinstance(kept, str):
-        return np.array(kept, dtype=np.float32)
-    return np.frombuffer(bytes.fromhex(kept), _FLOATS).astype(np.float32)
+def _from_hex(stored: str | Sequence[float]) -> NDArray[np.float32]:
+    """Return floats from their hexadecimal bytes, or from the list of an earlier version."""
+    if not isinstance(stored, str):
+        return np.array(stored, dtype=np.float32)
+    return np.frombuffer(bytes.fromhex(stored), _FLOAT32).astype(np.float32)
 
 
-def _whole_texts(texts: Sequence[str]) -> list[str]:
-    """Return texts without half pairs of code points, which could not be read back."""
+def _valid_texts(texts: Sequence[str]) -> list[str]:
+    """Return texts without lone surrogates, which could not be read back."""
     return [text.encode("utf-8", "replace").decode() for text in texts]
 
 
-def _words(flags: Sequence[str]) -> list[str]:
+def _legible(flags: Sequence[str]) -> list[str]:
     return [legible(flag) for flag in flags]
 
 
-_PACK: Mapping[Kind, Callable[[Any], object]] = {
-    "booleans": digits,
-    "floats": _hexadecimal,
-    "ids": _joined,
-    "texts": _whole_texts,
-    "flags": _words,
+_ENCODERS: Mapping[Kind, Callable[[Any], object]] = {
+    "booleans": to_digits,
+    "floats": _to_hex,
+    "ids": _join_ids,
+    "texts": _valid_texts,
+    "flags": _legible,
     "reason": lambda reason: reason and legible(reason),
     "facts": dict,
 }
-_UNPACK: Mapping[Kind, Callable[[Any], object]] = {
-    "booleans": booleans,
-    "floats": _floats,
-    "ids": _split,
+_DECODERS: Mapping[Kind, Callable[[Any], object]] = {
+    "booleans": from_digits,
+    "floats": _from_hex,
+    "ids": _split_ids,
     "texts": tuple,
     "flags": tuple,
 }

@@ -1,10 +1,10 @@
-"""One run at a time in a folder of results.
+"""The lock of a results folder: only a single run at a time may use it.
 
-<results>/<suite>/run.lock   locked by the kernel while a run goes on, and free once it is dead
-<results>/<suite>/run.json   who runs, or ran until it was killed; gone after a regular end
+<results>/<suite>/run.lock   locked with `flock` during a run; the kernel unlocks it if it dies
+<results>/<suite>/run.json   the owner of the run; removed at a regular end, left if it was killed
 
-The lock is `fcntl`'s, not filelock's: filelock opens the file for writing even to look, which
-`status` must not need, and without `flock` it uses a lock that outlives a killed process.
+This uses `fcntl` instead of filelock, because filelock opens the file for writing even to test it,
+which `status` must not need, and without `flock` its lock remains after a killed process.
 """
 
 import fcntl
@@ -23,19 +23,19 @@ from bench.core.errors import UserError
 from bench.core.identifiers import inside_fault
 from bench.store.results_folder import write_text
 
-_PATIENCE = 1.0  # seconds; who only looks whether there is a run shares the lock for an instant
+_WAIT = 1.0  # seconds to wait for the lock, since `status` holds a shared lock for an instant
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose run it is.
+class RunOwner:
+    """The process that owns a run.
 
     Attributes:
-        host: The machine of the driving process.
-        pid: That process.
-        started: When the run began, in UTC as ISO 8601.
-        executor: Where its cells run: `inline`, `ray`.
-        logs: Folder of its events and of its workers' logs, as seen from the suite's folder.
+        host: Host name of the main process.
+        pid: Process id of the main process.
+        started: Start time in UTC, ISO 8601.
+        executor: Executor of its cells: `inline` or `ray`.
+        logs: Folder of its events and its workers' logs, relative to the suite's folder.
     """
 
     host: str
@@ -49,97 +49,98 @@ class Owner:
 
 
 @contextmanager
-def hold(folder: Path, executor: str, logs: Path) -> Iterator[Owner]:
-    """Keep other runs out of a folder of results.
+def lock_folder(folder: Path, executor: str, logs: Path) -> Iterator[RunOwner]:
+    """Lock a suite's folder of results against other runs.
 
     Args:
-        folder: The suite's folder of results; made where it is not there.
-        executor: Where cells run, for whoever asks.
-        logs: Folder of this run's events and logs, for whoever asks.
+        folder: The suite's folder of results; created if it does not exist.
+        executor: Executor of the run, shown by `status`.
+        logs: Folder of the run's events and logs, shown by `status`.
 
     Raises:
-        UserError: Another run holds the folder, it cannot be written to, or its file system has
-            no locks.
+        UserError: Another run has locked the folder, it is not writable, or its file system does
+            not support locks.
     """
-    with _open(folder) as file:
-        _take(file, folder)
+    with _open_lock_file(folder) as file:
+        _acquire(file, folder)
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        within = os.path.relpath(logs, folder)
-        owner = Owner(socket.gethostname(), os.getpid(), started, executor, within)
+        relative_logs = os.path.relpath(logs, folder)
+        owner = RunOwner(socket.gethostname(), os.getpid(), started, executor, relative_logs)
         try:
             write_text(folder / "run.json", json.dumps(asdict(owner), indent=1))
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise _not_writable(folder, error) from error
         try:
             yield owner
         finally:
             (folder / "run.json").unlink(missing_ok=True)
 
 
-def owner(folder: Path) -> Owner | None:
-    """Return whose run goes on in a folder of results; None where there is none."""
-    return (_named(folder) or _UNKNOWN) if _is_held(folder) else None
+def running_owner(folder: Path) -> RunOwner | None:
+    """Return the owner of the current run in a results folder; None if there is no run."""
+    return (_recorded_owner(folder) or _UNKNOWN_OWNER) if _is_held(folder) else None
 
 
-def killed(folder: Path) -> Owner | None:
-    """Return whose run broke off without a word; None where one goes on or the last one ended."""
-    return None if _is_held(folder) else _named(folder)
+def killed_owner(folder: Path) -> RunOwner | None:
+    """Return the owner of a killed run; None if a run is active or the last run ended regularly."""
+    return None if _is_held(folder) else _recorded_owner(folder)
 
 
-_UNKNOWN = Owner("an unknown host", 0, "just now", "unknown", "")
+_UNKNOWN_OWNER = RunOwner("an unknown host", 0, "just now", "unknown", "")
 
 
-def _open(folder: Path) -> IO[bytes]:
+def _open_lock_file(folder: Path) -> IO[bytes]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return (folder / "run.lock").open("ab")
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _not_writable(folder, error) from error
 
 
-def _unwritable(folder: Path, error: OSError) -> UserError:
+def _not_writable(folder: Path, error: OSError) -> UserError:
     return UserError(f"{folder}: cannot be written to ({error.strerror})")
 
 
-def _take(file: IO[bytes], folder: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not _locked(file, folder):
+def _acquire(file: IO[bytes], folder: Path) -> None:
+    deadline = time.monotonic() + _WAIT
+    while not _try_lock(file, folder):
         if time.monotonic() > deadline:
             raise UserError(
-                f"{folder}: another run goes on there: {owner(folder) or 'it has just ended'}; "
-                "wait for it, stop it, or give this one another folder with --results"
+                f"{folder}: another run uses this folder: "
+                f"{running_owner(folder) or 'it has just ended'}; "
+                "wait for it, stop it, or give this run another folder with --results"
             )
         time.sleep(0.05)
 
 
-def _locked(file: IO[bytes], folder: Path) -> bool:
+def _try_lock(file: IO[bytes], folder: Path) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
         raise UserError(
-            f"{folder}: its file system has no locks ({error.strerror}), so that two runs could "
-            "meet there unseen; give a folder on another one with --results"
+            f"{folder}: its file system has no locks ({error.strerror}), so two runs could write "
+            "there at the same time; give a folder on another file system with --results"
         ) from error
     return True
 
 
 def _is_held(folder: Path) -> bool:
-    """Ask for a share of the lock, which any number of readers may have at once."""
+    """Test the lock with a shared lock, which several readers may hold at the same time."""
     try:
         with (folder / "run.lock").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
-        return False  # never locked, or where nothing can be
+        return False  # never locked, or the file system has no locks
     return False
 
 
-def _named(folder: Path) -> Owner | None:
+def _recorded_owner(folder: Path) -> RunOwner | None:
     try:
-        owner = Owner(**json.loads((folder / "run.json").read_text("utf-8")))
+        owner = RunOwner(**json.loads((folder / "run.json").read_text("utf-8")))
         inside = not owner.logs or inside_fault(owner.logs) is None
         return owner if inside else replace(owner, logs="")
     except (OSError, ValueError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""Cells in another's folder of results, read with suspicion: ids, fields and links are checked."""
+"""Read results from other people's folders; ids, fields and links are checked."""
 
 import os
 from collections.abc import Callable
@@ -9,18 +9,19 @@ from pydantic import ValidationError
 from bench.core.errors import UserError
 from bench.core.identifiers import ID_LENGTH, is_id, shown
 from bench.core.types import CellResult
-from bench.store.cell_records import read
-from bench.store.portable_records import check_result, fault_of
-from bench.store.reading import patiently
+from bench.store.cell_records import read_result_file
+from bench.store.portable_records import check_result, first_fault
+from bench.store.reading import read_with_retry
 
-Get = Callable[[str], CellResult | None]
+ResultReader = Callable[[str], CellResult | None]
 
 
-def results_in(folder: Path) -> Get:
-    """Return a reader of the results in another's folder of a suite.
+def result_reader(folder: Path) -> ResultReader:
+    """Return a function that reads a cell's result from another's folder of a suite.
 
-    It raises UserError, which names the file and the field, where a file is a link, is of another
-    cell, or has a field that does not fit; a file that is cut short counts as none.
+    The function returns None if the file is missing or truncated. It raises UserError, naming the
+    file and the field, if the file is a link, has the result of another cell, or has an invalid
+    field.
     """
     refuse_link(folder / "cells")
 
@@ -32,14 +33,14 @@ def results_in(folder: Path) -> Get:
         path = folder / "cells" / f"{cell_id}.json"
         refuse_link(path)
         try:
-            result = patiently(str(path), lambda: read(str(path)))
+            result = read_with_retry(str(path), lambda: read_result_file(str(path)))
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
         try:
             if result is not None:
                 check_result(result)
         except ValidationError as error:
-            raise UserError(f"{path}: {fault_of(error)}") from error
+            raise UserError(f"{path}: {first_fault(error)}") from error
         if result is not None and result.cell_id != cell_id:
             raise UserError(
                 f"{path}: cell_id: got {shown(result.cell_id)}; allowed: the name of its file"
@@ -50,6 +51,6 @@ def results_in(folder: Path) -> Get:
 
 
 def refuse_link(path: Path) -> None:
-    """Raise UserError where a path is a link."""
+    """Raise UserError if a path is a link."""
     if os.path.islink(path):
-        raise UserError(f"{path}: is a link; allowed in another's results: files and folders")
+        raise UserError(f"{path}: is a link; allowed in results of others: files and folders")

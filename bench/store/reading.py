@@ -1,8 +1,8 @@
-"""Read stored files: what is absent, what is damaged and what cannot be read are kept apart.
+"""Read stored files, and distinguish absent, damaged and unreadable files.
 
-Absent means that the file is not there: it is computed. A damaged file is named on stderr, set
-aside as `<name>.damaged`, and computed again. Any other error of the system ends the command, since
-computing again would hide it and cost hours.
+An absent file is computed. A damaged file is named on stderr, renamed to `<name>.damaged`, and
+computed again. Any other system error ends the command, since computing again would hide the error
+and could cost hours.
 """
 
 import errno
@@ -18,25 +18,25 @@ from safetensors import SafetensorError
 from bench.core.errors import Unreadable
 
 T = TypeVar("T")
-LONGEST = 64 << 20  # bytes of a stored file: a cell of a million images
-_PASSING = (errno.ESTALE, errno.EIO)  # a network file system may recover from these
+MAX_FILE_BYTES = 64 << 20  # bytes of a stored file: a cell of a million images
+_TRANSIENT = (errno.ESTALE, errno.EIO)  # a network file system may recover from these
 _PAUSE = 0.2  # seconds before the second try
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, SafetensorError)
 
 
-def patiently(path: str, read: Callable[[], T]) -> T | None:
-    """Return what `read` returns, or None where the file is not there.
+def read_with_retry(path: str, read: Callable[[], T]) -> T | None:
+    """Return the value of `read()`, or None if the file does not exist.
 
-    An error that a network file system may recover from is tried a second time.
+    After an error that a network file system may recover from, it reads a second time.
 
     Raises:
-        Unreadable: The system refuses.
+        Unreadable: The file cannot be read.
     """
     try:
         try:
             return read()
         except OSError as error:
-            if error.errno not in _PASSING:
+            if error.errno not in _TRANSIENT:
                 raise
             time.sleep(_PAUSE)
             return read()
@@ -44,39 +44,39 @@ def patiently(path: str, read: Callable[[], T]) -> T | None:
         return None
     except OSError as error:
         raise Unreadable(
-            f"{path}: cannot be read ({error.strerror or error}); it may be whole, so nothing "
-            "is put in its place: try again once it can be read"
+            f"{path}: cannot be read ({error.strerror or error}); it may be intact, so it is not "
+            "replaced: make it readable and run the command again"
         ) from error
 
 
-def stored(path: str, read: Callable[[], T]) -> T | None:
-    """Return what `read` makes of one of our files, or None where it is absent or damaged.
+def read_stored(path: str, read: Callable[[], T]) -> T | None:
+    """Return the value of `read()`, or None if the file is absent or damaged.
 
     Args:
         path: The file.
-        read: Opens and parses it; raises one of `DAMAGE` where it is damaged.
+        read: Opens and parses the file; raises an error in `DAMAGE` if it is damaged.
 
     Raises:
-        Unreadable: The system refuses.
+        Unreadable: The file cannot be read.
     """
     try:
-        return patiently(path, read)
+        return read_with_retry(path, read)
     except DAMAGE:
         pass
-    try:  # once more: a whole file may just have been put in its place
-        return patiently(path, read)
+    try:  # again, since another process may have replaced the file meanwhile
+        return read_with_retry(path, read)
     except DAMAGE as error:
         _set_aside(path, error)
         return None
 
 
-def contents(path: str) -> bytes:
-    """Return the bytes of an ordinary file.
+def read_bytes(path: str) -> bytes:
+    """Return the bytes of a regular file.
 
-    A link may lead anywhere, and a pipe never ends: neither is read.
+    Links are refused because they may lead anywhere, and pipes because they may never end.
 
     Raises:
-        ValueError: It is no ordinary file, or too long.
+        ValueError: It is not a regular file, or it is too large.
         OSError: It cannot be read.
     """
     try:
@@ -87,8 +87,8 @@ def contents(path: str) -> bytes:
         raise
     with open(descriptor, "rb") as file:
         state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode) or state.st_size > LONGEST:
-            raise ValueError(f"is no file of at most {LONGEST >> 20} MiB")
+        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_FILE_BYTES:
+            raise ValueError(f"is not a regular file of at most {MAX_FILE_BYTES >> 20} MiB")
         return file.read()
 
 
@@ -99,4 +99,4 @@ def _set_aside(path: str, error: Exception) -> None:
         done = f"set aside as {os.path.basename(path)}.damaged"
     except OSError as refused:
         done = f"left in place ({refused.strerror})"
-    print(f"{path}: damaged ({why}); {done}, to be computed again", file=sys.stderr)
+    print(f"{path}: damaged ({why}); {done}; it will be computed again", file=sys.stderr)

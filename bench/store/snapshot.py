@@ -1,4 +1,4 @@
-"""What is stored of a suite, read once per command and handed down."""
+"""The stored results of a suite, read once per command and passed on."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,19 +10,20 @@ from bench.plan.identity import still_valid
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
 
-Done = tuple[tuple[Cell, CellResult | None], ...]
+CellsWithResults = tuple[tuple[Cell, CellResult | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A suite with its cells and what was stored of them at one moment.
+    """A suite with its cells and their results at the time of reading.
 
     Attributes:
         suite: The suite.
-        store: Where tables and findings are written.
-        lock: What the suite's names stand for, without those that it has since redefined.
-        cells: The cells under this lock, in the order of the suite; equal models share their ids.
-        by_id: The stored results.
+        store: The store of the suite.
+        lock: The lock, without names that the suite has since redefined.
+        cells: The cells under this lock, in the order of the suite; the cells of models with equal
+            weights have the same ids.
+        by_id: The stored results by cell id.
     """
 
     suite: Suite
@@ -32,18 +33,18 @@ class Results:
     by_id: Mapping[str, CellResult]
 
     @property
-    def done(self) -> Done:
-        """Each cell with its result, or None where it has none."""
+    def cells_with_results(self) -> CellsWithResults:
+        """Each cell with its result, or with None if it has no result."""
         return tuple((cell, self.by_id.get(cell.id)) for cell in self.cells)
 
     def missing(self) -> list[Cell]:
-        """Return the cells that are to be computed, in order; equal cells are named once."""
+        """Return the cells that still have to be computed, in order; each id appears once."""
         distinct = {cell.id: cell for cell in self.cells}
         known = self.by_id
         return [c for key, c in distinct.items() if key not in known or not known[key].finished]
 
     def updated(self, cells: Iterable[Cell]) -> "Results":
-        """Return the same with the results of some cells read again."""
+        """Return a copy with the results of some cells read again."""
         fresh = _read(self.store, cells)
         return replace(self, by_id={**self.by_id, **fresh})
 
@@ -54,13 +55,13 @@ def read_results(
     lock: Lock | None = None,
     wanted: Callable[[Cell], bool] = lambda cell: True,
 ) -> Results:
-    """Read what is stored of a suite.
+    """Read the stored results of a suite.
 
     Args:
         suite: The suite.
-        store: Its results.
-        lock: What its names stand for; the lock of the last run where None.
-        wanted: Whose results are read; all by default.
+        store: The store of the suite.
+        lock: The lock; the lock of the last run if None.
+        wanted: Whether to read the result of a cell; reads all results by default.
 
     Raises:
         UserError: The lock is damaged, or a file cannot be read.

@@ -1,1 +1,1 @@
-"""What a number means, task by task."""
+"""Tasks and their scores: classification, retrieval, captions, answers, judges."""

@@ -1,4 +1,4 @@
-"""Judges of whether an answer names an object; what a model has judged is kept on disk."""
+"""Judges that decide whether an answer names an object; replies of models are stored on disk."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
-from bench.store.reading import contents, stored
+from bench.store.reading import read_bytes, read_stored
 from bench.store.results_folder import write_text
-from bench.suite import judge_prompt as judging
+from bench.suite import judge_prompt
 from bench.suite.specs import JudgeSpec, MatchJudge, OpenAIJudge
 from bench.tasks.object_names import names_object
 from bench.tasks.openai_endpoint import replies as endpoint_replies
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 class Judge(Protocol):
-    """Says of each text whether it names the object that its exchange is about."""
+    """Decides for each text whether it names the object of its exchange."""
 
     def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
-        """Return 1 or 0 per text, `[n]`."""
+        """Return 1 for each text that names its object, else 0, `[n]`."""
         ...
 
 
@@ -42,43 +42,45 @@ def build_judge(
     device: torch.device | None = None,
     trust: bool = False,
 ) -> Judge:
-    """Return the judge that a suite asks for.
+    """Build the judge of a suite.
 
     Args:
-        spec: Who it is.
-        cache: Folder of what models have judged, which all suites may share.
-        weights: What a local model's name stands for, which its replies are kept under.
-        device: Where a local model runs.
+        spec: The judge as the suite declares it.
+        cache: Folder of stored replies; suites may share it.
+        weights: Hash of a local model's files; part of the key of its stored replies.
+        device: Device of a local model.
         trust: Whether any environment variable may be an endpoint's key.
 
     Raises:
-        CellError: Nothing is known of a local model.
+        CellError: The lock has no hash of a local model's files.
     """
     if isinstance(spec, MatchJudge):
         return match
     if isinstance(spec, OpenAIJudge):
-        return AskedJudge(spec.model, cache, lambda prompts: endpoint_replies(spec, prompts, trust))
+        return ModelJudge(spec.model, cache, lambda prompts: endpoint_replies(spec, prompts, trust))
     if not weights:
-        raise CellError(f"{spec.name}: which files it stands for is not known; run the suite again")
+        raise CellError(
+            f"{spec.name}: the lock does not have this judge's files; run the suite again"
+        )
     from bench.tasks.local_judge import LocalModel
 
-    return AskedJudge(weights, cache, LocalModel(spec, device))
+    return ModelJudge(weights, cache, LocalModel(spec, device))
 
 
 def match(texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
-    """Look for the object's names among the words; see `bench.tasks.object_names`."""
-    named = (names_object(text, e.names) for text, e in zip(texts, exchanges, strict=True))
-    return np.fromiter(named, np.float32)
+    """Search each text for the names of its object; see `bench.tasks.object_names`."""
+    found_names = (names_object(text, e.names) for text, e in zip(texts, exchanges, strict=True))
+    return np.fromiter(found_names, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class AskedJudge:
-    """A model that is asked, each question once: its replies are kept as they come.
+class ModelJudge:
+    """A judge that is a language model; it is asked each question once, and replies are stored.
 
     Attributes:
-        name: The model; part of what a reply is kept under.
-        cache: Folder of the replies.
-        ask: Yields the replies to some questions, in their order.
+        name: Name or hash of the model; part of the key of a stored reply.
+        cache: Folder of the stored replies.
+        ask: Yields the replies to some prompts, in their order.
     """
 
     name: str
@@ -86,45 +88,50 @@ class AskedJudge:
     ask: Callable[[Sequence[str]], Generator[str]]
 
     def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
-        """Return 1 where the model says that the object is named, else 0, `[n]`.
+        """Return 1 for each text that names its object according to the model, else 0, `[n]`.
 
         Raises:
-            CellError: It cannot be asked, or a reply is empty.
+            CellError: The model cannot be asked, or a reply is empty.
         """
-        prompts = [judging.asked(text, e) for text, e in zip(texts, exchanges, strict=True)]
-        scores = dict(self._known(dict.fromkeys(prompts)))
-        left = [prompt for prompt in dict.fromkeys(prompts) if prompt not in scores]
-        if left:
-            with closing(self.ask(left)) as replies:  # after a fault nothing more is asked
-                for prompt, reply in zip(left, replies, strict=True):
-                    if not reply.strip():  # no verdict, and nothing to keep
+        prompts = [judge_prompt.asked(text, e) for text, e in zip(texts, exchanges, strict=True)]
+        scores = dict(self._stored_scores(dict.fromkeys(prompts)))
+        unanswered = [prompt for prompt in dict.fromkeys(prompts) if prompt not in scores]
+        if unanswered:
+            with closing(self.ask(unanswered)) as replies:  # an error stops further requests
+                for prompt, reply in zip(unanswered, replies, strict=True):
+                    if not reply.strip():  # an empty reply has no verdict and is not stored
                         raise CellError(f"the judge {self.name} gave an empty reply")
-                    scores[prompt] = judging.score(reply)
-                    self._keep(prompt, reply)
+                    scores[prompt] = judge_prompt.score(reply)
+                    self._store(prompt, reply)
         return np.array([scores[prompt] for prompt in prompts], np.float32)
 
-    def _known(self, prompts: Iterable[str]) -> Iterator[tuple[str, float]]:
+    def _stored_scores(self, prompts: Iterable[str]) -> Iterator[tuple[str, float]]:
         for prompt in prompts:
             path = str(self._path(prompt))
-            score = stored(path, partial(self._score, path, prompt))
-            if score is not None:  # an absent or damaged reply is asked for again
+            score = read_stored(path, partial(self._stored_score, path, prompt))
+            if score is not None:  # the judge is asked again if a reply is absent or damaged
                 yield prompt, score
 
-    def _score(self, path: str, prompt: str) -> float:
-        found = json.loads(contents(path))
+    def _stored_score(self, path: str, prompt: str) -> float:
+        found = json.loads(read_bytes(path))
         reply = found["reply"]
         if not isinstance(reply, str) or not reply.strip() or found != self._entry(prompt, reply):
             raise ValueError("is not the reply to this question")
-        return judging.score(reply)
+        return judge_prompt.score(reply)
 
-    def _keep(self, prompt: str, reply: str) -> None:
+    def _store(self, prompt: str, reply: str) -> None:
         entry = self._entry(prompt, reply)
         write_text(self._path(prompt), json.dumps(entry, ensure_ascii=False, indent=1) + "\n")
 
     def _entry(self, prompt: str, reply: str) -> dict[str, str | int]:
-        return {"judge": self.name, "version": judging.VERSION, "asked": prompt, "reply": reply}
+        return {
+            "judge": self.name,
+            "version": judge_prompt.VERSION,
+            "asked": prompt,
+            "reply": reply,
+        }
 
     def _path(self, prompt: str) -> Path:
-        said = json.dumps([self.name, judging.VERSION, prompt])
-        name = hashlib.sha256(said.encode()).hexdigest()
+        key = json.dumps([self.name, judge_prompt.VERSION, prompt])
+        name = hashlib.sha256(key.encode()).hexdigest()
         return self.cache / name[:2] / f"{name}.json"

@@ -1,4 +1,4 @@
-"""Scores of what a model said, by the metric of the dataset."""
+"""Score the answers of a model with the metric of the dataset."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -22,24 +22,24 @@ class Scorer(Protocol):
         ...
 
 
-def scorer(metric: str, everyone: Sequence[Exchange], judge: Judge) -> Scorer:
-    """Return what scores texts by a metric.
+def build_scorer(metric: str, all_exchanges: Sequence[Exchange], judge: Judge) -> Scorer:
+    """Build the scorer of a metric.
 
     Args:
-        metric: One of `bench.suite.metrics` that is of texts.
-        everyone: The exchanges of all samples of the cell, whose references make up CIDEr's
-            frequencies.
+        metric: Name of a metric of texts in `bench.suite.metrics`.
+        all_exchanges: The exchanges of all samples of the cell; CIDEr counts word frequencies in
+            their references.
         judge: Decides whether an object is named.
     """
-    return _SCORERS[metric](everyone, judge)
+    return _SCORERS[metric](all_exchanges, judge)
 
 
-def _cider(everyone: Sequence[Exchange], judge: Judge) -> Scorer:
-    cider = Cider(everyone)
+def _cider(all_exchanges: Sequence[Exchange], judge: Judge) -> Scorer:
+    cider = Cider(all_exchanges)
     return lambda texts, exchanges: cider(texts, exchanges).astype(np.float32)
 
 
-def _each(score: Callable[[str, Exchange], float]) -> Scorer:
+def _per_text(score: Callable[[str, Exchange], float]) -> Scorer:
     def scores(texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
         found = [score(text, exchange) for text, exchange in zip(texts, exchanges, strict=True)]
         return np.array(found, np.float32)
@@ -47,10 +47,14 @@ def _each(score: Callable[[str, Exchange], float]) -> Scorer:
     return scores
 
 
-# by metric, what makes its scorer
+# functions that build the scorer of a metric
 _SCORERS: dict[str, Callable[[Sequence[Exchange], Judge], Scorer]] = {
     CIDER: _cider,
-    NAMES: lambda everyone, judge: judge,
-    VQA_ACCURACY: lambda everyone, judge: _each(lambda text, e: vqa_accuracy(text, e.answers)),
-    YES_NO: lambda everyone, judge: _each(lambda text, e: float(yes_no(text) == e.answers[0])),
+    NAMES: lambda all_exchanges, judge: judge,
+    VQA_ACCURACY: lambda all_exchanges, judge: _per_text(
+        lambda text, e: vqa_accuracy(text, e.answers)
+    ),
+    YES_NO: lambda all_exchanges, judge: _per_text(
+        lambda text, e: float(yes_no(text) == e.answers[0])
+    ),
 }

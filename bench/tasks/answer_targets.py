@@ -1,4 +1,4 @@
-"""The texts that an attack wants a model to say or not to say, and whether it said them."""
+"""The texts that an attack makes more or less likely, and whether a model said them."""
 
 import re
 from collections import Counter
@@ -14,10 +14,11 @@ from bench.suite.specs import AnyAttack, ApgdTextTargeted
 
 
 def references(exchange: Exchange, metric: str) -> tuple[str, ...]:
-    """Return the different right answers, in the order in which they are attacked.
+    """Return the distinct reference answers, in the order in which they are attacked.
 
-    Captions are in the order of the dataset, answers in that of how many annotators gave them, as
-    in RobustVLM. Where a dataset has no answers, the name of the object is the only one.
+    Captions keep the order of the dataset. Answers are sorted by the number of annotators who gave
+    them, most first, as in RobustVLM. If a dataset has no answers, the name of the object is the
+    only reference.
     """
     known = exchange.answers or exchange.names[:1]
     if metric_of(metric).task is CAPTIONING:
@@ -25,14 +26,19 @@ def references(exchange: Exchange, metric: str) -> tuple[str, ...]:
     return tuple(dict(Counter(known).most_common()))
 
 
-def text_of(attack: AnyAttack, exchange: Exchange, metric: str, reference: int = 0) -> str | None:
-    """Return the text that an attack wants a model to say, or not to say; None if none is known.
+def attack_text(
+    attack: AnyAttack, exchange: Exchange, metric: str, reference: int = 0
+) -> str | None:
+    """Return the text that an attack is about; None if the question has no such text.
+
+    A targeted attack makes the model say its target. Other attacks make a reference answer less
+    likely.
 
     Args:
-        attack: The attack, no ensemble.
-        exchange: The question, with its answers.
+        attack: The attack; not an ensemble.
+        exchange: The question with its answers.
         metric: Name of the metric.
-        reference: Number of the right answer, of those of `references`.
+        reference: Index of the reference answer in `references`.
     """
     if isinstance(attack, ApgdTextTargeted):
         return attack.target or exchange.decoy or None
@@ -40,15 +46,15 @@ def text_of(attack: AnyAttack, exchange: Exchange, metric: str, reference: int =
     return known[reference] if reference < len(known) else None
 
 
-def texts_of(
+def attack_texts(
     attack: AnyAttack, exchanges: Sequence[Exchange], metric: str, reference: int = 0
 ) -> list[str | None]:
-    """Return the texts of `text_of` for some exchanges.
+    """Return the texts of `attack_text` for some exchanges.
 
     Raises:
-        CellError: An exchange has no text, and `reference` is 0.
+        CellError: `reference` is 0 and an exchange has no text.
     """
-    found = [text_of(attack, exchange, metric, reference) for exchange in exchanges]
+    found = [attack_text(attack, exchange, metric, reference) for exchange in exchanges]
     missing = sum(text is None for text in found)
     if missing and reference == 0:
         targeted = isinstance(attack, ApgdTextTargeted)
@@ -59,20 +65,20 @@ def texts_of(
     return found
 
 
-def has_said(text: str, target: str) -> bool:
-    """Return whether a target is in a text as whole words, whatever the letters' case.
+def contains_target(text: str, target: str) -> bool:
+    """Return whether a text contains a target as whole words; case does not count.
 
-    A "snowboard" says no "no", which RobustVLM's search for letters would find in it.
+    RobustVLM searches for the letters instead, and would find the target "no" in "snowboard".
     """
     words = r"\s+".join(map(re.escape, target.split()))
     return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
 
 
-def reached(
+def targets_reached(
     attack: AnyAttack, exchanges: Sequence[Exchange], texts: Sequence[str]
 ) -> NDArray[np.bool_] | None:
-    """Return which texts have what an attack wants said, `[n]`; None where it names nothing."""
+    """Return which texts contain the attack's target, `[n]`; None if it has no target."""
     if not isinstance(attack, ApgdTextTargeted):
         return None
-    wanted = [target or "" for target in texts_of(attack, exchanges, "")]
-    return np.array(list(map(has_said, texts, wanted)), np.bool_)
+    wanted = [target or "" for target in attack_texts(attack, exchanges, "")]
+    return np.array(list(map(contains_target, texts, wanted)), np.bool_)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bench.core.exchanges import Exchange
 from bench.tasks.ptb_tokenizer import words
 
-_LONGEST = 4  # words of an n-gram
-_SIGMA = 6.0  # of the penalty for a length other than the reference's
+_MAX_WORDS = 4  # words in the longest n-grams
+_SIGMA = 6.0  # standard deviation of the length penalty, in words
 _SCALE = 10.0
 
 _Grams = Counter[tuple[str, ...]]
@@ -19,7 +19,13 @@ _Grams = Counter[tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class _Vector:
-    """Weights of n-grams by their length, the norms of these, and the number of pairs of words."""
+    """A text as TF-IDF weights of n-grams.
+
+    Attributes:
+        weights: Weights of the n-grams, one dictionary for each n from 1 to 4.
+        norms: Euclidean norms of the weights for each n.
+        length: Number of pairs of adjacent words.
+    """
 
     weights: tuple[dict[tuple[str, ...], float], ...]
     norms: tuple[float, ...]
@@ -29,22 +35,28 @@ class _Vector:
 class Cider:
     """Scores captions against references.
 
-    A word counts the less, the more images have it in one of their references; so the score of a
-    caption depends on all images that are scored, and with one image all scores are 0.
+    An n-gram has a smaller weight if the references of more images contain it. So the score of a
+    caption depends on all images of the cell; with a single image all scores are 0.
     """
 
-    def __init__(self, everyone: Sequence[Exchange]) -> None:
-        """Count in how many of all images each n-gram of the references is found."""
+    def __init__(self, all_exchanges: Sequence[Exchange]) -> None:
+        """Count for each n-gram the images whose references contain it."""
         self._grams = {
-            exchange.answers: [_grams(text) for text in exchange.answers] for exchange in everyone
+            exchange.answers: [_grams(text) for text in exchange.answers]
+            for exchange in all_exchanges
         }
         self._images: Counter[tuple[str, ...]] = Counter()
-        for exchange in everyone:
-            self._images.update({gram for one in self._grams[exchange.answers] for gram in one})
-        self._largest = np.log(float(len(everyone)))
+        for exchange in all_exchanges:
+            self._images.update(
+                {gram for reference in self._grams[exchange.answers] for gram in reference}
+            )
+        self._log_images = np.log(float(len(all_exchanges)))
 
     def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float64]:
-        """Return the score of each caption, 0 to 10, `[n]`; its exchange is among everyone."""
+        """Return the score of each caption, 0 to 10, `[n]`.
+
+        The exchanges must be among those that the object was created with.
+        """
         scores = [
             self._score(text, self._grams[exchange.answers])
             for text, exchange in zip(texts, exchanges, strict=True)
@@ -52,41 +64,42 @@ class Cider:
         return np.array(scores, np.float64)
 
     def _score(self, text: str, references: Sequence[_Grams]) -> float:
-        said = self._vector(_grams(text))
-        each = [_similarity(said, self._vector(reference)) for reference in references]
+        candidate = self._vector(_grams(text))
+        each = [_similarity(candidate, self._vector(reference)) for reference in references]
         return float(np.mean(np.sum(each, axis=0)) / len(references) * _SCALE)
 
     def _vector(self, grams: _Grams) -> _Vector:
-        weights: tuple[dict[tuple[str, ...], float], ...] = tuple({} for _ in range(_LONGEST))
+        weights: tuple[dict[tuple[str, ...], float], ...] = tuple({} for _ in range(_MAX_WORDS))
         for gram, count in grams.items():
-            rarity = self._largest - np.log(max(1.0, self._images[gram]))
+            rarity = self._log_images - np.log(max(1.0, self._images[gram]))
             weights[len(gram) - 1][gram] = count * rarity
         norms = tuple(float(np.sqrt(sum(w * w for w in each.values()))) for each in weights)
-        # the reference counts pairs, not words, which changes the difference of two lengths nowhere
-        # but between captions of less than two words
+        # coco-caption counts pairs of adjacent words instead of words; differences of lengths are
+        # the same, except for captions of less than two words
         return _Vector(weights, norms, sum(n for gram, n in grams.items() if len(gram) == 2))
 
 
 def _grams(text: str) -> _Grams:
-    found = words(text)
+    tokens = words(text)
     return Counter(
-        tuple(found[start : start + size])
-        for size in range(1, _LONGEST + 1)
-        for start in range(len(found) - size + 1)
+        tuple(tokens[start : start + size])
+        for size in range(1, _MAX_WORDS + 1)
+        for start in range(len(tokens) - size + 1)
     )
 
 
-def _similarity(said: _Vector, reference: _Vector) -> list[float]:
-    """Return for each length of n-grams the clipped cosine, less a penalty for another length."""
-    apart = said.length - reference.length
-    penalty = float(np.exp(-(apart**2) / (2 * _SIGMA**2)))
+def _similarity(candidate: _Vector, reference: _Vector) -> list[float]:
+    """Return the clipped cosine for each n, times the penalty for a different length."""
+    difference = candidate.length - reference.length
+    penalty = float(np.exp(-(difference**2) / (2 * _SIGMA**2)))
     return [
         penalty
         * sum(
-            min(weight, there.get(gram, 0.0)) * there.get(gram, 0.0) for gram, weight in own.items()
+            min(weight, other_weights.get(gram, 0.0)) * other_weights.get(gram, 0.0)
+            for gram, weight in own_weights.items()
         )
-        / (norm * other if norm and other else 1.0)
-        for own, there, norm, other in zip(
-            said.weights, reference.weights, said.norms, reference.norms, strict=True
+        / (norm * other_norm if norm and other_norm else 1.0)
+        for own_weights, other_weights, norm, other_norm in zip(
+            candidate.weights, reference.weights, candidate.norms, reference.norms, strict=True
         )
     ]

@@ -1,4 +1,4 @@
-"""Classification: is the class of an image the one whose prompts it is most similar to?"""
+"""Zero-shot classification: the prediction is the class whose prompts are most similar."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,25 +11,25 @@ from bench.suite.metrics import ACCURACY
 
 
 def top_1(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return per image whether its class has the highest logit, `[n]`."""
+    """Return whether the label has the highest logit, per image, `[n]`."""
     return logits.argmax(dim=1) == labels
 
 
-# by metric, what it makes of logits `[n,k]` and labels `[n]`
+# for each metric, a function of logits `[n,k]` and labels `[n]`
 _VALUES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     ACCURACY: top_1,
 }
 
 
 class Classification:
-    """How a model classifies; a `bench.tasks.embedding_tasks.EmbeddingTask`."""
+    """Zero-shot classification as a `bench.tasks.embedding_tasks.EmbeddingTask`."""
 
     def vectors(self, model: ImageTextModel, images: Images, prompts: Sequence[str]) -> Tensor:
-        """Return a vector for each class, `[d,k]`."""
+        """Return the text vector of each class, `[d,k]`."""
         return zero_shot_head(model, images.classes, prompts)
 
     def head(self, tower: ImageTextModel, vectors: Tensor, images: Images) -> ZeroShotClassifier:
-        """Return a classifier."""
+        """Return the classifier of an image tower and class vectors."""
         return ZeroShotClassifier(tower, vectors)
 
     def outputs(self, head: ZeroShotClassifier, points: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ class Classification:
         return logits
 
     def values(self, outputs: Tensor, labels: Tensor, images: Images, metric: str) -> Tensor:
-        """Return per image what the metric makes of its logits, `[n]`."""
+        """Return the value of the metric for each image, `[n]`."""
         return _VALUES[metric](outputs, labels)
 
     def sample_ids(self, images: Images, metric: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The tasks of models that embed images and texts, looked up once by name."""
+"""The tasks of models that embed images and texts, by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
@@ -16,40 +16,40 @@ H = TypeVar("H", bound=EmbeddingClassifier)
 
 
 class EmbeddingTask(Protocol[H]):
-    """How a model that embeds images and texts does a task, and how that is scored.
+    """A task of models that embed images and texts, with its scores.
 
-    An attack is given the head and raises the loss of its logits for `images.labels`.
+    An attack increases the loss of the head's logits for `images.labels`.
     """
 
     def vectors(self, model: ImageTextModel, images: Images, prompts: Sequence[str]) -> Tensor:
-        """Return the vectors of the texts that images are held against, `[d,m]`.
+        """Return the vectors of the texts that images are compared with, `[d,m]`.
 
-        They depend on the model's text encoder, the names of the classes, the captions and the
-        prompts (placeholder `{c}`) alone: models and metrics share them.
+        They depend only on the text encoder, the class names, the captions and the prompt templates
+        (placeholder `{c}`), so models and metrics share them.
         """
         ...
 
     def head(self, tower: ImageTextModel, vectors: Tensor, images: Images) -> H:
-        """Join an image tower with the vectors: images to logits `[b,k]`."""
+        """Return a module from images to logits `[b,k]`, of an image tower and text vectors."""
         ...
 
     def outputs(self, head: H, points: Tensor) -> Tensor:
-        """Return what the metrics are read off, of images `[b,3,h,w]` in [0,1], `[b,...]`."""
+        """Return the outputs for images `[b,3,h,w]` in [0,1] from which metrics follow."""
         ...
 
     def values(self, outputs: Tensor, labels: Tensor, images: Images, metric: str) -> Tensor:
         """Return whether each sample is right, or its score in a graded metric, `[n]`.
 
         Args:
-            outputs: Of all images; of some of them, if the metric allows an `early_stop`.
-            labels: Theirs.
+            outputs: Outputs of all images; of some images if the metric allows an `early_stop`.
+            labels: Labels of these images.
             images: The dataset.
             metric: Name of the metric.
         """
         ...
 
     def sample_ids(self, images: Images, metric: str) -> tuple[str, ...]:
-        """Return what the values of all images are of: images, or their captions."""
+        """Return the ids of the samples that have a value: images, or captions."""
         ...
 
 

@@ -1,8 +1,8 @@
 """The HTTP connection to a judge's endpoint: retries, proxies, limits, and no redirects.
 
-urllib3 counts retries, computes pauses and reads `Retry-After`. The loop over attempts stands here
-because urllib3 reads the whole body of a reply that it tries again, however long it is, and does
-not try again where a body breaks off.
+urllib3 counts retries, computes pauses and reads `Retry-After`. The loop over attempts is here
+because urllib3 reads the whole body before it retries, whatever its length, and does not retry if
+the connection breaks within a body.
 """
 
 import json
@@ -16,33 +16,33 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3.exceptions import HTTPError, InvalidHeader
 
-_BUSY = (408, 409, 425, 429, 500, 502, 503, 504)
+_RETRY_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504)
 _RETRIES = 5
-_PATIENCE = 60  # seconds until an attempt counts as failed, and the longest pause
-_LONGEST = 2**20  # bytes of a body
+_TIMEOUT = 60  # seconds; timeout of an attempt, and the longest pause between attempts
+_MAX_BYTES = 2**20  # of a body that are read
 
 
 class _Retry(urllib3.Retry):
-    """Pauses as an endpoint asks, and as usual where its `Retry-After` is unreadable."""
+    """Retries that obey `Retry-After`, and use the default pauses if it is unreadable."""
 
     def parse_retry_after(self, retry_after: str) -> float:
-        """Return the seconds to wait, from seconds or from a date; 0 where it is neither."""
+        """Return the seconds to wait, given as a number or a date; 0 if it is neither."""
         with suppress(InvalidHeader, ValueError, OverflowError):
-            return min(super().parse_retry_after(retry_after), _PATIENCE)
+            return min(super().parse_retry_after(retry_after), _TIMEOUT)
         return 0.0
 
 
-_RETRY = _Retry(total=_RETRIES, allowed_methods=None, backoff_factor=1, backoff_max=_PATIENCE)
+_RETRY = _Retry(total=_RETRIES, allowed_methods=None, backoff_factor=1, backoff_max=_TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an endpoint answers to one request.
+    """The response of an endpoint.
 
     Attributes:
-        status: The HTTP status.
-        reason: The status in words.
-        content: The body; what exceeds 1 MiB is left out.
+        status: HTTP status code.
+        reason: HTTP reason phrase.
+        content: First MiB of the body.
     """
 
     status: int
@@ -51,33 +51,33 @@ class Answer:
 
 
 class Connection:
-    """Posts JSON to one address; several threads may use it at once."""
+    """Posts JSON to one URL; several threads may use it at once."""
 
     def __init__(self, url: str, key: str, threads: int) -> None:
-        """Prepare connections, through the proxy that the environment names, if any.
+        """Prepare connections, through the proxy of the environment variables if there is one.
 
         Args:
-            url: The address.
-            key: The bearer token that is sent there and nowhere else; none where empty.
-            threads: How many connections are kept open.
+            url: URL of the endpoint.
+            key: Bearer token, sent only to this URL; no token if empty.
+            threads: Number of connections that are kept open.
 
         Raises:
-            ConnectionError: The address of the proxy or of the endpoint is invalid.
+            ConnectionError: The URL of the proxy or of the endpoint is invalid.
         """
         self._url = url
         self._headers = {"Content-Type": "application/json"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         try:
-            self._pool = _pool(url, threads)
+            self._pool = _connection_pool(url, threads)
         except HTTPError as error:
             raise ConnectionError(str(error)) from None
 
     def post(self, body: Mapping[str, Any]) -> Answer:
-        """Return the answer to a request; a redirect is an answer and is never followed.
+        """Return the response to a request; a redirect is returned and never followed.
 
-        A request that fails for want of a connection, or because the endpoint is busy, is sent
-        again: at once, then after 2, 4, 8 and 16 seconds, or after as long as `Retry-After` says.
+        If the connection fails or the endpoint is busy, the request is sent again: at once, then
+        after 2, 4, 8 and 16 seconds, or after the time in `Retry-After`.
 
         Raises:
             ConnectionError: The endpoint cannot be reached.
@@ -88,14 +88,18 @@ class Connection:
             response, content, failure = None, b"", None
             try:
                 response = self._pool.request(
-                    "POST", self._url, body=data, headers=self._headers, timeout=_PATIENCE,
+                    "POST", self._url, body=data, headers=self._headers, timeout=_TIMEOUT,
                     retries=False, redirect=False, preload_content=False,
                 )  # fmt: skip
                 with response:
-                    content = response.read(_LONGEST)
+                    content = response.read(_MAX_BYTES)
             except HTTPError as error:
                 failure = error
-            if response and not failure and (response.status not in _BUSY or not retry.total):
+            if (
+                response
+                and not failure
+                and (response.status not in _RETRY_STATUSES or not retry.total)
+            ):
                 return Answer(response.status, response.reason or "", content)
             if not retry.total:
                 raise ConnectionError(str(failure))
@@ -107,7 +111,7 @@ class Connection:
         self._pool.clear()
 
 
-def _pool(url: str, threads: int) -> urllib3.PoolManager:
+def _connection_pool(url: str, threads: int) -> urllib3.PoolManager:
     parts = urllib3.util.parse_url(url)
     proxy = getproxies().get(parts.scheme or "", "")
     if not proxy or proxy_bypass(parts.netloc or ""):

@@ -1,4 +1,4 @@
-"""The text in a reply of an endpoint that speaks OpenAI's protocol."""
+"""Read the text of a chat completion in OpenAI's format."""
 
 import json
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from typing import Any
 
 from bench.core.exchanges import encodable
 
-REFUSED = "refused"  # stands for a refusal, whatever its words: they hold no verdict
+REFUSED = "refused"  # replaces the text of a refusal, which has no verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a judge said.
+    """The reply of a judge.
 
     Attributes:
-        text: The reply without what the model thought aloud; empty where there is no text.
-        cut: Whether the reply ended at the limit of its tokens.
-        raw: The part of the answer that the text was read from, as JSON.
+        text: The reply without the model's thoughts; empty if there is no text.
+        cut: Whether the reply was cut at the token limit.
+        raw: The choice that the text is from, as JSON.
     """
 
     text: str
@@ -25,13 +25,13 @@ class Reply:
 
 
 def read_reply(content: bytes) -> Reply:
-    """Read the first choice of an answer.
+    """Read the first choice of a response body.
 
-    Its content is a text or a list of parts, of which those with a text count. Thoughts count as
-    no text, whether they stand in a field or part of their own or before `</think>`.
+    Its content is a text or a list of parts; parts without text are ignored. Thoughts are removed,
+    whether they are in a separate field or part, or before `</think>`.
 
     Raises:
-        ValueError: The answer has another form than OpenAI's; names the kind of fault.
+        ValueError: The body is not in OpenAI's format; the message is the type of the error.
     """
     try:
         choice: Any = json.loads(content)["choices"][0]
@@ -48,7 +48,7 @@ def read_reply(content: bytes) -> Reply:
 
 
 def _text(content: Any) -> str:
-    """Return the text of a message's content; empty where it has none."""
+    """Return the text of a message's content; empty if it has no text."""
     if isinstance(content, list):
         return "".join(map(_part_text, content))
     return content if isinstance(content, str) else ""
@@ -57,11 +57,11 @@ def _text(content: Any) -> str:
 def _part_text(part: Any) -> str:
     if isinstance(part, str):
         return part
-    shown = isinstance(part, dict) and part.get("type", "text") in ("text", "output_text")
-    return _text(part.get("text")) if shown else ""
+    is_text = isinstance(part, dict) and part.get("type", "text") in ("text", "output_text")
+    return _text(part.get("text")) if is_text else ""
 
 
 def _without_thoughts(text: str) -> str:
-    """Return what follows the thoughts; nothing where a thought never ends."""
-    thoughts, ended, rest = text.rpartition("</think>")
-    return rest if ended or not rest.lstrip().startswith("<think>") else thoughts
+    """Return the text after the thoughts; empty if the thoughts do not end."""
+    before, mark, after = text.rpartition("</think>")
+    return after if mark or not after.lstrip().startswith("<think>") else before

@@ -1,4 +1,4 @@
-"""Questions to a text model of transformers on this machine."""
+"""A judge that is a text model of transformers on this machine."""
 
 from collections.abc import Generator, Sequence
 from functools import cached_property
@@ -11,47 +11,49 @@ from bench.core.torchvision_shim import ensure_torchvision
 from bench.models.transformers_loading import loading
 from bench.suite.specs import TransformersJudge
 
-_TOKENS = 4  # a digit is asked for
+_MAX_NEW_TOKENS = 4  # enough for the digit that the prompt asks for
 
 
 class LocalModel:
-    """Replies to prompts; the model is loaded when it is first asked."""
+    """Replies to prompts; the model is loaded at the first call."""
 
     def __init__(self, spec: TransformersJudge, device: torch.device | None) -> None:
-        """Say which model is asked, and where it runs; on the CPU where nothing is said."""
+        """Set the model and its device; the CPU if `device` is None."""
         self._spec = spec
         self._device = device or torch.device("cpu")
 
     def __call__(self, prompts: Sequence[str]) -> Generator[str]:
-        """Yield the likeliest reply to each prompt, in their order.
+        """Yield the greedily decoded reply to each prompt, in order.
 
         Raises:
             CellError: The model cannot be loaded.
         """
         tokenizer, model = self._loaded
         for prompt in prompts:
-            asked = prompt
+            text = prompt
             if tokenizer.chat_template:
                 turn = [{"role": "user", "content": prompt}]
-                asked = tokenizer.apply_chat_template(
+                text = tokenizer.apply_chat_template(
                     turn, add_generation_prompt=True, tokenize=False
                 )
-            # a template writes the special tokens itself
-            given = tokenizer(
-                asked, return_tensors="pt", add_special_tokens=not tokenizer.chat_template
+            # the chat template already adds the special tokens
+            inputs = tokenizer(
+                text, return_tensors="pt", add_special_tokens=not tokenizer.chat_template
             ).to(self._device)
             with torch.no_grad():
-                said = model.generate(**given, max_new_tokens=_TOKENS, do_sample=False)
-            yield tokenizer.decode(said[0, given["input_ids"].shape[1] :], skip_special_tokens=True)
+                outputs = model.generate(**inputs, max_new_tokens=_MAX_NEW_TOKENS, do_sample=False)
+            yield tokenizer.decode(
+                outputs[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+            )
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
-        ensure_torchvision()  # which transformers imports
+        ensure_torchvision()  # transformers imports it
         try:
             import transformers
         except ImportError as error:
             raise CellError(
-                "a judge of transformers needs the extra: pip install '.[lvlm]'"
+                "a judge of kind `transformers` needs an extra: pip install '.[lvlm]'"
             ) from error
         name = self._spec.name
         options: dict[str, Any] = {"trust_remote_code": False}

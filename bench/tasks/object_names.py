@@ -1,4 +1,4 @@
-"""Whether a text names an object, word by word, in singular or plural."""
+"""Check whether a text names an object, as whole words in singular or plural."""
 
 import re
 import unicodedata
@@ -11,16 +11,16 @@ _IRREGULAR = {
     "person": "people", "scarf": "scarves", "shelf": "shelves", "tooth": "teeth",
     "wolf": "wolves", "woman": "women",
 }  # fmt: skip
-_WHOLE = {"ox": "oxen"}  # words, and no ends of words such as a box
+_WHOLE_WORDS = {"ox": "oxen"}  # irregular only as a whole word, not as the end of "box"
 _APOSTROPHES = str.maketrans("", "", "'\u2018\u2019\u02bc")
 _ENDINGS = ("s", "x", "z", "ch", "sh", "o")
 
 
 def names_object(text: str, names: Sequence[str]) -> bool:
-    """Return whether a text has one of some names as whole words.
+    """Return whether a text contains one of the names as whole words.
 
-    Case, accents, hyphens and punctuation do not count, and the last word of a name may be in
-    singular or plural. That a text denies what it names is not seen.
+    Case, accents, hyphens and punctuation do not count, and the last word of a name may be singular
+    or plural. Negation is not detected: "no dog" names a dog.
     """
     found = f" {_plain(text)} "
     return any(f" {form} " in found for name in names for form in _forms(name))
@@ -35,26 +35,30 @@ def _forms(name: str) -> frozenset[str]:
 
 
 def _plurals(word: str) -> tuple[str, ...]:
-    odd = tuple(
-        word.removesuffix(one) + many for one, many in _IRREGULAR.items() if word.endswith(one)
-    ) + tuple(many for one, many in _WHOLE.items() if word == one)
+    irregular = tuple(
+        word.removesuffix(singular) + plural
+        for singular, plural in _IRREGULAR.items()
+        if word.endswith(singular)
+    ) + tuple(plural for singular, plural in _WHOLE_WORDS.items() if word == singular)
     if re.search(r"[^aeiou]y$", word):
-        return (*odd, f"{word[:-1]}ies")
-    return (*odd, f"{word}s", *([f"{word}es"] if word.endswith(_ENDINGS) else []))
+        return (*irregular, f"{word[:-1]}ies")
+    return (*irregular, f"{word}s", *([f"{word}es"] if word.endswith(_ENDINGS) else []))
 
 
 def _singulars(word: str) -> tuple[str, ...]:
-    odd = tuple(
-        word.removesuffix(many) + one for one, many in _IRREGULAR.items() if word.endswith(many)
-    ) + tuple(one for one, many in _WHOLE.items() if word == many)
+    irregular = tuple(
+        word.removesuffix(plural) + singular
+        for singular, plural in _IRREGULAR.items()
+        if word.endswith(plural)
+    ) + tuple(singular for singular, plural in _WHOLE_WORDS.items() if word == plural)
     if word.endswith("ies"):
-        return (*odd, f"{word[:-3]}y", word[:-1])
+        return (*irregular, f"{word[:-3]}y", word[:-1])
     if word.endswith("es") and word[:-2].endswith(_ENDINGS):
-        return (*odd, word[:-2], word[:-1])
-    return (*odd, word[:-1]) if word.endswith("s") and not word.endswith("ss") else odd
+        return (*irregular, word[:-2], word[:-1])
+    return (*irregular, word[:-1]) if word.endswith("s") and not word.endswith("ss") else irregular
 
 
 def _plain(text: str) -> str:
-    signs = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).lower())
-    letters = (sign for sign in signs if not unicodedata.combining(sign))
+    characters = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).lower())
+    letters = (character for character in characters if not unicodedata.combining(character))
     return " ".join(re.findall(r"[a-z0-9]+", "".join(letters)))

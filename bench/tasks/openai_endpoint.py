@@ -1,4 +1,4 @@
-"""Questions to a model behind an endpoint that speaks OpenAI's protocol."""
+"""A judge that is a model behind an endpoint with OpenAI's chat completions API."""
 
 import os
 from collections.abc import Generator, Sequence
@@ -14,42 +14,42 @@ from bench.suite.specs import OpenAIJudge
 from bench.tasks.judge_connection import Answer, Connection
 from bench.tasks.judge_reply import read_reply
 
-_AT_ONCE = 8
-_SHORT = 16  # tokens; a digit is asked for
-_LONG = 4096  # tokens of a model that thinks before it gives the digit
+_THREADS = 8
+_TOKENS = 16  # limit of a reply; the prompt asks for a digit
+_TOKENS_WITH_THOUGHTS = 4096  # limit for a model that thinks before it gives the digit
 _EXCERPT = 400  # characters of a reply in a message
 
 
 def replies(spec: OpenAIJudge, prompts: Sequence[str], trust: bool = False) -> Generator[str]:
-    """Yield the replies to some prompts, in their order; several are asked at once.
+    """Yield the replies to prompts, in order; up to 8 requests run at once.
 
     Args:
         spec: The endpoint and its model.
-        prompts: What it is asked, each by itself.
-        trust: Whether any environment variable may be its key.
+        prompts: The prompts; each is a request of its own.
+        trust: Whether any environment variable may hold the key.
 
     Raises:
-        CellError: The endpoint cannot be reached, refuses, or gives a reply that cannot be read;
-            or the variable of its key is not for judges.
+        CellError: The endpoint cannot be reached, refuses, or sends an unreadable reply; or the
+            suite may not use the environment variable of the key.
     """
     key = _key(spec, trust)
     try:
-        connection = Connection(f"{spec.url.rstrip('/')}/chat/completions", key, _AT_ONCE)
+        connection = Connection(f"{spec.url.rstrip('/')}/chat/completions", key, _THREADS)
     except ConnectionError as error:
         raise CellError(f"the judge {spec.model} at {spec.url} cannot be asked: {error}") from None
     endpoint = _Endpoint(spec, key, connection)
-    with closing(connection), ThreadPoolExecutor(_AT_ONCE) as pool:
-        waiting = [pool.submit(endpoint.reply, each) for each in prompts]
+    with closing(connection), ThreadPoolExecutor(_THREADS) as pool:
+        waiting = [pool.submit(endpoint.reply, item) for item in prompts]
         try:
-            for each in waiting:
-                yield each.result()
+            for item in waiting:
+                yield item.result()
         finally:
-            for each in waiting:
-                each.cancel()
+            for item in waiting:
+                item.cancel()
 
 
 def _key(spec: OpenAIJudge, trust: bool) -> str:
-    """Return the key to an endpoint; nothing where it needs none."""
+    """Return the key of an endpoint; empty if it needs no key."""
     if spec.key is None:
         return ""
     if not trust and (fault := key_fault(spec)):
@@ -59,44 +59,45 @@ def _key(spec: OpenAIJudge, trust: bool) -> str:
         raise CellError(f"protocol.judge.key: the environment variable {spec.key} is not set")
     if not (key.isascii() and key.isprintable()):
         raise CellError(
-            f"protocol.judge.key: the environment variable {spec.key} holds signs that no key has"
+            f"protocol.judge.key: the environment variable {spec.key} has characters that are not "
+            "allowed in a key; allowed: printable ASCII"
         )
     return key
 
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """The parameters of a request that not all endpoints accept alike.
+    """The parameters of a request that differ between endpoints.
 
     Attributes:
-        limit: The name of the limit of tokens.
-        tokens: The limit.
-        greedy: Whether temperature 0 is asked for.
+        limit: Name of the parameter for the token limit.
+        tokens: Token limit.
+        greedy: Whether to send temperature 0.
     """
 
     limit: str = "max_tokens"
-    tokens: int = _SHORT
+    tokens: int = _TOKENS
     greedy: bool = True
 
     def fields(self) -> dict[str, Any]:
         return {self.limit: self.tokens, **({"temperature": 0} if self.greedy else {})}
 
-    def accepted(self, fault: str) -> "_Options":
-        """Return the options without the first that a fault of the endpoint names."""
+    def without_rejected(self, fault: str) -> "_Options":
+        """Return the options without the first parameter that an error message names."""
         if self.limit == "max_tokens" and "max_completion_tokens" in fault:
-            # the newer limit counts thoughts too, so a short limit would leave no digit
-            return replace(self, limit="max_completion_tokens", tokens=_LONG)
+            # this limit includes thoughts, so a low limit could cut the reply before the digit
+            return replace(self, limit="max_completion_tokens", tokens=_TOKENS_WITH_THOUGHTS)
         if self.greedy and "temperature" in fault:
             return replace(self, greedy=False)
         return self
 
 
 class _Endpoint:
-    """An endpoint and the key to it, which no message may hold."""
+    """An endpoint and its key; messages must not contain the key."""
 
     def __init__(self, spec: OpenAIJudge, key: str, connection: Connection) -> None:
         self._spec, self._key, self._connection = spec, key, connection
-        self._options = _Options()  # those that were accepted last, for the questions that follow
+        self._options = _Options()  # accepted by the endpoint last; used for the next requests
 
     def reply(self, prompt: str) -> str:
         """Return the reply to a prompt.
@@ -110,7 +111,7 @@ class _Endpoint:
             if 200 <= answer.status < 300:
                 changed, text = self._read(answer, options)
             else:
-                changed, text = self._accepted(answer, options), ""
+                changed, text = self._next_options(answer, options), ""
             if changed == options:
                 self._options = options
                 return text
@@ -124,33 +125,35 @@ class _Endpoint:
         except ConnectionError as error:
             raise self._fault("cannot be asked", str(error)) from None
 
-    def _accepted(self, answer: Answer, options: _Options) -> _Options:
-        """Return options in place of those that the endpoint does not accept."""
-        said = answer.content.decode("utf-8", "replace")
-        changed = options.accepted(said) if answer.status in (400, 422) else options
+    def _next_options(self, answer: Answer, options: _Options) -> _Options:
+        """Return other options after the endpoint rejected the given ones."""
+        content = answer.content.decode("utf-8", "replace")
+        changed = options.without_rejected(content) if answer.status in (400, 422) else options
         if changed == options:
-            raise self._fault("cannot be asked", f"{answer.status} {answer.reason}: {said}")
+            raise self._fault("cannot be asked", f"{answer.status} {answer.reason}: {content}")
         return changed
 
     def _read(self, answer: Answer, options: _Options) -> tuple[_Options, str]:
-        """Return the text of an answer, or options with more tokens where it was cut too early."""
+        """Return the options and the text; options with more tokens if the digit was cut off."""
         try:
             reply = read_reply(answer.content)
         except ValueError as error:
-            said = answer.content.decode("utf-8", "replace")
-            # the cause would be shown with what it failed at
-            raise self._fault(f"replies in another form than OpenAI's ({error})", said) from None
+            content = answer.content.decode("utf-8", "replace")
+            # no cause: its message would show the content, which may contain the key
+            raise self._fault(
+                f"replies in another format than OpenAI's ({error})", content
+            ) from None
         if reply.cut and not judge_prompt.has_digit(reply.text):
-            if options.tokens < _LONG:
-                return replace(options, tokens=_LONG), ""
-            raise self._fault(f"gave no digit within {_LONG} tokens", reply.raw)
+            if options.tokens < _TOKENS_WITH_THOUGHTS:
+                return replace(options, tokens=_TOKENS_WITH_THOUGHTS), ""
+            raise self._fault(f"gave no digit within {_TOKENS_WITH_THOUGHTS} tokens", reply.raw)
         if not reply.text:
             raise self._fault("gave a reply without a text", reply.raw)
-        return options, self._hidden(reply.text)
+        return options, self._without_key(reply.text)
 
-    def _hidden(self, text: str) -> str:
+    def _without_key(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
 
-    def _fault(self, what: str, said: str) -> CellError:
+    def _fault(self, what: str, content: str) -> CellError:
         where = f"the judge {self._spec.model} at {self._spec.url}"
-        return CellError(f"{where} {what}: {self._hidden(said)[:_EXCERPT]}")
+        return CellError(f"{where} {what}: {self._without_key(content)[:_EXCERPT]}")

@@ -1,4 +1,4 @@
-"""Retrieval: does an image find its captions, and a caption its image?"""
+"""Image-to-text and text-to-image retrieval, with recall at several depths."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,16 +16,22 @@ _Recall = Callable[[Tensor, Tensor], Tensor]
 
 
 class RetrievalClassifier(nn.Module):
-    """An image's similarity to each image's captions, as logits over the images.
+    """A classifier of images whose classes are all images, each described by its captions.
 
     The logit for image j is the largest cosine with any caption of j, times the model's logit
-    scale. So the arg max is an image's own index exactly where its nearest caption is one of its
-    own, which is recall@1, and cross-entropy sets the similarity to its own captions against that
-    to all others: an attack on a classifier is an attack on retrieval.
+    scale. So the argmax is an image's own index exactly if its nearest caption is one of its own
+    (recall@1), and cross-entropy compares the similarity to its own captions with the similarity to
+    all others. This makes attacks on classifiers work on retrieval.
     """
 
     def __init__(self, model: ImageTextModel, captions: Tensor, owners: Tensor) -> None:
-        """Join a model with the captions' normalised vectors `[d,m]` and their images `[m]`."""
+        """Create a classifier.
+
+        Args:
+            model: The model that embeds images.
+            captions: Normalised text vectors of all captions, `[d,m]`.
+            owners: Index of the image of each caption, `[m]`.
+        """
         super().__init__()
         self.model = model
         self.captions = captions
@@ -42,7 +48,7 @@ class RetrievalClassifier(nn.Module):
 
     @property
     def width(self) -> int:
-        """Numbers of an embedding."""
+        """Number of dimensions of an embedding."""
         return len(self.captions)
 
     def embed(self, images: Tensor) -> Tensor:
@@ -51,19 +57,19 @@ class RetrievalClassifier(nn.Module):
 
     def classify(self, embeddings: Tensor) -> Tensor:
         """Map embeddings `[b,d]` to logits `[b,n]`."""
-        found = embeddings @ self.captions
-        nearest = found.new_full((len(found), self.images), -torch.inf)
-        owners = self.owners.expand_as(found)
-        return self.model.logit_scale * nearest.scatter_reduce(1, owners, found, "amax")
+        cosines = embeddings @ self.captions
+        nearest = cosines.new_full((len(cosines), self.images), -torch.inf)
+        owners = self.owners.expand_as(cosines)
+        return self.model.logit_scale * nearest.scatter_reduce(1, owners, cosines, "amax")
 
 
 class Retrieval:
-    """How a model retrieves; a `bench.tasks.embedding_tasks.EmbeddingTask`."""
+    """Retrieval as a `bench.tasks.embedding_tasks.EmbeddingTask`."""
 
     def vectors(self, model: ImageTextModel, images: Images, prompts: Sequence[str]) -> Tensor:
-        """Return the vectors of all captions, `[d,m]`; there are no prompts."""
-        every = [caption for own in images.captions for caption in own]
-        return text_vectors(model, every).T.contiguous()
+        """Return the text vectors of all captions, `[d,m]`; `prompts` is not used."""
+        texts = [caption for own in images.captions for caption in own]
+        return text_vectors(model, texts).T.contiguous()
 
     def head(self, tower: ImageTextModel, vectors: Tensor, images: Images) -> RetrievalClassifier:
         """Return a classifier whose classes are the images."""
@@ -74,28 +80,28 @@ class Retrieval:
         return head.cosines(points)
 
     def values(self, outputs: Tensor, labels: Tensor, images: Images, metric: str) -> Tensor:
-        """Return per image, or per caption, whether it found its own among those of all."""
+        """Return whether each image or caption has a match among its k nearest neighbours."""
         return _RECALLS[metric](outputs, owners_of(images.captions).to(outputs.device))
 
     def sample_ids(self, images: Images, metric: str) -> tuple[str, ...]:
-        """Return the ids of images, or of captions where these look for their image."""
+        """Return the ids of images, or of captions in text-to-image retrieval."""
         if metric_of(metric).counts == "captions":
             return caption_ids(images.sample_ids, images.captions)
         return images.sample_ids
 
 
 def owners_of(captions: Sequence[Sequence[str]]) -> Tensor:
-    """Return the image of each caption, `[m]`, given those of each image."""
-    return torch.tensor([place for place, own in enumerate(captions) for _ in own])
+    """Return the index of the image of each caption, `[m]`, given each image's captions."""
+    return torch.tensor([index for index, own in enumerate(captions) for _ in own])
 
 
 def images_to_text(cosines: Tensor, owners: Tensor, k: int) -> Tensor:
-    """Return per image whether one of its captions is among the `k` nearest ones, `[n]`.
+    """Return whether one of an image's captions is among its `k` nearest captions, `[n]`.
 
     Args:
-        cosines: Of images with captions, `[n,m]`.
-        owners: The image of each caption, `[m]`.
-        k: How many captions are looked at; all where there are fewer.
+        cosines: Cosines of images with captions, `[n,m]`.
+        owners: Index of the image of each caption, `[m]`.
+        k: Number of nearest captions; all captions if there are fewer.
     """
     nearest = cosines.topk(min(k, cosines.shape[1]), dim=1).indices
     own = owners[nearest] == torch.arange(len(cosines), device=cosines.device)[:, None]
@@ -103,23 +109,23 @@ def images_to_text(cosines: Tensor, owners: Tensor, k: int) -> Tensor:
 
 
 def text_to_images(cosines: Tensor, owners: Tensor, k: int) -> Tensor:
-    """Return per caption whether its image is among the `k` nearest ones, `[m]`.
+    """Return whether a caption's image is among its `k` nearest images, `[m]`.
 
-    Arguments are those of `images_to_text`.
+    The arguments are those of `images_to_text`.
     """
     nearest = cosines.topk(min(k, len(cosines)), dim=0).indices
     return (nearest == owners).any(dim=0)
 
 
 _RECALLS: dict[str, _Recall] = {
-    f"{kind}_retrieval_recall@{depth}": partial(found, k=depth)
-    for kind, found in (("text", images_to_text), ("image", text_to_images))
+    f"{kind}_retrieval_recall@{depth}": partial(recall, k=depth)
+    for kind, recall in (("text", images_to_text), ("image", text_to_images))
     for depth in DEPTHS
 }
 
 
 def caption_ids(image_ids: Sequence[str], captions: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Return an id for each caption, in the order of the columns of cosines."""
+    """Return the ids of all captions, in the order of the columns of the cosines."""
     return tuple(
         f"{key}{CAPTION}{number}"
         for key, own in zip(image_ids, captions, strict=True)

@@ -1,9 +1,9 @@
 """VQA accuracy as the official evaluation computes it (Antol et al. 2015; VQA v2).
 
-Of ten people's answers each is left out in turn; an answer is right by a third for each of the
-other nine that equals it, at most wholly, and the ten are averaged. Articles, punctuation and the
-spelling of numbers do not count, with the official code's own habits: where all ten agree to the
-letter, neither they nor the answer are normalised, and `Yes.` is not `yes`.
+For each of the ten annotators in turn, the score of an answer is min(1, m / 3), where m of the
+other nine annotators gave the same answer; the accuracy is the mean of the ten scores. Articles,
+punctuation and the spelling of numbers do not count. As in the official code, nothing is normalised
+if all ten annotators gave exactly the same answer: then `Yes.` differs from `yes`.
 """
 
 import re
@@ -15,7 +15,8 @@ _MARKS = (
 )
 _COMMA_IN_NUMBER = re.compile(r"\d,\d")
 _PERIOD = re.compile(r"\.(?!\d)")
-_PERIODS = 32  # the official code gives a flag where `re.sub` takes the number of replacements
+# the official code passes a flag (`re.UNICODE`, 32) to `re.sub` as the number of replacements
+_PERIODS = 32
 _NUMBERS = dict(
     zip(
         ("none", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
@@ -36,35 +37,35 @@ _CONTRACTIONS = """
     who've why'll why're why's won't would've wouldn't wouldn't've y'all y'all'll y'all'd've you'd
     you'd've you'll you're you've
 """
-# each is also understood where one of its apostrophes is missing
+# contractions with one apostrophe missing, as in the official code
 _RESTORED = {
-    word[:place] + word[place + 1 :]: word
+    word[:index] + word[index + 1 :]: word
     for word in _CONTRACTIONS.split()
-    for place, sign in enumerate(word)
-    if sign == "'"
+    for index, character in enumerate(word)
+    if character == "'"
 } | {"somebody'd": "somebodyd"}
 
 
 def vqa_accuracy(text: str, answers: Sequence[str]) -> float:
-    """Return the accuracy of an answer given all annotators', 0 to 1."""
-    said, known = _plain(text), [_plain(answer) for answer in answers]
+    """Return the accuracy of an answer, 0 to 1, given the answers of all annotators."""
+    answer_text, known = _plain(text), [_plain(answer) for answer in answers]
     if len(set(known)) > 1:
-        said, known = normalised(said), [normalised(answer) for answer in known]
-    same = sum(answer == said for answer in known)
-    # leaving one out takes it from those that agree, or not
-    shares = [min(1.0, (same - (answer == said)) / 3) for answer in known]
+        answer_text, known = normalised(answer_text), [normalised(answer) for answer in known]
+    matches = sum(answer == answer_text for answer in known)
+    # leaving out an annotator lowers the matches by one if their answer is among them
+    shares = [min(1.0, (matches - (answer == answer_text)) / 3) for answer in known]
     return sum(shares) / len(shares)
 
 
 def normalised(text: str) -> str:
-    """Return an answer without articles and punctuation, lower case, numbers as digits."""
-    found = text
-    joined = _COMMA_IN_NUMBER.search(text) is not None
+    """Return an answer in lower case, without articles and punctuation, numbers as digits."""
+    result = text
+    has_number_comma = _COMMA_IN_NUMBER.search(text) is not None
     for mark in _MARKS:
         beside_a_space = f"{mark} " in text or f" {mark}" in text
-        found = found.replace(mark, "" if beside_a_space or joined else " ")
-    found = _PERIOD.sub("", found, count=_PERIODS)
-    known = (_NUMBERS.get(word, word) for word in found.lower().split())
+        result = result.replace(mark, "" if beside_a_space or has_number_comma else " ")
+    result = _PERIOD.sub("", result, count=_PERIODS)
+    known = (_NUMBERS.get(word, word) for word in result.lower().split())
     return " ".join(_RESTORED.get(word, word) for word in known if word not in _ARTICLES)
 
 

@@ -11,7 +11,7 @@ from bench.trust.reported_number import Number, Pair
 from bench.trust.stored_findings import Examined, judged
 
 if TYPE_CHECKING:  # what a run may take is known without torch
-    from bench.evaluate.model_cache import Warm
+    from bench.evaluate.model_cache import ModelCache
 
 SHARE = 0.2  # of the seconds that the attacked cells of what is examined took
 LEAST = 5.0  # seconds, so that small suites get something
@@ -24,7 +24,7 @@ def allowance(examined: Mapping[Pair, Examined], numbers: Mapping[Pair, Number])
 
 
 def examine_within(
-    results: Results, numbers: Mapping[Pair, Number], warm: "Warm", seconds: float
+    results: Results, numbers: Mapping[Pair, Number], cache: "ModelCache", seconds: float
 ) -> None:
     """Examine numbers until time is up, and keep what is found.
 
@@ -33,7 +33,7 @@ def examine_within(
     """
     from bench.trust.examine import examine_pairs  # brings torch
 
-    for _ in examine_pairs(results, numbers, warm, seconds=seconds):
+    for _ in examine_pairs(results, numbers, cache, seconds=seconds):
         pass  # what cannot be examined is for `check` to tell
 
 

@@ -13,7 +13,7 @@ from bench.core.errors import CellError, StoreError, TimeUp
 from bench.core.locks import Lock
 from bench.data import index_dataset, load_images
 from bench.evaluate.craft import sample_seed
-from bench.evaluate.model_cache import Warm, reason
+from bench.evaluate.model_cache import ModelCache, reason
 from bench.plan.identity import model_identity, pair_digest
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results
@@ -27,7 +27,7 @@ from bench.trust.subject import CHEAP, DEEP, Subject
 def examine_pairs(
     results: Results,
     pairs: Mapping[Pair, Number],
-    warm: Warm,
+    cache: ModelCache,
     *,
     deep: bool = False,
     seconds: float | None = None,
@@ -40,7 +40,7 @@ def examine_pairs(
     Args:
         results: What is stored of the suite.
         pairs: The numbers to judge.
-        warm: The suite's models and images.
+        cache: The suite's models and images.
         deep: Whether the checks take more of everything.
         seconds: What all may take; any number where None.
 
@@ -58,7 +58,7 @@ def examine_pairs(
             if pair in over:
                 continue
             try:
-                _examine_pair(store, stored, warm, pair, number, deep, checks, deadline)
+                _examine_pair(store, stored, cache, pair, number, deep, checks, deadline)
             except TimeUp:
                 return
             except StoreError:
@@ -74,7 +74,7 @@ def examine_pairs(
 def _examine_pair(
     store: Store,
     stored: Lock,
-    warm: Warm,
+    cache: ModelCache,
     pair: Pair,
     number: Number,
     deep: bool,
@@ -83,21 +83,21 @@ def _examine_pair(
 ) -> None:
     """Do the checks that are not done, and keep what they find, also where they are ended."""
     level, started = DEEP if deep else CHEAP, time.monotonic()
-    key = trust_id(warm.suite, stored, pair, number, deep)
+    key = trust_id(cache.suite, stored, pair, number, deep)
     had = kept(store, key)
     done = {one.check: one for one in had.findings} if had else {}
     todo = {name: check for name, check in checks.items() if name not in done}
     if not todo:
         return
     deadline.check()
-    if not _same(warm, stored, pair):
+    if not _same(cache, stored, pair):
         raise CellError("is not what the numbers are of any more; run the suite again")
-    subject = _subject(warm, pair, number, level.images, deadline)
+    subject = _subject(cache, pair, number, level.images, deadline)
     if "held-out" in todo:
-        subject = replace(subject, held=_held(warm, pair[1], len(subject.labels)))
+        subject = replace(subject, held=_held(cache, pair[1], len(subject.labels)))
     unbuilt: list[str] = []
     if "transfer" in todo:
-        subject = replace(subject, others=tuple(_others(warm, stored, pair, deadline, unbuilt)))
+        subject = replace(subject, others=tuple(_others(cache, stored, pair, deadline, unbuilt)))
     lacking = bool(unbuilt) and not subject.others
     if lacking:
         del todo["transfer"]  # for another time
@@ -120,59 +120,61 @@ def _examine_pair(
         raise CellError(f"transfer: there is no other model here: {'; '.join(unbuilt)}")
 
 
-def _same(warm: Warm, stored: Lock, pair: Pair) -> bool:
+def _same(cache: ModelCache, stored: Lock, pair: Pair) -> bool:
     """Return whether a model and a dataset are what they were when the numbers were made."""
-    now, then = (pair_digest(warm.suite, lock, *pair, {}) for lock in (warm.lock, stored))
+    now, then = (pair_digest(cache.suite, lock, *pair, {}) for lock in (cache.lock, stored))
     return now == then
 
 
-def _subject(warm: Warm, pair: Pair, number: Number, most: int, deadline: Deadline) -> Subject:
+def _subject(
+    cache: ModelCache, pair: Pair, number: Number, most: int, deadline: Deadline
+) -> Subject:
     """Return what is examined, without other models and images."""
     model, dataset = pair
-    images = warm.images(dataset)
+    images = cache.images(dataset)
     if images.sample_ids != number.sample_ids:
         raise CellError(f"datasets.{dataset}: its images are not those that were scored")
     count = min(len(images.labels), most)
-    seeds = tuple(sample_seed(warm.suite.seed, key) for key in images.sample_ids[:count])
+    seeds = tuple(sample_seed(cache.suite.seed, key) for key in images.sample_ids[:count])
     whole = Subject(
-        QueryCounter(warm.classifier(model, dataset), deadline),
+        QueryCounter(cache.classifier(model, dataset), deadline),
         images.floats(torch.arange(count)),
         images.labels[:count],
         number.budget,
         seeds,
         number.reported,
-        warm.batch(model, dataset),
-        storage=warm.suite.protocol.storage,
+        cache.batch(model, dataset),
+        storage=cache.suite.protocol.storage,
     )
     return whole.first(count)
 
 
 def _others(
-    warm: Warm, stored: Lock, pair: Pair, deadline: Deadline, unbuilt: list[str]
+    cache: ModelCache, stored: Lock, pair: Pair, deadline: Deadline, unbuilt: list[str]
 ) -> Iterator[tuple[str, QueryCounter]]:
     """Yield models to transfer from, and note of which there are none and why."""
-    suite, (model, dataset) = warm.suite, pair
+    suite, (model, dataset) = cache.suite, pair
     for name in others_of(suite, model):
-        if model_identity(suite, warm.lock, name) != model_identity(suite, stored, name):
+        if model_identity(suite, cache.lock, name) != model_identity(suite, stored, name):
             unbuilt.append(f"{name!r} is not what it was when the suite ran")
             continue
         try:
-            yield name, QueryCounter(warm.classifier(name, dataset), deadline)
+            yield name, QueryCounter(cache.classifier(name, dataset), deadline)
         except CellError as error:
             unbuilt.append(f"{name!r}: {error}")
 
 
-def _held(warm: Warm, dataset: str, count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+def _held(cache: ModelCache, dataset: str, count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return images of a dataset that are not in its sample, with their labels."""
-    suite = warm.suite
-    if warm.images(dataset).captions:
+    suite = cache.suite
+    if cache.images(dataset).captions:
         return None  # an image is a class of its own there
     spec = suite.dataset(dataset)
-    used = set(warm.images(dataset).sample_ids)
+    used = set(cache.images(dataset).sample_ids)
     more = index_dataset(spec, suite.samples + count, suite.seed).sample_ids
     ids = tuple(key for key in more if key not in used)[:count]
     if not ids:
         return None
     found = load_images(spec, ids, suite.protocol.pixels_of(dataset))
-    pixels = torch.from_numpy(found.images).to(warm.device).float() / 255
-    return pixels, torch.from_numpy(found.labels.astype(np.int64)).to(warm.device)
+    pixels = torch.from_numpy(found.images).to(cache.device).float() / 255
+    return pixels, torch.from_numpy(found.labels.astype(np.int64)).to(cache.device)

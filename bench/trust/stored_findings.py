@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.core.locks import Lock
 from bench.plan.identity import model_identity, pair_digest
-from bench.store.reading import contents, patiently, stored
+from bench.store.reading import read_bytes, read_stored, read_with_retry
 from bench.store.results_folder import Store, write_text
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
@@ -78,12 +78,12 @@ def kept(store: Store, key: str) -> Examined | None:
     path = str(_path(store, key))
 
     def read() -> Examined:
-        record = json.loads(contents(path))
+        record = json.loads(read_bytes(path))
         findings = (Finding(**finding) for finding in record.pop("findings"))
         known = tuple(found for found in findings if found.check in MEANINGS)  # no bygone check
         return Examined(**record, findings=known)
 
-    return stored(path, read)
+    return read_stored(path, read)
 
 
 def numbers_to_judge(results: Results) -> dict[Pair, Number]:
@@ -91,7 +91,7 @@ def numbers_to_judge(results: Results) -> dict[Pair, Number]:
     lock = results.lock
     return {
         (model, dataset): number
-        for (model, dataset), number in numbers_of(results.done).items()
+        for (model, dataset), number in numbers_of(results.cells_with_results).items()
         if model in lock.models and dataset in lock.datasets
     }
 
@@ -113,7 +113,7 @@ def examined_pairs(results: Results) -> dict[Pair, Examined]:
     """Return what is kept of a suite's pairs, of each check the deep finding where there is one."""
     suite, store, lock = results.suite, results.store, results.lock
     folder = store.folder / "trust"
-    if patiently(str(folder), folder.stat) is None:  # as where nothing was ever checked
+    if read_with_retry(str(folder), folder.stat) is None:  # as where nothing was ever checked
         return {}
     found = {}
     for pair, number in numbers_to_judge(results).items():

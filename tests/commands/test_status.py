@@ -24,7 +24,7 @@ from bench.run.events import EventFile
 from bench.run.jobs import Job
 from bench.core.locks import Lock
 from bench.plan.cells import expand
-from bench.store.folder_lock import hold
+from bench.store.folder_lock import lock_folder
 from bench.suite.load import load_suite
 from bench.core.types import CellResult
 
@@ -37,7 +37,7 @@ none = np.zeros(0, np.float32)
 def result(job, status):
     return CellResult(job.cell.id, status, none > 0, (), none, 1.0, 1000, {}, "why")
 
-with hold(folder, "ray", logs):
+with lock_folder(folder, "ray", logs):
     events = EventFile(logs / "events.jsonl")
     events.begin(cells, jobs, 3)
     for slot in "012":

@@ -25,13 +25,13 @@ from bench.core.exchanges import Exchange
 from bench.core.locks import Lock
 from bench.core.types import Budget, CellResult
 from bench.data.tensors import Images
-from bench.evaluate.answer_attacks import attack_answers, stages_of
+from bench.evaluate.answer_attacks import attack_answers, plan_stages
 from bench.evaluate.attack_stages import Stage
 from bench.evaluate.cell import Evaluator
 from bench.evaluate.craft import Case
-from bench.evaluate.model_cache import Warm
-from bench.evaluate.score import Heard, _scored
-from bench.evaluate.tally import Tally, untouched
+from bench.evaluate.model_cache import ModelCache
+from bench.evaluate.score import ScoredAnswers, _score_texts
+from bench.evaluate.tally import Tally, new_tally
 from bench.models.batch_size import Batch
 from bench.plan.cells import Cell, expand
 from bench.plan.resolve import resolve
@@ -47,8 +47,8 @@ from bench.suite.specs import (
     MiFgsm,
     Pgd,
 )
-from bench.tasks.answer_targets import has_said, references, texts_of
-from bench.tasks.prompted_models import Prompted
+from bench.tasks.answer_targets import attack_texts, contains_target, references
+from bench.tasks.prompted_models import PromptedModel
 from tests.support.clock import Clock
 from tests.support.small_speaker import WORDS, Speaker
 
@@ -66,17 +66,17 @@ ATTACKS: list[AnyAttack] = [
 ]
 
 
-def asked(count: int = 12) -> tuple[Prompted, Tensor, Tensor]:
+def asked(count: int = 12) -> tuple[PromptedModel, Tensor, Tensor]:
     texts = {row: ("what is it?", WORDS[row % 10]) for row in range(count)}
     images = torch.rand((count, 3, 16, 16), generator=torch.Generator().manual_seed(3))
-    return Prompted(Speaker(CPU), texts), images, torch.arange(count)
+    return PromptedModel(Speaker(CPU), texts), images, torch.arange(count)
 
 
 @pytest.mark.parametrize("spec", ATTACKS, ids=lambda spec: f"{spec.label}-{spec.gradients}")
 def test_an_attack_gets_its_way_with_every_image(spec: AnyAttack) -> None:
     model, images, rows = asked()
     if isinstance(spec, ApgdTextTargeted):
-        model = Prompted(model.model, {row: ("what is it?", "maybe") for row in model.asked})
+        model = PromptedModel(model.model, {row: ("what is it?", "maybe") for row in model.asked})
     found = build_attack(spec, batch=5, answers=True)(
         model, images, rows, BUDGET, mode="full", seeds=range(12)
     )
@@ -134,12 +134,12 @@ def test_references_are_captions_in_order_and_answers_by_how_many_gave_them() ->
 
 def test_stages_are_all_texts_at_low_precision_and_then_the_best_of_them() -> None:
     text = ApgdText(kind="apgd-text", eps="8/255", references=2)
-    assert list(stages_of(text, ("bf16", "fp32"))) == [
+    assert list(plan_stages(text, ("bf16", "fp32"))) == [
         Stage("bf16", 0), Stage("bf16", 1), Stage("fp32", None)
     ]  # fmt: skip
-    assert list(stages_of(text, ("fp32",))) == [Stage("fp32", 0), Stage("fp32", 1)]
+    assert list(plan_stages(text, ("fp32",))) == [Stage("fp32", 0), Stage("fp32", 1)]
     targeted = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255")
-    assert list(stages_of(targeted, ("bf16", "fp32"))) == [Stage("fp32", 0)]
+    assert list(plan_stages(targeted, ("bf16", "fp32"))) == [Stage("fp32", 0)]
 
 
 class Script:
@@ -149,7 +149,7 @@ class Script:
         self.scores = [*scores]
         self.calls: list[tuple[list[int], str, list[str], Tensor | None]] = []
         monkeypatch.setattr(CRAFT, self.craft)
-        monkeypatch.setattr("bench.evaluate.answer_attacks.hear", self.hear)
+        monkeypatch.setattr("bench.evaluate.answer_attacks.answer_images", self.answer_images)
 
     def craft(
         self, case: Case, attack: AnyAttack, rows: Tensor, precision: str, tally: Tally,
@@ -158,10 +158,12 @@ class Script:
         self.calls.append((rows.tolist(), precision, texts, starts))
         return case.images.floats(rows) + len(self.calls) / 1000
 
-    def hear(self, case: Case, rows: Tensor, points: Tensor, tally: Tally) -> Heard:
+    def answer_images(
+        self, case: Case, rows: Tensor, points: Tensor, tally: Tally
+    ) -> ScoredAnswers:
         now = self.scores.pop(0)
         texts = tuple(f"{row}: {now[row]:g}" for row in rows.tolist())
-        return Heard(texts, np.array([now[row] for row in rows.tolist()], np.float32))
+        return ScoredAnswers(texts, np.array([now[row] for row in rows.tolist()], np.float32))
 
 
 def case_of(attack: AnyAttack, answers: Sequence[tuple[str, ...]], metric: str = "cider") -> Case:
@@ -187,7 +189,7 @@ def test_each_stage_sees_what_the_earlier_ones_left_and_the_lowest_score_stays(
             {0: 0.6, 2: 0.3},  # single precision from the best points
         ],
     )
-    tally = untouched(case.images.sample_ids)
+    tally = new_tally(case.images.sample_ids)
     attack_answers(case, attack, "float16", tally)
     rows = [(rows, precision, texts) for rows, precision, texts, _ in script.calls]
     assert rows == [
@@ -215,7 +217,7 @@ def test_members_of_an_ensemble_attack_what_is_left_and_begin_afresh(
     )
     case = case_of(ensemble, [("yes",), ("no",)], "vqa_accuracy")
     script = Script(monkeypatch, [{0: 1, 1: 1}, {0: 0, 1: 1}, {1: 0.6}, {1: 0}])
-    tally = untouched(case.images.sample_ids)
+    tally = new_tally(case.images.sample_ids)
     attack_answers(case, ensemble, "float16", tally)
     told = [(precision, texts, starts is None) for _, precision, texts, starts in script.calls]
     assert told == [
@@ -233,7 +235,7 @@ def test_a_target_is_sought_whatever_the_score_and_the_lowest_score_stays(
     case = case_of(attack, [("a",), ("b",), ("c",), ("d",)])
     # what is said has the score in it, which is the target where it is 0.5
     script = Script(monkeypatch, [{0: 0.25, 1: 0.9, 2: 0.5, 3: 0.9}, {0: 0.5, 1: 0.95, 3: 0.5}])
-    tally = untouched(case.images.sample_ids)
+    tally = new_tally(case.images.sample_ids)
     attack_answers(case, attack, "float16", tally)
     assert script.calls[0][:2] == ([0, 1, 3], "fp32")  # but none that was reached already
     assert tally.scores is not None and tally.reached is not None
@@ -252,10 +254,10 @@ def test_of_answers_that_score_alike_the_one_with_the_target_stays(
     monkeypatch.setattr(CRAFT, lambda case, attack, rows, *given, **more: (
         case.images.floats(rows)
     ))  # fmt: skip
-    monkeypatch.setattr("bench.evaluate.answer_attacks.hear", lambda case, rows, *given: (
-        Heard(next(said), np.zeros(len(rows), np.float32))
+    monkeypatch.setattr("bench.evaluate.answer_attacks.answer_images", lambda case, rows, *given: (
+        ScoredAnswers(next(said), np.zeros(len(rows), np.float32))
     ))  # fmt: skip
-    tally = untouched(case.images.sample_ids)
+    tally = new_tally(case.images.sample_ids)
     attack_answers(case, attack, "float16", tally)
     assert tally.texts == ["maybe", "wrong"]
 
@@ -321,7 +323,7 @@ def test_records_have_how_many_images_were_attacked_and_answered_at_once(
 ) -> None:
     """Which differ where images are made on another model than answers."""
     sizes = {"A": 7, "B": 5}
-    monkeypatch.setattr(Warm, "batch", lambda self, model, dataset: Batch(sizes[model]))
+    monkeypatch.setattr(ModelCache, "batch", lambda self, model, dataset: Batch(sizes[model]))
     found = measured(worded(), tmp_path)
     told = {
         key: (each.provenance["batch"], each.provenance["answer_batch"])
@@ -580,7 +582,7 @@ def test_what_a_smaller_budget_reached_is_reached_at_a_larger_one(
     ],
 )  # fmt: skip
 def test_a_target_is_said_in_whole_words(text: str, target: str, said: bool) -> None:
-    assert has_said(text, target) == said
+    assert contains_target(text, target) == said
 
 
 def test_an_image_whose_answer_has_the_targets_letters_alone_is_attacked(
@@ -594,12 +596,12 @@ def test_an_image_whose_answer_has_the_targets_letters_alone_is_attacked(
         crafted.append(rows.tolist())
         return case.images.floats(rows)
 
-    def hear(case: Case, rows: Tensor, *given: Any) -> Heard:
-        return Heard(next(said), np.ones(len(rows), np.float32))
+    def answer_images(case: Case, rows: Tensor, *given: Any) -> ScoredAnswers:
+        return ScoredAnswers(next(said), np.ones(len(rows), np.float32))
 
     monkeypatch.setattr(CRAFT, craft)
-    monkeypatch.setattr("bench.evaluate.answer_attacks.hear", hear)
-    attack_answers(case, attack, "float16", untouched(case.images.sample_ids))
+    monkeypatch.setattr("bench.evaluate.answer_attacks.answer_images", answer_images)
+    attack_answers(case, attack, "float16", new_tally(case.images.sample_ids))
     assert crafted == [[0]]
 
 
@@ -618,12 +620,12 @@ def test_one_judge_serves_all_datasets_and_is_let_go_of_with_the_models(
     monkeypatch.setattr("bench.evaluate.model_cache.build_judge", build)
     suite = worded(datasets=[WHAT, {**WHAT, "name": "again"}], samples=2)
     lock, _ = resolve(suite)
-    warm = Warm(suite, lock, {}, CPU, None, True)
+    cache = ModelCache(suite, lock, {}, CPU, None, True)
     for name in ("what", "again"):
-        exchanges = warm.images(name).exchanges
-        assert warm.scorer(name, "names_object")(["?"] * 2, exchanges).tolist() == [1, 1]
+        exchanges = cache.images(name).exchanges
+        assert cache.scorer(name, "names_object")(["?"] * 2, exchanges).tolist() == [1, 1]
     assert [judge() is None for judge in made] == [False]
-    warm.relieve()
+    cache.free_memory()
     assert [judge() is None for judge in made] == [True]
 
 
@@ -632,11 +634,11 @@ def test_a_target_that_nobody_names_is_told_in_both_modes() -> None:
     said = "apgd-text-targeted: 1 of 2 questions have no target; give the attack a `target`"
     exchanges = [Exchange("?", ("a",), decoy="b"), Exchange("?", ("a",))]
     with pytest.raises(CellError, match=re.escape(said)):
-        texts_of(attack, exchanges, "cider")
+        attack_texts(attack, exchanges, "cider")
     named = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="c")
-    assert texts_of(named, exchanges, "cider") == ["c", "c"]
+    assert attack_texts(named, exchanges, "cider") == ["c", "c"]
     text = ApgdText(kind="apgd-text", eps="8/255")
-    assert texts_of(text, exchanges, "cider", 1) == [None, None]
+    assert attack_texts(text, exchanges, "cider", 1) == [None, None]
 
 
 def test_time_that_is_up_ends_a_cell(worded: Maker, tmp_path: Path) -> None:
@@ -655,18 +657,19 @@ def test_time_is_looked_at_while_a_slow_judge_is_asked(clock: Clock) -> None:
         return np.array([float(text) for text in texts], np.float32)
 
     case = case_of(ApgdText(kind="apgd-text", eps="8/255"), [("a",)])
-    warm: Any = SimpleNamespace(scorer=lambda *_: slow)
-    ready = replace(case, warm=warm)
+    cache: Any = SimpleNamespace(scorer=lambda *_: slow)
+    ready = replace(case, cache=cache)
     texts = [str(number) for number in range(70)]
     exchanges = [Exchange("?", ())] * 70
-    assert _scored(ready, texts, exchanges).tolist() == list(range(70))
+    assert _score_texts(ready, texts, exchanges).tolist() == list(range(70))
     assert asked == [64, 6]
     asked.clear()
     late = replace(ready, deadline=Deadline(0.5))
     with pytest.raises(TimeUp):
-        _scored(late, texts, exchanges)
+        _score_texts(late, texts, exchanges)
     assert asked == [64]
-    assert _scored(late, texts[:64], exchanges[:64]).shape == (64,)  # what is done in time counts
+    # what is done in time counts
+    assert _score_texts(late, texts[:64], exchanges[:64]).shape == (64,)
 
 
 def test_visual_tokens_drift_from_the_clean_ones_on_every_image() -> None:

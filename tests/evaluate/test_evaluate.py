@@ -197,7 +197,7 @@ def test_costs_are_counted_in_both_directions(small: Suite, tmp_path: Path) -> N
 def test_adapted_models_share_their_base_s_head(small: Suite, tmp_path: Path) -> None:
     evaluate, cells = evaluator(small, tmp_path)
     heads = {
-        cell.target: evaluate._warm.classifier(cell.target, cell.dataset).head for cell in cells
+        cell.target: evaluate._cache.classifier(cell.target, cell.dataset).head for cell in cells
     }
     assert heads["R-Adapt_CLIP"] is heads["CLIP"]
     assert heads["FARE"] is not heads["CLIP"]  # loaded on its own
@@ -337,7 +337,7 @@ def test_images_are_decoded_once_and_heads_are_made_once(
     for cell in cells:
         evaluate(cell)
     assert sorted(made) == ["load"] + 2 * ["zero_shot_head"]  # CLIP's is the adapted one's
-    assert evaluate._warm.images("cifar10").pixels.dtype == torch.uint8
+    assert evaluate._cache.images("cifar10").pixels.dtype == torch.uint8
 
 
 class Tight(Own):

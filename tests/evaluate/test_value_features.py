@@ -21,7 +21,7 @@ from bench.plan.resolve import resolve
 from bench.store.results_folder import Store
 from bench.suite.load import load_suite
 from bench.suite.specs import HuggingFaceModel, NanoModel, ValueFeatures
-from bench.tasks.prompted_models import Seeing
+from bench.tasks.prompted_models import ValueFeatureModel
 from radapt.tower import normalise
 from tests.evaluate.test_answer_attacks import OWN, WHAT
 from tests.support.small_hugging_face import small_clip
@@ -109,7 +109,7 @@ def test_crops_are_torch_s_interpolation_of_a_box() -> None:
 
 def test_images_lean_to_their_decoys_whoever_is_beside_them() -> None:
     model, images = nano(), torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    seeing, rows = Seeing(model, dict(enumerate(NAMED))), torch.arange(4)
+    seeing, rows = ValueFeatureModel(model, dict(enumerate(NAMED))), torch.arange(4)
     spec = ValueFeatures(kind="value-features", eps="16/255", steps=20, step=5, blocks=2)
     given = (seeing, images, rows, Budget(16 / 255))
     found = build_attack(spec, batch=4, answers=True)(*given, mode="full", seeds=range(4))

@@ -197,7 +197,7 @@ def test_gradients_go_through_fused_attention(
 ) -> None:
     """Once per block, the adapted one included, and no matrix of attention is ever made."""
     lock, _ = resolve(small)
-    warm = Evaluator(small, lock, {}, Store(tmp_path, small.suite), CPU)._warm
+    warm = Evaluator(small, lock, {}, Store(tmp_path, small.suite), CPU)._cache
     fused, calls = F.scaled_dot_product_attention, []
 
     def noted(*args: Any, **options: Any) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.core.errors import CellError, SuiteError
 from bench.core.locks import Lock
-from bench.evaluate.model_cache import Warm
+from bench.evaluate.model_cache import ModelCache
 from bench.models import ClipModel, LanguageModel, build_model
 from bench.plan.identity import model_identity
 from bench.suite.load import Suite, load_suite
@@ -298,9 +298,10 @@ def test_an_anchors_donor_may_be_let_go_of_before_the_base_comes(
         return made
 
     monkeypatch.setattr("bench.evaluate.model_cache.build_model", noted)
-    monkeypatch.setattr(Warm, "_make_room", Warm._forget)  # as where an accelerator is half full
-    warm = Warm(suite, Lock(), {}, CPU, 1, False)
-    assert "white image" in warm.facts("R")["anchor"]
+    # as if the accelerator were half full
+    monkeypatch.setattr(ModelCache, "_make_room", ModelCache._clear)
+    cache = ModelCache(suite, Lock(), {}, CPU, 1, False)
+    assert "white image" in cache.facts("R")["anchor"]
     assert alive == [[False] * 3]
 
 

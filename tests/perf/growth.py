@@ -78,8 +78,8 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder), "growth")
         evaluate = Evaluator(suite, lock, {}, store, device, trust=True)
-        evaluate._warm._images["cifar10"] = images
-        evaluate._warm.model("cheap")
+        evaluate._cache._images["cifar10"] = images
+        evaluate._cache.model("cheap")
         results = []
         seconds = timed(lambda: results.extend(evaluate(cell) for cell in expand(suite, lock)))
     assert all(result.status == "ok" for result in results), results[0].reason

@@ -15,7 +15,7 @@ from bench.core.devices import device_name
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import Classifier
 from bench.evaluate.craft import sample_seed
-from bench.evaluate.model_cache import Warm
+from bench.evaluate.model_cache import ModelCache
 from bench.plan.resolve import resolve
 from bench.suite.load import load_suite
 from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
@@ -52,12 +52,12 @@ def embedded(name: str, samples: int) -> Subject:
     """Return a model of the quickstart suite with images of CIFAR-10."""
     suite = load_suite("suites/quickstart.yaml").model_copy(update={"samples": samples})
     lock, _ = resolve(suite)
-    warm = Warm(suite, lock, {}, DEVICE, None, False)
-    images = warm.images("cifar10")
+    cache = ModelCache(suite, lock, {}, DEVICE, None, False)
+    images = cache.images("cifar10")
     ids = lock.datasets["cifar10"].sample_ids
     return Subject(
         name,
-        warm.classifier(name, "cifar10"),
+        cache.classifier(name, "cifar10"),
         images.floats(torch.arange(len(ids))),
         images.labels,
         [sample_seed(0, key) for key in ids],

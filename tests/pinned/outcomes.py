@@ -27,9 +27,9 @@ from bench.suite.load import Suite
 from bench.suite.metrics import ACCURACY, CIDER, METRICS, TASKS, VQA_ACCURACY, metric_of
 from bench.suite.specs import AnyAttack, ApgdTextTargeted
 from bench.tasks.answer_judges import match
-from bench.tasks.answer_scores import scorer
-from bench.tasks.answer_targets import reached, references
-from bench.tasks.prompted_models import Prompted
+from bench.tasks.answer_scores import build_scorer
+from bench.tasks.answer_targets import references, targets_reached
+from bench.tasks.prompted_models import PromptedModel
 from bench.tasks.retrieval import Retrieval, RetrievalClassifier
 from tests.pinned.changes import moved_values
 from tests.pinned.settings import choices_within
@@ -152,7 +152,7 @@ def _attacks(clean: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Outcome]]:
 def _reached() -> str:
     attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="1/255", target="No dog")
     texts = ("no dog", "There is NO  dog.", "snow dog", "no dogs", "no, dog", "dog no dog", "")
-    found = reached(attack, [Exchange("?", ("yes",))] * len(texts), texts)
+    found = targets_reached(attack, [Exchange("?", ("yes",))] * len(texts), texts)
     assert found is not None
     return "".join(map(str, found.astype(int)))
 
@@ -184,7 +184,7 @@ def _metric(name: str, clean: Mapping[str, dict[str, Any]]) -> dict[str, dict[st
     if name == ACCURACY:
         return {"clean images": clean[name]}
     if metric_of(name).task.answers:
-        scores = scorer(name, _EXCHANGES, match)(_TEXTS, _EXCHANGES)
+        scores = build_scorer(name, _EXCHANGES, match)(_TEXTS, _EXCHANGES)
         return {"texts": {"scores": _numbers(torch.from_numpy(scores))}}
     cosines = torch.sin(torch.arange(12 * 24, dtype=torch.float64) ** 2 * 0.37).view(12, 24)
     captioned = SimpleNamespace(captions=[("one", "other")] * 12)
@@ -207,7 +207,7 @@ def _tasks() -> Iterator[tuple[Any, dict[str, dict[str, Any]]]]:
     for name, metric in (("answering", VQA_ACCURACY), ("captioning", CIDER)):
         told = [references(exchange, metric) for exchange in _EXCHANGES]
         asked = {row: ("what is it?", WORDS[row]) for row in rows.tolist()}
-        prompted = Prompted(TinySpeaker(CPU), asked)
+        prompted = PromptedModel(TinySpeaker(CPU), asked)
         yield (
             name,
             {

@@ -14,7 +14,7 @@ from bench.models import LanguageModel, build_model
 from bench.run.suite_run import run_suite
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import ApgdText, ApgdTextTargeted, LanguageDataset, TinyModel
-from bench.tasks.prompted_models import Prompted
+from bench.tasks.prompted_models import PromptedModel
 from tests.commands.test_cli import ROOT
 
 SUITE = ROOT / "suites" / "lvlm_quickstart.yaml"
@@ -48,7 +48,7 @@ def test_the_attacks_get_their_way_with_every_image(family: str) -> None:
         ),
     ):
         prompts = [each.prompt for each in found.exchanges]
-        asked = Prompted(model, dict(enumerate(zip(prompts, texts, strict=True))))
+        asked = PromptedModel(model, dict(enumerate(zip(prompts, texts, strict=True))))
         points = build_attack(attack, batch=8, answers=True)(
             asked, images, rows, Budget(4 / 255), mode="full", seeds=range(8)
         )

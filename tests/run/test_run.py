@@ -31,7 +31,7 @@ def test_a_second_run_is_refused_while_the_first_goes_on(
         second = call(suite, "--results", results)
         beside = call("status", suite, "--results", results)
     assert second.returncode == 2
-    assert f"another run goes on there: process {process.pid} on " in second.stderr
+    assert f"another run uses this folder: process {process.pid} on " in second.stderr
     assert "Traceback" not in second.stderr
     assert beside.returncode == 0
     assert f"running: process {process.pid} on " in beside.stdout

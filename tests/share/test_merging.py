@@ -20,7 +20,7 @@ from bench.plan.identity import IDENTITY_FORM, spec_digests, still_valid
 from bench.report.export import export
 from bench.share.bundle import read_bundle, write_bundle
 from bench.share.merging import merge, merge_lines
-from bench.store.folder_lock import hold
+from bench.store.folder_lock import lock_folder
 from bench.store.portable_records import read_result, result_line
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
@@ -107,7 +107,7 @@ def test_two_halves_make_a_whole(tmp_path: Path, form: str) -> None:
     }[form]()
     merged = merge(SUITE, ours, other)
     assert (merged.added, merged.same, merged.conflicts) == (len(CELLS) // 2, 0, ())
-    assert merged.absent == len(CELLS) - merged.added
+    assert merged.missing == len(CELLS) - merged.added
     whole = filled(tmp_path / "c")
     assert all(equal(ours.get(cell.id), whole.get(cell.id)) for cell in CELLS)
     again = merge(SUITE, ours, other)
@@ -155,7 +155,10 @@ def test_what_failed_here_is_taken_and_what_failed_there_is_not(tmp_path: Path) 
 
 def test_a_run_is_not_merged_into(tmp_path: Path) -> None:
     ours, theirs = filled(tmp_path / "a", 2), filled(tmp_path / "b")
-    with hold(ours.folder, "inline", Path("runs/1")), pytest.raises(UserError, match="another run"):
+    with (
+        lock_folder(ours.folder, "inline", Path("runs/1")),
+        pytest.raises(UserError, match="another run"),
+    ):
         merge(SUITE, ours, theirs.folder)
     assert merge(SUITE, ours, theirs.folder).added == len(CELLS) // 2
 
@@ -164,7 +167,7 @@ def test_other_weights_are_other_cells(tmp_path: Path) -> None:
     ours, theirs = filled(tmp_path / "a", 2), filled(tmp_path / "b")
     theirs.put_lock(replace(LOCK, models={**LOCK.models, "A": "retrained"}))
     merged = merge(SUITE, ours, theirs.folder)
-    assert merged.renamed == ("models.A",)
+    assert merged.changed_content == ("models.A",)
     assert ours.lock().models["A"] == "a"
     assert merged.conflicts == ()
 
@@ -177,10 +180,12 @@ def test_other_versions_are_other_cells_and_are_named(
     ours = filled(tmp_path / "ours", 2)
     monkeypatch.setattr(Pgd, "version", 3)
     merged = merge(SUITE, ours, sent)
-    assert attacked and merged.absent == len(attacked)
-    assert merged.versions == ("attack pgd: version 1 there, 3 here",)
+    assert attacked and merged.missing == len(attacked)
+    assert merged.versions == ("attack pgd: version 1 in theirs, 3 in ours",)
     first, *_ = merge_lines(merged)
-    assert first.startswith("attack pgd: version 1 there, 3 here; the cells that depend on it")
+    assert first.startswith(
+        "attack pgd: version 1 in theirs, 3 in ours; the cells that depend on it"
+    )
     assert merge(SUITE, ours, filled(tmp_path / "folder").folder).versions == ()
 
 
@@ -191,7 +196,7 @@ def test_a_bundle_without_versions_has_the_first_ones(tmp_path: Path) -> None:
     merged = merge(SUITE, Store(tmp_path / "b", SUITE.suite), old)
     assert (merged.added, merged.versions) == (len(CELLS), ())
     for form, versions, why in (
-        (2, {}, "got protocol 2, here it is 1"),
+        (2, {}, "got protocol 2; allowed: 1"),
         (1, {"attack pgd": "x"}, "damaged"),
         (1, 5, "damaged"),
     ):
@@ -213,11 +218,11 @@ def test_what_a_local_judge_stands_for_travels(tmp_path: Path) -> None:
     lock = replace(LOCK, specs=spec_digests(suite), judge="hash")
     ours, theirs = Store(tmp_path / "a", SUITE.suite), filled(tmp_path / "b")
     theirs.put_lock(lock)
-    assert merge(suite, ours, theirs.folder).renamed == ()
+    assert merge(suite, ours, theirs.folder).changed_content == ()
     assert ours.lock().judge == "hash"
     assert still_valid(suite, ours.lock()).judge == "hash"
     theirs.put_lock(replace(lock, judge="other"))
-    assert merge(suite, ours, theirs.folder).renamed == ("protocol.judge",)
+    assert merge(suite, ours, theirs.folder).changed_content == ("protocol.judge",)
     assert ours.lock().judge == "hash"
 
 
@@ -273,7 +278,7 @@ def test_a_harmful_bundle_changes_nothing(tmp_path: Path, harm: str) -> None:
     good = bundle(filled(tmp_path / "a"), tmp_path / "good.zip")
     bad = rewritten(good, HARM[harm], tmp_path / "bad.zip")
     ours = Store(tmp_path / "ours", SUITE.suite)
-    with hold(ours.folder, "inline", Path("runs/1")):
+    with lock_folder(ours.folder, "inline", Path("runs/1")):
         pass  # the file that is locked stays
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=r"bad\.zip"):
@@ -308,13 +313,15 @@ def test_results_of_other_images_in_a_folder_are_refused(tmp_path: Path) -> None
 def test_results_of_another_suite_are_refused(tmp_path: Path) -> None:
     theirs = Store(tmp_path / "a", "other-suite")
     theirs.put_lock(LOCK)
-    with pytest.raises(UserError, match="suite 'other-suite', none of a cell of suite 'made-up'"):
+    with pytest.raises(
+        UserError, match="suite 'other-suite', but none of a cell of suite 'made-up'"
+    ):
         merge(SUITE, Store(tmp_path / "ours", SUITE.suite), theirs.folder)
     again = filled(tmp_path / "b")
     others = {name: f"{content}2" for name, content in LOCK.models.items()}
     ours = Store(tmp_path / "ours", SUITE.suite)
     ours.put_lock(replace(LOCK, models=others))
-    with pytest.raises(UserError, match=r"other content there: models\.A, models\.<b>B"):
+    with pytest.raises(UserError, match=r"different content: models\.A, models\.<b>B"):
         merge(SUITE, ours, again.folder)
 
 
@@ -343,7 +350,7 @@ def test_a_package_without_a_name_is_left_out(
 
 def test_sizes_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = bundle(filled(tmp_path / "a"), tmp_path / "good.zip")
-    for limit, size in (("LONGEST", 500), ("LARGEST", 2000)):
+    for limit, size in (("MAX_FILE_BYTES", 500), ("MAX_RESULTS_BYTES", 2000)):
         with monkeypatch.context() as patched:
             patched.setattr(f"bench.share.bundle.{limit}", size)
             with pytest.raises(UserError, match=r"too large|larger than"):
@@ -461,7 +468,7 @@ def test_other_scores_are_a_conflict_and_other_words_none(tmp_path: Path) -> Non
     assert (merged.same, merged.conflicts) == (1, ())
     merged = merge(SUITE, ours, graded(tmp_path / "c", [0.75, 0]).folder)
     (line, _) = merge_lines(merged)
-    assert "12.5% here, 37.5% there, 20 of 40 images differ; ours is kept" in line
+    assert "12.5% in ours, 37.5% in theirs, 20 of 40 images differ; ours is kept" in line
 
 
 def test_a_line_without_scores_has_no_word_of_them() -> None:

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import UserError
-from bench.store.folder_lock import hold, killed, owner
+from bench.store.folder_lock import killed_owner, lock_folder, running_owner
 from tests.support.clock import Clock
 
 _HOLD = """
 import sys
 from pathlib import Path
-from bench.store.folder_lock import hold
-with hold(Path(sys.argv[1]), "inline", Path(sys.argv[1], "runs", "1")):
+from bench.store.folder_lock import lock_folder
+with lock_folder(Path(sys.argv[1]), "inline", Path(sys.argv[1], "runs", "1")):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -40,27 +40,27 @@ def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_second_run_is_refused_and_told_who_runs(tmp_path: Path, clock: Clock) -> None:
     with holder(tmp_path) as process:
-        found = owner(tmp_path)
+        found = running_owner(tmp_path)
         assert found is not None
         assert (found.host, found.pid) == (socket.gethostname(), process.pid)
         assert (found.executor, found.logs) == ("inline", "runs/1")
-        with pytest.raises(UserError) as error, hold(tmp_path, "inline", tmp_path):
+        with pytest.raises(UserError) as error, lock_folder(tmp_path, "inline", tmp_path):
             pass
         for word in (str(tmp_path), str(process.pid), socket.gethostname(), found.started):
             assert word in str(error.value)
         assert "--results" in str(error.value)
-        assert owner(tmp_path) == found  # the refused one left all as it was
-        assert killed(tmp_path) is None
+        assert running_owner(tmp_path) == found  # the refused one left all as it was
+        assert killed_owner(tmp_path) is None
 
 
 def test_a_run_that_ends_leaves_no_owner(tmp_path: Path) -> None:
     with holder(tmp_path) as process:
         process.communicate()
     assert process.returncode == 0
-    assert owner(tmp_path) is None
-    assert killed(tmp_path) is None
-    with hold(tmp_path, "ray", tmp_path / "logs") as mine:
-        assert owner(tmp_path) == mine
+    assert running_owner(tmp_path) is None
+    assert killed_owner(tmp_path) is None
+    with lock_folder(tmp_path, "ray", tmp_path / "logs") as mine:
+        assert running_owner(tmp_path) == mine
         assert mine.pid == os.getpid()
 
 
@@ -68,43 +68,46 @@ def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
     with holder(tmp_path) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert owner(tmp_path) is None
-        left = killed(tmp_path)
+        assert running_owner(tmp_path) is None
+        left = killed_owner(tmp_path)
         assert left is not None
         assert left.pid == process.pid
-    with hold(tmp_path, "inline", tmp_path) as mine:
-        assert owner(tmp_path) == mine
-    assert killed(tmp_path) is None
+    with lock_folder(tmp_path, "inline", tmp_path) as mine:
+        assert running_owner(tmp_path) == mine
+    assert killed_owner(tmp_path) is None
 
 
 def test_a_run_that_raises_is_over(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), hold(tmp_path, "inline", tmp_path):
+    with pytest.raises(ZeroDivisionError), lock_folder(tmp_path, "inline", tmp_path):
         raise ZeroDivisionError
-    assert owner(tmp_path) is None
-    assert killed(tmp_path) is None
+    assert running_owner(tmp_path) is None
+    assert killed_owner(tmp_path) is None
 
 
 def test_who_looks_does_not_keep_a_run_out(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "run.lock").touch()
     with (tmp_path / "run.lock").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        assert owner(tmp_path) is None
-        with pytest.raises(UserError, match="just ended"), hold(tmp_path, "inline", tmp_path):
+        assert running_owner(tmp_path) is None
+        with (
+            pytest.raises(UserError, match="just ended"),
+            lock_folder(tmp_path, "inline", tmp_path),
+        ):
             pass  # this one looks for longer than anyone does
         assert 1.0 < clock.now < 1.1  # how long the run was patient
-    with hold(tmp_path, "inline", tmp_path):
+    with lock_folder(tmp_path, "inline", tmp_path):
         pass
 
 
 def test_a_folder_without_a_run_has_none(tmp_path: Path) -> None:
-    assert owner(tmp_path / "nowhere") is None
-    assert killed(tmp_path / "nowhere") is None
+    assert running_owner(tmp_path / "nowhere") is None
+    assert killed_owner(tmp_path / "nowhere") is None
     for damage in ("", "[]", json.dumps({"host": "h"})):
         (tmp_path / "run.json").write_text(damage)
-        assert killed(tmp_path) is None
-    with hold(tmp_path, "inline", tmp_path):
+        assert killed_owner(tmp_path) is None
+    with lock_folder(tmp_path, "inline", tmp_path):
         (tmp_path / "run.json").write_text("")
-        found = owner(tmp_path)
+        found = running_owner(tmp_path)
         assert found is not None
         assert "unknown" in str(found)
 
@@ -118,10 +121,10 @@ def test_a_file_system_without_locks_is_named(
     monkeypatch.setattr(fcntl, "flock", none)
     with (
         pytest.raises(UserError, match=r"no locks.*No locks available.*--results"),
-        hold(tmp_path, "inline", tmp_path),
+        lock_folder(tmp_path, "inline", tmp_path),
     ):
         pass
-    assert owner(tmp_path) is None
+    assert running_owner(tmp_path) is None
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
@@ -129,14 +132,14 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with (
             pytest.raises(UserError, match=f"^{folder}: cannot be written to"),
-            hold(folder, "inline", folder),
+            lock_folder(folder, "inline", folder),
         ):
             pass
     (tmp_path / "run.json").mkdir()
     (tmp_path / "run.json" / "full").touch()  # nothing can be put in its place
     with (
         pytest.raises(UserError, match="cannot be written to"),
-        hold(tmp_path, "inline", tmp_path),
+        lock_folder(tmp_path, "inline", tmp_path),
     ):
         pass
-    assert owner(tmp_path) is None
+    assert running_owner(tmp_path) is None

@@ -18,7 +18,7 @@ from bench.run.events import EventFile, read_events
 from bench.store import reading
 from bench.store.portable_records import read_result, result_line
 from bench.store.results_folder import Craft, Store
-from bench.tasks.answer_judges import AskedJudge
+from bench.tasks.answer_judges import ModelJudge
 from bench.trust.stored_findings import Examined, keep, kept
 from tests.results.test_tables import SUITE
 from tests.share.test_merging import CELLS, filled
@@ -97,7 +97,7 @@ def test_what_is_damaged_is_named_and_set_aside(
     assert READS[name](store) is None
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{path}: damaged (")
-    assert line.endswith(f"; set aside as {path.name}.damaged, to be computed again")
+    assert line.endswith(f"; set aside as {path.name}.damaged; it will be computed again")
     assert path.with_name(f"{path.name}.damaged").read_text() == DAMAGE[damage]
     assert not path.exists()
     assert READS[name](store) is None  # and is absent now
@@ -111,7 +111,7 @@ def test_a_cell_of_another_id_is_damaged(
     path = place(store, f"cells/{ABC}.json")
     path.write_text(path.read_text().replace(ABC, DEF))
     assert store.get(ABC) is None
-    assert f"{path}: damaged (is of the cell {DEF!r})" in capsys.readouterr().err
+    assert f"{path}: damaged (has the result of cell {DEF!r})" in capsys.readouterr().err
 
 
 def test_a_file_that_was_just_replaced_is_not_set_aside(
@@ -119,9 +119,9 @@ def test_a_file_that_was_just_replaced_is_not_set_aside(
 ) -> None:
     store = whole(tmp_path)
     path = place(store, f"cells/{ABC}.json")
-    good, seen = path.read_bytes(), reading.contents(str(path))
+    good, seen = path.read_bytes(), reading.read_bytes(str(path))
     contents = iter([b"{", seen])
-    monkeypatch.setattr("bench.store.cell_records.contents", lambda path: next(contents))
+    monkeypatch.setattr("bench.store.cell_records.read_bytes", lambda path: next(contents))
     assert store.get(ABC) is not None
     assert path.read_bytes() == good
 
@@ -186,7 +186,7 @@ def test_a_damaged_reply_of_a_judge_is_named_and_asked_for_again(
             asked.append(prompt)
             yield "2"
 
-    judge = AskedJudge("m", tmp_path, replies)
+    judge = ModelJudge("m", tmp_path, replies)
     exchange = Exchange("what is it?", ("cat",), names=("cat",))
     assert judge(["a cat"], [exchange]).tolist() == judge(["a cat"], [exchange]).tolist() == [1]
     assert len(asked) == 1

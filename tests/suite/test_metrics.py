@@ -16,7 +16,7 @@ from bench.suite.metrics import (
     metric_of,
 )
 from bench.tasks.answer_judges import match
-from bench.tasks.answer_scores import scorer
+from bench.tasks.answer_scores import build_scorer
 from bench.tasks.embedding_tasks import EMBEDDING_TASKS
 
 
@@ -91,5 +91,5 @@ def test_each_task_and_metric_has_its_behaviour() -> None:
     exchange = Exchange("What is it?", ("a cat",), ("cat",))
     for metric in METRICS:
         if metric.task.answers:
-            scores = scorer(metric.name, [exchange], match)(["a cat"], [exchange])
+            scores = build_scorer(metric.name, [exchange], match)(["a cat"], [exchange])
             assert scores.shape == (1,)

@@ -16,7 +16,7 @@ import pytest
 from bench.core.exchanges import Exchange
 from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metric_of
 from bench.tasks.answer_judges import match
-from bench.tasks.answer_scores import scorer
+from bench.tasks.answer_scores import build_scorer
 from bench.tasks.cider import Cider
 from bench.tasks.object_names import names_object
 from bench.tasks.ptb_tokenizer import words
@@ -159,7 +159,7 @@ def test_cider_is_the_references() -> None:
     assert found == pytest.approx([score for *_, score in CAPTIONED], abs=1e-9)
     # a part of the captions has the scores that it has among all
     assert Cider(exchanges)(texts[2:4], exchanges[2:4]).tolist() == found[2:4].tolist()
-    scores = scorer(CIDER, exchanges, match)(texts, exchanges)
+    scores = build_scorer(CIDER, exchanges, match)(texts, exchanges)
     assert scores.dtype == np.float32
     assert scores == pytest.approx(found)
     assert scores.max() < metric_of(CIDER).highest
@@ -195,7 +195,9 @@ MOST = ("red",) * 7 + ("dark red",) * 2 + ("maroon",)
 def test_vqa_accuracy_by_hand(text: str, answers: Sequence[str], accuracy: float) -> None:
     assert vqa_accuracy(text, answers) == pytest.approx(accuracy)
     exchange = Exchange("?", tuple(answers))
-    assert scorer(VQA_ACCURACY, [exchange], match)([text], [exchange]) == pytest.approx(accuracy)
+    assert build_scorer(VQA_ACCURACY, [exchange], match)([text], [exchange]) == pytest.approx(
+        accuracy
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,7 +233,9 @@ def test_normalised_as_the_official_code_does(text: str, expected: str) -> None:
 def test_yes_and_no_are_popes(text: str, said: str) -> None:
     assert yes_no(text) == said
     exchange = Exchange("?", ("yes",), decoy="no")
-    assert scorer(YES_NO, [exchange], match)([text], [exchange]).tolist() == [float(said == "yes")]
+    assert build_scorer(YES_NO, [exchange], match)([text], [exchange]).tolist() == [
+        float(said == "yes")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -276,4 +280,4 @@ def test_yes_and_no_are_popes(text: str, said: str) -> None:
 def test_names_are_whole_words(text: str, names: tuple[str, ...], named: bool) -> None:
     assert names_object(text, names) is named
     exchange = Exchange("?", (), names)
-    assert scorer(NAMES, [exchange], match)([text], [exchange]).tolist() == [float(named)]
+    assert build_scorer(NAMES, [exchange], match)([text], [exchange]).tolist() == [float(named)]

@@ -14,7 +14,7 @@ from bench import load_results, load_suite
 from bench.core.errors import SuiteError
 from bench.data import index_dataset, load_captioned, load_images
 from bench.evaluate.cell import Evaluator
-from bench.evaluate.model_cache import Warm
+from bench.evaluate.model_cache import ModelCache
 from bench.models import build_model
 from bench.plan.cells import expand
 from bench.plan.resolve import resolve
@@ -215,8 +215,8 @@ def test_recall_among_captions_is_examined_as_accuracy_is(
     some = {name: check for name, check in CHECKS.items() if name not in dear}
     monkeypatch.setattr(bench.trust.examine, "CHECKS", some)
     lock, problems = resolve(suite)
-    warm = Warm(suite, lock, problems, torch.device("cpu"), None, False)
-    assert list(examine_pairs(read_results(suite, store), numbers, warm)) == [
+    cache = ModelCache(suite, lock, problems, torch.device("cpu"), None, False)
+    assert list(examine_pairs(read_results(suite, store), numbers, cache)) == [
         (("CLIP", "flickr"), None)
     ]
     found = judged(read_results(suite, store), deep=False)[0]["CLIP", "flickr"].findings

@@ -18,7 +18,7 @@ from bench import load_results
 from bench.core.errors import DiskFull
 from bench.core.locks import Lock
 from bench.core.types import unmeasured
-from bench.evaluate.model_cache import Warm
+from bench.evaluate.model_cache import ModelCache
 from bench.plan.resolve import resolve
 from bench.run.events import read_events
 from bench.run.executors import Inline, Setup, on_device
@@ -257,8 +257,8 @@ def examined_with(suite: Suite, results: Path, lock: Lock, gone: str) -> dict[st
     """Examine with what a lock has and without a model, and return what is said, by model."""
     store = Store(results, suite.suite)
     _, numbers = judged(read_results(suite, store), deep=False)
-    warm = Warm(suite, lock, {f"models.{gone}": "gone"}, torch.device("cpu"), 16, False)
-    return {pair[0]: why for pair, why in examine_pairs(read_results(suite, store), numbers, warm)}
+    cache = ModelCache(suite, lock, {f"models.{gone}": "gone"}, torch.device("cpu"), 16, False)
+    return {pair[0]: why for pair, why in examine_pairs(read_results(suite, store), numbers, cache)}
 
 
 def test_a_check_that_wants_another_model_waits_for_it(

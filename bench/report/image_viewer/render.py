@@ -16,8 +16,8 @@ from bench.core.deadline import Deadline
 from bench.core.errors import UserError
 from bench.core.types import CellResult
 from bench.evaluate.craft import Case
-from bench.evaluate.model_cache import Warm, reason
-from bench.evaluate.tally import Tally, untouched
+from bench.evaluate.model_cache import ModelCache, reason
+from bench.evaluate.tally import Tally, new_tally
 from bench.evaluate.transferable import attack_all
 from bench.evaluate.white_box import attack_target
 from bench.plan.attack_limits import fit_cell
@@ -61,9 +61,9 @@ def look(
     ids = tuple(result.sample_ids[row] for row in rows)
     few = replace(lock.datasets[cell.dataset], sample_ids=ids)
     lock = replace(lock, datasets={**lock.datasets, cell.dataset: few})
-    warm = Warm(suite, lock, {}, device, None, trust)
+    cache = ModelCache(suite, lock, {}, device, None, trust)
     try:
-        case = Case(cell, warm, warm.images(cell.dataset), Deadline(None))
+        case = Case(cell, cache, cache.images(cell.dataset), Deadline(None))
         clean = case.images.floats(torch.arange(len(ids)))
         before, read = _predictions(case, clean), False
         attacked: Sequence[Attacked | None] = [None] * len(ids)
@@ -117,13 +117,13 @@ def _points(case: Case, attack: AnyAttack, kept: NDArray[Any] | None, storage: S
 
 def _attack_again(case: Case, attack: AnyAttack, storage: Storage) -> tuple[Tensor, Tally]:
     """Return where the images of a cell of its own craft end; smaller budgets first if nested."""
-    tally, ended = untouched(case.images.sample_ids), None
+    tally, ended = new_tally(case.images.sample_ids), None
     if case.cell.below is not None:
         ended, below = _attack_again(replace(case, cell=case.cell.below), attack, storage)
         tally.correct = below.correct.copy()
     left = torch.from_numpy(tally.correct.copy())
     points = case.images.floats(torch.arange(len(case.images.labels)))
-    attack_target(case, attack, storage, tally, ended=points)
+    attack_target(case, attack, storage, tally, scored_points=points)
     if ended is not None:
         points = torch.where(left.to(points.device)[:, None, None, None], points, ended)
     return points, tally
@@ -131,8 +131,8 @@ def _attack_again(case: Case, attack: AnyAttack, storage: Storage) -> tuple[Tens
 
 def _predictions(case: Case, points: Tensor) -> list[Prediction]:
     cell, images = case.cell, case.images
-    target = case.warm.classifier(cell.target, cell.dataset)
-    batch = case.warm.batch(cell.target, cell.dataset)
+    target = case.cache.classifier(cell.target, cell.dataset)
+    batch = case.cache.batch(cell.target, cell.dataset)
     shares, places = logits_at(target, points, batch).softmax(dim=1).max(dim=1)
     right = places == images.labels
     return [

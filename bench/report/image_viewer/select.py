@@ -73,7 +73,7 @@ def _rows(keys: Sequence[str], result: CellResult) -> list[int]:
 
 def _without_attack(results: Results, cell: Cell) -> dict[str, bool]:
     """Return by image whether the target is right without an attack, where that is known."""
-    for other, result in results.done:
+    for other, result in results.cells_with_results:
         clean = other.attack is None
         if clean and (other.target, other.dataset) == (cell.target, cell.dataset):
             if result is None or result.status != "ok":

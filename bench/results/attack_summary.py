@@ -16,7 +16,7 @@ from bench.suite.specs import (
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Member:
     """One member of an attack.
 
     Attributes:
@@ -34,7 +34,7 @@ class Run:
 
 def settings(attack: AnyAttack) -> dict[str, str]:
     """Return the settings of all members in turn, joined: `apgd-ce+apgd-t`, `100+100`, `5+1`."""
-    runs = list(_runs(attack))
+    runs = list(_members(attack))
     return {
         "attacks": "+".join(run.name for run in runs),
         "steps": "+".join(str(run.steps) for run in runs),
@@ -43,27 +43,27 @@ def settings(attack: AnyAttack) -> dict[str, str]:
     }
 
 
-def _runs(attack: AnyAttack) -> Iterator[Run]:
+def _members(attack: AnyAttack) -> Iterator[Member]:
     match attack:
         case Ensemble():
             for member in attack.attacks:
-                yield from _runs(member)
+                yield from _members(member)
         case PyAutoAttack():
             for name in attack.members:
                 if name == "square":
-                    yield Run(name, attack.queries)
+                    yield Member(name, attack.queries)
                 elif name.endswith("-t"):
-                    yield Run(name, attack.steps, 1, attack.targets)
+                    yield Member(name, attack.steps, 1, attack.targets)
                 else:
-                    yield Run(name, attack.steps, attack.restarts)
+                    yield Member(name, attack.steps, attack.restarts)
         case TorchAttacks():
-            yield Run(attack.attack, attack.gradients)
+            yield Member(attack.attack, attack.gradients)
         case Noise():
-            yield Run(attack.kind, attack.draws)
+            yield Member(attack.kind, attack.draws)
         case _:
             targets = attack.targets if isinstance(attack, ApgdT) else 0
             restarts = getattr(attack, "restarts", 1)  # of those that may begin again
-            yield Run(_name(attack), getattr(attack, "steps", 1), restarts, targets)
+            yield Member(_name(attack), getattr(attack, "steps", 1), restarts, targets)
 
 
 def _name(attack: AnyAttack) -> str:

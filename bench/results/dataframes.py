@@ -111,7 +111,7 @@ def _mean(rows: pd.DataFrame, datasets: list[str]) -> Interval | None:
     if rates.isna().any():
         return None
     n = by_dataset["n"].first().reindex(datasets).to_numpy(np.int64)
-    return mean_of((rates.to_numpy() * n).tolist(), n.tolist()).times(best)
+    return mean_of((rates.to_numpy() * n).tolist(), n.tolist()).scaled(best)
 
 
 def _written(name: str, mean: Interval | None) -> dict[str, float]:

@@ -44,7 +44,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     for key in keys:
         model, threat, source = key
         items = [*clean[model], *groups[key]]
-        counted = _counted(largest[model], key)
+        counted = _worst_case_cells(largest[model], key)
         worst = _worst(suite, counted)
         columns = _means(items, names)
         read = [*items, *counted]
@@ -52,7 +52,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         flags += [SKIPPED] if any(item.skipped for item in items) else []
         if any(item.same_source for item in groups[key]):
             flags.append(SAME_SOURCE)
-        flags += dict.fromkeys(flag for item in read for flag in item.doubts)
+        flags += dict.fromkeys(flag for item in read for flag in item.trust_flags)
         if worst is not None:
             broken[key] = worst
         rows.append(
@@ -72,7 +72,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    frame["rank"] = _ranks(keys, broken, attacked(suite, scored))
+    frame["rank"] = _ranks(keys, broken, attacked_counts(suite, scored))
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
     frame = frame.assign(place=place).sort_values(
@@ -138,7 +138,7 @@ def _at_largest(suite: Suite, scored: Sequence[Scored]) -> dict[str, list[Scored
     return found
 
 
-def _counted(attacked: Sequence[Scored], key: tuple[str, str, str]) -> list[Scored]:
+def _worst_case_cells(attacked: Sequence[Scored], key: tuple[str, str, str]) -> list[Scored]:
     """Return the cells, of a model's at the largest radius, that are the worst case of a row."""
     _, threat, source = key
     return [
@@ -164,14 +164,16 @@ def _worst(suite: Suite, counted: Sequence[Scored]) -> list[Values] | None:
     return survivors
 
 
-def counted(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Scored]]:
+def worst_case_cells(
+    suite: Suite, scored: Sequence[Scored]
+) -> dict[tuple[str, str, str], list[Scored]]:
     """Return per (model, threat, source) the cells that its worst case is made of."""
     cells = [item for item in scored if item.metric.stands_for_task]
     largest = _at_largest(suite, cells)
     keys = dict.fromkeys(
         (item.cell.target, item.cell.threat.kind, item.source) for item in cells if item.cell.threat
     )
-    return {key: _counted(largest[key[0]], key) for key in keys}
+    return {key: _worst_case_cells(largest[key[0]], key) for key in keys}
 
 
 def survivors(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Values]]:
@@ -181,11 +183,11 @@ def survivors(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, st
 
     Where a cell of it has no number, or there is no attack in Linf, it is absent.
     """
-    found = {key: _worst(suite, cells) for key, cells in counted(suite, scored).items()}
+    found = {key: _worst(suite, cells) for key, cells in worst_case_cells(suite, scored).items()}
     return {key: vectors for key, vectors in found.items() if vectors is not None}
 
 
-def attacked(suite: Suite, scored: Sequence[Scored]) -> list[int]:
+def attacked_counts(suite: Suite, scored: Sequence[Scored]) -> list[int]:
     """Return per dataset how many images were attacked; 0 where none was."""
     found = {
         item.cell.dataset: item.images

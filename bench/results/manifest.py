@@ -95,8 +95,8 @@ def _entry(
             "craft": cell.mode,
             "judged_as": judged_as(protocol.storage, cell.mode),
         }
-        if item.doubts:
-            entry["trust"] = list(item.doubts)
+        if item.trust_flags:
+            entry["trust"] = list(item.trust_flags)
     return entry
 
 

@@ -58,13 +58,13 @@ def scale_of_suite(suite: Suite) -> Scale:
     return scale_of(metrics_of(suite.datasets[0])[0])
 
 
-def sample_of(suite: Suite) -> str:
+def sample_noun(suite: Suite) -> str:
     """Return what a number is a mean over, in one word: several questions may share an image."""
     counts = metrics_of(suite.datasets[0])[0].counts
     return "question" if counts == "questions" else "image"
 
 
-def surviving(suite: Suite) -> str:
+def surviving_samples(suite: Suite) -> str:
     """Return what the worst case counts where it counts right ones."""
-    kept = "answers" if sample_of(suite) == "question" else "images"
+    kept = "answers" if sample_noun(suite) == "question" else "images"
     return f"{kept} that survive every attack"

@@ -13,9 +13,9 @@ from bench.core.errors import CellError, UserError
 from bench.core.locks import DatasetLock
 from bench.core.types import Values
 from bench.data import read_labels
-from bench.results.leaderboard import attacked, survivors
+from bench.results.leaderboard import attacked_counts, survivors
 from bench.results.tables import Scored, cells_frame, load_scored
-from bench.stats import unit, wilson
+from bench.stats import design_effect, wilson
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
@@ -50,7 +50,7 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
     largest = max(radii, key=eps_value, default="")
     scored = load_scored(read_results(suite, Store(Path(results), suite.suite)))
-    found, sizes = survivors(suite, scored), attacked(suite, scored)
+    found, sizes = survivors(suite, scored), attacked_counts(suite, scored)
     constant = {
         "suite": suite.suite,
         "attack": WORST,
@@ -132,6 +132,6 @@ def _by_label(item: Scored, labels: dict[str, int]) -> Iterator[tuple[int, Value
 
 
 def _rate(shares: Values, images: int, best: float = 1.0) -> dict[str, float]:
-    mean, worth = float(shares.mean()), images / float(unit(shares))
+    mean, worth = float(shares.mean()), images / float(design_effect(shares))
     low, high = wilson(mean * worth, worth)
     return {"value": mean * best, "ci_low": low * best, "ci_high": high * best}

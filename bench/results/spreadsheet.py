@@ -13,17 +13,17 @@ _MARK = "'"
 
 def csv_text(frame: pd.DataFrame) -> str:
     """Return a table as CSV that is harmless in a spreadsheet; numbers have six digits."""
-    safe = frame.rename(columns=_guarded)
+    safe = frame.rename(columns=_escaped)
     for column in _texts(safe):
-        safe[column] = safe[column].map(_guarded)
+        safe[column] = safe[column].map(_escaped)
     return safe.to_csv(index=False, float_format=f"%.{DIGITS}g")
 
 
-def plain(frame: pd.DataFrame) -> pd.DataFrame:
+def unescaped(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table that was read from such a CSV with its texts as they were."""
-    plain = frame.rename(columns=_unguarded)
+    plain = frame.rename(columns=_unescaped)
     for column in _texts(plain):
-        plain[column] = plain[column].map(_unguarded)
+        plain[column] = plain[column].map(_unescaped)
     return plain
 
 
@@ -31,13 +31,13 @@ def _texts(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
 
 
-def _guarded(value: object) -> object:
+def _escaped(value: object) -> object:
     if isinstance(value, str) and value.startswith((*_FORMULA, _MARK)):
         return f"{_MARK}{value}"
     return value
 
 
-def _unguarded(value: object) -> object:
+def _unescaped(value: object) -> object:
     if isinstance(value, str) and value.startswith(_MARK):
         return value[len(_MARK) :]
     return value

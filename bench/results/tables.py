@@ -8,13 +8,13 @@ import pandas as pd
 
 from bench.core.types import CellResult, Values
 from bench.plan.cells import Cell
-from bench.results.spreadsheet import plain
-from bench.stats import unit, wilson
+from bench.results.spreadsheet import unescaped
+from bench.stats import design_effect, wilson
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
 from bench.suite.metrics import Metric, image_of, metric_of
 from bench.trust.reported_number import Pair
-from bench.trust.stored_findings import Examined, doubts_of, examined_pairs
+from bench.trust.stored_findings import Examined, examined_pairs, flags_by_pair
 
 CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
@@ -29,12 +29,12 @@ SAME_SOURCE = "source=target"
 class Scored:
     """A cell of the plan with its result, or None where it has not run yet.
 
-    `doubts` are the flags of what the trust battery found of its model and dataset.
+    `trust_flags` are the flags of what the trust battery found of its model and dataset.
     """
 
     cell: Cell
     result: CellResult | None
-    doubts: tuple[str, ...] = ()
+    trust_flags: tuple[str, ...] = ()
 
     @property
     def metric(self) -> Metric:
@@ -57,10 +57,10 @@ class Scored:
         return None if shares is None else float(shares.mean()) * self.metric.highest
 
     @property
-    def worth(self) -> float:
+    def effective_size(self) -> float:
         """How many answers that are right or wrong vary as little: where such, the images."""
         shares = self.shares
-        return 0.0 if shares is None else self.images / float(unit(shares))
+        return 0.0 if shares is None else self.images / float(design_effect(shares))
 
     @property
     def images(self) -> int:
@@ -103,9 +103,11 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
         results: The suite's stored results.
         examined: What the battery found; read where None.
     """
-    doubts = doubts_of(examined_pairs(results) if examined is None else examined)
+    trust_flags = flags_by_pair(examined_pairs(results) if examined is None else examined)
     return [
-        Scored(cell, result, doubts.get((cell.target, cell.dataset), ()) if cell.attack else ())
+        Scored(
+            cell, result, trust_flags.get((cell.target, cell.dataset), ()) if cell.attack else ()
+        )
         for cell, result in results.done
     ]
 
@@ -122,7 +124,7 @@ def load_results(folder: str | Path) -> pd.DataFrame:
         keep_default_na=False,  # a model may be called "NA"
         na_values={name: [""] for name in numbers},
     )
-    return plain(frame)
+    return unescaped(frame)
 
 
 def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
@@ -167,10 +169,10 @@ def _flags(item: Scored) -> list[str]:
     result = item.result
     assert result is not None
     same = [SAME_SOURCE] if item.same_source else []
-    return [*same, *result.flags, *item.doubts]
+    return [*same, *result.flags, *item.trust_flags]
 
 
 def _interval(item: Scored, share: float) -> tuple[float, float]:
     best = item.metric.highest
-    low, high = wilson(share * item.worth, item.worth)
+    low, high = wilson(share * item.effective_size, item.effective_size)
     return low * best, high * best

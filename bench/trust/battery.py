@@ -18,7 +18,7 @@ from bench.trust import (
     random_noise,
 )
 from bench.trust.findings import Finding
-from bench.trust.subject import Effort, Subject, crafted
+from bench.trust.subject import Effort, Subject, pgd_points
 
 Check = Callable[[Subject, Effort], Finding]
 
@@ -87,7 +87,7 @@ def examine(
                     found = Finding(name, "skip", f"ended as `{first}` did")
             yield found
     finally:
-        crafted.cache_clear()
+        pgd_points.cache_clear()
 
 
 def _found(name: str, check: Check, subject: Subject, level: Effort) -> Finding:

@@ -6,8 +6,16 @@ Athalye et al. 2018 (arXiv:1802.00420, section 3.1).
 from bench.attacks.pyautoattack_adapter import doubts
 from bench.suite.specs import ApgdCe, PyAutoAttack
 from bench.trust.findings import Finding
-from bench.trust.significance import falls, verdict_of
-from bench.trust.subject import Effort, Subject, broken_by, chosen, points_of, right, standing
+from bench.trust.significance import accuracy_drop, verdict_of
+from bench.trust.subject import (
+    Effort,
+    Subject,
+    attack_points,
+    correct,
+    subset,
+    surviving_images,
+    weaker_attack_finding,
+)
 
 STEPS = 20  # of the attacks that this file crafts; most images that fall have fallen then
 
@@ -17,8 +25,8 @@ def transferred(subject: Subject, effort: Effort) -> Finding:
     reported = subject.reported
     if not reported.transferred:
         return Finding("transferred", "skip", f"{reported.attack} is white-box already")
-    after = standing(subject, _apgd(subject), reported.robust)
-    drop, p = falls(reported.robust, after)
+    after = surviving_images(subject, _apgd(subject), reported.robust)
+    drop, p = accuracy_drop(reported.robust, after)
     return Finding(
         "transferred",
         verdict_of(p, drop),
@@ -35,10 +43,10 @@ def transfer(subject: Subject, effort: Effort) -> Finding:
         return Finding("transfer", "skip", "no other model to transfer from")
     for _, source in subject.others:
         if after.any():
-            left = chosen(subject, after)
-            after[after] = right(left, points_of(left, _apgd(left), model=source))
+            left = subset(subject, after)
+            after[after] = correct(left, attack_points(left, _apgd(left), model=source))
     what = f"images crafted on {' and '.join(name for name, _ in subject.others)} break"
-    return broken_by("transfer", what, subject, after, images=len(after))
+    return weaker_attack_finding("transfer", what, subject, after, images=len(after))
 
 
 def square(subject: Subject, effort: Effort) -> Finding:
@@ -48,9 +56,9 @@ def square(subject: Subject, effort: Effort) -> Finding:
         queries=effort.queries,
     )  # fmt: skip
     with doubts():  # its own warnings; the checks here say as much
-        after = standing(subject, spec, subject.reported.robust)
+        after = surviving_images(subject, spec, subject.reported.robust)
     what = f"Square with {effort.queries} queries breaks"
-    return broken_by("square", what, subject, after, queries=effort.queries)
+    return weaker_attack_finding("square", what, subject, after, queries=effort.queries)
 
 
 def _apgd(subject: Subject) -> ApgdCe:

@@ -6,8 +6,8 @@ al. 2020 (arXiv:2002.08347): another loss. Croce and Hein 2020 (arXiv:2003.01690
 
 from bench.suite.specs import AnyAttack, ApgdCe, Cw, Pgd
 from bench.trust.findings import Finding
-from bench.trust.significance import falls, verdict_of
-from bench.trust.subject import LEAST_STEPS, Effort, Subject, standing
+from bench.trust.significance import accuracy_drop, verdict_of
+from bench.trust.subject import LEAST_STEPS, Effort, Subject, surviving_images
 
 
 def more_steps(subject: Subject, effort: Effort) -> Finding:
@@ -42,12 +42,12 @@ def _found(check: str, subject: Subject, spec: AnyAttack, what: str) -> Finding:
     if subject.reported.transferred:  # which the white-box attack there has told of
         return Finding(check, "skip", "the number is of transferred images: see `transferred`")
     start = subject.reported.robust
-    after = standing(subject, spec, start)
-    drop, p = falls(start, after)
+    after = surviving_images(subject, spec, start)
+    drop, p = accuracy_drop(start, after)
     return Finding(
         check,
         verdict_of(p, drop),
-        f"{what}: {start.mean():.1%} falls to {after.mean():.1%} of {len(start)} images "
+        f"{what}: {start.mean():.1%} accuracy_drop to {after.mean():.1%} of {len(start)} images "
         f"after {subject.reported.attack}",
         {"stood": int(start.sum()), "stand": int(after.sum()), "images": len(start)},
     )

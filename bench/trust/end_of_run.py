@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.store.snapshot import Results
 from bench.trust.reported_number import Number, Pair
-from bench.trust.stored_findings import Examined, judged
+from bench.trust.stored_findings import Examined, findings_and_todo
 
 if TYPE_CHECKING:  # what a run may take is known without torch
     from bench.evaluate.model_cache import Warm
@@ -37,9 +37,9 @@ def examine_within(
         pass  # what cannot be examined is for `check` to tell
 
 
-def left_line(results: Results, within: str) -> str:
+def unexamined_line(results: Results, within: str) -> str:
     """Say how many numbers were not wholly examined, and who does the rest; empty if none."""
-    examined, numbers = judged(results, deep=False)
+    examined, numbers = findings_and_todo(results, deep=False)
     if not numbers:
         return ""
     of = len(examined.keys() | numbers.keys())

@@ -20,7 +20,13 @@ from bench.store.snapshot import Results
 from bench.trust.battery import CHECKS, QUICK, Check, examine
 from bench.trust.findings import Finding
 from bench.trust.reported_number import Number, Pair
-from bench.trust.stored_findings import Examined, keep, kept, others_of, trust_id
+from bench.trust.stored_findings import (
+    Examined,
+    load_findings,
+    save_findings,
+    transfer_sources,
+    trust_id,
+)
 from bench.trust.subject import CHEAP, DEEP, Subject
 
 
@@ -84,7 +90,7 @@ def _examine_pair(
     """Do the checks that are not done, and keep what they find, also where they are ended."""
     level, started = DEEP if deep else CHEAP, time.monotonic()
     key = trust_id(warm.suite, stored, pair, number, deep)
-    had = kept(store, key)
+    had = load_findings(store, key)
     done = {one.check: one for one in had.findings} if had else {}
     todo = {name: check for name, check in checks.items() if name not in done}
     if not todo:
@@ -94,7 +100,7 @@ def _examine_pair(
         raise CellError("is not what the numbers are of any more; run the suite again")
     subject = _subject(warm, pair, number, level.images, deadline)
     if "held-out" in todo:
-        subject = replace(subject, held=_held(warm, pair[1], len(subject.labels)))
+        subject = replace(subject, held_out=_held_out(warm, pair[1], len(subject.labels)))
     unbuilt: list[str] = []
     if "transfer" in todo:
         subject = replace(subject, others=tuple(_others(warm, stored, pair, deadline, unbuilt)))
@@ -108,14 +114,14 @@ def _examine_pair(
             deadline.check()
     finally:
         if found:
-            had = kept(store, key)  # with what another `check` has kept in the meantime
+            had = load_findings(store, key)  # with what another `check` has kept in the meantime
             every = {one.check: one for one in had.findings} | found if had else found
             record = Examined(
                 *pair, number.eps, number.reported.attack, len(subject.labels), deep,
                 time.monotonic() - started + (had.seconds if had else 0.0),
                 tuple(every[name] for name in CHECKS if name in every),
             )  # fmt: skip
-            keep(store, key, record)
+            save_findings(store, key, record)
     if lacking:
         raise CellError(f"transfer: there is no other model here: {'; '.join(unbuilt)}")
 
@@ -152,7 +158,7 @@ def _others(
 ) -> Iterator[tuple[str, Counted]]:
     """Yield models to transfer from, and note of which there are none and why."""
     suite, (model, dataset) = warm.suite, pair
-    for name in others_of(suite, model):
+    for name in transfer_sources(suite, model):
         if model_identity(suite, warm.lock, name) != model_identity(suite, stored, name):
             unbuilt.append(f"{name!r} is not what it was when the suite ran")
             continue
@@ -162,7 +168,7 @@ def _others(
             unbuilt.append(f"{name!r}: {error}")
 
 
-def _held(warm: Warm, dataset: str, count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+def _held_out(warm: Warm, dataset: str, count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Return images of a dataset that are not in its sample, with their labels."""
     suite = warm.suite
     if warm.images(dataset).captions:

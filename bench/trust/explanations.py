@@ -88,9 +88,11 @@ MEANINGS: dict[str, Meaning] = {
         "Images of another model break what a white-box attack leaves: gradients are masked.",
         _ADAPT,
     ),
-    "more-steps": Meaning("With more steps the number falls: it has not converged.", _STRONGER),
+    "more-steps": Meaning(
+        "With more steps the number accuracy_drop: it has not converged.", _STRONGER
+    ),
     "more-restarts": Meaning(
-        "With more restarts the number falls: it has not converged.", _STRONGER
+        "With more restarts the number accuracy_drop: it has not converged.", _STRONGER
     ),
     "square": Meaning(
         "An attack that sees logits alone breaks what a white-box one leaves: gradients are "

@@ -20,7 +20,7 @@ def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
         yield (
             f"{model} x {dataset} at {record.eps}, {record.attack}, "
             f"{'deep' if record.deep else 'cheap'}, {record.images} images: "
-            f"{_counts(record.findings)}{f', {record.left} not done' if record.left else ''}"
+            f"{_counts(record.findings)}{f', {record.not_done} not done' if record.not_done else ''}"
         )
         bad = [found for found in record.findings if found.verdict in ("fail", "warn")]
         seen += bad
@@ -34,7 +34,7 @@ def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
         yield ""
 
 
-def left_out(suite: Suite) -> Iterator[str]:
+def unexamined_datasets(suite: Suite) -> Iterator[str]:
     """Say which datasets have no number that the battery can judge."""
     for dataset in suite.datasets:
         metrics = metrics_of(dataset)

@@ -11,8 +11,8 @@ from bench.attacks.balls import length
 from bench.attacks.stored_images import decode, encode
 from bench.stats import mcnemar
 from bench.trust.findings import Finding
-from bench.trust.significance import Right, excess, verdict_of
-from bench.trust.subject import Effort, Subject, crafted, logits_of, right
+from bench.trust.significance import Correct, count_verdict, verdict_of
+from bench.trust.subject import Effort, Subject, correct, logits_of, pgd_points
 
 NUMERICS = 1e-3  # of the logits' spread: what another order of sums may change in float32
 USUAL = 0.02  # share of images beyond it that is no finding
@@ -24,7 +24,7 @@ def stochastic(subject: Subject, effort: Effort) -> Finding:
     """Two passes over the same images give the same logits."""
     first, second = (logits_of(subject, subject.images) for _ in range(2))
     other, flipped, count = _differ(first, second), _flipped(first, second), len(first)
-    verdict = excess(other, count, USUAL)
+    verdict = count_verdict(other, count, USUAL)
     eot = subject.reported.eot
     if verdict == "fail" and eot > 1:
         verdict = "warn"
@@ -53,7 +53,7 @@ def batch(subject: Subject, effort: Effort) -> Finding:
     flipped = max(_flipped(alone, logits) for logits in (together, turned, doubled))
     return Finding(
         "batch",
-        excess(other, count, USUAL),
+        count_verdict(other, count, USUAL),
         f"in a batch, in another order or beside a copy, {other} of {count} images get other "
         f"logits than alone, and {flipped} another answer",
         {"differ": other, "flipped": flipped, "images": count},
@@ -66,7 +66,7 @@ def box(subject: Subject, effort: Effort) -> Finding:
     with torch.no_grad():
         subject.batch.parts(len(given), lambda part: subject.model(given[part]))
     written = float((given - subject.images).abs().max())
-    points = crafted(subject)
+    points = pgd_points(subject)
     kept = encode(points, subject.images, subject.storage)
     points = decode(kept, subject.images, subject.budget, subject.storage)
     eps, norm = subject.budget.eps, subject.budget.norm
@@ -90,22 +90,22 @@ def box(subject: Subject, effort: Effort) -> Finding:
 
 def eight_bit(subject: Subject, effort: Effort) -> Finding:
     """Adversarial images are as adversarial once they are rounded to 8 bits."""
-    points = crafted(subject)
-    plain = right(subject, points)
-    rounded = right(subject, points.mul(255).round() / 255)
+    points = pgd_points(subject)
+    plain = correct(subject, points)
+    rounded = correct(subject, points.mul(255).round() / 255)
     return _agree("eight-bit", "in float32", plain, "rounded to 8 bits", rounded)
 
 
 def precision(subject: Subject, effort: Effort) -> Finding:
     """In bfloat16 the model is as often right, on attacked images too."""
-    points = crafted(subject)
-    full = right(subject, torch.cat([subject.images, points]), subject.labels.repeat(2))
+    points = pgd_points(subject)
+    full = correct(subject, torch.cat([subject.images, points]), subject.labels.repeat(2))
     with torch.autocast(points.device.type, torch.bfloat16):
-        low = right(subject, torch.cat([subject.images, points]), subject.labels.repeat(2))
+        low = correct(subject, torch.cat([subject.images, points]), subject.labels.repeat(2))
     return _agree("precision", "in float32", full, "in bfloat16", low)
 
 
-def _agree(check: str, this: str, first: Right, that: str, second: Right) -> Finding:
+def _agree(check: str, this: str, first: Correct, that: str, second: Correct) -> Finding:
     """Compare accuracies that may differ in either way."""
     gap = float(abs(first.mean() - second.mean()))
     return Finding(

@@ -13,8 +13,8 @@ from bench.attacks.loss import LogitLoss
 from bench.attacks.losses import cross_entropy, margin
 from bench.core.errors import CellError, CellSkip
 from bench.trust.findings import Finding
-from bench.trust.significance import excess
-from bench.trust.subject import Effort, Subject, chosen, crafted, logits_of, right
+from bench.trust.significance import count_verdict
+from bench.trust.subject import Effort, Subject, correct, logits_of, pgd_points, subset
 
 FLAT = 1e-30  # near the end of float32, where neither sign nor size mean anything
 USUAL = 0.02  # share of images that honest models may have of zero or saturated gradients
@@ -22,7 +22,7 @@ SMALL_STEP = 1 / 8  # of the radius: fine enough to be linear, coarse enough for
 WITHIN = (0.5, 2.0)  # of what the gradient foretells: curvature, not another function
 CURVED = 0.1  # share of images where honest models are beyond that
 BEATEN = 0.1  # share where a random direction may beat the gradient's
-SUNK = 0.05  # share where an attack may end below its start
+DESCENDED = 0.05  # share where an attack may end below its start
 MARGIN = margin(torch.inf)
 
 
@@ -35,7 +35,7 @@ def gradients(subject: Subject, effort: Effort) -> Finding:
     flat, count = int((largest < FLAT).sum()), len(largest)
     return Finding(
         "gradients",
-        "fail" if bad else excess(flat, count, USUAL),
+        "fail" if bad else count_verdict(flat, count, USUAL),
         f"zero or vanishing for {flat} of {count} images, NaN or infinite for {bad}",
         {"flat": flat, "not_numbers": bad, "images": count},
     )
@@ -53,7 +53,7 @@ def saturation(subject: Subject, effort: Effort) -> Finding:
     said = "; the outputs are probabilities, not logits" if probabilities else ""
     return Finding(
         "saturation",
-        "fail" if probabilities else excess(flat, count, USUAL),
+        "fail" if probabilities else count_verdict(flat, count, USUAL),
         f"the cross-entropy's gradient is zero in float32 for {flat} of {count} images; the "
         f"first logit leads by {gap:.3g} in the median{said}",
         {"flat": flat, "images": count, "gap": gap, "probabilities": float(probabilities)},
@@ -72,7 +72,7 @@ def finite_differences(subject: Subject, effort: Effort) -> Finding:
     off, count = int(((share < WITHIN[0]) | (share > WITHIN[1])).sum()), len(share)
     return Finding(
         "finite-differences",
-        excess(off, count, CURVED),
+        count_verdict(off, count, CURVED),
         f"a step of {255 * step:.2g}/255 changes the margin by less than {WITHIN[0]:g} or more "
         f"than {WITHIN[1]:g} times what the gradient says for {off} of {count} images; in the "
         f"median by {float(share.median()):.2f}",
@@ -95,7 +95,7 @@ def random_directions(subject: Subject, effort: Effort) -> Finding:
     beaten, count = int((best >= ours).sum()), len(ours)
     return Finding(
         "random-directions",
-        excess(beaten, count, BEATEN),
+        count_verdict(beaten, count, BEATEN),
         f"one of {effort.directions} random directions does no worse than the gradient's for "
         f"{beaten} of {count} images",
         {"beaten": beaten, "images": count, "directions": effort.directions},
@@ -104,24 +104,24 @@ def random_directions(subject: Subject, effort: Effort) -> Finding:
 
 def ascent(subject: Subject, effort: Effort) -> Finding:
     """An attack ends at no lower loss than it would have by leaving the image alone."""
-    some, which = _right_ones(subject), right(subject, subject.images)
+    some, which = _right_ones(subject), correct(subject, subject.images)
     before = _loss(some, some.images)
     on = torch.from_numpy(which).to(subject.images.device)
-    after = _loss(some, crafted(subject)[on])
+    after = _loss(some, pgd_points(subject)[on])
     sunk, count = int((after < before).sum()), len(before)
     return Finding(
         "ascent",
-        excess(sunk, count, SUNK),
+        count_verdict(sunk, count, DESCENDED),
         f"PGD ends at a lower margin than the clean image's for {sunk} of {count} images",
         {"sunk": sunk, "images": count},
     )
 
 
 def _right_ones(subject: Subject) -> Subject:
-    which = right(subject, subject.images)
+    which = correct(subject, subject.images)
     if not which.any():
         raise CellSkip(f"the model gets none of {len(subject.images)} images right")
-    return chosen(subject, which)
+    return subset(subject, which)
 
 
 def _gradient(subject: Subject, loss: LogitLoss) -> Tensor:

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.trust.findings import Finding
-from bench.trust.significance import DOUBT, FAIL, falls, fisher
-from bench.trust.subject import Effort, Subject, on_held, pgd, right, standing
+from bench.trust.significance import DOUBT, FAIL, accuracy_drop, fisher_exact
+from bench.trust.subject import Effort, Subject, correct, held_out_subject, pgd, surviving_images
 
 LEAST = 16  # other images without which nothing can be said
 SHIFT = 0.15  # of images that honest models may lose to a shift by one pixel, and more is odd
@@ -14,15 +14,18 @@ SHIFT = 0.15  # of images that honest models may lose to a shift by one pixel, a
 
 def held_out(subject: Subject, effort: Effort) -> Finding:
     """Other images of the same classes are right as often, clean and under attack."""
-    held = on_held(subject)
+    held = held_out_subject(subject)
     if held is None or len(held.images) < LEAST:
         have = len(held.images) if held else 0
         return Finding(
             "held-out", "skip", f"{have} images are outside the sample; {LEAST} are needed"
         )
-    clean, others = right(subject, subject.images), right(held, held.images)
-    robust, other = standing(subject, pgd(subject), clean), standing(held, pgd(held), others)
-    p = min(1.0, 2 * min(fisher(clean, others), fisher(robust, other)))
+    clean, others = correct(subject, subject.images), correct(held, held.images)
+    robust, other = (
+        surviving_images(subject, pgd(subject), clean),
+        surviving_images(held, pgd(held), others),
+    )
+    p = min(1.0, 2 * min(fisher_exact(clean, others), fisher_exact(robust, other)))
     return Finding(
         "held-out",
         "fail" if p < FAIL else "warn" if p < DOUBT else "pass",
@@ -39,10 +42,10 @@ def held_out(subject: Subject, effort: Effort) -> Finding:
 
 def shifted(subject: Subject, effort: Effort) -> Finding:
     """A shift by one pixel costs little; a warning at most, as a model may be bad at shifts."""
-    clean = right(subject, subject.images)
+    clean = correct(subject, subject.images)
     ways = ((0, 1), (0, -1), (1, 0), (-1, 0))
-    moved = [right(subject, _shift(subject.images, *way)) for way in ways]
-    drop, p = max((falls(clean, after) for after in moved), key=lambda pair: pair[0])
+    moved = [correct(subject, _shift(subject.images, *way)) for way in ways]
+    drop, p = max((accuracy_drop(clean, after) for after in moved), key=lambda pair: pair[0])
     p = min(1.0, p * len(ways))
     return Finding(
         "shifted",

@@ -9,8 +9,8 @@ from itertools import pairwise
 from bench.core.types import Budget
 from bench.stats import mcnemar
 from bench.trust.findings import Finding
-from bench.trust.significance import excess, falls, verdict_of
-from bench.trust.subject import Effort, Subject, pgd, points_of, right, standing
+from bench.trust.significance import accuracy_drop, count_verdict, verdict_of
+from bench.trust.subject import Effort, Subject, attack_points, correct, pgd, surviving_images
 
 SHARES = (0.25, 0.5, 1.0, 2.0)  # of the reported radius
 HUGE = (64 / 255, 128 / 255)  # at the first an image is hardly recognised, at the second grey fits
@@ -21,8 +21,8 @@ FEW = 2  # steps: at radius 0 none leads anywhere
 def zero_budget(subject: Subject, effort: Effort) -> Finding:
     """An attack that may change nothing gives the clean accuracy."""
     short = pgd(subject).model_copy(update={"steps": FEW})
-    points = points_of(subject, short, Budget(0.0, subject.budget.norm))
-    clean, zero = right(subject, subject.images), right(subject, points)
+    points = attack_points(subject, short, Budget(0.0, subject.budget.norm))
+    clean, zero = correct(subject, subject.images), correct(subject, points)
     moved = float((points - subject.images).abs().max())
     gap = float(abs(clean.mean() - zero.mean()))
     verdict = "fail" if moved > 0 else verdict_of(mcnemar(clean, zero), gap)
@@ -37,10 +37,10 @@ def zero_budget(subject: Subject, effort: Effort) -> Finding:
 
 def monotone(subject: Subject, effort: Effort) -> Finding:
     """Accuracy does not rise with the radius, each attacked on its own."""
-    clean = right(subject, subject.images)
+    clean = correct(subject, subject.images)
     eps, norm = subject.budget.eps, subject.budget.norm
-    stand = [standing(subject, pgd(subject), clean, Budget(s * eps, norm)) for s in SHARES]
-    rises = [falls(larger, smaller) for smaller, larger in pairwise(stand)]
+    stand = [surviving_images(subject, pgd(subject), clean, Budget(s * eps, norm)) for s in SHARES]
+    rises = [accuracy_drop(larger, smaller) for smaller, larger in pairwise(stand)]
     rise, p = min(rises, key=lambda pair: pair[1])
     rates = [float(found.mean()) for found in stand]
     return Finding(
@@ -54,14 +54,14 @@ def monotone(subject: Subject, effort: Effort) -> Finding:
 
 def huge_budget(subject: Subject, effort: Effort) -> Finding:
     """At a radius where anything can be painted over, hardly an image stands."""
-    clean = right(subject, subject.images)
+    clean = correct(subject, subject.images)
     stand = clean
     for eps in HUGE:
-        stand = standing(subject, pgd(subject), stand, _as_wide(subject, eps))
+        stand = surviving_images(subject, pgd(subject), stand, _as_wide(subject, eps))
     left, of = int(stand.sum()), int(clean.sum())
     return Finding(
         "huge-budget",
-        excess(left, of, LEFT),
+        count_verdict(left, of, LEFT),
         f"{left} of {of} images stand at 64/255 and at 128/255",
         {"left": left, "of": of},
     )

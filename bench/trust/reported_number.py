@@ -13,7 +13,7 @@ from bench.plan.cells import Cell
 from bench.suite.metrics import metric_of
 from bench.suite.specs import AnyAttack, Ensemble, Fgsm, Noise, TorchAttacks, singles
 
-STANDING = 0.1  # of images: where fewer stand there is nothing left to doubt
+ENOUGH_SURVIVORS = 0.1  # of images: where fewer stand there is nothing left to doubt
 
 Pair = tuple[str, str]  # a model's name and a dataset's
 Done = tuple[Cell, CellResult]
@@ -61,7 +61,7 @@ class Number:
     seconds: float = 0.0
 
 
-def numbers_of(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pair, Number]:
+def reported_numbers(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pair, Number]:
     """Return per model and dataset the number to judge, where there is an attacked one.
 
     The checks look at which logit is the highest, so a number is judged if that alone decides its
@@ -96,7 +96,7 @@ def _number(found: list[Done]) -> Number:
     numbers = (_of_radius(radii[eps]) for eps in ordered)
     last = None
     for last in numbers:
-        if last.reported.robust.mean() >= STANDING:
+        if last.reported.robust.mean() >= ENOUGH_SURVIVORS:
             return last
     assert last is not None
     return last

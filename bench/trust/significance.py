@@ -9,7 +9,7 @@ from scipy.special import betainc
 from bench.stats import mcnemar
 from bench.trust.findings import Verdict
 
-Right = NDArray[np.bool_]
+Correct = NDArray[np.bool_]
 
 DOUBT = 0.01  # one-sided; 7 images broken of those that the number counts as robust
 FAIL = 0.001  # one-sided, as a suite has hundreds of checks; 10 such images
@@ -23,8 +23,8 @@ def verdict_of(p: float, size: float) -> Verdict:
     return "warn" if p < DOUBT else "pass"
 
 
-def falls(before: Right, after: Right) -> tuple[float, float]:
-    """Return by how much accuracy falls on the same images, and the exact one-sided p-value.
+def accuracy_drop(before: Correct, after: Correct) -> tuple[float, float]:
+    """Return by how much accuracy accuracy_drop on the same images, and the exact one-sided p-value.
 
     McNemar's test (`bench.stats.mcnemar`); 1 where accuracy does not fall.
     """
@@ -32,7 +32,7 @@ def falls(before: Right, after: Right) -> tuple[float, float]:
     return drop, mcnemar(before, after) / 2 if drop > 0 else 1.0
 
 
-def excess(count: int, of: int, usual: float) -> Verdict:
+def count_verdict(count: int, of: int, usual: float) -> Verdict:
     """Return the verdict on a count of images of a kind of which honest models have few.
 
     Args:
@@ -55,7 +55,7 @@ def binomial_tail(count: int, of: int, chance: float) -> float:
     )  # scipy's other tail, `bdtrc`, is less exact
 
 
-def fisher(first: Right, second: Right) -> float:
+def fisher_exact(first: Correct, second: Correct) -> float:
     """Return the exact one-sided p-value that the first images are right more often.
 
     For different images, of the hypergeometric distribution (Fisher 1935). By hand, since scipy has

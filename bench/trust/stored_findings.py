@@ -17,7 +17,7 @@ from bench.store.snapshot import Results
 from bench.suite.load import Suite
 from bench.trust.explanations import MEANINGS
 from bench.trust.findings import Finding, flags_of
-from bench.trust.reported_number import Number, Pair, numbers_of
+from bench.trust.reported_number import Number, Pair, reported_numbers
 
 BATTERY = 3  # raised whenever a check changes what it finds
 OTHERS = 2  # models to transfer from: the one that a defence is built on, and another
@@ -48,19 +48,19 @@ class Examined:
     findings: tuple[Finding, ...]
 
     @property
-    def left(self) -> int:
+    def not_done(self) -> int:
         """How many checks were not done, as time was up or somebody ended it."""
         return len(MEANINGS.keys() - {found.check for found in self.findings})
 
 
 def trust_id(suite: Suite, lock: Lock, pair: Pair, number: Number, deep: bool) -> str:
     """Return the identity of what the battery finds of a pair and its number."""
-    others = [model_identity(suite, lock, name) for name in others_of(suite, pair[0])]
+    others = [model_identity(suite, lock, name) for name in transfer_sources(suite, pair[0])]
     more = {"battery": BATTERY, "deep": deep, "cells": number.cells, "others": others}
     return pair_digest(suite, lock, *pair, more)
 
 
-def others_of(suite: Suite, model: str) -> list[str]:
+def transfer_sources(suite: Suite, model: str) -> list[str]:
     """Return models to transfer from: what a model is built on, sources of the suite, any other."""
     built_on = suite.models[model].architecture_of
     sources = [name for threat in suite.threats for name in threat.sources]
@@ -68,12 +68,12 @@ def others_of(suite: Suite, model: str) -> list[str]:
     return [name for name in names if name != model][:OTHERS]
 
 
-def keep(store: Store, key: str, examined: Examined) -> None:
+def save_findings(store: Store, key: str, examined: Examined) -> None:
     """Keep what was found."""
     write_text(_path(store, key), json.dumps(asdict(examined), indent=1))
 
 
-def kept(store: Store, key: str) -> Examined | None:
+def load_findings(store: Store, key: str) -> Examined | None:
     """Return what was found; None where it is absent or was damaged: it is examined again."""
     path = str(_path(store, key))
 
@@ -86,17 +86,19 @@ def kept(store: Store, key: str) -> Examined | None:
     return stored(path, read)
 
 
-def numbers_to_judge(results: Results) -> dict[Pair, Number]:
+def numbers_to_examine(results: Results) -> dict[Pair, Number]:
     """Return the numbers whose model and dataset are resolved."""
     lock = results.lock
     return {
         (model, dataset): number
-        for (model, dataset), number in numbers_of(results.done).items()
+        for (model, dataset), number in reported_numbers(results.done).items()
         if model in lock.models and dataset in lock.datasets
     }
 
 
-def judged(results: Results, deep: bool) -> tuple[dict[Pair, Examined], dict[Pair, Number]]:
+def findings_and_todo(
+    results: Results, deep: bool
+) -> tuple[dict[Pair, Examined], dict[Pair, Number]]:
     """Return what was found of a suite's numbers, and those whose examination is not complete.
 
     Args:
@@ -104,8 +106,8 @@ def judged(results: Results, deep: bool) -> tuple[dict[Pair, Examined], dict[Pai
         deep: Whether examinations with a check that took less count as none.
     """
     found = examined_pairs(results)
-    enough = {pair for pair, one in found.items() if not one.left and (one.deep or not deep)}
-    numbers = numbers_to_judge(results)
+    enough = {pair for pair, one in found.items() if not one.not_done and (one.deep or not deep)}
+    numbers = numbers_to_examine(results)
     return found, {pair: number for pair, number in numbers.items() if pair not in enough}
 
 
@@ -116,9 +118,9 @@ def examined_pairs(results: Results) -> dict[Pair, Examined]:
     if patiently(str(folder), folder.stat) is None:  # as where nothing was ever checked
         return {}
     found = {}
-    for pair, number in numbers_to_judge(results).items():
+    for pair, number in numbers_to_examine(results).items():
         deep, cheap = (
-            kept(store, trust_id(suite, lock, pair, number, how)) for how in (True, False)
+            load_findings(store, trust_id(suite, lock, pair, number, how)) for how in (True, False)
         )
         either = _merged(deep, cheap) if deep and cheap else deep or cheap
         if either:
@@ -126,14 +128,14 @@ def examined_pairs(results: Results) -> dict[Pair, Examined]:
     return found
 
 
-def doubts_of(examined: Mapping[Pair, Examined]) -> dict[Pair, tuple[str, ...]]:
+def flags_by_pair(examined: Mapping[Pair, Examined]) -> dict[Pair, tuple[str, ...]]:
     """Return the flags of each pair's rows."""
     return {pair: flags_of(record.findings) for pair, record in examined.items()}
 
 
 def _merged(deep: Examined, cheap: Examined) -> Examined:
     """Return what both found: a deep examination may have been broken off, or a cheap one."""
-    if not deep.left:
+    if not deep.not_done:
         return deep
     every = {one.check: one for one in (*cheap.findings, *deep.findings)}
     return replace(

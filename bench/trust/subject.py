@@ -15,7 +15,7 @@ from bench.models.batch_size import Batch
 from bench.suite.specs import AnyAttack, Pgd, Storage
 from bench.trust.findings import Finding
 from bench.trust.reported_number import Reported
-from bench.trust.significance import Right, falls, verdict_of
+from bench.trust.significance import Correct, accuracy_drop, verdict_of
 
 LEAST_STEPS = 10  # less is no attack
 
@@ -45,14 +45,14 @@ class Subject:
     reported: Reported
     batch: Batch
     others: tuple[tuple[str, Classifier], ...] = ()
-    held: tuple[Tensor, Tensor] | None = None
+    held_out: tuple[Tensor, Tensor] | None = None
     storage: Storage = "float16"
 
     def first(self, count: int) -> "Subject":
         """Return the same with at most so many images, and as many others."""
-        held = self.held and (self.held[0][:count], self.held[1][:count])
+        held_out = self.held_out and (self.held_out[0][:count], self.held_out[1][:count])
         return replace(
-            self, images=self.images[:count], labels=self.labels[:count], held=held,
+            self, images=self.images[:count], labels=self.labels[:count], held_out=held_out,
             seeds=self.seeds[:count],
             reported=replace(self.reported, robust=self.reported.robust[:count]),
         )  # fmt: skip
@@ -93,16 +93,16 @@ def logits_of(subject: Subject, points: Tensor) -> Tensor:
     return logits_at(lambda part: subject.model(part.clone()), points, subject.batch)
 
 
-def right(subject: Subject, points: Tensor, labels: Tensor | None = None) -> Right:
+def correct(subject: Subject, points: Tensor, labels: Tensor | None = None) -> Correct:
     """Return per point `[b,3,h,w]` whether the model gives its label; the images' own if None."""
     wanted = subject.labels if labels is None else labels
     if not len(points):
         return np.zeros(0, np.bool_)
-    found: Right = (logits_of(subject, points).argmax(dim=1) == wanted).cpu().numpy()
+    found: Correct = (logits_of(subject, points).argmax(dim=1) == wanted).cpu().numpy()
     return found
 
 
-def points_of(
+def attack_points(
     subject: Subject,
     attack: AnyAttack,
     budget: Budget | None = None,
@@ -126,23 +126,25 @@ def pgd(subject: Subject) -> Pgd:
 
 
 @lru_cache(maxsize=1)  # several checks look at the same points
-def crafted(subject: Subject) -> Tensor:
+def pgd_points(subject: Subject) -> Tensor:
     """Return the points that PGD finds for all images, gone on with where they fool the model."""
-    return points_of(subject, pgd(subject))
+    return attack_points(subject, pgd(subject))
 
 
-def standing(
-    subject: Subject, attack: AnyAttack, start: Right, budget: Budget | None = None
-) -> Right:
+def surviving_images(
+    subject: Subject, attack: AnyAttack, start: Correct, budget: Budget | None = None
+) -> Correct:
     """Return which of the images that stand so far stand against one more attack."""
     after = start.copy()
     if start.any():
-        some = chosen(subject, start)
-        after[start] = right(some, points_of(some, attack, budget, mode="success"))
+        some = subset(subject, start)
+        after[start] = correct(some, attack_points(some, attack, budget, mode="success"))
     return after
 
 
-def broken_by(check: str, what: str, subject: Subject, after: Right, **numbers: int) -> Finding:
+def weaker_attack_finding(
+    check: str, what: str, subject: Subject, after: Correct, **numbers: int
+) -> Finding:
     """Return what comes of another attacker: those who know less break nothing more.
 
     Args:
@@ -153,7 +155,7 @@ def broken_by(check: str, what: str, subject: Subject, after: Right, **numbers: 
         numbers: What it took, for the evidence.
     """
     start = subject.reported.robust
-    drop, p = falls(start, after)
+    drop, p = accuracy_drop(start, after)
     return Finding(
         check,
         verdict_of(p, drop),
@@ -163,7 +165,7 @@ def broken_by(check: str, what: str, subject: Subject, after: Right, **numbers: 
     )
 
 
-def chosen(subject: Subject, which: Right) -> Subject:
+def subset(subject: Subject, which: Correct) -> Subject:
     """Return the same with some of the images alone."""
     rows = torch.from_numpy(which.nonzero()[0])
     on = rows.to(subject.images.device)
@@ -174,9 +176,9 @@ def chosen(subject: Subject, which: Right) -> Subject:
     )  # fmt: skip
 
 
-def on_held(subject: Subject) -> Subject | None:
+def held_out_subject(subject: Subject) -> Subject | None:
     """Return the same with the images that no number was reported of, if there are any."""
-    if subject.held is None or not len(subject.held[0]):
+    if subject.held_out is None or not len(subject.held_out[0]):
         return None
-    images, labels = subject.held
+    images, labels = subject.held_out
     return replace(subject, images=images, labels=labels, seeds=tuple(range(len(images))))

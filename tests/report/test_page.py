@@ -20,7 +20,7 @@ from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.trust.explanations import MEANINGS
 from bench.trust.findings import Finding
-from bench.trust.stored_findings import Examined, judged, keep, trust_id
+from bench.trust.stored_findings import Examined, findings_and_todo, save_findings, trust_id
 from tests.support import worded
 from tests.support.browser import CHROMIUM, Tab, browser
 
@@ -87,10 +87,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.put_lock(LOCK)
     for cell in expand(SUITE, LOCK):
         store.put(result(cell))
-    _, numbers = judged(read_results(SUITE, store), deep=False)
+    _, numbers = findings_and_todo(read_results(SUITE, store), deep=False)
     pair = (NAMES[3], "cifar10")
     key = trust_id(SUITE, LOCK, pair, numbers[pair], False)
-    keep(store, key, Examined(*pair, "2/255", "pgd, apgd-ce", N, False, 1.0, FOUND))
+    save_findings(store, key, Examined(*pair, "2/255", "pgd, apgd-ce", N, False, 1.0, FOUND))
     export(read_results(SUITE, store))
     return store.folder
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.core.types import Budget, Classifier, Norm
 from bench.models.batch_size import Batch, NoRoom
 from bench.suite.specs import Storage
-from bench.trust import blackbox, chance, forward
+from bench.trust import black_box, chance, forward_pass
 from bench.trust.battery import CHECKS, examine
 from bench.trust.findings import Finding
 from bench.trust.reported_number import Reported
@@ -71,7 +71,7 @@ def test_a_number_that_is_too_good_fails_whatever_attacks_better() -> None:
 def test_a_transferred_number_that_a_white_box_attack_leaves_passes() -> None:
     true = honest()
     kept = replace(true.reported, transferred=True)
-    assert blackbox.transferred(replace(true, reported=kept), FAST).verdict == "pass"
+    assert black_box.transferred(replace(true, reported=kept), FAST).verdict == "pass"
 
 
 def sharpened(change: Callable[[Tensor, Tensor], Tensor]) -> Classifier:
@@ -229,9 +229,9 @@ def test_a_random_model_is_a_warning_where_the_attack_averages() -> None:
         return LinearModel()(x + 0.05 * torch.randn_like(x))
 
     random = with_model(noisy)
-    assert forward.stochastic(random, FAST).verdict == "fail"
+    assert forward_pass.stochastic(random, FAST).verdict == "fail"
     averaged = replace(random, reported=replace(random.reported, eot=20))
-    assert forward.stochastic(averaged, FAST).verdict == "warn"
+    assert forward_pass.stochastic(averaged, FAST).verdict == "warn"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_random_model_is_a_warning_where_the_attack_averages() -> None:
 def test_points_beyond_the_radius_are_told(storage: Storage, far: float, verdict: str) -> None:
     true = honest()
     reported = replace(true.reported, distance=true.budget.eps + far)
-    told = forward.box(replace(true, storage=storage, reported=reported), FAST)
+    told = forward_pass.box(replace(true, storage=storage, reported=reported), FAST)
     assert told.verdict == verdict, told
 
 

@@ -1,4 +1,4 @@
-"""Turn stored results into a pandas table: one row per cell."""
+"""One row per cell: results as a pandas table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +27,12 @@ SAME_SOURCE = "source=target"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A cell of the plan with its result, or None where it has not run yet.
+    """A cell of the plan with its result.
 
-    `trust_flags` are the flags of what the trust battery found of its model and dataset.
+    Attributes:
+        cell: The planned cell.
+        result: Its result; None if the cell has not run.
+        trust_flags: Flags of the trust battery for the cell's model and dataset.
     """
 
     cell: Cell
@@ -38,33 +41,33 @@ class Scored:
 
     @property
     def metric(self) -> Metric:
-        """What the number measures."""
+        """Metric of the cell."""
         return metric_of(self.cell.metric)
 
     @property
     def shares(self) -> Values | None:
-        """Per image, its share of the best score, or whether it was right; None unless it is ok."""
+        """Per sample, whether it is right, or its score / best score; None unless ok."""
         if self.result is None or self.result.status != "ok":
             return None
         if self.result.scores is None or not self.metric.graded:
-            return self.result.correct  # also where these are written as scores of 0 and 1
+            return self.result.correct  # right-or-wrong metrics may store scores of 0 and 1, too
         return self.result.values / self.metric.highest
 
     @property
     def value(self) -> float | None:
-        """The number, on the scale of its metric; None unless the cell is ok."""
+        """The value of the metric; None unless the cell is ok."""
         shares = self.shares
         return None if shares is None else float(shares.mean()) * self.metric.highest
 
     @property
     def effective_size(self) -> float:
-        """How many answers that are right or wrong vary as little: where such, the images."""
+        """Effective sample size; the number of images for right-or-wrong answers."""
         shares = self.shares
         return 0.0 if shares is None else self.images / float(design_effect(shares))
 
     @property
     def images(self) -> int:
-        """How many images were scored: what is said of one, which falls together, counts as one."""
+        """Number of scored images; captions of one image are correlated and count as one."""
         if self.result is None:
             return 0
         if not self.metric.shares_images:
@@ -78,12 +81,12 @@ class Scored:
 
     @property
     def source(self) -> str:
-        """Model that the images are crafted on where it is another's; the target needs no name."""
+        """Model on which transferred images are crafted; empty for white-box attacks."""
         return (self.cell.threat.source if self.cell.threat else None) or ""
 
     @property
     def same_source(self) -> bool:
-        """Whether images that others are scored on too were crafted through the target itself."""
+        """Whether the target itself is among the models that transferred images come from."""
         threat, attack = self.cell.threat, self.cell.attack
         if threat is None or attack is None or not threat.sources:
             return False
@@ -97,11 +100,11 @@ class Scored:
 
 
 def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = None) -> list[Scored]:
-    """Pair a suite's cells with their results and with the flags of the trust battery.
+    """Return a suite's cells with their results and the flags of the trust battery.
 
     Args:
-        results: The suite's stored results.
-        examined: What the battery found; read where None.
+        results: Stored results of the suite.
+        examined: Findings of the trust battery; read from the store if None.
     """
     trust_flags = flags_by_pair(examined_pairs(results) if examined is None else examined)
     return [
@@ -115,7 +118,7 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
 def load_results(folder: str | Path) -> pd.DataFrame:
     """Read the `cells.csv` of a results folder: one row per cell.
 
-    `value` is a fraction, and from 0 to 10 where `metric` is `cider`.
+    `value` is a fraction in [0,1], except for the metric `cider`, which is from 0 to 10.
     """
     numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries", "seed")
     frame = pd.read_csv(
@@ -128,7 +131,7 @@ def load_results(folder: str | Path) -> pd.DataFrame:
 
 
 def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
-    """Return one row per cell, in the order of the suite; cells not run yet are absent."""
+    """Return one row per cell that has run, in the order of the suite."""
     rows = [_row(suite, item) for item in scored if item.result is not None]
     return pd.DataFrame(rows, columns=list(CELL_COLUMNS)).astype({"seed": "Int64"})
 

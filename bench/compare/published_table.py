@@ -62,7 +62,7 @@ def check_lines(found: Sequence[Comparison], absent: int) -> Iterator[str]:
     )
     compared = counts["agrees"] + counts["differs"]
     if compared:
-        yield f"if all {compared} were equal {compared / 20:.1f} would differ by chance, on average"
+        yield f"if all {compared} were equal, {compared / 20:.1f} would differ by chance on average"
     if absent:
         yield f"{absent} published numbers have a model, dataset or attack the suite lacks"
 

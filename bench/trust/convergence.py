@@ -1,7 +1,7 @@
-"""More of the same does not move a number that has converged.
+"""Stronger attacks of the same kind do not change a converged number.
 
 Carlini et al. 2019 (arXiv:1902.06705, sections 4.3 and 5.6): more steps, more restarts. Tramer et
-al. 2020 (arXiv:2002.08347): another loss. Croce and Hein 2020 (arXiv:2003.01690): steps that adapt.
+al. 2020 (arXiv:2002.08347): another loss. Croce and Hein 2020 (arXiv:2003.01690): adaptive steps.
 """
 
 from bench.suite.specs import AnyAttack, ApgdCe, Cw, Pgd
@@ -20,7 +20,7 @@ def more_steps(subject: Subject, effort: Effort) -> Finding:
 
 
 def more_restarts(subject: Subject, effort: Effort) -> Finding:
-    """Auto-PGD from several other starts breaks no more images."""
+    """Auto-PGD with several restarts breaks no more images."""
     steps = max(subject.reported.steps, LEAST_STEPS)
     spec = ApgdCe(
         kind="apgd-ce", eps=("0",), norm=subject.budget.norm, steps=steps,
@@ -30,7 +30,7 @@ def more_restarts(subject: Subject, effort: Effort) -> Finding:
 
 
 def other_loss(subject: Subject, effort: Effort) -> Finding:
-    """The margin of the logits, whose gradient no softmax can flatten, breaks no more images."""
+    """An attack on the margin, whose gradient no softmax flattens, breaks no more images."""
     steps = max(2 * subject.reported.steps, LEAST_STEPS)
     spec = Cw(
         kind="cw", eps=("0",), norm=subject.budget.norm, steps=steps, eot=subject.reported.eot
@@ -39,15 +39,15 @@ def other_loss(subject: Subject, effort: Effort) -> Finding:
 
 
 def _found(check: str, subject: Subject, spec: AnyAttack, what: str) -> Finding:
-    if subject.reported.transferred:  # which the white-box attack there has told of
-        return Finding(check, "skip", "the number is of transferred images: see `transferred`")
+    if subject.reported.transferred:  # `transferred` runs a white-box attack on it
+        return Finding(check, "skip", "the number is a transfer number: see `transferred`")
     start = subject.reported.robust
     after = surviving_images(subject, spec, start)
     drop, p = accuracy_drop(start, after)
     return Finding(
         check,
         verdict_of(p, drop),
-        f"{what}: {start.mean():.1%} accuracy_drop to {after.mean():.1%} of {len(start)} images "
-        f"after {subject.reported.attack}",
+        f"{what} after {subject.reported.attack}: robust accuracy falls from "
+        f"{start.mean():.1%} to {after.mean():.1%} of {len(start)} images",
         {"stood": int(start.sum()), "stand": int(after.sum()), "images": len(start)},
     )

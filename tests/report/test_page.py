@@ -18,7 +18,7 @@ from bench.report.export import export, percent
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
-from bench.trust.explanations import MEANINGS
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Finding
 from bench.trust.stored_findings import Examined, findings_and_todo, save_findings, trust_id
 from tests.support import worded
@@ -282,8 +282,8 @@ def test_protocol_of_a_row(tab: Tab) -> None:
 def test_what_was_examined_of_a_row(tab: Tab) -> None:
     tab.ask("document.querySelectorAll('.more')[2].click()")
     said = tab.ask("document.querySelector('#details').innerText")
-    assert "untrusted=transfer" in said and MEANINGS["transfer"].to_do in said
-    left = len(MEANINGS) - len(FOUND)
+    assert "untrusted=transfer" in said and EXPLANATIONS["transfer"].remedy in said
+    left = len(EXPLANATIONS) - len(FOUND)
     assert f"at 2/255, pgd, apgd-ce, {N} images; {left} checks not done" in said
     terms = "[...document.querySelectorAll('#details .verdicts')]"
     seen = tab.ask(f"{terms}.filter((e) => e.checkVisibility()).map((e) => e.innerText)")

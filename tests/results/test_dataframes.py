@@ -121,7 +121,7 @@ def test_without_attacks_there_is_a_clean_column(made: Callable[..., Made]) -> N
 
 def test_an_unknown_metric_is_told(made: Callable[..., Made]) -> None:
     _, _, results = made(by_position)
-    with pytest.raises(ValueError, match=r"got 'recall'; the results have accuracy"):
+    with pytest.raises(ValueError, match=r"got 'recall'; allowed: accuracy"):
         pivot(results, "recall")
 
 

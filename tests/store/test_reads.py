@@ -10,7 +10,7 @@ import run_bench
 from bench import run_suite
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
-from bench.trust.explanations import MEANINGS
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Finding
 from bench.trust.stored_findings import Examined, findings_and_todo, save_findings, trust_id
 from tests.results.test_tables import SUITE
@@ -39,7 +39,7 @@ def examined(store: Store) -> list[str]:
     names = []
     for pair, number in numbers.items():
         key = trust_id(SUITE, results.lock, pair, number, deep=False)
-        findings = tuple(Finding(check, "pass", "fine") for check in MEANINGS)
+        findings = tuple(Finding(check, "pass", "fine") for check in EXPLANATIONS)
         save_findings(store, key, Examined(*pair, "1/255", "pgd", 4, False, 1.0, findings))
         names.append(f"{key}.json")
     return names

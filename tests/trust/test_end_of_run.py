@@ -125,7 +125,7 @@ def test_what_time_leaves_is_left_for_check(
     assert "examining 1 robust number, for 2 s at most" in said.err
     assert (
         "0 of 1 robust numbers examined, 1 in part, in their share of the time; "
-        "`run_bench.py check SUITE` does the rest"
+        "`run_bench.py check SUITE` examines the rest"
     ) in said.out
     reached = list(CHECKS)[: list(CHECKS).index("noise")]
     assert done == [*reached, "noise"]
@@ -267,14 +267,14 @@ def test_a_check_that_wants_another_model_waits_for_it(
     done = replaced(monkeypatch)
     lock = resolve(suite)[0]
     said = examined_with(suite, tmp_path, lock, "FARE")
-    assert said == {"CLIP": "transfer: there is no other model here: 'FARE': gone", "FARE": "gone"}
+    assert said == {"CLIP": "transfer: no other model is available: 'FARE': gone", "FARE": "gone"}
     assert done == [name for name in CHECKS if name != "transfer"]
     assert found(suite, tmp_path).not_done == 1
     done.clear()
     other = replace(lock, models={**lock.models, "FARE": "other weights"})
     said = examined_with(suite, tmp_path, other, "TGA")
-    assert "'FARE' is not what it was when the suite ran" in str(said["CLIP"])
-    assert "is not what the numbers are of any more" in str(said["FARE"])
+    assert "'FARE' changed since the suite ran" in str(said["CLIP"])
+    assert "changed since the numbers were computed" in str(said["FARE"])
     assert done == []
     assert examined_with(suite, tmp_path, lock, "TGA") == {"CLIP": None, "FARE": None}
     assert done == ["transfer", *CHECKS]
@@ -292,7 +292,10 @@ def test_what_no_check_is_to_look_at_is_not_built(
     lock = resolve(suite)[0]
     other = replace(lock, models={"CLIP": "other weights"})
     (why,) = examined_with(suite, tmp_path, other, "CLIP").values()
-    assert why == "is not what the numbers are of any more; run the suite again"
+    assert (
+        why
+        == "the model or the dataset changed since the numbers were computed; run the suite again"
+    )
     monkeypatch.setattr(bench.trust.examine, "CHECKS", bench.trust.examine.QUICK)
     monkeypatch.setattr(bench.trust.examine, "_others", asked)
     monkeypatch.setattr(bench.trust.examine, "_held_out", asked)
@@ -350,6 +353,6 @@ def test_a_run_under_ray_leaves_all_and_says_so(
     assert report.computed == 2
     assert report.unexamined == (
         "0 of 1 robust numbers examined by a run under Ray; "
-        "`run_bench.py check SUITE` does the rest"
+        "`run_bench.py check SUITE` examines the rest"
     )
     assert not (tmp_path / "small" / "trust").exists()

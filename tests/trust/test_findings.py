@@ -22,7 +22,7 @@ from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
 from bench.trust.battery import CHECKS
-from bench.trust.explanations import MEANINGS
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Finding
 from bench.trust.findings_table import trust_lines
 from bench.trust.reported_number import reported_numbers
@@ -71,7 +71,7 @@ def test_one_image_is_no_finding_and_many_are() -> None:
 
 
 def test_every_check_has_a_meaning() -> None:
-    assert set(CHECKS) == set(MEANINGS)
+    assert set(CHECKS) == set(EXPLANATIONS)
     docs = (Path(__file__).parents[2] / "docs" / "trust.md").read_text("utf-8")
     assert not [name for name in CHECKS if f"| `{name}` |" not in docs]
 
@@ -130,7 +130,7 @@ def keep_some(suite: Suite, store: Store, deep: bool, *findings: Finding) -> Pat
 
 def keep_one(suite: Suite, store: Store, deep: bool, *findings: Finding) -> Path:
     """Keep findings, and that all other checks passed."""
-    others = MEANINGS.keys() - {found.check for found in findings}
+    others = EXPLANATIONS.keys() - {found.check for found in findings}
     return keep_some(suite, store, deep, *findings, *(Finding(n, "pass", "") for n in others))
 
 
@@ -179,8 +179,8 @@ def test_what_was_broken_off_is_gone_on_with(done: tuple[Suite, Store]) -> None:
     keep_some(suite, store, False, SQUARE, NOISE)
     found, todo = findings_and_todo(read_results(suite, store), deep=False)
     assert pair in todo
-    assert found[pair].not_done == len(MEANINGS) - 2
-    assert f"1 fail, 1 warn, {len(MEANINGS) - 2} not done" in "\n".join(trust_lines(found))
+    assert found[pair].not_done == len(EXPLANATIONS) - 2
+    assert f"1 fail, 1 warn, {len(EXPLANATIONS) - 2} not done" in "\n".join(trust_lines(found))
 
 
 def test_findings_are_of_each_check_the_deepest(done: tuple[Suite, Store]) -> None:
@@ -195,12 +195,12 @@ def test_findings_are_of_each_check_the_deepest(done: tuple[Suite, Store]) -> No
     board = export(read_results(suite, store))
     assert board["flags"].str.contains("untrusted=square").any()
 
-    keep_some(suite, store, False, *(Finding(n, "pass", "") for n in MEANINGS if n != "square"))
+    keep_some(suite, store, False, *(Finding(n, "pass", "") for n in EXPLANATIONS if n != "square"))
     found, todo = findings_and_todo(read_results(suite, store), deep=False)
     assert (bad(found[pair]), found[pair].not_done, pair in todo) == ([SQUARE], 0, False)
     keep_some(suite, store, False, NOISE)
     found, todo = findings_and_todo(read_results(suite, store), deep=False)
-    assert (found[pair].not_done, pair in todo) == (len(MEANINGS) - 2, True)
+    assert (found[pair].not_done, pair in todo) == (len(EXPLANATIONS) - 2, True)
 
 
 @pytest.mark.parametrize("name", ["FARE", "CLIP"])  # the model, and one to transfer from
@@ -216,10 +216,10 @@ def test_the_table_tells_evidence_and_meaning(done: tuple[Suite, Store]) -> None
     suite, store = done
     keep_one(suite, store, False, SQUARE, NOISE, Finding("box", "pass", "nothing"))
     text = "\n".join(trust_lines(findings_and_todo(read_results(suite, store), deep=False)[0]))
-    counts = f"1 fail, 1 warn, {len(MEANINGS) - 2} pass\n"
+    counts = f"1 fail, 1 warn, {len(EXPLANATIONS) - 2} pass\n"
     assert f"FARE x cifar10 at 2/255, pgd, cheap, 20 images: {counts}" in text
     assert "fail  square" in text and "breaks 12" in text and "nothing" not in text
-    assert f"square: {MEANINGS['square'].means}" in text
+    assert f"square: {EXPLANATIONS['square'].meaning}" in text
 
 
 def test_a_check_that_is_no_more_found_nothing(done: tuple[Suite, Store]) -> None:

@@ -18,7 +18,7 @@ from bench.stats import Interval
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import eps_value
-from bench.trust.explanations import MEANINGS
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.reported_number import Pair
 from bench.trust.stored_findings import Examined
 
@@ -115,7 +115,7 @@ def _data(
     }
     return {
         "suite": suite.suite,
-        "meanings": {check: " ".join(meaning) for check, meaning in MEANINGS.items()},
+        "meanings": {check: " ".join(meaning) for check, meaning in EXPLANATIONS.items()},
         "models": list(suite.models),
         "datasets": [dataset.name for dataset in suite.datasets],
         "threats": [

@@ -78,9 +78,7 @@ def other_results(suite: Suite, plan: Sequence[Cell], folder: Path) -> ComparedR
     protocols: dict[str, Protocol] = {}
     for cell in plan:
         seeds = by_name.get(_name(cell), {})
-        if (
-            len(seeds) == 1 == len(suite.attack_seeds)
-        ):  # a single seed is compared whatever its value
+        if len(seeds) == 1 == len(suite.attack_seeds):  # single seeds are compared, equal or not
             (found,) = seeds.values()
         else:
             found = seeds.get(cell.seed, "")
@@ -98,11 +96,8 @@ def _seeds_by_name(
     for row in rows:
         cell_id, name = str(row["cell_id"]), _name_of_row(row)
         if (entry := entries.get(cell_id)) is not None:
-            _ = (
-                entry["model"],
-                dict(_nested(entry["weights"])),
-                dict(_fields(entry)),
-            )  # raise if missing
+            # read the fields that are compared later, so that a damaged entry raises here
+            _ = entry["model"], dict(_nested(entry["weights"])), dict(_fields(entry))
             found.setdefault(name, {})[int(entry["seed"])] = cell_id
     return found
 

@@ -80,7 +80,7 @@ def examine(
     failed = {found.evidence: found.check for found in before if found.verdict == "fail"}
     try:
         for name, check in checks.items():
-            found = _found(name, check, some, level)
+            found = _run_check(name, check, some, level)
             if found.verdict == "fail":
                 first = failed.setdefault(found.evidence, name)
                 if first != name:
@@ -90,7 +90,7 @@ def examine(
         pgd_points.cache_clear()
 
 
-def _found(name: str, check: Check, subject: Subject, level: Effort) -> Finding:
+def _run_check(name: str, check: Check, subject: Subject, level: Effort) -> Finding:
     device = subject.images.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(0)  # random models use the global generator

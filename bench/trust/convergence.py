@@ -16,7 +16,7 @@ def more_steps(subject: Subject, effort: Effort) -> Finding:
     spec = Pgd(
         kind="pgd", eps=("0",), norm=subject.budget.norm, steps=steps, eot=subject.reported.eot
     )
-    return _found("more-steps", subject, spec, f"PGD of {steps} steps")
+    return _finding("more-steps", subject, spec, f"PGD of {steps} steps")
 
 
 def more_restarts(subject: Subject, effort: Effort) -> Finding:
@@ -26,7 +26,7 @@ def more_restarts(subject: Subject, effort: Effort) -> Finding:
         kind="apgd-ce", eps=("0",), norm=subject.budget.norm, steps=steps,
         restarts=effort.restarts, eot=subject.reported.eot,
     )  # fmt: skip
-    return _found("more-restarts", subject, spec, f"Auto-PGD with {effort.restarts} restarts")
+    return _finding("more-restarts", subject, spec, f"Auto-PGD with {effort.restarts} restarts")
 
 
 def other_loss(subject: Subject, effort: Effort) -> Finding:
@@ -35,10 +35,10 @@ def other_loss(subject: Subject, effort: Effort) -> Finding:
     spec = Cw(
         kind="cw", eps=("0",), norm=subject.budget.norm, steps=steps, eot=subject.reported.eot
     )
-    return _found("other-loss", subject, spec, f"{steps} steps on the margin")
+    return _finding("other-loss", subject, spec, f"{steps} steps on the margin")
 
 
-def _found(check: str, subject: Subject, spec: AnyAttack, what: str) -> Finding:
+def _finding(check: str, subject: Subject, spec: AnyAttack, what: str) -> Finding:
     if subject.reported.transferred:  # `transferred` runs a white-box attack on it
         return Finding(check, "skip", "the number is a transfer number: see `transferred`")
     start = subject.reported.robust

@@ -44,8 +44,8 @@ def unexamined_line(results: Results, within: str) -> str:
         return ""
     of = len(examined.keys() | numbers.keys())
     begun = sum(1 for pair in numbers if pair in examined)
-    part = f", {begun} in part," if begun else ""
+    part = f", {begun} partly," if begun else ""
     return (
-        f"{of - len(numbers)} of {of} robust numbers examined{part} {within}; "
+        f"{of - len(numbers)} of {of} robust numbers fully examined{part} {within}; "
         "`run_bench.py check SUITE` examines the rest"
     )

@@ -91,7 +91,7 @@ def _examine_pair(
     level, started = DEEP if deep else CHEAP, time.monotonic()
     key = trust_id(warm.suite, stored, pair, number, deep)
     before = load_findings(store, key)
-    done = {one.check: one for one in before.findings} if before else {}
+    done = {finding.check: finding for finding in before.findings} if before else {}
     todo = {name: check for name, check in checks.items() if name not in done}
     if not todo:
         return
@@ -111,13 +111,14 @@ def _examine_pair(
         del todo["transfer"]  # a later `check` may find a model
     found: dict[str, Finding] = {}
     try:
-        for one in examine(subject, level, todo, tuple(done.values())):
-            found[one.check] = one
+        for finding in examine(subject, level, todo, tuple(done.values())):
+            found[finding.check] = finding
             deadline.check()
     finally:
         if found:
             before = load_findings(store, key)  # another `check` may have stored more
-            by_check = {one.check: one for one in before.findings} | found if before else found
+            earlier = {finding.check: finding for finding in before.findings} if before else {}
+            by_check = earlier | found
             record = Examined(
                 *pair, number.eps, number.reported.attack, len(subject.labels), deep,
                 time.monotonic() - started + (before.seconds if before else 0.0),

@@ -1,4 +1,4 @@
-"""Radius checks: no effect at 0, less accuracy the larger it is, no survivors at a huge one.
+"""Radius checks: no effect at 0, no rise of accuracy with the radius, no survivors at 128/255.
 
 Carlini et al. 2019 (arXiv:1902.06705, section 5) and Athalye et al. 2018 (arXiv:1802.00420, section
 3.1).
@@ -13,10 +13,8 @@ from bench.trust.significance import accuracy_drop, count_verdict, verdict_of
 from bench.trust.subject import Effort, Subject, attack_points, correct, pgd, surviving_images
 
 SHARES = (0.25, 0.5, 1.0, 2.0)  # of the reported radius
-HUGE = (
-    64 / 255,
-    128 / 255,
-)  # images are hardly recognisable at the first; the second allows plain grey
+# images are hardly recognisable at the first radius; the second allows plain grey
+HUGE = (64 / 255, 128 / 255)
 LEFT = 0.05  # of images may survive, since an attack of few steps is not perfect
 FEW = 2  # steps; more change nothing at radius 0
 

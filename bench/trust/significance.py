@@ -17,7 +17,7 @@ MATERIAL = 0.05  # of all images; a number that is less wrong does not fail
 
 
 def verdict_of(p: float, size: float) -> Verdict:
-    """Return the verdict on a drop of accuracy `size` with one-sided p-value `p`."""
+    """Return the verdict on a difference of accuracies `size` with p-value `p`."""
     if p < FAIL and size >= MATERIAL:
         return "fail"
     return "warn" if p < DOUBT else "pass"

@@ -80,9 +80,8 @@ def load_findings(store: Store, key: str) -> Examined | None:
     def read() -> Examined:
         record = json.loads(contents(path))
         findings = (Finding(**finding) for finding in record.pop("findings"))
-        known = tuple(
-            found for found in findings if found.check in EXPLANATIONS
-        )  # drop checks that no longer exist
+        # drop checks that no longer exist
+        known = tuple(found for found in findings if found.check in EXPLANATIONS)
         return Examined(**record, findings=known)
 
     return stored(path, read)
@@ -141,7 +140,7 @@ def _merged(deep: Examined, cheap: Examined) -> Examined:
     """Return the findings of both examinations, since either may have been interrupted."""
     if not deep.not_done:
         return deep
-    by_check = {one.check: one for one in (*cheap.findings, *deep.findings)}
+    by_check = {found.check: found for found in (*cheap.findings, *deep.findings)}
     return replace(
         cheap, images=max(deep.images, cheap.images), seconds=deep.seconds + cheap.seconds,
         findings=tuple(by_check.values()),

@@ -124,7 +124,7 @@ def test_what_time_leaves_is_left_for_check(
     said = capsys.readouterr()
     assert "examining 1 robust number, for 2 s at most" in said.err
     assert (
-        "0 of 1 robust numbers examined, 1 in part, in their share of the time; "
+        "0 of 1 robust numbers fully examined, 1 partly, in their share of the time; "
         "`run_bench.py check SUITE` examines the rest"
     ) in said.out
     reached = list(CHECKS)[: list(CHECKS).index("noise")]
@@ -182,7 +182,7 @@ def test_a_check_that_memory_ends_is_done_another_time(
     suite = load_suite(path)
     replaced(monkeypatch, noise=raising(MemoryError("no room")))
     report = run_suite(suite, results=tmp_path, device="cpu")
-    assert "0 of 1 robust numbers examined, 1 in part" in report.unexamined
+    assert "0 of 1 robust numbers fully examined, 1 partly" in report.unexamined
     before = list(CHECKS)[: list(CHECKS).index("noise")]
     assert [one.check for one in found(suite, tmp_path).findings] == before
     call = ["check", str(path), "--results", str(tmp_path), "--device", "cpu"]
@@ -352,7 +352,7 @@ def test_a_run_under_ray_leaves_all_and_says_so(
     report = run_suite(one_model(suite_file), results=tmp_path, device="cpu", executor="ray")
     assert report.computed == 2
     assert report.unexamined == (
-        "0 of 1 robust numbers examined by a run under Ray; "
+        "0 of 1 robust numbers fully examined by a run under Ray; "
         "`run_bench.py check SUITE` examines the rest"
     )
     assert not (tmp_path / "small" / "trust").exists()

@@ -76,9 +76,7 @@ def box(subject: Subject, effort: Effort) -> Finding:
     slack = ROUNDING * (1 + eps)
     bad = written > 0 or outside > slack
     moved = max(excess, beyond) > slack
-    if (
-        moved and subject.storage == "float16"
-    ):  # rounding to 8 bits moves pixels, as PNG files of papers do
+    if moved and subject.storage == "float16":  # only rounding to 8 bits may move pixels
         bad = True
     return Finding(
         "box",

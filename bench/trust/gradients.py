@@ -65,10 +65,12 @@ def finite_differences(subject: Subject, effort: Effort) -> Finding:
     """A small step along the gradient changes the margin as the gradient predicts."""
     some = _correct_images(subject)
     gradient = _gradient(some, MARGIN)
-    way = steepest(gradient, some.budget.norm)
+    direction = steepest(gradient, some.budget.norm)
     step = SMALL_STEP * some.budget.eps
-    predicted = 2 * step * (gradient * way).flatten(1).sum(dim=1)
-    found = _loss(some, some.images + step * way) - _loss(some, some.images - step * way)
+    predicted = 2 * step * (gradient * direction).flatten(1).sum(dim=1)
+    found = _loss(some, some.images + step * direction) - _loss(
+        some, some.images - step * direction
+    )
     share = found / predicted.clamp_min(FLAT)
     off, count = int(((share < WITHIN[0]) | (share > WITHIN[1])).sum()), len(share)
     return Finding(
@@ -85,8 +87,8 @@ def random_directions(subject: Subject, effort: Effort) -> Finding:
     """A step of the full radius along the gradient raises the margin most."""
     some = _correct_images(subject)
     budget = some.budget
-    way = steepest(_gradient(some, MARGIN), budget.norm)
-    ours = _loss(some, project(some.images + budget.eps * way, some.images, budget))
+    direction = steepest(_gradient(some, MARGIN), budget.norm)
+    ours = _loss(some, project(some.images + budget.eps * direction, some.images, budget))
     best = torch.full_like(ours, -torch.inf)
     generator = torch.Generator().manual_seed(0)
     for _ in range(effort.directions):
@@ -109,12 +111,12 @@ def ascent(subject: Subject, effort: Effort) -> Finding:
     before = _loss(some, some.images)
     on = torch.from_numpy(which).to(subject.images.device)
     after = _loss(some, pgd_points(subject)[on])
-    sunk, count = int((after < before).sum()), len(before)
+    lower, count = int((after < before).sum()), len(before)
     return Finding(
         "ascent",
-        count_verdict(sunk, count, DESCENDED),
-        f"PGD ends at a lower margin than the clean image's for {sunk} of {count} images",
-        {"sunk": sunk, "images": count},
+        count_verdict(lower, count, DESCENDED),
+        f"PGD ends at a lower margin than the clean image's for {lower} of {count} images",
+        {"sunk": lower, "images": count},
     )
 
 

@@ -250,7 +250,7 @@ def test_a_source_of_images_that_does_not_answer_is_in_no_table(tmp_path: Path) 
         assert "CLIP" in suite.models
         assert set(board["model"]) == set(NAMES) == set(load_results(store.folder)["model"])
         assert ">CLIP</option>" not in (store.folder / "leaderboard.html").read_text()
-    with pytest.raises(UserError, match="got 'CLIP'; models: LLaVA, "):
+    with pytest.raises(UserError, match="got 'CLIP'; allowed: LLaVA, "):
         with_baseline(read_results(suite, store), "CLIP", force=False)
 
 

@@ -18,7 +18,7 @@ from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.suite.specs import ATTACK_PRESETS, PRESETS
-from bench.trust.stored_findings import judged
+from bench.trust.stored_findings import findings_and_todo
 from tests.commands.test_cli import call
 from tests.pinned.changes import moved_defaults, moved_identities, moved_values, pinned, shown
 from tests.pinned.identities import every_kind, identities, kinds, shipped
@@ -177,7 +177,7 @@ def test_a_kept_craft_is_scored_and_not_made_again(stored: Path) -> None:
 
 
 def test_a_stored_examination_is_read(stored: Path) -> None:
-    found, left = judged(
+    found, left = findings_and_todo(
         read_results(load_suite(STORED / "suite.yaml"), Store(stored, "stored")), deep=False
     )
     assert found.keys() == {("FARE", "digits"), ("R-Adapt", "digits")}

@@ -28,12 +28,12 @@ def command(options: argparse.Namespace) -> int:
     from bench.store.results_folder import Store
     from bench.store.snapshot import read_results
     from bench.suite.load import load_suite
-    from bench.trust.findings_table import left_out, trust_lines
-    from bench.trust.stored_findings import judged
+    from bench.trust.findings_table import trust_lines, unexamined_datasets
+    from bench.trust.stored_findings import findings_and_todo
 
     suite = load_suite(options.suite)
     results = read_results(suite, Store(Path(options.results), suite.suite))
-    examined, todo = judged(results, options.deep)
+    examined, todo = findings_and_todo(results, options.deep)
     if todo:
         from bench.core.devices import pick_device  # imports torch
         from bench.evaluate.model_cache import ModelCache
@@ -52,8 +52,8 @@ def command(options: argparse.Namespace) -> int:
                 ) from stop
             finally:
                 export(results)  # with the flags of what was found
-        examined, _ = judged(results, options.deep)
-    for line in (*left_out(suite), *trust_lines(examined)):
+        examined, _ = findings_and_todo(results, options.deep)
+    for line in (*unexamined_datasets(suite), *trust_lines(examined)):
         print(line)
     failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)
     if examined and options.against is None and suite.against is None:

@@ -1,1 +1,1 @@
-"""Paired comparisons of results, and measured numbers beside published ones."""
+"""Paired comparisons of results, and comparisons with published numbers."""

@@ -1,4 +1,4 @@
-"""How much better one number is than another: differences, their intervals, and which are real."""
+"""Differences of two numbers, their intervals and tests, and which differences are significant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,29 +10,30 @@ from bench.core.types import Values
 from bench.stats import (
     LEVEL,
     Interval,
-    apart,
-    difference,
+    design_effect,
     holm,
     mcnemar,
     mean_of,
     paired_interval,
+    paired_leads,
     paired_test,
-    unit,
+    unpaired_interval,
 )
 from bench.suite.metrics import Metric, metric_of
 
-AND = " and "  # between the metrics of a number that is the mean over several
+AND = " and "  # joins the metrics of a mean over datasets with different metrics
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a model got right of one dataset.
+class DatasetScores:
+    """Per-image scores of a model on one dataset.
 
     Attributes:
-        shares: Per seed of the attack, whether each image or caption was right, or its share of the
-            best score.
-        sample_ids: What `shares` is of.
-        images: How many images that is: captions of one, which fall together, count as one.
+        shares: Per seed of the attack, whether each image or caption is right, or its score divided
+            by the best score.
+        sample_ids: Ids of the entries of `shares`.
+        images: Number of images; several captions of one image count as one, since they are
+            correlated.
     """
 
     shares: tuple[Values, ...]
@@ -40,31 +41,31 @@ class Outcome:
     images: int
 
     @property
-    def worth(self) -> float:
-        """How many answers that are right or wrong vary as little; where such, the images."""
-        return min(self.images / float(unit(vector)) for vector in self.shares)
+    def effective_size(self) -> float:
+        """Effective sample size; the number of images for right-or-wrong answers."""
+        return min(self.images / float(design_effect(vector)) for vector in self.shares)
 
     @property
-    def right(self) -> float:
-        """How many of those are right, in the mean over seeds."""
-        return float(np.mean([vector.mean() for vector in self.shares])) * self.worth
+    def correct(self) -> float:
+        """Number of right answers of the effective sample, averaged over seeds."""
+        return float(np.mean([vector.mean() for vector in self.shares])) * self.effective_size
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """Which two numbers are compared; texts are empty where they say nothing.
+class ComparisonLabel:
+    """Names of the two numbers that are compared; a text is empty where it does not apply.
 
     Attributes:
-        model: Whose number it is.
-        baseline: Whose number it is held against.
-        threat: `white-box` or `transfer`; empty when clean.
-        source: Model that transferred images come from.
-        attack: As in a leaderboard's columns, without its budget; `clean` or `worst`.
-        eps: Radius as a suite writes it.
-        metric: As in `cells.csv`; several, with `AND` between them, if datasets differ in it.
-        dataset: Of one, or `mean`.
-        flags: Those of either number.
-        differs: What of the two protocols differs.
+        model: Model of the first number.
+        baseline: Model, folder or paper of the second number.
+        threat: `white-box` or `transfer`; empty for clean images.
+        source: Model on which transferred images are crafted.
+        attack: Name as in the leaderboard's columns, without its budget; `clean` or `worst`.
+        eps: Radius as written in the suite.
+        metric: Name as in `cells.csv`; several, joined by `AND`, if the metric differs by dataset.
+        dataset: Name of the dataset, or `mean`.
+        flags: Flags of both numbers.
+        differs: Fields in which the two protocols differ.
     """
 
     model: str
@@ -80,42 +81,42 @@ class Label:
 
     @property
     def first_metric(self) -> Metric:
-        """The metric, or the first of several, which are on the same scale."""
+        """The metric, or the first of several; all are on the same scale."""
         return metric_of(self.metric.partition(AND)[0])
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Two numbers, dataset by dataset."""
+class ScorePair:
+    """Scores of two numbers on each dataset."""
 
-    label: Label
-    first: tuple[Outcome, ...]
-    second: tuple[Outcome, ...]
+    label: ComparisonLabel
+    first: tuple[DatasetScores, ...]
+    second: tuple[DatasetScores, ...]
 
     @property
     def same_images(self) -> bool:
-        """Whether both are of the same images."""
-        ids = [[outcome.sample_ids for outcome in side] for side in (self.first, self.second)]
-        return ids[0] == ids[1]
+        """Whether both numbers are on the same images."""
+        first, second = ([s.sample_ids for s in scores] for scores in (self.first, self.second))
+        return first == second
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
-    """A difference of two numbers, both means over datasets, on the scale of their metric.
+class Difference:
+    """A difference of two means over datasets, on the scale of their metric.
 
     Attributes:
-        label: Which numbers.
-        n: Images of the first, or captions.
-        first: The model's number; None where either has none, as are all that follow.
-        second: The baseline's.
-        low: Lower bound of the difference's 95% interval.
-        high: Upper bound.
-        p: Two-sided p-value of no difference; None where the images are not the same.
-        p_holm: The same, corrected for all tests that it was made with.
-        real: Whether that is below 5%.
+        label: Names of the two numbers.
+        n: Number of images, or captions, of the first number.
+        first: The model's number. None if a number is missing; then all following fields are None.
+        second: The baseline's number.
+        low: Lower bound of the 95% interval of the difference.
+        high: Upper bound of the 95% interval of the difference.
+        p: Two-sided p-value of no difference; None if the images differ.
+        p_holm: `p`, Holm-corrected for all tests of its family.
+        real: Whether `p_holm` is below 5%.
     """
 
-    label: Label
+    label: ComparisonLabel
     n: int = 0
     first: float | None = None
     second: float | None = None
@@ -126,28 +127,28 @@ class Delta:
 
     @property
     def real(self) -> bool | None:
-        """Whether the corrected test separates the two at 5%; None where there is no test."""
+        """Whether the difference is significant at 5% after correction; None without a test."""
         return None if self.p_holm is None else self.p_holm < LEVEL
 
     @property
     def value(self) -> float | None:
-        """The difference."""
+        """The first number minus the second."""
         return None if self.first is None or self.second is None else self.first - self.second
 
 
-def deltas(pairs: Sequence[Pair]) -> list[Delta]:
-    """Return the differences of pairs that are one family of tests, in the order given.
+def differences_of(pairs: Sequence[ScorePair]) -> list[Difference]:
+    """Return the differences of pairs that form one family of tests, in the order given.
 
-    Each is a mean over as many datasets as the others. On the same images a difference has a paired
-    test and interval: McNemar's exact test where single answers to the images of one dataset are
-    compared and each is right or wrong, else the score test of `bench.stats`. On others it has the
-    interval of unpaired rates, and no test.
+    All pairs have the same number of datasets. On the same images, a difference has a paired test
+    and interval: McNemar's exact test for right-or-wrong answers, one per image of a single dataset
+    and one seed, otherwise the score test of `bench.stats`. On different images it has the interval
+    for unpaired rates and no test.
     """
-    return [_times(delta, delta.label.first_metric.highest) for delta in _in_shares(pairs)]
+    return [_on_metric_scale(found) for found in _in_fractions(pairs)]
 
 
-def _in_shares(pairs: Sequence[Pair]) -> list[Delta]:
-    """Return the differences of pairs in shares of the best score."""
+def _in_fractions(pairs: Sequence[ScorePair]) -> list[Difference]:
+    """Return the differences of pairs as fractions of the best score."""
     found = [_unpaired(pair) for pair in pairs]
     paired = [index for index, pair in enumerate(pairs) if pair.same_images]
     if not paired:
@@ -156,7 +157,7 @@ def _in_shares(pairs: Sequence[Pair]) -> list[Delta]:
     table = (counts[:, 0], counts[:, 1], counts[:, 2])
     lows, highs = paired_interval(*table)
     score = paired_test(*table).tolist()
-    exact = [_exact(pairs[index]) for index in paired]
+    exact = [_mcnemar_or_none(pairs[index]) for index in paired]
     p_values = [p if e is None else e for p, e in zip(score, exact, strict=True)]
     rows = zip(paired, lows.tolist(), highs.tolist(), p_values, holm(p_values), strict=True)
     for index, low, high, p, p_holm in rows:
@@ -164,39 +165,40 @@ def _in_shares(pairs: Sequence[Pair]) -> list[Delta]:
     return found
 
 
-def _times(delta: Delta, best: float) -> Delta:
-    numbers = {name: getattr(delta, name) for name in ("first", "second", "low", "high")}
-    return replace(delta, **{name: value * best for name, value in numbers.items()})
+def _on_metric_scale(found: Difference) -> Difference:
+    best = found.label.first_metric.highest
+    numbers = {name: getattr(found, name) for name in ("first", "second", "low", "high")}
+    return replace(found, **{name: value * best for name, value in numbers.items()})
 
 
-def _unpaired(pair: Pair) -> Delta:
+def _unpaired(pair: ScorePair) -> Difference:
     first, second = _mean(pair.first), _mean(pair.second)
-    n = sum(outcome.shares[0].size for outcome in pair.first)
-    return Delta(pair.label, n, first.value, second.value, *difference(first, second))
+    n = sum(scores.shares[0].size for scores in pair.first)
+    return Difference(pair.label, n, first.value, second.value, *unpaired_interval(first, second))
 
 
-def _mean(outcomes: Sequence[Outcome]) -> Interval:
-    return mean_of([o.right for o in outcomes], [o.worth for o in outcomes])
+def _mean(scores: Sequence[DatasetScores]) -> Interval:
+    return mean_of([s.correct for s in scores], [s.effective_size for s in scores])
 
 
-def _counts(pair: Pair) -> NDArray[np.float64]:
-    """Return by dataset `[3,k]` the images that either alone is right about, and all.
+def _counts(pair: ScorePair) -> NDArray[np.float64]:
+    """Return `[3,k]` per dataset: images only the first or only the second gets right, and all.
 
-    They are means over the seeds of an attack. What captions say is brought to so many images, and
-    what scores say to as many as they are worth.
+    The counts are means over the seeds of the attack. Captions are scaled to the number of images,
+    and graded scores to their effective sample size.
     """
     columns = []
     for ours, theirs in zip(pair.first, pair.second, strict=True):
         seeds = []
         for a, b in zip(ours.shares, theirs.shares, strict=True):
-            ahead, behind, one = apart(a, b)
-            seeds.append([ahead / a.size / one, behind / a.size / one, 1 / one])
+            ahead, behind, effect = paired_leads(a, b)
+            seeds.append([ahead / a.size / effect, behind / a.size / effect, 1 / effect])
         columns.append(np.mean(seeds, 0) * ours.images)
     return np.array(columns, np.float64).T
 
 
-def _exact(pair: Pair) -> float | None:
-    """Return the p-value of McNemar's test where it can be made."""
+def _mcnemar_or_none(pair: ScorePair) -> float | None:
+    """Return the p-value of McNemar's test, or None where the test does not apply."""
     (ours, *others), theirs = pair.first, pair.second[0]
     if others or len(ours.shares) > 1 or ours.images != ours.shares[0].size:
         return None

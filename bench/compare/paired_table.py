@@ -1,12 +1,12 @@
-"""What `compare` prints and writes."""
+"""Table, summary lines and CSV file of `compare`."""
 
 from collections.abc import Iterator
 from functools import partial
 
 import pandas as pd
 
-from bench.compare.differences import Delta
-from bench.compare.paired import Found
+from bench.compare.differences import Difference
+from bench.compare.paired import ComparisonTables
 from bench.results.number_format import Scale, scale_of
 from bench.results.spreadsheet import csv_text
 from bench.store.results_folder import Store, write_text
@@ -22,69 +22,70 @@ HEAD = (
 )
 
 
-def write_comparison(store: Store, found: Found) -> None:
-    """Write `compare.csv` beside a suite's results: one row per difference, values as in cells.csv.
+def write_comparison(store: Store, found: ComparisonTables) -> None:
+    """Write `compare.csv` beside the suite's results: one row per difference.
 
-    `p_holm` is corrected for all tests of means, or of single datasets. It and `real` are empty
-    where the images are others, so that there is no test, and where a side has no number.
+    Values are on the scale of cells.csv. `p_holm` is corrected for all tests of its family: the
+    means, or the single datasets. `p`, `p_holm` and `real` are empty where there is no test: the
+    images differ, or a number is missing.
     """
-    rows = map(_record, (*found.whole, *found.parts))
+    rows = map(_record, (*found.means, *found.per_dataset))
     table = pd.DataFrame(rows, columns=[*COLUMNS])
     write_text(store.folder / "compare.csv", csv_text(table))
 
 
-def comparison_rows(found: Found) -> Iterator[tuple[str, ...]]:
-    """Yield a row per difference but those of parts, by the columns of `HEAD`; rates in points."""
-    return (_row(item) for item in _shown(found))
+def comparison_rows(found: ComparisonTables) -> Iterator[tuple[str, ...]]:
+    """Yield a row per difference of means, in the columns of `HEAD`; rates in percent."""
+    return (_row(item) for item in _printed(found))
 
 
-def comparison_lines(found: Found) -> Iterator[str]:
-    """Say how many differences of either kind are real, and what has no test or no number."""
-    for what, items in (("", found.whole), (" of single datasets", found.parts)):
+def comparison_lines(found: ComparisonTables) -> Iterator[str]:
+    """Yield summary lines: how many differences are real, lack a test or lack a number."""
+    for what, items in (("", found.means), (" of single datasets", found.per_dataset)):
         tested = [item.real for item in items if item.real is not None]
         if tested:
             yield f"{sum(tested)} of {len(tested)} differences{what} are real"
         if missing := sum(item.value is None for item in items):
             yield f"{missing} of {len(items)} differences{what} lack a number on one side"
-    if any(item.real is not None for item in found.whole):
-        yield "real is corrected for the number of tests, 95% intervals are not: each is alone"
-    if untested := len(_shown(found)) - sum(item.real is not None for item in found.whole):
-        yield f"{untested} are of other images on either side: they have an interval and no test"
-    if found.refused:
+    if any(item.real is not None for item in found.means):
+        yield "`real` is corrected for the number of tests; the 95% intervals are not"
+    if untested := len(_printed(found)) - sum(item.real is not None for item in found.means):
+        yield f"{untested} compare different images: they have an interval but no test"
+    if found.excluded:
         yield (
-            f"{found.refused} published numbers are of other protocols: `check` says in what, "
-            "`--force` compares them"
+            f"{found.excluded} published numbers have another protocol: `check` lists the "
+            "differing fields, `--force` compares them"
         )
 
 
-def _shown(found: Found) -> list[Delta]:
-    return [item for item in found.whole if item.value is not None]
+def _printed(found: ComparisonTables) -> list[Difference]:
+    return [item for item in found.means if item.value is not None]
 
 
-def _mark(item: Delta) -> str:
+def _flags_text(item: Difference) -> str:
     differs = f"protocols differ: {item.label.differs}" if item.label.differs else ""
     return " ".join(filter(None, (item.label.flags, differs)))
 
 
-def _row(item: Delta) -> tuple[str, ...]:
+def _row(item: Difference) -> tuple[str, ...]:
     label = item.label
     threat = f"{label.threat} from {label.source}" if label.source else label.threat
-    said = partial(_said, scale_of(label.first_metric))
+    said = partial(_text, scale_of(label.first_metric))
     return (
         *(threat or "-", label.model, label.baseline, label.dataset, label.attack),
         *(label.eps or "-", said(item.first), said(item.second), said(item.value, "+")),
         f"{said(item.low, '+')} to {said(item.high, '+')}",
         "-" if item.p_holm is None else f"{item.p_holm:.2g}",
         {None: "-", True: "yes", False: "no"}[item.real],
-        _mark(item),
+        _flags_text(item),
     )
 
 
-def _said(scale: Scale, value: float | None, sign: str = "") -> str:
+def _text(scale: Scale, value: float | None, sign: str = "") -> str:
     return "-" if value is None else scale.text(value, sign)
 
 
-def _record(item: Delta) -> dict[str, object]:
+def _record(item: Difference) -> dict[str, object]:
     label = item.label
     return {
         "model": label.model,

@@ -1,4 +1,4 @@
-"""What keeps a published number and a suite's from being compared: each reason in words."""
+"""Reasons why a published number and a measured number cannot be compared."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,24 +17,24 @@ _ATTACKS: TypeAdapter[AnyAttack] = TypeAdapter(AnyAttack)
 def reasons(
     suite: Suite, row: Published, names: Sequence[str], cell: Cell, threat: str
 ) -> Iterator[str]:
-    """Say what differs between a published number and the cells of one attack and threat.
+    """Yield the differences between a published number's protocol and that of measured cells.
 
     Args:
         suite: The suite.
         row: The published number.
-        names: The datasets that are held against it.
-        cell: One of the cells, which differ in their datasets alone.
-        threat: Their threat in words; empty when clean.
+        names: Datasets that the published number is compared on.
+        cell: Any of the cells of one attack and threat; they differ in their datasets only.
+        threat: Their threat model, e.g. `transfer from CLIP`; empty for clean images.
     """
     if row.incomparable:
         yield row.incomparable
     if not row.datasets:
-        yield "datasets: those of the mean are not stated"
+        yield "datasets: the paper does not state which datasets the mean is over"
     for dataset in suite.datasets:
         if dataset.name in names and dataset.deviation:
             yield f"datasets: {dataset.name} as published, {dataset.deviation}"
     if row.attack == UNNAMED:
-        yield "attack: the paper names none"
+        yield "attack: the paper does not name it"
     if not is_attack_of(row, cell):
         yield f"attack: {row.preset_attack} published, {cell.attack.label if cell.attack else ''}"
     if row.threat_model != threat and row.attack != "clean":
@@ -47,10 +47,10 @@ def reasons(
 
 
 def unstated(row: Published) -> tuple[str, ...]:
-    """Return the fields that a number depends on and its source does not state.
+    """Return the fields that a published number depends on but its source does not state.
 
-    Nothing is said of resizing inside the model where no set keeps its own size, nor of an
-    attack's settings where a preset has them.
+    `resize` is needed only if a dataset keeps its native size. The attack's settings are not needed
+    if an attack preset defines them.
     """
     needed = ["samples", "weights", "pixels", "templates"]
     if "native" in row.pixels:
@@ -61,9 +61,10 @@ def unstated(row: Published) -> tuple[str, ...]:
 
 
 def is_attack_of(row: Published, cell: Cell) -> bool:
-    """Return whether a cell's attack is the preset's one that a number is of, if it names one.
+    """Return whether a cell's attack is the preset attack of a published number.
 
-    Settings decide, whatever either is called: PGD of 10 steps is the preset's `PGD-10`.
+    Attacks are compared by their settings, not by their names: PGD with 10 steps is `PGD-10`. True
+    if the number names no preset attack.
     """
     attack = cell.attack
     if attack is None or not row.preset_attack:

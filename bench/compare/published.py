@@ -1,4 +1,4 @@
-"""Numbers of papers, with what is known of how they came about; read without torch."""
+"""Published numbers with the protocol that their papers state; does not import torch."""
 
 import csv
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from bench.core.identifiers import place_fault, shown
 from bench.suite.specs import ATTACK_PRESETS, Against, eps_value
 
 MEAN = "mean"
-UNNAMED = "unnamed"  # the attack, where the source names none
-# fields of a protocol that a number depends on; what is empty is not stated
+UNNAMED = "unnamed"  # attack that the source does not name
+# protocol fields that a number depends on; an empty field is not stated and not compared
 PROTOCOL_FIELDS = (
     *("weights", "pixels", "storage", "resize", "templates"),
     *("steps", "restarts", "targets"),
@@ -20,35 +20,35 @@ PROTOCOL_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One printed number. Texts are empty where the source does not say.
+    """A published number. A text is empty where the source does not state it.
 
     Attributes:
-        model: As the table names it.
-        dataset: As the catalogue names it, or `mean`.
-        attack: As a suite labels it; `clean`, or `unnamed` where the source names none.
-        preset_attack: The one of an attack preset that the number is of, by its name there,
-            where what `attack` names is done in a way of its own.
-        eps: Radius as a suite writes it, `4/255`; empty when clean.
-        metric: As in `cells.csv`.
-        value_percent: As printed: its last digit says how it was rounded.
-        paper: Which paper.
-        table: Which of its tables.
-        over: The datasets of a mean, separated by spaces.
+        model: Name in the paper's table.
+        dataset: Name in the catalogue, or `mean`.
+        attack: The suite's label; `clean`, or `unnamed` where the source does not name the attack.
+        preset_attack: Name of the attack in an attack preset, if the paper's attack differs from
+            the usual attack called `attack`.
+        eps: Radius as written in a suite, `4/255`; empty for clean images.
+        metric: Name as in `cells.csv`.
+        value_percent: Value as printed; the number of digits gives the rounding.
+        paper: Short name of the paper.
+        table: Table of the paper.
+        over: Datasets of a mean, separated by spaces.
         threat: `white-box` or `transfer`.
-        source_model: Model that transferred images come from.
+        source_model: Model on which transferred images are crafted.
         threat_basis: Whether the threat is `stated` or `inferred`.
-        samples: Images per dataset, or `all`.
-        weights: Where the model's weights come from (`bench.results.protocol_summary.weights`).
-        pixels: Size that is attacked, as `bench.results.protocol_summary.pixels` writes it.
-        storage: How adversarial images are kept, as a suite's protocol has it.
-        resize: Resizing inside the model, where there is any.
-        templates: `dataset`, or the prompts separated by ` | `.
-        steps: Iterations of each member, joined by `+`.
-        restarts: Of each member.
-        targets: Of each member.
-        incomparable: Why nothing can be held against the number, whatever is measured.
+        samples: Number of images per dataset, or `all`.
+        weights: Source of the model's weights (`bench.results.protocol_summary.weights`).
+        pixels: Attacked image size (`bench.results.protocol_summary.pixels`).
+        storage: Storage of adversarial images, as in a suite's protocol.
+        resize: Resizing inside the model, if any.
+        templates: `dataset`, or the prompt templates separated by ` | `.
+        steps: Iterations of each member attack, joined by `+`.
+        restarts: Restarts of each member attack, joined by `+`.
+        targets: Target classes of each member attack, joined by `+`.
+        incomparable: Reason why the number cannot be compared with any measurement.
         source: Where the number was read.
-        note: What a reader must know of it.
+        note: Remark for readers.
     """
 
     model: str
@@ -79,23 +79,23 @@ class Published:
 
     @property
     def value(self) -> float:
-        """The number as a fraction."""
+        """The number as a fraction in [0,1]."""
         return float(self.value_percent) / 100
 
     @property
     def rounding(self) -> float:
-        """Half of the last printed digit, as a fraction."""
+        """Half a unit of the last printed digit, as a fraction."""
         decimals = len(self.value_percent.partition(".")[2])
         return float(0.5 * 10**-decimals / 100)
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The datasets that the number is of; none where those of a mean are not stated."""
+        """Datasets of the number; empty if the datasets of a mean are not stated."""
         return tuple(self.over.split()) if self.dataset == MEAN else (self.dataset,)
 
     @property
     def threat_model(self) -> str:
-        """The threat in words: `white-box`, `transfer from CLIP`."""
+        """The threat model: `white-box`, `transfer from CLIP`."""
         return f"transfer from {self.source_model}" if self.source_model else self.threat
 
 
@@ -116,10 +116,10 @@ def given(file: str) -> Against:
 
 
 def read_published(against: Against) -> tuple[Published, ...]:
-    """Read published numbers; columns that are not known are passed over.
+    """Read published numbers from a CSV file; unknown columns are ignored.
 
     Raises:
-        UserError: The file cannot be read, lacks columns or the table, or a number is none.
+        UserError: The file cannot be read, lacks columns or the table, or has an invalid row.
     """
     path = Path(against.file)
     try:
@@ -128,7 +128,7 @@ def read_published(against: Against) -> tuple[Published, ...]:
             missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
             if missing:
                 raise UserError(
-                    f"{path}: the columns {', '.join(missing)} are missing; needed are "
+                    f"{path}: the columns {', '.join(missing)} are missing; required: "
                     f"{', '.join(_NEEDED)}"
                 )
             rows = list(_rows(path, reader))
@@ -137,7 +137,7 @@ def read_published(against: Against) -> tuple[Published, ...]:
     tables = list(dict.fromkeys(row.table for row in rows))
     if against.table is not None and against.table not in tables:
         raise UserError(
-            f"{path}: got the table {against.table!r}; it has {', '.join(tables) or 'none'}"
+            f"{path}: got the table {against.table!r}; allowed: {', '.join(tables) or 'none'}"
         )
     return tuple(row for row in rows if against.table in (None, row.table))
 
@@ -147,13 +147,13 @@ def _rows(path: Path, reader: "csv.DictReader[str]") -> Iterator[Published]:
         known = {key: (value or "").strip() for key, value in record.items() if key in _KNOWN}
         row = Published(**known)
         try:
-            sound = 0 <= row.value <= 1 and (not row.eps or eps_value(row.eps) >= 0)
+            valid = 0 <= row.value <= 1 and (not row.eps or eps_value(row.eps) >= 0)
         except (ValueError, ZeroDivisionError):
-            sound = False
-        if not sound:
+            valid = False
+        if not valid:
             raise UserError(
                 f"{path}, line {number}: got value_percent {row.value_percent!r} and eps "
-                f"{row.eps!r}; a percentage and a radius like 4/255 are needed"
+                f"{row.eps!r}; allowed: a percentage from 0 to 100, and a radius like 4/255"
             )
         if row.preset_attack not in ("", *_PRESET_ATTACKS):
             raise UserError(
@@ -161,5 +161,7 @@ def _rows(path: Path, reader: "csv.DictReader[str]") -> Iterator[Published]:
                 f"{', '.join(_PRESET_ATTACKS)}"
             )
         if row.samples not in ("", "all") and not row.samples.isdigit():
-            raise UserError(f"{path}, line {number}: got samples {row.samples!r}; a count or `all`")
+            raise UserError(
+                f"{path}, line {number}: got samples {row.samples!r}; allowed: a number, `all`"
+            )
         yield row

@@ -1,4 +1,4 @@
-"""What `check` says and writes: published numbers beside measured ones."""
+"""Table, summary lines and CSV file of `check`: published numbers beside measured ones."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,22 +25,23 @@ def check(
     """Compare a suite's results with published numbers and write `check.csv` beside them.
 
     Args:
-        results: What is stored of a suite.
-        file: Published numbers; those that the suite names where None.
-        examined: What the trust battery found; read where None.
+        results: Stored results of the suite.
+        file: CSV file of published numbers; if None, the file that the suite names.
+        examined: Findings of the trust battery; read from the store if None.
 
     Returns:
-        The comparisons, and how many numbers are of what the suite lacks.
+        The comparisons, and the number of published numbers whose model, dataset, attack or budget
+        the suite lacks.
 
     Raises:
-        UserError: There is nothing to compare with, or the file is at fault.
+        UserError: No published numbers are given, or the file is invalid.
     """
     suite = results.suite
     against = suite.against if file is None else given(file)
     if against is None:
         raise UserError(
             f"suite {suite.suite}: names no published numbers; give `--against FILE`, one of "
-            "results/published, or say `against: {file: ..., table: ...}` in the suite"
+            "results/published, or add `against: {file: ..., table: ...}` to the suite"
         )
     found, absent = compare(suite, load_scored(results, examined), read_published(against))
     write_text(results.store.folder / "check.csv", csv_text(pd.DataFrame(map(_record, found))))
@@ -48,21 +49,21 @@ def check(
 
 
 def check_rows(found: Sequence[Comparison]) -> Iterator[tuple[str, ...]]:
-    """Yield a row per published number, by the columns of `HEAD`: what was measured, a verdict."""
+    """Yield a row per published number, in the columns of `HEAD`."""
     return map(_row, found)
 
 
 def check_lines(found: Sequence[Comparison], absent: int) -> Iterator[str]:
-    """Say how many published and measured numbers agree, and how many cannot be compared."""
+    """Yield summary lines: how many numbers agree, differ or cannot be compared."""
     counts = Counter(item.verdict for item in found)
     yield ", ".join(
         f"{counts[verdict]} {verdict}" for verdict in ("agrees", "differs", "cannot be compared")
     )
     compared = counts["agrees"] + counts["differs"]
     if compared:
-        yield f"of {compared} equal pairs about {compared / 20:.1f} would differ by chance, at 95%"
+        yield f"if all {compared} were equal, {compared / 20:.1f} would differ by chance on average"
     if absent:
-        yield f"{absent} published numbers are of models, datasets or attacks that this suite lacks"
+        yield f"{absent} published numbers have a model, dataset or attack the suite lacks"
 
 
 def _row(item: Comparison) -> tuple[str, ...]:
@@ -84,9 +85,9 @@ def _remarks(item: Comparison) -> str:
     row = item.published
     basis = f"threat {row.threat_basis}" if row.threat_basis else ""
     unknown = unstated(row) if item.verdict != "cannot be compared" else ()
-    silent = f"not stated: {', '.join(unknown)}" if unknown else ""
-    said = "; ".join(filter(None, (basis, silent, row.note)))
-    return f" ({said})" if said else ""
+    not_stated = f"not stated: {', '.join(unknown)}" if unknown else ""
+    remarks = "; ".join(filter(None, (basis, not_stated, row.note)))
+    return f" ({remarks})" if remarks else ""
 
 
 def _record(item: Comparison) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Measured against published: one verdict per number."""
+"""Verdicts on published numbers: whether each agrees with the measured number."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ from bench.compare.protocol_mismatch import is_attack_of, reasons
 from bench.compare.published import UNNAMED, Published
 from bench.plan.cells import Cell
 from bench.results.tables import Scored
-from bench.stats import Interval, difference, mean_of, wilson
+from bench.stats import Interval, mean_of, unpaired_interval, wilson
 from bench.suite.load import Suite
 from bench.suite.metrics import metric_of
 from bench.suite.specs import eps_value
 
 Verdict = Literal["agrees", "differs", "cannot be compared"]
-_Items = dict[str, list[Scored]]  # by dataset, one per seed of the attack
+_Items = dict[str, list[Scored]]  # by dataset, one cell per seed of the attack
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One published number beside what was measured.
+    """A published number and the corresponding measured number.
 
     Attributes:
-        published: The number and its protocol.
+        published: The published number and its protocol.
         attack: The suite's label of the attack.
-        threat: The threat that was measured, `transfer from CLIP`; empty when clean.
-        measured: With its interval; None where a cell of it has no number.
-        n: Images measured in all.
-        verdict: Whether the two agree.
-        why: What differs where they cannot be compared.
+        threat: The measured threat model, e.g. `transfer from CLIP`; empty for clean images.
+        measured: The measured number with its interval; None if a cell has no number.
+        n: Number of images measured over all datasets.
+        verdict: Whether the two numbers agree.
+        why: Reasons why they cannot be compared; empty otherwise.
     """
 
     published: Published
@@ -43,10 +43,10 @@ class Comparison:
 def compare(
     suite: Suite, scored: Sequence[Scored], published: Sequence[Published]
 ) -> tuple[list[Comparison], int]:
-    """Compare published numbers with a suite's.
+    """Compare published numbers with a suite's numbers.
 
     Returns:
-        The comparisons, and how many numbers are of models, datasets, attacks or budgets that
+        The comparisons, and the number of published numbers whose model, dataset, attack or budget
         the suite lacks.
     """
     found: list[Comparison] = []
@@ -65,7 +65,7 @@ def _of_row(suite: Suite, scored: Sequence[Scored], row: Published) -> Iterator[
             key = (_attack(item.cell), _threat(item.cell))
             groups.setdefault(key, {}).setdefault(item.cell.dataset, []).append(item)
     groups = {key: items for key, items in groups.items() if _has_any(row, items)}
-    # the attack and the threat that the number is of stand alone where the suite has them
+    # if the suite has the exact attack or threat of the number, only that is compared
     for fits in (_is_equal_attack, _is_equal_threat):
         fitting = {key: items for key, items in groups.items() if fits(row, key, items)}
         groups = fitting or groups
@@ -91,27 +91,27 @@ def _compared(suite: Suite, row: Published, attack: str, threat: str, items: _It
     if differing or measured is None:
         why = "; ".join(differing)
         return Comparison(row, attack, threat, measured, n, "cannot be compared", why)
-    low, high = difference(measured, printed(row))
+    low, high = unpaired_interval(measured, printed(row))
     same = low - row.rounding <= 0 <= high + row.rounding
     return Comparison(row, attack, threat, measured, n, "agrees" if same else "differs")
 
 
 def printed(row: Published) -> Interval:
-    """Return a printed number with the interval of its sample.
+    """Return a published number with the interval of its sample, on the scale of its metric.
 
-    Accuracy on all images, or where nobody says on how many, has none of its own. A mean over k
-    sets of n images varies at most as one rate over k times n images does, and a mean of scores at
-    most as one of right and wrong answers.
+    A number on all images, or on an unstated number of images, has no interval of its own. The mean
+    over k datasets of n images varies at most as much as one rate over k n images, and a mean of
+    graded scores at most as much as a mean of right-or-wrong answers.
     """
     if not row.samples.isdigit():
         return Interval(row.value, row.value, row.value)
     n, best = int(row.samples) * len(row.datasets), metric_of(row.metric).highest
     share = row.value / best
-    return Interval(share, *wilson(round(share * n), n)).times(best)
+    return Interval(share, *wilson(round(share * n), n)).scaled(best)
 
 
 def _measured(names: Sequence[str], items: _Items) -> tuple[Interval | None, int, str]:
-    right, worths, images = list[float](), list[float](), 0
+    correct, sizes, images = list[float](), list[float](), 0
     for name in names:
         if name not in items:
             return None, 0, f"datasets: the suite lacks {name}"
@@ -119,13 +119,13 @@ def _measured(names: Sequence[str], items: _Items) -> tuple[Interval | None, int
         for item in items[name]:
             shares = item.shares
             if shares is None:
-                said = item.result.reason if item.result else "not run yet"
-                return None, 0, f"{name}: {said}"
+                reason = item.result.reason if item.result else "not run yet"
+                return None, 0, f"{name}: {reason}"
             rates.append(float(shares.mean()))
         images += items[name][0].images
-        worths.append(min(item.worth for item in items[name]))
-        right.append(sum(rates) / len(rates) * worths[-1])
-    return mean_of(right, worths).times(metric_of(_any_cell(items).metric).highest), images, ""
+        sizes.append(min(item.effective_size for item in items[name]))
+        correct.append(sum(rates) / len(rates) * sizes[-1])
+    return mean_of(correct, sizes).scaled(metric_of(_any_cell(items).metric).highest), images, ""
 
 
 def _any_cell(items: _Items) -> Cell:

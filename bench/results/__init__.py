@@ -1,1 +1,1 @@
-"""Tables from stored cells: rows, leaderboard, per-class accuracy, manifest."""
+"""Tables from stored cells: one row per cell, leaderboard, per-class accuracy, manifest."""

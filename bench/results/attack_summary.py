@@ -1,4 +1,4 @@
-"""An attack's settings as a table states them: members, steps, restarts, targets."""
+"""Settings of an attack as tables state them: members, steps, restarts, targets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from bench.suite.specs import (
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One member of an attack.
+class Member:
+    """A member of an attack.
 
     Attributes:
-        name: Which attack.
-        steps: Iterations of one run; queries where it sees no gradients.
-        restarts: Runs in all, per target where there are targets.
-        targets: Classes that it is steered to in turn; 0 where it is untargeted.
+        name: Name of the member attack.
+        steps: Iterations per restart; for black-box attacks, queries.
+        restarts: Number of restarts, per target class if there are target classes.
+        targets: Number of target classes; 0 if untargeted.
     """
 
     name: str
@@ -33,41 +33,41 @@ class Run:
 
 
 def settings(attack: AnyAttack) -> dict[str, str]:
-    """Return the settings of all members in turn, joined: `apgd-ce+apgd-t`, `100+100`, `5+1`."""
-    runs = list(_runs(attack))
+    """Return the settings of all members, joined by `+`: `apgd-ce+apgd-t`, `100+100`, `5+1`."""
+    members = list(_members(attack))
     return {
-        "attacks": "+".join(run.name for run in runs),
-        "steps": "+".join(str(run.steps) for run in runs),
-        "restarts": "+".join(str(run.restarts) for run in runs),
-        "targets": "+".join(str(run.targets) for run in runs),
+        "attacks": "+".join(member.name for member in members),
+        "steps": "+".join(str(member.steps) for member in members),
+        "restarts": "+".join(str(member.restarts) for member in members),
+        "targets": "+".join(str(member.targets) for member in members),
     }
 
 
-def _runs(attack: AnyAttack) -> Iterator[Run]:
+def _members(attack: AnyAttack) -> Iterator[Member]:
     match attack:
         case Ensemble():
             for member in attack.attacks:
-                yield from _runs(member)
+                yield from _members(member)
         case PyAutoAttack():
             for name in attack.members:
                 if name == "square":
-                    yield Run(name, attack.queries)
+                    yield Member(name, attack.queries)
                 elif name.endswith("-t"):
-                    yield Run(name, attack.steps, 1, attack.targets)
+                    yield Member(name, attack.steps, 1, attack.targets)
                 else:
-                    yield Run(name, attack.steps, attack.restarts)
+                    yield Member(name, attack.steps, attack.restarts)
         case TorchAttacks():
-            yield Run(attack.attack, attack.gradients)
+            yield Member(attack.attack, attack.gradients)
         case Noise():
-            yield Run(attack.kind, attack.draws)
+            yield Member(attack.kind, attack.draws)
         case _:
             targets = attack.targets if isinstance(attack, ApgdT) else 0
-            restarts = getattr(attack, "restarts", 1)  # of those that may begin again
-            yield Run(_name(attack), getattr(attack, "steps", 1), restarts, targets)
+            restarts = getattr(attack, "restarts", 1)  # 1 for attacks without restarts
+            yield Member(_name(attack), getattr(attack, "steps", 1), restarts, targets)
 
 
 def _name(attack: AnyAttack) -> str:
-    """Return an attack's kind, with what makes it another attack than the one of that name."""
+    """Return the attack's kind, with the options that make it a different attack."""
     adapted = [key for key in ("filter", "backward", "rescale") if getattr(attack, key, None)]
     if isinstance(attack, ApgdText) and attack.references > 1:
         adapted.append(f"{attack.references} references")

@@ -8,54 +8,54 @@ import pandas as pd
 from bench.stats import Interval, mean_of
 from bench.suite.metrics import metric_of
 
-ROW = ["threat", "source", "model"]  # what a number of an attack is of, besides its dataset
+ROW = ["threat", "source", "model"]  # key columns of an attacked number, besides its dataset
 CLEAN = "clean"
 
 
 def pivot(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
-    """Lay rows out by dataset and attack.
+    """Arrange rows by dataset and attack.
 
     Args:
-        results: Rows as `load_results` returns them; those of `worst_case` may be among them.
-        metric: Which metric; the one that stands for the task if None.
+        results: Rows of `load_results`; rows of `worst_case` may be added.
+        metric: Name of the metric; the main metric of the task if None.
 
     Returns:
-        One row per threat, source, model and dataset, each in the order in which they come; one
-        column for clean images and one per attack and budget. Values are on the scale of their
-        metric, means over the seeds of an attack, and blank where a seed has none.
+        One row per threat, source, model and dataset, in the order of `results`; one column for
+        clean images and one per attack and budget. Values are on the scale of their metric,
+        averaged over the seeds of an attack, and NaN if a seed has no value.
     """
-    rows = _of(results, metric)
+    rows = _rows_of_metric(results, metric)
     attacked = rows[rows["attack"] != CLEAN]
     clean = rows[rows["attack"] == CLEAN].drop(columns=["threat", "source"])
-    if not attacked.empty:  # clean numbers stand beside those of each threat
+    if not attacked.empty:  # repeat clean numbers for each threat
         clean = clean.merge(attacked[ROW].drop_duplicates(), on="model")
     else:
         clean = clean.assign(threat="", source="")
     together = pd.concat([clean, attacked])
     keys = [*ROW, "dataset"]
-    values = together.groupby([*keys, "column"], sort=False)["value"].agg(_whole_mean)
+    values = together.groupby([*keys, "column"], sort=False)["value"].agg(_mean_or_nan)
     table = values.unstack("column", sort=False)
     order = pd.MultiIndex.from_frame((together if attacked.empty else attacked)[keys])
     return table.reindex(order.drop_duplicates()).rename_axis(columns=None)
 
 
 def trade_off(results: pd.DataFrame) -> pd.DataFrame:
-    """Set clean against attacked accuracy, as means over all datasets with their 95% intervals.
+    """Return clean and robust accuracy, as means over all datasets with their 95% intervals.
 
-    The intervals are those of `bench.stats.mean_of`. The images of all seeds of an attack are the
-    same, and count once. Where a dataset has no number there is no mean. Rows do not tell the
-    single scores of a graded metric: its intervals are the widest that they may come from.
+    The intervals are those of `bench.stats.mean_of`. All seeds of an attack use the same images, so
+    each image counts once. There is no mean if a dataset has no number. `cells.csv` lacks the
+    per-image scores of a graded metric, so the widest possible interval is given for it.
 
     Args:
-        results: Rows as `load_results` returns them; those of `worst_case` may be among them. Those
-            of the metric that stands for the task are used.
+        results: Rows of `load_results`; rows of `worst_case` may be added. Only rows of the task's
+            main metric are used.
 
     Returns:
-        One row per threat, source, model and attack at one budget: `threat, source, model, attack,
-        clean, clean_low, clean_high, robust, robust_low, robust_high, n, datasets`; `attack` is
-        called as in the leaderboard's columns, and `n` counts attacked images.
+        One row per threat, source, model, attack and budget: `threat, source, model, attack, clean,
+        clean_low, clean_high, robust, robust_low, robust_high, n, datasets`. `attack` is a column
+        name of the leaderboard, and `n` the number of attacked images.
     """
-    rows = _of(results, None)
+    rows = _rows_of_metric(results, None)
     datasets = rows["dataset"].unique().tolist()
     clean = {
         str(model): _mean(some, datasets)
@@ -67,8 +67,8 @@ def trade_off(results: pd.DataFrame) -> pd.DataFrame:
         found.append(
             {
                 **dict(zip([*ROW, "attack"], key, strict=True)),
-                **_written(CLEAN, clean.get(str(key[2]))),
-                **_written("robust", _mean(some, datasets)),
+                **_interval_columns(CLEAN, clean.get(str(key[2]))),
+                **_interval_columns("robust", _mean(some, datasets)),
                 "n": int(counts.sum()),
                 "datasets": len(datasets),
             }
@@ -76,21 +76,21 @@ def trade_off(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _of(results: pd.DataFrame, metric: str | None) -> pd.DataFrame:
-    """Return the rows of one metric, with the leaderboard's name of each one's column."""
+def _rows_of_metric(results: pd.DataFrame, metric: str | None) -> pd.DataFrame:
+    """Return the rows of a metric, with their column name in the leaderboard."""
     known = results["metric"].unique().tolist()
     wanted = [
         name for name in known if name == metric or (not metric and metric_of(name).stands_for_task)
     ]
     if not wanted:
-        raise ValueError(f"metric: got {metric!r}; the results have {', '.join(known) or 'none'}")
+        raise ValueError(f"metric: got {metric!r}; allowed: {', '.join(known) or 'none'}")
     rows = results[results["metric"].isin(wanted)]
     rows = rows.assign(column=[*_columns(rows)])
-    return rows.sort_values([*ROW, "dataset"], key=_appearance, kind="stable")
+    return rows.sort_values([*ROW, "dataset"], key=_order_of_first_appearance, kind="stable")
 
 
-def _appearance(column: "pd.Series[str]") -> "pd.Series[int]":
-    """Return for each entry which of the different ones it is, in the order in which they come."""
+def _order_of_first_appearance(column: "pd.Series[str]") -> "pd.Series[int]":
+    """Return for each entry the position of its value among the distinct values."""
     return pd.Series(pd.factorize(column)[0], column.index)
 
 
@@ -100,20 +100,20 @@ def _columns(rows: pd.DataFrame) -> Iterator[str]:
         yield attack if attack == CLEAN else f"{attack}{ending}@{eps}"
 
 
-def _whole_mean(values: "pd.Series[float]") -> float:
+def _mean_or_nan(values: "pd.Series[float]") -> float:
     return float(values.mean(skipna=False))
 
 
 def _mean(rows: pd.DataFrame, datasets: list[str]) -> Interval | None:
     by_dataset = rows.groupby("dataset", sort=False)
     best = metric_of(rows["metric"].iloc[0]).highest
-    rates = by_dataset["value"].agg(_whole_mean).reindex(datasets) / best
+    rates = by_dataset["value"].agg(_mean_or_nan).reindex(datasets) / best
     if rates.isna().any():
         return None
     n = by_dataset["n"].first().reindex(datasets).to_numpy(np.int64)
-    return mean_of((rates.to_numpy() * n).tolist(), n.tolist()).times(best)
+    return mean_of((rates.to_numpy() * n).tolist(), n.tolist()).scaled(best)
 
 
-def _written(name: str, mean: Interval | None) -> dict[str, float]:
+def _interval_columns(name: str, mean: Interval | None) -> dict[str, float]:
     found = (mean.value, mean.low, mean.high) if mean else (np.nan,) * 3
     return dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))

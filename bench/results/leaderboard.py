@@ -1,4 +1,4 @@
-"""The leaderboard: models ranked by their worst case, threat by threat."""
+"""The leaderboard: models ranked by their worst case, separately for each threat."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,13 @@ SKIPPED = "skipped"
 def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     """Return one row per (model, threat, source): means over datasets, worst case and rank.
 
-    A mean over fewer datasets than the suite names is left blank and flagged: `skipped` where
-    an attack is not defined for one, `incomplete` where a cell failed or is absent. `worst` is
-    the per-image AND over all attacks at the largest Linf budget, of scores the least; a white-box
-    attacker has the transferred images too, so they count in its row. Where attacks run with
-    several seeds, their columns are means over them, `worst` is over them too, and after all other
-    columns each
-    `<attack>@<eps>` has a `<attack>@<eps> spread`: the largest less the smallest of its means over
-    datasets, by seed.
+    A mean is blank if a dataset has no number; the flag `skipped` says that the attack is not
+    defined for a dataset, `incomplete` that a cell failed or has not run. `worst` is the share of
+    images that are right under all attacks at the largest Linf radius; for graded metrics, the mean
+    of each image's lowest score. A white-box attacker can also use transferred images, so they
+    count in `worst` of white-box rows. With several seeds per attack, a column is the mean over
+    seeds and `worst` covers all seeds; after all other columns, `<attack>@<eps> spread` is the
+    largest minus the smallest mean over datasets of any seed.
     """
     groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
     clean: dict[str, list[Scored]] = defaultdict(list)
@@ -40,11 +39,11 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
             groups[cell.target, cell.threat.kind, item.source].append(item)
     keys = list(groups) or [(model, "", "") for model in suite.models if model in clean]
     largest = _at_largest(suite, [item for item in scored if item.metric.stands_for_task])
-    rows, broken = [], {}
+    rows, worst_cases = [], {}
     for key in keys:
         model, threat, source = key
         items = [*clean[model], *groups[key]]
-        counted = _counted(largest[model], key)
+        counted = _worst_case_cells(largest[model], key)
         worst = _worst(suite, counted)
         columns = _means(items, names)
         read = [*items, *counted]
@@ -52,9 +51,9 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         flags += [SKIPPED] if any(item.skipped for item in items) else []
         if any(item.same_source for item in groups[key]):
             flags.append(SAME_SOURCE)
-        flags += dict.fromkeys(flag for item in read for flag in item.doubts)
+        flags += dict.fromkeys(flag for item in read for flag in item.trust_flags)
         if worst is not None:
-            broken[key] = worst
+            worst_cases[key] = worst
         rows.append(
             {
                 "rank": None,
@@ -72,7 +71,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    frame["rank"] = _ranks(keys, broken, attacked(suite, scored))
+    frame["rank"] = _ranks(keys, worst_cases, attacked_counts(suite, scored))
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
     frame = frame.assign(place=place).sort_values(
@@ -82,7 +81,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
 
 
 def _images(items: Sequence[Scored]) -> int:
-    """Return how many images were attacked, or not where there is no attack."""
+    """Return the number of attacked images, or of clean images if there is no attack."""
     counts: dict[str, int] = {}
     for item in items:
         if (shares := item.shares) is not None:
@@ -92,14 +91,14 @@ def _images(items: Sequence[Scored]) -> int:
 
 
 def _columns(suite: Suite) -> list[str]:
-    """Return the columns of means, those of the metric that stands for the task first."""
+    """Return the columns of means; those of the task's main metric come first."""
     attacks = [attack.column(eps) for attack in suite.attacks for eps in attack.eps]
     metrics = metrics_of(suite.datasets[0])
     return [metric.column(name) for metric in metrics for name in ("clean", *attacks)]
 
 
 def _means(items: Sequence[Scored], names: Sequence[str]) -> dict[str, float | None]:
-    """Return per column the mean over datasets and seeds, or None where one has no number."""
+    """Return per column the mean over datasets and seeds, or None if a number is missing."""
     values: dict[str, list[float]] = {name: [] for name in names}
     for item in items:
         value = item.value
@@ -111,7 +110,7 @@ def _means(items: Sequence[Scored], names: Sequence[str]) -> dict[str, float | N
 def _spreads(
     suite: Suite, items: Sequence[Scored], means: Mapping[str, float | None]
 ) -> dict[str, float | None]:
-    """Return by how much the means over datasets differ between seeds, where there are several."""
+    """Return the range of the means over datasets between seeds; empty for a single seed."""
     if len(suite.attack_seeds) == 1:
         return {}
     by_seed: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -128,7 +127,7 @@ def _spreads(
 
 
 def _at_largest(suite: Suite, scored: Sequence[Scored]) -> dict[str, list[Scored]]:
-    """Return per model its cells that are attacked at the largest Linf radius."""
+    """Return for each model its cells attacked at the largest Linf radius."""
     budgets = [a.eps for a in suite.attacks if a.norm == "linf"]
     radii = [eps_value(eps) for listed in budgets for eps in listed]
     found: dict[str, list[Scored]] = {name: [] for name in suite.models}
@@ -138,8 +137,8 @@ def _at_largest(suite: Suite, scored: Sequence[Scored]) -> dict[str, list[Scored
     return found
 
 
-def _counted(attacked: Sequence[Scored], key: tuple[str, str, str]) -> list[Scored]:
-    """Return the cells, of a model's at the largest radius, that are the worst case of a row."""
+def _worst_case_cells(attacked: Sequence[Scored], key: tuple[str, str, str]) -> list[Scored]:
+    """Return the cells at the largest radius that count in the worst case of a row."""
     _, threat, source = key
     return [
         item
@@ -149,9 +148,9 @@ def _counted(attacked: Sequence[Scored], key: tuple[str, str, str]) -> list[Scor
 
 
 def _worst(suite: Suite, counted: Sequence[Scored]) -> list[Values] | None:
-    """Return per dataset what of each image survives everything, or None where a cell is missing.
+    """Return per dataset the lowest score of each image, or None if a cell has no number.
 
-    What an attack is not defined for (a `skip`) it does not break.
+    Skipped cells do not count: their attack is not defined for the dataset.
     """
     survivors = []
     for dataset in suite.datasets:
@@ -164,29 +163,30 @@ def _worst(suite: Suite, counted: Sequence[Scored]) -> list[Values] | None:
     return survivors
 
 
-def counted(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Scored]]:
-    """Return per (model, threat, source) the cells that its worst case is made of."""
+def worst_case_cells(
+    suite: Suite, scored: Sequence[Scored]
+) -> dict[tuple[str, str, str], list[Scored]]:
+    """Return per (model, threat, source) the cells that count in its worst case."""
     cells = [item for item in scored if item.metric.stands_for_task]
     largest = _at_largest(suite, cells)
     keys = dict.fromkeys(
         (item.cell.target, item.cell.threat.kind, item.source) for item in cells if item.cell.threat
     )
-    return {key: _counted(largest[key[0]], key) for key in keys}
+    return {key: _worst_case_cells(largest[key[0]], key) for key in keys}
 
 
 def survivors(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Values]]:
     """Return per (model, threat, source) and dataset which images survive the worst case.
 
-    Of scores it is the least share of the best score that an image is left with.
-
-    Where a cell of it has no number, or there is no attack in Linf, it is absent.
+    For graded metrics, the lowest score of each image, divided by the best score. Keys are absent
+    if a cell has no number or there is no Linf attack.
     """
-    found = {key: _worst(suite, cells) for key, cells in counted(suite, scored).items()}
+    found = {key: _worst(suite, cells) for key, cells in worst_case_cells(suite, scored).items()}
     return {key: vectors for key, vectors in found.items() if vectors is not None}
 
 
-def attacked(suite: Suite, scored: Sequence[Scored]) -> list[int]:
-    """Return per dataset how many images were attacked; 0 where none was."""
+def attacked_counts(suite: Suite, scored: Sequence[Scored]) -> list[int]:
+    """Return per dataset the number of attacked images; 0 if no attack ran."""
     found = {
         item.cell.dataset: item.images
         for item in scored
@@ -197,15 +197,17 @@ def attacked(suite: Suite, scored: Sequence[Scored]) -> list[int]:
 
 def _ranks(
     keys: Sequence[tuple[str, str, str]],
-    broken: dict[tuple[str, str, str], list[Values]],
+    worst_cases: dict[tuple[str, str, str], list[Values]],
     sizes: Sequence[int],
 ) -> "pd.Series[int]":
-    """Rank within (threat, source), on so many images of each dataset."""
+    """Return ranks within each (threat, source); `sizes` is the number of images per dataset."""
     found: dict[int, int] = {}
     by_group: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
-        if key in broken:
+        if key in worst_cases:
             by_group[key[1:]].append(index)
     for members in by_group.values():
-        found |= dict(zip(members, ranks([broken[keys[i]] for i in members], sizes), strict=True))
+        found |= dict(
+            zip(members, ranks([worst_cases[keys[i]] for i in members], sizes), strict=True)
+        )
     return pd.Series([found.get(index) for index in range(len(keys))], dtype="Int64")

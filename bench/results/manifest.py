@@ -1,4 +1,4 @@
-"""What stands behind each number of a suite: all that changes it, and what it ran on."""
+"""The manifest: the protocol behind each number of a suite, and the machine that it ran on."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from bench.suite.specs import (
 )
 from bench.suite.specs.models import root_model
 
-OWN = "the model's own"  # what its factory does is not known
+OWN = "the model's own"  # a `python` model's preprocessing is unknown
 NORMALISATION = "inside the model, after resizing; attacks work on [0,1] pixels"
 
 
@@ -36,7 +36,7 @@ def manifest(suite: Suite, lock: Lock, scored: Sequence[Scored]) -> dict[str, di
 
 
 def manifest_text(entries: dict[str, dict[str, Any]]) -> str:
-    """Return entries as JSON, one cell a line, so that a changed cell is a changed line."""
+    """Return entries as JSON with one cell per line, so that a diff shows changed cells."""
     lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -57,7 +57,7 @@ def _entry(
     resolved = known.get(cell.dataset)
     templates = protocol.templates
     if isinstance(suite.dataset(cell.dataset), LanguageDataset):
-        templates = ()  # there are no classes to be put into them
+        templates = ()  # no classes, so no prompt templates
     elif templates == "dataset":
         templates = resolved.templates if resolved else ()
     own = suite.models[cell.target].runs_own_code
@@ -67,7 +67,7 @@ def _entry(
         "weights": weights(suite, lock, cell.target),
         "dataset": cell.dataset,
         "metric": cell.metric,
-        **_asked(suite, lock, cell),
+        **_prompt_and_judge(suite, lock, cell),
         "content": resolved.fingerprint if resolved else UNRESOLVED,
         "content_origin": resolved.origin if resolved else "",
         "images": len(result.sample_ids),
@@ -95,36 +95,36 @@ def _entry(
             "craft": cell.mode,
             "judged_as": judged_as(protocol.storage, cell.mode),
         }
-        if item.doubts:
-            entry["trust"] = list(item.doubts)
+        if item.trust_flags:
+            entry["trust"] = list(item.trust_flags)
     return entry
 
 
 def _precision(suite: Suite, name: str) -> str:
-    """Return the type of a model's numbers while it is judged."""
+    """Return the floating-point type in which a model is scored."""
     return root_model(suite.models, name).computes_in
 
 
-def _asked(suite: Suite, lock: Lock, cell: Cell) -> dict[str, Any]:
-    """Return what images were asked in words, and who decided whether their object was named."""
+def _prompt_and_judge(suite: Suite, lock: Lock, cell: Cell) -> dict[str, Any]:
+    """Return the prompt of a language dataset, and the judge if the metric has one."""
     dataset = suite.dataset(cell.dataset)
     if not isinstance(dataset, LanguageDataset):
         return {}
     asked = {"prompt": dataset.told("{question}")}
     if not metric_of(cell.metric).judged:
         return asked
-    said = suite.protocol.judge.model_dump(exclude={"key"})
+    judge = suite.protocol.judge.model_dump(exclude={"key"})
     return {
         **asked,
-        "judge": {**said, **judge_identity(suite.protocol, cell.metric, lock).get("judge", {})},
+        "judge": {**judge, **judge_identity(suite.protocol, cell.metric, lock).get("judge", {})},
     }
 
 
 def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
-    """Return where a model's weights come from: its specification, their hash and commit."""
+    """Return the source of a model's weights: its specification, hash and revision."""
     spec: ModelSpec = suite.models[name]
-    said = spec.model_dump(mode="json", exclude={"gpus"}, exclude_defaults=True)
-    found = {**said, "kind": spec.kind}
+    found = spec.model_dump(mode="json", exclude={"gpus"}, exclude_defaults=True)
+    found["kind"] = spec.kind
     found["hash"] = lock.models.get(name, UNRESOLVED)
     if name in lock.origins:
         found["origin"] = lock.origins[name]
@@ -137,6 +137,6 @@ def weights(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
     return found
 
 
-@lru_cache(maxsize=256)  # many cells have the same images
+@lru_cache(maxsize=256)  # many cells share their images
 def _hash(values: tuple[str, ...]) -> str:
     return hashlib.sha256("\n".join(values).encode()).hexdigest()[:20]

@@ -1,6 +1,6 @@
-"""Tables that `cells.csv` cannot give, since they need to know of each image: from what is stored.
+"""Tables that need per-image results and so cannot be made from `cells.csv`.
 
-Both have rows like those of `load_results`, so that they go where those go.
+Their rows have columns of `load_results`, so both kinds of rows can be concatenated.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from bench.core.errors import CellError, UserError
 from bench.core.locks import DatasetLock
 from bench.core.types import Values
 from bench.data import read_labels
-from bench.results.leaderboard import attacked, survivors
+from bench.results.leaderboard import attacked_counts, survivors
 from bench.results.tables import Scored, cells_frame, load_scored
-from bench.stats import unit, wilson
+from bench.stats import design_effect, wilson
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
@@ -33,24 +33,23 @@ _CELL = (
 
 
 def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
-    """Return how many images of each dataset survive all attacks at the largest Linf budget.
+    """Return the share of images that survive all attacks at the largest Linf radius, per dataset.
 
-    Of scores it is the mean of the least that each image is left with.
-
-    These are the parts that the leaderboard's `worst` is the mean of.
+    For graded metrics, the mean of the lowest score of each image. The leaderboard's `worst` is the
+    mean of these values over datasets.
 
     Args:
         suite: The suite.
-        results: Folder of all results.
+        results: Folder with the results of all suites.
 
     Returns:
         One row per model, threat, source and dataset, with columns of `load_results`; `attack` is
-        `worst`. None of those that lack a number.
+        `worst`. Rows without a number are left out.
     """
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
     largest = max(radii, key=eps_value, default="")
     scored = load_scored(read_results(suite, Store(Path(results), suite.suite)))
-    found, sizes = survivors(suite, scored), attacked(suite, scored)
+    found, sizes = survivors(suite, scored), attacked_counts(suite, scored)
     constant = {
         "suite": suite.suite,
         "attack": WORST,
@@ -77,20 +76,21 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
 
 
 def per_class(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
-    """Return every cell's number class by class.
+    """Return the accuracy of every cell per class.
 
-    Labels are read from the datasets, which must be here as they were scored; no image is decoded.
+    Labels are read from the datasets, which must be available and unchanged; no image is decoded.
 
     Args:
-        suite: A suite of classification.
-        results: Folder of all results.
+        suite: A classification suite.
+        results: Folder with the results of all suites.
 
     Returns:
-        One row per cell that is ok and class that has images: `cell_id, model, dataset, threat,
+        One row per cell with status `ok` and class with images: `cell_id, model, dataset, threat,
         source, attack, norm, eps, metric, seed, label, class, n, value, ci_low, ci_high`.
 
     Raises:
-        UserError: A dataset is not here, is not what was scored, or has captions.
+        UserError: A dataset is not available, has changed since it was scored, or has no class
+            labels.
     """
     stored = read_results(suite, Store(Path(results), suite.suite))
     scored = [item for item in load_scored(stored) if item.shares is not None]
@@ -119,8 +119,8 @@ def _labels(dataset: DatasetSpec, known: DatasetLock) -> dict[str, int]:
     try:
         return read_labels(dataset, known)
     except CellError as error:
-        said = f"datasets.{dataset.name}: labels are needed class by class: {error}"
-        raise UserError(said) from error
+        message = f"datasets.{dataset.name}: accuracy per class needs its labels: {error}"
+        raise UserError(message) from error
 
 
 def _by_label(item: Scored, labels: dict[str, int]) -> Iterator[tuple[int, Values]]:
@@ -132,6 +132,6 @@ def _by_label(item: Scored, labels: dict[str, int]) -> Iterator[tuple[int, Value
 
 
 def _rate(shares: Values, images: int, best: float = 1.0) -> dict[str, float]:
-    mean, worth = float(shares.mean()), images / float(unit(shares))
-    low, high = wilson(mean * worth, worth)
+    mean, size = float(shares.mean()), images / float(design_effect(shares))
+    low, high = wilson(mean * size, size)
     return {"value": mean * best, "ci_low": low * best, "ci_high": high * best}

@@ -1,4 +1,4 @@
-"""A suite's protocol in the words in which published numbers state theirs."""
+"""A suite's protocol in the terms in which papers state theirs."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from bench.suite.specs import AnyAttack, Storage
 def protocol(
     suite: Suite, model: str, datasets: Sequence[str], attack: AnyAttack | None, mode: Mode
 ) -> dict[str, str]:
-    """Return the fields that a number of a model on datasets depends on."""
+    """Return the protocol fields that a model's number on datasets depends on."""
     templates = suite.protocol.templates
     found = {
         "weights": weights(suite, model),
@@ -26,17 +26,17 @@ def protocol(
 
 
 def judged_as(storage: Storage, mode: Mode) -> str:
-    """Return the form in which attacked images were judged: 8 bits, or nearer to the attack."""
+    """Return the storage format in which attacked images are scored."""
     return "float32" if storage == "float16" and mode == "success" else storage
 
 
 def weights(suite: Suite, name: str) -> str:
-    """Return where a model's weights come from, `ViT-L-14-quickgelu openai + filter`."""
+    """Return the source of a model's weights: `ViT-L-14-quickgelu openai + filter`."""
     return suite.models[name].description(partial(weights, suite))
 
 
 def pixels(suite: Suite, datasets: Sequence[str]) -> str:
-    """Return at what size datasets are attacked, `224 crop; native: cifar10 stl10`."""
+    """Return the attacked image size of datasets: `224 crop; native: cifar10 stl10`."""
     sizes = {name: str(suite.protocol.pixels_of(name)) for name in datasets}
     if len(set(sizes.values())) == 1:
         return next(iter(sizes.values()))

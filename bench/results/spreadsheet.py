@@ -1,43 +1,43 @@
-"""Texts in CSV files that a spreadsheet would take for formulas.
+"""CSV files whose texts a spreadsheet does not take for formulas.
 
-A spreadsheet computes a cell that begins with one of `= + - @`. In our files such a text has an
-apostrophe before it, and so has one that begins with an apostrophe; reading takes one off.
+A spreadsheet evaluates a cell that begins with `=`, `+`, `-` or `@`. An apostrophe is put before
+such a text, and before a text that begins with an apostrophe; reading removes one apostrophe.
 """
 
 import pandas as pd
 
-DIGITS = 6  # significant ones, of all numbers that tables and pages hold
+DIGITS = 6  # significant digits of all numbers in tables and on pages
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MARK = "'"
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """Return a table as CSV that is harmless in a spreadsheet; numbers have six digits."""
-    safe = frame.rename(columns=_guarded)
-    for column in _texts(safe):
-        safe[column] = safe[column].map(_guarded)
+    """Return a table as CSV with escaped texts; numbers have six significant digits."""
+    safe = frame.rename(columns=_escaped)
+    for column in _text_columns(safe):
+        safe[column] = safe[column].map(_escaped)
     return safe.to_csv(index=False, float_format=f"%.{DIGITS}g")
 
 
-def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table that was read from such a CSV with its texts as they were."""
-    plain = frame.rename(columns=_unguarded)
-    for column in _texts(plain):
-        plain[column] = plain[column].map(_unguarded)
-    return plain
+def unescaped(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table read from such a CSV file with its original texts."""
+    found = frame.rename(columns=_unescaped)
+    for column in _text_columns(found):
+        found[column] = found[column].map(_unescaped)
+    return found
 
 
-def _texts(frame: pd.DataFrame) -> list[str]:
+def _text_columns(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
 
 
-def _guarded(value: object) -> object:
+def _escaped(value: object) -> object:
     if isinstance(value, str) and value.startswith((*_FORMULA, _MARK)):
         return f"{_MARK}{value}"
     return value
 
 
-def _unguarded(value: object) -> object:
+def _unescaped(value: object) -> object:
     if isinstance(value, str) and value.startswith(_MARK):
         return value[len(_MARK) :]
     return value

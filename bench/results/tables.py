@@ -1,4 +1,4 @@
-"""Turn stored results into a pandas table: one row per cell."""
+"""One row per cell: results as a pandas table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import pandas as pd
 
 from bench.core.types import CellResult, Values
 from bench.plan.cells import Cell
-from bench.results.spreadsheet import plain
-from bench.stats import unit, wilson
+from bench.results.spreadsheet import unescaped
+from bench.stats import design_effect, wilson
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
 from bench.suite.metrics import Metric, image_of, metric_of
 from bench.trust.reported_number import Pair
-from bench.trust.stored_findings import Examined, doubts_of, examined_pairs
+from bench.trust.stored_findings import Examined, examined_pairs, flags_by_pair
 
 CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
@@ -27,44 +27,47 @@ SAME_SOURCE = "source=target"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A cell of the plan with its result, or None where it has not run yet.
+    """A cell of the plan with its result.
 
-    `doubts` are the flags of what the trust battery found of its model and dataset.
+    Attributes:
+        cell: The planned cell.
+        result: Its result; None if the cell has not run.
+        trust_flags: Flags of the trust battery for the cell's model and dataset.
     """
 
     cell: Cell
     result: CellResult | None
-    doubts: tuple[str, ...] = ()
+    trust_flags: tuple[str, ...] = ()
 
     @property
     def metric(self) -> Metric:
-        """What the number measures."""
+        """Metric of the cell."""
         return metric_of(self.cell.metric)
 
     @property
     def shares(self) -> Values | None:
-        """Per image, its share of the best score, or whether it was right; None unless it is ok."""
+        """Per sample, whether it is right, or its score / best score; None unless ok."""
         if self.result is None or self.result.status != "ok":
             return None
         if self.result.scores is None or not self.metric.graded:
-            return self.result.correct  # also where these are written as scores of 0 and 1
+            return self.result.correct  # right-or-wrong metrics may store scores of 0 and 1, too
         return self.result.values / self.metric.highest
 
     @property
     def value(self) -> float | None:
-        """The number, on the scale of its metric; None unless the cell is ok."""
+        """The value of the metric; None unless the cell is ok."""
         shares = self.shares
         return None if shares is None else float(shares.mean()) * self.metric.highest
 
     @property
-    def worth(self) -> float:
-        """How many answers that are right or wrong vary as little: where such, the images."""
+    def effective_size(self) -> float:
+        """Effective sample size; the number of images for right-or-wrong answers."""
         shares = self.shares
-        return 0.0 if shares is None else self.images / float(unit(shares))
+        return 0.0 if shares is None else self.images / float(design_effect(shares))
 
     @property
     def images(self) -> int:
-        """How many images were scored: what is said of one, which falls together, counts as one."""
+        """Number of scored images; captions of one image are correlated and count as one."""
         if self.result is None:
             return 0
         if not self.metric.shares_images:
@@ -78,12 +81,12 @@ class Scored:
 
     @property
     def source(self) -> str:
-        """Model that the images are crafted on where it is another's; the target needs no name."""
+        """Model on which transferred images are crafted; empty for white-box attacks."""
         return (self.cell.threat.source if self.cell.threat else None) or ""
 
     @property
     def same_source(self) -> bool:
-        """Whether images that others are scored on too were crafted through the target itself."""
+        """Whether the target itself is among the models that transferred images come from."""
         threat, attack = self.cell.threat, self.cell.attack
         if threat is None or attack is None or not threat.sources:
             return False
@@ -97,15 +100,17 @@ class Scored:
 
 
 def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = None) -> list[Scored]:
-    """Pair a suite's cells with their results and with the flags of the trust battery.
+    """Return a suite's cells with their results and the flags of the trust battery.
 
     Args:
-        results: The suite's stored results.
-        examined: What the battery found; read where None.
+        results: Stored results of the suite.
+        examined: Findings of the trust battery; read from the store if None.
     """
-    doubts = doubts_of(examined_pairs(results) if examined is None else examined)
+    trust_flags = flags_by_pair(examined_pairs(results) if examined is None else examined)
     return [
-        Scored(cell, result, doubts.get((cell.target, cell.dataset), ()) if cell.attack else ())
+        Scored(
+            cell, result, trust_flags.get((cell.target, cell.dataset), ()) if cell.attack else ()
+        )
         for cell, result in results.cells_with_results
     ]
 
@@ -113,7 +118,7 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
 def load_results(folder: str | Path) -> pd.DataFrame:
     """Read the `cells.csv` of a results folder: one row per cell.
 
-    `value` is a fraction, and from 0 to 10 where `metric` is `cider`.
+    `value` is a fraction in [0,1], except for the metric `cider`, which is from 0 to 10.
     """
     numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries", "seed")
     frame = pd.read_csv(
@@ -122,11 +127,11 @@ def load_results(folder: str | Path) -> pd.DataFrame:
         keep_default_na=False,  # a model may be called "NA"
         na_values={name: [""] for name in numbers},
     )
-    return plain(frame)
+    return unescaped(frame)
 
 
 def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
-    """Return one row per cell, in the order of the suite; cells not run yet are absent."""
+    """Return one row per cell that has run, in the order of the suite."""
     rows = [_row(suite, item) for item in scored if item.result is not None]
     return pd.DataFrame(rows, columns=list(CELL_COLUMNS)).astype({"seed": "Int64"})
 
@@ -167,10 +172,10 @@ def _flags(item: Scored) -> list[str]:
     result = item.result
     assert result is not None
     same = [SAME_SOURCE] if item.same_source else []
-    return [*same, *result.flags, *item.doubts]
+    return [*same, *result.flags, *item.trust_flags]
 
 
 def _interval(item: Scored, share: float) -> tuple[float, float]:
     best = item.metric.highest
-    low, high = wilson(share * item.worth, item.worth)
+    low, high = wilson(share * item.effective_size, item.effective_size)
     return low * best, high * best

@@ -29,8 +29,8 @@ from bench.store.folder_lock import lock_folder
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results, read_results
 from bench.suite.load import Suite, load_suite
-from bench.trust.end_of_run import allowance, examine_within, left_line
-from bench.trust.stored_findings import judged
+from bench.trust.end_of_run import allowance, examine_within, unexamined_line
+from bench.trust.stored_findings import findings_and_todo
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def run_suite(
         left = ""
         if check and todo:
             within = "in their share of the time" if examine else "by a run under Ray"
-            left = left_line(stored, within)
+            left = unexamined_line(stored, within)
     cells = stored.cells
     failed = sum(1 for cell in cells if cell.id in failures.cells)
     folder = Path(results) / suite.suite
@@ -167,7 +167,7 @@ def _compute(
 
 def _examine(setup: Setup, results: Results, watcher: Watcher) -> None:
     """Examine numbers in a share of the time that they took; where that is broken off, export."""
-    examined, numbers = judged(results, deep=False)
+    examined, numbers = findings_and_todo(results, deep=False)
     if not numbers:
         return
     from bench.core.devices import pick_device  # brings torch

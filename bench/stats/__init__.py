@@ -1,11 +1,11 @@
-"""Intervals, paired tests and ranks for accuracies; `docs/statistics.md` says which where, and why.
+"""Confidence intervals, paired tests and ranks for accuracies; see `docs/statistics.md`.
 
-Whatever is of several datasets takes arrays `[..., k]`, one number per dataset along the last axis,
-and is about the plain mean over the k datasets: each counts the same, however many images it has.
+Functions over several datasets take arrays `[..., k]`, with one number per dataset along the last
+axis. They estimate the unweighted mean over the k datasets, whatever the number of images of each.
 """
 
-from bench.stats.effective_size import apart, unit
-from bench.stats.intervals import Z95, Interval, difference, mean_interval, mean_of, wilson
+from bench.stats.effective_size import design_effect, paired_leads
+from bench.stats.intervals import Z95, Interval, mean_interval, mean_of, unpaired_interval, wilson
 from bench.stats.multiplicity import LEVEL, holm, ranks
 from bench.stats.paired_tests import mcnemar, paired_interval, paired_test
 
@@ -13,15 +13,15 @@ __all__ = [
     "LEVEL",
     "Z95",
     "Interval",
-    "apart",
-    "difference",
+    "design_effect",
     "holm",
     "mcnemar",
     "mean_interval",
     "mean_of",
     "paired_interval",
+    "paired_leads",
     "paired_test",
     "ranks",
-    "unit",
+    "unpaired_interval",
     "wilson",
 ]

@@ -1,12 +1,12 @@
-"""Scores between wrong and right, counted as answers that are right or wrong.
+"""Effective sample size of graded scores in [0,1].
 
-A mean of n scores with the variance s² varies as much as the mean of n / u answers that are right
-or wrong and have the same mean p, where u = s² / (p (1 - p)). So whatever the intervals and tests
-of this package do with so many right answers of so many, they do with n p / u of n / u. Of answers
-that are right or wrong u is one, to the last bit, and nothing changes.
+The mean of n scores with variance s² has the same variance as the mean of n / u right-or-wrong
+answers with the same mean p, where u = s² / (p (1 - p)) is the design effect and n / u the
+effective sample size. So the intervals and tests of this package treat n graded scores as n / u
+answers of which n p / u are right. For right-or-wrong answers u is exactly 1, and nothing changes.
 
-A sample says little of rare scores that are larger than those it has, so u is never taken from it
-alone: as in additive smoothing it has further answers, of which one is the largest score.
+A sample may miss rare scores that are larger than all scores in it. So u is estimated with
+additional pseudo-observations, as in additive smoothing; one of them is the largest score.
 """
 
 import numpy as np
@@ -16,35 +16,39 @@ from bench.core.types import Values
 from bench.stats.intervals import Floats
 
 
-def unit(shares: Values) -> Floats:
-    """Return the u of scores in [0,1], `[..., n]` to `[...]`; n / u answers are as good as they.
+def design_effect(shares: Values) -> Floats:
+    """Return the design effect u of scores `[..., n]` in [0,1]; n / u is the effective sample size.
 
-    Two answers are added to those of the sample: one that is right or wrong, with its mean, and one
-    of the largest score. One where all scores are none or the best.
+    Two pseudo-observations are added: a right-or-wrong answer with the sample's mean, and an answer
+    with the largest score. u is 1 where all scores are 0 or 1.
+
+    Returns:
+        Design effects `[...]` in (0,1].
     """
     if shares.dtype == np.bool_:
-        return np.ones(shares.shape[:-1])  # what follows comes to the same, but tables have many
+        return np.ones(shares.shape[:-1])  # as the formula below, which is slow for large tables
     scores = shares.astype(np.float64)
     n, total, largest = scores.shape[-1], scores.sum(-1), scores.max(-1)
     squares = (scores**2).sum(-1) - total**2 / n
-    widest = total - total**2 / n  # what the squares would be of right and wrong answers
+    widest = total - total**2 / n  # sum of squares of right-or-wrong answers with this mean
     return _ratio(squares + widest / n + largest**2, widest + widest / n + largest)
 
 
-def apart(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Return by how much either of two models is ahead, and the u of what is between them.
+def paired_leads(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Return the summed leads of two models on the same images, and their design effect.
 
-    Where the first is ahead by `a` in all and the second by `b`, the two are as far apart, and by
-    chance as much, as models that alone are right about `a / u` and `b / u` of `n / u` images. The
-    largest score of either is added to the differences.
+    If the leads sum to `a` for the first model and `b` for the second, the difference has the same
+    mean and variance as between two models of which the first alone is right about `a / u` and the
+    second alone about `b / u` of `n / u` images. One pseudo-observation, the largest score of
+    either model, is added to the differences.
 
     Args:
         first: Scores `[..., n]` of the first model, in [0,1].
-        second: Those of the second, of the same images.
+        second: Scores `[..., n]` of the second model on the same images.
 
     Returns:
-        Sums `[...]` of the first's scores less the second's where those are larger, of the second's
-        less the first's, and u.
+        Arrays `[...]`: the sum of `first - second` where the first is larger, the sum of `second -
+        first` where the second is larger, and the design effect u.
     """
     ours, theirs = np.asarray(first, np.float64), np.asarray(second, np.float64)
     between = ours - theirs
@@ -55,6 +59,6 @@ def apart(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats, Floats]:
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    """Return the ratio; one where there is nothing, of which sums of squares may leave a trace."""
+    """Return `part / whole`, at most 1, since rounding may exceed it; 1 where `whole` is 0."""
     found = np.divide(part, whole, out=np.ones_like(whole), where=whole > 0)
     return np.asarray(np.clip(found, np.finfo(np.float64).tiny, 1))

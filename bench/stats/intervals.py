@@ -1,4 +1,4 @@
-"""Score intervals of one accuracy, and of a mean of accuracies over datasets."""
+"""Score intervals of an accuracy, and of the mean accuracy over datasets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,42 +9,41 @@ from numpy.typing import ArrayLike, NDArray
 
 Z95 = 1.959963984540054  # normal quantile of a two-sided 95% interval
 _HALVINGS = 60
-_FEW = (
-    3  # right images up to which Brown, Cai and DasGupta change the bound; of 50 images, one less
-)
-# 5% quantiles of gamma distributions by shape: bounds of a Poisson mean, from so many events;
-# a table to six decimals, since scipy's further digits would change intervals in published tables
+# up to this many correct images Brown, Cai and DasGupta replace the bound; one less if n <= 50
+_FEW = 3
+# 5% quantiles of gamma distributions by shape: lower bounds of a Poisson mean by number of events;
+# kept to six decimals, because more digits would change intervals in published tables
 _SHAPES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
 _BOUNDS = (0.0, 0.001966, 0.051293, 0.175923, 0.355362, 0.572738, 0.817691, 1.083675)
-_POWERS = (-16.0, 64.0)  # of two, of multipliers: from next to none to beyond any number of images
+_POWERS = (-16.0, 64.0)  # log2 of the least and largest multiplier that the bisection tries
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A rate with its 95% interval."""
+    """A rate with its 95% confidence interval."""
 
     value: float
     low: float
     high: float
 
-    def times(self, factor: float) -> "Interval":
-        """Return the same on another scale."""
+    def scaled(self, factor: float) -> "Interval":
+        """Return the interval multiplied by a factor."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
 
 def wilson(correct: float, n: float) -> tuple[float, float]:
     """Return the modified 95% Wilson score interval of the rate correct / n, within [0,1].
 
-    Wilson 1927; where one to three images are right its lower bound is too high, and that of a
-    Poisson mean takes its place, as the upper one's does of wrong images (Brown, Cai and DasGupta
-    2001, section 4.1.1; of 50 images or fewer for one and two).
+    Wilson 1927. With one to three correct images (one or two if n <= 50) Wilson's lower bound is
+    too high, so the lower bound of a Poisson mean replaces it. The same holds for the upper bound
+    with one to three wrong images (Brown, Cai and DasGupta 2001, section 4.1.1).
     """
     if n == 0:
         return 0.0, 1.0
     counts, images = np.array([[correct], [n - correct]], np.float64), np.full((2, 1), n, float)
-    right, wrong = _rare(counts / images, images).tolist()
+    right, wrong = _poisson_bounds(counts / images, images).tolist()
     rate = correct / n
     centre = rate + Z95**2 / (2 * n)
     half = Z95 * sqrt(rate * (1 - rate) / n + Z95**2 / (4 * n**2))
@@ -56,19 +55,19 @@ def wilson(correct: float, n: float) -> tuple[float, float]:
 
 
 def mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
-    """Return the 95% score intervals of means over datasets, within [0,1].
+    """Return the 95% score intervals of mean accuracies over datasets, within [0,1].
 
-    The score test inverted, as Wilson's interval is, with the rates that are likeliest where the
-    mean is given (a linear combination of proportions, Martín Andrés et al. 2011). Where few images
-    make up the mean, its bound is that of a weighted sum of Poisson counts (Fay and Feuer 1997), so
-    that of one dataset it is the interval of `wilson`; of equal rates on equally many images, that
-    of all images together.
+    Inverts the score test, as Wilson's interval does, with the maximum-likelihood rates under the
+    constraint of a given mean (a linear combination of proportions, Martín Andrés et al. 2011).
+    Where few images determine the mean, the bound is that of a weighted sum of Poisson counts (Fay
+    and Feuer 1997). For one dataset the interval equals that of `wilson`; for equal rates on
+    equally many images it is the interval of all images pooled.
 
     Args:
-        correct: How many images `[..., k]` of each dataset were right; a fraction of an image where
-            one counts in parts.
-        n: How many images `[..., k]` there are, at least one of each dataset; of scores between
-            wrong and right, as many as they are worth by `bench.stats.effective_size`.
+        correct: Number of correct images `[..., k]` of each dataset. Fractional if the number is a
+            mean over seeds or a sum of scores.
+        n: Number of images `[..., k]` of each dataset, at least 1. For graded scores, the effective
+            sample size (`bench.stats.effective_size`).
 
     Returns:
         Lower and upper bounds `[...]`.
@@ -76,21 +75,22 @@ def mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
     images = np.asarray(n, np.float64)
     rates = np.asarray(correct, np.float64) / images
     low, below = (
-        np.minimum(_lower(some, images), _rare(some, images)) for some in (rates, 1 - rates)
+        np.minimum(_lower_bounds(some, images), _poisson_bounds(some, images))
+        for some in (rates, 1 - rates)
     )
     return low, 1 - below
 
 
 def mean_of(correct: Sequence[float], n: Sequence[float]) -> Interval:
-    """Return the mean of the rates `correct / n` of k datasets with its interval."""
+    """Return the mean of the rates `correct / n` of k datasets with its 95% interval."""
     low, high = mean_interval(correct, n)
     return Interval(float(np.mean(np.divide(correct, n))), float(low), float(high))
 
 
-def difference(first: Interval, second: Interval) -> tuple[float, float]:
-    """Return the 95% interval of the difference of two rates of different images.
+def unpaired_interval(first: Interval, second: Interval) -> tuple[float, float]:
+    """Return the 95% interval of the difference of two rates on different images.
 
-    Newcombe 1998, method 10: the distances to the bounds of either add as squares.
+    Newcombe 1998, method 10: the distances of both rates to their bounds add in quadrature.
     """
     value = first.value - second.value
     below = sqrt((first.value - first.low) ** 2 + (second.high - second.value) ** 2)
@@ -98,59 +98,63 @@ def difference(first: Interval, second: Interval) -> tuple[float, float]:
     return value - below, value + above
 
 
-def crossing(beyond: Callable[[Floats], NDArray[np.bool_]], shape: tuple[int, ...]) -> Floats:
-    """Return per interval the Lagrange multiplier at which its score test begins to reject.
+def rejecting_multiplier(
+    rejects: Callable[[Floats], NDArray[np.bool_]], shape: tuple[int, ...]
+) -> Floats:
+    """Return for each interval the smallest Lagrange multiplier at which its score test rejects.
 
-    A bisection: the test is a step from False to True, and scipy's array solvers need a function
-    that is continuous.
+    Uses bisection: the test is a step function from False to True, and scipy's array solvers need a
+    continuous function.
 
     Args:
-        beyond: Says for multipliers of a shape whether each is beyond that point.
-        shape: That shape.
+        rejects: Takes multipliers of shape `shape`; returns whether the test rejects at each.
+        shape: Shape of the multipliers.
     """
     low, high = (np.full(shape, power) for power in _POWERS)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        is_beyond = beyond(np.exp2(middle))
-        low, high = np.where(is_beyond, low, middle), np.where(is_beyond, middle, high)
+        rejected = rejects(np.exp2(middle))
+        low, high = np.where(rejected, low, middle), np.where(rejected, middle, high)
     return np.asarray(np.exp2(high))
 
 
-def _rare(rates: Floats, n: Floats) -> Floats:
-    """Return lower bounds of means that few right images make up, and 1 of all others.
+def _poisson_bounds(rates: Floats, n: Floats) -> Floats:
+    """Return lower bounds of means with few correct images, and 1 for all other means.
 
-    A mean y whose estimated variance is v, where counts are Poisson, is like v / y times one count
-    of y² / v. An image counts in parts where seeds differ, so bounds reach half of one further.
+    If the counts are Poisson, a mean y with estimated variance v is distributed like v / y times a
+    Poisson count of y² / v. Counts may be fractional (means over seeds), so the bound is used up to
+    half an image above the limit.
     """
     k = rates.shape[-1]
     mean = rates.mean(-1)
     variance = (rates / n).sum(-1) / k**2
-    unit = np.divide(variance, mean, out=np.ones_like(mean), where=mean > 0)
-    count = mean / unit
+    per_event = np.divide(variance, mean, out=np.ones_like(mean), where=mean > 0)
+    count = mean / per_event
     total = np.broadcast_to(n, rates.shape).sum(-1)
     few = count < np.where(total > 50, _FEW, _FEW - 1) + 0.5
-    return np.asarray(np.where(few, np.interp(count, _SHAPES, _BOUNDS) * unit, 1.0))
+    return np.asarray(np.where(few, np.interp(count, _SHAPES, _BOUNDS) * per_event, 1.0))
 
 
-def _lower(rates: Floats, n: Floats) -> Floats:
-    """Return the means below which the observed ones are Z95 standard errors away.
+def _lower_bounds(rates: Floats, n: Floats) -> Floats:
+    """Return the means for which the observed means are Z95 standard errors too high.
 
-    With a multiplier m for the given mean, the likeliest rate p of a dataset whose weight per image
-    is a = 1 / (k n) solves `rate - p = m a p (1 - p)`. So the observed mean is above the given one
-    by m times the given one's variance, and the bound lies where m² times the variance is Z95².
+    Given a mean and its Lagrange multiplier m, the maximum-likelihood rate p of a dataset with
+    weight a = 1 / (k n) per image solves `rate - p = m a p (1 - p)`. So the observed mean exceeds
+    the given mean by m times the variance under the given mean, and the bound lies where m² times
+    this variance equals Z95².
     """
     k = rates.shape[-1]
     per_image = 1 / (k * n)
 
-    def likeliest(multiplier: Floats) -> Floats:
+    def constrained_rates(multiplier: Floats) -> Floats:
         slope = multiplier[..., None] * per_image
         root = np.sqrt((1 + slope) ** 2 - 4 * slope * rates)
         return np.asarray(2 * rates / (1 + slope + root))
 
-    def beyond(multiplier: Floats) -> NDArray[np.bool_]:
-        p = likeliest(multiplier)
+    def rejects(multiplier: Floats) -> NDArray[np.bool_]:
+        p = constrained_rates(multiplier)
         return np.asarray(multiplier**2 * (per_image / k * p * (1 - p)).sum(-1) > Z95**2)
 
     shape = np.broadcast_shapes(rates.shape, n.shape)[:-1]
-    bound = likeliest(crossing(beyond, shape)).mean(-1)
+    bound = constrained_rates(rejecting_multiplier(rejects, shape)).mean(-1)
     return np.asarray(np.where(rates.any(-1), bound, 0.0))

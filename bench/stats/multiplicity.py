@@ -1,22 +1,22 @@
-"""Many tests at once: corrected p-values, and ranks that are shared where they do not separate."""
+"""Multiple testing: Holm-corrected p-values, and ranks that indistinguishable models share."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from bench.core.types import Values
-from bench.stats.effective_size import apart
+from bench.stats.effective_size import paired_leads
 from bench.stats.intervals import Floats
 from bench.stats.paired_tests import mcnemar, paired_test
 
-LEVEL = 0.05  # chance, over all tests of one table, that any calls equal models different
-_DIGITS = 12  # means of equal counts differ in the last bits by the order of their datasets
+LEVEL = 0.05  # family-wise error rate of the tests of one table
+_DIGITS = 12  # equal means may differ in the last bits if their datasets are in another order
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number (Holm 1979), in the order given.
+    """Return Holm-corrected p-values (Holm 1979), in the order given.
 
-    scipy has no such correction, only those of the false discovery rate.
+    scipy corrects for the false discovery rate only.
     """
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [0.0] * len(p_values)
@@ -28,19 +28,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def ranks(shares: Sequence[Sequence[Values]], images: Sequence[int] | None = None) -> list[int]:
-    """Rank models on the same images by their mean score over datasets.
+    """Rank models by their mean score over datasets, on the same images.
 
-    A model is beaten by those that have a higher mean and that a Holm-corrected paired test over
-    all pairs, exact where there is one dataset of right and wrong answers, separates from it. Its
-    rank is 1 plus how many beat it, or beat another of at least its own mean: so models that cannot
-    be told apart share a rank, equal means have equal ranks, and no rank is better than that of a
-    higher mean.
+    A model beats another if its mean is higher and a paired test over all pairs of models,
+    corrected by Holm, rejects equality; the test is McNemar's exact test if there is one dataset of
+    right-or-wrong answers. The rank of a model is 1 plus the largest number of models that beat it,
+    or beat a model whose mean is at least as high. So models that no test separates share a rank,
+    equal means have equal ranks, and a model never ranks better than a model with a higher mean.
 
     Args:
-        shares: Per model and dataset, whether each image was right, or its score in [0,1], in one
-            order of images.
-        images: Per dataset how many images these are of, where several answers are about one: as
-            they fall together, they are worth no more; each its own where None.
+        shares: Per model and dataset, whether each image is right, or its score in [0,1]. All
+            models have the same images in the same order.
+        images: Number of images per dataset, where several answers belong to one image. Answers to
+            one image are correlated, so they count as one image. If None, each answer has its own
+            image.
     """
     sizes = [len(answers) for answers in shares[0]]
     known = list(images or sizes)
@@ -53,7 +54,7 @@ def ranks(shares: Sequence[Sequence[Values]], images: Sequence[int] | None = Non
         and all(answers.dtype == np.bool_ for (answers,) in shares)
     ):
         right = [answers.astype(np.bool_) for (answers,) in shares]
-        p_values = [  # as `compare` tests two models on one dataset
+        p_values = [  # the same test as in `compare`
             mcnemar(right[i], right[j])
             for i, j in zip(first.tolist(), second.tolist(), strict=True)
         ]
@@ -71,15 +72,17 @@ def ranks(shares: Sequence[Sequence[Values]], images: Sequence[int] | None = Non
 
 
 def _counts(shares: Floats, images: int) -> Floats:
-    """Return per pair of models `[3, pairs]` how many images either alone is right about, and all.
+    """Return `[3, pairs]`: images only the first or only the second model gets right, and all.
 
     Args:
-        shares: Scores `[models, n]` of one dataset.
-        images: How many images they are of.
+        shares: Scores `[models, n]` of one dataset, in [0,1].
+        images: Number of images that the n answers belong to.
     """
-    worth = images / shares.shape[1]
+    images_per_answer = images / shares.shape[1]
     found = [np.zeros((3, 0))]
     for place in range(1, len(shares)):
-        ahead, behind, one = apart(shares[place], shares[:place])
-        found.append(np.array([ahead, behind, np.full(place, shares.shape[1])]) / one * worth)
+        ahead, behind, effect = paired_leads(shares[place], shares[:place])
+        found.append(
+            np.array([ahead, behind, np.full(place, shares.shape[1])]) / effect * images_per_answer
+        )
     return np.concatenate(found, 1)

@@ -1,5 +1,5 @@
-"""The trust battery: when a robustness number must not be believed, and why.
+"""The trust battery: checks that find robustness numbers which should not be trusted.
 
-What is kept and shown of it (`findings`, `kept`, `meanings`, `table`) starts without torch; the
-checks themselves need models.
+Reading and printing findings (`findings`, `stored_findings`, `explanations`, `findings_table`) does
+not import torch; the checks do, because they need the models.
 """

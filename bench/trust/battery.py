@@ -1,4 +1,4 @@
-"""All checks in turn: whether there is a gradient at all comes first, and what is cheap."""
+"""All checks in the order in which they run: gradients first, then cheap ones, then the rest."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -18,11 +18,11 @@ from bench.trust import (
     random_noise,
 )
 from bench.trust.findings import Finding
-from bench.trust.subject import Effort, Subject, crafted
+from bench.trust.subject import Effort, Subject, pgd_points
 
 Check = Callable[[Subject, Effort], Finding]
 
-# some passes each: a tenth of the time of all, and most that is broken shows here
+# a few forward passes each: a tenth of the total time, yet most broken defences fail here
 QUICK: dict[str, Check] = {
     "gradients": gradients.gradients,
     "stochastic": forward_pass.stochastic,
@@ -60,47 +60,47 @@ def examine(
     checks: Mapping[str, Check] = CHECKS,
     before: Sequence[Finding] = (),
 ) -> Iterator[Finding]:
-    """Run checks on a subject, and yield what each finds.
+    """Run checks on a subject and yield their findings.
 
-    A check that raises has failed, with the error as its evidence: logits that are not numbers,
-    for one. The same error of a later check is told once. Where memory, the accelerator or a file
-    fails nothing is said of the model: that error is raised.
+    A check that raises an error fails, with the error as its evidence; e.g. if logits are NaN. If a
+    later check raises the same error, it is skipped. If memory, the accelerator or a file fails,
+    that says nothing about the model, and the error is raised.
 
     Args:
-        subject: With as many images as there are; the checks take the first of them.
-        level: How hard to try.
-        checks: Which, by name; all of them unless told.
-        before: What earlier checks of the same subject found.
+        subject: Model with all its images; the checks use the first `level.images`.
+        level: Effort of the checks.
+        checks: Checks by name.
+        before: Findings of earlier checks of the same subject.
 
     Raises:
-        TimeUp: It is, by the deadline of the subject's models.
-        Exception: Memory ran out, the accelerator broke or a file could not be read.
+        TimeUp: The deadline of the subject's models has passed.
+        Exception: Memory ran out, the accelerator failed or a file could not be read.
     """
     some = subject.first(level.images)
-    told = {found.evidence: found.check for found in before if found.verdict == "fail"}
+    failed = {found.evidence: found.check for found in before if found.verdict == "fail"}
     try:
         for name, check in checks.items():
-            found = _found(name, check, some, level)
+            found = _run_check(name, check, some, level)
             if found.verdict == "fail":
-                first = told.setdefault(found.evidence, name)
+                first = failed.setdefault(found.evidence, name)
                 if first != name:
-                    found = Finding(name, "skip", f"ended as `{first}` did")
+                    found = Finding(name, "skip", f"the same error as `{first}`")
             yield found
     finally:
-        crafted.cache_clear()
+        pgd_points.cache_clear()
 
 
-def _found(name: str, check: Check, subject: Subject, level: Effort) -> Finding:
+def _run_check(name: str, check: Check, subject: Subject, level: Effort) -> Finding:
     device = subject.images.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(0)  # a random model draws from the global stream
+        torch.manual_seed(0)  # random models use the global generator
         try:
             return check(subject, level)
         except CellSkip as skip:
             return Finding(name, "skip", str(skip))
         except (TimeUp, OSError):
             raise
-        except Exception as error:  # whatever a model does on an image its users meet too
+        except Exception as error:  # users of the model get the same error
             if memory_too_small(error) or accelerator_failed(error):
-                raise  # the fault of this machine, at this time
-            return Finding(name, "fail", " ".join(reason(error).split()))  # a line of a table
+                raise  # a failure of this machine, not of the model
+            return Finding(name, "fail", " ".join(reason(error).split()))  # on one line

@@ -1,4 +1,4 @@
-"""Who knows less never wins: a black-box attack that beats a white-box one unmasks its gradients.
+"""Weaker attackers: a black-box attack that beats a white-box attack reveals masked gradients.
 
 Athalye et al. 2018 (arXiv:1802.00420, section 3.1).
 """
@@ -6,51 +6,59 @@ Athalye et al. 2018 (arXiv:1802.00420, section 3.1).
 from bench.attacks.pyautoattack_adapter import library_warnings
 from bench.suite.specs import ApgdCe, PyAutoAttack
 from bench.trust.findings import Finding
-from bench.trust.significance import falls, verdict_of
-from bench.trust.subject import Effort, Subject, broken_by, chosen, points_of, right, standing
+from bench.trust.significance import accuracy_drop, verdict_of
+from bench.trust.subject import (
+    Effort,
+    Subject,
+    attack_points,
+    correct,
+    subset,
+    surviving_images,
+    weaker_attack_finding,
+)
 
-STEPS = 20  # of the attacks that this file crafts; most images that fall have fallen then
+STEPS = 20  # of Auto-PGD here; most images that fall do so within 20 steps
 
 
 def transferred(subject: Subject, effort: Effort) -> Finding:
-    """A number of images that were crafted on other models is none against who knows this one."""
+    """A white-box attack leaves a transfer number unchanged."""
     reported = subject.reported
     if not reported.transferred:
-        return Finding("transferred", "skip", f"{reported.attack} is white-box already")
-    after = standing(subject, _apgd(subject), reported.robust)
-    drop, p = falls(reported.robust, after)
+        return Finding("transferred", "skip", f"{reported.attack} is a white-box attack")
+    after = surviving_images(subject, _apgd(subject), reported.robust)
+    drop, p = accuracy_drop(reported.robust, after)
     return Finding(
         "transferred",
         verdict_of(p, drop),
-        f"{reported.robust.mean():.1%} of {len(after)} images stand against {reported.attack}, "
-        f"{after.mean():.1%} against Auto-PGD on the model itself",
+        f"{reported.robust.mean():.1%} of {len(after)} images survive {reported.attack}, "
+        f"{after.mean():.1%} survive Auto-PGD on the model itself",
         {"transferred": float(reported.robust.mean()), "white_box": float(after.mean())},
     )
 
 
 def transfer(subject: Subject, effort: Effort) -> Finding:
-    """Images crafted on other models break none that stand against the reported attack."""
+    """Images crafted on other models break no image that survives the reported attack."""
     after = subject.reported.robust.copy()
     if not subject.others:
         return Finding("transfer", "skip", "no other model to transfer from")
     for _, source in subject.others:
         if after.any():
-            left = chosen(subject, after)
-            after[after] = right(left, points_of(left, _apgd(left), model=source))
+            left = subset(subject, after)
+            after[after] = correct(left, attack_points(left, _apgd(left), model=source))
     what = f"images crafted on {' and '.join(name for name, _ in subject.others)} break"
-    return broken_by("transfer", what, subject, after, images=len(after))
+    return weaker_attack_finding("transfer", what, subject, after, images=len(after))
 
 
 def square(subject: Subject, effort: Effort) -> Finding:
-    """Square, which sees logits alone, breaks none that stand against the reported attack."""
+    """Square, a black-box attack, breaks no image that survives the reported attack."""
     spec = PyAutoAttack(
         kind="pyautoattack", eps=("0",), norm=subject.budget.norm, attack="square",
         queries=effort.queries,
     )  # fmt: skip
-    with library_warnings():  # its own warnings; the checks here say as much
-        after = standing(subject, spec, subject.reported.robust)
+    with library_warnings():  # hides the library's warnings; the checks here cover them
+        after = surviving_images(subject, spec, subject.reported.robust)
     what = f"Square with {effort.queries} queries breaks"
-    return broken_by("square", what, subject, after, queries=effort.queries)
+    return weaker_attack_finding("square", what, subject, after, queries=effort.queries)
 
 
 def _apgd(subject: Subject) -> ApgdCe:

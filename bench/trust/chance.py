@@ -1,30 +1,31 @@
-"""Where a model does no better than one answer for all images, there is nothing to defend."""
+"""Clean accuracy compared with always answering the most frequent class."""
 
 from bench.trust.findings import Finding
 from bench.trust.significance import DOUBT, binomial_tail
 from bench.trust.subject import Effort, Subject, logits_of
 
-WORTH = 0.2  # of the way from one answer for all to all right: who is that far has learnt something
+# of the way from the constant answer to all right: a model this far has learnt something
+LEARNT = 0.2
 
 
 def chance(subject: Subject, effort: Effort) -> Finding:
-    """Clean images are right more often than the most frequent class alone would have it.
+    """Clean accuracy is better than always answering the most frequent class.
 
-    It is clean accuracy that counts: under attack an honest model may fall below chance. A warning
-    takes both: no more right than by that one answer, and so few that a model which is `WORTH` of
-    the way from there to all right would hardly have so few (exact binomial test).
+    Only clean accuracy counts: under attack an honest model may fall below chance. The check warns
+    if accuracy is at most that of the constant answer and significantly (exact binomial test) below
+    the accuracy that lies `LEARNT` of the way from the constant answer to all right.
     """
     answers = logits_of(subject, subject.images).argmax(dim=1)
     right, count = int((answers == subject.labels).sum()), len(answers)
     constant = int(subject.labels.bincount().max())
-    least = (constant + WORTH * (count - constant)) / count
-    # so few right are so many wrong
+    least = (constant + LEARNT * (count - constant)) / count
+    # `right` or fewer right is the same as `count - right` or more wrong
     p = binomial_tail(count - right, count, 1 - least)
     different = len(answers.unique())
     return Finding(
         "chance",
         "warn" if right <= constant and p < DOUBT else "pass",
-        f"{right} of {count} clean images are right, {constant} by one answer for all; "
-        f"the model gives {different} different answers",
+        f"{right} of {count} clean images are right; always answering the most frequent class gets "
+        f"{constant} right; the model gives {different} different answers",
         {"right": right, "constant": constant, "images": count, "answers": different},
     )

@@ -1,13 +1,13 @@
-"""More of the same does not move a number that has converged.
+"""Stronger attacks of the same kind do not change a converged number.
 
 Carlini et al. 2019 (arXiv:1902.06705, sections 4.3 and 5.6): more steps, more restarts. Tramer et
-al. 2020 (arXiv:2002.08347): another loss. Croce and Hein 2020 (arXiv:2003.01690): steps that adapt.
+al. 2020 (arXiv:2002.08347): another loss. Croce and Hein 2020 (arXiv:2003.01690): adaptive steps.
 """
 
 from bench.suite.specs import AnyAttack, ApgdCe, Cw, Pgd
 from bench.trust.findings import Finding
-from bench.trust.significance import falls, verdict_of
-from bench.trust.subject import LEAST_STEPS, Effort, Subject, standing
+from bench.trust.significance import accuracy_drop, verdict_of
+from bench.trust.subject import LEAST_STEPS, Effort, Subject, surviving_images
 
 
 def more_steps(subject: Subject, effort: Effort) -> Finding:
@@ -16,38 +16,38 @@ def more_steps(subject: Subject, effort: Effort) -> Finding:
     spec = Pgd(
         kind="pgd", eps=("0",), norm=subject.budget.norm, steps=steps, eot=subject.reported.eot
     )
-    return _found("more-steps", subject, spec, f"PGD of {steps} steps")
+    return _finding("more-steps", subject, spec, f"PGD of {steps} steps")
 
 
 def more_restarts(subject: Subject, effort: Effort) -> Finding:
-    """Auto-PGD from several other starts breaks no more images."""
+    """Auto-PGD with several restarts breaks no more images."""
     steps = max(subject.reported.steps, LEAST_STEPS)
     spec = ApgdCe(
         kind="apgd-ce", eps=("0",), norm=subject.budget.norm, steps=steps,
         restarts=effort.restarts, eot=subject.reported.eot,
     )  # fmt: skip
-    return _found("more-restarts", subject, spec, f"Auto-PGD with {effort.restarts} restarts")
+    return _finding("more-restarts", subject, spec, f"Auto-PGD with {effort.restarts} restarts")
 
 
 def other_loss(subject: Subject, effort: Effort) -> Finding:
-    """The margin of the logits, whose gradient no softmax can flatten, breaks no more images."""
+    """An attack on the margin, whose gradient no softmax flattens, breaks no more images."""
     steps = max(2 * subject.reported.steps, LEAST_STEPS)
     spec = Cw(
         kind="cw", eps=("0",), norm=subject.budget.norm, steps=steps, eot=subject.reported.eot
     )
-    return _found("other-loss", subject, spec, f"{steps} steps on the margin")
+    return _finding("other-loss", subject, spec, f"{steps} steps on the margin")
 
 
-def _found(check: str, subject: Subject, spec: AnyAttack, what: str) -> Finding:
-    if subject.reported.transferred:  # which the white-box attack there has told of
-        return Finding(check, "skip", "the number is of transferred images: see `transferred`")
+def _finding(check: str, subject: Subject, spec: AnyAttack, what: str) -> Finding:
+    if subject.reported.transferred:  # `transferred` runs a white-box attack on it
+        return Finding(check, "skip", "the number is a transfer number: see `transferred`")
     start = subject.reported.robust
-    after = standing(subject, spec, start)
-    drop, p = falls(start, after)
+    after = surviving_images(subject, spec, start)
+    drop, p = accuracy_drop(start, after)
     return Finding(
         check,
         verdict_of(p, drop),
-        f"{what}: {start.mean():.1%} falls to {after.mean():.1%} of {len(start)} images "
-        f"after {subject.reported.attack}",
+        f"{what} after {subject.reported.attack}: robust accuracy falls from "
+        f"{start.mean():.1%} to {after.mean():.1%} of {len(start)} images",
         {"stood": int(start.sum()), "stand": int(after.sum()), "images": len(start)},
     )

@@ -1,6 +1,6 @@
-"""What a run examines by itself once its cells are done: as much as a share of their time allows.
+"""The examination at the end of a run, within a share of the time that the run took.
 
-What is not reached is left for `run_bench.py check SUITE`, as a second run computes nothing.
+`run_bench.py check SUITE` does what is left over, since a second run computes nothing.
 """
 
 from collections.abc import Mapping
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from bench.store.snapshot import Results
 from bench.trust.reported_number import Number, Pair
-from bench.trust.stored_findings import Examined, judged
+from bench.trust.stored_findings import Examined, findings_and_todo
 
-if TYPE_CHECKING:  # what a run may take is known without torch
+if TYPE_CHECKING:  # the allowance is computed without torch
     from bench.evaluate.model_cache import ModelCache
 
-SHARE = 0.2  # of the seconds that the attacked cells of what is examined took
-LEAST = 5.0  # seconds, so that small suites get something
+SHARE = 0.2  # of the seconds that the attacked cells of the numbers took
+LEAST = 5.0  # seconds, so that small suites get some checks
 
 
 def allowance(examined: Mapping[Pair, Examined], numbers: Mapping[Pair, Number]) -> float:
-    """Return the seconds that may be spent on numbers, less what was spent on them before."""
+    """Return the seconds left for examining numbers, after what was spent on them before."""
     spent = sum(record.seconds for pair, record in examined.items() if pair in numbers)
     return max(LEAST, SHARE * sum(number.seconds for number in numbers.values()) - spent)
 
@@ -26,26 +26,26 @@ def allowance(examined: Mapping[Pair, Examined], numbers: Mapping[Pair, Number])
 def examine_within(
     results: Results, numbers: Mapping[Pair, Number], cache: "ModelCache", seconds: float
 ) -> None:
-    """Examine numbers until time is up, and keep what is found.
+    """Examine numbers until the time is up, and store the findings.
 
     Raises:
-        StoreError: It cannot be written or read.
+        StoreError: Findings cannot be written or read.
     """
-    from bench.trust.examine import examine_pairs  # brings torch
+    from bench.trust.examine import examine_pairs  # imports torch
 
     for _ in examine_pairs(results, numbers, cache, seconds=seconds):
-        pass  # what cannot be examined is for `check` to tell
+        pass  # `check` prints what cannot be examined
 
 
-def left_line(results: Results, within: str) -> str:
-    """Say how many numbers were not wholly examined, and who does the rest; empty if none."""
-    examined, numbers = judged(results, deep=False)
+def unexamined_line(results: Results, within: str) -> str:
+    """Return a sentence on how many numbers are not fully examined; empty if none."""
+    examined, numbers = findings_and_todo(results, deep=False)
     if not numbers:
         return ""
     of = len(examined.keys() | numbers.keys())
     begun = sum(1 for pair in numbers if pair in examined)
-    part = f", {begun} in part," if begun else ""
+    part = f", {begun} partly," if begun else ""
     return (
-        f"{of - len(numbers)} of {of} robust numbers examined{part} {within}; "
-        "`run_bench.py check SUITE` does the rest"
+        f"{of - len(numbers)} of {of} robust numbers fully examined{part} {within}; "
+        "`run_bench.py check SUITE` examines the rest"
     )

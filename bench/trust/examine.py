@@ -1,4 +1,4 @@
-"""Examine the pairs of a suite that no battery has looked at yet, as far as time allows."""
+"""Examine the numbers of a suite that the battery has not examined yet, within a time limit."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,13 @@ from bench.store.snapshot import Results
 from bench.trust.battery import CHECKS, QUICK, Check, examine
 from bench.trust.findings import Finding
 from bench.trust.reported_number import Number, Pair
-from bench.trust.stored_findings import Examined, keep, kept, others_of, trust_id
+from bench.trust.stored_findings import (
+    Examined,
+    load_findings,
+    save_findings,
+    transfer_sources,
+    trust_id,
+)
 from bench.trust.subject import CHEAP, DEEP, Subject
 
 
@@ -32,23 +38,23 @@ def examine_pairs(
     deep: bool = False,
     seconds: float | None = None,
 ) -> Iterator[tuple[Pair, str | None]]:
-    """Examine pairs of a suite, going on where that was broken off, and keep what is found.
+    """Examine models and datasets, continue interrupted examinations, and store the findings.
 
-    Where there is a limit, all pairs get the quick checks first. It holds within a check too,
-    which is then left: models look at the time before each pass.
+    With a time limit, all pairs get the quick checks first. The limit interrupts a running check,
+    too: models check the deadline before each forward pass.
 
     Args:
-        results: What is stored of the suite.
-        pairs: The numbers to judge.
+        results: Stored results of the suite.
+        pairs: Numbers to examine, by model and dataset.
         cache: The suite's models and images.
-        deep: Whether the checks take more of everything.
-        seconds: What all may take; any number where None.
+        deep: Whether the checks use more images, steps, restarts and queries.
+        seconds: Time limit for all pairs; None for no limit.
 
     Yields:
-        Each pair once it is over, with the reason where it could not be examined.
+        Each pair after its examination, with the reason if it could not be examined.
 
     Raises:
-        StoreError: What was found cannot be written or read.
+        StoreError: Findings cannot be written or read.
     """
     store, stored = results.store, results.lock
     deadline = Deadline(seconds)
@@ -63,7 +69,7 @@ def examine_pairs(
                 return
             except StoreError:
                 raise
-            except Exception as error:  # whatever goes wrong with a pair, the others go on
+            except Exception as error:  # the other pairs are still examined
                 over.add(pair)
                 yield pair, reason(error)
                 continue
@@ -81,47 +87,50 @@ def _examine_pair(
     checks: Mapping[str, Check],
     deadline: Deadline,
 ) -> None:
-    """Do the checks that are not done, and keep what they find, also where they are ended."""
+    """Run the checks that have not run and store their findings, also when interrupted."""
     level, started = DEEP if deep else CHEAP, time.monotonic()
     key = trust_id(cache.suite, stored, pair, number, deep)
-    had = kept(store, key)
-    done = {one.check: one for one in had.findings} if had else {}
+    before = load_findings(store, key)
+    done = {finding.check: finding for finding in before.findings} if before else {}
     todo = {name: check for name, check in checks.items() if name not in done}
     if not todo:
         return
     deadline.check()
-    if not _same(cache, stored, pair):
-        raise CellError("is not what the numbers are of any more; run the suite again")
+    if not _unchanged(cache, stored, pair):
+        raise CellError(
+            "the model or the dataset changed since the numbers were computed; run the suite again"
+        )
     subject = _subject(cache, pair, number, level.images, deadline)
     if "held-out" in todo:
-        subject = replace(subject, held=_held(cache, pair[1], len(subject.labels)))
+        subject = replace(subject, held_out=_held_out(cache, pair[1], len(subject.labels)))
     unbuilt: list[str] = []
     if "transfer" in todo:
         subject = replace(subject, others=tuple(_others(cache, stored, pair, deadline, unbuilt)))
-    lacking = bool(unbuilt) and not subject.others
-    if lacking:
-        del todo["transfer"]  # for another time
+    no_source = bool(unbuilt) and not subject.others
+    if no_source:
+        del todo["transfer"]  # a later `check` may find a model
     found: dict[str, Finding] = {}
     try:
-        for one in examine(subject, level, todo, tuple(done.values())):
-            found[one.check] = one
+        for finding in examine(subject, level, todo, tuple(done.values())):
+            found[finding.check] = finding
             deadline.check()
     finally:
         if found:
-            had = kept(store, key)  # with what another `check` has kept in the meantime
-            every = {one.check: one for one in had.findings} | found if had else found
+            before = load_findings(store, key)  # another `check` may have stored more
+            earlier = {finding.check: finding for finding in before.findings} if before else {}
+            by_check = earlier | found
             record = Examined(
                 *pair, number.eps, number.reported.attack, len(subject.labels), deep,
-                time.monotonic() - started + (had.seconds if had else 0.0),
-                tuple(every[name] for name in CHECKS if name in every),
+                time.monotonic() - started + (before.seconds if before else 0.0),
+                tuple(by_check[name] for name in CHECKS if name in by_check),
             )  # fmt: skip
-            keep(store, key, record)
-    if lacking:
-        raise CellError(f"transfer: there is no other model here: {'; '.join(unbuilt)}")
+            save_findings(store, key, record)
+    if no_source:
+        raise CellError(f"transfer: no other model is available: {'; '.join(unbuilt)}")
 
 
-def _same(cache: ModelCache, stored: Lock, pair: Pair) -> bool:
-    """Return whether a model and a dataset are what they were when the numbers were made."""
+def _unchanged(cache: ModelCache, stored: Lock, pair: Pair) -> bool:
+    """Return whether a model and a dataset are unchanged since the numbers were computed."""
     now, then = (pair_digest(cache.suite, lock, *pair, {}) for lock in (cache.lock, stored))
     return now == then
 
@@ -129,11 +138,13 @@ def _same(cache: ModelCache, stored: Lock, pair: Pair) -> bool:
 def _subject(
     cache: ModelCache, pair: Pair, number: Number, most: int, deadline: Deadline
 ) -> Subject:
-    """Return what is examined, without other models and images."""
+    """Return the subject without other models and held-out images."""
     model, dataset = pair
     images = cache.images(dataset)
     if images.sample_ids != number.sample_ids:
-        raise CellError(f"datasets.{dataset}: its images are not those that were scored")
+        raise CellError(
+            f"datasets.{dataset}: the images changed since they were scored; run the suite again"
+        )
     count = min(len(images.labels), most)
     seeds = tuple(sample_seed(cache.suite.seed, key) for key in images.sample_ids[:count])
     whole = Subject(
@@ -152,11 +163,11 @@ def _subject(
 def _others(
     cache: ModelCache, stored: Lock, pair: Pair, deadline: Deadline, unbuilt: list[str]
 ) -> Iterator[tuple[str, QueryCounter]]:
-    """Yield models to transfer from, and note of which there are none and why."""
+    """Yield models to transfer from; append the reasons for missing models to `unbuilt`."""
     suite, (model, dataset) = cache.suite, pair
-    for name in others_of(suite, model):
+    for name in transfer_sources(suite, model):
         if model_identity(suite, cache.lock, name) != model_identity(suite, stored, name):
-            unbuilt.append(f"{name!r} is not what it was when the suite ran")
+            unbuilt.append(f"{name!r} changed since the suite ran")
             continue
         try:
             yield name, QueryCounter(cache.classifier(name, dataset), deadline)
@@ -164,11 +175,13 @@ def _others(
             unbuilt.append(f"{name!r}: {error}")
 
 
-def _held(cache: ModelCache, dataset: str, count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Return images of a dataset that are not in its sample, with their labels."""
+def _held_out(
+    cache: ModelCache, dataset: str, count: int
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return images of a dataset outside its sample, with their labels."""
     suite = cache.suite
     if cache.images(dataset).captions:
-        return None  # an image is a class of its own there
+        return None  # there, each image is a class of its own
     spec = suite.dataset(dataset)
     used = set(cache.images(dataset).sample_ids)
     more = index_dataset(spec, suite.samples + count, suite.seed).sample_ids

@@ -1,100 +1,117 @@
-"""What each check's failure means, and what to do about it: for tables, the page and the docs."""
+"""What the failure of each check means, and what to do about it."""
 
 from typing import NamedTuple
 
 
-class Meaning(NamedTuple):
-    """Two sentences on a check that did not pass."""
+class Explanation(NamedTuple):
+    """Explanation of a warning or failure of a check.
 
-    means: str
-    to_do: str
+    Attributes:
+        meaning: What the finding means.
+        remedy: What to do.
+    """
+
+    meaning: str
+    remedy: str
 
 
-_STRONGER = "Report the stronger attack; its number is nearer to the truth."
-_ADAPT = "Attack it with a differentiable stand-in for the part that hides the gradient (BPDA)."
+_STRONGER = "Report the stronger attack's number; it is nearer to the true robust accuracy."
+_ADAPT = "Attack with a differentiable approximation of the part that hides the gradient (BPDA)."
 
-MEANINGS: dict[str, Meaning] = {
-    "stochastic": Meaning(
-        "The model answers at random, so that an attack sees another model than is scored.",
+EXPLANATIONS: dict[str, Explanation] = {
+    "stochastic": Explanation(
+        "The model is random, so the attack sees another model than the one that is scored.",
         "Average gradients over several passes: `eot: 20`, or `pyautoattack` with `rand`.",
     ),
-    "batch": Meaning(
-        "An image's answer depends on its neighbours, so that attacks in batches see another model "
-        "than single images meet.",
+    "batch": Explanation(
+        "The logits of an image depend on the other images in its batch, so an attack on a batch "
+        "sees another model than a single image does.",
         "Fix the model, or run with `--batch 1`.",
     ),
-    "box": Meaning(
-        "Something is evaluated outside the budget or [0,1].",
-        "Copy the input in the model's forward pass; for 8-bit storage, read the numbers as of a "
-        "slightly larger radius.",
+    "box": Explanation(
+        "An evaluated image is outside the radius or [0,1], or the model changes its input.",
+        "Copy the input in the model's forward pass. With 8-bit storage, read the number as one at "
+        "a slightly larger radius.",
     ),
-    "eight-bit": Meaning(
-        "Rounding an adversarial image to 8 bits changes whether it is one.",
-        "Say in which form images were scored; attack the rounded form if files are the threat.",
+    "eight-bit": Explanation(
+        "Rounding adversarial images to 8 bits changes the accuracy.",
+        "State in which form images were scored. If the threat is image files, attack the rounded "
+        "images.",
     ),
-    "precision": Meaning(
-        "The model answers otherwise in bfloat16.",
-        "Attack and judge in fp32 alone, and look for logits of extreme size.",
+    "precision": Explanation(
+        "Accuracy in bfloat16 differs from accuracy in float32.",
+        "Attack and score in fp32 only, and look for logits of extreme size.",
     ),
-    "gradients": Meaning(
-        "The model has no gradient that an attack could follow: it is masked, not robust.", _ADAPT
-    ),
-    "chance": Meaning(
-        "Clean images are right no more often than by one answer for all: there is nothing to "
-        "defend.",
-        "Look at the clean accuracy, classes and prompts before any robust number.",
-    ),
-    "saturation": Meaning(
-        "The softmax is saturated in float32, so that the cross-entropy is flat.",
-        "Return logits at their own scale, and attack the margin: `cw`, `apgd-dlr`, `apgd-t`.",
-    ),
-    "finite-differences": Meaning(
-        "The gradient foretells another change than a small step brings: it is shattered or not "
-        "the function's own.",
+    "gradients": Explanation(
+        "The model has no gradient that an attack can follow: the gradient is masked, and the "
+        "number does not show robustness.",
         _ADAPT,
     ),
-    "random-directions": Meaning(
-        "A random step does as well as one along the gradient, which therefore leads nowhere.",
-        f"{_ADAPT} Add Square.",
+    "chance": Explanation(
+        "Clean accuracy is no better than always answering the most frequent class: there is "
+        "nothing to defend.",
+        "Check the clean accuracy, the classes and the prompt templates first.",
     ),
-    "ascent": Meaning(
-        "The attack ends worse than it began.",
+    "saturation": Explanation(
+        "The softmax is saturated in float32, so the gradient of the cross-entropy is zero.",
+        "Return unscaled logits, and attack the margin: `cw`, `apgd-dlr`, `apgd-t`.",
+    ),
+    "finite-differences": Explanation(
+        "The gradient does not predict how a small step changes the margin: it is shattered, or it "
+        "is not the gradient of this function.",
+        _ADAPT,
+    ),
+    "random-directions": Explanation(
+        "A random step raises the margin as much as a step along the gradient: the gradient has no "
+        "information.",
+        f"{_ADAPT} Also attack with Square.",
+    ),
+    "ascent": Explanation(
+        "The attack ends at a lower loss than it starts from.",
         "Use Auto-PGD, or smaller steps and the best point: `keep: best`.",
     ),
-    "zero-budget": Meaning(
-        "An attack that may change nothing changes the accuracy.",
-        "The clean and the attacked model differ: look for randomness, batches and modes.",
+    "zero-budget": Explanation(
+        "An attack at radius 0 changes the accuracy or the pixels.",
+        "The clean and the attacked model differ: look for randomness, dependence on the batch, "
+        "and train or eval mode.",
     ),
-    "monotone": Meaning("A larger radius leaves more images right: the attack fails.", _STRONGER),
-    "huge-budget": Meaning(
-        "Images stand that could have been painted over: the attack does not find what is there.",
+    "monotone": Explanation("Accuracy is higher at a larger radius: the attack fails.", _STRONGER),
+    "huge-budget": Explanation(
+        "Images survive at a radius that allows almost any image: the attack misses adversarial "
+        "images that exist.",
         _ADAPT,
     ),
-    "shifted": Meaning(
-        "A shift by one pixel costs much accuracy, as where test images are known by heart.",
+    "shifted": Explanation(
+        "A shift by one pixel costs much accuracy, as in a model that memorised the test images.",
         "Look for test images in the training data.",
     ),
-    "held-out": Meaning(
-        "Other images of the same dataset fare worse than the test images.",
-        "Look for test images in the training data, and report other images.",
+    "held-out": Explanation(
+        "Accuracy is lower on other images of the same dataset than on the test images.",
+        "Look for test images in the training data, and report a number on other images.",
     ),
-    "transferred": Meaning(
-        "The number is of images crafted on other models; who knows this one does better.",
-        "Report it as a transfer number, with the white-box number beside it.",
+    "transferred": Explanation(
+        "The number is for images crafted on other models; a white-box attack lowers it.",
+        "Report it as a transfer number, beside the white-box number.",
     ),
-    "noise": Meaning("Random noise breaks what the attack leaves: it is no attack.", _STRONGER),
-    "other-loss": Meaning("The margin of the logits breaks what the attack leaves.", _STRONGER),
-    "transfer": Meaning(
-        "Images of another model break what a white-box attack leaves: gradients are masked.",
+    "noise": Explanation(
+        "Random noise breaks images that survive the attack: the attack is too weak.", _STRONGER
+    ),
+    "other-loss": Explanation(
+        "An attack on the margin breaks images that survive the reported attack.", _STRONGER
+    ),
+    "transfer": Explanation(
+        "Adversarial images of other models break images that survive the reported attack: "
+        "gradients are masked.",
         _ADAPT,
     ),
-    "more-steps": Meaning("With more steps the number falls: it has not converged.", _STRONGER),
-    "more-restarts": Meaning(
-        "With more restarts the number falls: it has not converged.", _STRONGER
+    "more-steps": Explanation(
+        "The number falls with more steps: the attack has not converged.", _STRONGER
     ),
-    "square": Meaning(
-        "An attack that sees logits alone breaks what a white-box one leaves: gradients are "
-        "masked.",
+    "more-restarts": Explanation(
+        "The number falls with more restarts: the attack has not converged.", _STRONGER
+    ),
+    "square": Explanation(
+        "A black-box attack breaks images that survive the reported attack: gradients are masked.",
         _ADAPT,
     ),
 }

@@ -1,4 +1,4 @@
-"""What a check found, and the flags that its rows get."""
+"""The finding of a check, and the flags that it adds to rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ FLAGS: Mapping[Verdict, str] = {"fail": "untrusted", "warn": "doubt"}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found of a model on a dataset.
+    """The finding of one check for a model on a dataset.
 
     Attributes:
-        check: Name of the check; `bench.trust.explanations` says what each means.
-        verdict: `fail` where a number must not be believed, `warn` where it should be looked
-            into, `skip` where the check does not apply.
-        evidence: A short sentence with its figures.
-        numbers: Those figures, by name.
+        check: Name of the check; explained in `bench.trust.explanations`.
+        verdict: `fail` if the number must not be believed, `warn` if it needs a closer look, `skip`
+            if the check does not apply.
+        evidence: A short sentence with figures.
+        numbers: The figures, by name.
     """
 
     check: str
@@ -28,7 +28,7 @@ class Finding:
 
 
 def flags_of(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return a flag for each check that failed or warned: `untrusted=square`, `doubt=noise`."""
+    """Return a flag per check that failed or warned: `untrusted=square`, `doubt=noise`."""
     return tuple(
         f"{FLAGS[verdict]}={finding.check}"
         for verdict in ("fail", "warn")

@@ -1,11 +1,11 @@
-"""What `check` prints of the battery: a line per model and dataset, and one per finding."""
+"""What `check` prints of the battery: a line per model and dataset, and a line per finding."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
-from bench.trust.explanations import MEANINGS
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Finding, Verdict
 from bench.trust.reported_number import Pair
 from bench.trust.stored_findings import Examined
@@ -14,13 +14,14 @@ VERDICTS: tuple[Verdict, ...] = ("fail", "warn", "pass", "skip")
 
 
 def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
-    """Say of each pair what failed or warned and how many checks passed, and what that means."""
+    """Yield per model and dataset the counts and the failures and warnings, then explanations."""
     seen: list[Finding] = []
     for (model, dataset), record in examined.items():
+        not_done = f", {record.not_done} not done" if record.not_done else ""
         yield (
             f"{model} x {dataset} at {record.eps}, {record.attack}, "
             f"{'deep' if record.deep else 'cheap'}, {record.images} images: "
-            f"{_counts(record.findings)}{f', {record.left} not done' if record.left else ''}"
+            f"{_counts(record.findings)}{not_done}"
         )
         bad = [found for found in record.findings if found.verdict in ("fail", "warn")]
         seen += bad
@@ -29,19 +30,19 @@ def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
     if seen:
         yield ""
         for check in dict.fromkeys(found.check for found in seen):
-            yield f"{check}: {MEANINGS[check].means} {MEANINGS[check].to_do}"
+            yield f"{check}: {EXPLANATIONS[check].meaning} {EXPLANATIONS[check].remedy}"
     if examined:
         yield ""
 
 
-def left_out(suite: Suite) -> Iterator[str]:
-    """Say which datasets have no number that the battery can judge."""
+def unexamined_datasets(suite: Suite) -> Iterator[str]:
+    """Yield a line for each dataset whose metric the battery cannot examine."""
     for dataset in suite.datasets:
         metrics = metrics_of(dataset)
         if not any(metric.top_logit for metric in metrics):
             yield (
-                f"{dataset.name}: not examined, as the checks look at which logit is the highest, "
-                f"and {metrics[0].name} does not depend on that alone"
+                f"{dataset.name}: not examined, because the checks use only which logit is highest "
+                f"and {metrics[0].name} depends on more"
             )
 
 

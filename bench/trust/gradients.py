@@ -1,8 +1,8 @@
-"""Gradients that are there, are numbers, and point where the loss rises.
+"""Checks of the gradient: it exists, is finite and points where the loss rises.
 
 Athalye et al. 2018 (arXiv:1802.00420): shattered, stochastic and vanishing gradients. Pintor et al.
-2022 (arXiv:2106.09947): indicators of attack failures. All is of images that the model gets right,
-as the others need no attack.
+2022 (arXiv:2106.09947): indicators of attack failures. All checks use only images that the model
+classifies correctly, since the others need no attack.
 """
 
 import torch
@@ -13,79 +13,82 @@ from bench.attacks.loss import LogitLoss
 from bench.attacks.losses import cross_entropy, margin
 from bench.core.errors import CellError, CellSkip
 from bench.trust.findings import Finding
-from bench.trust.significance import excess
-from bench.trust.subject import Effort, Subject, chosen, crafted, logits_of, right
+from bench.trust.significance import count_verdict
+from bench.trust.subject import Effort, Subject, correct, logits_of, pgd_points, subset
 
-FLAT = 1e-30  # near the end of float32, where neither sign nor size mean anything
-USUAL = 0.02  # share of images that honest models may have of zero or saturated gradients
+FLAT = 1e-30  # near the smallest float32, where sign and size are meaningless
+USUAL = 0.02  # share of images with zero gradients that an honest model may have
 SMALL_STEP = 1 / 8  # of the radius: fine enough to be linear, coarse enough for float32
-WITHIN = (0.5, 2.0)  # of what the gradient foretells: curvature, not another function
-CURVED = 0.1  # share of images where honest models are beyond that
-BEATEN = 0.1  # share where a random direction may beat the gradient's
-SUNK = 0.05  # share where an attack may end below its start
+WITHIN = (0.5, 2.0)  # range of measured / predicted change that curvature explains
+CURVED = 0.1  # share of images outside `WITHIN` that an honest model may have
+BEATEN = 0.1  # share of images where a random direction may beat the gradient
+DESCENDED = 0.05  # share of images where an attack may end below its start
 MARGIN = margin(torch.inf)
 
 
 def gradients(subject: Subject, effort: Effort) -> Finding:
-    """The margin of the logits has a gradient, of numbers that are not zero."""
-    some = _right_ones(subject)
+    """The gradient of the margin is finite and not zero."""
+    some = _correct_images(subject)
     gradient = _gradient(some, MARGIN)
     largest = gradient.flatten(1).abs().amax(dim=1)
     bad = int((~torch.isfinite(gradient).flatten(1).all(dim=1)).sum())
     flat, count = int((largest < FLAT).sum()), len(largest)
     return Finding(
         "gradients",
-        "fail" if bad else excess(flat, count, USUAL),
-        f"zero or vanishing for {flat} of {count} images, NaN or infinite for {bad}",
+        "fail" if bad else count_verdict(flat, count, USUAL),
+        f"the gradient is zero or vanishing for {flat} of {count} images and NaN or infinite for "
+        f"{bad}",
         {"flat": flat, "not_numbers": bad, "images": count},
     )
 
 
 def saturation(subject: Subject, effort: Effort) -> Finding:
-    """The softmax of the logits leaves the cross-entropy a gradient in float32."""
-    some = _right_ones(subject)
+    """The softmax leaves the cross-entropy a gradient in float32."""
+    some = _correct_images(subject)
     logits = logits_of(some, some.images)
     ones = torch.allclose(logits.sum(dim=1), torch.ones_like(logits[:, 0]), atol=1e-4)
     flat = int((_gradient(some, cross_entropy).flatten(1).abs().amax(dim=1) < FLAT).sum())
     top = logits.topk(2, dim=1).values
     gap, count = float((top[:, 0] - top[:, 1]).median()), len(logits)
     probabilities = bool(ones and (logits >= 0).all())
-    said = "; the outputs are probabilities, not logits" if probabilities else ""
+    remark = "; the outputs are probabilities, not logits" if probabilities else ""
     return Finding(
         "saturation",
-        "fail" if probabilities else excess(flat, count, USUAL),
+        "fail" if probabilities else count_verdict(flat, count, USUAL),
         f"the cross-entropy's gradient is zero in float32 for {flat} of {count} images; the "
-        f"first logit leads by {gap:.3g} in the median{said}",
+        f"median lead of the highest logit is {gap:.3g}{remark}",
         {"flat": flat, "images": count, "gap": gap, "probabilities": float(probabilities)},
     )
 
 
 def finite_differences(subject: Subject, effort: Effort) -> Finding:
-    """Along the gradient's sign the margin rises by as much as the gradient foretells."""
-    some = _right_ones(subject)
+    """A small step along the gradient changes the margin as the gradient predicts."""
+    some = _correct_images(subject)
     gradient = _gradient(some, MARGIN)
-    way = steepest(gradient, some.budget.norm)
+    direction = steepest(gradient, some.budget.norm)
     step = SMALL_STEP * some.budget.eps
-    foretold = 2 * step * (gradient * way).flatten(1).sum(dim=1)
-    found = _loss(some, some.images + step * way) - _loss(some, some.images - step * way)
-    share = found / foretold.clamp_min(FLAT)
+    predicted = 2 * step * (gradient * direction).flatten(1).sum(dim=1)
+    found = _loss(some, some.images + step * direction) - _loss(
+        some, some.images - step * direction
+    )
+    share = found / predicted.clamp_min(FLAT)
     off, count = int(((share < WITHIN[0]) | (share > WITHIN[1])).sum()), len(share)
     return Finding(
         "finite-differences",
-        excess(off, count, CURVED),
+        count_verdict(off, count, CURVED),
         f"a step of {255 * step:.2g}/255 changes the margin by less than {WITHIN[0]:g} or more "
-        f"than {WITHIN[1]:g} times what the gradient says for {off} of {count} images; in the "
-        f"median by {float(share.median()):.2f}",
+        f"than {WITHIN[1]:g} times the predicted change for {off} of {count} images; the median "
+        f"is {float(share.median()):.2f} times",
         {"off": off, "images": count, "median": float(share.median())},
     )
 
 
 def random_directions(subject: Subject, effort: Effort) -> Finding:
-    """A step of the whole radius along the gradient raises the margin more than a random one."""
-    some = _right_ones(subject)
+    """A step of the full radius along the gradient raises the margin most."""
+    some = _correct_images(subject)
     budget = some.budget
-    way = steepest(_gradient(some, MARGIN), budget.norm)
-    ours = _loss(some, project(some.images + budget.eps * way, some.images, budget))
+    direction = steepest(_gradient(some, MARGIN), budget.norm)
+    ours = _loss(some, project(some.images + budget.eps * direction, some.images, budget))
     best = torch.full_like(ours, -torch.inf)
     generator = torch.Generator().manual_seed(0)
     for _ in range(effort.directions):
@@ -95,40 +98,40 @@ def random_directions(subject: Subject, effort: Effort) -> Finding:
     beaten, count = int((best >= ours).sum()), len(ours)
     return Finding(
         "random-directions",
-        excess(beaten, count, BEATEN),
-        f"one of {effort.directions} random directions does no worse than the gradient's for "
-        f"{beaten} of {count} images",
+        count_verdict(beaten, count, BEATEN),
+        f"the best of {effort.directions} random directions raises the margin at least as much as "
+        f"the gradient for {beaten} of {count} images",
         {"beaten": beaten, "images": count, "directions": effort.directions},
     )
 
 
 def ascent(subject: Subject, effort: Effort) -> Finding:
-    """An attack ends at no lower loss than it would have by leaving the image alone."""
-    some, which = _right_ones(subject), right(subject, subject.images)
+    """PGD ends at a loss at least as high as that of the clean image."""
+    some, which = _correct_images(subject), correct(subject, subject.images)
     before = _loss(some, some.images)
     on = torch.from_numpy(which).to(subject.images.device)
-    after = _loss(some, crafted(subject)[on])
-    sunk, count = int((after < before).sum()), len(before)
+    after = _loss(some, pgd_points(subject)[on])
+    lower, count = int((after < before).sum()), len(before)
     return Finding(
         "ascent",
-        excess(sunk, count, SUNK),
-        f"PGD ends at a lower margin than the clean image's for {sunk} of {count} images",
-        {"sunk": sunk, "images": count},
+        count_verdict(lower, count, DESCENDED),
+        f"PGD ends at a lower margin than the clean image's for {lower} of {count} images",
+        {"sunk": lower, "images": count},
     )
 
 
-def _right_ones(subject: Subject) -> Subject:
-    which = right(subject, subject.images)
+def _correct_images(subject: Subject) -> Subject:
+    which = correct(subject, subject.images)
     if not which.any():
         raise CellSkip(f"the model gets none of {len(subject.images)} images right")
-    return chosen(subject, which)
+    return subset(subject, which)
 
 
 def _gradient(subject: Subject, loss: LogitLoss) -> Tensor:
     """Return the gradient `[b,3,h,w]` of a loss at the images.
 
     Raises:
-        CellError: There is none.
+        CellError: The logits have no gradient with respect to the images.
     """
 
     def of(part: slice) -> Tensor:

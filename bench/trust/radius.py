@@ -1,7 +1,7 @@
-"""What a radius must do: nothing at zero, less accuracy the larger it is, none left at a huge one.
+"""Radius checks: no effect at 0, no rise of accuracy with the radius, no survivors at 128/255.
 
-Checks of Carlini et al. 2019 (arXiv:1902.06705, section 5) and Athalye et al. 2018
-(arXiv:1802.00420, section 3.1).
+Carlini et al. 2019 (arXiv:1902.06705, section 5) and Athalye et al. 2018 (arXiv:1802.00420, section
+3.1).
 """
 
 from itertools import pairwise
@@ -9,66 +9,69 @@ from itertools import pairwise
 from bench.core.types import Budget
 from bench.stats import mcnemar
 from bench.trust.findings import Finding
-from bench.trust.significance import excess, falls, verdict_of
-from bench.trust.subject import Effort, Subject, pgd, points_of, right, standing
+from bench.trust.significance import accuracy_drop, count_verdict, verdict_of
+from bench.trust.subject import Effort, Subject, attack_points, correct, pgd, surviving_images
 
 SHARES = (0.25, 0.5, 1.0, 2.0)  # of the reported radius
-HUGE = (64 / 255, 128 / 255)  # at the first an image is hardly recognised, at the second grey fits
-LEFT = 0.05  # of images may withstand even that, as an attack of few steps is not perfect
-FEW = 2  # steps: at radius 0 none leads anywhere
+# images are hardly recognisable at the first radius; the second allows plain grey
+HUGE = (64 / 255, 128 / 255)
+LEFT = 0.05  # of images may survive, since an attack of few steps is not perfect
+FEW = 2  # steps; more change nothing at radius 0
 
 
 def zero_budget(subject: Subject, effort: Effort) -> Finding:
-    """An attack that may change nothing gives the clean accuracy."""
+    """An attack at radius 0 gives the clean accuracy."""
     short = pgd(subject).model_copy(update={"steps": FEW})
-    points = points_of(subject, short, Budget(0.0, subject.budget.norm))
-    clean, zero = right(subject, subject.images), right(subject, points)
+    points = attack_points(subject, short, Budget(0.0, subject.budget.norm))
+    clean, zero = correct(subject, subject.images), correct(subject, points)
     moved = float((points - subject.images).abs().max())
     gap = float(abs(clean.mean() - zero.mean()))
     verdict = "fail" if moved > 0 else verdict_of(mcnemar(clean, zero), gap)
     return Finding(
         "zero-budget",
         verdict,
-        f"clean {clean.mean():.1%}, attacked at radius 0 {zero.mean():.1%} of {len(clean)} images"
-        f"; pixels moved by {moved:.2g}",
+        f"accuracy is {clean.mean():.1%} clean and {zero.mean():.1%} attacked at radius 0, on "
+        f"{len(clean)} images; the largest change of a pixel is {moved:.2g}",
         {"clean": float(clean.mean()), "zero": float(zero.mean()), "moved": moved},
     )
 
 
 def monotone(subject: Subject, effort: Effort) -> Finding:
-    """Accuracy does not rise with the radius, each attacked on its own."""
-    clean = right(subject, subject.images)
+    """Accuracy does not rise with the radius; each radius is attacked separately."""
+    clean = correct(subject, subject.images)
     eps, norm = subject.budget.eps, subject.budget.norm
-    stand = [standing(subject, pgd(subject), clean, Budget(s * eps, norm)) for s in SHARES]
-    rises = [falls(larger, smaller) for smaller, larger in pairwise(stand)]
+    survivors = [
+        surviving_images(subject, pgd(subject), clean, Budget(s * eps, norm)) for s in SHARES
+    ]
+    rises = [accuracy_drop(larger, smaller) for smaller, larger in pairwise(survivors)]
     rise, p = min(rises, key=lambda pair: pair[1])
-    rates = [float(found.mean()) for found in stand]
+    rates = [float(found.mean()) for found in survivors]
     return Finding(
         "monotone",
         verdict_of(min(1.0, p * len(rises)), rise),
-        f"at {', '.join(f'{share:g}' for share in SHARES)} times the radius "
-        f"{', '.join(f'{rate:.1%}' for rate in rates)} of {len(clean)} images stand",
+        f"at {', '.join(f'{share:g}' for share in SHARES)} times the radius, "
+        f"{', '.join(f'{rate:.1%}' for rate in rates)} of {len(clean)} images survive",
         {f"at_{share:g}": rate for share, rate in zip(SHARES, rates, strict=True)},
     )
 
 
 def huge_budget(subject: Subject, effort: Effort) -> Finding:
-    """At a radius where anything can be painted over, hardly an image stands."""
-    clean = right(subject, subject.images)
-    stand = clean
+    """At a radius that allows almost any image, almost no image survives."""
+    clean = correct(subject, subject.images)
+    survivors = clean
     for eps in HUGE:
-        stand = standing(subject, pgd(subject), stand, _as_wide(subject, eps))
-    left, of = int(stand.sum()), int(clean.sum())
+        survivors = surviving_images(subject, pgd(subject), survivors, _as_wide(subject, eps))
+    left, of = int(survivors.sum()), int(clean.sum())
     return Finding(
         "huge-budget",
-        excess(left, of, LEFT),
-        f"{left} of {of} images stand at 64/255 and at 128/255",
+        count_verdict(left, of, LEFT),
+        f"{left} of {of} images survive at 64/255 and at 128/255",
         {"left": left, "of": of},
     )
 
 
 def _as_wide(subject: Subject, eps: float) -> Budget:
-    """Return the ball, in L2 of half the radius that would hold the whole cube."""
+    """Return the budget; in L2, half the radius of a ball that contains the Linf ball."""
     norm = subject.budget.norm
     pixels = subject.images[0].numel() if len(subject.images) else 1
     return Budget(eps if norm == "linf" else eps * pixels**0.5 / 2, norm)

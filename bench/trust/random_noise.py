@@ -1,13 +1,13 @@
-"""Random noise of the same size is no match for an attack."""
+"""Random noise of the same size is weaker than an attack."""
 
 from bench.suite.specs import Noise
 from bench.trust.findings import Finding
-from bench.trust.subject import Effort, Subject, broken_by, standing
+from bench.trust.subject import Effort, Subject, surviving_images, weaker_attack_finding
 
 
 def noise(subject: Subject, effort: Effort) -> Finding:
-    """Random points of the ball break none of the images that the attack left standing."""
+    """Random points of the ball break no image that survives the reported attack."""
     spec = Noise(kind="noise", eps=("0",), norm=subject.budget.norm, draws=effort.draws)
-    after = standing(subject, spec, subject.reported.robust)
+    after = surviving_images(subject, spec, subject.reported.robust)
     what = f"{effort.draws} random points break"
-    return broken_by("noise", what, subject, after, draws=effort.draws)
+    return weaker_attack_finding("noise", what, subject, after, draws=effort.draws)

@@ -1,4 +1,4 @@
-"""Which number the battery judges: what stands against all that a suite attacked with."""
+"""The robust accuracy that the battery examines: the images that survive all attacks of a suite."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,23 +13,23 @@ from bench.plan.cells import Cell
 from bench.suite.metrics import metric_of
 from bench.suite.specs import AnyAttack, Ensemble, Fgsm, Noise, TorchAttacks, singles
 
-STANDING = 0.1  # of images: where fewer stand there is nothing left to doubt
+ENOUGH_SURVIVORS = 0.1  # of images; a smaller robust accuracy needs no check
 
-Pair = tuple[str, str]  # a model's name and a dataset's
+Pair = tuple[str, str]  # names of a model and a dataset
 Done = tuple[Cell, CellResult]
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """The robustness number that is to be believed or not.
+    """A reported robust accuracy.
 
     Attributes:
-        robust: Per image, whether it stands against all that was reported.
-        attack: What that was, in words.
-        steps: Gradient steps of its longest run.
-        eot: Forward passes that its steps average over.
-        transferred: Whether its images were crafted on other models alone.
-        distance: The largest perturbation, in the norm of the budget.
+        robust: Per image, whether it survives all attacks.
+        attack: Names of the attacks.
+        steps: Gradient steps of the longest attack.
+        eot: Forward passes that each step averages over.
+        transferred: Whether all adversarial images were crafted on other models.
+        distance: Size of the largest perturbation, in the norm of the budget.
     """
 
     robust: NDArray[np.bool_]
@@ -42,15 +42,15 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A reported number with where it is from.
+    """A reported number with its origin.
 
     Attributes:
-        budget: At which it was reported.
-        eps: The radius as the suite writes it.
+        budget: Budget of the attacks.
+        eps: Radius as written in the suite.
         reported: The number.
-        sample_ids: Its images.
-        cells: Identities of the cells that it is of.
-        seconds: What all attacked cells of the model and dataset took.
+        sample_ids: Ids of its images.
+        cells: Ids of the cells that it comes from.
+        seconds: Time that all attacked cells of the model and dataset took.
     """
 
     budget: Budget
@@ -61,28 +61,30 @@ class Number:
     seconds: float = 0.0
 
 
-def numbers_of(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pair, Number]:
-    """Return per model and dataset the number to judge, where there is an attacked one.
+def reported_numbers(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pair, Number]:
+    """Return per model and dataset the number to examine; pairs without attacked cells are absent.
 
-    The checks look at which logit is the highest, so a number is judged if that alone decides its
-    metric (`Metric.top_logit`).
-    White-box cells count where there are any, else transferred ones; Linf before L2; the largest
-    radius at which a tenth of the images stand, else the smallest.
+    The checks use only which logit is the highest, so the metric must depend on nothing else
+    (`Metric.top_logit`). White-box cells are used if there are any, otherwise transfer cells; Linf
+    if there is any, otherwise L2. The radius is the largest at which at least `ENOUGH_SURVIVORS` of
+    the images survive, otherwise the smallest.
     """
     pairs: dict[Pair, list[Done]] = defaultdict(list)
     for cell, result in done:
         attacked = cell.attack is not None and cell.budget.eps > 0
-        judged = attacked and metric_of(cell.metric).top_logit
-        if judged and result is not None and result.status == "ok":
+        usable = attacked and metric_of(cell.metric).top_logit
+        if usable and result is not None and result.status == "ok":
             pairs[cell.target, cell.dataset].append((cell, result))
     return {pair: _number_of(found) for pair, found in pairs.items()}
 
 
 def _number_of(found: list[Done]) -> Number:
-    return replace(_number(_counted(found)), seconds=sum(result.seconds for _, result in found))
+    return replace(
+        _number(_strongest_threat(found)), seconds=sum(result.seconds for _, result in found)
+    )
 
 
-def _counted(found: list[Done]) -> list[Done]:
+def _strongest_threat(found: list[Done]) -> list[Done]:
     white = [item for item in found if item[0].source == item[0].target]
     some = white or found
     return [item for item in some if item[0].budget.norm == "linf"] or some
@@ -96,7 +98,7 @@ def _number(found: list[Done]) -> Number:
     numbers = (_of_radius(radii[eps]) for eps in ordered)
     last = None
     for last in numbers:
-        if last.reported.robust.mean() >= STANDING:
+        if last.reported.robust.mean() >= ENOUGH_SURVIVORS:
             return last
     assert last is not None
     return last

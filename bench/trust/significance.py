@@ -1,4 +1,4 @@
-"""When a difference is a finding: exact tests on the same images, so that one image is none."""
+"""Verdicts from exact tests on the same images, so that a single image is never a finding."""
 
 from math import comb
 
@@ -9,36 +9,36 @@ from scipy.special import betainc
 from bench.stats import mcnemar
 from bench.trust.findings import Verdict
 
-Right = NDArray[np.bool_]
+Correct = NDArray[np.bool_]
 
-DOUBT = 0.01  # one-sided; 7 images broken of those that the number counts as robust
-FAIL = 0.001  # one-sided, as a suite has hundreds of checks; 10 such images
-MATERIAL = 0.05  # of all images: less than that and the number is still nearly right
+DOUBT = 0.01  # one-sided p-value for a warning: 7 surviving images fall
+FAIL = 0.001  # one-sided p-value for a failure: 10 images; a suite has hundreds of checks
+MATERIAL = 0.05  # of all images; a number that is less wrong does not fail
 
 
 def verdict_of(p: float, size: float) -> Verdict:
-    """Return the verdict on a difference of accuracies with its one-sided p-value."""
+    """Return the verdict on a difference of accuracies `size` with p-value `p`."""
     if p < FAIL and size >= MATERIAL:
         return "fail"
     return "warn" if p < DOUBT else "pass"
 
 
-def falls(before: Right, after: Right) -> tuple[float, float]:
-    """Return by how much accuracy falls on the same images, and the exact one-sided p-value.
+def accuracy_drop(before: Correct, after: Correct) -> tuple[float, float]:
+    """Return the drop of accuracy on the same images, and its exact one-sided p-value.
 
-    McNemar's test (`bench.stats.mcnemar`); 1 where accuracy does not fall.
+    McNemar's test (`bench.stats.mcnemar`); p is 1 if accuracy does not drop.
     """
     drop = float(before.mean() - after.mean())
     return drop, mcnemar(before, after) / 2 if drop > 0 else 1.0
 
 
-def excess(count: int, of: int, usual: float) -> Verdict:
-    """Return the verdict on a count of images of a kind of which honest models have few.
+def count_verdict(count: int, of: int, usual: float) -> Verdict:
+    """Return the verdict on the number of suspicious images, of which honest models have few.
 
     Args:
-        count: How many there are.
-        of: Among how many.
-        usual: The share that an honest model may have of them.
+        count: Number of suspicious images.
+        of: Number of all images.
+        usual: Share of suspicious images that an honest model may have, in [0,1].
     """
     p = binomial_tail(count, of, usual)
     if p < FAIL:
@@ -47,19 +47,17 @@ def excess(count: int, of: int, usual: float) -> Verdict:
 
 
 def binomial_tail(count: int, of: int, chance: float) -> float:
-    """Return the probability of `count` or more of `of` independent images."""
+    """Return the probability that at least `count` of `of` independent images are hit."""
     if count == 0:
         return 1.0
-    return float(
-        betainc(count, of - count + 1, chance)
-    )  # scipy's other tail, `bdtrc`, is less exact
+    return float(betainc(count, of - count + 1, chance))  # more exact than scipy's `bdtrc`
 
 
-def fisher(first: Right, second: Right) -> float:
-    """Return the exact one-sided p-value that the first images are right more often.
+def fisher_exact(first: Correct, second: Correct) -> float:
+    """Return the exact one-sided p-value of a difference between accuracies on different images.
 
-    For different images, of the hypergeometric distribution (Fisher 1935). By hand, since scipy has
-    it in `scipy.stats` alone, whose import takes longer than a suite's whole examination here.
+    Fisher's exact test (1935) of whether the first images are right more often. Computed here,
+    because importing `scipy.stats` takes longer than the whole examination of a suite.
     """
     n, m, total = len(first), len(second), int(first.sum() + second.sum())
     most = min(n, total)

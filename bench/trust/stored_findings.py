@@ -1,7 +1,7 @@
 """Findings on disk: `<root>/<suite>/trust/<id>.json`, one file per model, dataset and depth.
 
-An id is made of all that changes the findings, so that what is kept is never of other weights,
-images or numbers.
+The id is a digest of all that changes the findings, so stored findings never belong to other
+weights, images or numbers.
 """
 
 import json
@@ -15,27 +15,27 @@ from bench.store.reading import read_bytes, read_stored, read_with_retry
 from bench.store.results_folder import Store, write_text
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
-from bench.trust.explanations import MEANINGS
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Finding, flags_of
-from bench.trust.reported_number import Number, Pair, numbers_of
+from bench.trust.reported_number import Number, Pair, reported_numbers
 
-BATTERY = 3  # raised whenever a check changes what it finds
-OTHERS = 2  # models to transfer from: the one that a defence is built on, and another
+BATTERY = 3  # raise it when a check changes its verdicts
+OTHERS = 2  # number of models to transfer from, e.g. a defence's base model and another
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What the battery found of a model on a dataset.
+    """Findings of the battery for a model on a dataset.
 
     Attributes:
-        model: The model's name when it was examined.
-        dataset: The dataset's.
-        eps: Radius of the number that was judged, as the suite writes it.
-        attack: What that number had been attacked with.
-        images: How many images the checks looked at, at most.
-        deep: Whether all checks that were done took more of everything.
-        seconds: What they took.
-        findings: One per check that was done.
+        model: Name of the model when it was examined.
+        dataset: Name of the dataset.
+        eps: Radius of the examined number, as written in the suite.
+        attack: Attacks of the examined number.
+        images: Largest number of images that a check used.
+        deep: Whether all checks ran with `--deep`.
+        seconds: Time that the checks took.
+        findings: One finding per check that ran.
     """
 
     model: str
@@ -48,77 +48,82 @@ class Examined:
     findings: tuple[Finding, ...]
 
     @property
-    def left(self) -> int:
-        """How many checks were not done, as time was up or somebody ended it."""
-        return len(MEANINGS.keys() - {found.check for found in self.findings})
+    def not_done(self) -> int:
+        """Number of checks that did not run, because the time was up or by interruption."""
+        return len(EXPLANATIONS.keys() - {found.check for found in self.findings})
 
 
 def trust_id(suite: Suite, lock: Lock, pair: Pair, number: Number, deep: bool) -> str:
-    """Return the identity of what the battery finds of a pair and its number."""
-    others = [model_identity(suite, lock, name) for name in others_of(suite, pair[0])]
+    """Return the id of the findings for a model, a dataset and their number."""
+    others = [model_identity(suite, lock, name) for name in transfer_sources(suite, pair[0])]
     more = {"battery": BATTERY, "deep": deep, "cells": number.cells, "others": others}
     return pair_digest(suite, lock, *pair, more)
 
 
-def others_of(suite: Suite, model: str) -> list[str]:
-    """Return models to transfer from: what a model is built on, sources of the suite, any other."""
+def transfer_sources(suite: Suite, model: str) -> list[str]:
+    """Return models to transfer from: the architecture's origin, sources, any other model."""
     built_on = suite.models[model].architecture_of
     sources = [name for threat in suite.threats for name in threat.sources]
     names = dict.fromkeys([*([built_on] if built_on else []), *sources, *suite.models])
     return [name for name in names if name != model][:OTHERS]
 
 
-def keep(store: Store, key: str, examined: Examined) -> None:
-    """Keep what was found."""
+def save_findings(store: Store, key: str, examined: Examined) -> None:
+    """Write findings to disk."""
     write_text(_path(store, key), json.dumps(asdict(examined), indent=1))
 
 
-def kept(store: Store, key: str) -> Examined | None:
-    """Return what was found; None where it is absent or was damaged: it is examined again."""
+def load_findings(store: Store, key: str) -> Examined | None:
+    """Return stored findings; None if absent or damaged, and then they are computed again."""
     path = str(_path(store, key))
 
     def read() -> Examined:
         record = json.loads(read_bytes(path))
         findings = (Finding(**finding) for finding in record.pop("findings"))
-        known = tuple(found for found in findings if found.check in MEANINGS)  # no bygone check
+        # drop checks that no longer exist
+        known = tuple(found for found in findings if found.check in EXPLANATIONS)
         return Examined(**record, findings=known)
 
     return read_stored(path, read)
 
 
-def numbers_to_judge(results: Results) -> dict[Pair, Number]:
-    """Return the numbers whose model and dataset are resolved."""
+def numbers_to_examine(results: Results) -> dict[Pair, Number]:
+    """Return the numbers whose model and dataset are in the lock."""
     lock = results.lock
     return {
         (model, dataset): number
-        for (model, dataset), number in numbers_of(results.cells_with_results).items()
+        for (model, dataset), number in reported_numbers(results.cells_with_results).items()
         if model in lock.models and dataset in lock.datasets
     }
 
 
-def judged(results: Results, deep: bool) -> tuple[dict[Pair, Examined], dict[Pair, Number]]:
-    """Return what was found of a suite's numbers, and those whose examination is not complete.
+def findings_and_todo(
+    results: Results, deep: bool
+) -> tuple[dict[Pair, Examined], dict[Pair, Number]]:
+    """Return the stored findings of a suite, and the numbers that are not fully examined.
 
     Args:
-        results: What is stored of the suite.
-        deep: Whether examinations with a check that took less count as none.
+        results: Stored results of the suite.
+        deep: Whether only examinations with `--deep` count as complete.
     """
     found = examined_pairs(results)
-    enough = {pair for pair, one in found.items() if not one.left and (one.deep or not deep)}
-    numbers = numbers_to_judge(results)
-    return found, {pair: number for pair, number in numbers.items() if pair not in enough}
+    complete = {
+        pair for pair, record in found.items() if not record.not_done and (record.deep or not deep)
+    }
+    numbers = numbers_to_examine(results)
+    return found, {pair: number for pair, number in numbers.items() if pair not in complete}
 
 
 def examined_pairs(results: Results) -> dict[Pair, Examined]:
-    """Return what is kept of a suite's pairs, of each check the deep finding where there is one."""
+    """Return the stored findings of a suite; a deep finding replaces a cheap one."""
     suite, store, lock = results.suite, results.store, results.lock
     folder = store.folder / "trust"
-    if read_with_retry(str(folder), folder.stat) is None:  # as where nothing was ever checked
+    if read_with_retry(str(folder), folder.stat) is None:  # nothing was ever examined
         return {}
     found = {}
-    for pair, number in numbers_to_judge(results).items():
+    for pair, number in numbers_to_examine(results).items():
         deep, cheap = (
-            kept(store, trust_id(suite, lock, pair, number, how)) for how in (True, False)
+            load_findings(store, trust_id(suite, lock, pair, number, how)) for how in (True, False)
         )
         either = _merged(deep, cheap) if deep and cheap else deep or cheap
         if either:
@@ -126,19 +131,19 @@ def examined_pairs(results: Results) -> dict[Pair, Examined]:
     return found
 
 
-def doubts_of(examined: Mapping[Pair, Examined]) -> dict[Pair, tuple[str, ...]]:
-    """Return the flags of each pair's rows."""
+def flags_by_pair(examined: Mapping[Pair, Examined]) -> dict[Pair, tuple[str, ...]]:
+    """Return the flags for the rows of each model and dataset."""
     return {pair: flags_of(record.findings) for pair, record in examined.items()}
 
 
 def _merged(deep: Examined, cheap: Examined) -> Examined:
-    """Return what both found: a deep examination may have been broken off, or a cheap one."""
-    if not deep.left:
+    """Return the findings of both examinations, since either may have been interrupted."""
+    if not deep.not_done:
         return deep
-    every = {one.check: one for one in (*cheap.findings, *deep.findings)}
+    by_check = {found.check: found for found in (*cheap.findings, *deep.findings)}
     return replace(
         cheap, images=max(deep.images, cheap.images), seconds=deep.seconds + cheap.seconds,
-        findings=tuple(every.values()),
+        findings=tuple(by_check.values()),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the checks look at: a model with a dataset's images, and what was reported of them."""
+"""What the checks examine: a model with a dataset's images and their reported number."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,26 +15,29 @@ from bench.models.batch_size import Batch
 from bench.suite.specs import AnyAttack, Pgd, Storage
 from bench.trust.findings import Finding
 from bench.trust.reported_number import Reported
-from bench.trust.significance import Right, falls, verdict_of
+from bench.trust.significance import Correct, accuracy_drop, verdict_of
 
-LEAST_STEPS = 10  # less is no attack
+LEAST_STEPS = 10  # fewer steps make too weak an attack
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """A model on a dataset; equal to itself alone, so that what is crafted on it can be kept.
+    """A model with images of a dataset.
+
+    Compared by identity, so that `pgd_points` can cache its images.
 
     Attributes:
-        model: Images `[b,3,h,w]` in [0,1] to logits `[b,k]`.
-        images: `[n,3,h,w]` in [0,1], those of the reported number.
-        labels: `[n]`.
-        budget: Where the number was reported.
-        seeds: One per image.
-        reported: The number.
-        batch: Images at once.
+        model: Maps images `[b,3,h,w]` in [0,1] to logits `[b,k]`.
+        images: Images `[n,3,h,w]` in [0,1] of the reported number.
+        labels: Labels `[n]`.
+        budget: Budget of the reported number.
+        seeds: One seed per image.
+        reported: The reported number.
+        batch: Batch size.
         others: Models to transfer from, by name.
-        held: Other images of the same dataset with their labels, which no number was reported of.
-        storage: How the suite keeps adversarial images.
+        held_out: Other images of the same dataset with their labels; no number was reported on
+            them.
+        storage: How the suite stores adversarial images.
     """
 
     model: Classifier
@@ -45,14 +48,14 @@ class Subject:
     reported: Reported
     batch: Batch
     others: tuple[tuple[str, Classifier], ...] = ()
-    held: tuple[Tensor, Tensor] | None = None
+    held_out: tuple[Tensor, Tensor] | None = None
     storage: Storage = "float16"
 
     def first(self, count: int) -> "Subject":
-        """Return the same with at most so many images, and as many others."""
-        held = self.held and (self.held[0][:count], self.held[1][:count])
+        """Return the subject with at most `count` images, and at most `count` held-out images."""
+        held_out = self.held_out and (self.held_out[0][:count], self.held_out[1][:count])
         return replace(
-            self, images=self.images[:count], labels=self.labels[:count], held=held,
+            self, images=self.images[:count], labels=self.labels[:count], held_out=held_out,
             seeds=self.seeds[:count],
             reported=replace(self.reported, robust=self.reported.robust[:count]),
         )  # fmt: skip
@@ -60,15 +63,15 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How hard the checks try.
+    """Effort of the checks.
 
     Attributes:
-        images: How many, at most.
-        steps: Times the steps of the reported attack.
-        restarts: Runs from other starts.
-        draws: Random points.
-        queries: Of Square.
-        directions: Random ones beside the gradient's.
+        images: Largest number of images.
+        steps: Factor on the steps of the reported attack.
+        restarts: Number of restarts.
+        draws: Number of random points.
+        queries: Number of queries of Square.
+        directions: Number of random directions compared with the gradient.
     """
 
     images: int
@@ -84,25 +87,25 @@ DEEP = Effort(images=256, steps=10, restarts=20, draws=500, queries=5000, direct
 
 
 def logits_of(subject: Subject, points: Tensor) -> Tensor:
-    """Return the logits `[b,k]`.
+    """Return the logits `[b,k]` of images `[b,3,h,w]`.
 
     Raises:
-        CellError: One is not a number.
+        CellError: A logit is NaN or infinite.
     """
-    # a model that writes on its input shall not change ours
+    # clone, since the model may write on its input
     return logits_at(lambda part: subject.model(part.clone()), points, subject.batch)
 
 
-def right(subject: Subject, points: Tensor, labels: Tensor | None = None) -> Right:
-    """Return per point `[b,3,h,w]` whether the model gives its label; the images' own if None."""
+def correct(subject: Subject, points: Tensor, labels: Tensor | None = None) -> Correct:
+    """Return whether the model classifies each image `[b,3,h,w]` as its label, or `labels`."""
     wanted = subject.labels if labels is None else labels
     if not len(points):
         return np.zeros(0, np.bool_)
-    found: Right = (logits_of(subject, points).argmax(dim=1) == wanted).cpu().numpy()
+    found: Correct = (logits_of(subject, points).argmax(dim=1) == wanted).cpu().numpy()
     return found
 
 
-def points_of(
+def attack_points(
     subject: Subject,
     attack: AnyAttack,
     budget: Budget | None = None,
@@ -110,9 +113,9 @@ def points_of(
     mode: Mode = "full",
     model: Classifier | None = None,
 ) -> Tensor:
-    """Return the points that an attack finds, on the subject's own model unless told another."""
+    """Return the adversarial images of an attack on the subject's model, or on `model`."""
     ball = budget or subject.budget
-    images = subject.images.clone()  # a model that writes on its input shall not change ours
+    images = subject.images.clone()  # clone, since the model may write on its input
     proposal = build_attack(attack, batch=subject.batch)(
         model or subject.model, images, subject.labels, ball, mode=mode, seeds=subject.seeds
     )
@@ -120,51 +123,53 @@ def points_of(
 
 
 def pgd(subject: Subject) -> Pgd:
-    """Return PGD as long as the reported attack, and of no fewer than ten steps."""
+    """Return PGD with the steps of the reported attack, but at least `LEAST_STEPS`."""
     steps, eot = max(subject.reported.steps, LEAST_STEPS), subject.reported.eot
     return Pgd(kind="pgd", eps=("0",), norm=subject.budget.norm, steps=steps, eot=eot)
 
 
-@lru_cache(maxsize=1)  # several checks look at the same points
-def crafted(subject: Subject) -> Tensor:
-    """Return the points that PGD finds for all images, gone on with where they fool the model."""
-    return points_of(subject, pgd(subject))
+@lru_cache(maxsize=1)  # several checks use the same adversarial images
+def pgd_points(subject: Subject) -> Tensor:
+    """Return PGD's adversarial images for all images; it continues where the model is fooled."""
+    return attack_points(subject, pgd(subject))
 
 
-def standing(
-    subject: Subject, attack: AnyAttack, start: Right, budget: Budget | None = None
-) -> Right:
-    """Return which of the images that stand so far stand against one more attack."""
+def surviving_images(
+    subject: Subject, attack: AnyAttack, start: Correct, budget: Budget | None = None
+) -> Correct:
+    """Return which of the images in `start` survive an attack, too."""
     after = start.copy()
     if start.any():
-        some = chosen(subject, start)
-        after[start] = right(some, points_of(some, attack, budget, mode="success"))
+        some = subset(subject, start)
+        after[start] = correct(some, attack_points(some, attack, budget, mode="success"))
     return after
 
 
-def broken_by(check: str, what: str, subject: Subject, after: Right, **numbers: int) -> Finding:
-    """Return what comes of another attacker: those who know less break nothing more.
+def weaker_attack_finding(
+    check: str, what: str, subject: Subject, after: Correct, **numbers: int
+) -> Finding:
+    """Return the finding on a weaker attack, which should break no image that survived.
 
     Args:
-        check: Its name.
-        what: What breaks images, in words up to the verb.
-        subject: What was looked at.
-        after: Which of all images stand against both.
-        numbers: What it took, for the evidence.
+        check: Name of the check.
+        what: What breaks images, as a phrase with its verb.
+        subject: The examined subject.
+        after: Which of all images survive both attacks.
+        numbers: Settings of the attack, for the finding's numbers.
     """
     start = subject.reported.robust
-    drop, p = falls(start, after)
+    drop, p = accuracy_drop(start, after)
     return Finding(
         check,
         verdict_of(p, drop),
         f"{what} {int(start.sum() - after.sum())} of the {int(start.sum())} images "
-        f"(of {len(start)}) that {subject.reported.attack} left",
+        f"(of {len(start)}) that survive {subject.reported.attack}",
         {"stood": int(start.sum()), "stand": int(after.sum()), **numbers},
     )
 
 
-def chosen(subject: Subject, which: Right) -> Subject:
-    """Return the same with some of the images alone."""
+def subset(subject: Subject, which: Correct) -> Subject:
+    """Return the subject with only the images in `which`."""
     rows = torch.from_numpy(which.nonzero()[0])
     on = rows.to(subject.images.device)
     return replace(
@@ -174,9 +179,9 @@ def chosen(subject: Subject, which: Right) -> Subject:
     )  # fmt: skip
 
 
-def on_held(subject: Subject) -> Subject | None:
-    """Return the same with the images that no number was reported of, if there are any."""
-    if subject.held is None or not len(subject.held[0]):
+def held_out_subject(subject: Subject) -> Subject | None:
+    """Return the subject with its held-out images; None if there are none."""
+    if subject.held_out is None or not len(subject.held_out[0]):
         return None
-    images, labels = subject.held
+    images, labels = subject.held_out
     return replace(subject, images=images, labels=labels, seeds=tuple(range(len(images))))

@@ -11,8 +11,14 @@ import pandas as pd
 import pytest
 
 import bench.plan.cells
-from bench.compare.differences import Delta, Label, Outcome, Pair, deltas
-from bench.compare.paired import Found, with_baseline, with_published, with_results
+from bench.compare.differences import (
+    ComparisonLabel,
+    DatasetScores,
+    Difference,
+    ScorePair,
+    differences_of,
+)
+from bench.compare.paired import ComparisonTables, with_baseline, with_published, with_results
 from bench.compare.paired_table import (
     COLUMNS,
     HEAD,
@@ -74,7 +80,7 @@ def made(suite_file: Callable[..., Path], tmp_path: Path) -> Callable[..., tuple
     return make
 
 
-def named(items: Any, model: str, attack: str, dataset: str = "mean", **also: str) -> Delta:
+def named(items: Any, model: str, attack: str, dataset: str = "mean", **also: str) -> Difference:
     wanted = {"model": model, "attack": attack, "dataset": dataset, **also}
     (found,) = [
         item for item in items if all(getattr(item.label, key) == wanted[key] for key in wanted)
@@ -89,12 +95,12 @@ def test_models_against_a_baseline(made: Callable[..., tuple[Suite, Store]]) -> 
         ["model", "threat"]
     )
     # clean; three attacks and the worst case under two threats; two models each
-    assert len(found.whole) == 2 * (1 + 2 * 4)
-    assert len(found.parts) == 2 * len(found.whole)
+    assert len(found.means) == 2 * (1 + 2 * 4)
+    assert len(found.per_dataset) == 2 * len(found.means)
     for threat in ("white-box", "transfer"):
         columns = {("pgd", "1/255"): "pgd@1/255", ("apgd-ce", "2/255"): "apgd-ce@2/255"}
         for (attack, eps), column in {**columns, ("worst", "2/255"): "worst"}.items():
-            delta = named(found.whole, "CLIP", attack, eps=eps, threat=threat)
+            delta = named(found.means, "CLIP", attack, eps=eps, threat=threat)
             ours, theirs = (board.loc[(name, threat), column] for name in ("CLIP", "FARE"))
             assert (delta.first, delta.second) == pytest.approx((ours, theirs))
             assert delta.value == pytest.approx(ours - theirs)
@@ -103,8 +109,8 @@ def test_models_against_a_baseline(made: Callable[..., tuple[Suite, Store]]) -> 
             assert delta.low < delta.value < delta.high < 0
             assert delta.real
             assert delta.n == sum(SIZES.values())
-    assert not named(found.whole, "CLIP", "clean").real
-    assert named(found.whole, "CLIP", "worst", threat="transfer").label.flags == "source=target"
+    assert not named(found.means, "CLIP", "clean").real
+    assert named(found.means, "CLIP", "worst", threat="transfer").label.flags == "source=target"
 
 
 def test_single_datasets_have_mcnemars_test(made: Callable[..., tuple[Suite, Store]]) -> None:
@@ -118,13 +124,15 @@ def test_single_datasets_have_mcnemars_test(made: Callable[..., tuple[Suite, Sto
     ours, theirs = (store.get(cells[name].id) for name in ("R-Adapt_CLIP", "FARE"))
     assert ours is not None
     assert theirs is not None
-    delta = named(found.parts, "R-Adapt_CLIP", "pgd", "digits", eps="1/255", threat="white-box")
+    delta = named(
+        found.per_dataset, "R-Adapt_CLIP", "pgd", "digits", eps="1/255", threat="white-box"
+    )
     assert delta.p == pytest.approx(mcnemar(ours.correct, theirs.correct))
     only = [(ours.correct & ~theirs.correct).sum()], [(theirs.correct & ~ours.correct).sum()]
     low, high = paired_interval(*only, [SIZES["digits"]])
     assert (delta.low, delta.high) == pytest.approx((float(low), float(high)))
-    corrected = holm([item.p for item in found.parts if item.p is not None])
-    assert corrected == pytest.approx([item.p_holm for item in found.parts])
+    corrected = holm([item.p for item in found.per_dataset if item.p is not None])
+    assert corrected == pytest.approx([item.p_holm for item in found.per_dataset])
 
 
 def test_the_table_that_is_written(made: Callable[..., tuple[Suite, Store]]) -> None:
@@ -133,7 +141,7 @@ def test_the_table_that_is_written(made: Callable[..., tuple[Suite, Store]]) -> 
     write_comparison(store, found)
     table = pd.read_csv(store.folder / "compare.csv", keep_default_na=False)
     assert tuple(table.columns) == COLUMNS
-    assert len(table) == len(found.whole) + len(found.parts)
+    assert len(table) == len(found.means) + len(found.per_dataset)
     assert table["delta"].to_numpy() == pytest.approx(
         table["value"].to_numpy() - table["baseline_value"].to_numpy(), abs=2e-6
     )
@@ -142,7 +150,7 @@ def test_the_table_that_is_written(made: Callable[..., tuple[Suite, Store]]) -> 
         for row in comparison_rows(found)
         if "FARE" in row and "worst" in row and "white-box" in row
     ]
-    delta = named(found.whole, "FARE", "worst", threat="white-box")
+    delta = named(found.means, "FARE", "worst", threat="white-box")
     assert delta.value is not None
     assert worst["delta"] == f"{100 * delta.value:+.1f}"
     assert (worst["real"], worst[""]) == ("yes", "")
@@ -159,9 +167,9 @@ def test_a_cell_without_a_number_has_no_difference(
     store.put(CellResult(cell.id, "failed", nothing.astype(bool), (), far, 0.1, 0, {}, "why"))
     found = with_baseline(read_results(suite, store), "CLIP", force=False)
     for attack in ("pgd", "worst"):
-        delta = named(found.whole, "FARE", attack, eps="2/255")
+        delta = named(found.means, "FARE", attack, eps="2/255")
         assert (delta.value, delta.p, delta.real) == (None, None, None)
-    assert named(found.parts, "FARE", "pgd", "digits", eps="2/255").value is not None
+    assert named(found.per_dataset, "FARE", "pgd", "digits", eps="2/255").value is not None
     assert "2 of 10 differences lack a number on one side" in list(comparison_lines(found))
 
 
@@ -177,17 +185,17 @@ def test_results_against_the_same_of_other_code(
 
     suite, store = made("now", as_ever)
     same = with_results(read_results(suite, store), store.folder, force=False)
-    assert {item.value for item in same.whole} == {0.0}
-    assert not any(item.real for item in (*same.whole, *same.parts))
+    assert {item.value for item in same.means} == {0.0}
+    assert not any(item.real for item in (*same.means, *same.per_dataset))
     monkeypatch.setattr(bench.plan.cells, "IDENTITY_FORM", 99)
     _, before = made("before", worse)
     monkeypatch.undo()
     moved = with_results(read_results(suite, store), before.folder, force=False)
-    assert {item.label.model for item in moved.whole if item.real} == {"FARE"}
-    assert {item.label.attack for item in moved.whole if item.real} == {"pgd", "worst"}
-    pgd = named(moved.whole, "FARE", "pgd", eps="1/255", threat="white-box")
+    assert {item.label.model for item in moved.means if item.real} == {"FARE"}
+    assert {item.label.attack for item in moved.means if item.real} == {"pgd", "worst"}
+    pgd = named(moved.means, "FARE", "pgd", eps="1/255", threat="white-box")
     assert pgd.value == pytest.approx(0.2)
-    assert {item.label.flags for item in moved.whole} == {"", "source=target"}
+    assert {item.label.flags for item in moved.means} == {"", "source=target"}
 
 
 def test_a_side_s_share_of_reached_targets_is_no_flag_of_both(
@@ -201,14 +209,14 @@ def test_a_side_s_share_of_reached_targets_is_no_flag_of_both(
             flags = ("precision=bf16", f"reached=0.{number:02}")
             store.put(replace(result, flags=flags))
     found = with_baseline(read_results(suite, store), "FARE", force=False)
-    assert {item.label.flags for item in found.whole} == {"", "precision=bf16"}
+    assert {item.label.flags for item in found.means} == {"", "precision=bf16"}
 
 
 def test_other_weights_of_one_name_are_marked(made: Callable[..., tuple[Suite, Store]]) -> None:
     suite, store = made("now", threats=["white-box"])
     _, before = made("before", weights="other", threats=["white-box"])
     found = with_results(read_results(suite, store), before.folder, force=False)
-    assert {item.label.flags for item in found.whole} == {"other-weights"}
+    assert {item.label.flags for item in found.means} == {"other-weights"}
     suite, store = made("now")
     _, before = made("before", weights="other")
     with pytest.raises(UserError, match=r"source_weights.hash: w-CLIP, other-CLIP"):
@@ -234,7 +242,7 @@ def test_what_protocols_differ_of_is_refused_or_marked(
     with pytest.raises(UserError, match=f"(?s)protocols differ.*  {field}.*--force"):
         with_results(read_results(suite, store), before.folder, force=False)
     found = with_results(read_results(suite, store), before.folder, force=True)
-    attacked = named(found.whole, "FARE", "pgd", eps="1/255", threat="white-box")
+    attacked = named(found.means, "FARE", "pgd", eps="1/255", threat="white-box")
     assert field in attacked.label.differs
     marks = [row[-1] for row in comparison_rows(found)]
     assert any("protocols differ: " in mark and field in mark for mark in marks)
@@ -246,14 +254,14 @@ def test_other_images_have_an_interval_and_no_test(
     suite, store = made("now")
     _, before = made("before", samples=10)
     found = with_results(read_results(suite, store), before.folder, force=True)
-    delta = named(found.whole, "FARE", "pgd", eps="1/255", threat="white-box")
+    delta = named(found.means, "FARE", "pgd", eps="1/255", threat="white-box")
     assert (delta.p, delta.real) == (None, None)
     assert delta.low is not None
     assert delta.high is not None
     assert delta.value is not None
     assert delta.high - delta.low > 0.1
     assert delta.low < delta.value < delta.high
-    assert "are of other images" in "\n".join(comparison_lines(found))
+    assert "compare different images" in "\n".join(comparison_lines(found))
 
 
 def test_a_field_that_only_one_side_states_is_not_compared(
@@ -266,7 +274,7 @@ def test_a_field_that_only_one_side_states_is_not_compared(
     for entry in entries.values():
         del entry["judged_in"]
     path.write_text(json.dumps(entries))
-    assert with_results(read_results(suite, store), before.folder, force=False).whole
+    assert with_results(read_results(suite, store), before.folder, force=False).means
 
 
 @pytest.mark.parametrize("content", ["null", "[]", '"x"', "entries", "bare entries", "no columns"])
@@ -295,7 +303,9 @@ def test_a_damaged_folder_is_refused(
 def test_a_suite_of_one_model_has_no_baseline(made: Callable[..., tuple[Suite, Store]]) -> None:
     models = {"CLIP": {"kind": "nano", "weights": "clip"}}
     suite, store = made(models=models, threats=["white-box"])
-    with pytest.raises(UserError, match="--baseline: suite small has no model but 'CLIP'"):
+    with pytest.raises(
+        UserError, match="--baseline: suite small has no other model to compare with 'CLIP'"
+    ):
         with_baseline(read_results(suite, store), "CLIP", force=False)
 
 
@@ -309,7 +319,7 @@ def test_worst_case_where_only_transferred_images_are_defined(
             none = np.zeros(0, np.float32)
             store.put(CellResult(cell.id, "skip", none > 0, (), none, 0.0, 0, {}, "undefined"))
     found = with_baseline(read_results(suite, store), "FARE", force=False)
-    delta = named(found.whole, "R-Adapt_CLIP", "worst", threat="white-box")
+    delta = named(found.means, "R-Adapt_CLIP", "worst", threat="white-box")
     assert delta.value is not None
     assert delta.n == sum(SIZES.values())
 
@@ -327,8 +337,8 @@ def test_a_worst_case_is_of_the_transferred_images_too(
             entry["judged_in"] = "another place"
     path.write_text(json.dumps(entries))
     found = with_results(read_results(suite, store), before.folder, force=True)
-    assert "judged_in" in named(found.whole, "FARE", "worst", threat="white-box").label.differs
-    assert not named(found.whole, "FARE", "pgd", threat="white-box", eps="1/255").label.differs
+    assert "judged_in" in named(found.means, "FARE", "worst", threat="white-box").label.differs
+    assert not named(found.means, "FARE", "pgd", threat="white-box", eps="1/255").label.differs
 
 
 def test_folders_that_are_no_results(
@@ -341,9 +351,9 @@ def test_folders_that_are_no_results(
     _, other = made("other", lambda _, n: np.ones(n, bool), models=models, threats=["white-box"])
     with pytest.raises(UserError, match="has none of the cells of suite small"):
         with_results(read_results(suite, store), other.folder, force=False)
-    with pytest.raises(UserError, match="got 'Nobody'; models: CLIP, FARE, R-Adapt_CLIP"):
+    with pytest.raises(UserError, match="got 'Nobody'; allowed: CLIP, FARE, R-Adapt_CLIP"):
         with_baseline(read_results(suite, store), "Nobody", force=False)
-    with pytest.raises(UserError, match="nothing is stored; run it first"):
+    with pytest.raises(UserError, match="no results are stored; run the suite first"):
         with_baseline(
             read_results(suite, Store(tmp_path / "empty", suite.suite)), "FARE", force=False
         )
@@ -356,7 +366,7 @@ def test_published_numbers(made: Callable[..., tuple[Suite, Store]], tmp_path: P
     head = "model,dataset,attack,eps,metric,value_percent,samples,threat,steps,paper,table"
     rows = ["FARE,cifar10,pgd,1/255,accuracy,50.0,1000,white-box,3,P,T"]
     path.write_text("\n".join([head, *rows]))
-    (delta,) = with_published(read_results(suite, store), str(path), force=False).whole
+    (delta,) = with_published(read_results(suite, store), str(path), force=False).means
     assert delta.label.baseline == "P T"
     assert delta.second == 0.5
     assert delta.first is not None
@@ -367,40 +377,44 @@ def test_published_numbers(made: Callable[..., tuple[Suite, Store]], tmp_path: P
     assert delta.real is None
     other = "FARE,cifar10,pgd,1/255,accuracy,50.0,1000,white-box,7,P,T"
     path.write_text("\n".join([head, *rows, other]))
-    assert "1 published numbers are of other protocols" in "\n".join(
+    assert "1 published numbers have another protocol" in "\n".join(
         comparison_lines(with_published(read_results(suite, store), str(path), force=False))
     )
     path.write_text("\n".join([head, other]))
     with pytest.raises(UserError, match="steps: 7 published, 3"):
         with_published(read_results(suite, store), str(path), force=False)
-    (delta,) = with_published(read_results(suite, store), str(path), force=True).whole
+    (delta,) = with_published(read_results(suite, store), str(path), force=True).means
     assert delta.label.differs == "steps: 7 published, 3"
     path.write_text("\n".join([head, rows[0].replace("cifar10", "pets")]))
-    with pytest.raises(UserError, match="has no number of what suite small measured"):
+    with pytest.raises(UserError, match="has no number for what suite small measured"):
         with_published(read_results(suite, store), str(path), force=False)
 
 
-def pair(first: Outcome, second: Outcome) -> Pair:
-    label = Label("A", "B", "white-box", "", "pgd", "1/255", "accuracy", "mean")
-    return Pair(label, (first,), (second,))
+def pair(first: DatasetScores, second: DatasetScores) -> ScorePair:
+    label = ComparisonLabel("A", "B", "white-box", "", "pgd", "1/255", "accuracy", "mean")
+    return ScorePair(label, (first,), (second,))
 
 
 def test_seeds_and_captions_count_their_images_once() -> None:
     ids = tuple(map(str, range(100)))
     worse, better = np.arange(100) < 50, np.arange(100) < 58
-    one = pair(Outcome((worse,), ids, 100), Outcome((better,), ids, 100))
-    two = pair(Outcome((worse, worse), ids, 100), Outcome((better, better), ids, 100))
-    single, seeds = deltas([one])[0], deltas([two])[0]
+    one = pair(DatasetScores((worse,), ids, 100), DatasetScores((better,), ids, 100))
+    two = pair(DatasetScores((worse, worse), ids, 100), DatasetScores((better, better), ids, 100))
+    single, seeds = differences_of([one])[0], differences_of([two])[0]
     assert (single.low, single.high) == pytest.approx((seeds.low, seeds.high))
     assert single.p == pytest.approx(2 / 2**8)  # McNemar's: eight images, all for the second
     captions = pair(
-        Outcome((np.repeat(worse, 5),), tuple(f"{i}#{j}" for i in ids for j in range(5)), 100),
-        Outcome((np.repeat(better, 5),), tuple(f"{i}#{j}" for i in ids for j in range(5)), 100),
+        DatasetScores(
+            (np.repeat(worse, 5),), tuple(f"{i}#{j}" for i in ids for j in range(5)), 100
+        ),
+        DatasetScores(
+            (np.repeat(better, 5),), tuple(f"{i}#{j}" for i in ids for j in range(5)), 100
+        ),
     )
-    (of_captions,) = deltas([captions])
+    (of_captions,) = differences_of([captions])
     assert of_captions.n == 500
     assert (of_captions.low, of_captions.high) == pytest.approx((single.low, single.high))
-    assert deltas([]) == []
+    assert differences_of([]) == []
 
 
 def test_the_command(made: Callable[..., tuple[Suite, Store]], tmp_path: Path) -> None:
@@ -420,4 +434,4 @@ def test_the_command(made: Callable[..., tuple[Suite, Store]], tmp_path: Path) -
 
 
 def test_nothing_found_says_so() -> None:
-    assert not [*comparison_rows(Found([])), *comparison_lines(Found([]))]
+    assert not [*comparison_rows(ComparisonTables([])), *comparison_lines(ComparisonTables([]))]

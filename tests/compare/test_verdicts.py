@@ -135,7 +135,11 @@ def compared(known: tuple[Suite, Store, Path], path: Path, **row: str) -> list[C
             "",
             "datasets: the suite lacks pcam",
         ),
-        ({"value_percent": "71", "dataset": "mean"}, "", "those of the mean are not stated"),
+        (
+            {"value_percent": "71", "dataset": "mean"},
+            "",
+            "does not state which datasets the mean is over",
+        ),
     ],
 )
 def test_a_verdict_per_number(
@@ -152,7 +156,7 @@ def test_an_unnamed_attack_stands_beside_all(
 ) -> None:
     found = compared(known, tmp_path, value_percent="41", attack="unnamed")
     assert [item.attack for item in found] == ["pgd", "cw"]
-    assert all("the paper names none" in item.why for item in found)
+    assert all("the paper does not name it" in item.why for item in found)
     assert found[0].measured and found[0].measured.value == 0.4
 
 
@@ -245,7 +249,7 @@ def test_what_the_suite_lacks_is_counted(known: tuple[Suite, Store, Path], tmp_p
     assert (len(found), absent) == (1, 5)
     text = "\n".join(check_lines(found, absent))
     assert "1 agrees, 0 differs, 0 cannot be compared" in text
-    assert "5 published numbers are of models, datasets or attacks" in text
+    assert "5 published numbers have a model, dataset or attack" in text
     table = pd.read_csv(store.folder / "check.csv")
     low, high = wilson(160, N)
     assert table.loc[0, "measured"] == 80
@@ -338,7 +342,7 @@ def test_faults_of_a_file_are_told(tmp_path: Path, text: str, message: str) -> N
 
 
 def test_a_table_that_is_not_there_is_told() -> None:
-    with pytest.raises(UserError, match="got the table 'Table 99'; it has Table 2, Table 3"):
+    with pytest.raises(UserError, match="got the table 'Table 99'; allowed: Table 2, Table 3"):
         read_published(Against(file=str(PUBLISHED / "radapt.csv"), table="Table 99"))
 
 

@@ -22,7 +22,7 @@ from bench.results.tables import Scored, cells_frame
 from bench.store.results_folder import Store
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import AnyAttack, ApgdCe, ApgdEmbedding
-from bench.trust.stored_findings import others_of
+from bench.trust.stored_findings import transfer_sources
 from tests.attacks.test_adaptive import waves
 from tests.conftest import grey_images
 
@@ -125,7 +125,7 @@ def test_fault(suite_file: Write, threats: list[Any], expected: str) -> None:
 
 def test_the_checks_transfer_from_each_of_several_sources(suite_file: Write) -> None:
     suite = load_suite(suite_file(attacks=[APGD], threats=BOTH))
-    assert others_of(suite, "R-Adapt_CLIP") == ["CLIP", "FARE"]
+    assert transfer_sources(suite, "R-Adapt_CLIP") == ["CLIP", "FARE"]
 
 
 def test_a_target_whose_gradients_a_transfer_uses_is_flagged(suite_file: Write) -> None:

@@ -12,7 +12,7 @@ from bench.core.types import CellResult
 from bench.plan.cells import expand
 from bench.report.export import export
 from bench.report.export.answers_csv import ANSWER_COLUMNS, answers_frame, examples
-from bench.results.spreadsheet import plain
+from bench.results.spreadsheet import unescaped
 from bench.results.tables import load_scored
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
@@ -28,7 +28,7 @@ SAID = (HOSTILE, '=HYPERLINK("http://x.test")', "two\ufffd\nlines\ufffd[31m\ufff
 
 def read(folder: Path) -> pd.DataFrame:
     texts = {name: "str" for name in ANSWER_COLUMNS if name not in ("score", "seed")}
-    return plain(pd.read_csv(folder / "answers.csv", dtype=texts, keep_default_na=False))
+    return unescaped(pd.read_csv(folder / "answers.csv", dtype=texts, keep_default_na=False))
 
 
 def test_every_answer_comes_back_from_the_table(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.report.export.escape import latex, markdown
 from bench.report.export.numbers import rounded
-from bench.results.spreadsheet import csv_text, plain
+from bench.results.spreadsheet import csv_text, unescaped
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
@@ -91,7 +91,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def read_board(folder: Path) -> pd.DataFrame:
-    return plain(pd.read_csv(folder / "leaderboard.csv", keep_default_na=False))
+    return unescaped(pd.read_csv(folder / "leaderboard.csv", keep_default_na=False))
 
 
 def test_every_format_has_every_row_and_the_same_numbers(store: Store) -> None:
@@ -157,7 +157,7 @@ def test_tables_of_figures_are_harmless(store: Store) -> None:
         assert not [
             c for line in csv.reader(text.splitlines()) for c in line if c[:1] in "=+-@" and c
         ]
-        assert set(plain(pd.read_csv(table, keep_default_na=False))["model"]) == set(MODELS)
+        assert set(unescaped(pd.read_csv(table, keep_default_na=False))["model"]) == set(MODELS)
 
 
 def test_csv_json_and_page_have_the_same_digits(store: Store) -> None:
@@ -179,7 +179,7 @@ def test_csv_leaves_numbers_and_ordinary_texts_alone() -> None:
 @pytest.mark.parametrize("text", ["=1", "'", "''=1", "'a", "\t=1", "＝1", "plain", "-", ""])
 def test_a_text_comes_back(text: str) -> None:
     written = csv_text(pd.DataFrame({text or "x": [text, "b"]}))
-    frame = plain(pd.read_csv(io.StringIO(written), keep_default_na=False, dtype=str))
+    frame = unescaped(pd.read_csv(io.StringIO(written), keep_default_na=False, dtype=str))
     assert list(frame.columns) == [text or "x"]
     assert frame.iloc[:, 0].tolist() == [text, "b"]
 

@@ -18,9 +18,9 @@ from bench.report.export import export, percent
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
-from bench.trust.explanations import MEANINGS
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Finding
-from bench.trust.stored_findings import Examined, judged, keep, trust_id
+from bench.trust.stored_findings import Examined, findings_and_todo, save_findings, trust_id
 from tests.support import worded
 from tests.support.browser import CHROMIUM, Tab, browser
 
@@ -87,10 +87,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.put_lock(LOCK)
     for cell in expand(SUITE, LOCK):
         store.put(result(cell))
-    _, numbers = judged(read_results(SUITE, store), deep=False)
+    _, numbers = findings_and_todo(read_results(SUITE, store), deep=False)
     pair = (NAMES[3], "cifar10")
     key = trust_id(SUITE, LOCK, pair, numbers[pair], False)
-    keep(store, key, Examined(*pair, "2/255", "pgd, apgd-ce", N, False, 1.0, FOUND))
+    save_findings(store, key, Examined(*pair, "2/255", "pgd, apgd-ce", N, False, 1.0, FOUND))
     export(read_results(SUITE, store))
     return store.folder
 
@@ -282,8 +282,8 @@ def test_protocol_of_a_row(tab: Tab) -> None:
 def test_what_was_examined_of_a_row(tab: Tab) -> None:
     tab.ask("document.querySelectorAll('.more')[2].click()")
     said = tab.ask("document.querySelector('#details').innerText")
-    assert "untrusted=transfer" in said and MEANINGS["transfer"].to_do in said
-    left = len(MEANINGS) - len(FOUND)
+    assert "untrusted=transfer" in said and EXPLANATIONS["transfer"].remedy in said
+    left = len(EXPLANATIONS) - len(FOUND)
     assert f"at 2/255, pgd, apgd-ce, {N} images; {left} checks not done" in said
     terms = "[...document.querySelectorAll('#details .verdicts')]"
     seen = tab.ask(f"{terms}.filter((e) => e.checkVisibility()).map((e) => e.innerText)")

@@ -121,7 +121,7 @@ def test_without_attacks_there_is_a_clean_column(made: Callable[..., Made]) -> N
 
 def test_an_unknown_metric_is_told(made: Callable[..., Made]) -> None:
     _, _, results = made(by_position)
-    with pytest.raises(ValueError, match=r"got 'recall'; the results have accuracy"):
+    with pytest.raises(ValueError, match=r"got 'recall'; allowed: accuracy"):
         pivot(results, "recall")
 
 
@@ -171,5 +171,5 @@ def test_labels_of_other_images_are_not_taken(made: Callable[..., Made], tmp_pat
     suite, store, _ = made(by_position)
     shard = tmp_path / "a" / "test" / "0.tar"
     shard.write_bytes((tmp_path / "b" / "test" / "1.tar").read_bytes())
-    with pytest.raises(UserError, match=r"datasets\.a: labels are needed class by class"):
+    with pytest.raises(UserError, match=r"datasets\.a: accuracy per class needs its labels"):
         per_class(suite, store.folder.parent)

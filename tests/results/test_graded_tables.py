@@ -178,7 +178,7 @@ def test_models_are_compared_over_unlike_metrics(answering: tuple[Suite, Store])
     board = leaderboard(suite, load_scored(read_results(suite, store))).set_index(
         ["model", "threat"]
     )
-    whole = [d for d in found.whole if d.label.attack == "worst" and d.label.threat == "white-box"]
+    whole = [d for d in found.means if d.label.attack == "worst" and d.label.threat == "white-box"]
     assert [d.label.model for d in whole] == [*NAMES[1:]]
     for delta in whole:
         assert delta.label.metric == "vqa_accuracy and yes_no_accuracy"
@@ -188,7 +188,7 @@ def test_models_are_compared_over_unlike_metrics(answering: tuple[Suite, Store])
         assert delta.value is not None
         assert delta.low < delta.value < delta.high
         assert delta.real
-    assert {(d.label.dataset, d.label.metric) for d in found.parts} == {
+    assert {(d.label.dataset, d.label.metric) for d in found.per_dataset} == {
         ("textvqa", "vqa_accuracy"),
         ("pope", "yes_no_accuracy"),
     }
@@ -201,7 +201,7 @@ def test_differences_of_cider_are_on_its_scale(captioning: tuple[Suite, Store]) 
     found = with_baseline(read_results(suite, store), NAMES[0], force=False)
     of = vectors(suite, store)
     (delta,) = [
-        d for d in found.whole
+        d for d in found.means
         if (d.label.model, d.label.attack, d.label.threat, d.label.eps)
         == (NAMES[1], "apgd-text", "white-box", "4/255")
     ]  # fmt: skip
@@ -224,8 +224,8 @@ def test_equal_models_are_never_apart(tmp_path: Path) -> None:
     board = leaderboard(suite, load_scored(read_results(suite, store)))
     assert set(board["rank"]) == {1}
     found = with_baseline(read_results(suite, store), NAMES[0], force=False)
-    assert {d.p for d in (*found.whole, *found.parts)} == {1.0}
-    assert not any(d.real for d in found.whole)
+    assert {d.p for d in (*found.means, *found.per_dataset)} == {1.0}
+    assert not any(d.real for d in found.means)
 
 
 def test_right_and_wrong_answers_may_be_written_as_scores(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_source_of_images_that_does_not_answer_is_in_no_table(tmp_path: Path) 
         assert "CLIP" in suite.models
         assert set(board["model"]) == set(NAMES) == set(load_results(store.folder)["model"])
         assert ">CLIP</option>" not in (store.folder / "leaderboard.html").read_text()
-    with pytest.raises(UserError, match="got 'CLIP'; models: LLaVA, "):
+    with pytest.raises(UserError, match="got 'CLIP'; allowed: LLaVA, "):
         with_baseline(read_results(suite, store), "CLIP", force=False)
 
 

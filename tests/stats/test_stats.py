@@ -12,16 +12,16 @@ from bench.stats import (
     LEVEL,
     Z95,
     Interval,
-    apart,
-    difference,
+    design_effect,
     holm,
     mcnemar,
     mean_interval,
     mean_of,
     paired_interval,
+    paired_leads,
     paired_test,
     ranks,
-    unit,
+    unpaired_interval,
     wilson,
 )
 
@@ -118,7 +118,7 @@ def test_a_mean_never_has_an_interval_of_zero_width() -> None:
 def test_unpaired_difference() -> None:
     # Newcombe 1998, table II, 56 of 70 against 48 of 80: 0.0524 to 0.3339
     first, second = (Interval(k / n, *wilson(k, n)) for k, n in ((56, 70), (48, 80)))
-    assert difference(first, second) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert unpaired_interval(first, second) == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (3, 9), (9, 3), (0, 6), (400, 460), (1500, 1600)])
@@ -237,9 +237,9 @@ def test_right_and_wrong_answers_are_worth_themselves_to_the_last_bit() -> None:
     rng = np.random.default_rng(2)
     for n in (1, 2, 7, 60, 999):
         right = rng.uniform(size=(40, n)) < rng.uniform(size=(40, 1))
-        assert (unit(right) == 1).all()
-        assert (unit(right.astype(float)) == 1).all()
-        ahead, behind, one = apart(right, right[::-1])
+        assert (design_effect(right) == 1).all()
+        assert (design_effect(right.astype(float)) == 1).all()
+        ahead, behind, one = paired_leads(right, right[::-1])
         assert (one == 1).all()
         assert np.array_equal(ahead, (right & ~right[::-1]).sum(1))
         assert np.array_equal(behind, (right[::-1] & ~right).sum(1))
@@ -248,8 +248,8 @@ def test_right_and_wrong_answers_are_worth_themselves_to_the_last_bit() -> None:
 def test_scores_are_worth_the_answers_that_vary_as_little() -> None:
     scores = np.tile([0.2, 0.4, 0.6, 0.8], 5000)
     # variance 0.05, that of right and wrong answers with their mean 0.25
-    assert unit(scores) == pytest.approx(0.2, rel=1e-3)
-    n = len(scores) / float(unit(scores))
+    assert design_effect(scores) == pytest.approx(0.2, rel=1e-3)
+    n = len(scores) / float(design_effect(scores))
     low, high = wilson(0.5 * n, n)
     assert (low, high) == pytest.approx((0.5 - 0.0031, 0.5 + 0.0031), abs=5e-5)  # 1.96 s / sqrt(n)
 
@@ -257,7 +257,7 @@ def test_scores_are_worth_the_answers_that_vary_as_little() -> None:
 def test_scores_without_any_spread_still_have_a_width() -> None:
     for same in (0.0, 0.3, 1.0):
         scores = np.full(50, same)
-        n = len(scores) / float(unit(scores))
+        n = len(scores) / float(design_effect(scores))
         low, high = wilson(same * n, n)
         assert 0 <= low <= same <= high <= 1
         assert high - low > 0.01
@@ -267,8 +267,8 @@ def test_no_unit_is_larger_than_one_or_nothing() -> None:
     rng = np.random.default_rng(4)
     for shape in (0.05, 0.5, 5):
         scores = rng.beta(shape, shape, (200, 13)).astype(np.float32)
-        assert ((unit(scores) > 0) & (unit(scores) <= 1)).all()
-        one = apart(scores, scores[::-1])[2]
+        assert ((design_effect(scores) > 0) & (design_effect(scores) <= 1)).all()
+        one = paired_leads(scores, scores[::-1])[2]
         assert ((one > 0) & (one <= 1)).all()
 
 
@@ -283,7 +283,7 @@ def test_the_test_of_scores_is_near_that_of_all_signs() -> None:
         second = np.clip(np.round((first + rng.normal(shift, 0.3, n)) * 10 / 3) * 0.3, 0, 1)
         between = first - second
         by_signs = (np.abs(between @ flips) >= abs(between.sum()) - 1e-9).mean()
-        ahead, behind, one = apart(first, second)
+        ahead, behind, one = paired_leads(first, second)
         found = float(paired_test([ahead / one], [behind / one], [n / one]))
         assert by_signs < found + 0.01  # careful, of few images most
         assert n == 16 or found < 1.2 * by_signs + 0.03

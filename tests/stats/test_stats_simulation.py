@@ -9,15 +9,15 @@ from scipy.stats import binom
 
 from bench.stats import (
     LEVEL,
+    design_effect,
     holm,
     mean_interval,
     paired_interval,
     paired_test,
     ranks,
-    unit,
     wilson,
 )
-from bench.stats.effective_size import apart as sums_apart
+from bench.stats.effective_size import paired_leads
 
 TABLES = 2000
 MIDDLE = np.linspace(0.05, 0.95, 19)
@@ -197,7 +197,7 @@ def cider(  # type: ignore[no-untyped-def]
 
 
 def graded_coverage(scores: np.ndarray, true: float) -> float:  # type: ignore[type-arg]
-    worth = scores.shape[1] / unit(scores)
+    worth = scores.shape[1] / design_effect(scores)
     low, high = mean_interval((scores.mean(1) * worth)[:, None], worth[:, None])
     return covers(low, np.array(true), high)
 
@@ -222,7 +222,7 @@ def test_intervals_of_graded_scores_cover(n: int) -> None:
 
 def graded_p(first: np.ndarray, second: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     """Return p-values of models with scores `[tables,n]` on one dataset."""
-    ahead, behind, one = sums_apart(first, second)
+    ahead, behind, one = paired_leads(first, second)
     counts = (ahead / one, behind / one, first.shape[1] / one)
     return np.asarray(paired_test(*[count[:, None] for count in counts]))
 
@@ -258,7 +258,7 @@ def test_equal_means_of_unlike_metrics_are_seldom_called_different() -> None:
             drawn = [rng.choice(AGREED, shape, p=[0.4 - d, 0.1, 0.1, 0.1, 0.3 + d])
                      if not right else rng.uniform(size=shape) < 0.5 + d
                      for d in (better, worse)]  # fmt: skip
-            ahead, behind, one = sums_apart(*drawn)
+            ahead, behind, one = paired_leads(*drawn)
             counts.append([ahead / one, behind / one, n / one])
         called = paired_test(*np.stack(counts, -1)) < LEVEL
         assert called.mean() <= LEVEL + SLACK

@@ -19,7 +19,7 @@ from bench.store import reading
 from bench.store.portable_records import read_result, result_line
 from bench.store.results_folder import Craft, Store
 from bench.tasks.answer_judges import ModelJudge
-from bench.trust.stored_findings import Examined, keep, kept
+from bench.trust.stored_findings import Examined, load_findings, save_findings
 from tests.results.test_tables import SUITE
 from tests.share.test_merging import CELLS, filled
 from tests.store.test_results_folder import ABC, DEF, PART, result
@@ -30,7 +30,7 @@ READS: dict[str, Read] = {
     f"cells/{ABC}.json": lambda store: store.get(ABC),
     f"parts/{ABC}/0000000.json": lambda store: store.part(ABC, "0000000"),
     f"../crafts/{PART}.safetensors": lambda store: store.craft(PART),
-    f"trust/{ABC}.json": lambda store: kept(store, ABC),
+    f"trust/{ABC}.json": lambda store: load_findings(store, ABC),
 }
 NOT_SET_ASIDE: dict[str, Read] = {  # a damaged lock ends the command, a run writes it anew
     "lock.json": Store.lock,
@@ -45,7 +45,7 @@ def whole(root: Path) -> Store:
     store.put(result())
     store.put_part(ABC, "0000000", result())
     store.put_craft(PART, Craft(np.zeros((1, 3, 2, 2), np.float16), 1, 1))
-    keep(store, ABC, Examined("m", "d", "1/255", "pgd", 4, False, 1.0, ()))
+    save_findings(store, ABC, Examined("m", "d", "1/255", "pgd", 4, False, 1.0, ()))
     store.put_lock(Lock({"m": "h"}))
     EventFile(store.folder / "events.jsonl").ended("done")
     return store

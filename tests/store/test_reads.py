@@ -10,9 +10,9 @@ import run_bench
 from bench import run_suite
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
-from bench.trust.explanations import MEANINGS
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Finding
-from bench.trust.stored_findings import Examined, judged, keep, trust_id
+from bench.trust.stored_findings import Examined, findings_and_todo, save_findings, trust_id
 from tests.results.test_tables import SUITE
 from tests.share.test_merging import CELLS, filled
 from tests.support.file_system import reads
@@ -35,12 +35,12 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def examined(store: Store) -> list[str]:
     """Keep the findings of every number, and return the names of their files."""
     results = read_results(SUITE, store)
-    _, numbers = judged(results, deep=False)
+    _, numbers = findings_and_todo(results, deep=False)
     names = []
     for pair, number in numbers.items():
         key = trust_id(SUITE, results.lock, pair, number, deep=False)
-        findings = tuple(Finding(check, "pass", "fine") for check in MEANINGS)
-        keep(store, key, Examined(*pair, "1/255", "pgd", 4, False, 1.0, findings))
+        findings = tuple(Finding(check, "pass", "fine") for check in EXPLANATIONS)
+        save_findings(store, key, Examined(*pair, "1/255", "pgd", 4, False, 1.0, findings))
         names.append(f"{key}.json")
     return names
 

@@ -110,7 +110,7 @@ def test_table_6_stands_beside_all_attacks_since_its_own_is_not_named() -> None:
     found = compared("table6")
     assert len(found) == 16 + 3 * 16
     assert {item.threat for item in found} == {"", "transfer from CLIP"}
-    assert reasons(found) == {**CLEAN, "unnamed": "attack: the paper names none"}
+    assert reasons(found) == {**CLEAN, "unnamed": "attack: the paper does not name it"}
 
 
 def test_white_box_numbers_are_never_held_against_transferred_ones() -> None:

@@ -24,7 +24,7 @@ from bench.models.zero_shot import ZeroShotClassifier, zero_shot_head
 from bench.suite.specs import Anchor, AnyAttack, Fgsm, NanoDataset, NanoModel, Pgd, RAdaptModel
 from bench.trust.battery import examine
 from bench.trust.reported_number import Reported
-from bench.trust.subject import Effort, Subject, right, standing
+from bench.trust.subject import Effort, Subject, correct, surviving_images
 
 IMAGES = 24
 LIGHT = Effort(images=IMAGES, steps=5, restarts=3, draws=10, queries=50, directions=10)
@@ -256,9 +256,9 @@ def subject(name: str) -> Subject:
     )  # fmt: skip
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        robust = right(found, images[:IMAGES])
+        robust = correct(found, images[:IMAGES])
         with suppress(CellError):  # with no gradient to follow, the clean number is reported
-            robust = standing(found, piece.attack, robust)
+            robust = surviving_images(found, piece.attack, robust)
     return replace(found, reported=replace(unknown, robust=robust))
 
 

@@ -209,7 +209,7 @@ def test_logits_that_are_not_numbers_are_told_once() -> None:
     first, *others = found.values()
     assert (first.check, first.verdict) == ("gradients", "fail")
     assert "NaN or infinite for 16 of 16" in first.evidence
-    assert "ended as `gradients` did" in {one.evidence for one in others}
+    assert "the same error as `gradients`" in {one.evidence for one in others}
     assert sum(one.evidence == first.evidence for one in found.values()) == 1
 
 

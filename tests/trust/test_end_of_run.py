@@ -31,7 +31,7 @@ from bench.trust.battery import CHECKS, Check
 from bench.trust.end_of_run import allowance
 from bench.trust.examine import examine_pairs
 from bench.trust.findings import Finding
-from bench.trust.stored_findings import Examined, judged
+from bench.trust.stored_findings import Examined, findings_and_todo
 from bench.trust.subject import Effort, Subject
 from tests.support.clock import CLOCK, Clock
 from tests.trust.test_findings import one_model
@@ -86,7 +86,7 @@ def here(setup: Setup, *_: object) -> Inline:
 
 
 def found(suite: Suite, results: Path) -> Examined:
-    examined, _ = judged(read_results(suite, Store(results, suite.suite)), deep=False)
+    examined, _ = findings_and_todo(read_results(suite, Store(results, suite.suite)), deep=False)
     return examined[PAIR]
 
 
@@ -127,8 +127,8 @@ def test_what_time_leaves_is_left_for_check(
     said = capsys.readouterr()
     assert "examining 1 robust number, for 2 s at most" in said.err
     assert (
-        "0 of 1 robust numbers examined, 1 in part, in their share of the time; "
-        "`run_bench.py check SUITE` does the rest"
+        "0 of 1 robust numbers fully examined, 1 partly, in their share of the time; "
+        "`run_bench.py check SUITE` examines the rest"
     ) in said.out
     reached = list(CHECKS)[: list(CHECKS).index("noise")]
     assert done == [*reached, "noise"]
@@ -156,21 +156,21 @@ def test_a_battery_that_is_broken_off_leaves_tables_with_what_it_found(
     suite = load_suite(one_model(suite_file))
     replaced(monkeypatch, chance=warning, noise=raising(error))
     if isinstance(error, DiskFull):
-        kept = bench.trust.examine.keep
+        save = bench.trust.examine.save_findings
 
-        def keep(store: Store, key: str, record: Examined) -> None:
-            kept(store, key, record)
+        def save_findings(store: Store, key: str, record: Examined) -> None:
+            save(store, key, record)
             if record.findings[-1].check == "shifted":  # the last of the quick ones
                 raise error
 
-        monkeypatch.setattr(bench.trust.examine, "keep", keep)
+        monkeypatch.setattr(bench.trust.examine, "save_findings", save_findings)
     with pytest.raises(type(error)):
         run_suite(suite, results=tmp_path, device="cpu")
     flags = load_results(tmp_path / "small").set_index("attack")["flags"]
     assert flags.to_dict() == {"clean": "", "pgd": "doubt=chance"}
     quick = len(bench.trust.examine.QUICK)
     done = quick + 1 if isinstance(error, KeyboardInterrupt) else quick  # zero-budget came between
-    assert found(suite, tmp_path).left == len(CHECKS) - done
+    assert found(suite, tmp_path).not_done == len(CHECKS) - done
     (events,) = tmp_path.glob("small/runs/*/events.jsonl")
     how = "stopped" if isinstance(error, KeyboardInterrupt) else "no room"
     assert list(read_events(events))[-1]["how"] == how
@@ -185,7 +185,7 @@ def test_a_check_that_memory_ends_is_done_another_time(
     suite = load_suite(path)
     replaced(monkeypatch, noise=raising(MemoryError("no room")))
     report = run_suite(suite, results=tmp_path, device="cpu")
-    assert "0 of 1 robust numbers examined, 1 in part" in report.unexamined
+    assert "0 of 1 robust numbers fully examined, 1 partly" in report.unexamined
     before = list(CHECKS)[: list(CHECKS).index("noise")]
     assert [one.check for one in found(suite, tmp_path).findings] == before
     call = ["check", str(path), "--results", str(tmp_path), "--device", "cpu"]
@@ -256,7 +256,7 @@ def test_who_is_closed_lets_go_of_its_models() -> None:
 def examined_with(suite: Suite, results: Path, lock: Lock, gone: str) -> dict[str, str | None]:
     """Examine with what a lock has and without a model, and return what is said, by model."""
     store = Store(results, suite.suite)
-    _, numbers = judged(read_results(suite, store), deep=False)
+    _, numbers = findings_and_todo(read_results(suite, store), deep=False)
     cache = ModelCache(suite, lock, {f"models.{gone}": "gone"}, torch.device("cpu"), 16, False)
     return {pair[0]: why for pair, why in examine_pairs(read_results(suite, store), numbers, cache)}
 
@@ -270,14 +270,14 @@ def test_a_check_that_wants_another_model_waits_for_it(
     done = replaced(monkeypatch)
     lock = resolve(suite)[0]
     said = examined_with(suite, tmp_path, lock, "FARE")
-    assert said == {"CLIP": "transfer: there is no other model here: 'FARE': gone", "FARE": "gone"}
+    assert said == {"CLIP": "transfer: no other model is available: 'FARE': gone", "FARE": "gone"}
     assert done == [name for name in CHECKS if name != "transfer"]
-    assert found(suite, tmp_path).left == 1
+    assert found(suite, tmp_path).not_done == 1
     done.clear()
     other = replace(lock, models={**lock.models, "FARE": "other weights"})
     said = examined_with(suite, tmp_path, other, "TGA")
-    assert "'FARE' is not what it was when the suite ran" in str(said["CLIP"])
-    assert "is not what the numbers are of any more" in str(said["FARE"])
+    assert "'FARE' changed since the suite ran" in str(said["CLIP"])
+    assert "changed since the numbers were computed" in str(said["FARE"])
     assert done == []
     assert examined_with(suite, tmp_path, lock, "TGA") == {"CLIP": None, "FARE": None}
     assert done == ["transfer", *CHECKS]
@@ -295,10 +295,13 @@ def test_what_no_check_is_to_look_at_is_not_built(
     lock = resolve(suite)[0]
     other = replace(lock, models={"CLIP": "other weights"})
     (why,) = examined_with(suite, tmp_path, other, "CLIP").values()
-    assert why == "is not what the numbers are of any more; run the suite again"
+    assert (
+        why
+        == "the model or the dataset changed since the numbers were computed; run the suite again"
+    )
     monkeypatch.setattr(bench.trust.examine, "CHECKS", bench.trust.examine.QUICK)
     monkeypatch.setattr(bench.trust.examine, "_others", asked)
-    monkeypatch.setattr(bench.trust.examine, "_held", asked)
+    monkeypatch.setattr(bench.trust.examine, "_held_out", asked)
     assert examined_with(suite, tmp_path, lock, "FARE") == {"CLIP": None}
 
 
@@ -331,7 +334,7 @@ def test_the_share_is_of_the_time_of_what_is_examined(
 ) -> None:
     suite = load_suite(one_model(suite_file))
     run_suite(suite, results=tmp_path, device="cpu", check=False)
-    _, numbers = judged(read_results(suite, Store(tmp_path, suite.suite)), deep=False)
+    _, numbers = findings_and_todo(read_results(suite, Store(tmp_path, suite.suite)), deep=False)
     took = numbers[PAIR].seconds
     attacked = load_results(tmp_path / "small").set_index("attack").loc["pgd", "seconds"]
     assert took == pytest.approx(float(attacked), abs=1e-3)
@@ -352,7 +355,7 @@ def test_a_run_under_ray_leaves_all_and_says_so(
     report = run_suite(one_model(suite_file), results=tmp_path, device="cpu", executor="ray")
     assert report.computed == 2
     assert report.unexamined == (
-        "0 of 1 robust numbers examined by a run under Ray; "
-        "`run_bench.py check SUITE` does the rest"
+        "0 of 1 robust numbers fully examined by a run under Ray; "
+        "`run_bench.py check SUITE` examines the rest"
     )
     assert not (tmp_path / "small" / "trust").exists()

@@ -22,12 +22,18 @@ from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
 from bench.trust.battery import CHECKS
-from bench.trust.explanations import MEANINGS
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Finding
 from bench.trust.findings_table import trust_lines
-from bench.trust.reported_number import numbers_of
-from bench.trust.significance import binomial_tail, excess, falls, fisher, verdict_of
-from bench.trust.stored_findings import Examined, judged, keep, trust_id
+from bench.trust.reported_number import reported_numbers
+from bench.trust.significance import (
+    accuracy_drop,
+    binomial_tail,
+    count_verdict,
+    fisher_exact,
+    verdict_of,
+)
+from bench.trust.stored_findings import Examined, findings_and_todo, save_findings, trust_id
 from tests.commands.test_cli import call
 
 Write = Callable[..., Path]
@@ -39,8 +45,8 @@ def of(right: int, n: int = N) -> "np.ndarray[Any, np.dtype[np.bool_]]":
 
 
 def test_exact_tests_have_their_known_values() -> None:
-    assert fisher(of(3, 4), of(1, 4)) == pytest.approx(17 / 70)  # Fisher's lady tasting tea
-    assert fisher(of(1, 4), of(3, 4)) == pytest.approx(69 / 70)
+    assert fisher_exact(of(3, 4), of(1, 4)) == pytest.approx(17 / 70)  # Fisher's lady tasting tea
+    assert fisher_exact(of(1, 4), of(3, 4)) == pytest.approx(69 / 70)
     assert binomial_tail(8, 10, 0.5) == pytest.approx(56 / 1024)
     for count, images, chance in product((0, 1, 5, 16), (16, 128), (0.02, 0.5, 0.9)):
         ways = (
@@ -49,21 +55,23 @@ def test_exact_tests_have_their_known_values() -> None:
         )
         expected = pytest.approx(float(sum(ways)), rel=1e-12)
         assert binomial_tail(count, images, chance) == expected
-    assert falls(of(15), of(5)) == (0.5, 2.0**-10)
-    assert falls(of(5), of(15)) == (-0.5, 1.0)
-    assert falls(of(5), of(5)) == (0.0, 1.0)
+    assert accuracy_drop(of(15), of(5)) == (0.5, 2.0**-10)
+    assert accuracy_drop(of(5), of(15)) == (-0.5, 1.0)
+    assert accuracy_drop(of(5), of(5)) == (0.0, 1.0)
 
 
 def test_one_image_is_no_finding_and_many_are() -> None:
-    verdicts = [verdict_of(p, drop) for drop, p in (falls(of(20), of(20 - k)) for k in range(12))]
+    verdicts = [
+        verdict_of(p, drop) for drop, p in (accuracy_drop(of(20), of(20 - k)) for k in range(12))
+    ]
     assert verdicts == [*["pass"] * 7, *["warn"] * 3, *["fail"] * 2]
-    drop, p = falls(of(1000, 1000), of(980, 1000))
+    drop, p = accuracy_drop(of(1000, 1000), of(980, 1000))
     assert verdict_of(p, drop) == "warn"  # sure, and small
-    assert [excess(k, 20, 0.02) for k in (0, 1, 2, 3, 4)] == ["pass"] * 3 + ["warn", "fail"]
+    assert [count_verdict(k, 20, 0.02) for k in (0, 1, 2, 3, 4)] == ["pass"] * 3 + ["warn", "fail"]
 
 
 def test_every_check_has_a_meaning() -> None:
-    assert set(CHECKS) == set(MEANINGS)
+    assert set(CHECKS) == set(EXPLANATIONS)
     docs = (Path(__file__).parents[2] / "docs" / "trust.md").read_text("utf-8")
     assert not [name for name in CHECKS if f"| `{name}` |" not in docs]
 
@@ -89,7 +97,7 @@ def test_the_number_is_of_all_white_box_attacks_where_something_stands(
     done: tuple[Suite, Store],
 ) -> None:
     suite, store = done
-    numbers = numbers_of((cell, store.get(cell.id)) for cell in expand(suite, store.lock()))
+    numbers = reported_numbers((cell, store.get(cell.id)) for cell in expand(suite, store.lock()))
     assert len(numbers) == 6
     fare = numbers["FARE", "cifar10"]
     assert (fare.eps, fare.reported.attack, fare.reported.steps) == ("2/255", "pgd, apgd-ce", 5)
@@ -104,23 +112,25 @@ def test_transferred_numbers_are_judged_where_there_are_no_others(
 ) -> None:
     suite = load_suite(suite_file(threats=[{"transfer": "CLIP"}]))
     result = CellResult("", "ok", of(9), (), np.zeros(N, np.float32), 1.0, N, {})
-    numbers = numbers_of((cell, result) for cell in expand(suite, Lock()))
+    numbers = reported_numbers((cell, result) for cell in expand(suite, Lock()))
     assert numbers["FARE", "cifar10"].reported.transferred
     assert "transferred from CLIP" in numbers["FARE", "cifar10"].reported.attack
     assert not numbers["CLIP", "cifar10"].reported.transferred  # its own images
 
 
 def keep_some(suite: Suite, store: Store, deep: bool, *findings: Finding) -> Path:
-    _, todo = judged(read_results(suite, store), deep=True)
+    _, todo = findings_and_todo(read_results(suite, store), deep=True)
     number = todo["FARE", "cifar10"]
     key = trust_id(suite, store.lock(), ("FARE", "cifar10"), number, deep)
-    keep(store, key, Examined("FARE", "cifar10", number.eps, "pgd", 20, deep, 1.0, findings))
+    save_findings(
+        store, key, Examined("FARE", "cifar10", number.eps, "pgd", 20, deep, 1.0, findings)
+    )
     return store.folder / "trust" / f"{key}.json"
 
 
 def keep_one(suite: Suite, store: Store, deep: bool, *findings: Finding) -> Path:
     """Keep findings, and that all other checks passed."""
-    others = MEANINGS.keys() - {found.check for found in findings}
+    others = EXPLANATIONS.keys() - {found.check for found in findings}
     return keep_some(suite, store, deep, *findings, *(Finding(n, "pass", "") for n in others))
 
 
@@ -151,26 +161,26 @@ def test_what_is_kept_is_not_examined_again_unless_deeper(done: tuple[Suite, Sto
     suite, store = done
     pair = ("FARE", "cifar10")
     path = keep_one(suite, store, False, SQUARE)
-    found, todo = judged(read_results(suite, store), deep=False)
+    found, todo = findings_and_todo(read_results(suite, store), deep=False)
     assert bad(found[pair]) == [SQUARE]
     assert len(todo) == 5
-    assert pair in judged(read_results(suite, store), deep=True)[1]
+    assert pair in findings_and_todo(read_results(suite, store), deep=True)[1]
     keep_one(suite, store, True, NOISE)
-    assert pair not in judged(read_results(suite, store), deep=True)[1]
-    assert bad(judged(read_results(suite, store), deep=False)[0][pair]) == [NOISE]
+    assert pair not in findings_and_todo(read_results(suite, store), deep=True)[1]
+    assert bad(findings_and_todo(read_results(suite, store), deep=False)[0][pair]) == [NOISE]
     for kept in path.parent.iterdir():
         kept.write_text(kept.read_text()[:-20])  # damaged
-    assert judged(read_results(suite, store), deep=False)[0] == {}
+    assert findings_and_todo(read_results(suite, store), deep=False)[0] == {}
 
 
 def test_what_was_broken_off_is_gone_on_with(done: tuple[Suite, Store]) -> None:
     suite, store = done
     pair = ("FARE", "cifar10")
     keep_some(suite, store, False, SQUARE, NOISE)
-    found, todo = judged(read_results(suite, store), deep=False)
+    found, todo = findings_and_todo(read_results(suite, store), deep=False)
     assert pair in todo
-    assert found[pair].left == len(MEANINGS) - 2
-    assert f"1 fail, 1 warn, {len(MEANINGS) - 2} not done" in "\n".join(trust_lines(found))
+    assert found[pair].not_done == len(EXPLANATIONS) - 2
+    assert f"1 fail, 1 warn, {len(EXPLANATIONS) - 2} not done" in "\n".join(trust_lines(found))
 
 
 def test_findings_are_of_each_check_the_deepest(done: tuple[Suite, Store]) -> None:
@@ -178,19 +188,19 @@ def test_findings_are_of_each_check_the_deepest(done: tuple[Suite, Store]) -> No
     pair = ("FARE", "cifar10")
     keep_one(suite, store, False, NOISE)
     keep_some(suite, store, True, Finding("noise", "pass", "breaks none"), SQUARE)  # broken off
-    found, todo = judged(read_results(suite, store), deep=False)
+    found, todo = findings_and_todo(read_results(suite, store), deep=False)
     assert bad(found[pair]) == [SQUARE]
-    assert (found[pair].left, found[pair].deep, pair in todo) == (0, False, False)
-    assert pair in judged(read_results(suite, store), deep=True)[1]
+    assert (found[pair].not_done, found[pair].deep, pair in todo) == (0, False, False)
+    assert pair in findings_and_todo(read_results(suite, store), deep=True)[1]
     board = export(read_results(suite, store))
     assert board["flags"].str.contains("untrusted=square").any()
 
-    keep_some(suite, store, False, *(Finding(n, "pass", "") for n in MEANINGS if n != "square"))
-    found, todo = judged(read_results(suite, store), deep=False)
-    assert (bad(found[pair]), found[pair].left, pair in todo) == ([SQUARE], 0, False)
+    keep_some(suite, store, False, *(Finding(n, "pass", "") for n in EXPLANATIONS if n != "square"))
+    found, todo = findings_and_todo(read_results(suite, store), deep=False)
+    assert (bad(found[pair]), found[pair].not_done, pair in todo) == ([SQUARE], 0, False)
     keep_some(suite, store, False, NOISE)
-    found, todo = judged(read_results(suite, store), deep=False)
-    assert (found[pair].left, pair in todo) == (len(MEANINGS) - 2, True)
+    found, todo = findings_and_todo(read_results(suite, store), deep=False)
+    assert (found[pair].not_done, pair in todo) == (len(EXPLANATIONS) - 2, True)
 
 
 @pytest.mark.parametrize("name", ["FARE", "CLIP"])  # the model, and one to transfer from
@@ -199,23 +209,23 @@ def test_findings_are_of_what_they_were_made_of(done: tuple[Suite, Store], name:
     keep_one(suite, store, False, SQUARE)
     lock = store.lock()
     store.put_lock(replace(lock, models={**lock.models, name: "other weights"}))
-    assert ("FARE", "cifar10") not in judged(read_results(suite, store), deep=False)[0]
+    assert ("FARE", "cifar10") not in findings_and_todo(read_results(suite, store), deep=False)[0]
 
 
 def test_the_table_tells_evidence_and_meaning(done: tuple[Suite, Store]) -> None:
     suite, store = done
     keep_one(suite, store, False, SQUARE, NOISE, Finding("box", "pass", "nothing"))
-    text = "\n".join(trust_lines(judged(read_results(suite, store), deep=False)[0]))
-    counts = f"1 fail, 1 warn, {len(MEANINGS) - 2} pass\n"
+    text = "\n".join(trust_lines(findings_and_todo(read_results(suite, store), deep=False)[0]))
+    counts = f"1 fail, 1 warn, {len(EXPLANATIONS) - 2} pass\n"
     assert f"FARE x cifar10 at 2/255, pgd, cheap, 20 images: {counts}" in text
     assert "fail  square" in text and "breaks 12" in text and "nothing" not in text
-    assert f"square: {MEANINGS['square'].means}" in text
+    assert f"square: {EXPLANATIONS['square'].meaning}" in text
 
 
 def test_a_check_that_is_no_more_found_nothing(done: tuple[Suite, Store]) -> None:
     suite, store = done
     keep_one(suite, store, False, Finding("bygone", "fail", "breaks 9"), NOISE)
-    found, todo = judged(read_results(suite, store), deep=False)
+    found, todo = findings_and_todo(read_results(suite, store), deep=False)
     assert bad(found["FARE", "cifar10"]) == [NOISE]
     assert ("FARE", "cifar10") not in todo
     assert "bygone" not in "\n".join(trust_lines(found))

@@ -13,12 +13,12 @@ from bench.report.export.assets import scripts, styles, template
 from bench.report.export.leaderboard_values import Boards, Column, Key, Row, columns, threat_name
 from bench.report.export.numbers import rounded, shown
 from bench.report.export.protocol_details import Entries, details, evidence, versions
-from bench.results.number_format import sample_of, scale_of_suite, surviving
+from bench.results.number_format import sample_noun, scale_of_suite, surviving_samples
 from bench.stats import Interval
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import eps_value
-from bench.trust.explanations import MEANINGS
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.reported_number import Pair
 from bench.trust.stored_findings import Examined
 
@@ -59,8 +59,8 @@ def render(
         scale=scale,
         shown=partial(shown, scale=scale),
         graded=any(metric.graded for of in suite.datasets for metric in metrics_of(of)),
-        sample=sample_of(suite),
-        surviving=surviving(suite),
+        sample=sample_noun(suite),
+        surviving=surviving_samples(suite),
         said=bool(said),
         columns=columns(suite),
         spans=_spans(columns(suite)),
@@ -115,7 +115,7 @@ def _data(
     }
     return {
         "suite": suite.suite,
-        "meanings": {check: " ".join(meaning) for check, meaning in MEANINGS.items()},
+        "meanings": {check: " ".join(meaning) for check, meaning in EXPLANATIONS.items()},
         "models": list(suite.models),
         "datasets": [dataset.name for dataset in suite.datasets],
         "threats": [

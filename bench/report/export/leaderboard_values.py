@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.results.leaderboard import leaderboard, survivors
 from bench.results.tables import Scored
-from bench.stats import Interval, mean_interval, unit, wilson
+from bench.stats import Interval, design_effect, mean_interval, wilson
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 
@@ -114,7 +114,7 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
     for dataset in suite.datasets:
         alone = suite.model_copy(update={"datasets": (dataset,)})
         own = [item for item in scored if item.cell.dataset == dataset.name]
-        left = {key: len(vector) / float(unit(vector))
+        left = {key: len(vector) / float(design_effect(vector))
                 for key, (vector,) in survivors(alone, own).items()}  # fmt: skip
         rows = []
         for record in leaderboard(alone, own).to_dict("records"):
@@ -142,7 +142,7 @@ def _worths(scored: Sequence[Scored]) -> Mapping[tuple[Key, str, str], float]:
         cell = item.cell
         if item.shares is not None:
             key = (cell.target, cell.threat.kind if cell.threat else "", item.source)
-            place, worth = (key, cell.dataset, item.column), item.worth
+            place, worth = (key, cell.dataset, item.column), item.effective_size
             found[place] = min(worth, found.get(place, worth))
     return found
 
@@ -153,7 +153,7 @@ def _of(worths: Mapping[tuple[Key, str, str], float], key: Key, dataset: str, na
 
 
 def _rate(value: float, n: float, best: float) -> Interval:
-    return Interval(value / best, *wilson(value / best * n, n)).times(best)
+    return Interval(value / best, *wilson(value / best * n, n)).scaled(best)
 
 
 def _means(

@@ -65,7 +65,7 @@ def evidence(examined: Mapping[Pair, Examined]) -> dict[str, dict[str, Any]]:
         images = f"{record.images} images{', deep' if record.deep else ''}"
         found[model][dataset] = {
             "of": f"at {record.eps}, {record.attack}, {images}",
-            "left": record.left,
+            "left": record.not_done,
             "found": [[one.verdict, one.check, one.evidence] for one in record.findings],
         }
     return found

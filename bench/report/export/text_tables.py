@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from bench.report.export.escape import latex, markdown
 from bench.report.export.leaderboard_values import Column, Row, threat_name
 from bench.report.export.numbers import shown
-from bench.results.number_format import Scale, sample_of, scale_of_suite, surviving
+from bench.results.number_format import Scale, sample_noun, scale_of_suite, surviving_samples
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 
@@ -59,9 +59,9 @@ def latex_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) ->
 
 def _about(suite: Suite, scale: Scale, escape: Callable[[str], str]) -> str:
     datasets = ", ".join(dataset.name for dataset in suite.datasets)
-    worst = f"counts the {surviving(suite)}"
+    worst = f"counts the {surviving_samples(suite)}"
     if any(metric.graded for dataset in suite.datasets for metric in metrics_of(dataset)):
-        worst = f"takes of each {sample_of(suite)} the lowest score under any attack"
+        worst = f"takes of each {sample_noun(suite)} the lowest score under any attack"
     return (
         f"{escape(suite.suite)}: {scale.name} {scale.range}, mean over {escape(datasets)}; "
         f"worst {worst} at the largest budget."

@@ -65,22 +65,29 @@ def _befall(
 ) -> Outcome:
     chance = random.Random(f"{fault.name} {kind} {seed}")
     results, log, trigger = disk / "results", folder / "log", folder / "trigger"
+    held = folder / "held"
     shutil.rmtree(results, ignore_errors=True)
-    trigger.unlink(missing_ok=True)
+    for file in (trigger, held):
+        file.unlink(missing_ok=True)
     call = command(kind, undisturbed.suite, results)
-    process = start(call, log, fault.inside, str(trigger), seed)
+    # of its passes; under Ray it has none itself
+    before = chance.randint(1, undisturbed.passes) if kind == "inline" else 0
+    process = start(call, log, fault.inside, str(trigger), seed, str(held), before)
     if not begun(process, results):
         return Outcome(True, f"exit code {finish(process)} before it began")
-    whole = undisturbed.seconds[kind]
-    moment = chance.uniform(0, whole)
-    process.join(moment)
+    if before:
+        while process.is_alive() and not held.exists():
+            time.sleep(0.01)
+    else:
+        process.join(chance.uniform(0, undisturbed.seconds[kind]))
     if not process.is_alive():
         finish(process)
         return Outcome(False)
-    hit = fault.strike(Struck(process, results, trigger, chance, whole - moment))
-    told = time.monotonic()
+    run = Struck(process, results, trigger, chance, held)
+    hit = fault.strike(run)
+    jobs = _jobs_begun(run)
+    run.release()
     code = finish(process)
-    seconds = time.monotonic() - told
     if code == 0 and 0 not in fault.exits:
         return Outcome(False)  # it was all but over
     if fault.inside in ("exception", "memory"):
@@ -90,9 +97,14 @@ def _befall(
         return Outcome(False)
     if code not in fault.exits:
         return Outcome(True, f"exit code {code}")
-    if code == 130 and seconds > 5:
-        return Outcome(True, f"stopped after {seconds:.0f} seconds")
+    # a run under Ray does not wait while it is struck, and may just be telling of a job
+    if code == 130 and (more := _jobs_begun(run) - jobs) > (kind == "ray"):
+        return Outcome(True, f"began {more} more jobs after it was told to stop")
     return _again(code, kind, undisturbed, results, log)
+
+
+def _jobs_begun(run: Struck) -> int:
+    return sum(event["event"] == "starting" for event in run.events())
 
 
 def _again(code: int, kind: Kind, undisturbed: Undisturbed, results: Path, log: Path) -> Outcome:

@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
+from itertools import count
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -29,6 +31,26 @@ def arm(inside: Inside, trigger: str, seed: int) -> None:
             _fail(trigger, lambda: torch.OutOfMemoryError("CUDA out of memory, as it were"))
         case "clock":
             _jump(trigger, timedelta(days=(-1) ** seed * (1 + seed % 400)))
+
+
+def hold(before: int, held: str) -> None:
+    """Let this process wait before its so-manieth pass through a model.
+
+    It makes the file `held` then, and waits while that is there. Each pass adds a byte to the file
+    `held` with `.passes` after its name.
+    """
+    encode, number = ClipModel.encode_image, count(1)
+
+    def waiting(self: ClipModel, images: torch.Tensor) -> torch.Tensor:
+        with open(f"{held}.passes", "ab") as passes:
+            passes.write(b".")
+        if next(number) == before:
+            Path(held).touch()
+            while os.path.exists(held):
+                time.sleep(0.01)
+        return encode(self, images)
+
+    ClipModel.encode_image = waiting
 
 
 def _fail(trigger: str, error: Callable[[], Exception]) -> None:

@@ -26,14 +26,18 @@ class Struck:
         results: Folder of its results.
         trigger: File that sets off what is armed inside.
         chance: Source of all that is random.
-        left: Seconds that the run would still take.
+        held: File that a run waits for the end of, while it is there.
     """
 
     process: BaseProcess
     results: Path
     trigger: Path
     chance: random.Random
-    left: float
+    held: Path
+
+    def release(self) -> None:
+        """Let a run that waits go on."""
+        self.held.unlink(missing_ok=True)
 
     def events(self) -> list[Event]:
         """Return what the run has told so far."""
@@ -102,13 +106,15 @@ def _set_off(run: Struck) -> bool:
 
 
 def _jump_then_kill(run: Struck) -> bool:
-    """Let the clock jump, and end every other run some time later."""
+    """Let the clock jump, and end every other run once it has told something after that."""
+    told = len(run.events())
     run.trigger.touch()
+    run.release()
     if run.chance.random() < 0.5:
-        run.process.join(run.chance.uniform(0, run.left))
-        if run.process.is_alive():
-            run.process.kill()
-    run.process.join(run.left)
+        while run.process.is_alive() and len(run.events()) == told:
+            time.sleep(0.01)
+        run.process.kill()
+    run.process.join()
     now = datetime.now(UTC)
     times = [datetime.fromisoformat(event["time"]) for event in run.events()]
     return any(abs(time - now) > timedelta(hours=12) for time in times)

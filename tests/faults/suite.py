@@ -46,11 +46,13 @@ class Undisturbed:
     Attributes:
         suite: The suite's file.
         seconds: From the run's first event to its end, by executor.
+        passes: Passes through a model in the run's own process.
         cells: Its table.
     """
 
     suite: Path
     seconds: dict[Kind, float]
+    passes: int
     cells: pd.DataFrame
 
 
@@ -63,19 +65,22 @@ def run_undisturbed(folder: Path, steps: int, kinds: list[Kind]) -> Undisturbed:
     suite = folder / "suite.yaml"
     suite.write_text(yaml.safe_dump({**_SUITE, "attacks": _attacks(steps)}, sort_keys=False))
     seconds: dict[Kind, float] = {}
-    tables = []
+    tables, passes = [], 0
     for kind in kinds:
         results, log = folder / f"undisturbed-{kind}", folder / f"undisturbed-{kind}.log"
-        process = start(command(kind, suite, results), log)
+        held = folder / f"held-{kind}"
+        process = start(command(kind, suite, results), log, held=str(held))
         begun(process, results)
         started = time.monotonic()
         if (code := finish(process)) != 0:
             raise RuntimeError(f"an undisturbed run ended with {code}: {log.read_text()}")
         seconds[kind] = time.monotonic() - started
         tables.append(table(results))
+        if kind == "inline":
+            passes = held.with_name(f"{held.name}.passes").stat().st_size
     if not all(tables[0].equals(other) for other in tables):
         raise RuntimeError("undisturbed runs differ by executor")
-    return Undisturbed(suite, seconds, tables[0])
+    return Undisturbed(suite, seconds, passes, tables[0])
 
 
 def command(kind: Kind, suite: Path, results: Path) -> list[object]:

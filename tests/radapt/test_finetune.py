@@ -378,7 +378,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
         subprocess.run(
             [sys.executable, *launch, str(processes), script, tmp_path / f"{processes}"],
-            env=environment, check=True, capture_output=True, timeout=300,
+            env=environment, check=True, capture_output=True, timeout=1200,
         )  # fmt: skip
     one, two = (
         torch.load(tmp_path / f"{n}" / "tga.pt", weights_only=True)["module"] for n in (1, 2)

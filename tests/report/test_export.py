@@ -222,7 +222,7 @@ def test_latex_compiles_and_reads_no_file(store: Store, tmp_path: Path) -> None:
         "\\end{document}\n"
     )
     call = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-recorder", main.name]
-    done = subprocess.run(call, cwd=tmp_path, capture_output=True, timeout=120)
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:]
     assert (tmp_path / "main.pdf").exists()
     read = (tmp_path / "main.fls").read_text(errors="replace")

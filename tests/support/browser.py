@@ -18,7 +18,7 @@ _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
     *("--disable-extensions", "--disable-background-networking", "--remote-debugging-pipe"),
 )
-_SECONDS = 60.0
+_SECONDS = 600.0  # after which a browser that hangs is given up
 
 
 class Tab:
@@ -153,7 +153,7 @@ def browser() -> Iterator[Tab]:
             yield tab
             tab._session = ""
             tab.send("Browser.close")
-            process.wait(timeout=20)
+            process.wait(timeout=_SECONDS)
         finally:
             os.close(sink)
             os.close(source)

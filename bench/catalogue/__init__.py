@@ -18,7 +18,7 @@ _AS_IMAGENET = ("imagenet-r", "imagenet_sketch", "tiny-imagenet", "caltech256")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DatasetFacts:
     """What is known of a dataset before it is there.
 
     Attributes:
@@ -45,10 +45,10 @@ class Facts:
 
 
 @cache
-def datasets() -> dict[str, Facts]:
+def datasets() -> dict[str, DatasetFacts]:
     """Return all datasets of the catalogue, by name."""
     raw = yaml.safe_load((_FOLDER / "datasets.yaml").read_text("utf-8"))
-    return {name: Facts(**entry) for name, entry in raw.items()}
+    return {name: DatasetFacts(**entry) for name, entry in raw.items()}
 
 
 def native_size(name: str) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ from bench.run.console.door import Terminal
 _PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
 
 
-class Downloads(fetch.Watcher):
+class Downloads(fetch.FetchWatcher):
     """Shows what a fetch is about to bring, and how much of it has come."""
 
     def __init__(self) -> None:
@@ -35,26 +35,26 @@ class Downloads(fetch.Watcher):
         self.total = self.come = 0
         self.started = self.told = 0.0
 
-    def begin(self, wants: fetch.Wants) -> None:
+    def begin(self, wants: fetch.NeededFiles) -> None:
         """Say how much there is, in total first."""
         missing = [want for want in wants.files if want.file.left]
         here = len(wants.files) - len(missing)
-        print(f"{fetch.in_bytes(wants.left)} to come in {len(missing)} files; {here} are here")
+        print(f"{fetch.format_bytes(wants.left)} to come in {len(missing)} files; {here} are here")
         for want in missing:
-            print(f"  {fetch.in_bytes(want.file.left):>9}  {want.key}: {want.file.name}")
+            print(f"  {fetch.format_bytes(want.file.left):>9}  {want.key}: {want.file.name}")
         sys.stdout.flush()
         self.total, self.started = wants.left, time.monotonic()
         if self.live and missing:
             self.task = self.bar.add_task("", total=self.total)
             self.bar.start()
 
-    def starting(self, want: fetch.Want) -> None:
+    def file_started(self, want: fetch.NeededFile) -> None:
         """Name the file that comes."""
         self.name = want.file.name
         if self.live:
             self.bar.update(self.task, description=legible(want.file.name))
 
-    def arrived(self, count: int) -> None:
+    def bytes_received(self, count: int) -> None:
         """Count what came."""
         self.come += count
         now = time.monotonic()
@@ -64,8 +64,10 @@ class Downloads(fetch.Watcher):
             self.told = now
             rate = self.come / max(now - self.started, 1e-9)
             left = duration((self.total - self.come) / max(rate, 1.0))
-            done = f"{fetch.in_bytes(self.come)} of {fetch.in_bytes(self.total)}"
-            print(f"{done}  {fetch.in_bytes(int(rate))}/s, {left} left  {self.name}", flush=True)
+            done = f"{fetch.format_bytes(self.come)} of {fetch.format_bytes(self.total)}"
+            print(
+                f"{done}  {fetch.format_bytes(int(rate))}/s, {left} left  {self.name}", flush=True
+            )
 
     def close(self) -> None:
         """Leave the terminal as it was."""

@@ -22,7 +22,7 @@ from bench.suite.specs import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class NeededFile:
     """One file that a suite needs, and the key path of what needs it: `datasets.NAME`, say."""
 
     key: str
@@ -30,10 +30,10 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Wants:
+class NeededFiles:
     """What a suite needs, and by key path what cannot be had, with the reason."""
 
-    files: tuple[Want, ...]
+    files: tuple[NeededFile, ...]
     problems: dict[str, str]
 
     @property
@@ -42,22 +42,22 @@ class Wants:
         return sum(want.file.left for want in self.files)
 
 
-class Watcher:
+class FetchWatcher:
     """Is told how a fetch goes; this one does not care."""
 
-    def begin(self, wants: Wants) -> None:
+    def begin(self, wants: NeededFiles) -> None:
         """How much there is to bring is known."""
 
-    def starting(self, want: Want) -> None:
+    def file_started(self, want: NeededFile) -> None:
         """A file begins."""
 
-    def arrived(self, count: int) -> None:
+    def bytes_received(self, count: int) -> None:
         """So many bytes have come; fewer than none where a server made a file begin again."""
 
 
-def wanted(suite: Suite) -> Wants:
+def needed_files(suite: Suite) -> NeededFiles:
     """Ask the hub for the sizes of all that a suite needs; brings small texts only."""
-    found: dict[str, Want] = {}
+    found: dict[str, NeededFile] = {}
     problems: dict[str, str] = {}
     needs = {
         **{
@@ -68,10 +68,10 @@ def wanted(suite: Suite) -> Wants:
     }
     for key, find in needs.items():
         try:
-            found |= {file.name: Want(key, file) for file in find()}
+            found |= {file.name: NeededFile(key, file) for file in find()}
         except CellError as error:
             problems[key] = str(error)
-    return Wants(tuple(found.values()), problems)
+    return NeededFiles(tuple(found.values()), problems)
 
 
 def _of_model(spec: ModelSpec) -> Iterator[Download]:
@@ -86,7 +86,7 @@ def _of_model(spec: ModelSpec) -> Iterator[Download]:
         seen.update(missing)
 
 
-def fetch(suite: Suite, watcher: Watcher) -> tuple[Lock, dict[str, str]]:
+def fetch(suite: Suite, watcher: FetchWatcher) -> tuple[Lock, dict[str, str]]:
     """Bring all that a suite needs, and resolve its names as a run does.
 
     Returns:
@@ -95,7 +95,7 @@ def fetch(suite: Suite, watcher: Watcher) -> tuple[Lock, dict[str, str]]:
     Raises:
         UserError: The hub cannot be asked, or the disk is too small for what is to come.
     """
-    wants = wanted(suite)
+    wants = needed_files(suite)
     if wants.problems and (reason := unreachable()):
         raise UserError(
             f"{reason}, and these are not here: {', '.join(wants.problems)}; see to the network, "
@@ -106,16 +106,16 @@ def fetch(suite: Suite, watcher: Watcher) -> tuple[Lock, dict[str, str]]:
     problems = dict(wants.problems)
     for want in wants.files:
         if want.file.left and want.key not in problems:  # one reason per dataset or model is enough
-            watcher.starting(want)
+            watcher.file_started(want)
             try:
-                want.file.bring(watcher.arrived)
+                want.file.bring(watcher.bytes_received)
             except CellError as error:
                 problems[want.key] = str(error)
     lock, unresolved = resolve(suite)
     return lock, {**unresolved, **problems}
 
 
-def _check_space(wants: Wants) -> None:
+def _check_space(wants: NeededFiles) -> None:
     """Raise UserError unless every disk has room for what comes onto it."""
     needed: dict[int, tuple[Path, int]] = {}
     for want in wants.files:
@@ -127,12 +127,12 @@ def _check_space(wants: Wants) -> None:
         free = shutil.disk_usage(folder).free
         if size > free:
             raise UserError(
-                f"{folder}: {in_bytes(free)} are free, {in_bytes(size)} are to come; free some, "
-                "or set HF_HOME to a folder on a larger disk"
+                f"{folder}: {format_bytes(free)} are free, {format_bytes(size)} are to come; free "
+                "some, or set HF_HOME to a folder on a larger disk"
             )
 
 
-def in_bytes(count: int) -> str:
+def format_bytes(count: int) -> str:
     """Return a number of bytes as a reader wants it."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:

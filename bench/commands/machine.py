@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from bench.commands.downloads import in_bytes
+from bench.commands.downloads import format_bytes
 from bench.commands.presence import missing_weights
 from bench.core.errors import CellError
 from bench.data.source_kinds import source_of
@@ -19,7 +19,7 @@ from bench.hub.files import HubFile, cache, find, unreachable
 from bench.plan.judge_keys import judge_lines, key_fault
 from bench.plan.resolve import judge_weights, judges
 from bench.suite.load import Suite
-from bench.suite.specs import OpenAIJudge, TransformersJudge, singles
+from bench.suite.specs import OpenAIJudge, TransformersJudge, members_of
 
 _OLDEST_PYTHON = (3, 11)
 _NEEDED = (
@@ -94,7 +94,9 @@ def _packages(suite: Suite | None) -> Iterator[Finding]:
 
 
 def _libraries(suite: Suite | None) -> list[str]:
-    attacks = [member for attack in (suite.attacks if suite else ()) for member in singles(attack)]
+    attacks = [
+        member for attack in (suite.attacks if suite else ()) for member in members_of(attack)
+    ]
     models = suite.models.values() if suite else ()
     local = suite is not None and suite.protocol.judge.kind == "transformers" and judges(suite)
     needed = [
@@ -122,7 +124,7 @@ def _accelerator() -> Finding:
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
-        cards.append(f"{name}, {in_bytes(free)} of {in_bytes(total)} free")
+        cards.append(f"{name}, {format_bytes(free)} of {format_bytes(total)} free")
     return Finding("ok", f"GPU: {'; '.join(cards)}")
 
 
@@ -131,7 +133,7 @@ def _memory() -> Finding:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return Finding("note", "memory: this system does not say", "8 GB are enough for a ViT-L/14")
-    found = f"memory: {in_bytes(total)}, {os.cpu_count()} processors"
+    found = f"memory: {format_bytes(total)}, {os.cpu_count()} processors"
     if total >= _SMALL_MEMORY:
         return Finding("ok", found)
     return Finding("note", found, "8 GB are needed for a ViT-L/14; the embedded models need 2")
@@ -147,7 +149,7 @@ def _disks(suite: Suite | None, results: Path) -> Iterator[Finding]:
         whole = place.absolute()
         folder = next(path for path in (whole, *whole.parents) if path.exists())
         free = shutil.disk_usage(folder).free
-        found = f"disk of {name}: {in_bytes(free)} free at {place}"
+        found = f"disk of {name}: {format_bytes(free)} free at {place}"
         move = _MOVES.get(name, "name another folder for it in the suite")
         if not os.access(folder, os.W_OK):
             yield Finding("bad", f"{found}, where nothing may be written", move)

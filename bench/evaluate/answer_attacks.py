@@ -19,7 +19,7 @@ from bench.evaluate.craft import Case
 from bench.evaluate.score import Heard, distances, hear
 from bench.evaluate.tally import Tally
 from bench.plan.precisions import stages
-from bench.suite.specs import AnyAttack, Precision, Storage, singles
+from bench.suite.specs import AnyAttack, Precision, Storage, members_of
 from bench.tasks.answer_targets import reached, texts_of
 
 
@@ -29,7 +29,7 @@ def stages_of(attack: AnyAttack, precisions: tuple[Precision, ...]) -> Iterator[
     All texts that the attack has in its first stage are attacked at the first precision; at the
     last precision, if it is another, the text that lowered the score most, or the only one.
     """
-    first = attack.texts_in(0, len(precisions))
+    first = attack.texts_in_stage(0, len(precisions))
     for reference in range(first):
         yield Stage(precisions[0], reference)
     if len(precisions) > 1:
@@ -50,9 +50,9 @@ def attack_answers(case: Case, attack: AnyAttack, storage: Storage, tally: Tally
     if tally.reached is None:
         tally.reached = reached(attack, case.images.exchanges, tally.texts)
     search = _Search(
-        case, storage, tally, tally.scores, tally.texts, attack.harmless, tally.reached
+        case, storage, tally, tally.scores, tally.texts, attack.stop_score, tally.reached
     )
-    for member in singles(attack):
+    for member in members_of(attack):
         planned = tuple(stages_of(member, stages(attack, case.cell.mode)))
         run_stages(case, member, planned, _Answered(search, member, planned), tally)
     tally.correct = search.scores > 0

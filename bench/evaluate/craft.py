@@ -116,7 +116,7 @@ def _asked(
     if not case.cell.task.answers:
         return {}
     exchanges = [case.images.exchanges[row] for row in rows.tolist()]
-    if attack.goes_by == "value features":
+    if attack.loss_input == "value features":
         return _shown(attack, labels_of(case.images, rows), exchanges)
     if texts is None:
         texts = [text or "" for text in texts_of(attack, exchanges, case.cell.metric)]

@@ -79,9 +79,7 @@ def trade_off(results: pd.DataFrame) -> pd.DataFrame:
 def _of(results: pd.DataFrame, metric: str | None) -> pd.DataFrame:
     """Return the rows of one metric, with the leaderboard's name of each one's column."""
     known = results["metric"].unique().tolist()
-    wanted = [
-        name for name in known if name == metric or (not metric and metric_of(name).stands_for_task)
-    ]
+    wanted = [name for name in known if name == metric or (not metric and metric_of(name).is_main)]
     if not wanted:
         raise ValueError(f"metric: got {metric!r}; the results have {', '.join(known) or 'none'}")
     rows = results[results["metric"].isin(wanted)]

@@ -60,7 +60,7 @@ def scale_of_suite(suite: Suite) -> Scale:
 
 def sample_of(suite: Suite) -> str:
     """Return what a number is a mean over, in one word: several questions may share an image."""
-    counts = metrics_of(suite.datasets[0])[0].counts
+    counts = metrics_of(suite.datasets[0])[0].unit
     return "question" if counts == "questions" else "image"
 
 

@@ -8,7 +8,7 @@ from bench.suite.specs import (
     DatasetSpec,
     ModelSpec,
     Threat,
-    singles,
+    members_of,
     task_of,
 )
 from bench.suite.specs.models import root_model
@@ -16,17 +16,17 @@ from bench.suite.specs.models import root_model
 _OF_WORDS = ("texts", "value features")
 
 
-def answers(models: Mapping[str, ModelSpec], name: str) -> bool:
+def answers_in_words(models: Mapping[str, ModelSpec], name: str) -> bool:
     """Return whether a declared model answers in words, as what it is built on does."""
     return root_model(models, name).answers_in_words
 
 
-def scored(models: Mapping[str, ModelSpec], name: str, dataset: DatasetSpec) -> bool:
+def is_scored(models: Mapping[str, ModelSpec], name: str, dataset: DatasetSpec) -> bool:
     """Return whether a model has cells on a dataset."""
-    return answers(models, name) == TASKS[task_of(dataset)].answers
+    return answers_in_words(models, name) == TASKS[task_of(dataset)].answers
 
 
-def pair_faults(
+def applicability_faults(
     models: Mapping[str, ModelSpec],
     datasets: Sequence[DatasetSpec],
     attacks: Sequence[AnyAttack],
@@ -45,8 +45,8 @@ def pair_faults(
     task = TASKS[task_of(datasets[0])]
     words, of_datasets = task.answers, f"and the task of the datasets is {task.title}"
     for at, attack in zip(places, attacks, strict=True):
-        for member in singles(attack):
-            if member.goes_by in (("classes",) if words else _OF_WORDS):
+        for member in members_of(attack):
+            if member.loss_input in (("classes",) if words else _OF_WORDS):
                 needs = "classes" if words else "answers in words"
                 yield f"attacks.{at}: {member.kind} needs {needs}, {of_datasets}"
     named = {name for threat in threats for name in threat.sources}
@@ -55,11 +55,13 @@ def pair_faults(
         named |= {*models[name].parents.values()}
     for at, threat in enumerate(threats):
         for source in threat.sources:
-            if answers(models, source) and not words:
+            if answers_in_words(models, source) and not words:
                 yield f"threats.{at}.transfer: {source} answers in words, {of_datasets}"
     for name in models:
-        if answers(models, name) != words and name not in named:
-            does = "answers in words" if answers(models, name) else "does not answer in words"
+        if answers_in_words(models, name) != words and name not in named:
+            does = (
+                "answers in words" if answers_in_words(models, name) else "does not answer in words"
+            )
             yield (
                 f"models.{name}: {does}, {of_datasets}; it would be scored on no dataset, and no "
                 "model, attack or threat uses it"

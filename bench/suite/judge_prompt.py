@@ -34,7 +34,7 @@ _NAMED = "2"
 _DIGIT = re.compile(r"(?<![\w.])[012](?!\w|\.\d)")  # not of `2.5`
 
 
-def asked(text: str, exchange: Exchange) -> str:
+def fill_prompt(text: str, exchange: Exchange) -> str:
     """Return what a judge is asked about what a model said in an exchange."""
     return PROMPT.format(
         names=" or ".join(exchange.names),
@@ -44,7 +44,7 @@ def asked(text: str, exchange: Exchange) -> str:
     )
 
 
-def score(reply: str) -> float:
+def reply_score(reply: str) -> float:
     """Return 1 where a reply says that the object is named, else 0.
 
     It says so where a 2 is the only digit that it has of those asked for. One without any, or with

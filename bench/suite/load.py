@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.core.errors import SuiteError
 from bench.core.identifiers import place_fault, shown
-from bench.suite.applicability import pair_faults
+from bench.suite.applicability import applicability_faults
 from bench.suite.metrics import TASKS
 from bench.suite.references import duplicates, reference_faults
 from bench.suite.specs import (
@@ -153,7 +153,7 @@ def load_suite(path: str | Path) -> Suite:
     if faults:
         raise SuiteError(str(path), list(dict.fromkeys(faults)))  # sweeps repeat an entry's faults
     parts = (suite.models, suite.datasets, suite.attacks, suite.threats)
-    if faults := list(pair_faults(*parts, places)):
+    if faults := list(applicability_faults(*parts, places)):
         raise SuiteError(str(path), faults)
     return suite
 

@@ -8,10 +8,10 @@ from bench.suite.specs import DatasetSpec, LanguageDataset, TaskName, task_of
 ACCURACY = "accuracy"
 VQA_ACCURACY = "vqa_accuracy"
 YES_NO = "yes_no_accuracy"
-NAMES = "names_object"
+NAMES_OBJECT = "names_object"
 CIDER = "cider"
-DEPTHS = (1, 5, 10)  # of recalls
-CAPTION = "#"  # in a sample's id, between the image's id and the number of its caption or question
+RECALL_DEPTHS = (1, 5, 10)  # k of recall@k
+ID_SEPARATOR = "#"  # between an image's id and the number of its caption or question
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Metric:
     name: str
     task: Task
     suffix: str = ""
-    counts: Literal["images", "captions", "questions"] = "images"
+    unit: Literal["images", "captions", "questions"] = "images"
     highest: float = 1.0
     graded: bool = False
     title: str = "accuracy"
@@ -76,14 +76,14 @@ class Metric:
         return f"{name} {self.suffix}" if self.suffix else name
 
     @property
-    def stands_for_task(self) -> bool:
+    def is_main(self) -> bool:
         """Whether the task's means, ranks and worst cases are of this metric."""
         return not self.suffix
 
     @property
     def shares_images(self) -> bool:
         """Whether several of the answers that it counts may be about one image."""
-        return self.counts != "images"
+        return self.unit != "images"
 
 
 CLASSIFICATION = Task(
@@ -99,14 +99,17 @@ TASKS = {task.name: task for task in (CLASSIFICATION, RETRIEVAL, ANSWERING, CAPT
 METRICS = (
     Metric(ACCURACY, CLASSIFICATION, early_stop=True, top_logit=True),
     Metric("text_retrieval_recall@1", RETRIEVAL, top_logit=True),  # an image finds its captions
-    *(Metric(f"text_retrieval_recall@{k}", RETRIEVAL, f"TR@{k}") for k in DEPTHS[1:]),
+    *(Metric(f"text_retrieval_recall@{k}", RETRIEVAL, f"TR@{k}") for k in RECALL_DEPTHS[1:]),
     # a caption finds its image
-    *(Metric(f"image_retrieval_recall@{k}", RETRIEVAL, f"IR@{k}", "captions") for k in DEPTHS),
+    *(
+        Metric(f"image_retrieval_recall@{k}", RETRIEVAL, f"IR@{k}", "captions")
+        for k in RECALL_DEPTHS
+    ),
     # agreement with annotators, a fraction per question
-    Metric(VQA_ACCURACY, ANSWERING, counts="questions", graded=True, early_stop=True),
-    Metric(YES_NO, ANSWERING, counts="questions", early_stop=True),  # POPE's
+    Metric(VQA_ACCURACY, ANSWERING, unit="questions", graded=True, early_stop=True),
+    Metric(YES_NO, ANSWERING, unit="questions", early_stop=True),  # POPE's
     # whether the answer still names the object that the image shows
-    Metric(NAMES, ANSWERING, counts="questions", early_stop=True, judged=True),
+    Metric(NAMES_OBJECT, ANSWERING, unit="questions", early_stop=True, judged=True),
     # CIDEr-D per caption
     Metric(CIDER, CAPTIONING, highest=10.0, graded=True, title="CIDEr-D", early_stop=True),
 )
@@ -135,12 +138,12 @@ def metrics_of(dataset: DatasetSpec) -> tuple[Metric, ...]:
 def _of_language(dataset: LanguageDataset) -> str:
     if task_of(dataset) == CAPTIONING.name:
         return CIDER
-    if dataset.format == "pope" or dataset.asked == "whether":
+    if dataset.format == "pope" or dataset.question_type == "whether":
         return YES_NO
-    return VQA_ACCURACY if dataset.format in ("vqav2", "textvqa") else NAMES
+    return VQA_ACCURACY if dataset.format in ("vqav2", "textvqa") else NAMES_OBJECT
 
 
-def image_of(sample_id: str) -> str:
+def image_id_of(sample_id: str) -> str:
     """Return the image's id, of the id of a caption or question about it; its own else."""
-    image, parted, _ = sample_id.rpartition(CAPTION)
+    image, parted, _ = sample_id.rpartition(ID_SEPARATOR)
     return image if parted else sample_id

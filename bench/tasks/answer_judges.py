@@ -91,7 +91,7 @@ class AskedJudge:
         Raises:
             CellError: It cannot be asked, or a reply is empty.
         """
-        prompts = [judging.asked(text, e) for text, e in zip(texts, exchanges, strict=True)]
+        prompts = [judging.fill_prompt(text, e) for text, e in zip(texts, exchanges, strict=True)]
         scores = dict(self._known(dict.fromkeys(prompts)))
         left = [prompt for prompt in dict.fromkeys(prompts) if prompt not in scores]
         if left:
@@ -99,7 +99,7 @@ class AskedJudge:
                 for prompt, reply in zip(left, replies, strict=True):
                     if not reply.strip():  # no verdict, and nothing to keep
                         raise CellError(f"the judge {self.name} gave an empty reply")
-                    scores[prompt] = judging.score(reply)
+                    scores[prompt] = judging.reply_score(reply)
                     self._keep(prompt, reply)
         return np.array([scores[prompt] for prompt in prompts], np.float32)
 
@@ -115,7 +115,7 @@ class AskedJudge:
         reply = found["reply"]
         if not isinstance(reply, str) or not reply.strip() or found != self._entry(prompt, reply):
             raise ValueError("is not the reply to this question")
-        return judging.score(reply)
+        return judging.reply_score(reply)
 
     def _keep(self, prompt: str, reply: str) -> None:
         entry = self._entry(prompt, reply)

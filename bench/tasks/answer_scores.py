@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.exchanges import Exchange
-from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO
+from bench.suite.metrics import CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO
 from bench.tasks.answer_judges import Judge
 from bench.tasks.cider import Cider
 from bench.tasks.vqa import vqa_accuracy
@@ -50,7 +50,7 @@ def _each(score: Callable[[str, Exchange], float]) -> Scorer:
 # by metric, what makes its scorer
 _SCORERS: dict[str, Callable[[Sequence[Exchange], Judge], Scorer]] = {
     CIDER: _cider,
-    NAMES: lambda everyone, judge: judge,
+    NAMES_OBJECT: lambda everyone, judge: judge,
     VQA_ACCURACY: lambda everyone, judge: _each(lambda text, e: vqa_accuracy(text, e.answers)),
     YES_NO: lambda everyone, judge: _each(lambda text, e: float(yes_no(text) == e.answers[0])),
 }

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from bench.commands.downloads import Want, Wants, Watcher, fetch
+from bench.commands.downloads import FetchWatcher, NeededFile, NeededFiles, fetch
 from bench.commands.machine import examine
 from bench.core.errors import CellError, UserError
 from bench.core.locks import Lock
@@ -30,19 +30,19 @@ Maker = Callable[..., Path]
 REPO = "someone/wds_set"
 
 
-class Told(Watcher):
+class Told(FetchWatcher):
     def __init__(self) -> None:
-        self.wants: Wants | None = None
+        self.wants: NeededFiles | None = None
         self.names: list[str] = []
         self.come = 0
 
-    def begin(self, wants: Wants) -> None:
+    def begin(self, wants: NeededFiles) -> None:
         self.wants = wants
 
-    def starting(self, want: Want) -> None:
+    def file_started(self, want: NeededFile) -> None:
         self.names.append(want.file.name)
 
-    def arrived(self, count: int) -> None:
+    def bytes_received(self, count: int) -> None:
         self.come += count
 
 
@@ -78,7 +78,7 @@ def test_sizes_first_then_the_files_then_nothing(hub: Hub, suite: Suite) -> None
 
 def test_a_stopped_fetch_goes_on_where_it_was(hub: Hub, suite: Suite) -> None:
     class Stops(Told):
-        def starting(self, want: Want) -> None:
+        def file_started(self, want: NeededFile) -> None:
             if want.file.name.endswith("1.tar"):
                 raise KeyboardInterrupt
 

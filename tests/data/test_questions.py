@@ -17,7 +17,7 @@ from bench.data.source_kinds import source_of
 from bench.plan.cells import expand
 from bench.plan.resolve import resolve
 from bench.suite.load import Suite, load_suite
-from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metric_of, metrics_of
+from bench.suite.metrics import CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO, metric_of, metrics_of
 from bench.suite.specs import LanguageDataset, NanoDataset, Pixels, task_of
 from tests.support.question_files import (
     WORDS,
@@ -117,7 +117,7 @@ def test_v_attack_names_an_object_and_what_it_is_to_be_taken_for(tmp_path: Path)
         ("bear",),
         "lion",
     )
-    assert (task_of(spec), metrics_of(spec)) == ("answering", (metric_of(NAMES),))
+    assert (task_of(spec), metrics_of(spec)) == ("answering", (metric_of(NAMES_OBJECT),))
     asked = exchanges(v_attack(tmp_path, "question"))
     assert len(asked) == 6  # three of each image's four, as its code does
     assert asked["000000026926.jpg#3"] == Exchange(
@@ -138,7 +138,7 @@ def test_embedded_images_are_asked_what_they_show() -> None:
     assert by_name["automobile"].names == ("automobile", "car")
     assert by_name["automobile"].prompt == f"What is shown in this image?{SHORT}"
     assert all(e.decoy not in ("", *e.names) for e in found.exchanges)
-    assert metrics_of(spec) == (metric_of(NAMES),)
+    assert metrics_of(spec) == (metric_of(NAMES_OBJECT),)
     assert native_size(spec) == (32, 32)
 
 
@@ -490,7 +490,7 @@ def test_the_one_thing_that_can_be_asked_may_be_said(
     said = language(
         silent.format, **{**silent.model_dump(exclude={"format", "kind", "name"}), "ask": ask}
     )
-    assert said.asked == silent.asked == ask
+    assert said.question_type == silent.question_type == ask
     assert index_dataset(said, 3, 0) == index_dataset(silent, 3, 0)
 
 

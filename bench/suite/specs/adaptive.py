@@ -6,12 +6,12 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.base import Name, Spec, many
+from bench.suite.specs.base import Name, Spec, as_list
 from bench.suite.specs.model_base import Component
 
 Components = Annotated[
     tuple[Component, ...],
-    BeforeValidator(many),
+    BeforeValidator(as_list),
     AfterValidator(lambda named: tuple(sorted(set(named)))),
 ]
 Positive = Annotated[float, Field(gt=0)]

@@ -1,6 +1,6 @@
 """Which published numbers a suite is meant to reproduce."""
 
-from bench.suite.specs.base import Place, Spec
+from bench.suite.specs.base import Spec, UserPath
 
 
 class Against(Spec):
@@ -10,5 +10,5 @@ class Against(Spec):
     of the suite are compared with those of the same name.
     """
 
-    file: Place
+    file: UserPath
     table: str | None = None

@@ -14,14 +14,14 @@ Precision = Literal["fp32", "tf32", "bf16"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 # What the loss is computed from. `outputs` are logits where there are classes, and the likelihood
 # of an answer where a model answers in words; every other attack needs what its word names.
-GoesBy = Literal["outputs", "classes", "texts", "embedding", "value features"]
+LossInput = Literal["outputs", "classes", "texts", "embedding", "value features"]
 
 
 class AttackSpec(Spec):
     """What all attacks share: budgets, each a cell of its own, and a name for the tables.
 
     Class variables:
-        goes_by: What the loss is computed from.
+        loss_input: What the loss is computed from.
         least_classes: The fewest classes of a dataset for which the attack is defined.
         version: Of the attack's numbers, part of the identity of its cells and crafts. It is raised
             when a change of the code changes them (`bench.plan.versions`).
@@ -31,7 +31,7 @@ class AttackSpec(Spec):
     eps: EpsList
     name: Name | None = None
 
-    goes_by: ClassVar[GoesBy] = "outputs"
+    loss_input: ClassVar[LossInput] = "outputs"
     least_classes: ClassVar[int] = 1
     version: ClassVar[int] = 1
 
@@ -69,7 +69,7 @@ class AttackSpec(Spec):
         """Forward passes without a gradient for an image that withstands the whole attack."""
         return 0
 
-    def texts_in(self, stage: int, stages: int) -> int:
+    def texts_in_stage(self, stage: int, stages: int) -> int:
         """Return how many texts the attack runs on in one of its stages.
 
         Args:
@@ -78,16 +78,16 @@ class AttackSpec(Spec):
         """
         return 1
 
-    def gradients_in(self, stage: int, stages: int) -> int:
-        """Return the part of `gradients` that one stage takes; arguments as in `texts_in`."""
-        return self.gradients * self.texts_in(stage, stages) // self.texts_in(0, 1)
+    def gradients_in_stage(self, stage: int, stages: int) -> int:
+        """Return the part of `gradients` that one stage takes; arguments as in `texts_in_stage`."""
+        return self.gradients * self.texts_in_stage(stage, stages) // self.texts_in_stage(0, 1)
 
-    def forwards_in(self, stage: int, stages: int) -> int:
-        """Return the part of `forwards` that one stage takes; arguments as in `texts_in`."""
-        return self.forwards * self.texts_in(stage, stages) // self.texts_in(0, 1)
+    def forwards_in_stage(self, stage: int, stages: int) -> int:
+        """Return the part of `forwards` that one stage takes; arguments as in `texts_in_stage`."""
+        return self.forwards * self.texts_in_stage(stage, stages) // self.texts_in_stage(0, 1)
 
     @property
-    def harmless(self) -> float:
+    def stop_score(self) -> float:
         """The highest score of an answer that is not attacked further, in the metric's units."""
         return 0.0
 

@@ -9,7 +9,7 @@ from bench.suite.specs.adaptive import Backward, Filter
 from bench.suite.specs.attack_base import (
     AttackSpec,
     Count,
-    GoesBy,
+    LossInput,
     NativeSpec,
     RepeatedSpec,
     Share,
@@ -74,7 +74,7 @@ class Cw(PgdSpec):
     steps: Count = 30
     kappa: Annotated[float, Field(ge=0)] = 0.0
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
 
 
 class ApgdSpec(RepeatedSpec):
@@ -107,7 +107,7 @@ class ApgdCe(ApgdSpec):
     kind: Literal["apgd-ce"]
     rescale: bool = False
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
 
 
 class ApgdEmbedding(ApgdSpec):
@@ -115,7 +115,7 @@ class ApgdEmbedding(ApgdSpec):
 
     kind: Literal["apgd-embedding"]
 
-    goes_by: ClassVar[GoesBy] = "embedding"
+    loss_input: ClassVar[LossInput] = "embedding"
 
 
 class ApgdDlr(ApgdSpec):
@@ -123,7 +123,7 @@ class ApgdDlr(ApgdSpec):
 
     kind: Literal["apgd-dlr"]
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
     least_classes: ClassVar[int] = 3
 
 
@@ -133,7 +133,7 @@ class ApgdT(ApgdSpec):
     kind: Literal["apgd-t"]
     targets: Count = 9
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
     least_classes: ClassVar[int] = 4
 
     @property
@@ -158,19 +158,19 @@ class ApgdText(ApgdSpec):
     references: Count = 1
     threshold: Annotated[float, Field(ge=0)] = 0.0
 
-    goes_by: ClassVar[GoesBy] = "texts"
+    loss_input: ClassVar[LossInput] = "texts"
 
     @property
     def gradients(self) -> int:
         """Gradients for an image that withstands the attack on all references."""
         return super().gradients * self.references
 
-    def texts_in(self, stage: int, stages: int) -> int:
+    def texts_in_stage(self, stage: int, stages: int) -> int:
         """Return 1 after the first stage: the reference that lowered the score most."""
         return 1 if stage else self.references
 
     @property
-    def harmless(self) -> float:
+    def stop_score(self) -> float:
         """The threshold."""
         return self.threshold
 
@@ -188,9 +188,9 @@ class ApgdTextTargeted(ApgdSpec):
     kind: Literal["apgd-text-targeted"]
     target: Annotated[str, Field(min_length=1)] | None = None
 
-    goes_by: ClassVar[GoesBy] = "texts"
+    loss_input: ClassVar[LossInput] = "texts"
 
-    def texts_in(self, stage: int, stages: int) -> int:
+    def texts_in_stage(self, stage: int, stages: int) -> int:
         """Return 1 in the last stage, else 0."""
         return int(stage == stages - 1)
 
@@ -208,7 +208,7 @@ class ValueFeatures(NativeSpec):
     blocks: Count = 4
     crop: Annotated[float, Field(gt=0, le=1)] = 0.75
 
-    goes_by: ClassVar[GoesBy] = "value features"
+    loss_input: ClassVar[LossInput] = "value features"
 
 
 class Noise(AttackSpec):

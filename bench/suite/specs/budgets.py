@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.base import many
+from bench.suite.specs.base import as_list
 
 
 def eps_value(text: str) -> float:
@@ -37,7 +37,7 @@ def _distinct(budgets: tuple[str, ...]) -> tuple[str, ...]:
 
 EpsList = Annotated[
     tuple[Annotated[str, BeforeValidator(_eps)], ...],
-    BeforeValidator(many),
+    BeforeValidator(as_list),
     Field(min_length=1),
     AfterValidator(_distinct),
 ]

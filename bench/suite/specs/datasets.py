@@ -7,12 +7,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench import catalogue
-from bench.suite.specs.base import Dataset, Inside, Name, Place, Repository
+from bench.suite.specs.base import Dataset, Name, RelativePath, Repository, UserPath
 from bench.suite.specs.embedded_names import EMBEDDED, EMBEDDED_SUBSET, EmbeddedName
 from bench.suite.specs.language_datasets import LanguageDataset
 
-Stored = Literal["classification", "retrieval"]
-TaskName = Stored | Literal["answering", "captioning"]
+ArchiveTask = Literal["classification", "retrieval"]
+TaskName = ArchiveTask | Literal["answering", "captioning"]
 
 
 class NanoDataset(Dataset):
@@ -35,14 +35,14 @@ class HubDataset(Dataset):
     chooses.
     """
 
-    brings_texts: ClassVar[bool] = True
+    has_own_class_names: ClassVar[bool] = True
 
     kind: Literal["hub"]
     name: Name
     repo: Repository | None = None
-    revision: Inside = "main"
-    split: Inside = "test"
-    task: Stored = "classification"
+    revision: RelativePath = "main"
+    split: RelativePath = "test"
+    task: ArchiveTask = "classification"
     shards: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
@@ -86,7 +86,7 @@ class TorchvisionDataset(Dataset):
 
     kind: Literal["torchvision"]
     name: Literal["caltech256"]
-    root: Place = "data/torchvision"
+    root: UserPath = "data/torchvision"
 
 
 class WebDataset(Dataset):
@@ -95,13 +95,13 @@ class WebDataset(Dataset):
     `task: retrieval` is one of images with captions (`dataset_type.txt` says so there).
     """
 
-    brings_texts: ClassVar[bool] = True
+    has_own_class_names: ClassVar[bool] = True
 
     kind: Literal["webdataset"]
     name: Name
-    path: Place
-    split: Inside = "test"
-    task: Stored = "classification"
+    path: UserPath
+    split: RelativePath = "test"
+    task: ArchiveTask = "classification"
 
     @property
     def deviation(self) -> str:
@@ -114,7 +114,7 @@ class FolderDataset(Dataset):
 
     kind: Literal["folder"]
     name: Name
-    path: Place
+    path: UserPath
 
 
 def _split_deviation(split: str) -> str:
@@ -167,7 +167,7 @@ def task_of(spec: "DatasetSpec") -> TaskName:
     """Return what a dataset's images are scored by: classes, captions, or what is said of them."""
     if isinstance(spec, LanguageDataset):
         # V-Attack's captions are scored by the object that they name
-        captioned = spec.asked == "caption" and spec.format != "v-attack"
+        captioned = spec.question_type == "caption" and spec.format != "v-attack"
         return "captioning" if captioned else "answering"
     if isinstance(spec, HubDataset) and spec.repo is None:
         return catalogue.datasets()[spec.name].task

@@ -57,18 +57,18 @@ class Ensemble(NativeSpec):
         """Those of all members."""
         return sum(member.forwards for member in self.attacks)
 
-    def gradients_in(self, stage: int, stages: int) -> int:
+    def gradients_in_stage(self, stage: int, stages: int) -> int:
         """Return those of all members in one stage."""
-        return sum(member.gradients_in(stage, stages) for member in self.attacks)
+        return sum(member.gradients_in_stage(stage, stages) for member in self.attacks)
 
-    def forwards_in(self, stage: int, stages: int) -> int:
+    def forwards_in_stage(self, stage: int, stages: int) -> int:
         """Return those of all members in one stage."""
-        return sum(member.forwards_in(stage, stages) for member in self.attacks)
+        return sum(member.forwards_in_stage(stage, stages) for member in self.attacks)
 
     @property
-    def harmless(self) -> float:
+    def stop_score(self) -> float:
         """The highest of all members: an answer that one leaves alone is left by all."""
-        return max(member.harmless for member in self.attacks)
+        return max(member.stop_score for member in self.attacks)
 
     @property
     def surrogates(self) -> tuple[str, ...]:
@@ -79,6 +79,6 @@ class Ensemble(NativeSpec):
 AnyAttack = Annotated[_Single | Ensemble, Field(discriminator="kind")]
 
 
-def singles(attack: AnyAttack) -> tuple[_Single, ...]:
+def members_of(attack: AnyAttack) -> tuple[_Single, ...]:
     """Return the members of an ensemble, or the attack itself."""
     return attack.attacks if isinstance(attack, Ensemble) else (attack,)

@@ -12,8 +12,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.attack_base import AttackSpec, Count, GoesBy
-from bench.suite.specs.torchattacks_list import OFFERS
+from bench.suite.specs.attack_base import AttackSpec, Count, LossInput
+from bench.suite.specs.torchattacks_list import TORCHATTACKS
 
 Official = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
 Version = Literal["standard", "rand"]
@@ -53,7 +53,7 @@ class PyAutoAttack(AttackSpec):
     eot: Count = 1
     chunk: Count = 100
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
 
     @model_validator(mode="before")
     @classmethod
@@ -105,7 +105,7 @@ class TorchAttacks(AttackSpec):
     args: dict[str, JsonValue] = Field(default={})
     chunk: Count = 100
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
 
     @field_validator("attack")
     @classmethod
@@ -117,7 +117,7 @@ class TorchAttacks(AttackSpec):
                 "use {kind: pyautoattack, attack: standard}",
             )
         norm = info.data.get("norm", "linf")
-        offered = [name for name, offer in OFFERS.items() if norm in offer.norms]
+        offered = [name for name, offer in TORCHATTACKS.items() if norm in offer.norms]
         if attack not in offered:
             raise PydanticCustomError("attack", f"allowed at norm {norm}: {', '.join(offered)}")
         return attack
@@ -129,8 +129,8 @@ class TorchAttacks(AttackSpec):
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise PydanticCustomError("steps", "`steps` must be a whole number of at least 1")
         attack = info.data.get("attack")
-        if attack is not None and (unknown := args.keys() - set(OFFERS[attack].args)):
-            allowed = ", ".join(OFFERS[attack].args) or "none"
+        if attack is not None and (unknown := args.keys() - set(TORCHATTACKS[attack].args)):
+            allowed = ", ".join(TORCHATTACKS[attack].args) or "none"
             raise PydanticCustomError(
                 "args", f"{attack} has no {', '.join(sorted(unknown))}; allowed: {allowed}"
             )
@@ -139,4 +139,6 @@ class TorchAttacks(AttackSpec):
     @property
     def gradients(self) -> int:
         """Gradient steps on an image, the library's default where `args` name none."""
-        return cast(int, self.args.get("steps", 10 if "steps" in OFFERS[self.attack].args else 1))
+        return cast(
+            int, self.args.get("steps", 10 if "steps" in TORCHATTACKS[self.attack].args else 1)
+        )

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from bench.suite.specs.base import Place, Spec
+from bench.suite.specs.base import Spec, UserPath
 
 
 class MatchJudge(Spec):
@@ -37,7 +37,7 @@ class TransformersJudge(Spec):
     """
 
     kind: Literal["transformers"]
-    name: Place
+    name: UserPath
     revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.base import Dataset, Name, Place
+from bench.suite.specs.base import Dataset, Name, UserPath
 from bench.suite.specs.embedded_names import EMBEDDED_SUBSET, EmbeddedName
 
 Format = Literal["coco-captions", "karpathy", "vqav2", "textvqa", "pope", "v-attack", "embedded"]
@@ -60,11 +60,11 @@ class LanguageDataset(Dataset):
     kind: Literal["language"]
     format: Format
     name: Name
-    questions: Place | None = None
-    annotations: Place | None = None
-    objects: Place | None = None
-    targets: Place | None = None
-    images: Place | None = None
+    questions: UserPath | None = None
+    annotations: UserPath | None = None
+    objects: UserPath | None = None
+    targets: UserPath | None = None
+    images: UserPath | None = None
     split: str | None = None
     of: EmbeddedName | None = None
     ask: Ask | None = None
@@ -103,7 +103,7 @@ class LanguageDataset(Dataset):
 
     @model_validator(mode="after")
     def _prompt_has_the_question(self) -> Self:
-        asks = self.asked != "caption"
+        asks = self.question_type != "caption"
         if self.prompt is not None and ("{question}" in self.prompt) != asks:
             needed = "needs" if asks else "has no question for"
             raise PydanticCustomError(
@@ -119,18 +119,18 @@ class LanguageDataset(Dataset):
         return EMBEDDED_SUBSET if self.format == "embedded" else ""
 
     @property
-    def asked(self) -> Ask:
+    def question_type(self) -> Ask:
         """What is asked of each image."""
         return self.ask or _ASKS[self.format][0]
 
-    def told(self, question: str = "") -> str:
+    def prompt_for(self, question: str = "") -> str:
         """Return what a model is told, a question in its place."""
         return self._template().replace("{question}", question)
 
     def _template(self) -> str:
         if self.prompt is not None:
             return self.prompt
-        if self.asked == "caption":
+        if self.question_type == "caption":
             return _DESCRIBE if self.format == "v-attack" else _CAPTION
         return "{question}" if self.format == "v-attack" else _SHORT
 

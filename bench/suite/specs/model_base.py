@@ -110,12 +110,12 @@ class Model(Spec):
         return False
 
     @property
-    def computes_in(self) -> FloatType:
+    def compute_dtype(self) -> FloatType:
         """The type of its numbers while it is judged, where it is not built on another model."""
         return "fp32"
 
     @property
-    def known_as(self) -> str:
+    def config_name(self) -> str:
         """By which name open_clip or the catalogue may know its configuration; empty if by none."""
         return ""
 
@@ -124,7 +124,7 @@ class Model(Spec):
         """What it adds to the model that it is built on, and what can be taken out."""
         return ()
 
-    def less(self, components: Collection[Component]) -> "Model":
+    def without_components(self, components: Collection[Component]) -> "Model":
         """Return the same model with some of its components taken out."""
         return self
 

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from bench.core.digests import hash_files
 from bench.core.errors import CellError
 from bench.core.module_files import module_file
-from bench.suite.specs.base import Name, Place, Spec, many
+from bench.suite.specs.base import Name, Spec, UserPath, as_list
 from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 
@@ -78,7 +78,7 @@ class Anchor(Spec):
     """
 
     white: Name | None = None
-    file: Place | None = None
+    file: UserPath | None = None
     resize: bool = False
 
     @model_validator(mode="after")
@@ -111,7 +111,7 @@ class RAdaptModel(Model):
         """What it adds to its base."""
         return (*(("anchor",) if self.alpha else ()), *(("filter",) if self.cutoff else ()))
 
-    def less(self, components: Collection[Component]) -> "RAdaptModel":
+    def without_components(self, components: Collection[Component]) -> "RAdaptModel":
         """Return the same model with some of its components taken out."""
         anchor = {"alpha": 0.0} if "anchor" in components else {}
         gaussian = {"cutoff": None} if "filter" in components else {}
@@ -158,7 +158,7 @@ class GraftModel(Model):
     kind: Literal["graft"]
     base: Name
     donor: Name
-    modules: Annotated[tuple[str, ...], BeforeValidator(many), Field(min_length=1)]
+    modules: Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)]
 
     @property
     def architecture_of(self) -> str:

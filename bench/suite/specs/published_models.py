@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.catalogue.repository_layouts import CHAT, CLIP, OPEN_CLIP
 from bench.core.identifiers import is_repository
-from bench.suite.specs.base import Inside, Name, Place
+from bench.suite.specs.base import Name, RelativePath, UserPath
 from bench.suite.specs.model_base import (
     FloatType,
     LocalFile,
@@ -34,10 +34,10 @@ class OpenClipModel(Model):
     layout: ClassVar = OPEN_CLIP
 
     kind: Literal["open_clip"]
-    name: Place
-    pretrained: Place | None = None
-    tower: Place | None = None
-    revision: Inside | None = None
+    name: UserPath
+    pretrained: UserPath | None = None
+    tower: UserPath | None = None
+    revision: RelativePath | None = None
 
     @property
     def repository(self) -> str | None:
@@ -50,7 +50,7 @@ class OpenClipModel(Model):
         return self.name.removeprefix(FOLDER) if self.name.startswith(FOLDER) else None
 
     @property
-    def known_as(self) -> str:
+    def config_name(self) -> str:
         """By which name or repository open_clip may know its configuration."""
         return self.repository or self.name
 
@@ -125,8 +125,8 @@ class HuggingFaceModel(Model):
     layout: ClassVar = CLIP
 
     kind: Literal["hugging_face"]
-    name: Place
-    revision: Inside | None = None
+    name: UserPath
+    revision: RelativePath | None = None
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Return the repository or folder."""
@@ -155,8 +155,8 @@ class LvlmModel(Model):
     layout: ClassVar = CHAT
 
     kind: Literal["lvlm"]
-    name: Place
-    revision: Inside | None = None
+    name: UserPath
+    revision: RelativePath | None = None
     precision: FloatType = "bf16"
     checkpointing: bool = False
     tower: Name | None = None
@@ -167,12 +167,12 @@ class LvlmModel(Model):
         return True
 
     @property
-    def computes_in(self) -> FloatType:
+    def compute_dtype(self) -> FloatType:
         """The type of its numbers while it is judged."""
         return self.precision
 
     @property
-    def known_as(self) -> str:
+    def config_name(self) -> str:
         """By which name the catalogue may know its configuration."""
         return self.name
 

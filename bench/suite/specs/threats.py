@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, PlainSerializer
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.base import Name, Spec, many
+from bench.suite.specs.base import Name, Spec, as_list
 
 JOINT = " + "  # between the names of sources that are attacked as one
 
@@ -30,7 +30,7 @@ def _threat(value: Any) -> Any:
     if value == "white-box":
         return {"kind": "white-box"}
     if isinstance(value, dict) and set(value) == {"transfer"} and value["transfer"]:
-        sources = many(value["transfer"])
+        sources = as_list(value["transfer"])
         if len(sources) == len(set(map(str, sources))):
             return {"kind": "transfer", "sources": sources}
     raise PydanticCustomError(
@@ -48,7 +48,7 @@ def source_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterator[s
     """Say which sources of a suite's threats are none of its models."""
     for place, entry in enumerate(entries):
         named = entry.get("transfer") if isinstance(entry, dict) else None
-        for at, source in enumerate(many(named)):
+        for at, source in enumerate(as_list(named)):
             if isinstance(source, str) and source not in models:
                 path = f"threats.{place}.transfer" + (f".{at}" if isinstance(named, list) else "")
                 yield f"{path}: got {source!r}; declared models: {', '.join(map(str, models))}"

@@ -1,4 +1,4 @@
-"""What a suite may say: typed, frozen, and closed to keys that do not exist."""
+"""The specs: typed, frozen classes of a suite's entries. Unknown keys are refused."""
 
 from bench.suite.specs.adaptive import Backward
 from bench.suite.specs.against import Against

@@ -1,7 +1,7 @@
-"""What torchattacks 3.5.1 offers within a budget: its attacks, their norms and arguments.
+"""The attacks of torchattacks 3.5.1 that take a radius, with their norms and arguments.
 
-A table, so that a suite is checked without importing torch; a test holds it against the
-library. `model`, `eps`, `norm`, `seed` and `verbose` are the harness's to give.
+With this table a suite is checked without importing torch; a test compares it with the library.
+The harness itself sets the arguments `model`, `eps`, `norm`, `seed` and `verbose`.
 """
 
 from collections.abc import Mapping
@@ -20,12 +20,13 @@ _SQUARE = ("n_queries", "n_restarts", "p_init", "loss", "resc_schedule")
 
 @dataclass(frozen=True, slots=True)
 class TorchattacksEntry:
-    """One attack of the library.
+    """An attack of the library.
 
     Attributes:
         args: Arguments that a suite may give.
-        norms: Norms of its budget; it takes the argument `norm` where there are two.
-        full: Whether it attacks every image; else it hands back clean ones where it fails.
+        norms: Norms of its radius; an attack with two takes the argument `norm`.
+        attacks_all: Whether every returned image is perturbed. Otherwise the attack returns the
+            clean image if it fails.
     """
 
     args: tuple[str, ...]

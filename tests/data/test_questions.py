@@ -431,30 +431,30 @@ def test_there_are_no_classes(tmp_path: Path) -> None:
     [
         (
             {"format": "vqav2", "questions": "q", "images": "i", "split": "test"},
-            r"datasets.0: got .*; format vqav2 needs questions, annotations, images; missing: "
-            "annotations; of no meaning here: split",
+            r"datasets.0: got .*; the format vqav2 needs the keys questions, annotations, images; "
+            "missing: annotations; not used by the format: split",
         ),
         ({"format": "vqa"}, r"datasets.0.format: got 'vqa'; .*'coco-captions', 'karpathy'"),
         (
             {"format": "embedded", "of": "digits", "ask": "question"},
-            "format embedded can `ask`: what, whether, caption",
+            "allowed for the format embedded: what, whether, caption",
         ),
         (
             {"format": "coco-captions", "annotations": "a", "images": "i", "ask": "question"},
-            "format coco-captions can `ask`: caption$",
+            "allowed for the format coco-captions: caption$",
         ),
         (
             {
                 "format": "v-attack", "objects": "o", "targets": "t", "images": "i",
                 "ask": "caption", "questions": "q",
             },
-            "missing: none; of no meaning here: questions",
+            "missing: none; not used by the format: questions",
         ),
-        ({"format": "embedded", "of": "digits"}, "needs ask, of; missing: ask"),
+        ({"format": "embedded", "of": "digits"}, "needs the keys ask, of; missing: ask"),
         ({"format": "embedded", "of": "digit", "ask": "what"}, r"datasets.0.of: got 'digit'"),
         (
             {"format": "v-attack", "objects": "o", "targets": "t", "images": "i"},
-            "needs ask, objects, targets, images; missing: ask",
+            "needs the keys ask, objects, targets, images; missing: ask",
         ),
         (
             {
@@ -465,11 +465,11 @@ def test_there_are_no_classes(tmp_path: Path) -> None:
         ),
         (
             {"format": "pope", "questions": "q", "images": "i", "prompt": "Well?"},
-            r"this dataset's `prompt` needs the placeholder \{question\}",
+            r"the `prompt` of this dataset needs the placeholder \{question\}",
         ),
         (
             {"format": "karpathy", "annotations": "a", "images": "i", "prompt": "{question}"},
-            r"has no question for the placeholder \{question\}",
+            r"has no question and must not contain the placeholder \{question\}",
         ),
     ],
 )  # fmt: skip

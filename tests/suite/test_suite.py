@@ -128,7 +128,7 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
             "datasets: got 'mean'",
         ),
         ({"models": {"a\x9bb": {"kind": "nano", "weights": "clip"}}}, "models.a\x9bb"),
-        ({"datasets": ["imagenet"]}, "datasets.0: got 'imagenet'; embedded: cifar10, "),
+        ({"datasets": ["imagenet"]}, "datasets.0: got 'imagenet'; allowed: embedded: cifar10, "),
     ],
 )
 def test_fault(suite_file: Callable[..., Path], changes: dict[str, Any], expected: str) -> None:

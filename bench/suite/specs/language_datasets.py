@@ -108,7 +108,7 @@ class LanguageDataset(Dataset):
     def _prompt_has_placeholder(self) -> Self:
         has_question = self.question_type != "caption"
         if self.prompt is not None and ("{question}" in self.prompt) != has_question:
-            needed = "needs" if has_question else "has no question, and must not contain,"
+            needed = "needs" if has_question else "has no question and must not contain"
             raise PydanticCustomError(
                 "prompt",
                 "the `prompt` of this dataset {needed} the placeholder {question}",

@@ -1,4 +1,4 @@
-"""`fetch`: download models and data ahead of time."""
+"""`fetch`: downloads models and data before a run."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Download what the suite needs, and keep what its names stand for."""
+    """Download what the suite needs, and write the lock."""
     from bench.commands.download_board import Downloads
     from bench.commands.downloads import fetch
     from bench.plan.resolve import remarks
@@ -33,5 +33,5 @@ def command(options: argparse.Namespace) -> int:
         print(f"{key}: {reason}", file=sys.stderr)
     if problems:
         return 1
-    print("all is here; HF_HUB_OFFLINE=1 keeps a run from asking the hub")
+    print("all files are here; set HF_HUB_OFFLINE=1 to run without the hub")
     return 0

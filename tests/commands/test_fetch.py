@@ -36,10 +36,10 @@ class Told(FetchWatcher):
         self.names: list[str] = []
         self.come = 0
 
-    def begin(self, wants: NeededFiles) -> None:
+    def begin(self, needed: NeededFiles) -> None:
         self.wants = wants
 
-    def file_started(self, want: NeededFile) -> None:
+    def file_started(self, needed: NeededFile) -> None:
         self.names.append(want.file.name)
 
     def bytes_received(self, count: int) -> None:
@@ -78,7 +78,7 @@ def test_sizes_first_then_the_files_then_nothing(hub: Hub, suite: Suite) -> None
 
 def test_a_stopped_fetch_goes_on_where_it_was(hub: Hub, suite: Suite) -> None:
     class Stops(Told):
-        def file_started(self, want: NeededFile) -> None:
+        def file_started(self, needed: NeededFile) -> None:
             if want.file.name.endswith("1.tar"):
                 raise KeyboardInterrupt
 
@@ -198,7 +198,7 @@ def test_a_set_with_fewer_images_than_asked(hub: Hub, suite: Suite) -> None:
 def test_few_shards_of_a_sorted_set_are_remarked(suite_file: Maker) -> None:
     few = [{"kind": "hub", "name": name, "shards": 2} for name in ("imagenet", "pets")]
     (line,) = remarks(load_suite(suite_file(datasets=few)), Lock())
-    assert line.startswith("datasets.imagenet: its shards are sorted by class, and 2 of them")
+    assert line.startswith("datasets.imagenet: its shards are sorted by class, so 2 of them")
 
 
 def levels(suite: Suite | None, results: Path) -> dict[str, tuple[str, str]]:

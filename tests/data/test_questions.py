@@ -499,7 +499,7 @@ def test_a_suite_has_one_task(suite: Writer) -> None:
         {"kind": "language", "format": "embedded", "name": ask, "of": "digits", "ask": ask}
         for ask in ("what", "caption")
     )
-    fault = r"each task needs a suite of its own: digits \(accuracy among classes\); "
+    fault = r"each task needs its own suite: digits \(accuracy among classes\); "
     with pytest.raises(SuiteError, match=fault + r"what \(answers in words\)"):
         suite(datasets=["digits", what])
     with pytest.raises(SuiteError, match=r"what \(answers in words\); caption \(captions"):

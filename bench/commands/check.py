@@ -58,10 +58,7 @@ def command(options: argparse.Namespace) -> int:
         print(line)
     failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)
     if examined and options.against is None and suite.against is None:
-        print(
-            f"suite {suite.suite}: nothing to compare with; give --against, or `against` in the "
-            "suite"
-        )
+        print(f"suite {suite.suite}: names no published numbers; to compare, give --against FILE")
         return 1 if failed else 0
     found, absent = check(results, options.against, examined)
     print_table(HEAD, check_rows(found))

@@ -76,7 +76,7 @@ def test_ctrl_c_stops_a_run_and_another_goes_on(
         _, said = process.communicate(timeout=60)
     assert time.monotonic() - told < 5
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "stopped; finished cells are kept, run again to go on"
+    assert said.splitlines()[-1] == "stopped; finished cells are kept, run again to continue"
     assert "Traceback" not in said
     done = kept(results)
     assert 3 <= len(done) < 21
@@ -117,4 +117,4 @@ def test_a_time_limit_that_is_none(limit: str, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         run_bench.main(["run", "suites/quickstart.yaml", f"--limit={limit}"])
     assert ended.value.code == 2
-    assert f"--limit: got {limit!r}; a time is needed, e.g. 90s" in capsys.readouterr().err
+    assert f"--limit: got {limit!r}; a duration is needed, e.g. 90s" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from bench.commands import downloads as fetch
+from bench.commands.downloads import FetchWatcher, NeededFile, NeededFiles, format_bytes
 from bench.core.terminal import legible
 from bench.plan.labels import duration
 from bench.run.console.door import Terminal
@@ -20,7 +20,7 @@ from bench.run.console.door import Terminal
 _PLAIN_EVERY = 10.0  # seconds between lines if stderr is not a terminal
 
 
-class Downloads(fetch.FetchWatcher):
+class DownloadBoard(FetchWatcher):
     """Shows the list of missing files, then the progress of the download.
 
     Attributes:
@@ -44,21 +44,21 @@ class Downloads(fetch.FetchWatcher):
         self.total = self.received = 0
         self.started = self.printed = 0.0
 
-    def begin(self, needed: fetch.NeededFiles) -> None:
+    def begin(self, needed: NeededFiles) -> None:
         """Print the size of the download, then each missing file with its size."""
         missing = [each for each in needed.files if each.file.left]
         here = len(needed.files) - len(missing)
-        size = fetch.format_bytes(needed.left)
+        size = format_bytes(needed.left)
         print(f"{size} to download in {len(missing)} files; {here} files are already here")
         for each in missing:
-            print(f"  {fetch.format_bytes(each.file.left):>9}  {each.key}: {each.file.name}")
+            print(f"  {format_bytes(each.file.left):>9}  {each.key}: {each.file.name}")
         sys.stdout.flush()
         self.total, self.started = needed.left, time.monotonic()
         if self.live and missing:
             self.task = self.bar.add_task("", total=self.total)
             self.bar.start()
 
-    def file_started(self, needed: fetch.NeededFile) -> None:
+    def file_started(self, needed: NeededFile) -> None:
         """Show the name of the file."""
         self.name = needed.file.name
         if self.live:
@@ -74,10 +74,8 @@ class Downloads(fetch.FetchWatcher):
             self.printed = now
             rate = self.received / max(now - self.started, 1e-9)
             left = duration((self.total - self.received) / max(rate, 1.0))
-            done = f"{fetch.format_bytes(self.received)} of {fetch.format_bytes(self.total)}"
-            print(
-                f"{done}  {fetch.format_bytes(int(rate))}/s, {left} left  {self.name}", flush=True
-            )
+            done = f"{format_bytes(self.received)} of {format_bytes(self.total)}"
+            print(f"{done}  {format_bytes(int(rate))}/s, {left} left  {self.name}", flush=True)
 
     def close(self) -> None:
         """Remove the progress bar from the terminal."""

@@ -14,14 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Download what the suite needs, and write the lock."""
-    from bench.commands.download_board import Downloads
+    from bench.commands.download_board import DownloadBoard
     from bench.commands.downloads import fetch
     from bench.plan.resolve import remarks
     from bench.store.results_folder import Store
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
-    watcher = Downloads()
+    watcher = DownloadBoard()
     try:
         lock, problems = fetch(suite, watcher)
     finally:

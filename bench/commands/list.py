@@ -60,9 +60,9 @@ def _members(union: Any) -> tuple[type[Spec], ...]:
     return _members(inner[0]) if inner and not isinstance(inner[0], type) else inner
 
 
-def _values(field: Any, prefix: str = ": ") -> str:
+def _values(field: Any) -> str:
     choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
-    return prefix + "|".join(choices) if choices else ""
+    return ": " + "|".join(choices) if choices else ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

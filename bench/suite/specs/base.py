@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.core.identifiers import inside_fault, is_repository, place_fault
 
+# A display name; control characters are refused.
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
 ]

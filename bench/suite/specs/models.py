@@ -35,7 +35,7 @@ class NanoModel(Model):
 
 
 class TinyModel(Model):
-    """A tiny vision-language model with random weights that answers yes or no, for tests only.
+    """A tiny vision-language model with random weights that answers yes or no; not a benchmark.
 
     Attributes:
         family: The `model_type` of its configuration in transformers.

@@ -123,7 +123,7 @@ def test_faults_are_told(suite_file: Write, changes: dict[str, Any], message: st
             "has its own weights; remove `pretrained`",
         ),
         ({"kind": "open_clip", "name": "ViT-B-32"}, "`pretrained` is needed"),
-        ({"kind": "open_clip", "name": "hf-hub:../x"}, "is hf-hub:OWNER/NAME"),
+        ({"kind": "open_clip", "name": "hf-hub:../x"}, "must be hf-hub:OWNER/NAME"),
         ({"kind": "hugging_face"}, r"models\.M\.name: missing"),
     ],
 )

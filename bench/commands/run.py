@@ -13,11 +13,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-check", action="store_true", help="do not run the trust checks at the end"
     )
     parser.add_argument(
-        "--batch", type=positive, help="images per batch; default: the largest that fits"
+        "--batch", type=positive, help="images per batch; default: found by trying several sizes"
     )
     parser.add_argument(
         "--compile", action="store_true",
-        help="compile vision towers with torch.compile; pays off in long runs",
+        help="compile towers for full batches with torch.compile; pays off in long runs",
     )  # fmt: skip
     parser.add_argument(
         "--limit", type=seconds, help="time limit per cell, e.g. 90s, 30m, 2h; default: none"

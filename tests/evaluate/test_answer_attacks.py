@@ -328,7 +328,7 @@ def test_records_have_how_many_images_were_attacked_and_answered_at_once(
     }
     assert told["A", ""] == told["A", "apgd-text 8/255 white-box"] == (7, 7)
     assert told["B", ""] == told["B", "apgd-text 8/255 white-box"] == (5, 5)
-    assert told["B", "apgd-text 8/255 A"] == ("7", "5")
+    assert told["B", "apgd-text 8/255 A"] == (7, 5)
 
 
 def test_a_cell_goes_on_after_a_break_and_ends_the_same(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.attacks.library_chunks import NORMS, as_module, in_chunks
 from bench.core.types import Budget, Classifier, Mode
-from bench.suite.specs.torchattacks_list import OFFERS
+from bench.suite.specs.torchattacks_list import TORCHATTACKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class TorchAttack:
         """Attack every image; see `bench.core.types.Attack`."""
         import torchattacks
 
-        norm = {"norm": NORMS[budget.norm]} if len(OFFERS[self.name].norms) > 1 else {}
+        norm = {"norm": NORMS[budget.norm]} if len(TORCHATTACKS[self.name].norms) > 1 else {}
         with contextlib.redirect_stdout(io.StringIO()):  # the constructor may print a warning
             attack = getattr(torchattacks, self.name)(
                 as_module(model), eps=budget.eps, **norm, **self.args

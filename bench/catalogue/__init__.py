@@ -1,7 +1,8 @@
-"""Facts of public datasets: where they are, what they hold, how they are prompted; sizes of models.
+"""Facts of public datasets (repository, size, class names, prompts, terms) and sizes of models.
 
-Read from `datasets.yaml`, `templates.yaml`, `imagenet.tsv` and `language_models.yaml`, which name
-their sources, and from `classes/NAME.txt`, one class a line, whose sources `docs/data.md` names.
+They are read from `datasets.yaml`, `templates.yaml`, `imagenet.tsv` and `language_models.yaml`,
+which name their sources, and from `classes/NAME.txt`, with one class per line and the sources in
+`docs/data.md`.
 """
 
 from dataclasses import dataclass
@@ -13,24 +14,24 @@ import yaml
 
 _FOLDER = Path(__file__).parent
 
-# for want of their own CLIP_benchmark prompts datasets as ImageNet
+# datasets without prompts of their own, for which CLIP_benchmark uses ImageNet's
 _AS_IMAGENET = ("imagenet-r", "imagenet_sketch", "tiny-imagenet", "caltech256")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a dataset before it is there.
+class DatasetFacts:
+    """Facts of a dataset that are known before it is downloaded.
 
     Attributes:
-        images: In the split that is measured.
-        source: Who made it.
-        terms: Under which it may be used.
-        classes: How many; 0 where captions stand for them.
-        repo: The hub's copy in webdataset layout, if there is one.
-        task: What its images come with: a class, or captions.
-        pixels: Side of its images where all are squares of one size.
-        order: `class` where shards hold images sorted by class.
-        megabytes: Of the split on the hub, where known.
+        images: Number of images in the split that is measured.
+        source: Authors of the dataset.
+        terms: Licence or terms of use, in short.
+        classes: Number of classes; 0 for images with captions.
+        repo: Repository of the hub with the dataset in webdataset layout; None if there is none.
+        task: `classification` for images with a class, `retrieval` for images with captions.
+        pixels: Height and width of the images, if all are squares of one size.
+        order: `class` if the shards are sorted by class.
+        megabytes: Size of the split on the hub, if known.
     """
 
     images: int
@@ -45,21 +46,21 @@ class Facts:
 
 
 @cache
-def datasets() -> dict[str, Facts]:
-    """Return all datasets of the catalogue, by name."""
+def datasets() -> dict[str, DatasetFacts]:
+    """Return the facts of all datasets of the catalogue, by name."""
     raw = yaml.safe_load((_FOLDER / "datasets.yaml").read_text("utf-8"))
-    return {name: Facts(**entry) for name, entry in raw.items()}
+    return {name: DatasetFacts(**entry) for name, entry in raw.items()}
 
 
 def native_size(name: str) -> tuple[int, int] | None:
-    """Return height and width of a dataset's images where all are squares of one known size."""
+    """Return height and width in pixels, if all images are squares of one known size."""
     facts = datasets().get(name)
     return (facts.pixels, facts.pixels) if facts and facts.pixels else None
 
 
 @cache
 def language_models() -> dict[str, dict[str, Any]]:
-    """Return configurations of vision-language models, as far as sizes follow, by repository."""
+    """Return the parts of models' configurations that determine their sizes, by repository."""
     raw: dict[str, dict[str, Any]] = yaml.safe_load(
         (_FOLDER / "language_models.yaml").read_text("utf-8")
     )
@@ -68,7 +69,7 @@ def language_models() -> dict[str, dict[str, Any]]:
 
 @cache
 def names_by_repo() -> dict[str, str]:
-    """Return the names of the datasets that are on the hub, by repository."""
+    """Return the names of the datasets on the hub, by repository."""
     return {facts.repo: name for name, facts in datasets().items() if facts.repo}
 
 
@@ -79,15 +80,15 @@ def _templates() -> dict[str, tuple[str, ...]]:
 
 
 def templates(name: str) -> tuple[str, ...] | None:
-    """Return CLIP_benchmark's prompts of a dataset, placeholder `{c}`; None where unknown."""
+    """Return CLIP_benchmark's prompts with the placeholder `{c}`; None for an unknown dataset."""
     return _templates().get("imagenet" if name in _AS_IMAGENET else name)
 
 
 @cache
 def imagenet_names() -> dict[str, str]:
-    """Return the names that CLIP gives to ImageNet's 1,000 classes, by WordNet id, in order.
+    """Return CLIP's names of ImageNet's 1,000 classes, by WordNet id.
 
-    WordNet ids in their sorted order are the labels.
+    The ids are sorted; a class's label is the position of its id.
     """
     lines = (_FOLDER / "imagenet.tsv").read_text("utf-8").splitlines()
     return dict(line.split("\t") for line in lines)
@@ -95,14 +96,17 @@ def imagenet_names() -> dict[str, str]:
 
 @cache
 def class_names(name: str) -> tuple[str, ...] | None:
-    """Return the names of a dataset's classes in the order of its labels; None where unknown."""
+    """Return class names in the order of the labels; None for an unknown dataset."""
     if name in ("imagenet", "imagenet_sketch"):
         return tuple(imagenet_names().values())
-    path = _listed().get(name)
+    path = _class_lists().get(name)
     return tuple(path.read_text("utf-8").splitlines()) if path else None
 
 
 @cache
-def _listed() -> dict[str, Path]:
-    """Return the lists of class names: a dataset's name may be any text, and is no path."""
+def _class_lists() -> dict[str, Path]:
+    """Return the files of class names by dataset.
+
+    A dataset's name may be any text, so it is looked up here and never used as a path.
+    """
     return {path.stem: path for path in (_FOLDER / "classes").glob("*.txt")}

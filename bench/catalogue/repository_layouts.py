@@ -1,6 +1,6 @@
-"""Which files a repository of a model holds, in the layouts of open_clip and of transformers.
+"""The files of a model's repository on the hub, in the layouts of open_clip and transformers.
 
-A local folder in the layout of a repository holds the same files.
+A local folder in the layout of a repository has the same files.
 """
 
 import json
@@ -12,13 +12,13 @@ from typing import Any
 from bench.core.errors import CellError
 from bench.core.identifiers import is_beside, shown
 
-Find = Callable[[str], Path | None]  # a file by its name; None where it is not here
-Files = list[tuple[str, ...]]  # names of files, each with its alternatives; the first that exists
+Find = Callable[[str], Path | None]  # returns a local file by its name, or None if it is not here
+Files = list[tuple[str, ...]]  # for each file, its alternative names; the first that exists is used
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
-SHARD_INDEX = "model.safetensors.index.json"  # names the files of weights that are in parts
+SHARD_INDEX = "model.safetensors.index.json"  # lists the files of sharded weights
 _WHOLE = "model.safetensors"
-# in the order in which open_clip and transformers seek them
+# in the order in which open_clip and transformers look for them
 OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _TRANSFORMERS_WEIGHTS = (_WHOLE, SHARD_INDEX, "pytorch_model.bin")
 _TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -27,14 +27,14 @@ _IMAGES, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
 @dataclass(frozen=True, slots=True)
 class RepositoryLayout:
-    """What a repository of a model holds.
+    """The layout of a model's repository.
 
     Attributes:
         config: Name of the file with the model's configuration.
-        needed: Returns the files that a model needs. It is given how to find a file that is here
-            already, since a configuration names a tokenizer and an index names parts of weights.
-            Weights or their index come first, then the configuration.
-        optional: Files that a repository need not have, and that count where it has them.
+        needed: Returns the files that a model needs: the weights or their index, then the
+            configuration, then others. Its argument finds files that are already here, since a
+            configuration names a tokenizer and an index lists the files of sharded weights.
+        optional: Files that not every repository has. They are downloaded and hashed if present.
     """
 
     config: str
@@ -43,10 +43,10 @@ class RepositoryLayout:
 
 
 def read_json(path: Path | None) -> dict[str, Any]:
-    """Return the mapping that a JSON file holds; an empty mapping where there is no file.
+    """Return the mapping in a JSON file; an empty mapping for None.
 
     Raises:
-        CellError: The file is no valid JSON, or holds something else.
+        CellError: The file is not valid JSON, or does not contain a mapping.
     """
     if path is None:
         return {}
@@ -55,11 +55,11 @@ def read_json(path: Path | None) -> dict[str, Any]:
     except ValueError as error:
         raise CellError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(content, dict):
-        raise CellError(f"{path}: a mapping is needed, got a {type(content).__name__}")
+        raise CellError(f"{path}: got a {type(content).__name__}; a mapping is needed")
     return content
 
 
-def _of_open_clip(find: Find) -> Files:
+def _open_clip_files(find: Find) -> Files:
     text = read_json(find(OPEN_CLIP_CONFIG)).get("model_cfg", {}).get("text_cfg", {})
     tokenizer: Files = [(_TOKENIZER_CONFIG,), ("tokenizer.json",)]
     return [
@@ -69,49 +69,56 @@ def _of_open_clip(find: Find) -> Files:
     ]
 
 
-def _of_clip(find: Find) -> Files:
-    return _of_transformers(find, (_IMAGES,))
+def _clip_files(find: Find) -> Files:
+    return _transformers_files(find, (_IMAGES,))
 
 
-def _of_chat(find: Find) -> Files:
-    return _of_transformers(find, (_IMAGES, _PROCESSOR))  # the latter may hold the former
+def _chat_files(find: Find) -> Files:
+    # the settings for images may be in either file
+    return _transformers_files(find, (_IMAGES, _PROCESSOR))
 
 
-def _of_transformers(find: Find, images: tuple[str, ...]) -> Files:
+def _transformers_files(find: Find, images: tuple[str, ...]) -> Files:
     tokenizer = find(_TOKENIZER_CONFIG)
     vocabulary = [_vocabulary(read_json(tokenizer).get("tokenizer_class"))] if tokenizer else []
-    parts = [] if find(_WHOLE) else _parts(find(SHARD_INDEX))
+    shards = [] if find(_WHOLE) else _shards(find(SHARD_INDEX))
     return [
         *(_TRANSFORMERS_WEIGHTS, ("config.json",), images, (_TOKENIZER_CONFIG,)),
-        *(vocabulary + parts),
+        *(vocabulary + shards),
     ]
 
 
 def _vocabulary(kind: object) -> tuple[str, ...]:
-    """Return where a tokenizer's words may be; transformers needs no name of its class."""
+    """Return the files that may contain a tokenizer's vocabulary.
+
+    Args:
+        kind: Name of the tokenizer's class. transformers accepts a configuration without it.
+    """
     if not kind:
         return "tokenizer.json", "spiece.model"
     return ("spiece.model" if str(kind).startswith("SiglipTokenizer") else "tokenizer.json",)
 
 
-def _parts(index: Path | None) -> Files:
-    """Return the files that an index of weights names; none where the index is not here."""
+def _shards(index: Path | None) -> Files:
+    """Return the files that an index of sharded weights lists; empty if the index is not here."""
     if index is None:
         return []
     files = read_json(index).get("weight_map")
     names = list(files.values()) if isinstance(files, dict) else []
-    wrong = [name for name in names if not isinstance(name, str) or not is_beside(name)]
-    if wrong or not names:
-        got = f", got {shown(wrong[0])}" if wrong else ""
-        raise CellError(f"{index}: `weight_map` must name a file beside it for each tensor{got}")
+    invalid = [name for name in names if not isinstance(name, str) or not is_beside(name)]
+    if invalid or not names:
+        got = f"; got {shown(invalid[0])}" if invalid else ""
+        raise CellError(
+            f"{index}: `weight_map` must name a file in the same folder for each tensor{got}"
+        )
     return [(name,) for name in sorted(set(names))]
 
 
-OPEN_CLIP = RepositoryLayout(OPEN_CLIP_CONFIG, _of_open_clip)
-CLIP = RepositoryLayout("config.json", _of_clip)  # CLIP and SigLIP of transformers
+OPEN_CLIP = RepositoryLayout(OPEN_CLIP_CONFIG, _open_clip_files)
+CLIP = RepositoryLayout("config.json", _clip_files)  # CLIP and SigLIP of transformers
 CHAT = RepositoryLayout(  # vision-language models of transformers
     "config.json",
-    _of_chat,
+    _chat_files,
     optional=(
         "generation_config.json",
         _PROCESSOR,

@@ -1,1 +1,1 @@
-"""The commands of `run_bench.py`: each module parses arguments, calls the rooms below, prints."""
+"""The commands of `run_bench.py`. Each module parses arguments, calls other rooms and prints."""

@@ -1,4 +1,4 @@
-"""`check`: which numbers not to believe, and which differ from published ones."""
+"""`check`: finds numbers that should not be trusted or that differ from published numbers."""
 
 import argparse
 from pathlib import Path
@@ -12,15 +12,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     parser.add_argument(
         "--against", metavar="FILE",
-        help="published numbers, e.g. results/published/fare.csv; default: the suite's own",
+        help="published numbers, e.g. results/published/fare.csv; default: the suite's `against`",
     )  # fmt: skip
     parser.add_argument(
-        "--deep", action="store_true", help="more images, steps, restarts and queries"
-    )
+        "--deep", action="store_true",
+        help="check with more images, steps, restarts and queries; takes longer",
+    )  # fmt: skip
 
 
 def command(options: argparse.Namespace) -> int:
-    """Run the trust battery where it has not run, and compare with published numbers."""
+    """Run the trust battery on pairs that it has not examined; compare with published numbers."""
     from bench.compare.published_table import HEAD, check, check_lines, check_rows
     from bench.core.signals import stoppable
     from bench.report.export import export
@@ -48,16 +49,16 @@ def command(options: argparse.Namespace) -> int:
                     print(f"{model} x {dataset}: {why or 'examined'}", flush=True)
             except KeyboardInterrupt as stop:
                 raise KeyboardInterrupt(
-                    "what was examined is kept, `check` again to go on"
+                    "finished examinations are kept, run `check` again to continue"
                 ) from stop
             finally:
-                export(results)  # with the flags of what was found
+                export(results)  # the tables now have the new flags
         examined, _ = findings_and_todo(results, options.deep)
     for line in (*unexamined_datasets(suite), *trust_lines(examined)):
         print(line)
     failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)
     if examined and options.against is None and suite.against is None:
-        print(f"suite {suite.suite}: names no published numbers to compare with")
+        print(f"suite {suite.suite}: names no published numbers; to compare, give --against FILE")
         return 1 if failed else 0
     found, absent = check(results, options.against, examined)
     print_table(HEAD, check_rows(found))

@@ -1,4 +1,4 @@
-"""`compare`: results against a model of the suite, other results, or published numbers."""
+"""`compare`: compares results with a baseline model, with other results or published numbers."""
 
 import argparse
 from pathlib import Path
@@ -9,12 +9,18 @@ from bench.commands.arguments import add_suite
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_suite(parser)
-    others = parser.add_mutually_exclusive_group(required=True)
-    others.add_argument("--baseline", metavar="MODEL", help="one of the suite's models")
-    others.add_argument(
-        "--with", dest="folder", metavar="FOLDER", help="other results, e.g. old/quickstart"
+    reference = parser.add_mutually_exclusive_group(required=True)
+    reference.add_argument(
+        "--baseline", metavar="MODEL", help="compare all models with this model of the suite"
     )
-    others.add_argument("--against", metavar="FILE", help="e.g. results/published/fare.csv")
+    reference.add_argument(
+        "--with", dest="folder", metavar="FOLDER",
+        help="compare with the results in this folder, e.g. old/quickstart",
+    )  # fmt: skip
+    reference.add_argument(
+        "--against", metavar="FILE",
+        help="compare with published numbers, e.g. results/published/fare.csv",
+    )  # fmt: skip
     parser.add_argument(
         "--force", action="store_true",
         help="also compare numbers whose protocols differ, and flag them",
@@ -22,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Compare, write `compare.csv` and print the table."""
+    """Compare, write `compare.csv` and print the comparison."""
     from bench.compare.paired import with_baseline, with_published, with_results
     from bench.compare.paired_table import (
         HEAD,

@@ -1,4 +1,4 @@
-"""`doctor`: what is missing on this machine for a run, and what to do about it."""
+"""`doctor`: finds what this machine lacks for a run, and says what to do."""
 
 import argparse
 from pathlib import Path
@@ -12,16 +12,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Print each finding as it comes, and how many of them prevent a run."""
+    """Print the findings, and how many of them prevent a run."""
     from bench.commands.machine import examine
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite) if options.suite else None
-    bad = 0
+    problems = 0
     for finding in examine(suite, Path(options.results)):
-        bad += finding.level == "bad"
+        problems += finding.level == "bad"
         print(f"{finding.level:<5} {finding.what}", flush=True)
         if finding.advice:
             print(f"      -> {finding.advice}")
-    print(f"{bad} things to do" if bad else "ready")
-    return 1 if bad else 0
+    print(f"{problems} problems to solve before a run" if problems else "ready")
+    return 1 if problems else 0

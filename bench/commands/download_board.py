@@ -1,4 +1,4 @@
-"""What a fetch shows."""
+"""Progress of `fetch` on the terminal."""
 
 import sys
 import time
@@ -12,19 +12,28 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from bench.commands import downloads as fetch
+from bench.commands.downloads import FetchWatcher, NeededFile, NeededFiles, format_bytes
 from bench.core.terminal import legible
 from bench.plan.labels import duration
 from bench.run.console.door import Terminal
 
-_PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
+_PLAIN_EVERY = 10.0  # seconds between lines if stderr is not a terminal
 
 
-class Downloads(fetch.Watcher):
-    """Shows what a fetch is about to bring, and how much of it has come."""
+class DownloadBoard(FetchWatcher):
+    """Shows the list of missing files, then the progress of the download.
+
+    Attributes:
+        live: Whether to show a progress bar; otherwise a line every few seconds.
+        name: Name of the current file.
+        total: Bytes to download in total.
+        received: Bytes downloaded so far.
+        started: Time at which the download began, in seconds.
+        printed: Time of the last line, in seconds.
+    """
 
     def __init__(self) -> None:
-        """Show nothing yet."""
+        """Create the progress bar, not yet visible."""
         self.live = sys.stderr.isatty()
         self.bar = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
@@ -32,42 +41,43 @@ class Downloads(fetch.Watcher):
             console=Terminal(sys.stderr), transient=True,
         )  # fmt: skip
         self.name = ""
-        self.total = self.come = 0
-        self.started = self.told = 0.0
+        self.total = self.received = 0
+        self.started = self.printed = 0.0
 
-    def begin(self, wants: fetch.Wants) -> None:
-        """Say how much there is, in total first."""
-        missing = [want for want in wants.files if want.file.left]
-        here = len(wants.files) - len(missing)
-        print(f"{fetch.in_bytes(wants.left)} to come in {len(missing)} files; {here} are here")
-        for want in missing:
-            print(f"  {fetch.in_bytes(want.file.left):>9}  {want.key}: {want.file.name}")
+    def begin(self, needed: NeededFiles) -> None:
+        """Print the size of the download, then each missing file with its size."""
+        missing = [each for each in needed.files if each.file.left]
+        here = len(needed.files) - len(missing)
+        size = format_bytes(needed.left)
+        print(f"{size} to download in {len(missing)} files; {here} files are already here")
+        for each in missing:
+            print(f"  {format_bytes(each.file.left):>9}  {each.key}: {each.file.name}")
         sys.stdout.flush()
-        self.total, self.started = wants.left, time.monotonic()
+        self.total, self.started = needed.left, time.monotonic()
         if self.live and missing:
             self.task = self.bar.add_task("", total=self.total)
             self.bar.start()
 
-    def starting(self, want: fetch.Want) -> None:
-        """Name the file that comes."""
-        self.name = want.file.name
+    def file_started(self, needed: NeededFile) -> None:
+        """Show the name of the file."""
+        self.name = needed.file.name
         if self.live:
-            self.bar.update(self.task, description=legible(want.file.name))
+            self.bar.update(self.task, description=legible(needed.file.name))
 
-    def arrived(self, count: int) -> None:
-        """Count what came."""
-        self.come += count
+    def bytes_received(self, count: int) -> None:
+        """Show the progress."""
+        self.received += count
         now = time.monotonic()
         if self.live:
             self.bar.advance(self.task, count)
-        elif now - self.told > _PLAIN_EVERY or self.come == self.total:
-            self.told = now
-            rate = self.come / max(now - self.started, 1e-9)
-            left = duration((self.total - self.come) / max(rate, 1.0))
-            done = f"{fetch.in_bytes(self.come)} of {fetch.in_bytes(self.total)}"
-            print(f"{done}  {fetch.in_bytes(int(rate))}/s, {left} left  {self.name}", flush=True)
+        elif now - self.printed > _PLAIN_EVERY or self.received == self.total:
+            self.printed = now
+            rate = self.received / max(now - self.started, 1e-9)
+            left = duration((self.total - self.received) / max(rate, 1.0))
+            done = f"{format_bytes(self.received)} of {format_bytes(self.total)}"
+            print(f"{done}  {format_bytes(int(rate))}/s, {left} left  {self.name}", flush=True)
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Remove the progress bar from the terminal."""
         if self.live:
             self.bar.stop()

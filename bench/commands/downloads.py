@@ -1,6 +1,6 @@
-"""Bring a suite's models and data ahead of time: first how much, then the files themselves.
+"""Downloads a suite's models and data: first the sizes, then the files.
 
-What has come whole stays, so that a fetch that was stopped goes on where it was.
+Complete files are kept, so that a stopped fetch continues with the next file.
 """
 
 import shutil
@@ -22,42 +22,59 @@ from bench.suite.specs import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
-    """One file that a suite needs, and the key path of what needs it: `datasets.NAME`, say."""
+class NeededFile:
+    """A file that a suite needs.
+
+    Attributes:
+        key: Key path of the dataset or model that needs it, such as `datasets.NAME`.
+        file: The file.
+    """
 
     key: str
     file: Download
 
 
 @dataclass(frozen=True, slots=True)
-class Wants:
-    """What a suite needs, and by key path what cannot be had, with the reason."""
+class NeededFiles:
+    """All files that a suite needs.
 
-    files: tuple[Want, ...]
+    Attributes:
+        files: The files, also those that are already here.
+        problems: Reasons why files cannot be downloaded, by key path of their dataset or model.
+    """
+
+    files: tuple[NeededFile, ...]
     problems: dict[str, str]
 
     @property
     def left(self) -> int:
-        """Bytes that are still to come."""
-        return sum(want.file.left for want in self.files)
+        """Number of bytes that are not yet here."""
+        return sum(needed.file.left for needed in self.files)
 
 
-class Watcher:
-    """Is told how a fetch goes; this one does not care."""
+class FetchWatcher:
+    """Receives the progress of a fetch; this base class ignores it."""
 
-    def begin(self, wants: Wants) -> None:
-        """How much there is to bring is known."""
+    def begin(self, needed: NeededFiles) -> None:
+        """Called once all files and sizes are known."""
 
-    def starting(self, want: Want) -> None:
-        """A file begins."""
+    def file_started(self, needed: NeededFile) -> None:
+        """Called before a file is downloaded."""
 
-    def arrived(self, count: int) -> None:
-        """So many bytes have come; fewer than none where a server made a file begin again."""
+    def bytes_received(self, count: int) -> None:
+        """Called after a part of a file is downloaded.
+
+        Args:
+            count: Number of bytes. Negative if the server made a file start again.
+        """
 
 
-def wanted(suite: Suite) -> Wants:
-    """Ask the hub for the sizes of all that a suite needs; brings small texts only."""
-    found: dict[str, Want] = {}
+def needed_files(suite: Suite) -> NeededFiles:
+    """Return all files that a suite needs, with their sizes from the hub.
+
+    It downloads no file but the indices of sharded weights, which list further files.
+    """
+    found: dict[str, NeededFile] = {}
     problems: dict[str, str] = {}
     needs = {
         **{
@@ -68,10 +85,10 @@ def wanted(suite: Suite) -> Wants:
     }
     for key, find in needs.items():
         try:
-            found |= {file.name: Want(key, file) for file in find()}
+            found |= {file.name: NeededFile(key, file) for file in find()}
         except CellError as error:
             problems[key] = str(error)
-    return Wants(tuple(found.values()), problems)
+    return NeededFiles(tuple(found.values()), problems)
 
 
 def _of_model(spec: ModelSpec) -> Iterator[Download]:
@@ -79,61 +96,68 @@ def _of_model(spec: ModelSpec) -> Iterator[Download]:
     while missing := [each for each in hub_files(spec) if each not in seen]:
         for alternatives in missing:
             file = hub_download(*alternatives)
-            if file.name.endswith(SHARD_INDEX):  # it names further files
+            if file.name.endswith(SHARD_INDEX):  # it lists further files
                 file.bring(lambda _: None)
                 file = replace(file, left=0)
             yield file
         seen.update(missing)
 
 
-def fetch(suite: Suite, watcher: Watcher) -> tuple[Lock, dict[str, str]]:
-    """Bring all that a suite needs, and resolve its names as a run does.
+def fetch(suite: Suite, watcher: FetchWatcher) -> tuple[Lock, dict[str, str]]:
+    """Download all that a suite needs, and resolve its names as a run does.
+
+    Args:
+        suite: The suite.
+        watcher: Receives the progress.
 
     Returns:
-        The lock, and by key path the reasons of what could not be had.
+        The lock, and the reasons of failed downloads by key path.
 
     Raises:
-        UserError: The hub cannot be asked, or the disk is too small for what is to come.
+        UserError: The hub is unreachable, or the disk is too small for the download.
     """
-    wants = wanted(suite)
-    if wants.problems and (reason := unreachable()):
+    needed = needed_files(suite)
+    if needed.problems and (reason := unreachable()):
         raise UserError(
-            f"{reason}, and these are not here: {', '.join(wants.problems)}; see to the network, "
-            "to HTTPS_PROXY or to HF_ENDPOINT for a mirror, or copy the hub's cache from elsewhere"
+            f"{reason}, and these are not here: {', '.join(needed.problems)}; check the network "
+            "and HTTPS_PROXY, set HF_ENDPOINT to a mirror, or copy the hub's cache from another "
+            "machine"
         )
-    watcher.begin(wants)
-    _check_space(wants)
-    problems = dict(wants.problems)
-    for want in wants.files:
-        if want.file.left and want.key not in problems:  # one reason per dataset or model is enough
-            watcher.starting(want)
+    watcher.begin(needed)
+    _check_space(needed)
+    problems = dict(needed.problems)
+    for each in needed.files:
+        # after a failure, the other files of the same dataset or model are useless
+        if each.file.left and each.key not in problems:
+            watcher.file_started(each)
             try:
-                want.file.bring(watcher.arrived)
+                each.file.bring(watcher.bytes_received)
             except CellError as error:
-                problems[want.key] = str(error)
+                problems[each.key] = str(error)
     lock, unresolved = resolve(suite)
     return lock, {**unresolved, **problems}
 
 
-def _check_space(wants: Wants) -> None:
-    """Raise UserError unless every disk has room for what comes onto it."""
-    needed: dict[int, tuple[Path, int]] = {}
-    for want in wants.files:
-        place = want.file.folder
+def _check_space(needed: NeededFiles) -> None:
+    """Raise UserError if a disk has too little space for the download."""
+    by_disk: dict[int, tuple[Path, int]] = {}  # a folder on the disk, and the bytes to download
+    for each in needed.files:
+        place = each.file.folder
         folder = next(path for path in (place, *place.parents) if path.exists())
         disk = folder.stat().st_dev
-        needed[disk] = folder, needed.get(disk, (folder, 0))[1] + want.file.left
-    for folder, size in needed.values():
+        by_disk[disk] = folder, by_disk.get(disk, (folder, 0))[1] + each.file.left
+    for folder, size in by_disk.values():
         free = shutil.disk_usage(folder).free
         if size > free:
             raise UserError(
-                f"{folder}: {in_bytes(free)} are free, {in_bytes(size)} are to come; free some, "
-                "or set HF_HOME to a folder on a larger disk"
+                f"{folder}: {format_bytes(free)} are free, but the download needs "
+                f"{format_bytes(size)}; free some space, or set HF_HOME to a folder on a larger "
+                "disk"
             )
 
 
-def in_bytes(count: int) -> str:
-    """Return a number of bytes as a reader wants it."""
+def format_bytes(count: int) -> str:
+    """Return a number of bytes with a unit: `4.2 GB`, `3.1 MB`, `0.5 kB`."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

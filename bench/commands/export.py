@@ -1,4 +1,4 @@
-"""`export`: write the tables again from what is stored; figures, Parquet, a bundle."""
+"""`export`: writes the tables from stored results; also figures, Parquet and a bundle."""
 
 import argparse
 from pathlib import Path
@@ -9,11 +9,14 @@ from bench.commands.arguments import add_suite
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_suite(parser)
-    parser.add_argument("--parquet", action="store_true", help="write cells.parquet too")
+    parser.add_argument("--parquet", action="store_true", help="also write cells.parquet")
     parser.add_argument(
-        "--figures", action="store_true", help="draw figures as PNG, SVG and PDF, with their tables"
+        "--figures", action="store_true",
+        help="also draw figures as PNG, SVG and PDF, and write their data as CSV",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bundle", metavar="FILE", help="also pack all results into a zip file, for `merge`"
     )
-    parser.add_argument("--bundle", metavar="FILE", help="pack all results into a zip for others")
 
 
 def command(options: argparse.Namespace) -> int:

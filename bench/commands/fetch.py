@@ -1,4 +1,4 @@
-"""`fetch`: download models and data ahead of time."""
+"""`fetch`: downloads models and data before a run."""
 
 import argparse
 import sys
@@ -13,15 +13,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Download what the suite needs, and keep what its names stand for."""
-    from bench.commands.download_board import Downloads
+    """Download what the suite needs, and write the lock."""
+    from bench.commands.download_board import DownloadBoard
     from bench.commands.downloads import fetch
     from bench.plan.resolve import remarks
     from bench.store.results_folder import Store
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
-    watcher = Downloads()
+    watcher = DownloadBoard()
     try:
         lock, problems = fetch(suite, watcher)
     finally:
@@ -33,5 +33,5 @@ def command(options: argparse.Namespace) -> int:
         print(f"{key}: {reason}", file=sys.stderr)
     if problems:
         return 1
-    print("all is here; HF_HUB_OFFLINE=1 keeps a run from asking the hub")
+    print("all files are here; set HF_HUB_OFFLINE=1 to run without the hub")
     return 0

@@ -1,4 +1,4 @@
-"""`images`: a page of clean and adversarial images of one cell."""
+"""`images`: writes a page with clean and adversarial images of a cell."""
 
 import argparse
 from pathlib import Path
@@ -12,13 +12,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     parser.add_argument(
         "--cell", required=True, metavar="ID",
-        help="a cell_id of cells.csv, or the beginning of just this one",
+        help="a cell_id of cells.csv, or the beginning of one",
     )  # fmt: skip
-    parser.add_argument("--count", type=positive, default=12, help="images at most; default: 12")
+    parser.add_argument(
+        "--count", type=positive, default=12, help="maximum number of images; default: 12"
+    )
 
 
 def command(options: argparse.Namespace) -> int:
-    """Write the page and print where it is."""
+    """Write the page and print its path."""
     from bench.report.export.images_page import write_images
     from bench.report.image_viewer.select import find_cell
     from bench.store.results_folder import Store
@@ -33,7 +35,7 @@ def command(options: argparse.Namespace) -> int:
     )
     cell, result = find_cell(results, wanted)
 
-    from bench.core.devices import pick_device  # imports torch: a wrong call ends before
+    from bench.core.devices import pick_device  # imports torch, so after the checks above
     from bench.report.image_viewer.render import look
 
     device = pick_device(options.device)

@@ -1,4 +1,4 @@
-"""`list`: everything that a suite may name, from the specs themselves."""
+"""`list`: lists everything that a suite may contain, read from the specs."""
 
 import argparse
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from bench.suite.specs import (
 
 
 def list_lines() -> Iterator[str]:
-    """Say what a suite may name, from the specs themselves."""
+    """Yield the lines of the list: kinds with their keys, presets and the catalogue."""
     for title, union in (
         ("models", ModelSpec),
         ("datasets", DatasetSpec),
@@ -33,26 +33,26 @@ def list_lines() -> Iterator[str]:
             yield f"  {'':<18} {', '.join(own)}"
     yield "datasets of the catalogue (hub, or as docs/data.md says):"
     for name, facts in catalogue.datasets().items():
-        holds = f"{facts.images:,} images, {facts.classes or 'captions, no'} classes"
-        yield f"  {name:<16} {holds}; {facts.source}; terms: {facts.terms}"
-    yield "attacks as papers ran them:"
+        size = f"{facts.images:,} images, {facts.classes or 'captions, no'} classes"
+        yield f"  {name:<16} {size}; {facts.source}; terms: {facts.terms}"
+    yield "presets of attacks, with the settings of papers:"
     for name, attacks in ATTACK_PRESETS.items():
-        yield f"  {{preset: {name}, eps: ...}}: {'; '.join(map(_written, attacks))}"
+        yield f"  {{preset: {name}, eps: ...}}: {'; '.join(map(_settings, attacks))}"
     yield "sweeps, in any model:"
-    yield "  sweep: {FIELD: [VALUE, ...]} stands for one model per value; several fields for all"
-    yield "  combinations; each is called after its values: NAME[FIELD=VALUE]"
+    yield "  sweep: {FIELD: [VALUE, ...]} declares one model per value, named NAME[FIELD=VALUE];"
+    yield "  several fields declare all combinations"
     yield "threats:"
     yield "  white-box, {transfer: MODEL}, {transfer: [MODEL, ...]}"
-    yield "protocols:"
+    yield "presets of protocols:"
     for name, preset in PRESETS.items():
         yield f"  {name:<16} {preset.model_dump_json()}"
 
 
-def _written(attack: Mapping[str, Any]) -> str:
+def _settings(attack: Mapping[str, Any]) -> str:
     members = attack.get("attacks", [])
     own = {key: value for key, value in attack.items() if key != "attacks"}
     words = [str(own.pop("kind")), *(f"{key} {value}" for key, value in own.items())]
-    return " ".join([*words, *(f"({_written(member)})" for member in members)])
+    return " ".join([*words, *(f"({_settings(member)})" for member in members)])
 
 
 def _members(union: Any) -> tuple[type[Spec], ...]:
@@ -60,9 +60,9 @@ def _members(union: Any) -> tuple[type[Spec], ...]:
     return _members(inner[0]) if inner and not isinstance(inner[0], type) else inner
 
 
-def _values(field: Any, prefix: str = ": ") -> str:
+def _values(field: Any) -> str:
     choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
-    return prefix + "|".join(choices) if choices else ""
+    return ": " + "|".join(choices) if choices else ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Print everything that a suite may name."""
+    """Print the list."""
     print("\n".join(list_lines()))
     return 0

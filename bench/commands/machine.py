@@ -1,4 +1,4 @@
-"""Say what is here and what is missing for a run, and what to do about it."""
+"""Examines this machine for `doctor`: packages, hardware, disks, files and network."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from bench.commands.downloads import in_bytes
+from bench.commands.downloads import format_bytes
 from bench.commands.presence import missing_weights
 from bench.core.errors import CellError
 from bench.data.source_kinds import source_of
@@ -19,33 +19,36 @@ from bench.hub.files import HubFile, cache, find, unreachable
 from bench.plan.judge_keys import judge_lines, key_fault
 from bench.plan.resolve import judge_weights, judges
 from bench.suite.load import Suite
-from bench.suite.specs import OpenAIJudge, TransformersJudge, singles
+from bench.suite.specs import OpenAIJudge, TransformersJudge, members_of
 
 _OLDEST_PYTHON = (3, 11)
-_NEEDED = (
+_PACKAGES = (
     *("torch", "torchvision", "open_clip_torch", "huggingface_hub", "pyautoattack"),
     *("pandas", "numpy", "pillow", "pydantic", "pyyaml", "safetensors", "jinja2", "rich"),
 )
 _TRANSFORMERS = "transformers"
-_WHOSE = {
-    # it pins a requests of 2021, which would downgrade everyone else's
+_PIP_ARGUMENTS = {
+    # torchattacks requires a version of `requests` from 2021, which pip would install
     "torchattacks": "--no-deps torchattacks",
-    _TRANSFORMERS: "'.[lvlm]'",  # with what its tokenizers need
+    _TRANSFORMERS: "'.[lvlm]'",  # the extra includes the dependencies of its tokenizers
 }
 _RESULTS, _CACHE = "results", "the hub's cache"
-_MOVES = {_RESULTS: "choose another with --results", _CACHE: "set HF_HOME to another"}
-_SMALL_MEMORY = 8 * 10**9  # a ViT-L/14 in float32 with its gradients takes about half of it
-_SMALL_DISK = 5 * 10**9  # weights of one ViT-L/14 and a few datasets
+_MOVES = {
+    _RESULTS: "choose another folder with --results",
+    _CACHE: "set HF_HOME to another folder",
+}
+_SMALL_MEMORY = 8 * 10**9  # bytes; a ViT-L/14 in float32 with gradients needs about half
+_SMALL_DISK = 5 * 10**9  # bytes; enough for the weights of a ViT-L/14 and a few datasets
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one examination.
 
     Attributes:
-        level: `bad` prevents a run; `note` slows it or matters to some.
+        level: `bad` prevents a run; `note` slows it down or affects only some suites.
         what: What was found.
-        advice: What to do about it; empty where it is `ok`.
+        advice: What to do; empty if `level` is `ok`.
     """
 
     level: Literal["ok", "note", "bad"]
@@ -54,11 +57,11 @@ class Finding:
 
 
 def examine(suite: Suite | None, results: Path) -> Iterator[Finding]:
-    """Look at the machine and, where one is given, at what a suite needs.
+    """Yield the findings about this machine, and about the files that a suite needs.
 
     Args:
-        suite: The suite that is to run.
-        results: Where its results will be.
+        suite: The suite; None to examine only the machine.
+        results: Folder of all results.
     """
     yield _python()
     yield from _packages(suite)
@@ -77,12 +80,13 @@ def _python() -> Finding:
     found = f"Python {platform.python_version()} at {sys.executable}"
     if sys.version_info >= _OLDEST_PYTHON:
         return Finding("ok", found)
-    return Finding("bad", found, "install Python 3.11 or later, and make the environment anew")
+    advice = "install Python 3.11 or later, and create a new environment"
+    return Finding("bad", found, advice)
 
 
 def _packages(suite: Suite | None) -> Iterator[Finding]:
     found, absent = [], []
-    for name in (*_NEEDED, *_libraries(suite)):
+    for name in (*_PACKAGES, *_libraries(suite)):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -90,16 +94,21 @@ def _packages(suite: Suite | None) -> Iterator[Finding]:
     if found:
         yield Finding("ok", f"packages: {', '.join(found)}")
     for name in absent:
-        yield Finding("bad", f"package {name} is missing", f"pip install {_WHOSE.get(name, name)}")
+        advice = f"pip install {_PIP_ARGUMENTS.get(name, name)}"
+        yield Finding("bad", f"package {name} is missing", advice)
 
 
 def _libraries(suite: Suite | None) -> list[str]:
-    attacks = [member for attack in (suite.attacks if suite else ()) for member in singles(attack)]
+    attacks = [
+        member for attack in (suite.attacks if suite else ()) for member in members_of(attack)
+    ]
     models = suite.models.values() if suite else ()
-    local = suite is not None and suite.protocol.judge.kind == "transformers" and judges(suite)
+    local_judge = (
+        suite is not None and suite.protocol.judge.kind == "transformers" and judges(suite)
+    )
     needed = [
         *(["torchattacks"] if any(member.kind == "torchattacks" for member in attacks) else []),
-        *([_TRANSFORMERS] if local else []),
+        *([_TRANSFORMERS] if local_judge else []),
         *(library for model in models for library in model.libraries),
     ]
     return list(dict.fromkeys(needed))
@@ -107,22 +116,23 @@ def _libraries(suite: Suite | None) -> list[str]:
 
 def _accelerator() -> Finding:
     if find_spec("torch") is None:
-        return Finding("note", "GPU: not looked for, since torch is missing", "install torch")
+        return Finding("note", "GPU: unknown, since torch is missing", "install torch")
     import torch
 
     if not torch.cuda.is_available():
         built = torch.version.cuda or torch.version.hip
-        detail = f"built for {built}" if built else "built for CPUs alone"
+        detail = f"built for {built}" if built else "built for CPUs only"
         return Finding(
             "note",
-            f"GPU: none that torch {torch.__version__} can use, which is {detail}",
-            "the embedded models run on a CPU; for real ones install a driver and a torch for it",
+            f"GPU: torch {torch.__version__} ({detail}) finds none",
+            "the embedded models run on a CPU; for real models install a GPU driver and a torch "
+            "build for it",
         )
     cards = []
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
-        cards.append(f"{name}, {in_bytes(free)} of {in_bytes(total)} free")
+        cards.append(f"{name}, {format_bytes(free)} of {format_bytes(total)} free")
     return Finding("ok", f"GPU: {'; '.join(cards)}")
 
 
@@ -130,11 +140,11 @@ def _memory() -> Finding:
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return Finding("note", "memory: this system does not say", "8 GB are enough for a ViT-L/14")
-    found = f"memory: {in_bytes(total)}, {os.cpu_count()} processors"
+        return Finding("note", "memory: unknown on this system", "8 GB are enough for a ViT-L/14")
+    found = f"memory: {format_bytes(total)}, {os.cpu_count()} processors"
     if total >= _SMALL_MEMORY:
         return Finding("ok", found)
-    return Finding("note", found, "8 GB are needed for a ViT-L/14; the embedded models need 2")
+    return Finding("note", found, "a ViT-L/14 needs 8 GB; the embedded models need 2 GB")
 
 
 def _disks(suite: Suite | None, results: Path) -> Iterator[Finding]:
@@ -147,12 +157,12 @@ def _disks(suite: Suite | None, results: Path) -> Iterator[Finding]:
         whole = place.absolute()
         folder = next(path for path in (whole, *whole.parents) if path.exists())
         free = shutil.disk_usage(folder).free
-        found = f"disk of {name}: {in_bytes(free)} free at {place}"
-        move = _MOVES.get(name, "name another folder for it in the suite")
+        found = f"disk of {name}: {format_bytes(free)} free at {place}"
+        move = _MOVES.get(name, "name another folder in the suite")
         if not os.access(folder, os.W_OK):
-            yield Finding("bad", f"{found}, where nothing may be written", move)
+            yield Finding("bad", f"{found}, but the folder is not writable", move)
         elif free < _SMALL_DISK:
-            yield Finding("note", found, f"free some, or {move}")
+            yield Finding("note", found, f"free some space, or {move}")
         else:
             yield Finding("ok", found)
 
@@ -181,8 +191,9 @@ def _content(key: str, missing: str | None) -> Finding:
     return Finding(
         "bad",
         f"{key}: {missing}",
-        "run_bench.py fetch SUITE brings what is public; correct a path, or make the file first: "
-        "anchors by `python -m radapt fit`, towers by `python -m radapt finetune`",
+        "download public files with `run_bench.py fetch SUITE`; for a file of your own, correct "
+        "its path or create it: anchors with `python -m radapt fit`, towers with `python -m radapt "
+        "finetune`",
     )
 
 
@@ -210,19 +221,23 @@ def _local_judge(judge: TransformersJudge) -> Finding:
     try:
         judge_weights(judge)
     except CellError as error:
-        return Finding("bad", f"protocol.judge: {error}", "correct the name, or say the commit")
-    commit = judge.revision  # None of a folder
+        advice = "correct the name, or give the commit as `revision`"
+        return Finding("bad", f"protocol.judge: {error}", advice)
+    commit = judge.revision  # None for a local folder
     if commit is None or find(HubFile(judge.name, "config.json", commit, "model")):
         return Finding("ok", f"{key}: here")
-    advice = "transformers brings it when it is first asked; `fetch` does not"
+    advice = "transformers downloads it at the first use; `fetch` does not download judges"
     return Finding("note", f"{key}: not in the hub's cache", advice)
 
 
 def _network(*, needed: bool) -> Finding:
     reason = unreachable()
     if reason is None:
-        return Finding("ok", "network: the hub answers")
-    advice = "what is here runs with HF_HUB_OFFLINE=1"
+        return Finding("ok", "network: the hub is reachable")
+    advice = "suites whose files are all here run with HF_HUB_OFFLINE=1"
     if needed:
-        advice = "fetch elsewhere and copy the cache, or set HTTPS_PROXY or HF_ENDPOINT to a mirror"
+        advice = (
+            "run `fetch` on another machine and copy the cache, or set HTTPS_PROXY to a proxy or "
+            "HF_ENDPOINT to a mirror"
+        )
     return Finding("bad" if needed else "note", f"network: {reason}", advice)

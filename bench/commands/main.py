@@ -1,4 +1,4 @@
-"""The command line of the harness: find the command, run it, turn its outcome into an exit code."""
+"""The command line of the harness: runs a command and returns its exit code."""
 
 import argparse
 import importlib
@@ -10,28 +10,31 @@ from types import ModuleType
 from bench.core.errors import UserError
 from bench.core.terminal import legible_output
 
-# name -> what `--help` says; each is a module of this folder with `add_arguments` and `command`
+# Help texts by command. Each is a module of this folder with `add_arguments` and `command`.
 COMMANDS = {
-    "run": "compute what is missing and write the tables",
-    "plan": "say what a run would compute, without computing",
-    "status": "say what is done, and what a run is doing now",
-    "export": "write the tables from what is stored",
-    "images": "write a page of clean and adversarial images of a cell",
-    "merge": "add another's results of the suite; exit code 1 if some differ from ours",
-    "check": "say which numbers not to believe, and which differ from published ones",
-    "compare": "compare results with a model, with other results or with published numbers",
-    "fetch": "download models and data ahead of time; runs then need no network",
-    "doctor": "say what is missing here, and what to do about it",
-    "list": "say what a suite may name",
+    "run": "compute missing cells and write the tables",
+    "plan": "show what a run would compute and what it costs",
+    "status": "show finished cells and the current run",
+    "export": "write the tables from stored results",
+    "images": "write a page with clean and adversarial images of a cell",
+    "merge": "add results of the same suite from elsewhere; exit code 1 if cells conflict",
+    "check": "find numbers that should not be trusted or that differ from published numbers",
+    "compare": "compare results with a baseline model, other results or published numbers",
+    "fetch": "download models and data, so that runs need no network",
+    "doctor": "find what this machine lacks for a run, and say what to do",
+    "list": "list everything that a suite may contain",
 }
 
 
 def main(arguments: list[str], about: str | None = None) -> int:
-    """Run a command and return the exit code: 0, 1 if a cell failed, 2 if the call is wrong.
+    """Run a command and return the exit code.
 
     Args:
         arguments: The command line after the program's name; `SUITE` alone means `run SUITE`.
-        about: What `--help` says first.
+        about: First part of the help text.
+
+    Returns:
+        0 for success, 1 if a cell or a check failed, 2 for wrong input, 130 if interrupted.
     """
     with legible_output():
         return _main(arguments, about)
@@ -46,27 +49,27 @@ def _main(arguments: list[str], about: str | None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader has left, as `head` does
+    except BrokenPipeError:  # the reader of a pipe has exited, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt as stop:
-        what = str(stop) or "finished cells are kept, run again to go on"
-        print(f"stopped; {what}", file=sys.stderr)
+        advice = str(stop) or "finished cells are kept, run again to continue"
+        print(f"stopped; {advice}", file=sys.stderr)
         return 130
-    except Exception:  # a fault of ours; its message may quote a suite or a file, too
+    except Exception:  # a bug; printed here so that `legible_output` cleans what it quotes
         print(traceback.format_exc(), end="", file=sys.stderr)
         return 1
 
 
-def _parser(asked: list[str], about: str | None) -> argparse.ArgumentParser:
-    """Return the parser; it imports the asked command alone, since imports take time."""
+def _parser(requested: list[str], about: str | None) -> argparse.ArgumentParser:
+    """Return the parser. It imports only the requested command, since imports take time."""
     parser = argparse.ArgumentParser(
         prog="run_bench.py", description=about, formatter_class=argparse.RawTextHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, what in COMMANDS.items():
-        command = commands.add_parser(name, help=what, description=what)
-        if [name] == asked:
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if [name] == requested:
             module = _module(name)
             module.add_arguments(command)
             command.set_defaults(command=module.command)

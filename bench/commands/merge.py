@@ -1,4 +1,4 @@
-"""`merge`: add another's results of the suite to ours."""
+"""`merge`: adds results of the same suite from another folder or bundle."""
 
 import argparse
 from pathlib import Path
@@ -10,12 +10,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_suite(parser)
     parser.add_argument(
-        "other", help="a bundle, or a folder of results: of this suite, or of several"
+        "other", help="a bundle, or a results folder of this suite or of several suites"
     )
 
 
 def command(options: argparse.Namespace) -> int:
-    """Merge, write the tables, and say what was added and what differs."""
+    """Merge, write the tables, and print added and conflicting results."""
     from bench.report.export import export
     from bench.share.merging import merge, merge_lines
     from bench.store.results_folder import Store

@@ -1,4 +1,4 @@
-"""`plan`: what a run would compute, and what it costs; starts without torch."""
+"""`plan`: shows what a run would compute and what it costs; does not import torch."""
 
 import argparse
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ _COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "st
 
 
 def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
-    """Say what a suite computes and what that costs.
+    """Yield the lines of the plan.
 
     Args:
         suite: The suite.
-        lock: What its names stood for in the last run; names that it lacks have
-            cells whose ids the next run will change.
-        gpu: Whose time is estimated, one of `bench.plan.cost.estimate.GPUS`.
+        lock: Lock of the last run. The cells of names that it lacks have preliminary ids, which
+            the next run changes.
+        gpu: The GPU whose time is estimated, one of `bench.plan.cost.estimate.GPUS`.
     """
     lock = still_valid(suite, lock)
     planned = expand(suite, lock)
@@ -48,22 +48,22 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
     yield f"  download  {download_line(suite)}"
     sets = {dataset.name for dataset in suite.datasets}
     if suite.models.keys() - lock.models.keys() or sets - lock.datasets.keys():
-        yield "  ids       preliminary: the first run puts hashes of weights and images into them"
+        yield "  ids       preliminary: the first run adds hashes of weights and images to them"
 
 
 def _row(cell: Cell) -> tuple[str, ...]:
     if cell.attack is None or cell.threat is None:
         return (cell.id, cell.target, cell.dataset, "clean", *"-----")
     threat = cell.threat
-    known = (threat.kind, threat.source or "-", str(cell.attack.gradients), str(cell.seed))
-    return (cell.id, cell.target, cell.dataset, cell.attack.label_in_norm, cell.eps, *known)
+    settings = (threat.kind, threat.source or "-", str(cell.attack.gradients), str(cell.seed))
+    return (cell.id, cell.target, cell.dataset, cell.attack.label_in_norm, cell.eps, *settings)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_suite(parser)
     parser.add_argument(
-        "--cells", action="store_true", help="also list the cells, after the summary"
+        "--cells", action="store_true", help="also list all cells, after the summary"
     )
     parser.add_argument(
         "--gpu", default="h100", help="the GPU whose time is estimated, e.g. a100; default: h100"

@@ -1,4 +1,4 @@
-"""What a suite needs and has here already; asks no network and decodes nothing."""
+"""Checks which files of a suite are on this machine, without network and without decoding."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,17 +8,18 @@ from bench.data.source_kinds import source_of
 from bench.hub.files import find
 from bench.hub.weights import hub_files
 from bench.suite.load import Suite
-from bench.suite.specs import (
-    ModelSpec,
-)
+from bench.suite.specs import ModelSpec
 from bench.suite.specs.model_base import LocalFile, RepositoryFiles
 
 
 def missing_weights(spec: ModelSpec) -> str | None:
-    """Return what a model lacks here, or None. Tags of open_clip bring torch."""
+    """Return which file of a model is missing, or None.
+
+    For a pretrained tag of open_clip this imports torch.
+    """
     for path in _local_files(spec):
         if not path.exists():
-            return f"{path}: no such file or folder; it is the suite's own"
+            return f"{path}: no such file or folder"
     for alternatives in hub_files(spec):
         if not any(find(file) for file in alternatives):
             names = " or ".join(file.path for file in alternatives)
@@ -27,7 +28,7 @@ def missing_weights(spec: ModelSpec) -> str | None:
 
 
 def download_line(suite: Suite) -> str:
-    """Say how much data of a suite is still to be downloaded, as far as that is known."""
+    """Return a line with the size of the datasets that are not yet downloaded."""
     sources = {dataset.name: source_of(dataset) for dataset in suite.datasets}
     sizes = {
         name: facts.megabytes if (facts := catalogue.datasets().get(name)) else None
@@ -39,11 +40,11 @@ def download_line(suite: Suite) -> str:
     known = sum(size for size in sizes.values() if size)
     unknown = sum(1 for size in sizes.values() if size is None)
     rest = f", and {unknown} of unknown size" if unknown else ""
-    return f"{len(sizes)} datasets, about {known / 1000:.1f} GB{rest}; `fetch` tells exactly"
+    return f"{len(sizes)} datasets, about {known / 1000:.1f} GB{rest}; `fetch` shows the exact size"
 
 
 def _local_files(spec: ModelSpec) -> Iterator[Path]:
-    """Yield the files and folders of this machine that a model comes from."""
+    """Yield the local files and folders that a model's spec names."""
     for source in spec.weight_sources():
         if isinstance(source, LocalFile):
             yield source.path

@@ -1,4 +1,4 @@
-"""`run`: compute what is missing, and write the tables."""
+"""`run`: computes missing cells and writes the tables."""
 
 import argparse
 
@@ -10,22 +10,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_suite(parser)
     add_device(parser)
     parser.add_argument(
-        "--no-check", action="store_true", help="leave examining the numbers to `check`"
-    )
-    parser.add_argument("--batch", type=positive, help="images at once; default: found by trial")
-    parser.add_argument(
-        "--compile", action="store_true", help="compile towers for full batches; for long runs"
+        "--no-check", action="store_true", help="do not run the trust checks at the end"
     )
     parser.add_argument(
-        "--limit", type=seconds, help="time that a cell may take, e.g. 90s, 30m, 2h; default: any"
+        "--batch", type=positive, help="images per batch; default: found by trying several sizes"
+    )
+    parser.add_argument(
+        "--compile", action="store_true",
+        help="compile towers for full batches with torch.compile; pays off in long runs",
+    )  # fmt: skip
+    parser.add_argument(
+        "--limit", type=seconds, help="time limit per cell, e.g. 90s, 30m, 2h; default: none"
     )
     parser.add_argument(
         "--executor", choices=("inline", "ray"), default="inline",
-        help="where cells run: in this process, or in workers under Ray; default: inline",
+        help="run cells in this process (inline) or in Ray workers (ray); default: inline",
     )  # fmt: skip
-    parser.add_argument("--address", help="of a Ray cluster, e.g. auto; default: one of its own")
     parser.add_argument(
-        "--workers", type=positive, help="workers at most; default: one per accelerator"
+        "--address", help="address of a Ray cluster, e.g. auto; default: start a cluster here"
+    )
+    parser.add_argument(
+        "--workers", type=positive, help="maximum number of workers; default: one per GPU"
     )
 
 

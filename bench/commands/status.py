@@ -1,4 +1,4 @@
-"""`status`: what is known, from files alone: what is done, and what a run is doing now."""
+"""`status`: shows finished cells and the current run, read from files only."""
 
 import argparse
 import socket
@@ -19,7 +19,7 @@ from bench.suite.load import load_suite
 
 
 def status_lines(results: Results) -> Iterator[str]:
-    """Say how many of a suite's cells are done, how its run goes, and which cells failed."""
+    """Yield the number of cells by status, the state of the run, and the failed cells."""
     suite, folder = results.suite, results.store.folder
     scored = [Scored(cell, result) for cell, result in results.cells_with_results]
     counts = Counter(item.result.status if item.result else "missing" for item in scored)
@@ -33,22 +33,22 @@ def status_lines(results: Results) -> Iterator[str]:
 
 
 def run_lines(folder: Path, now: datetime) -> Iterator[str]:
-    """Say how the run goes that holds a folder of results, or how the last one there ended.
+    """Yield the progress of the run in a results folder, or the end of the last run.
 
     Args:
-        folder: The suite's folder of results.
-        now: The time in UTC; how long a worker has been busy is counted on from its last event.
+        folder: The suite's results folder.
+        now: The time in UTC, up to which the time since a worker's last event is counted.
     """
     running, dead = running_owner(folder), killed_owner(folder)
-    known = running or dead
-    logs = folder / known.logs if known else _last(folder)
+    run = running or dead
+    logs = folder / run.logs if run else _last_logs(folder)
     progress = progress_of(read_events(logs / "events.jsonl")) if logs else None
     if running:
         yield f"  running: {running}, executor {running.executor}"
     elif dead:
-        yield f"  died: {_last_seen(dead, progress)}; run again to go on"
+        yield f"  died: {_last_seen(dead, progress)}; run again to continue"
     elif progress:
-        yield f"  no run; the last one ended at {progress.time}: {progress.how or 'broken off'}"
+        yield f"  no run; the last run ended at {progress.time}: {progress.how or 'interrupted'}"
     if progress:
         yield from _progress_lines(progress, now if running else None)
     if logs and (running or progress):
@@ -58,15 +58,15 @@ def run_lines(folder: Path, now: datetime) -> Iterator[str]:
 def _last_seen(dead: RunOwner, progress: Progress | None) -> str:
     words = [f"{dead}, executor {dead.executor}"]
     here = socket.gethostname()
-    if dead.host != here:  # some file systems keep locks to one host
-        words.append(f"as far as {here} can see")
+    if dead.host != here:  # on some file systems a lock is visible only on its own host
+        words.append(f"it may still run there: {here} may not see its lock")
     if progress:
         words.append(f"its last event was at {progress.time}")
     return "; ".join(words)
 
 
 def _progress_lines(progress: Progress, now: datetime | None) -> Iterator[str]:
-    """Say how far a run is; `now` is None for one that is over."""
+    """Yield the progress of a run; `now` is None for a finished run."""
     at = progress.at
     if now is not None:
         at += max(0.0, (now - datetime.fromisoformat(progress.time)).total_seconds())
@@ -75,8 +75,8 @@ def _progress_lines(progress: Progress, now: datetime | None) -> Iterator[str]:
             place = f" ({progress.where[slot]})" if slot in progress.where else ""
             yield f"    worker {slot}{place}: {doing.text(at) if doing else 'idle'}"
     todo = progress.cells - progress.before
-    said = sum(progress.statuses.values())
-    yield f"  this run: {said} of {todo} cells, {todo - said} left; {progress.before} before it"
+    done = sum(progress.statuses.values())
+    yield f"  this run: {done} of {todo} cells, {todo - done} left; {progress.before} before it"
     if progress.jobs > todo:
         yield f"  in parts: {progress.done} of {progress.jobs} jobs"
     if now is not None:
@@ -89,8 +89,8 @@ def _progress_lines(progress: Progress, now: datetime | None) -> Iterator[str]:
         yield f"    lost worker {reason}"
 
 
-def _last(folder: Path) -> Path | None:
-    """Return the folder of the last run; their names begin with the time."""
+def _last_logs(folder: Path) -> Path | None:
+    """Return the log folder of the last run; the names begin with the time."""
     runs = sorted(path.parent for path in folder.glob("runs/*/events.jsonl"))
     return runs[-1] if runs else None
 

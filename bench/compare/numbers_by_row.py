@@ -115,7 +115,7 @@ def _entries(
 
 def _row(suite: Suite, item: Scored) -> Row:
     cell = item.cell
-    metric = _main_metrics(suite) if item.metric.stands_for_task else cell.metric
+    metric = _main_metrics(suite) if item.metric.is_main else cell.metric
     if cell.attack is None or cell.threat is None:
         return Row("", "", "clean", "", metric)
     source = cell.threat.source or ""

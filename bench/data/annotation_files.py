@@ -21,7 +21,7 @@ from typing import Any
 from bench.core.errors import CellError
 from bench.core.exchanges import Exchange
 from bench.data.questions import Asked, Questions, in_folder
-from bench.suite.metrics import CAPTION
+from bench.suite.metrics import ID_SEPARATOR
 from bench.suite.specs import LanguageDataset
 
 _ASKED = 3  # questions of an image that V-Attack's code asks; four images have a fourth
@@ -120,7 +120,7 @@ def _coco_captions(spec: LanguageDataset, path: Path) -> _Samples:
         for entry in content["images"]:
             if entry["id"] in captions:
                 name = entry["file_name"]
-                yield name, Asked(name, Exchange(spec.told(), tuple(captions[entry["id"]])))
+                yield name, Asked(name, Exchange(spec.prompt_for(), tuple(captions[entry["id"]])))
 
 
 def _karpathy(spec: LanguageDataset, path: Path) -> _Samples:
@@ -136,7 +136,7 @@ def _karpathy(spec: LanguageDataset, path: Path) -> _Samples:
                 # COCO's file names the folder of its images, Flickr30k's has one folder only
                 place = f"{entry['filepath']}/{name}" if "filepath" in entry else name
                 captions = tuple(_line(each["raw"]) for each in _many(entry["sentences"]))
-                yield name, Asked(place, Exchange(spec.told(), captions))
+                yield name, Asked(place, Exchange(spec.prompt_for(), captions))
 
 
 def _vqav2(spec: LanguageDataset, path: Path) -> _Samples:
@@ -156,17 +156,17 @@ def _vqav2(spec: LanguageDataset, path: Path) -> _Samples:
         for entry in asked:
             name = f"COCO_{content['data_subtype']}_{entry['image_id']:012d}.jpg"
             key = entry["question_id"]
-            exchange = Exchange(spec.told(entry["question"]), answers[key])
-            yield f"{name}{CAPTION}{key}", Asked(name, exchange)
+            exchange = Exchange(spec.prompt_for(entry["question"]), answers[key])
+            yield f"{name}{ID_SEPARATOR}{key}", Asked(name, exchange)
 
 
 def _textvqa(spec: LanguageDataset, path: Path) -> _Samples:
     with _reading(spec, path) as content:
         for entry in content["data"]:
             answers = tuple(map(str, _many(entry["answers"])))
-            exchange = Exchange(spec.told(entry["question"]), answers)
+            exchange = Exchange(spec.prompt_for(entry["question"]), answers)
             name = f"{entry['image_id']}.jpg"
-            yield f"{name}{CAPTION}{entry['question_id']}", Asked(name, exchange)
+            yield f"{name}{ID_SEPARATOR}{entry['question_id']}", Asked(name, exchange)
 
 
 def _pope(spec: LanguageDataset, path: Path) -> _Samples:
@@ -179,9 +179,9 @@ def _pope(spec: LanguageDataset, path: Path) -> _Samples:
             label = entry["label"]
             if label not in _OPPOSITE:
                 raise CellError(f"{place}: got label {label!r}; allowed: yes, no")
-            exchange = Exchange(spec.told(entry["text"]), (label,), decoy=_OPPOSITE[label])
+            exchange = Exchange(spec.prompt_for(entry["text"]), (label,), decoy=_OPPOSITE[label])
             image = entry["image"]
-            yield f"{image}{CAPTION}{entry['question_id']}", Asked(image, exchange)
+            yield f"{image}{ID_SEPARATOR}{entry['question_id']}", Asked(image, exchange)
 
 
 def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
@@ -189,7 +189,7 @@ def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
     with _reading(spec, targets_path) as content:
         targets = {entry["image"]: _named(_many(entry["replace"])[0])[0] for entry in content}
     questions: dict[str, list[str]] = {}
-    if spec.asked == "question":
+    if spec.question_type == "question":
         with _reading(spec, questions_path) as content:
             questions = {entry["image"]: _first(_many(entry["vqa"])) for entry in content}
     with _reading(spec, path) as content:
@@ -199,15 +199,15 @@ def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
             if image not in targets:
                 raise CellError(f"{targets_path}: lacks {image}, which {path} has")
             decoy = targets[image]
-            if spec.asked == "caption":
-                yield image, Asked(image, Exchange(spec.told(), (caption,), (name,), decoy))
+            if spec.question_type == "caption":
+                yield image, Asked(image, Exchange(spec.prompt_for(), (caption,), (name,), decoy))
                 continue
             if not questions.get(image):
                 raise CellError(f"{questions_path}: asks nothing about {image}, which {path} has")
             # there are no reference answers: all questions are about the object
             for number, question in enumerate(questions[image], 1):
-                exchange = Exchange(spec.told(question), (name,), (name,), decoy)
-                yield f"{image}{CAPTION}{number}", Asked(image, exchange)
+                exchange = Exchange(spec.prompt_for(question), (name,), (name,), decoy)
+                yield f"{image}{ID_SEPARATOR}{number}", Asked(image, exchange)
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from functools import partial
 from bench.core.exchanges import Exchange
 from bench.data.questions import Asked, Questions
 from bench.data.split import Split, choose
-from bench.suite.metrics import CAPTION
+from bench.suite.metrics import ID_SEPARATOR
 from bench.suite.specs import LanguageDataset
 
 _WHAT = "What is shown in this image?"
@@ -72,19 +72,21 @@ def _samples(
     name = classes[label]
     others = (*classes[:label], *classes[label + 1 :])
     decoy = choose(others, 1, _number(key))[0]
-    match spec.asked:
+    match spec.question_type:
         case "what":
-            exchange = Exchange(spec.told(_WHAT), (name,), (name, *_ALSO.get(name, ())), decoy)
+            exchange = Exchange(
+                spec.prompt_for(_WHAT), (name,), (name, *_ALSO.get(name, ())), decoy
+            )
             yield key, Asked(key, exchange)
         case "whether":
             for answer, other, about in (("yes", "no", name), ("no", "yes", decoy)):
                 question = _WHETHER.format(name=_with_article(about))
-                exchange = Exchange(spec.told(question), (answer,), decoy=other)
-                yield f"{key}{CAPTION}{about}", Asked(key, exchange)
+                exchange = Exchange(spec.prompt_for(question), (answer,), decoy=other)
+                yield f"{key}{ID_SEPARATOR}{about}", Asked(key, exchange)
         case _:
             captions = tuple(text.format(name=_with_article(name)) for text in _CAPTIONS)
             names = (name, *_ALSO.get(name, ()))
-            yield key, Asked(key, Exchange(spec.told(), captions, names, decoy))
+            yield key, Asked(key, Exchange(spec.prompt_for(), captions, names, decoy))
 
 
 def _number(key: str) -> int:

@@ -20,7 +20,7 @@ from bench.evaluate.craft import Case
 from bench.evaluate.score import ScoredAnswers, answer_images, distances
 from bench.evaluate.tally import Tally
 from bench.plan.precisions import stages
-from bench.suite.specs import AnyAttack, Precision, Storage, singles
+from bench.suite.specs import AnyAttack, Precision, Storage, members_of
 from bench.tasks.answer_targets import attack_texts, targets_reached
 
 
@@ -31,7 +31,7 @@ def plan_stages(attack: AnyAttack, precisions: tuple[Precision, ...]) -> Iterato
     the last precision differs, one more stage attacks the text that lowered the score most, or the
     only text.
     """
-    first_texts = attack.texts_in(0, len(precisions))
+    first_texts = attack.texts_in_stage(0, len(precisions))
     for reference in range(first_texts):
         yield Stage(precisions[0], reference)
     if len(precisions) > 1:
@@ -52,9 +52,9 @@ def attack_answers(case: Case, attack: AnyAttack, storage: Storage, tally: Tally
     if tally.reached is None:
         tally.reached = targets_reached(attack, case.images.exchanges, tally.texts)
     search = _LowestScores(
-        case, storage, tally, tally.scores, tally.texts, attack.harmless, tally.reached
+        case, storage, tally, tally.scores, tally.texts, attack.stop_score, tally.reached
     )
-    for member in singles(attack):
+    for member in members_of(attack):
         planned = tuple(plan_stages(member, stages(attack, case.cell.mode)))
         run_stages(case, member, planned, _AnswerRunner(search, member, planned), tally)
     tally.correct = search.scores > 0

@@ -127,7 +127,7 @@ def _prompts_and_texts(
     if not case.cell.task.answers:
         return {}
     exchanges = [case.images.exchanges[row] for row in rows.tolist()]
-    if attack.goes_by == "value features":
+    if attack.loss_input == "value features":
         return _object_names(attack, labels_of(case.images, rows), exchanges)
     if texts is None:
         texts = [text or "" for text in attack_texts(attack, exchanges, case.cell.metric)]

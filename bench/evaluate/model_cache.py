@@ -196,7 +196,7 @@ class ModelCache:
         key = (name, without)
         if key not in self._models:
             self._make_room()
-            spec = self.suite.models[name].less(without)
+            spec = self.suite.models[name].without_components(without)
             built = self.once(
                 f"models.{name}",
                 lambda: cast(

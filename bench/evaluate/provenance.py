@@ -10,7 +10,7 @@ from bench.core.devices import device_name
 from bench.core.types import Facts
 from bench.plan.cells import Cell
 from bench.suite.load import Suite
-from bench.suite.specs import PyAutoAttack, TorchAttacks, singles
+from bench.suite.specs import PyAutoAttack, TorchAttacks, members_of
 from bench.suite.specs.models import root_model
 
 
@@ -22,7 +22,7 @@ def provenance(suite: Suite, cell: Cell, device: torch.device) -> Facts:
         root_model(suite.models, name).libraries or ("open_clip_torch",) for name in built_here
     ]
     used = sorted({library for libraries in libraries_of for library in libraries})
-    attacks = singles(cell.attack) if cell.attack else ()
+    attacks = members_of(cell.attack) if cell.attack else ()
     used += sorted({a.kind for a in attacks if isinstance(a, PyAutoAttack | TorchAttacks)})
     return {
         "torch": torch.__version__,

@@ -6,7 +6,7 @@ from bench.core.errors import CellSkip
 from bench.core.types import Mode
 from bench.plan.attack_limits_language import fit_words
 from bench.plan.cells import Cell
-from bench.suite.applicability import answers
+from bench.suite.applicability import answers_in_words
 from bench.suite.load import Suite
 from bench.suite.specs import (
     AnyAttack,
@@ -17,9 +17,9 @@ from bench.suite.specs import (
     ModelSpec,
     PyAutoAttack,
     TorchAttacks,
-    singles,
+    members_of,
 )
-from bench.suite.specs.torchattacks_list import OFFERS
+from bench.suite.specs.torchattacks_list import TORCHATTACKS
 
 _OFFICIAL_LEAST = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}  # classes; 1 for others
 _TARGETED = ("apgd-t", "fab-t")
@@ -33,9 +33,9 @@ def fit_cell(
     components = _removable(suite.models[name] for name in cell.sources)
     if not cell.task.answers:
         return fit(attack, classes, cell.mode, components)
-    for member in singles(attack):
+    for member in members_of(attack):
         _check_surrogate(member, components)
-    speaking = [answers(suite.models, name) for name in cell.sources]
+    speaking = [answers_in_words(suite.models, name) for name in cell.sources]
     return fit_words(attack, cell.sources, speaking, cell.mode)
 
 
@@ -125,7 +125,7 @@ def _fit_official(
 def _fit_torchattacks(
     spec: TorchAttacks, classes: int, mode: Mode
 ) -> tuple[TorchAttacks, tuple[str, ...]]:
-    if mode == "full" and not OFFERS[spec.attack].full:
+    if mode == "full" and not TORCHATTACKS[spec.attack].attacks_all:
         raise CellSkip(
             f"torchattacks' {spec.attack} hands back the clean image where it fails: nothing "
             "that another model can be scored on"
@@ -138,7 +138,7 @@ def _fit_torchattacks(
             f"this dataset has {classes}"
         )
     asked = spec.args.get("n_classes", _TARGETS + 1)
-    if "n_classes" in OFFERS[spec.attack].args and isinstance(asked, int) and asked > classes:
+    if "n_classes" in TORCHATTACKS[spec.attack].args and isinstance(asked, int) and asked > classes:
         args = {**spec.args, "n_classes": classes}
         return spec.model_copy(update={"args": args}), _targets(classes)
     return spec, ()

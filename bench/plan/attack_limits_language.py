@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bench.core.errors import CellSkip
 from bench.core.types import Mode
-from bench.suite.specs import AnyAttack, ApgdText, Ensemble, singles
+from bench.suite.specs import AnyAttack, ApgdText, Ensemble, members_of
 
 
 def fit_words(
@@ -27,14 +27,14 @@ def fit_words(
     if any(speaking) and not all(speaking):
         raise CellSkip("models that answer in words have no loss in common with models that do not")
     if not speaking[0]:
-        if spec.goes_by not in ("embedding", "value features"):
+        if spec.loss_input not in ("embedding", "value features"):
             raise CellSkip(
                 f"{spec.label} needs a model that answers in words; {', '.join(sources)} does not"
             )
         return spec, ()
-    if any(member.goes_by == "value features" for member in singles(spec)):
+    if any(member.loss_input == "value features" for member in members_of(spec)):
         raise CellSkip(f"{spec.label} needs a CLIP, whose patches it compares with texts")
-    if spec.goes_by == "embedding" and len(sources) > 1:
+    if spec.loss_input == "embedding" and len(sources) > 1:
         raise CellSkip(
             f"{spec.label}: models differ in their number of visual tokens, so several can only "
             "be attacked together by a loss of their answers"

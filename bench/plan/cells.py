@@ -16,7 +16,7 @@ from bench.plan.identity import (
     surrogates_identity,
 )
 from bench.plan.versions import versioned
-from bench.suite.applicability import scored as takes_part
+from bench.suite.applicability import is_scored
 from bench.suite.judge_prompt import judge_identity
 from bench.suite.load import Suite
 from bench.suite.metrics import ACCURACY, TASKS, Task, metric_of, metrics_of
@@ -119,7 +119,7 @@ def expand(suite: Suite, lock: Lock) -> list[Cell]:
 
 
 def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Iterator[Cell]:
-    if not takes_part(suite.models, target, dataset):
+    if not is_scored(suite.models, target, dataset):
         return
     for metric in metrics_of(dataset):
         yield from _cells_of(suite, lock, target, dataset, metric.name)

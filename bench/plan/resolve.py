@@ -82,7 +82,7 @@ def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
                 "all of them are used, and n in the tables says so"
             )
         yield from dataset.remarks()
-        if found is not None and dataset.brings_texts:
+        if found is not None and dataset.has_own_class_names:
             yield from _texts(dataset.name, found, suite)
 
 

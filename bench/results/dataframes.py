@@ -79,9 +79,7 @@ def trade_off(results: pd.DataFrame) -> pd.DataFrame:
 def _rows_of_metric(results: pd.DataFrame, metric: str | None) -> pd.DataFrame:
     """Return the rows of a metric, with their column name in the leaderboard."""
     known = results["metric"].unique().tolist()
-    wanted = [
-        name for name in known if name == metric or (not metric and metric_of(name).stands_for_task)
-    ]
+    wanted = [name for name in known if name == metric or (not metric and metric_of(name).is_main)]
     if not wanted:
         raise ValueError(f"metric: got {metric!r}; allowed: {', '.join(known) or 'none'}")
     rows = results[results["metric"].isin(wanted)]

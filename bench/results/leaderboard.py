@@ -38,7 +38,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         else:
             groups[cell.target, cell.threat.kind, item.source].append(item)
     keys = list(groups) or [(model, "", "") for model in suite.models if model in clean]
-    largest = _at_largest(suite, [item for item in scored if item.metric.stands_for_task])
+    largest = _at_largest(suite, [item for item in scored if item.metric.is_main])
     rows, worst_cases = [], {}
     for key in keys:
         model, threat, source = key
@@ -167,7 +167,7 @@ def worst_case_cells(
     suite: Suite, scored: Sequence[Scored]
 ) -> dict[tuple[str, str, str], list[Scored]]:
     """Return per (model, threat, source) the cells that count in its worst case."""
-    cells = [item for item in scored if item.metric.stands_for_task]
+    cells = [item for item in scored if item.metric.is_main]
     largest = _at_largest(suite, cells)
     keys = dict.fromkeys(
         (item.cell.target, item.cell.threat.kind, item.source) for item in cells if item.cell.threat
@@ -190,7 +190,7 @@ def attacked_counts(suite: Suite, scored: Sequence[Scored]) -> list[int]:
     found = {
         item.cell.dataset: item.images
         for item in scored
-        if item.shares is not None and item.cell.attack and item.metric.stands_for_task
+        if item.shares is not None and item.cell.attack and item.metric.is_main
     }
     return [found.get(dataset.name, 0) for dataset in suite.datasets]
 

@@ -102,7 +102,7 @@ def _entry(
 
 def _precision(suite: Suite, name: str) -> str:
     """Return the floating-point type in which a model is scored."""
-    return root_model(suite.models, name).computes_in
+    return root_model(suite.models, name).compute_dtype
 
 
 def _prompt_and_judge(suite: Suite, lock: Lock, cell: Cell) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _prompt_and_judge(suite: Suite, lock: Lock, cell: Cell) -> dict[str, Any]:
     dataset = suite.dataset(cell.dataset)
     if not isinstance(dataset, LanguageDataset):
         return {}
-    asked = {"prompt": dataset.told("{question}")}
+    asked = {"prompt": dataset.prompt_for("{question}")}
     if not metric_of(cell.metric).judged:
         return asked
     judge = suite.protocol.judge.model_dump(exclude={"key"})

@@ -60,7 +60,7 @@ def scale_of_suite(suite: Suite) -> Scale:
 
 def sample_noun(suite: Suite) -> str:
     """Return the word for a scored sample: several questions may share an image."""
-    counts = metrics_of(suite.datasets[0])[0].counts
+    counts = metrics_of(suite.datasets[0])[0].unit
     return "question" if counts == "questions" else "image"
 
 

@@ -12,7 +12,7 @@ from bench.results.spreadsheet import unescaped
 from bench.stats import design_effect, wilson
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
-from bench.suite.metrics import Metric, image_of, metric_of
+from bench.suite.metrics import Metric, image_id_of, metric_of
 from bench.trust.reported_number import Pair
 from bench.trust.stored_findings import Examined, examined_pairs, flags_by_pair
 
@@ -72,7 +72,7 @@ class Scored:
             return 0
         if not self.metric.shares_images:
             return len(self.result.correct)
-        return len(set(map(image_of, self.result.sample_ids)))
+        return len(set(map(image_id_of, self.result.sample_ids)))
 
     @property
     def skipped(self) -> bool:

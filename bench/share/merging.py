@@ -20,7 +20,7 @@ from bench.store.folder_lock import lock_folder
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results, read_results
 from bench.suite.load import Suite
-from bench.suite.metrics import CAPTION, image_of, metric_of
+from bench.suite.metrics import ID_SEPARATOR, image_id_of, metric_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +162,9 @@ def _check_images(suite: Suite, lock: Lock, cell: Cell, result: CellResult, othe
         return
     found = images_of(suite, lock, cell)
     ids = found.sample_ids if found else ()
-    if metric_of(cell.metric).counts == "captions":
-        captions = Counter(map(image_of, result.sample_ids))
-        ids = tuple(f"{key}{CAPTION}{i}" for key in ids for i in range(captions[key]))
+    if metric_of(cell.metric).unit == "captions":
+        captions = Counter(map(image_id_of, result.sample_ids))
+        ids = tuple(f"{key}{ID_SEPARATOR}{i}" for key in ids for i in range(captions[key]))
     if result.sample_ids != ids:
         raise UserError(
             f"{other}: cell {cell.id} ({describe(cell)}): its {len(result.sample_ids)} images are "

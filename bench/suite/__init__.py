@@ -1,1 +1,1 @@
-"""What a suite may say: typed entries, the loader, all faults at once."""
+"""Suite files: the typed entries, and the loader, which reports all faults at once."""

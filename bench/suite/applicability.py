@@ -1,4 +1,7 @@
-"""Which models are scored on which datasets: those that answer in words on questions alone."""
+"""Which models are scored on which datasets.
+
+Answering models are scored only on datasets with questions, and all other models only on the rest.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,59 +11,59 @@ from bench.suite.specs import (
     DatasetSpec,
     ModelSpec,
     Threat,
-    singles,
+    members_of,
     task_of,
 )
 from bench.suite.specs.models import root_model
 
-_OF_WORDS = ("texts", "value features")
+_LANGUAGE_INPUTS = ("texts", "value features")  # loss inputs that need a dataset with questions
 
 
-def answers(models: Mapping[str, ModelSpec], name: str) -> bool:
-    """Return whether a declared model answers in words, as what it is built on does."""
+def answers_in_words(models: Mapping[str, ModelSpec], name: str) -> bool:
+    """Return whether a declared model answers in words; an adapted model does if its base does."""
     return root_model(models, name).answers_in_words
 
 
-def scored(models: Mapping[str, ModelSpec], name: str, dataset: DatasetSpec) -> bool:
+def is_scored(models: Mapping[str, ModelSpec], name: str, dataset: DatasetSpec) -> bool:
     """Return whether a model has cells on a dataset."""
-    return answers(models, name) == TASKS[task_of(dataset)].answers
+    return answers_in_words(models, name) == TASKS[task_of(dataset)].answers
 
 
-def pair_faults(
+def applicability_faults(
     models: Mapping[str, ModelSpec],
     datasets: Sequence[DatasetSpec],
     attacks: Sequence[AnyAttack],
     threats: Sequence[Threat],
     places: Sequence[int],
 ) -> Iterator[str]:
-    """Yield a fault for each entry of a suite that its task has no use for.
+    """Yield a fault for each model, attack and threat that cannot be used with the suite's task.
 
     Args:
-        models: The suite's models.
-        datasets: Its datasets, which are of one task.
-        attacks: Its attacks.
-        threats: Its threats.
-        places: Numbers of the attacks in the file, where a preset may stand for several.
+        models: The suite's models, by name.
+        datasets: The suite's datasets, all of one task.
+        attacks: The suite's attacks, with presets expanded.
+        threats: The suite's threats.
+        places: For each attack, the index of its entry in the file. A preset is one entry.
     """
     task = TASKS[task_of(datasets[0])]
-    words, of_datasets = task.answers, f"and the task of the datasets is {task.title}"
+    words, but = task.answers, f"but the task of the datasets is {task.title}"
     for at, attack in zip(places, attacks, strict=True):
-        for member in singles(attack):
-            if member.goes_by in (("classes",) if words else _OF_WORDS):
+        for member in members_of(attack):
+            if member.loss_input in (("classes",) if words else _LANGUAGE_INPUTS):
                 needs = "classes" if words else "answers in words"
-                yield f"attacks.{at}: {member.kind} needs {needs}, {of_datasets}"
+                yield f"attacks.{at}: {member.kind} needs {needs}, {but}"
     named = {name for threat in threats for name in threat.sources}
     named |= {name for attack in attacks for name in attack.surrogates}
     for name in models:
         named |= {*models[name].parents.values()}
     for at, threat in enumerate(threats):
         for source in threat.sources:
-            if answers(models, source) and not words:
-                yield f"threats.{at}.transfer: {source} answers in words, {of_datasets}"
+            if answers_in_words(models, source) and not words:
+                yield f"threats.{at}.transfer: {source} answers in words, {but}"
     for name in models:
-        if answers(models, name) != words and name not in named:
-            does = "answers in words" if answers(models, name) else "does not answer in words"
+        if answers_in_words(models, name) != words and name not in named:
+            does = "does not answer in words" if words else "answers in words"
             yield (
-                f"models.{name}: {does}, {of_datasets}; it would be scored on no dataset, and no "
-                "model, attack or threat uses it"
+                f"models.{name}: {does}, {but}; it would be scored on no dataset, and no model, "
+                "attack or threat uses it; remove it"
             )

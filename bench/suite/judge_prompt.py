@@ -1,9 +1,9 @@
-"""What a language model is asked that judges answers, and how its reply becomes a score.
+"""The prompt of a language model that judges answers, and how its reply becomes a score.
 
-V-Attack's evaluation, which the paper's figures of LVLMs follow, has qwen1.5-72b-chat score each
-answer 0, 1 or 2, given the true object and the one that the attack aims at; the text that it is
-asked with is left out of the published code. The text here is this project's, with the same scale,
-and a 2 alone counts: an answer that leaves it open no longer names the object.
+In V-Attack's evaluation, which the paper's figures of LVLMs follow, qwen1.5-72b-chat scores each
+answer 0, 1 or 2. It is given the true object and the attack's target. The published code does not
+contain the prompt, so this project has its own, with the same scale. Only a 2 counts as correct:
+an undecided answer no longer names the object.
 """
 
 import re
@@ -14,7 +14,7 @@ from bench.core.locks import UNRESOLVED, Lock
 from bench.suite.metrics import metric_of
 from bench.suite.specs import MatchJudge, Protocol, TransformersJudge
 
-VERSION = 2  # raised with every change of the text or of what counts
+VERSION = 2  # raise it with every change of the prompt or of the scoring
 PROMPT = """\
 A vision-language model was shown an image of one main object and said something about it. Decide \
 whether what it said still names that object.
@@ -31,11 +31,16 @@ more general word that does not fit what it might be mistaken for.
 0 if the answer takes the object for something else.
 """
 _NAMED = "2"
-_DIGIT = re.compile(r"(?<![\w.])[012](?!\w|\.\d)")  # not of `2.5`
+_DIGIT = re.compile(r"(?<![\w.])[012](?!\w|\.\d)")  # does not match in `2.5`
 
 
-def asked(text: str, exchange: Exchange) -> str:
-    """Return what a judge is asked about what a model said in an exchange."""
+def fill_prompt(text: str, exchange: Exchange) -> str:
+    """Return the prompt that asks a judge about a model's answer.
+
+    Args:
+        text: The model's answer.
+        exchange: The question, with the object's names and the decoy.
+    """
     return PROMPT.format(
         names=" or ".join(exchange.names),
         decoy=exchange.decoy or "anything else",
@@ -44,35 +49,36 @@ def asked(text: str, exchange: Exchange) -> str:
     )
 
 
-def score(reply: str) -> float:
-    """Return 1 where a reply says that the object is named, else 0.
+def reply_score(reply: str) -> float:
+    """Return 1 if a judge's reply says that the answer names the object, else 0.
 
-    It says so where a 2 is the only digit that it has of those asked for. One without any, or with
-    several, leaves it open, as a 1 does: whoever judges may refuse what an attack made a model say.
+    The reply says so if it contains exactly one digit from 0 to 2, and that digit is 2. A reply
+    without a digit or with several scores 0, as a 1 does: a judge may refuse to rate text that an
+    attack made a model write.
     """
     return float(_DIGIT.findall(reply) == [_NAMED])
 
 
 def has_digit(reply: str) -> bool:
-    """Return whether a reply holds any of the digits that it is asked for."""
+    """Return whether a judge's reply contains a digit from 0 to 2."""
     return bool(_DIGIT.search(reply))
 
 
 def judge_identity(protocol: Protocol, metric: str, lock: Lock) -> dict[str, Any]:
-    """Return what a number depends on for a model having judged it; nothing where none has.
+    """Return the judge's part of a cell's identity; empty if no language model judges the cell.
 
-    Where an endpoint is and whose key it is asked with are not part of it.
+    The URL of an endpoint and the name of its key are not part of it.
 
     Args:
-        protocol: Says who judges.
-        metric: What the number is of.
-        lock: What a local model's name stands for.
+        protocol: The suite's protocol, which names the judge.
+        metric: Name of the cell's metric.
+        lock: The suite's lock, with the weights' hash of a local judge.
     """
     judge = protocol.judge
     if not metric_of(metric).judged or isinstance(judge, MatchJudge):
         return {}
     if isinstance(judge, TransformersJudge):
-        said = {"kind": judge.kind, "weights": lock.judge or UNRESOLVED}
+        fields = {"kind": judge.kind, "weights": lock.judge or UNRESOLVED}
     else:
-        said = judge.model_dump(exclude={"url", "key"})
-    return {"judge": {**said, "prompt": VERSION}}
+        fields = judge.model_dump(exclude={"url", "key"})
+    return {"judge": {**fields, "prompt": VERSION}}

@@ -1,4 +1,4 @@
-"""Read a suite from YAML, and say everything that is wrong with it at once."""
+"""Reads a suite from YAML and reports all its faults at once."""
 
 from collections.abc import Hashable, Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.core.errors import SuiteError
 from bench.core.identifiers import place_fault, shown
-from bench.suite.applicability import pair_faults
+from bench.suite.applicability import applicability_faults
 from bench.suite.metrics import TASKS
 from bench.suite.references import duplicates, reference_faults
 from bench.suite.specs import (
@@ -30,8 +30,9 @@ from bench.suite.specs.adaptive import surrogate_faults
 from bench.suite.specs.presets import expand_attacks, preset_faults
 from bench.suite.sweep import Origin, expand_sweeps, sweep_faults
 
-_SHARED = ("crafts", "judged")  # folders beside those of suites, see `bench.store.results_folder`
-_LONG = 300  # letters
+_RESERVED = ("crafts", "judged")  # folders that all suites share: `bench.store.results_folder`
+_LONG = 300  # characters; a longer value is shortened in a message
+# beginnings of the keys that pydantic adds to the path of a fault
 _VALIDATORS = ("function-", "tagged-union[", "literal[", "tuple[", "constrained-str")
 
 
@@ -39,17 +40,17 @@ class Suite(Spec):
     """Models x datasets x (clean + attacks x budgets x threats), under one protocol.
 
     Attributes:
-        suite: Name of the suite and of its folder of results.
-        protocol: Pixels and prompts.
-        samples: Images per dataset; all of a dataset that has fewer.
-        seed: Seed of the subset, and of all attacks unless `seeds` says others.
-        seeds: Seeds of the attacks, each of which runs once with each of them.
-        models: By name, as they appear in tables.
-        datasets: In the order of tables.
-        attacks: Each at one or more budgets, in one norm.
-        threats: Each attack runs under each of them.
-        against: The published numbers that it is meant to reproduce.
-        note: What a reader must know before any number, shown on the page and in the manifest.
+        suite: Name of the suite and of its results folder.
+        protocol: Image size, prompts, and other settings that all models share.
+        samples: Number of images per dataset; a smaller dataset is used whole.
+        seed: Seed of the sample of images, and of all attacks unless `seeds` is given.
+        seeds: Seeds of the attacks; each attack runs once per seed.
+        models: Models by their names in tables.
+        datasets: Datasets, in the order of tables.
+        attacks: Attacks, each at one or more radii in one norm.
+        threats: Threat models; each attack runs under each of them.
+        against: Published numbers that the suite reproduces, for `check`.
+        note: A warning for readers, shown on the page, in `plan` and in the manifest.
     """
 
     suite: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
@@ -66,43 +67,46 @@ class Suite(Spec):
 
     @property
     def attack_seeds(self) -> tuple[int, ...]:
-        """The seeds that each attack runs with."""
+        """Seeds of the attacks."""
         return self.seeds or (self.seed,)
 
     def dataset(self, name: str) -> DatasetSpec:
-        """Return what the suite says of one of its datasets."""
+        """Return the suite's dataset with a name."""
         return next(entry for entry in self.datasets if entry.name == name)
 
     @field_validator("suite")
     @classmethod
     def _names_a_folder(cls, suite: str) -> str:
-        if suite.lower() in _SHARED:
-            raise PydanticCustomError("suite", "all suites share a folder of that name")
+        if suite.lower() in _RESERVED:
+            raise PydanticCustomError(
+                "suite", "the name of a folder that all suites share; choose another name"
+            )
         if why := place_fault(suite):
             raise PydanticCustomError("suite", "it {why}", {"why": why})
         return suite
 
     @field_validator("seeds")
     @classmethod
-    def _different(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    def _are_distinct(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if seeds and len(set(seeds)) < len(seeds):
-            raise PydanticCustomError("seeds", "a seed appears twice")
+            raise PydanticCustomError("seeds", "a seed appears twice; each may appear once")
         return seeds
 
     @field_validator("datasets")
     @classmethod
-    def _one_task(cls, datasets: tuple[DatasetSpec, ...]) -> tuple[DatasetSpec, ...]:
+    def _have_one_task(cls, datasets: tuple[DatasetSpec, ...]) -> tuple[DatasetSpec, ...]:
         tasks: dict[TaskName, list[str]] = {}
         for entry in datasets:
             tasks.setdefault(task_of(entry), []).append(entry.name)
         if len(tasks) > 1:
-            said = (
+            parts = (
                 f"{', '.join(names)} ({TASKS[task].scored_by})" for task, names in tasks.items()
             )
             raise PydanticCustomError(
                 "tasks",
-                "these have no mean, so each task needs a suite of its own: {said}",
-                {"said": "; ".join(said)},
+                "numbers of different tasks have no mean, so each task needs its own suite: "
+                "{parts}",
+                {"parts": "; ".join(parts)},
             )
         return datasets
 
@@ -110,11 +114,9 @@ class Suite(Spec):
 def load_suite(path: str | Path) -> Suite:
     """Read and check a suite.
 
-    A model with `sweep` becomes one model per combination, and an attack with `preset`
-    the attacks that it stands for.
-
-    Relative paths inside it (checkpoints, datasets, anchors) are taken from the
-    current folder, as on the command line.
+    A model with `sweep` is expanded to one model per combination, and an attack with `preset` to
+    the preset's attacks. Relative paths in the file (checkpoints, datasets, anchors) are relative
+    to the current folder, as on the command line.
 
     Raises:
         SuiteError: The file cannot be read, or has faults; all are listed.
@@ -142,7 +144,7 @@ def load_suite(path: str | Path) -> Suite:
         faults += surrogate_faults(listed, models if isinstance(models, dict) else {})
         attacks = list(expand_attacks(listed))
         places = [place for place, _ in attacks]
-        # where presets are at fault the list may have become empty, which is no fault of its own
+        # Invalid presets may leave the list empty; they are reported, and the list is not.
         kept = {"attacks": [entry for _, entry in attacks]} if attacks or not listed else {}
         raw = {**{key: value for key, value in raw.items() if key != "attacks"}, **kept}
     faults += reference_faults(raw, origins)
@@ -151,9 +153,10 @@ def load_suite(path: str | Path) -> Suite:
     except ValidationError as error:
         faults = [*_field_faults(error, origins, places), *faults]
     if faults:
-        raise SuiteError(str(path), list(dict.fromkeys(faults)))  # sweeps repeat an entry's faults
+        # each model of a sweep repeats the faults of its entry
+        raise SuiteError(str(path), list(dict.fromkeys(faults)))
     parts = (suite.models, suite.datasets, suite.attacks, suite.threats)
-    if faults := list(pair_faults(*parts, places)):
+    if faults := list(applicability_faults(*parts, places)):
         raise SuiteError(str(path), faults)
     return suite
 
@@ -162,12 +165,12 @@ def _field_faults(
     error: ValidationError, origins: dict[str, Origin], places: list[int]
 ) -> Iterator[str]:
     for item in error.errors():
-        # pydantic puts validators and the matched tag of a union into the path
+        # pydantic's path contains validators and the matched tag of a union
         keys = [str(key) for key in item["loc"] if not str(key).startswith(_VALIDATORS)]
         keys = list(_without_tags(keys))
         if keys[0] == "attacks" and len(keys) > 1:
             if keys[2:3] == ["attacks"] and keys[4:5] in (["eps"], ["norm"]):
-                continue  # members have it from their ensemble, whose own fault is told
+                continue  # the ensemble has the same fault, and it is reported there
             keys[1] = str(places[int(keys[1])])
         origin = origins.get(keys[1]) if keys[0] == "models" and len(keys) > 1 else None
         path = origin.path(keys[2:]) if origin else ".".join(keys)
@@ -176,7 +179,7 @@ def _field_faults(
                 named = origin.path(keys[2:], value=False) if origin else path
                 yield f"{named}: unknown key"
             case "missing" if origin and keys[2] in origin.swept:
-                pass  # its values are at fault, which is told
+                pass  # the sweep's values are invalid, which `sweep_faults` reports
             case "missing":
                 yield f"{path}: missing"
             case "union_tag_invalid":
@@ -185,11 +188,11 @@ def _field_faults(
             case "union_tag_not_found":
                 yield f"{path}: the key `kind` is missing"
             case "too_short" if item["input"]:
-                pass  # entries with faults of their own are not counted
+                pass  # pydantic does not count invalid entries, whose faults are reported
             case "too_short":
                 yield f"{path}: is empty; at least one entry is needed"
             case _:
-                given = item["input"]  # a text may be of any length, and is not said again then
+                given = item["input"]
                 got = shown(given) if isinstance(given, str) and len(given) > _LONG else repr(given)
                 yield f"{path}: got {got}; {item['msg']}"
 
@@ -205,7 +208,7 @@ def _without_tags(keys: list[str]) -> Iterator[str]:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which else keeps the last of two equal keys in silence."""
+    """PyYAML's safe loader with an error for duplicate keys, of which PyYAML keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
@@ -215,7 +218,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"a key must be a word, not {key!r}", key_node.start_mark
+                    None, None, f"a key must be a word; got {key!r}", key_node.start_mark
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(

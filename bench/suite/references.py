@@ -1,6 +1,6 @@
-"""Faults between a suite's entries: names that stand for nothing, or for two things.
+"""Checks of the names that a suite's entries refer to: undeclared, duplicate or reserved names.
 
-They are read off the raw mapping, so that none waits until another fault is mended.
+They read the raw mapping, so that these faults are reported together with all others.
 """
 
 from collections import Counter
@@ -13,12 +13,17 @@ from bench.suite.specs.protocol import native_faults
 from bench.suite.specs.threats import source_faults
 from bench.suite.sweep import Origin
 
-# what tables call clean images, the worst case and the mean over datasets
+# names that tables use for clean images, the worst case and the mean over datasets
 _RESERVED = {"attacks": ("clean", "worst"), "datasets": ("mean",)}
 
 
 def reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterator[str]:
-    """Say what is at fault between entries of a suite as it is written."""
+    """Yield the faults of names in a suite.
+
+    Args:
+        raw: The suite's mapping as read from YAML, with presets and sweeps expanded.
+        origins: Where each expanded model is in the file, by its name.
+    """
     models = raw.get("models")
     models = models if isinstance(models, dict) else {}
     declared = ", ".join(str(name) for name in models) or "none"
@@ -29,7 +34,7 @@ def reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterato
                 path = origin.path(key.split("."))
                 yield f"{path}: got {target!r}; declared models: {declared}"
         if name in _ancestors(name, models):
-            yield f"{origin.path([])}: the model is built from itself"
+            yield f"{origin.path([])}: the model is built from itself; name another model"
     yield from source_faults(_entries(raw, "threats"), models)
     datasets = [_dataset_name(entry) for entry in _entries(raw, "datasets")]
     yield from native_faults(raw.get("protocol"), [name for name in datasets if name])
@@ -49,10 +54,10 @@ def _entries(raw: dict[str, Any], key: str) -> list[Any]:
 
 
 def _references(model: Any) -> dict[str, str]:
-    """Return the models that an entry names, by key path within it."""
-    named = model.get("kind") if isinstance(model, dict) else None
-    kind = KINDS.get(named) if isinstance(named, str) else None
-    return kind.models_named_in(model) if kind else {}
+    """Return the names of the models that an entry refers to, by key path within the entry."""
+    kind = model.get("kind") if isinstance(model, dict) else None
+    spec = KINDS.get(kind) if isinstance(kind, str) else None
+    return spec.models_named_in(model) if spec else {}
 
 
 def _ancestors(name: object, models: dict[Any, Any]) -> set[str]:
@@ -79,7 +84,7 @@ def _attack_name(entry: Any) -> str | None:
 
 
 def _threat_name(entry: Any) -> str:
-    """Return an entry as it is written, one source in a list as that source."""
+    """Return an entry as text; a list with one source equals that source."""
     sources = entry.get("transfer") if isinstance(entry, dict) else None
     if isinstance(sources, list) and len(sources) == 1:
         return str({**entry, "transfer": sources[0]})
@@ -87,7 +92,7 @@ def _threat_name(entry: Any) -> str:
 
 
 def duplicates(key: str, names: list[str | None]) -> Iterator[str]:
-    """Say which names of a part of a suite appear more than once."""
+    """Yield a fault for each name that appears more than once under a key of the suite."""
     for name, count in Counter(name for name in names if name).items():
         if count > 1:
             hint = "; give each its own `name`" if key in ("datasets", "attacks") else ""
@@ -97,4 +102,4 @@ def duplicates(key: str, names: list[str | None]) -> Iterator[str]:
 def _reserved(key: str, names: list[str | None]) -> Iterator[str]:
     for name in dict.fromkeys(names):
         if name in _RESERVED[key]:
-            yield f"{key}: got {name!r}, which tables call something else; give it another `name`"
+            yield f"{key}: got {name!r}, which is reserved for tables; give it another `name`"

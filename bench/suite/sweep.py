@@ -1,4 +1,4 @@
-"""A model with `sweep` stands for one model per combination of the values it lists."""
+"""Expands a model with `sweep` into one model per combination of the listed values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ KEY = "sweep"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an expanded model stands in the suite's file.
+    """Where an expanded model is in the suite's file.
 
     Attributes:
-        name: The model's name there.
-        places: Per swept field, which of its values the expanded model has.
-        swept: All fields that the sweep names, also those whose values are at fault.
+        name: The model's name in the file.
+        places: Index of the model's value in the list of each swept field.
+        swept: All fields of the sweep, also those with invalid values.
     """
 
     name: str
@@ -25,9 +25,12 @@ class Origin:
     swept: frozenset[str] = frozenset()
 
     def path(self, keys: Sequence[str], *, value: bool = True) -> str:
-        """Return the key path of the model's field `keys` (outermost first) in the file.
+        """Return the key path of a field in the file.
 
-        Of a swept field that is the path of its value, or with `value=False` of the field.
+        Args:
+            keys: Keys of the field within the model, outermost first.
+            value: For a swept field, whether to return the path of the model's value in the list.
+                Otherwise the path of the field.
         """
         if keys and keys[0] in self.places:
             place = f"[{self.places[keys[0]]}]" if value else ""
@@ -36,11 +39,11 @@ class Origin:
 
 
 def expand_sweeps(models: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Origin]]:
-    """Yield each model that the entries stand for: its name, its entry without sweep, its origin.
+    """Yield the name, the entry without `sweep`, and the origin of each expanded model.
 
-    A swept field takes each of its values in turn, several fields all combinations. A model
-    made so is called after its values: `R-Adapt[alpha=0.2,cutoff=none]`. A sweep that is at
-    fault is left out; `sweep_faults` tells of it.
+    Several swept fields give all combinations of their values. The name of an expanded model
+    contains its values: `R-Adapt[alpha=0.2,cutoff=none]`. An invalid sweep is left out here, and
+    `sweep_faults` reports it.
     """
     for name, entry in models.items():
         if not isinstance(entry, dict) or KEY not in entry:
@@ -48,38 +51,38 @@ def expand_sweeps(models: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Origin]
             continue
         sweep = entry[KEY] if isinstance(entry[KEY], dict) else {}
         rest = {key: value for key, value in entry.items() if key != KEY}
-        sound = {key: values for key, values in sweep.items() if _is_sound(values)}
-        if not sound:
+        valid = {key: values for key, values in sweep.items() if _is_valid(values)}
+        if not valid:
             yield name, rest, Origin(str(name), swept=frozenset(map(str, sweep)))
             continue
-        for places in product(*(range(len(values)) for values in sound.values())):
-            at = dict(zip(map(str, sound), places, strict=True))
-            chosen = {key: sound[key][place] for key, place in zip(sound, places, strict=True)}
-            label = ",".join(f"{key}={_written(value)}" for key, value in chosen.items())
-            origin = Origin(str(name), at, frozenset(map(str, sweep)))
+        for places in product(*(range(len(values)) for values in valid.values())):
+            place_by_field = dict(zip(map(str, valid), places, strict=True))
+            chosen = {key: valid[key][place] for key, place in zip(valid, places, strict=True)}
+            label = ",".join(f"{key}={_yaml_text(value)}" for key, value in chosen.items())
+            origin = Origin(str(name), place_by_field, frozenset(map(str, sweep)))
             yield f"{name}[{label}]", {**rest, **chosen}, origin
 
 
 def sweep_faults(models: Mapping[Any, Any]) -> Iterator[str]:
-    """Say what is wrong with the sweeps themselves; their values are checked as any other."""
+    """Yield the faults of the sweeps' form; their values are checked with the expanded models."""
     for name, entry in models.items():
         if not isinstance(entry, dict) or KEY not in entry:
             continue
         path, sweep = f"models.{name}.{KEY}", entry[KEY]
         if not isinstance(sweep, dict) or not sweep:
-            yield f"{path}: got {sweep!r}; a map of fields to lists is needed, {{alpha: [0, 1]}}"
+            yield f"{path}: got {sweep!r}; a mapping to lists is needed, e.g. {{alpha: [0, 1]}}"
             continue
         for key, values in sweep.items():
-            if not _is_sound(values):
+            if not _is_valid(values):
                 yield f"{path}.{key}: got {values!r}; a list of at least one value is needed"
 
 
-def _is_sound(values: object) -> bool:
+def _is_valid(values: object) -> bool:
     return isinstance(values, list) and bool(values)
 
 
-def _written(value: object) -> str:
-    """Return a value as a suite would have it, on one line; null is called none."""
+def _yaml_text(value: object) -> str:
+    """Return a value as one line of YAML; null becomes `none`."""
     if value is None or isinstance(value, str):
         return "none" if value is None else value
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000)

@@ -93,7 +93,9 @@ class ModelJudge:
         Raises:
             CellError: The model cannot be asked, or a reply is empty.
         """
-        prompts = [judge_prompt.asked(text, e) for text, e in zip(texts, exchanges, strict=True)]
+        prompts = [
+            judge_prompt.fill_prompt(text, e) for text, e in zip(texts, exchanges, strict=True)
+        ]
         scores = dict(self._stored_scores(dict.fromkeys(prompts)))
         unanswered = [prompt for prompt in dict.fromkeys(prompts) if prompt not in scores]
         if unanswered:
@@ -101,7 +103,7 @@ class ModelJudge:
                 for prompt, reply in zip(unanswered, replies, strict=True):
                     if not reply.strip():  # an empty reply has no verdict and is not stored
                         raise CellError(f"the judge {self.name} gave an empty reply")
-                    scores[prompt] = judge_prompt.score(reply)
+                    scores[prompt] = judge_prompt.reply_score(reply)
                     self._store(prompt, reply)
         return np.array([scores[prompt] for prompt in prompts], np.float32)
 
@@ -117,7 +119,7 @@ class ModelJudge:
         reply = found["reply"]
         if not isinstance(reply, str) or not reply.strip() or found != self._entry(prompt, reply):
             raise ValueError("is not the reply to this question")
-        return judge_prompt.score(reply)
+        return judge_prompt.reply_score(reply)
 
     def _store(self, prompt: str, reply: str) -> None:
         entry = self._entry(prompt, reply)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.exchanges import Exchange
-from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO
+from bench.suite.metrics import CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO
 from bench.tasks.answer_judges import Judge
 from bench.tasks.cider import Cider
 from bench.tasks.vqa import vqa_accuracy
@@ -50,7 +50,7 @@ def _per_text(score: Callable[[str, Exchange], float]) -> Scorer:
 # functions that build the scorer of a metric
 _SCORERS: dict[str, Callable[[Sequence[Exchange], Judge], Scorer]] = {
     CIDER: _cider,
-    NAMES: lambda all_exchanges, judge: judge,
+    NAMES_OBJECT: lambda all_exchanges, judge: judge,
     VQA_ACCURACY: lambda all_exchanges, judge: _per_text(
         lambda text, e: vqa_accuracy(text, e.answers)
     ),

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from bench.core.types import ImageTextModel
 from bench.data.tensors import Images
 from bench.models.zero_shot import text_vectors
-from bench.suite.metrics import CAPTION, DEPTHS, metric_of
+from bench.suite.metrics import ID_SEPARATOR, RECALL_DEPTHS, metric_of
 
 _Recall = Callable[[Tensor, Tensor], Tensor]
 
@@ -85,7 +85,7 @@ class Retrieval:
 
     def sample_ids(self, images: Images, metric: str) -> tuple[str, ...]:
         """Return the ids of images, or of captions in text-to-image retrieval."""
-        if metric_of(metric).counts == "captions":
+        if metric_of(metric).unit == "captions":
             return caption_ids(images.sample_ids, images.captions)
         return images.sample_ids
 
@@ -120,14 +120,14 @@ def text_to_images(cosines: Tensor, owners: Tensor, k: int) -> Tensor:
 _RECALLS: dict[str, _Recall] = {
     f"{kind}_retrieval_recall@{depth}": partial(recall, k=depth)
     for kind, recall in (("text", images_to_text), ("image", text_to_images))
-    for depth in DEPTHS
+    for depth in RECALL_DEPTHS
 }
 
 
 def caption_ids(image_ids: Sequence[str], captions: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Return the ids of all captions, in the order of the columns of the cosines."""
     return tuple(
-        f"{key}{CAPTION}{number}"
+        f"{key}{ID_SEPARATOR}{number}"
         for key, own in zip(image_ids, captions, strict=True)
         for number, _ in enumerate(own)
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.core.types import Budget, CellResult
 from bench.plan.cells import Cell
 from bench.suite.metrics import metric_of
-from bench.suite.specs import AnyAttack, Ensemble, Fgsm, Noise, TorchAttacks, singles
+from bench.suite.specs import AnyAttack, Ensemble, Fgsm, Noise, TorchAttacks, members_of
 
 ENOUGH_SURVIVORS = 0.1  # of images; a smaller robust accuracy needs no check
 
@@ -139,4 +139,4 @@ def _steps(attack: AnyAttack) -> int:
 
 
 def _eot(attack: AnyAttack) -> int:
-    return max(member.passes for member in singles(attack))
+    return max(member.passes for member in members_of(attack))

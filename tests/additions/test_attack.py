@@ -15,7 +15,7 @@ class Gama(PgdSpec):
     steps: Count = 40
     weight: Annotated[float, Field(ge=0)] = 10.0
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
 '''
 CASE = """        case Gama():
             return GuidedMargin(spec.weight, spec.steps)

@@ -17,7 +17,7 @@ class ZipDataset(Dataset):
 
     kind: Literal["zip"]
     name: Name
-    path: Place
+    path: UserPath
 '''
 
 SOURCE = '''"""A zip archive of the user's own with one folder of images per class."""
@@ -99,7 +99,7 @@ def add_images(root: Path) -> None:
 
 def test_a_zip_archive_is_added_in_three_files(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
-    folder = 'kind: Literal["folder"]\n    name: Name\n    path: Place\n'
+    folder = 'kind: Literal["folder"]\n    name: Name\n    path: UserPath\n'
     copy.insert("bench/suite/specs/datasets.py", folder, SPEC)
     copy.insert(
         "bench/suite/specs/datasets.py", "        | FolderDataset\n", "        | ZipDataset\n"

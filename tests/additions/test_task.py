@@ -50,7 +50,7 @@ def test_a_task_is_added_in_four_files(tmp_path: Path) -> None:
     )
     copy.insert(
         "bench/suite/specs/datasets.py",
-        'Stored = Literal["classification", "retrieval"',
+        'ArchiveTask = Literal["classification", "retrieval"',
         ', "ranking"',
     )
     copy.insert(

@@ -14,7 +14,7 @@ from bench.attacks.balls import length, project
 from bench.attacks.pyautoattack_adapter import library_warnings
 from bench.core.types import Budget, Mode, Norm
 from bench.suite.specs import PyAutoAttack, TorchAttacks
-from bench.suite.specs.torchattacks_list import OFFERS
+from bench.suite.specs.torchattacks_list import TORCHATTACKS
 from tests.conftest import LinearModel, grey_images
 
 EPS = ("0",)
@@ -183,13 +183,13 @@ def test_square_goes_on_past_the_sources_boundary_when_full(four: LinearModel) -
 
 
 @pytest.mark.parametrize("mode", ["success", "full"])
-@pytest.mark.parametrize("name", OFFERS)
+@pytest.mark.parametrize("name", TORCHATTACKS)
 def test_each_attack_of_torchattacks_equals_a_direct_call(
     four: LinearModel, name: str, mode: Mode
 ) -> None:
     import torchattacks
 
-    offer = OFFERS[name]
+    offer = TORCHATTACKS[name]
     for norm in offer.norms:
         args: dict[str, Any] = {"steps": 3} if "steps" in offer.args else {}
         args |= FEW.get(name, {})
@@ -205,7 +205,7 @@ def test_each_attack_of_torchattacks_equals_a_direct_call(
             expected = direct(images, labels)
         assert torch.equal(found, expected)
         moved = (project(found, images, budget) - images).flatten(1).any(dim=1)
-        assert not offer.full or bool(moved.all())
+        assert not offer.attacks_all or bool(moved.all())
 
 
 def signature(name: str) -> set[str]:
@@ -218,11 +218,11 @@ def test_the_table_of_torchattacks_is_the_librarys() -> None:
     import torchattacks
 
     ours_to_give = {"self", "model", "eps", "norm", "seed", "verbose"}
-    for name, offer in OFFERS.items():
+    for name, offer in TORCHATTACKS.items():
         assert set(offer.args) == signature(name) - ours_to_give, name
         assert len(offer.norms) == 1 or "norm" in signature(name), name
     with_eps = {name for name in torchattacks.__all__ if "eps" in signature(name)}
-    assert with_eps - {"AutoAttack"} == set(OFFERS)
+    assert with_eps - {"AutoAttack"} == set(TORCHATTACKS)
 
 
 def test_nothing_is_printed(four: LinearModel, capsys: pytest.CaptureFixture[str]) -> None:

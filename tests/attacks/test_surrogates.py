@@ -194,7 +194,7 @@ def test_identity_sees_what_a_surrogate_is_and_not_its_name(suite_file: Write) -
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"backward": {}}, "attacks.0.backward: got {}; exactly one of `without` and `model`"),
+        ({"backward": {}}, "attacks.0.backward: got {}; exactly one of the keys `without` and `mo"),
         ({"backward": {"without": "filters"}}, "attacks.0.backward.without.0: got 'filters'"),
         (
             {"backward": {"model": "clip"}},

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from bench.commands.downloads import Want, Wants, Watcher, fetch
+from bench.commands.downloads import FetchWatcher, NeededFile, NeededFiles, fetch
 from bench.commands.machine import examine
 from bench.core.errors import CellError, UserError
 from bench.core.locks import Lock
@@ -30,19 +30,19 @@ Maker = Callable[..., Path]
 REPO = "someone/wds_set"
 
 
-class Told(Watcher):
+class Told(FetchWatcher):
     def __init__(self) -> None:
-        self.wants: Wants | None = None
+        self.needed: NeededFiles | None = None
         self.names: list[str] = []
         self.come = 0
 
-    def begin(self, wants: Wants) -> None:
-        self.wants = wants
+    def begin(self, needed: NeededFiles) -> None:
+        self.needed = needed
 
-    def starting(self, want: Want) -> None:
-        self.names.append(want.file.name)
+    def file_started(self, needed: NeededFile) -> None:
+        self.names.append(needed.file.name)
 
-    def arrived(self, count: int) -> None:
+    def bytes_received(self, count: int) -> None:
         self.come += count
 
 
@@ -65,21 +65,21 @@ def test_sizes_first_then_the_files_then_nothing(hub: Hub, suite: Suite) -> None
     told = Told()
     lock, problems = fetch(suite, told)
     assert problems == {}
-    assert told.wants is not None
-    assert told.wants.left == told.come == sizes(hub)
+    assert told.needed is not None
+    assert told.needed.left == told.come == sizes(hub)
     assert told.names == [f"{REPO} test/0.tar", f"{REPO} test/1.tar"]
     assert lock.datasets["set"].origin == f"{REPO}@{COMMIT}"
     assert set(lock.models) == set(suite.models)
     again = Told()
     assert fetch(suite, again) == (lock, {})
-    assert again.wants is not None
-    assert (again.wants.left, again.come, again.names) == (0, 0, [])
+    assert again.needed is not None
+    assert (again.needed.left, again.come, again.names) == (0, 0, [])
 
 
 def test_a_stopped_fetch_goes_on_where_it_was(hub: Hub, suite: Suite) -> None:
     class Stops(Told):
-        def starting(self, want: Want) -> None:
-            if want.file.name.endswith("1.tar"):
+        def file_started(self, needed: NeededFile) -> None:
+            if needed.file.name.endswith("1.tar"):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -142,9 +142,9 @@ def test_all_parts_of_weights_are_counted_and_brought(hub: Hub, suite_file: Make
     told = Told()
     lock, problems = fetch(suite, told)
     assert problems == {}
-    assert told.wants is not None
+    assert told.needed is not None
     texts = sum(len(hub.repos["some/clip"][name]) for name in small)
-    assert told.wants.left == told.come == 9000 + texts
+    assert told.needed.left == told.come == 9000 + texts
     assert [name for name in told.names if "model-" in name] == [f"some/clip {n}" for n in parts]
     here = {path.name for path in weight_files(HuggingFaceModel.model_validate(spec))}
     assert here == set(hub.repos["some/clip"])  # the words as well, once it is known where they are
@@ -177,7 +177,9 @@ def test_a_small_disk_is_told_before_anything_comes(
     hub: Hub, suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(UserError, match=r"1\.0 kB are free, 81\.9 kB are to come.*HF_HOME"):
+    with pytest.raises(
+        UserError, match=r"1\.0 kB are free, but the download needs 81\.9 kB.*HF_HOME"
+    ):
         fetch(suite, Told())
     assert hub.bodies() == []
 
@@ -185,7 +187,9 @@ def test_a_small_disk_is_told_before_anything_comes(
 def test_an_unreachable_hub_is_one_message(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     client._unreachable.cache_clear()
-    with pytest.raises(UserError, match=r"127\.0\.0\.1:9 cannot be reached .*: datasets\.set; see"):
+    with pytest.raises(
+        UserError, match=r"127\.0\.0\.1:9 cannot be reached .*: datasets\.set; check"
+    ):
         fetch(suite, Told())
 
 
@@ -198,7 +202,7 @@ def test_a_set_with_fewer_images_than_asked(hub: Hub, suite: Suite) -> None:
 def test_few_shards_of_a_sorted_set_are_remarked(suite_file: Maker) -> None:
     few = [{"kind": "hub", "name": name, "shards": 2} for name in ("imagenet", "pets")]
     (line,) = remarks(load_suite(suite_file(datasets=few)), Lock())
-    assert line.startswith("datasets.imagenet: its shards are sorted by class, and 2 of them")
+    assert line.startswith("datasets.imagenet: its shards are sorted by class, so 2 of them")
 
 
 def levels(suite: Suite | None, results: Path) -> dict[str, tuple[str, str]]:
@@ -238,7 +242,8 @@ def test_the_doctor_without_a_network(
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     client._unreachable.cache_clear()
     assert levels(suite, tmp_path)["network"][0] == "bad"
-    assert levels(None, tmp_path)["network"] == ("note", "what is here runs with HF_HUB_OFFLINE=1")
+    advice = "suites whose files are all here run with HF_HUB_OFFLINE=1"
+    assert levels(None, tmp_path)["network"] == ("note", advice)
 
 
 def test_the_doctor_misses_packages_and_files(
@@ -375,9 +380,9 @@ def test_fetch_then_run_without_the_hub(hub: Hub, suite_file: Maker, tmp_path: P
     fetched = call("fetch", path)
     assert fetched.returncode == 0, fetched.stderr
     first = f"    41.0 kB  datasets.set: {REPO} test/0.tar\n"
-    assert f"81.9 kB to come in 2 files; 0 are here\n{first}" in fetched.stdout
+    assert f"81.9 kB to download in 2 files; 0 files are already here\n{first}" in fetched.stdout
     assert "datasets.set: has 12 images, samples asks for 16" in fetched.stdout
-    assert "all is here" in fetched.stdout
+    assert "all files are here" in fetched.stdout
     lock = json.loads((results / "small" / "lock.json").read_text())
     assert lock["datasets"]["set"]["origin"] == f"{REPO}@{COMMIT}"
     hub.log.clear()

@@ -101,7 +101,7 @@ def test_status_of_a_run(suite_file: Callable[..., Path], tmp_path: Path) -> Non
         assert f"running: process {process.pid} on " in again
         process.communicate("")
     text = status(suite, results)
-    assert "no run; the last one ended at " in text
+    assert "no run; the last run ended at " in text
     assert ": stopped" in text
     assert "this run: 2 of 20 cells, 18 left; 1 before it" in text
     assert "worker 0" not in text
@@ -116,7 +116,7 @@ def test_status_of_a_run_that_was_killed(suite_file: Callable[..., Path], tmp_pa
     assert f"died: process {process.pid} on " in text
     events = results / "small" / "runs" / "20260101T000000-1" / "events.jsonl"
     last = json.loads(events.read_text().splitlines()[-1])["time"]
-    assert f"its last event was at {last}; run again to go on" in text
+    assert f"its last event was at {last}; run again to continue" in text
     assert "this run: 1 of 20 cells" in text
     assert "running" not in text
 
@@ -143,7 +143,7 @@ def test_a_lock_that_is_free_is_only_known_so_from_here(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(other))
     (line,) = run_lines(tmp_path, datetime.now(UTC))
     assert "died: process 1 on elsewhere since then" in line
-    assert f"as far as {socket.gethostname()} can see" in line
+    assert f"it may still run there: {socket.gethostname()} may not see its lock" in line
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"event": "began"'])

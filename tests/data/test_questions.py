@@ -17,7 +17,7 @@ from bench.data.source_kinds import source_of
 from bench.plan.cells import expand
 from bench.plan.resolve import resolve
 from bench.suite.load import Suite, load_suite
-from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metric_of, metrics_of
+from bench.suite.metrics import CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO, metric_of, metrics_of
 from bench.suite.specs import LanguageDataset, NanoDataset, Pixels, task_of
 from tests.support.question_files import (
     WORDS,
@@ -117,7 +117,7 @@ def test_v_attack_names_an_object_and_what_it_is_to_be_taken_for(tmp_path: Path)
         ("bear",),
         "lion",
     )
-    assert (task_of(spec), metrics_of(spec)) == ("answering", (metric_of(NAMES),))
+    assert (task_of(spec), metrics_of(spec)) == ("answering", (metric_of(NAMES_OBJECT),))
     asked = exchanges(v_attack(tmp_path, "question"))
     assert len(asked) == 6  # three of each image's four, as its code does
     assert asked["000000026926.jpg#3"] == Exchange(
@@ -138,7 +138,7 @@ def test_embedded_images_are_asked_what_they_show() -> None:
     assert by_name["automobile"].names == ("automobile", "car")
     assert by_name["automobile"].prompt == f"What is shown in this image?{SHORT}"
     assert all(e.decoy not in ("", *e.names) for e in found.exchanges)
-    assert metrics_of(spec) == (metric_of(NAMES),)
+    assert metrics_of(spec) == (metric_of(NAMES_OBJECT),)
     assert native_size(spec) == (32, 32)
 
 
@@ -431,30 +431,30 @@ def test_there_are_no_classes(tmp_path: Path) -> None:
     [
         (
             {"format": "vqav2", "questions": "q", "images": "i", "split": "test"},
-            r"datasets.0: got .*; format vqav2 needs questions, annotations, images; missing: "
-            "annotations; of no meaning here: split",
+            r"datasets.0: got .*; the format vqav2 needs the keys questions, annotations, images; "
+            "missing: annotations; not used by the format: split",
         ),
         ({"format": "vqa"}, r"datasets.0.format: got 'vqa'; .*'coco-captions', 'karpathy'"),
         (
             {"format": "embedded", "of": "digits", "ask": "question"},
-            "format embedded can `ask`: what, whether, caption",
+            "allowed for the format embedded: what, whether, caption",
         ),
         (
             {"format": "coco-captions", "annotations": "a", "images": "i", "ask": "question"},
-            "format coco-captions can `ask`: caption$",
+            "allowed for the format coco-captions: caption$",
         ),
         (
             {
                 "format": "v-attack", "objects": "o", "targets": "t", "images": "i",
                 "ask": "caption", "questions": "q",
             },
-            "missing: none; of no meaning here: questions",
+            "missing: none; not used by the format: questions",
         ),
-        ({"format": "embedded", "of": "digits"}, "needs ask, of; missing: ask"),
+        ({"format": "embedded", "of": "digits"}, "needs the keys ask, of; missing: ask"),
         ({"format": "embedded", "of": "digit", "ask": "what"}, r"datasets.0.of: got 'digit'"),
         (
             {"format": "v-attack", "objects": "o", "targets": "t", "images": "i"},
-            "needs ask, objects, targets, images; missing: ask",
+            "needs the keys ask, objects, targets, images; missing: ask",
         ),
         (
             {
@@ -465,11 +465,11 @@ def test_there_are_no_classes(tmp_path: Path) -> None:
         ),
         (
             {"format": "pope", "questions": "q", "images": "i", "prompt": "Well?"},
-            r"this dataset's `prompt` needs the placeholder \{question\}",
+            r"the `prompt` of this dataset needs the placeholder \{question\}",
         ),
         (
             {"format": "karpathy", "annotations": "a", "images": "i", "prompt": "{question}"},
-            r"has no question for the placeholder \{question\}",
+            r"has no question and must not contain the placeholder \{question\}",
         ),
     ],
 )  # fmt: skip
@@ -490,7 +490,7 @@ def test_the_one_thing_that_can_be_asked_may_be_said(
     said = language(
         silent.format, **{**silent.model_dump(exclude={"format", "kind", "name"}), "ask": ask}
     )
-    assert said.asked == silent.asked == ask
+    assert said.question_type == silent.question_type == ask
     assert index_dataset(said, 3, 0) == index_dataset(silent, 3, 0)
 
 
@@ -499,7 +499,7 @@ def test_a_suite_has_one_task(suite: Writer) -> None:
         {"kind": "language", "format": "embedded", "name": ask, "of": "digits", "ask": ask}
         for ask in ("what", "caption")
     )
-    fault = r"each task needs a suite of its own: digits \(accuracy among classes\); "
+    fault = r"each task needs its own suite: digits \(accuracy among classes\); "
     with pytest.raises(SuiteError, match=fault + r"what \(answers in words\)"):
         suite(datasets=["digits", what])
     with pytest.raises(SuiteError, match=r"what \(answers in words\); caption \(captions"):

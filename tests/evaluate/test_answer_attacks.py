@@ -404,21 +404,21 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
     [
         (
             {"attacks": [{"kind": "apgd-ce", "eps": "8/255"}]},
-            "attacks.0: apgd-ce needs classes, and the task of the datasets is visual question",
+            "attacks.0: apgd-ce needs classes, but the task of the datasets is visual question",
         ),
         (
             {"datasets": ["cifar10"], "models": {"C": {"kind": "nano", "weights": "clip"}},
              "threats": ["white-box"]},
-            "attacks.0: apgd-text needs answers in words, and the task of the datasets is",
+            "attacks.0: apgd-text needs answers in words, but the task of the datasets is",
         ),
         (
             {"models": {"A": OWN, "C": {"kind": "nano", "weights": "clip"}}},
-            "models.C: does not answer in words, and the task of the datasets is visual question "
+            "models.C: does not answer in words, but the task of the datasets is visual question "
             "answering; it would be scored on no dataset, and no model, attack or threat uses it",
         ),
         (
             {"datasets": ["cifar10"], "attacks": [{"kind": "pgd", "eps": "8/255"}]},
-            "threats.1.transfer: A answers in words, and the task of the datasets is zero-shot",
+            "threats.1.transfer: A answers in words, but the task of the datasets is zero-shot",
         ),
     ],
 )  # fmt: skip

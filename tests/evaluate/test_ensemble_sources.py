@@ -109,8 +109,8 @@ def test_identity_has_all_sources_and_one_in_a_list_is_that_one(suite_file: Writ
     ("threats", "expected"),
     [
         ([{"transfer": ["CLIP", "GHOST"]}], "threats.0.transfer.1: got 'GHOST'; declared models:"),
-        ([{"transfer": []}], "threats.0: got {'transfer': []}; allowed: white-box, or {transfer"),
-        ([{"transfer": ["CLIP", "CLIP"]}], "of one or a list of different ones"),
+        ([{"transfer": []}], "threats.0: got {'transfer': []}; allowed: white-box, {transfer"),
+        ([{"transfer": ["CLIP", "CLIP"]}], "or {transfer: [MODEL, ...]} without repeats"),
         (
             [{"transfer": "CLIP"}, {"transfer": ["CLIP"]}],
             "threats: \"{'transfer': 'CLIP'}\" appears",

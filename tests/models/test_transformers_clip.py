@@ -220,7 +220,9 @@ def test_a_vocabulary_whose_class_is_not_named_is_fetched(
 def test_an_index_that_names_no_parts_is_refused(tmp_path: Path, content: str) -> None:
     in_parts(tmp_path)
     (tmp_path / "model.safetensors.index.json").write_text(content)
-    with pytest.raises(CellError, match=r"index\.json: `weight_map` must name a file beside it"):
+    with pytest.raises(
+        CellError, match=r"index\.json: `weight_map` must name a file in the same folder"
+    ):
         build(at(tmp_path))
 
 

@@ -99,8 +99,8 @@ def test_what_changes_a_number_changes_the_identity(suite_file: Write) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pixels": {"size": 224, "fit": "crop", "short": 200}}, "`short` is at least `size`"),
-        ({"pixels": {"size": 224, "fit": "squash", "short": 256}}, "for `fit: crop`"),
+        ({"pixels": {"size": 224, "fit": "crop", "short": 200}}, "`short` must be at least `size`"),
+        ({"pixels": {"size": 224, "fit": "squash", "short": 256}}, "needs `fit: crop`"),
         ({"resize": {"kernel": "lanczos"}}, r"protocol\.resize\.kernel: got 'lanczos'"),
         ({"resize": {"sharpen": True}}, r"protocol\.resize\.sharpen: unknown key"),
         ({"clean": "some"}, r"protocol\.clean: got 'some'"),
@@ -120,10 +120,10 @@ def test_faults_are_told(suite_file: Write, changes: dict[str, Any], message: st
         ),
         (
             {"kind": "open_clip", "name": "hf-hub:a/b", "pretrained": "x"},
-            "has its own weights; no `pretrained`",
+            "has its own weights; remove `pretrained`",
         ),
         ({"kind": "open_clip", "name": "ViT-B-32"}, "`pretrained` is needed"),
-        ({"kind": "open_clip", "name": "hf-hub:../x"}, "is hf-hub:OWNER/NAME"),
+        ({"kind": "open_clip", "name": "hf-hub:../x"}, "must be hf-hub:OWNER/NAME"),
         ({"kind": "hugging_face"}, r"models\.M\.name: missing"),
     ],
 )

@@ -18,7 +18,7 @@ from bench.tasks.prompted_models import PromptedModel
 from tests.commands.test_cli import ROOT
 
 SUITE = ROOT / "suites" / "lvlm_quickstart.yaml"
-NOTE = "random weights: proves the path, no benchmark"
+NOTE = "random weights: tests the pipeline, not a benchmark"
 CPU = torch.device("cpu")
 
 

@@ -50,7 +50,7 @@ def test_ctrl_c_stops_a_run_and_another_goes_on(
         assert process.wait(timeout=600) == 130  # though nobody lets it go on
         assert process.stderr is not None
         said = process.stderr.read()
-    assert said.splitlines()[-1] == "stopped; finished cells are kept, run again to go on"
+    assert said.splitlines()[-1] == "stopped; finished cells are kept, run again to continue"
     assert "Traceback" not in said
     done = kept(results)
     assert len(done) == 3  # the cell that it was at is given up, and no other is begun
@@ -110,4 +110,4 @@ def test_a_time_limit_that_is_none(limit: str, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         run_bench.main(["run", "suites/quickstart.yaml", f"--limit={limit}"])
     assert ended.value.code == 2
-    assert f"--limit: got {limit!r}; a time is needed, e.g. 90s" in capsys.readouterr().err
+    assert f"--limit: got {limit!r}; a duration is needed, e.g. 90s" in capsys.readouterr().err

@@ -8,11 +8,11 @@ from bench.suite.metrics import (
     ACCURACY,
     CIDER,
     METRICS,
-    NAMES,
+    NAMES_OBJECT,
     TASKS,
     VQA_ACCURACY,
     YES_NO,
-    image_of,
+    image_id_of,
     metric_of,
 )
 from bench.tasks.answer_judges import match
@@ -28,7 +28,7 @@ from bench.tasks.embedding_tasks import EMBEDDING_TASKS
         ("image_retrieval_recall@5", "zero-shot retrieval"),
         (VQA_ACCURACY, "visual question answering"),
         (YES_NO, "visual question answering"),
-        (NAMES, "visual question answering"),
+        (NAMES_OBJECT, "visual question answering"),
         (CIDER, "captioning"),
     ],
 )
@@ -37,21 +37,22 @@ def test_tasks_have_names(metric: str, task: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "shares"), [(VQA_ACCURACY, True), (YES_NO, False), (NAMES, False), (CIDER, True)]
+    ("metric", "shares"),
+    [(VQA_ACCURACY, True), (YES_NO, False), (NAMES_OBJECT, False), (CIDER, True)],
 )
 def test_metrics_of_answers_stand_for_their_task(metric: str, shares: bool) -> None:
     known = metric_of(metric)
     assert known.column("clean") == "clean"
-    assert known.stands_for_task
-    assert known.counts != "captions"
+    assert known.is_main
+    assert known.unit != "captions"
     assert known.graded is shares
 
 
 def test_questions_and_captions_are_of_an_image() -> None:
-    assert image_of("a.jpg#17") == image_of("a.jpg#18") == "a.jpg"
-    assert image_of("a#1.jpg#17") == "a#1.jpg"
-    assert image_of("a.jpg") == "a.jpg"
-    told = (VQA_ACCURACY, YES_NO, NAMES, "image_retrieval_recall@1")
+    assert image_id_of("a.jpg#17") == image_id_of("a.jpg#18") == "a.jpg"
+    assert image_id_of("a#1.jpg#17") == "a#1.jpg"
+    assert image_id_of("a.jpg") == "a.jpg"
+    told = (VQA_ACCURACY, YES_NO, NAMES_OBJECT, "image_retrieval_recall@1")
     assert all(metric_of(name).shares_images for name in told)
     alone = (ACCURACY, CIDER, "text_retrieval_recall@1")
     assert not any(metric_of(name).shares_images for name in alone)
@@ -75,7 +76,7 @@ def test_rates_are_in_percent_and_cider_on_its_own_scale() -> None:
 
 def test_one_metric_stands_for_a_task_and_comes_first_unless_the_dataset_chooses() -> None:
     for task in TASKS.values():
-        own = [metric.stands_for_task for metric in METRICS if metric.task is task]
+        own = [metric.is_main for metric in METRICS if metric.task is task]
         assert own[0]
         assert task.answers or not any(own[1:])
 

@@ -56,7 +56,7 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
         "attacks.1.eps.0: got '1/0'; a radius in [0,1] pixels is needed, written like 4/255",
         "attacks: 'pgd' appears 2 times",
         "threats.0.transfer: got 'GHOST'",
-        "threats.1: got 'grey-box'; allowed: white-box, or {transfer: MODEL}",
+        "threats.1: got 'grey-box'; allowed: white-box, {transfer: MODEL}, or {transfer: [MODEL",
         "sampels: unknown key",
     ):
         assert expected in text, f"{expected!r} is not in:\n{text}"
@@ -97,7 +97,7 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
         ({"attacks": [{"kind": "pgd", "eps": []}]}, "attacks.0.eps: is empty"),
         (
             {"attacks": [{"kind": "torchattacks", "eps": 0.1, "args": {"steps": "many"}}]},
-            "attacks.0.args: got {'steps': 'many'}; `steps` must be a whole number",
+            "attacks.0.args: got {'steps': 'many'}; `steps` must be an integer of at least 1",
         ),
         ({"attacks": [{"kind": "pgd", "eps": "1e999"}]}, "attacks.0.eps.0: got '1e999'"),
         (
@@ -113,14 +113,14 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
                     },
                 }
             },
-            "models.R.anchor: got {}; exactly one of `white` and `file` is needed",
+            "models.R.anchor: got {}; exactly one of the keys `white` and `file` is needed",
         ),
         ({"samples": 0}, "samples: got 0"),
         ({"suite": "../escape"}, "suite: got '../escape'"),
         ({"datasets": ["cifar10", "cifar10"]}, "datasets: 'cifar10' appears 2 times"),
         (
             {"attacks": [{"kind": "pgd", "name": "worst", "eps": 0.1}]},
-            "attacks: got 'worst', which tables call something else; give it another `name`",
+            "attacks: got 'worst', which is reserved for tables; give it another `name`",
         ),
         ({"attacks": [{"kind": "pgd", "name": "clean", "eps": 0.1}]}, "attacks: got 'clean'"),
         (
@@ -128,7 +128,7 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
             "datasets: got 'mean'",
         ),
         ({"models": {"a\x9bb": {"kind": "nano", "weights": "clip"}}}, "models.a\x9bb"),
-        ({"datasets": ["imagenet"]}, "datasets.0: got 'imagenet'; embedded: cifar10, "),
+        ({"datasets": ["imagenet"]}, "datasets.0: got 'imagenet'; allowed: embedded: cifar10, "),
     ],
 )
 def test_fault(suite_file: Callable[..., Path], changes: dict[str, Any], expected: str) -> None:

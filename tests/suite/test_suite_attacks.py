@@ -71,7 +71,7 @@ def cell_ids(write: Write, attack: dict[str, Any], **changes: Any) -> set[str]:
         ({"kind": "pyautoattack", "attack": ["square", "square"]}, "or a list of the last 6"),
         (
             {"kind": "pyautoattack", "attack": "standard", "steps": 10},
-            "standard fixes steps; list attacks to choose",
+            "standard fixes steps; to choose them, list the attacks",
         ),
         ({"kind": "ensemble", "attacks": []}, "attacks.0.attacks: is empty"),
         (
@@ -93,7 +93,7 @@ def cell_ids(write: Write, attack: dict[str, Any], **changes: Any) -> set[str]:
         ),
         (
             {"preset": "fare-paper", "steps": 3},
-            "attacks.0.steps: a preset fixes it; allowed keys: preset, eps, norm",
+            "attacks.0.steps: the preset fixes it; allowed keys: preset, eps, norm",
         ),
         ({"preset": "radapt-paper", "eps": 7}, "attacks.0.eps.0: got 7; a radius"),
     ],

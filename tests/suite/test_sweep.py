@@ -48,8 +48,8 @@ def test_several_fields_give_all_combinations(suite_file: Callable[..., Path]) -
             {"sweep": {"anchor": [{"white": "X"}]}},
             ["models.R.sweep.anchor[0].white: got 'X'; declared models: CLIP, R["],
         ),
-        ({"sweep": [1]}, ["models.R.sweep: got [1]; a map of fields to lists"]),
-        ({"sweep": {}}, ["models.R.sweep: got {}; a map of fields to lists"]),
+        ({"sweep": [1]}, ["models.R.sweep: got [1]; a mapping to lists is needed"]),
+        ({"sweep": {}}, ["models.R.sweep: got {}; a mapping to lists is needed"]),
         (
             {"sweep": {"alpha": [], "cutoff": 3}, "mix": "stir"},
             [

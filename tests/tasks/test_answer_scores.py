@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bench.core.exchanges import Exchange
-from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metric_of
+from bench.suite.metrics import CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO, metric_of
 from bench.tasks.answer_judges import match
 from bench.tasks.answer_scores import build_scorer
 from bench.tasks.cider import Cider
@@ -280,4 +280,6 @@ def test_yes_and_no_are_popes(text: str, said: str) -> None:
 def test_names_are_whole_words(text: str, names: tuple[str, ...], named: bool) -> None:
     assert names_object(text, names) is named
     exchange = Exchange("?", (), names)
-    assert build_scorer(NAMES, [exchange], match)([text], [exchange]).tolist() == [float(named)]
+    assert build_scorer(NAMES_OBJECT, [exchange], match)([text], [exchange]).tolist() == [
+        float(named)
+    ]

@@ -230,7 +230,7 @@ def test_an_examination_that_is_stopped_says_how_to_go_on(
     said = capsys.readouterr().err
     assert {
         "run": "stopped; all cells are done; `run_bench.py check SUITE` goes on with the",
-        "check": "stopped; what was examined is kept, `check` again to go on",
+        "check": "stopped; finished examinations are kept, run `check` again to continue",
     }[command] in said
     flags = load_results(tmp_path / "small").set_index("attack")["flags"]
     assert flags.to_dict() == {"clean": "", "pgd": "doubt=chance"}

@@ -71,7 +71,7 @@ def size_of(suite: Suite, name: str) -> Size | None:
     try:
         if spec.layout is OPEN_CLIP:
             here = local_config(spec).get("model_cfg")
-            return _of_open_clip(here or _shipped(_KNOWN.get(spec.known_as, spec.known_as)))
+            return _of_open_clip(here or _shipped(_KNOWN.get(spec.config_name, spec.config_name)))
         return _of_hugging_face(local_config(spec)) if spec.layout is CLIP else None
     except (CellError, KeyError, TypeError, ValueError):
         return None  # a run tells what is wrong with it

@@ -95,7 +95,7 @@ def _steps(suite: Suite, lock: Lock, cell: Cell) -> int:
     if cell.attack is None:
         return 0
     count = len(stages(cell.attack, cell.mode))
-    each = sum(cell.attack.gradients_in(stage, count) for stage in range(count))
+    each = sum(cell.attack.gradients_in_stage(stage, count) for stage in range(count))
     return image_count(suite, lock, cell) * each
 
 
@@ -126,7 +126,7 @@ def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str
 
 def _own(suite: Suite, name: str, asked: Precision) -> Precision:
     """Return the precision in which a model computes when `asked` is wanted of it."""
-    return asked if root_model(suite.models, name).computes_in == "fp32" else "bf16"
+    return asked if root_model(suite.models, name).compute_dtype == "fp32" else "bf16"
 
 
 def _seconds(operations: float, precision: Precision, gpu: str) -> float:
@@ -159,7 +159,7 @@ def _weights_line(suite: Suite) -> Iterator[str]:
         seen.update(sources)  # models that differ in their towers or settings share their weights
         size = size_of(suite, name)
         count = size.bytes if size else published_bytes(spec)
-        if size and spec.known_as.startswith("chs20/") and size.image.width == 1024:
+        if size and spec.config_name.startswith("chs20/") and size.image.width == 1024:
             count = _ROBUSTVLM_L14
         total += count
         parts.append(f"{name} {count / 1e9:.2f} GB" if count else f"{name} of unknown size")

@@ -138,5 +138,5 @@ def _configuration(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, Any]]:
             return config, local_processor(spec)
     except CellError:
         return {}, {}  # a run tells what is wrong with it
-    known = catalogue.language_models().get(spec.known_as, {})
+    known = catalogue.language_models().get(spec.config_name, {})
     return known, known.get("processor", {})

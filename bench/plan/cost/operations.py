@@ -43,7 +43,9 @@ def passes_of(attack: AnyAttack) -> int:
 
 def passes_in(attack: AnyAttack, stage: int, stages: int) -> int:
     """Return what `passes_of` counts in one of the precisions that an attack runs at in turn."""
-    return _BACKWARD * attack.gradients_in(stage, stages) + attack.forwards_in(stage, stages)
+    return _BACKWARD * attack.gradients_in_stage(stage, stages) + attack.forwards_in_stage(
+        stage, stages
+    )
 
 
 def forward_operations(suite: Suite) -> dict[str, float]:

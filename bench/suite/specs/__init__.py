@@ -1,4 +1,4 @@
-"""What a suite may say: typed, frozen, and closed to keys that do not exist."""
+"""The specs: typed, frozen classes of a suite's entries. Unknown keys are refused."""
 
 from bench.suite.specs.adaptive import Backward
 from bench.suite.specs.against import Against
@@ -31,7 +31,7 @@ from bench.suite.specs.datasets import (
     expand_dataset,
     task_of,
 )
-from bench.suite.specs.ensembles import AnyAttack, Ensemble, singles
+from bench.suite.specs.ensembles import AnyAttack, Ensemble, members_of
 from bench.suite.specs.external_attacks import PyAutoAttack, TorchAttacks
 from bench.suite.specs.judge import JudgeSpec, MatchJudge, OpenAIJudge, TransformersJudge
 from bench.suite.specs.language_datasets import LanguageDataset
@@ -109,6 +109,6 @@ __all__ = [
     "eps_value",
     "expand_dataset",
     "expand_preset",
-    "singles",
+    "members_of",
     "task_of",
 ]

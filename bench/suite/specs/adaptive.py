@@ -1,4 +1,4 @@
-"""What an attacker who knows the defence may use."""
+"""Settings of adaptive attacks, which use knowledge of the defence."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Any, Self
@@ -6,22 +6,25 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.base import Name, Spec, many
+from bench.suite.specs.base import Name, Spec, as_list
 from bench.suite.specs.model_base import Component
 
 Components = Annotated[
     tuple[Component, ...],
-    BeforeValidator(many),
-    AfterValidator(lambda named: tuple(sorted(set(named)))),
+    BeforeValidator(as_list),
+    AfterValidator(lambda names: tuple(sorted(set(names)))),
 ]
 Positive = Annotated[float, Field(gt=0)]
 
 
 class Filter(Spec):
-    """A Gaussian low-pass filter with the cutoff of `radapt`, in offsets at 224 pixels.
+    """A Gaussian low-pass filter, as in front of an R-Adapt model.
 
-    Perturbations stay in the band that it passes; with `inverse` they are free, and gradients are
-    divided by the filter instead, which `inverse` keeps finite.
+    Attributes:
+        cutoff: Cutoff D0 of `radapt`'s filter, in frequency offsets at 224 pixels.
+        inverse: Without it, perturbations are filtered, so that they stay in the pass band. With
+            it, perturbations are free, and gradients are divided by the filter's response G. The
+            quotient G / (G² + inverse) stays finite.
     """
 
     cutoff: Positive
@@ -29,10 +32,13 @@ class Filter(Spec):
 
 
 class Backward(Spec):
-    """The surrogate that gradients come from; the loss's value stays that of the model itself.
+    """A surrogate for the gradients of the attacked model, as in BPDA.
 
-    It is the model `without` parts of R-Adapt (`filter`, `anchor`, or both: the base), or another
-    `model` of the suite.
+    The value of the loss is computed with the attacked model.
+
+    Attributes:
+        without: Components of R-Adapt that the surrogate lacks; without both it is the base.
+        model: Another model of the suite, which is the surrogate.
     """
 
     without: Components = ()
@@ -41,12 +47,19 @@ class Backward(Spec):
     @model_validator(mode="after")
     def _one_surrogate(self) -> Self:
         if bool(self.without) == (self.model is not None):
-            raise PydanticCustomError("backward", "exactly one of `without` and `model` is needed")
+            raise PydanticCustomError(
+                "backward", "exactly one of the keys `without` and `model` is needed"
+            )
         return self
 
 
 def surrogate_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterator[str]:
-    """Say which surrogates of a suite's attacks are none of its models."""
+    """Yield a fault for each surrogate of an attack that is not a model of the suite.
+
+    Args:
+        entries: The entries of the key `attacks`, as read from YAML.
+        models: Names of the suite's models.
+    """
     for place, entry in enumerate(entries):
         members = entry.get("attacks") if isinstance(entry, dict) else None
         listed = members if isinstance(members, list) else []

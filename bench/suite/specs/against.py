@@ -1,14 +1,16 @@
-"""Which published numbers a suite is meant to reproduce."""
+"""The published numbers that a suite reproduces."""
 
-from bench.suite.specs.base import Place, Spec
+from bench.suite.specs.base import Spec, UserPath
 
 
 class Against(Spec):
-    """A table of published numbers, for `check`.
+    """A table of published numbers, with which `check` compares the suite.
 
-    `file` has the columns of those in results/published, `table` is one of its tables. Models
-    of the suite are compared with those of the same name.
+    Attributes:
+        file: A CSV file with the columns of the files in results/published. Its models are
+            compared with the suite's models of the same name.
+        table: One table of the file; all of them by default.
     """
 
-    file: Place
+    file: UserPath
     table: str | None = None

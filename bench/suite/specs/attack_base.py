@@ -1,4 +1,4 @@
-"""What an attack of a suite says of itself: budgets, costs, and what its loss goes by."""
+"""Base classes of attacks: budgets, costs, and the input of the loss."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -12,26 +12,30 @@ from bench.suite.specs.budgets import EpsList
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["fp32", "tf32", "bf16"]
 Share = Annotated[float, Field(gt=0, lt=1)]
-# What the loss is computed from. `outputs` are logits where there are classes, and the likelihood
-# of an answer where a model answers in words; every other attack needs what its word names.
-GoesBy = Literal["outputs", "classes", "texts", "embedding", "value features"]
+# What the loss is computed from. `outputs` are logits of a classifier or the likelihood of an
+# answer, so such an attack runs on all models. `classes` are logits of a classifier only, `texts`
+# the likelihood of an answer only.
+LossInput = Literal["outputs", "classes", "texts", "embedding", "value features"]
 
 
 class AttackSpec(Spec):
-    """What all attacks share: budgets, each a cell of its own, and a name for the tables.
+    """Base class of all attacks.
 
-    Class variables:
-        goes_by: What the loss is computed from.
-        least_classes: The fewest classes of a dataset for which the attack is defined.
-        version: Of the attack's numbers, part of the identity of its cells and crafts. It is raised
-            when a change of the code changes them (`bench.plan.versions`).
+    Attributes:
+        norm: Norm of the perturbation.
+        eps: Radii as written in the suite; each is a cell of its own. In [0,1] pixels for linf.
+        name: Name in tables; the kind by default.
+        loss_input: What the loss is computed from.
+        least_classes: Smallest number of classes for which the attack is defined.
+        version: Version of the attack's numbers, part of the identity of its cells and crafts.
+            Raised when a change of the code changes them (`bench.plan.versions`).
     """
 
     norm: Norm = "linf"
     eps: EpsList
     name: Name | None = None
 
-    goes_by: ClassVar[GoesBy] = "outputs"
+    loss_input: ClassVar[LossInput] = "outputs"
     least_classes: ClassVar[int] = 1
     version: ClassVar[int] = 1
 
@@ -42,63 +46,65 @@ class AttackSpec(Spec):
 
     @property
     def label_in_norm(self) -> str:
-        """Name of the attack where rows of several norms meet: `pgd`, `pgd-l2`."""
+        """Name of the attack with the norm, if that is not linf: `pgd`, `pgd-l2`."""
         return self.label if self.norm == "linf" else f"{self.label}-{self.norm}"
 
     def column(self, eps: str) -> str:
-        """Return the name of the leaderboard's column at one budget: `pgd@4/255`."""
+        """Return the name of the leaderboard's column at a radius: `pgd@4/255`."""
         return f"{self.label_in_norm}@{eps}"
 
     @property
     def surrogates(self) -> tuple[str, ...]:
-        """Models of the suite that gradients come from in place of the attacked one."""
+        """Names of the models whose gradients replace those of the attacked model."""
         return ()
 
     @property
     def passes(self) -> int:
-        """Forward passes per step."""
+        """Number of forward passes per step."""
         return 1
 
     @property
     def gradients(self) -> int:
-        """Gradients for an image that withstands the whole attack."""
+        """Number of gradients for an image that withstands the whole attack."""
         return int(self.steps)  # type: ignore[attr-defined]
 
     @property
     def forwards(self) -> int:
-        """Forward passes without a gradient for an image that withstands the whole attack."""
+        """Number of forward passes without gradient for an image that withstands the attack."""
         return 0
 
-    def texts_in(self, stage: int, stages: int) -> int:
-        """Return how many texts the attack runs on in one of its stages.
+    def texts_in_stage(self, stage: int, stages: int) -> int:
+        """Return the number of texts that the attack runs on in a stage.
 
         Args:
-            stage: Which of the precisions at which the attack runs in turn, from 0.
-            stages: How many precisions there are.
+            stage: Index of the stage, from 0. The attack runs once per precision.
+            stages: Number of stages.
         """
         return 1
 
-    def gradients_in(self, stage: int, stages: int) -> int:
-        """Return the part of `gradients` that one stage takes; arguments as in `texts_in`."""
-        return self.gradients * self.texts_in(stage, stages) // self.texts_in(0, 1)
+    def gradients_in_stage(self, stage: int, stages: int) -> int:
+        """Return the part of `gradients` in a stage; arguments as in `texts_in_stage`."""
+        return self.gradients * self.texts_in_stage(stage, stages) // self.texts_in_stage(0, 1)
 
-    def forwards_in(self, stage: int, stages: int) -> int:
-        """Return the part of `forwards` that one stage takes; arguments as in `texts_in`."""
-        return self.forwards * self.texts_in(stage, stages) // self.texts_in(0, 1)
+    def forwards_in_stage(self, stage: int, stages: int) -> int:
+        """Return the part of `forwards` in a stage; arguments as in `texts_in_stage`."""
+        return self.forwards * self.texts_in_stage(stage, stages) // self.texts_in_stage(0, 1)
 
     @property
-    def harmless(self) -> float:
-        """The highest score of an answer that is not attacked further, in the metric's units."""
+    def stop_score(self) -> float:
+        """The attack stops on images whose answers score at most this, in the metric's units."""
         return 0.0
 
 
 class NativeSpec(AttackSpec):
-    """An attack whose loop is ours; these settings concern white-box cells first of all.
+    """An attack that this project implements.
 
-    With `nested`, an image that a smaller budget of the same attack broke counts as broken, and
-    only the others are attacked; crafts that others are scored on are made at their own
-    budget in any case. `precision` is that of the attack, never of the judgement. With
-    `confirm`, what withstands a lower precision is attacked in fp32 too.
+    Attributes:
+        nested: Whether an image that the same attack fools at a smaller radius counts as fooled
+            and is not attacked again. White-box cells only: crafts for transfer are always made
+            at their own radius.
+        precision: Precision of the attack. Predictions are always scored in the model's own.
+        confirm: Whether images that withstand a `precision` below fp32 are attacked again in fp32.
     """
 
     nested: bool = False
@@ -106,30 +112,31 @@ class NativeSpec(AttackSpec):
     confirm: bool = True
 
     @model_validator(mode="after")
-    def _something_to_confirm(self) -> Self:
+    def _precision_below_fp32(self) -> Self:
         if not self.confirm and self.precision == "fp32":
             raise PydanticCustomError("confirm", "`confirm: false` needs a `precision` below fp32")
         return self
 
     @property
     def runs(self) -> tuple[tuple[int, int], ...]:
-        """Per run, in turn: its random stream, and the rank of the wrong class that it goes for.
+        """The runs in order: each the index of its random stream, and the rank of its target.
 
-        Stream 0 is the image's own. Rank 1 is the likeliest wrong class; 0 stands for any.
+        Stream 0 is the image's own. Rank 1 is the likeliest wrong class; 0 means untargeted.
         """
         return ((0, 0),)
 
     @property
     def gradients(self) -> int:
-        """Gradients for an image that withstands all runs."""
+        """Number of gradients for an image that withstands all runs."""
         return super().gradients * self.passes * len(self.runs)
 
 
 class RepeatedSpec(NativeSpec):
-    """An attack that may begin again elsewhere, and average over several forward passes.
+    """An attack with restarts and expectation over transformation (EOT).
 
-    `restarts` is the number of runs in all. `eot` passes per step are averaged, for models
-    that answer at random.
+    Attributes:
+        restarts: Number of runs, the first included.
+        eot: Number of forward passes whose gradients are averaged per step, for randomised models.
     """
 
     restarts: Count = 1
@@ -137,10 +144,10 @@ class RepeatedSpec(NativeSpec):
 
     @property
     def passes(self) -> int:
-        """Forward passes per step."""
+        """Number of forward passes per step."""
         return self.eot
 
     @property
     def runs(self) -> tuple[tuple[int, int], ...]:
-        """A run per restart; see `NativeSpec`."""
+        """One run per restart; see `NativeSpec`."""
         return tuple((again, 0) for again in range(self.restarts))

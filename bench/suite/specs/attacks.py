@@ -1,4 +1,4 @@
-"""Native attacks with their settings; their budgets and costs are of `attack_base`."""
+"""Native attacks with their settings; budgets and costs are in `attack_base`."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -9,7 +9,7 @@ from bench.suite.specs.adaptive import Backward, Filter
 from bench.suite.specs.attack_base import (
     AttackSpec,
     Count,
-    GoesBy,
+    LossInput,
     NativeSpec,
     RepeatedSpec,
     Share,
@@ -17,9 +17,12 @@ from bench.suite.specs.attack_base import (
 
 
 class PgdSpec(RepeatedSpec):
-    """Settings of PGD. `step` is the step size times `steps` over eps.
+    """Settings of PGD.
 
-    It may begin at the image itself instead of a random point.
+    Attributes:
+        random_start: Whether to start at a random point of the ball. Otherwise at the clean image.
+        steps: Number of steps.
+        step: Relative step size: the step size is `step` * eps / `steps`.
     """
 
     random_start: bool = True
@@ -27,29 +30,30 @@ class PgdSpec(RepeatedSpec):
     step: Annotated[float, Field(gt=0)] = 2.5
 
     @model_validator(mode="after")
-    def _differs(self) -> Self:
+    def _restarts_differ(self) -> Self:
         if self.restarts > 1 and not self.random_start:
             raise PydanticCustomError("restarts", "`restarts` above 1 need `random_start: true`")
         return self
 
 
 class Fgsm(NativeSpec):
-    """One step of the whole radius along the gradient, from the image itself."""
+    """FGSM: one step of size eps along the gradient, from the clean image."""
 
     kind: Literal["fgsm"]
 
     @property
     def gradients(self) -> int:
-        """One."""
+        """Number of gradients: 1."""
         return 1
 
 
 class Pgd(PgdSpec):
     """Native PGD on the cross-entropy.
 
-    `halve` names shares of the steps after which the step size halves, `momentum` is the
-    decay of accumulated gradients, and `keep` says which iterate a craft that others are
-    scored on hands out.
+    Attributes:
+        momentum: Decay of the accumulated gradients; 0 for none.
+        halve: Fractions of the steps after which the step size is halved, each in (0,1).
+        keep: Whether a craft for transfer is the last iterate or the one of the highest loss.
     """
 
     kind: Literal["pgd"]
@@ -59,7 +63,7 @@ class Pgd(PgdSpec):
 
 
 class MiFgsm(NativeSpec):
-    """Native MI-FGSM: momentum from the image itself; `step` as in `pgd`."""
+    """Native MI-FGSM: momentum from the clean image; `step` is as in `pgd`."""
 
     kind: Literal["mi-fgsm"]
     steps: Count = 10
@@ -68,20 +72,23 @@ class MiFgsm(NativeSpec):
 
 
 class Cw(PgdSpec):
-    """Native PGD on Carlini and Wagner's margin, capped at `kappa`."""
+    """Native PGD on Carlini and Wagner's margin loss, capped at `kappa`."""
 
     kind: Literal["cw"]
     steps: Count = 30
     kappa: Annotated[float, Field(ge=0)] = 0.0
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
 
 
 class ApgdSpec(RepeatedSpec):
     """Settings of Auto-PGD.
 
-    `filter` is the one in front of the model that its steps know of, `backward` the surrogate that
-    its gradients come from.
+    Attributes:
+        steps: Number of steps.
+        rho: Fraction of steps that must raise the loss; with fewer the step size is halved.
+        filter: The low-pass filter of the defence, which the attack's steps take into account.
+        backward: The surrogate for the gradients.
     """
 
     steps: Count = 100
@@ -92,53 +99,53 @@ class ApgdSpec(RepeatedSpec):
     @property
     def surrogates(self) -> tuple[str, ...]:
         """The model that `backward` names."""
-        named = self.backward.model if self.backward else None
-        return (named,) if named else ()
+        name = self.backward.model if self.backward else None
+        return (name,) if name else ()
 
     @property
     def forwards(self) -> int:
-        """With a surrogate, a pass of the model itself for each gradient of the surrogate's."""
+        """Forward passes of the attacked model: one per gradient of a surrogate, else none."""
         return self.gradients if self.backward else 0
 
 
 class ApgdCe(ApgdSpec):
-    """Native Auto-PGD on the cross-entropy; with `rescale`, of logits over their deviation."""
+    """Native Auto-PGD on the cross-entropy; `rescale` divides logits by their deviation."""
 
     kind: Literal["apgd-ce"]
     rescale: bool = False
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
 
 
 class ApgdEmbedding(ApgdSpec):
-    """Native Auto-PGD on the cosine distance from the clean image's embedding; knows no classes."""
+    """Native Auto-PGD on the cosine distance to the clean image's embedding; uses no classes."""
 
     kind: Literal["apgd-embedding"]
 
-    goes_by: ClassVar[GoesBy] = "embedding"
+    loss_input: ClassVar[LossInput] = "embedding"
 
 
 class ApgdDlr(ApgdSpec):
-    """Native Auto-PGD on the difference of logits ratio; at least 3 classes."""
+    """Native Auto-PGD on the difference of logits ratio (DLR); needs at least 3 classes."""
 
     kind: Literal["apgd-dlr"]
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
     least_classes: ClassVar[int] = 3
 
 
 class ApgdT(ApgdSpec):
-    """Native Auto-PGD towards the `targets` likeliest wrong classes in turn; at least 4 classes."""
+    """Native targeted Auto-PGD to the `targets` likeliest wrong classes; at least 4 classes."""
 
     kind: Literal["apgd-t"]
     targets: Count = 9
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
     least_classes: ClassVar[int] = 4
 
     @property
     def runs(self) -> tuple[tuple[int, int], ...]:
-        """All restarts towards the first target, then towards the second; see `NativeSpec`."""
+        """All restarts to the first target, then all to the second; see `NativeSpec`."""
         count = self.restarts
         targets = range(self.targets)
         return tuple((at * count + again, at + 1) for at in targets for again in range(count))
@@ -147,59 +154,69 @@ class ApgdT(ApgdSpec):
 class ApgdText(ApgdSpec):
     """Native Auto-PGD that minimises the log-likelihood of the reference answer.
 
-    So many `references` are attacked in turn: captions in their order, answers by how many
-    annotators gave them. With a `precision` below fp32 each reference is attacked at that
-    precision; the images that are left are attacked once more at the model's own, from their best
-    point and on the reference that lowered the score most (RobustVLM). Images whose answers score
-    no more than `threshold`, in the units of the metric, are not attacked further.
+    With a `precision` below fp32, each reference is attacked at that precision. Then the remaining
+    images are attacked at the model's own precision, from their best point, on the reference that
+    lowered the score most (as RobustVLM does).
+
+    Attributes:
+        references: Number of references that are attacked in turn: captions in their order,
+            answers by the number of annotators who gave them.
+        threshold: Score in the metric's units. The attack stops on images that score at most this.
     """
 
     kind: Literal["apgd-text"]
     references: Count = 1
     threshold: Annotated[float, Field(ge=0)] = 0.0
 
-    goes_by: ClassVar[GoesBy] = "texts"
+    loss_input: ClassVar[LossInput] = "texts"
 
     @property
     def gradients(self) -> int:
-        """Gradients for an image that withstands the attack on all references."""
+        """Number of gradients for an image that withstands the attack on all references."""
         return super().gradients * self.references
 
-    def texts_in(self, stage: int, stages: int) -> int:
-        """Return 1 after the first stage: the reference that lowered the score most."""
+    def texts_in_stage(self, stage: int, stages: int) -> int:
+        """Return the number of references in the first stage; later stages attack only the best."""
         return 1 if stage else self.references
 
     @property
-    def harmless(self) -> float:
-        """The threshold."""
+    def stop_score(self) -> float:
+        """The threshold, in the metric's units."""
         return self.threshold
 
 
 class ApgdTextTargeted(ApgdSpec):
     """Native Auto-PGD that maximises the log-likelihood of `target`, by default the decoy.
 
-    The decoy is the dataset's. Of several precisions the attack runs at the last alone.
+    Attributes:
+        target: The target answer; by default the dataset's decoy for each image. With several
+            precisions, the attack runs only at the last.
     """
 
-    # 2: it keeps the lowest score instead of the answer with the target, and `reached` asks for the
-    # target's whole words, in any answer that the attack got
+    # 2: The attack keeps the answer of the lowest score instead of the answer with the target, and
+    # `reached` looks for the target as whole words in every answer during the attack.
     version: ClassVar[int] = 2
 
     kind: Literal["apgd-text-targeted"]
     target: Annotated[str, Field(min_length=1)] | None = None
 
-    goes_by: ClassVar[GoesBy] = "texts"
+    loss_input: ClassVar[LossInput] = "texts"
 
-    def texts_in(self, stage: int, stages: int) -> int:
-        """Return 1 in the last stage, else 0."""
+    def texts_in_stage(self, stage: int, stages: int) -> int:
+        """Return 1 in the last stage and 0 in all others."""
         return int(stage == stages - 1)
 
 
 class ValueFeatures(NativeSpec):
     """V-Attack: maximises cos(values, decoy) - cos(values, true object) of a CLIP's value features.
 
-    It begins at the image. Each step sees a random crop of at least `crop` of either side; the last
-    iterate is handed out. `step` is as in `pgd`: at 16/255 it is 3/255. The last `blocks` count.
+    The attack starts at the clean image and returns the last iterate.
+
+    Attributes:
+        steps: Number of steps.
+        step: Relative step size, as in `pgd`; by default 3/255 at eps 16/255.
+        blocks: Number of transformer blocks, from the last, whose value features are used.
+        crop: Smallest side of the random crop of each step, as a fraction of the image's side.
     """
 
     kind: Literal["value-features"]
@@ -208,23 +225,23 @@ class ValueFeatures(NativeSpec):
     blocks: Count = 4
     crop: Annotated[float, Field(gt=0, le=1)] = 0.75
 
-    goes_by: ClassVar[GoesBy] = "value features"
+    loss_input: ClassVar[LossInput] = "value features"
 
 
 class Noise(AttackSpec):
-    """Random points of the ball, on its surface in L2; a control: the best of `draws` counts."""
+    """The most harmful of `draws` random points of the ball (L2: of its surface); a control."""
 
     kind: Literal["noise"]
     draws: Count = 10
 
     @property
     def gradients(self) -> int:
-        """None."""
+        """Number of gradients: 0."""
         return 0
 
     @property
     def forwards(self) -> int:
-        """A forward pass per draw."""
+        """Number of forward passes: one per draw."""
         return self.draws
 
 

@@ -1,4 +1,4 @@
-"""What all specs share."""
+"""Base classes and types that all specs use."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar
@@ -8,13 +8,14 @@ from pydantic_core import PydanticCustomError
 
 from bench.core.identifiers import inside_fault, is_repository, place_fault
 
+# A display name; control characters are refused.
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
 ]
 
 
-def _without(fault: Callable[[str], str | None]) -> AfterValidator:
-    """Return a validator that refuses a text of which a function says that something is wrong."""
+def _refuse(fault: Callable[[str], str | None]) -> AfterValidator:
+    """Return a validator that refuses a text if `fault` returns a reason."""
 
     def check(text: str) -> str:
         if why := fault(text):
@@ -28,40 +29,42 @@ def _repository_fault(text: str) -> str | None:
     return None if is_repository(text) else "must be a repository of the hub: OWNER/NAME"
 
 
-Place = Annotated[str, _without(place_fault)]  # a path of the user's own, anywhere
-Inside = Annotated[str, _without(inside_fault)]  # a path within a folder or repository; a revision
-Repository = Annotated[str, _without(_repository_fault)]
+# Any path on the user's machine.
+UserPath = Annotated[str, _refuse(place_fault)]
+# A path inside a folder or repository, or a revision.
+RelativePath = Annotated[str, _refuse(inside_fault)]
+Repository = Annotated[str, _refuse(_repository_fault)]
 
 
 class Spec(BaseModel):
-    """Base of all specs."""
+    """Base class of all specs: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
 class Dataset(Spec):
-    """Base of all kinds of datasets: what is true of a kind unless it says otherwise.
+    """Base class of all kinds of datasets, with the defaults that a kind may override.
 
     Attributes:
-        brings_texts: Whether class names and prompts lie beside the images, in the layout of
-            CLIP_benchmark, so that they may differ from the catalogue's.
+        has_own_class_names: Whether the dataset's folder has class names and prompts, in
+            CLIP_benchmark's layout. They may then differ from the catalogue's.
     """
 
-    brings_texts: ClassVar[bool] = False
+    has_own_class_names: ClassVar[bool] = False
 
     @property
     def deviation(self) -> str:
-        """How its images differ from those that papers call by its name; empty where they do not.
+        """How the images differ from the published dataset of the same name; empty if they do not.
 
-        It follows "as published," in the reason why two numbers cannot be compared.
+        The text follows "as published," in the reason why two numbers cannot be compared.
         """
         return ""
 
     def remarks(self) -> Iterator[str]:
-        """Yield what a reader should know of the chosen images before a run."""
+        """Yield warnings about the sampled images that a reader should see before a run."""
         yield from ()
 
 
-def many(value: Any) -> Any:
-    """Let one value stand for a list of one."""
+def as_list(value: Any) -> Any:
+    """Return a list or tuple as it is, and any other value as a list with one entry."""
     return value if isinstance(value, list | tuple) else [value]

@@ -1,4 +1,4 @@
-"""Norms and radii, as a suite writes them."""
+"""Validation of radii (`eps`)."""
 
 from fractions import Fraction
 from typing import Annotated, Any
@@ -6,11 +6,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.base import many
+from bench.suite.specs.base import as_list
 
 
 def eps_value(text: str) -> float:
-    """Return the number that a radius written as in a suite stands for."""
+    """Return a radius as a number.
+
+    Args:
+        text: The radius as written in a suite, such as `4/255` or `0.0157`.
+    """
     return float(Fraction(text))
 
 
@@ -20,7 +24,7 @@ def _eps(value: Any, info: ValidationInfo) -> str:
         number = -1.0 if isinstance(value, bool) else eps_value(text)
     except (ValueError, ZeroDivisionError, OverflowError):
         number = -1.0
-    # a norm that is not known has a fault of its own
+    # An invalid norm is reported separately and is missing in `info.data`.
     linf = info.data.get("norm", "linf") == "linf"
     if number < 0 or (linf and number > 1):
         allowed = "in [0,1] pixels" if linf else "of at least 0"
@@ -31,13 +35,13 @@ def _eps(value: Any, info: ValidationInfo) -> str:
 
 def _distinct(budgets: tuple[str, ...]) -> tuple[str, ...]:
     if len({eps_value(eps) for eps in budgets}) < len(budgets):
-        raise PydanticCustomError("eps", "the same radius appears twice")
+        raise PydanticCustomError("eps", "the same radius appears twice; each may appear once")
     return budgets
 
 
 EpsList = Annotated[
     tuple[Annotated[str, BeforeValidator(_eps)], ...],
-    BeforeValidator(many),
+    BeforeValidator(as_list),
     Field(min_length=1),
     AfterValidator(_distinct),
 ]

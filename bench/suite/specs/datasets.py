@@ -1,4 +1,4 @@
-"""Datasets: embedded, of the hub, of torchvision, or files and folders of the user's own."""
+"""Specs of datasets: embedded sets, datasets of the hub or torchvision, and local folders."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -7,52 +7,58 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench import catalogue
-from bench.suite.specs.base import Dataset, Inside, Name, Place, Repository
+from bench.suite.specs.base import Dataset, Name, RelativePath, Repository, UserPath
 from bench.suite.specs.embedded_names import EMBEDDED, EMBEDDED_SUBSET, EmbeddedName
 from bench.suite.specs.language_datasets import LanguageDataset
 
-Stored = Literal["classification", "retrieval"]
-TaskName = Stored | Literal["answering", "captioning"]
+ArchiveTask = Literal["classification", "retrieval"]
+TaskName = ArchiveTask | Literal["answering", "captioning"]
 
 
 class NanoDataset(Dataset):
-    """One of the embedded test sets."""
+    """An embedded test set."""
 
     kind: Literal["nano"] = "nano"
     name: EmbeddedName
 
     @property
     def deviation(self) -> str:
-        """Say that it is a part of the published set."""
+        """Return that the images are a subset of the published ones."""
         return EMBEDDED_SUBSET
 
 
 class HubDataset(Dataset):
     """A dataset of the Hugging Face hub in CLIP_benchmark's webdataset layout.
 
-    `repo` is not needed for those of the catalogue, whose `task` is known too. `revision` is a
-    branch, a tag or a commit. `shards` reads only so many of the split's shards, as the seed
-    chooses.
+    Attributes:
+        name: Name in tables; for a dataset of the catalogue, its name there.
+        repo: Repository of the hub; not needed for a dataset of the catalogue.
+        revision: A branch, a tag or a commit.
+        split: The split that is measured.
+        task: Not needed for a dataset of the catalogue.
+        shards: Number of the split's shards that are read, chosen by the suite's seed; all by
+            default.
     """
 
-    brings_texts: ClassVar[bool] = True
+    has_own_class_names: ClassVar[bool] = True
 
     kind: Literal["hub"]
     name: Name
     repo: Repository | None = None
-    revision: Inside = "main"
-    split: Inside = "test"
-    task: Stored = "classification"
+    revision: RelativePath = "main"
+    split: RelativePath = "test"
+    task: ArchiveTask = "classification"
     shards: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
-    def _is_known(self) -> Self:
+    def _has_repository(self) -> Self:
         if self.repo is None and self.name not in catalogue.names_by_repo().values():
             elsewhere = "" if self.name not in catalogue.datasets() else _ELSEWHERE
             allowed = ", ".join(catalogue.names_by_repo().values())
             raise PydanticCustomError(
                 "repo",
-                "no copy on the hub is known{elsewhere}; known: {allowed}; others need `repo`",
+                "the catalogue has no repository for it{elsewhere}; give `repo`, or name one of: "
+                "{allowed}",
                 {"elsewhere": elsewhere, "allowed": allowed},
             )
         return self
@@ -64,93 +70,99 @@ class HubDataset(Dataset):
 
     @property
     def deviation(self) -> str:
-        """Name another copy than the catalogue's, a part of the shards, and another split."""
+        """Return how repository, shards and split differ from the catalogue's."""
         facts = catalogue.datasets().get(self.name)
-        known = facts.repo if facts else None
-        copy = f"the copy {self.repository}" if self.repository != known else ""
+        published = facts.repo if facts else None
+        copy = f"the copy {self.repository}" if self.repository != published else ""
         shards = f"{self.shards} of its shards" if self.shards is not None else ""
         return ", ".join(filter(None, (copy, shards, _split_deviation(self.split))))
 
     def remarks(self) -> Iterator[str]:
-        """Warn of a few shards of a dataset whose shards are sorted by class."""
+        """Yield a warning if only a few shards are read and they are sorted by class."""
         facts = catalogue.datasets().get(self.name)
         if self.shards and facts and facts.order == "class":
             yield (
-                f"datasets.{self.name}: its shards are sorted by class, and {self.shards} of them "
-                f"hold few of the {facts.classes} classes; without `shards` all are drawn"
+                f"datasets.{self.name}: its shards are sorted by class, so {self.shards} of them "
+                f"contain few of the {facts.classes} classes; remove `shards` to sample from all"
             )
 
 
 class TorchvisionDataset(Dataset):
-    """A dataset that torchvision downloads, into a folder of `root`."""
+    """A dataset that torchvision downloads into the folder `root`."""
 
     kind: Literal["torchvision"]
     name: Literal["caltech256"]
-    root: Place = "data/torchvision"
+    root: UserPath = "data/torchvision"
 
 
 class WebDataset(Dataset):
-    """A folder in CLIP_benchmark's webdataset layout.
+    """A local folder in CLIP_benchmark's webdataset layout.
 
-    `task: retrieval` is one of images with captions (`dataset_type.txt` says so there).
+    Attributes:
+        name: Name in tables.
+        path: The folder.
+        split: The split that is measured.
+        task: `retrieval` for images with captions, where the file `dataset_type.txt` says so.
     """
 
-    brings_texts: ClassVar[bool] = True
+    has_own_class_names: ClassVar[bool] = True
 
     kind: Literal["webdataset"]
     name: Name
-    path: Place
-    split: Inside = "test"
-    task: Stored = "classification"
+    path: UserPath
+    split: RelativePath = "test"
+    task: ArchiveTask = "classification"
 
     @property
     def deviation(self) -> str:
-        """Name another split than the one that papers measure."""
+        """Return the split, if papers measure another."""
         return _split_deviation(self.split)
 
 
 class FolderDataset(Dataset):
-    """A folder with one folder of images per class, as torchvision's ImageFolder reads."""
+    """A local folder with one folder of images per class, as for torchvision's ImageFolder."""
 
     kind: Literal["folder"]
     name: Name
-    path: Place
+    path: UserPath
 
 
 def _split_deviation(split: str) -> str:
-    return f"the split {split}" if split != _MEASURED else ""
+    return f"the split {split}" if split != _PUBLISHED_SPLIT else ""
 
 
-_MEASURED = "test"  # where CLIP_benchmark keeps what is measured, ImageNet's validation set too
-_ELSEWHERE = " (`torchvision/caltech256` has one, `kind: folder` reads the other)"
+_PUBLISHED_SPLIT = "test"  # also of ImageNet, whose validation set CLIP_benchmark calls `test`
+# Caltech-256 and Tiny ImageNet are the two datasets of the catalogue without a repository.
+_ELSEWHERE = " (use `torchvision/caltech256`, or `kind: folder` for tiny-imagenet)"
 
 
 def expand_dataset(value: Any) -> Any:
-    """Turn a name into what it stands for.
+    """Return the entry of a dataset that is given by its name only; other values as they are.
 
-    `wds/NAME` is CLIP_benchmark's name of a dataset on the hub, `torchvision/NAME` one that
-    torchvision downloads, and any other an embedded set.
+    `wds/NAME` is CLIP_benchmark's name of a dataset on the hub, `torchvision/NAME` a dataset that
+    torchvision downloads, and any other name an embedded set.
     """
     if not isinstance(value, str):
         return value
     source, _, rest = value.partition("/")
     if source == "wds" and rest:
         repo = f"clip-benchmark/wds_{rest.replace('/', '-')}"
-        known = catalogue.names_by_repo().get(repo)
-        named = {"name": known} if known else {"name": rest.rpartition("/")[2], "repo": repo}
-        return {"kind": "hub", **named}
+        name = catalogue.names_by_repo().get(repo)
+        fields = {"name": name} if name else {"name": rest.rpartition("/")[2], "repo": repo}
+        return {"kind": "hub", **fields}
     if source == "torchvision" and rest:
         return {"kind": "torchvision", "name": rest}
     return {"kind": "nano", "name": value}
 
 
 def _expand_known(value: Any) -> Any:
-    """Expand a name; one that is neither embedded nor says where it is from is a fault."""
-    sourced = isinstance(value, str) and value.startswith(("wds/", "torchvision/"))
-    if isinstance(value, str) and not sourced and value not in EMBEDDED:
+    """Expand a name; raise a fault for a name without source that is not an embedded set."""
+    has_source = isinstance(value, str) and value.startswith(("wds/", "torchvision/"))
+    if isinstance(value, str) and not has_source and value not in EMBEDDED:
         raise PydanticCustomError(
             "dataset",
-            "embedded: {embedded}; on the hub: {hub}; of torchvision: torchvision/caltech256",
+            "allowed: embedded: {embedded}; on the hub: {hub}; of torchvision: "
+            "torchvision/caltech256",
             {
                 "embedded": ", ".join(EMBEDDED),
                 "hub": ", ".join(map(_wds_name, catalogue.names_by_repo())),
@@ -164,11 +176,11 @@ def _wds_name(repo: str) -> str:
 
 
 def task_of(spec: "DatasetSpec") -> TaskName:
-    """Return what a dataset's images are scored by: classes, captions, or what is said of them."""
+    """Return the name of a dataset's task."""
     if isinstance(spec, LanguageDataset):
-        # V-Attack's captions are scored by the object that they name
-        captioned = spec.asked == "caption" and spec.format != "v-attack"
-        return "captioning" if captioned else "answering"
+        # V-Attack's captions are scored by the object that they name, not by CIDEr.
+        is_captioning = spec.question_type == "caption" and spec.format != "v-attack"
+        return "captioning" if is_captioning else "answering"
     if isinstance(spec, HubDataset) and spec.repo is None:
         return catalogue.datasets()[spec.name].task
     return spec.task if isinstance(spec, HubDataset | WebDataset) else "classification"

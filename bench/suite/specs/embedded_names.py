@@ -1,7 +1,7 @@
-"""The embedded test sets, by name."""
+"""Names of the embedded test sets."""
 
 from typing import Literal, get_args
 
 EmbeddedName = Literal["cifar10", "cifar100", "fashion-mnist", "digits"]
 EMBEDDED: tuple[str, ...] = get_args(EmbeddedName)
-EMBEDDED_SUBSET = "an embedded subset"  # how such a dataset deviates from the published one
+EMBEDDED_SUBSET = "an embedded subset"  # their `deviation` from the published sets

@@ -1,4 +1,4 @@
-"""Attacks in sequence, and the union of all attacks that a suite may declare."""
+"""Ensembles of attacks, and the union type of all attacks."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -9,76 +9,81 @@ from bench.suite.specs.attack_base import NativeSpec
 from bench.suite.specs.attacks import Noise, SingleNative
 from bench.suite.specs.external_attacks import PyAutoAttack, TorchAttacks
 
-_Single = SingleNative | Noise | PyAutoAttack | TorchAttacks
-SHARED = ("eps", "norm")  # what members have from their ensemble
+_Member = SingleNative | Noise | PyAutoAttack | TorchAttacks
+_SHARED = ("eps", "norm")  # keys that members take from their ensemble
 
 
 class Ensemble(NativeSpec):
-    """Attacks at one budget, each on what the earlier ones left; members take its eps and norm."""
+    """Attacks in sequence at one radius, each on the images that withstood the earlier attacks.
+
+    Attributes:
+        attacks: The members, in order. They take `eps` and `norm` from the ensemble.
+    """
 
     kind: Literal["ensemble"]
     attacks: Annotated[
-        tuple[Annotated[_Single, Field(discriminator="kind")], ...], Field(min_length=1)
+        tuple[Annotated[_Member, Field(discriminator="kind")], ...], Field(min_length=1)
     ]
 
     @model_validator(mode="before")
     @classmethod
-    def _share(cls, data: Any) -> Any:
+    def _share_budget(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("attacks"), list | tuple):
             return data
-        shared = {key: data[key] for key in SHARED if key in data}
+        shared = {key: data[key] for key in _SHARED if key in data}
         members = []
         for member in data["attacks"]:
             if not isinstance(member, dict):
                 return data
-            if any(member.get(key, shared.get(key)) != shared.get(key) for key in SHARED):
+            if any(member.get(key, shared.get(key)) != shared.get(key) for key in _SHARED):
                 raise PydanticCustomError(
-                    "ensemble", "members take `eps` and `norm` from the ensemble"
+                    "ensemble",
+                    "members take `eps` and `norm` from the ensemble; leave them out of members",
                 )
             members.append({**member, **shared})
         return {**data, "attacks": members}
 
     @model_validator(mode="after")
-    def _one_run(self) -> Self:
+    def _members_have_no_stages(self) -> Self:
         for member in self.attacks:
             if isinstance(member, NativeSpec) and (member.nested or member.precision != "fp32"):
                 raise PydanticCustomError(
-                    "ensemble", "`nested` and `precision` are those of the whole ensemble"
+                    "ensemble", "set `nested` and `precision` on the ensemble, not on a member"
                 )
         return self
 
     @property
     def gradients(self) -> int:
-        """Those of all members."""
+        """Sum over all members."""
         return sum(member.gradients for member in self.attacks)
 
     @property
     def forwards(self) -> int:
-        """Those of all members."""
+        """Sum over all members."""
         return sum(member.forwards for member in self.attacks)
 
-    def gradients_in(self, stage: int, stages: int) -> int:
-        """Return those of all members in one stage."""
-        return sum(member.gradients_in(stage, stages) for member in self.attacks)
+    def gradients_in_stage(self, stage: int, stages: int) -> int:
+        """Return the sum over all members."""
+        return sum(member.gradients_in_stage(stage, stages) for member in self.attacks)
 
-    def forwards_in(self, stage: int, stages: int) -> int:
-        """Return those of all members in one stage."""
-        return sum(member.forwards_in(stage, stages) for member in self.attacks)
+    def forwards_in_stage(self, stage: int, stages: int) -> int:
+        """Return the sum over all members."""
+        return sum(member.forwards_in_stage(stage, stages) for member in self.attacks)
 
     @property
-    def harmless(self) -> float:
-        """The highest of all members: an answer that one leaves alone is left by all."""
-        return max(member.harmless for member in self.attacks)
+    def stop_score(self) -> float:
+        """The highest of all members: if one member stops on an image, all stop."""
+        return max(member.stop_score for member in self.attacks)
 
     @property
     def surrogates(self) -> tuple[str, ...]:
-        """Those of all members, in their order."""
+        """Surrogates of all members, in order."""
         return tuple(name for member in self.attacks for name in member.surrogates)
 
 
-AnyAttack = Annotated[_Single | Ensemble, Field(discriminator="kind")]
+AnyAttack = Annotated[_Member | Ensemble, Field(discriminator="kind")]
 
 
-def singles(attack: AnyAttack) -> tuple[_Single, ...]:
-    """Return the members of an ensemble, or the attack itself."""
+def members_of(attack: AnyAttack) -> tuple[_Member, ...]:
+    """Return the members of an ensemble; a single attack is its own member."""
     return attack.attacks if isinstance(attack, Ensemble) else (attack,)

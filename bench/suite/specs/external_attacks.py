@@ -1,4 +1,4 @@
-"""Attacks of other libraries, in chunks of a fixed size."""
+"""Attacks of other libraries. They run on chunks of fixed size, which are in the identity."""
 
 from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
@@ -12,8 +12,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.attack_base import AttackSpec, Count, GoesBy
-from bench.suite.specs.torchattacks_list import OFFERS
+from bench.suite.specs.attack_base import AttackSpec, Count, LossInput
+from bench.suite.specs.torchattacks_list import TORCHATTACKS
 
 Official = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
 Version = Literal["standard", "rand"]
@@ -22,7 +22,7 @@ VERSIONS: dict[Version, tuple[Official, ...]] = {
     "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
     "rand": ("apgd-ce", "apgd-dlr"),
 }
-_FIXED = ("steps", "restarts", "targets", "queries", "eot")
+_FIXED = ("steps", "restarts", "targets", "queries", "eot")  # settings that a version fixes
 
 
 def _official(value: Any) -> Version | Official | tuple[Official, ...]:
@@ -39,7 +39,14 @@ def _official(value: Any) -> Version | Official | tuple[Official, ...]:
 class PyAutoAttack(AttackSpec):
     """The official AutoAttack code: a version, one of its attacks, or a list (`custom`).
 
-    `restarts` are those of APGD-CE, APGD-DLR and FAB; targeted attacks run once per target.
+    Attributes:
+        attack: A version, an attack, or a list of attacks.
+        steps: Number of steps of APGD and FAB.
+        restarts: Number of runs of APGD-CE, APGD-DLR and FAB; targeted attacks run once per target.
+        targets: Number of target classes of APGD-T and FAB-T.
+        queries: Number of queries of Square.
+        eot: Number of forward passes whose gradients APGD averages per step.
+        chunk: Number of images that the library attacks at once.
     """
 
     kind: Literal["pyautoattack"]
@@ -53,7 +60,7 @@ class PyAutoAttack(AttackSpec):
     eot: Count = 1
     chunk: Count = 100
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
 
     @model_validator(mode="before")
     @classmethod
@@ -65,7 +72,9 @@ class PyAutoAttack(AttackSpec):
             ]
             if changed:
                 raise PydanticCustomError(
-                    "attack", f"{data['attack']} fixes {', '.join(changed)}; list attacks to choose"
+                    "attack",
+                    f"the version {data['attack']} fixes {', '.join(changed)}; to choose them, "
+                    "list the attacks",
                 )
         return data
 
@@ -78,12 +87,12 @@ class PyAutoAttack(AttackSpec):
 
     @property
     def passes(self) -> int:
-        """Forward passes per step: the version `rand` is made for models that answer at random."""
+        """Number of forward passes per step; the version `rand`, for randomised models, has 20."""
         return 20 if self.attack == "rand" else self.eot
 
     @property
     def gradients(self) -> int:
-        """Gradient steps on an image that withstands all of them; Square's queries aside."""
+        """Number of gradients for an image that withstands all attacks."""
         runs = {"apgd-t": self.targets, "fab-t": self.targets, "square": 0}
         per_step = {name: self.passes for name in self.members if name.startswith("apgd")}
         return sum(
@@ -93,44 +102,50 @@ class PyAutoAttack(AttackSpec):
 
     @property
     def forwards(self) -> int:
-        """Square's queries."""
+        """Number of Square's queries."""
         return self.queries if "square" in self.members else 0
 
 
 class TorchAttacks(AttackSpec):
-    """An attack of torchattacks with an `eps` argument, by the name of its class."""
+    """An attack of torchattacks with an `eps` argument, by the name of its class.
+
+    Attributes:
+        attack: Name of the class.
+        args: Arguments of the class.
+        chunk: Number of images that the library attacks at once.
+    """
 
     kind: Literal["torchattacks"]
     attack: str = "PGD"
     args: dict[str, JsonValue] = Field(default={})
     chunk: Count = 100
 
-    goes_by: ClassVar[GoesBy] = "classes"
+    loss_input: ClassVar[LossInput] = "classes"
 
     @field_validator("attack")
     @classmethod
-    def _offered(cls, attack: str, info: ValidationInfo) -> str:
+    def _is_listed(cls, attack: str, info: ValidationInfo) -> str:
         if attack == "AutoAttack":
             raise PydanticCustomError(
                 "attack",
-                "torchattacks' AutoAttack is none: 10 steps instead of 100 and other targets; "
-                "use {kind: pyautoattack, attack: standard}",
+                "torchattacks' AutoAttack is not the official attack: it has 10 steps instead of "
+                "100 and other targets; use {kind: pyautoattack, attack: standard}",
             )
         norm = info.data.get("norm", "linf")
-        offered = [name for name, offer in OFFERS.items() if norm in offer.norms]
-        if attack not in offered:
-            raise PydanticCustomError("attack", f"allowed at norm {norm}: {', '.join(offered)}")
+        allowed = [name for name, entry in TORCHATTACKS.items() if norm in entry.norms]
+        if attack not in allowed:
+            raise PydanticCustomError("attack", f"allowed at norm {norm}: {', '.join(allowed)}")
         return attack
 
     @field_validator("args")
     @classmethod
-    def _known(cls, args: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
+    def _are_listed(cls, args: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
         steps = args.get("steps", 1)
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise PydanticCustomError("steps", "`steps` must be a whole number of at least 1")
+            raise PydanticCustomError("steps", "`steps` must be an integer of at least 1")
         attack = info.data.get("attack")
-        if attack is not None and (unknown := args.keys() - set(OFFERS[attack].args)):
-            allowed = ", ".join(OFFERS[attack].args) or "none"
+        if attack is not None and (unknown := args.keys() - set(TORCHATTACKS[attack].args)):
+            allowed = ", ".join(TORCHATTACKS[attack].args) or "none"
             raise PydanticCustomError(
                 "args", f"{attack} has no {', '.join(sorted(unknown))}; allowed: {allowed}"
             )
@@ -138,5 +153,7 @@ class TorchAttacks(AttackSpec):
 
     @property
     def gradients(self) -> int:
-        """Gradient steps on an image, the library's default where `args` name none."""
-        return cast(int, self.args.get("steps", 10 if "steps" in OFFERS[self.attack].args else 1))
+        """Number of gradients for an image; the library's default if `args` do not give `steps`."""
+        return cast(
+            int, self.args.get("steps", 10 if "steps" in TORCHATTACKS[self.attack].args else 1)
+        )

@@ -1,25 +1,25 @@
-"""Who decides whether an answer names an object: a comparison of words, or a language model."""
+"""Judges, which decide whether an answer names an object: word matching, or a language model."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from bench.suite.specs.base import Place, Spec
+from bench.suite.specs.base import Spec, UserPath
 
 
 class MatchJudge(Spec):
-    """A name of the object, in singular or plural, is among the answer's words."""
+    """Accepts an answer that contains a name of the object as words, in singular or plural."""
 
     kind: Literal["match"] = "match"
 
 
 class OpenAIJudge(Spec):
-    """A model behind an endpoint that speaks OpenAI's protocol.
+    """A language model behind an endpoint with OpenAI's API.
 
     Attributes:
-        url: What `/chat/completions` is added to, as `https://HOST/v1`.
-        model: Its name there.
-        key: Name of the environment variable that holds the key; none is sent without it.
+        url: Base URL, such as `https://HOST/v1`; `/chat/completions` is appended.
+        model: Name of the model at the endpoint.
+        key: Name of the environment variable with the API key; no key is sent by default.
     """
 
     kind: Literal["openai"]
@@ -32,12 +32,13 @@ class TransformersJudge(Spec):
     """A text model of transformers.
 
     Attributes:
-        name: A hub's name, or a local folder.
-        revision: A commit of the hub, whole: replies are kept under it, and a branch moves.
+        name: A repository of the hub, or a local folder.
+        revision: Full hash of a commit on the hub. Replies are stored by it, so a branch, which
+            may change, is not allowed.
     """
 
     kind: Literal["transformers"]
-    name: Place
+    name: UserPath
     revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
 
 

@@ -1,6 +1,6 @@
-"""What every model of a suite tells about itself; the rest of the project asks for nothing else.
+"""The base class of a suite's models: all that the rest of the project asks of a model's spec.
 
-A kind of model overrides the answers that differ from those here.
+A kind of model overrides the methods whose default does not fit it.
 """
 
 from collections.abc import Callable, Collection
@@ -13,17 +13,17 @@ from pydantic import Field
 from bench.catalogue.repository_layouts import RepositoryLayout
 from bench.suite.specs.base import Spec
 
-Component = Literal["filter", "anchor"]  # of R-Adapt
+Component = Literal["filter", "anchor"]  # the two components of R-Adapt
 FloatType = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file of weights on this machine: the user's own, or one that comes with `bench`.
+    """A local file of weights: a user's, or part of the package.
 
     Attributes:
-        path: Where it is.
-        what: What to call it in a message.
+        path: Path of the file.
+        what: Name of its content in messages.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class OpenClipTag:
-    """Weights that open_clip knows by the name of a model and a pretrained tag."""
+    """Weights that open_clip downloads, by the name of a model and a pretrained tag."""
 
     model: str
     tag: str
@@ -43,8 +43,8 @@ class RepositoryFiles:
     """The files of a repository of the hub, or of a local folder in its layout.
 
     Attributes:
-        name: What the suite calls it, for messages.
-        layout: Which files those are.
+        name: Name in the suite, for messages.
+        layout: Which files the repository has.
         folder: The local folder; None for a repository of the hub.
         repository: `OWNER/NAME` on the hub; empty for a folder.
         revision: A branch, a tag or a commit of the hub; None for the branch `main`.
@@ -64,13 +64,15 @@ class Model(Spec):
     """A model of a suite.
 
     Attributes:
-        kind: Which kind it is; each kind has a word of its own.
-        gpus: Share of an accelerator that a worker takes for their cells; in no identity.
+        kind: Name of the kind.
+        gpus: Share of a GPU that a worker reserves for the model's cells, in (0,1]. Not part of
+            the identity.
         model_keys: Key paths of the settings that name other models of the suite.
-        not_identifying: Settings that are in no identity: what they name is hashed instead.
-        libraries: Packages that it needs beside those that every run needs.
-        layout: Layout of its configuration, by which its size is estimated; None if not known.
-        runs_own_code: Whether it is code that the suite names, which runs only with `--trust`.
+        not_identifying: Settings that are not part of the identity, because the files that they
+            name are hashed instead.
+        libraries: Packages that the model needs in addition to those of every run.
+        layout: Repository layout, with which the model's size is estimated; None if not known.
+        runs_own_code: Whether the model is code that the suite names. It then needs `--trust`.
     """
 
     model_keys: ClassVar[tuple[str, ...]] = ()
@@ -84,7 +86,11 @@ class Model(Spec):
 
     @classmethod
     def models_named_in(cls, entry: Any) -> dict[str, str]:
-        """Return the models that an entry of this kind names, by key path within the entry."""
+        """Return the names of the models that an entry refers to, by key path within the entry.
+
+        Args:
+            entry: An entry of this kind, as read from YAML.
+        """
         found = {}
         for path in cls.model_keys:
             value = entry
@@ -96,67 +102,67 @@ class Model(Spec):
 
     @property
     def parents(self) -> dict[str, str]:
-        """The models of the suite that it is made of, by the key path that names each."""
+        """Names of the models that this model is made of, by key path."""
         return self.models_named_in(self.model_dump())
 
     @property
     def architecture_of(self) -> str | None:
-        """The model of the suite whose architecture and precision it has, if it is built on one."""
+        """Name of the model whose architecture and precision this model has, or None."""
         return None
 
     @property
     def answers_in_words(self) -> bool:
-        """Whether it answers questions in words by itself, and not through `architecture_of`."""
+        """Whether the model answers questions in words, if `architecture_of` is None."""
         return False
 
     @property
-    def computes_in(self) -> FloatType:
-        """The type of its numbers while it is judged, where it is not built on another model."""
+    def compute_dtype(self) -> FloatType:
+        """Float type of the model while it is scored, if `architecture_of` is None."""
         return "fp32"
 
     @property
-    def known_as(self) -> str:
-        """By which name open_clip or the catalogue may know its configuration; empty if by none."""
+    def config_name(self) -> str:
+        """Name of its configuration in open_clip or the catalogue; empty if neither has it."""
         return ""
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """What it adds to the model that it is built on, and what can be taken out."""
+        """Components that the model adds to its base and that can be removed."""
         return ()
 
-    def less(self, components: Collection[Component]) -> "Model":
-        """Return the same model with some of its components taken out."""
+    def without_components(self, components: Collection[Component]) -> "Model":
+        """Return a copy of the model without some of its components."""
         return self
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
-        """Return where its own weights come from; nothing where it has none of its own."""
+        """Return the sources of the model's own weights; empty if it has none."""
         return ()
 
     def content(self) -> str:
-        """Return what stands for the hash of its weights where it has no `weight_sources`.
+        """Return a text that replaces the hash of weights, for a model without `weight_sources`.
 
         Raises:
-            CellError: That cannot be told.
+            CellError: The text cannot be determined.
         """
         return self.kind
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-        """Return what its answer depends on, without names and paths.
+        """Return all settings that change the model's output, without names and paths.
 
         Args:
-            fingerprint: Hash of its weights.
-            of: Returns the identity of another model of the suite.
+            fingerprint: Hash of the weights.
+            of: Returns the identity of another model of the suite, by name.
         """
-        left_out = {"gpus", *self.not_identifying}
+        excluded = {"gpus", *self.not_identifying}
         return {
-            **self.model_dump(exclude=left_out, exclude_defaults=True),
+            **self.model_dump(exclude=excluded, exclude_defaults=True),
             "fingerprint": fingerprint,
         }
 
     def description(self, of: Callable[[str], str]) -> str:
-        """Return in a few words where its weights come from.
+        """Return a short description of the weights' origin.
 
         Args:
-            of: Returns the description of another model of the suite.
+            of: Returns the description of another model of the suite, by name.
         """
         return self.kind

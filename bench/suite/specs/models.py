@@ -1,4 +1,4 @@
-"""The kinds of models: published, embedded, adapted, grafted, or of the user's own."""
+"""Specs of models: embedded, adapted, grafted and user-defined. Lists all kinds (`KINDS`)."""
 
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from bench.core.digests import hash_files
 from bench.core.errors import CellError
 from bench.core.module_files import module_file
-from bench.suite.specs.base import Name, Place, Spec, many
+from bench.suite.specs.base import Name, Spec, UserPath, as_list
 from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 
@@ -19,30 +19,30 @@ _EMBEDDED = Path(__file__).parents[2] / "nano" / "weights"
 
 
 class NanoModel(Model):
-    """One of the embedded models."""
+    """An embedded model."""
 
     kind: Literal["nano"]
     weights: Literal["clip", "fare", "tecoa", "tga"]
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
-        """Return the files that come with `bench`."""
+        """Return the files of the package."""
         names = (f"{self.weights}.safetensors", "text.safetensors", "merges.txt.gz")
         return tuple(LocalFile(_EMBEDDED / name) for name in names)
 
     def description(self, of: Callable[[str], str]) -> str:
-        """Return which embedded model it is."""
+        """Return the name of the embedded model."""
         return f"nano {self.weights}"
 
 
 class TinyModel(Model):
-    """A tiny vision-language model with random weights, which says yes or no; no benchmark.
+    """A tiny vision-language model with random weights that answers yes or no; not a benchmark.
 
     Attributes:
-        family: Of which kind of transformers it is, by the `model_type` of its configuration.
-        code: Stands for the code that makes it (`bench.models.language.tiny_models`). Write
-            another word here when a change of that code changes what the models say;
-            `tests/models/test_tiny_models.py` tells when it does. The first was the hash of
-            the code's file.
+        family: The `model_type` of its configuration in transformers.
+        code: Version of the code that makes it (`bench.models.language.tiny_models`). Change it
+            when a change of that code changes the models' answers;
+            `tests/models/test_tiny_models.py` fails then. The first value is the hash of the
+            code's file.
     """
 
     libraries: ClassVar = ("transformers",)
@@ -53,11 +53,11 @@ class TinyModel(Model):
 
     @property
     def answers_in_words(self) -> bool:
-        """Whether it answers questions in words: it does."""
+        """Whether the model answers questions in words: always."""
         return True
 
     def content(self) -> str:
-        """Return the version of the code that makes it, and of transformers.
+        """Return the version of the code that makes the model, and of transformers.
 
         Raises:
             CellError: transformers is not installed.
@@ -69,27 +69,38 @@ class TinyModel(Model):
 
 
 class Anchor(Spec):
-    """Where a robustness anchor comes from: a white image through a model, or a file.
+    """A robustness anchor: a model's features of a white image, or a file.
 
     Attributes:
-        white: The model.
-        file: As of `radapt anchor` or `radapt fit`.
+        white: Name of the model that gets the white image.
+        file: A file written by `radapt anchor` or `radapt fit`.
         resize: Whether an anchor of another image size is resampled to the base's tokens.
     """
 
     white: Name | None = None
-    file: Place | None = None
+    file: UserPath | None = None
     resize: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.file is None) == (self.white is None):
-            raise PydanticCustomError("anchor", "exactly one of `white` and `file` is needed")
+            raise PydanticCustomError(
+                "anchor", "exactly one of the keys `white` and `file` is needed"
+            )
         return self
 
 
 class RAdaptModel(Model):
-    """R-Adapt over a declared model (arXiv 2603.12799)."""
+    """R-Adapt on another model of the suite (arXiv 2603.12799).
+
+    Attributes:
+        base: Name of the model that is adapted.
+        anchor: The robustness anchor.
+        alpha: Weight of the anchor, in [0,2]; 0 for no anchor.
+        cutoff: Cutoff D0 of the low-pass filter, in frequency offsets; None for no filter.
+        mix: Whether the anchor's features are interpolated with the image's or added to them.
+        cutoff_at: Image size that `cutoff` refers to: 224 pixels, or the size of the image.
+    """
 
     model_keys: ClassVar = ("base", "anchor.white")
 
@@ -103,30 +114,30 @@ class RAdaptModel(Model):
 
     @property
     def architecture_of(self) -> str:
-        """The model that is adapted."""
+        """Name of the model that is adapted."""
         return self.base
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """What it adds to its base."""
+        """The components that are switched on."""
         return (*(("anchor",) if self.alpha else ()), *(("filter",) if self.cutoff else ()))
 
-    def less(self, components: Collection[Component]) -> "RAdaptModel":
-        """Return the same model with some of its components taken out."""
+    def without_components(self, components: Collection[Component]) -> "RAdaptModel":
+        """Return a copy of the model without some of its components."""
         anchor = {"alpha": 0.0} if "anchor" in components else {}
         gaussian = {"cutoff": None} if "filter" in components else {}
         return self.model_copy(update={**anchor, **gaussian})
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
-        """Return the anchor's file, if it has one."""
+        """Return the anchor's file, if it comes from a file."""
         return (LocalFile(Path(self.anchor.file), "anchor"),) if self.anchor.file else ()
 
     def content(self) -> str:
-        """Return that the anchor is a white image through a model, which is hashed by itself."""
+        """Return `white`: the anchor comes from a model, which has a hash of its own."""
         return "white"
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-        """Return its settings, its base and its anchor."""
+        """Return the settings, with the identities of base and anchor."""
         white = self.anchor.white
         return {
             "radapt": self.model_dump(include={"alpha", "cutoff", "mix", "cutoff_at"}),
@@ -136,7 +147,7 @@ class RAdaptModel(Model):
         }
 
     def description(self, of: Callable[[str], str]) -> str:
-        """Return its base and its components, `ViT-L-14-quickgelu openai + filter`."""
+        """Return the base and the components: `ViT-L-14-quickgelu openai + filter`."""
         anchor = f"white {of(self.anchor.white)}" if self.anchor.white else "fitted"
         parts = (
             of(self.base),
@@ -147,10 +158,13 @@ class RAdaptModel(Model):
 
 
 class GraftModel(Model):
-    """A declared model with some modules of another's tower.
+    """A model of the suite in which modules of another model's vision tower replace its own.
 
-    `modules` names one or several: `Emb`, `B1-Attn`, `B3`, `Head`; `..B2` is all from the
-    input through B2, `B3..` all from B3 on.
+    Attributes:
+        base: Name of the model whose modules are replaced.
+        donor: Name of the model whose modules are used.
+        modules: One or several modules: `Emb`, `B1-Attn`, `B3`, `Head`. `..B2` means all modules
+            from the input to B2, `B3..` all from B3 to the output.
     """
 
     model_keys: ClassVar = ("base", "donor")
@@ -158,22 +172,26 @@ class GraftModel(Model):
     kind: Literal["graft"]
     base: Name
     donor: Name
-    modules: Annotated[tuple[str, ...], BeforeValidator(many), Field(min_length=1)]
+    modules: Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)]
 
     @property
     def architecture_of(self) -> str:
-        """The model that takes the modules."""
+        """Name of the model whose modules are replaced."""
         return self.base
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-        """Return its modules, its base and its donor."""
+        """Return the modules, with the identities of base and donor."""
         return {"graft": self.modules, "base": of(self.base), "donor": of(self.donor)}
 
 
 class PythonModel(Model):
-    """A factory of the user's own, `package.module:function`; runs only with `--trust`.
+    """A user's factory of a model, `package.module:function`; runs only with `--trust`.
 
-    It `answers` if it is a `bench.core.exchanges.AnsweringModel`, and else embeds images and texts.
+    Attributes:
+        target: The factory.
+        args: Arguments of the factory.
+        answers: Whether the factory returns a `bench.core.exchanges.AnsweringModel`. Otherwise it
+            returns a model that embeds images and texts.
     """
 
     runs_own_code: ClassVar = True
@@ -185,7 +203,7 @@ class PythonModel(Model):
 
     @property
     def answers_in_words(self) -> bool:
-        """Whether it answers questions in words, as the suite says."""
+        """Whether the model answers questions in words, as the suite declares."""
         return self.answers
 
     def content(self) -> str:
@@ -197,7 +215,7 @@ class PythonModel(Model):
         module = self.target.partition(":")[0]
         file = module_file(module)
         if file is None:
-            raise CellError(f"no module named {module!r} with a file of its own")
+            raise CellError(f"no module named {module!r} with a file; correct `target`")
         return hash_files([file])
 
 
@@ -220,6 +238,11 @@ KINDS: dict[str, type[Model]] = {
 
 
 def root_model(models: Mapping[str, ModelSpec], name: str) -> ModelSpec:
-    """Return the declared model whose architecture a model has in the end."""
+    """Return the spec of a model's innermost base; a model without base is its own.
+
+    Args:
+        models: The suite's models, by name.
+        name: Name of a model.
+    """
     spec = models[name]
     return spec if spec.architecture_of is None else root_model(models, spec.architecture_of)

@@ -1,30 +1,35 @@
-"""What papers did, as one line among a suite's attacks: `{preset: fare-paper, eps: 4/255}`."""
+"""Presets of attacks with the settings of papers: `{preset: fare-paper, eps: 4/255}`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 KEY = "preset"
-_OWN = (KEY, "eps", "norm")
+_ALLOWED_KEYS = (KEY, "eps", "norm")
 
-# Schlarmann et al. 2024 (arXiv:2402.12336), as their code of vision-language models has it: 100
+# Schlarmann et al. 2024 (arXiv:2402.12336), as in their code of vision-language models: 100
 # iterations against each of 5 texts in half precision, then in single precision from the best
-# point, each where the last left a score above the threshold. Their half precision is float16
-# where this is bfloat16; their step begins at eps where Auto-PGD's own, which this has, begins at
-# 2 eps; their start is the image where this is a random point of the ball.
+# point. Each stage attacks only images whose score is above the threshold. Three details differ:
+# half precision is float16 there and bfloat16 here; the first step is eps there and 2 eps here, as
+# in Auto-PGD; the start is the clean image there and a random point of the ball here.
 _REFERENCES: Mapping[str, Any] = {"kind": "apgd-text", "references": 5}
 _CAPTIONS: Mapping[str, Any] = {**_REFERENCES, "precision": "bf16"}
 
 
 def _answers(name: str, *targets: str) -> Sequence[Mapping[str, Any]]:
-    """Return their ensemble for questions, which ends with targets in single precision."""
-    towards = [{"kind": "apgd-text-targeted", "target": target} for target in targets]
-    own = {"kind": "ensemble", "name": name, "precision": "bf16"}
-    return [{**own, "attacks": [dict(_REFERENCES), *towards]}]
+    """Return RobustVLM's ensemble for questions, whose targeted attacks run in fp32 only.
+
+    Args:
+        name: Name of the ensemble in tables.
+        targets: Target answers.
+    """
+    targeted = [{"kind": "apgd-text-targeted", "target": target} for target in targets]
+    ensemble = {"kind": "ensemble", "name": name, "precision": "bf16"}
+    return [{**ensemble, "attacks": [dict(_REFERENCES), *targeted]}]
 
 
 ATTACK_PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
-    # Schlarmann et al. 2024 (arXiv:2402.12336) name 100 iterations of APGD-CE and APGD-T;
-    # their code calls AutoAttack's `custom`, in which APGD-CE has 5 restarts.
+    # Schlarmann et al. 2024 (arXiv:2402.12336) state 100 iterations of APGD-CE and APGD-T. Their
+    # code calls AutoAttack's version `custom`, in which APGD-CE has 5 restarts.
     "fare-paper": [
         {
             "kind": "ensemble",
@@ -32,7 +37,7 @@ ATTACK_PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
             "attacks": [{"kind": "apgd-ce", "restarts": 5}, {"kind": "apgd-t"}],
         }
     ],
-    # R-Adapt (arXiv:2603.12799) states none; these are the settings of its authors' CSR code.
+    # R-Adapt (arXiv:2603.12799) states no settings; these are of the code of CSR, by its authors.
     "radapt-paper": [
         {"kind": "pgd", "name": "PGD-10"},
         {"kind": "cw", "name": "C&W-30"},
@@ -40,7 +45,7 @@ ATTACK_PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
             "kind": "pgd",
             "name": "APGD-30",
             "steps": 30,
-            "step": 60,  # begins at 2 eps
+            "step": 60,  # the first step is 2 eps
             "halve": [0.22, 0.48, 0.78],
             "keep": "best",
         },
@@ -54,9 +59,9 @@ ATTACK_PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 
 def expand_attacks(entries: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-    """Yield each attack that the entries stand for, with its entry's place.
+    """Yield each attack, presets expanded, after the index of its entry.
 
-    An entry whose preset is at fault is left out; `preset_faults` tells of it.
+    An entry with an invalid preset is left out; `preset_faults` reports it.
     """
     for place, entry in enumerate(entries):
         if not isinstance(entry, dict) or KEY not in entry:
@@ -68,7 +73,7 @@ def expand_attacks(entries: Sequence[Any]) -> Iterator[tuple[int, Any]]:
 
 
 def preset_faults(entries: Sequence[Any]) -> Iterator[str]:
-    """Say what is wrong with the presets themselves; radii are checked as any other's."""
+    """Yield the faults of entries with a preset; radii are checked with the expanded attacks."""
     for place, entry in enumerate(entries):
         if isinstance(entry, dict) and KEY in entry:
             yield from _faults(place, entry)
@@ -79,5 +84,6 @@ def _faults(place: int, entry: Mapping[Any, Any]) -> Iterator[str]:
     if not isinstance(name, str) or name not in ATTACK_PRESETS:
         yield f"attacks.{place}.{KEY}: got {name!r}; allowed: {', '.join(ATTACK_PRESETS)}"
     for key in entry:
-        if key not in _OWN:
-            yield f"attacks.{place}.{key}: a preset fixes it; allowed keys: {', '.join(_OWN)}"
+        if key not in _ALLOWED_KEYS:
+            allowed = ", ".join(_ALLOWED_KEYS)
+            yield f"attacks.{place}.{key}: the preset fixes it; allowed keys: {allowed}"

@@ -1,4 +1,4 @@
-"""How images and prompts become a number, and the presets of it."""
+"""The protocol of a suite (image size, prompts, storage, judge), and its presets."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -13,9 +13,15 @@ Kernel = Literal["bicubic", "bilinear"]
 
 
 class Pixels(Spec):
-    """Size of the images that are attacked, and how other sizes are brought to it.
+    """Size of the attacked images, and how images of other sizes are resized to it.
 
-    With `crop` the shorter side becomes `short` (else `size`) before the middle is cut out.
+    Attributes:
+        size: Height and width in pixels.
+        fit: `crop` resizes the shorter side and cuts out the centre; `squash` changes the aspect
+            ratio.
+        short: With `crop`, the length of the shorter side in pixels before the cut; `size` by
+            default.
+        kernel: Interpolation.
     """
 
     size: Annotated[int, Field(ge=8)]
@@ -26,20 +32,25 @@ class Pixels(Spec):
     @model_validator(mode="after")
     def _holds_the_crop(self) -> Self:
         if self.short is not None and (self.fit == "squash" or self.short < self.size):
-            raise PydanticCustomError("short", "`short` is at least `size`, and for `fit: crop`")
+            raise PydanticCustomError(
+                "short", "`short` must be at least `size`, and needs `fit: crop`"
+            )
         return self
 
     def __str__(self) -> str:
-        """Return it in a few words: `224 crop`, `224 crop of 256 bilinear`."""
+        """Return a short text: `224 crop`, `224 crop of 256 bilinear`."""
         short = f" of {self.short}" if self.short else ""
         kernel = "" if self.kernel == "bicubic" else f" {self.kernel}"
         return f"{self.size} {self.fit}{short}{kernel}"
 
 
 class Resize(Spec):
-    """How a model brings images of another size to its own; attacks see through it.
+    """How a model resizes images of another size to its own; attacks differentiate through it.
 
-    With antialiasing the bicubic kernel is PIL's. `clamp` cuts what overshoots [0,1].
+    Attributes:
+        kernel: Interpolation.
+        antialias: Whether to filter before downsampling; the bicubic kernel is then PIL's.
+        clamp: Whether to clamp resized pixels to [0,1].
     """
 
     kernel: Kernel = "bicubic"
@@ -47,7 +58,7 @@ class Resize(Spec):
     clamp: bool = True
 
     def __str__(self) -> str:
-        """Return it in a few words: `bicubic antialias clamp`."""
+        """Return a short text: `bicubic antialias clamp`."""
         given = ("antialias" * self.antialias, "clamp" * self.clamp)
         return " ".join([self.kernel, *filter(None, given)])
 
@@ -56,15 +67,18 @@ Storage = Literal["float16", "uint8-truncate", "uint8-round"]
 
 
 class Protocol(Spec):
-    """How images and prompts become a number, whatever the model.
+    """The settings of an evaluation that all models share.
 
-    `native` names datasets that keep the size they have, whatever `pixels` says of the others.
-    `templates` is a list of prompts, or `dataset` for those in the dataset's folder.
-    `storage` is the form in which adversarial images are kept: as float16 perturbations
-    where others are scored on them, or all of them as 8-bit images, cut or rounded. `clean`
-    says whether clean accuracy is that of the images that are attacked, or of all. `judge`
-    decides whether an answer in words names the object that the image shows; an answer has so
-    many `answer_tokens`.
+    Attributes:
+        pixels: Size of the attacked images; `native` keeps the size that each dataset has.
+        native: Names of datasets that keep their size, whatever `pixels` is.
+        templates: Prompt templates with the placeholder `{c}`, or `dataset` for the dataset's own.
+        storage: How adversarial images are stored: `float16` stores the perturbations of transfer
+            crafts; the others store all adversarial images with 8 bits, truncated or rounded.
+        resize: How models resize images.
+        clean: Whether clean accuracy is over the attacked `sample` or over `all` images.
+        answer_tokens: Largest number of tokens of an answer.
+        judge: Decides whether an answer in words names the object that the image shows.
     """
 
     pixels: Pixels | Literal["native"]
@@ -77,29 +91,28 @@ class Protocol(Spec):
     judge: JudgeSpec = MatchJudge()
 
     def pixels_of(self, dataset: str) -> Pixels | Literal["native"]:
-        """Return at what size a dataset's images are attacked."""
+        """Return the size at which the images of a dataset are attacked."""
         return "native" if dataset in self.native else self.pixels
 
     @field_validator("templates")
     @classmethod
-    def _placeholder(cls, templates: Any) -> Any:
+    def _have_placeholder(cls, templates: Any) -> Any:
         if templates != "dataset" and any("{c}" not in text for text in templates):
             raise PydanticCustomError("templates", "each template needs the placeholder {c}")
         return templates
 
 
-# FARE and TeCoA attack small images at the size that they have, with torch's plain resizing
-# inside the model.
+# FARE and TeCoA attack small images at their own size; the model resizes them without antialiasing.
 _SMALL = ("cifar10", "cifar100", "stl10")
 _PLAIN = Resize(antialias=False, clamp=False)
 
 PRESETS = {
-    # R-Adapt (arXiv:2603.12799) states none; these are the settings of its authors' CSR code.
+    # R-Adapt (arXiv:2603.12799) states no settings; these are of the code of CSR, by its authors.
     "radapt-paper": Protocol(
         pixels=Pixels(size=224, fit="squash"), templates=("a photo of a {c}",)
     ),
     "clip-benchmark": Protocol(pixels=Pixels(size=224, fit="crop"), templates="dataset"),
-    # Schlarmann et al. 2024 (arXiv:2402.12336), as their code has it.
+    # Schlarmann et al. 2024 (arXiv:2402.12336), as in their code.
     "fare-paper": Protocol(
         pixels=Pixels(size=224, fit="crop"),
         native=_SMALL,
@@ -107,31 +120,38 @@ PRESETS = {
         resize=_PLAIN,
         clean="all",
     ),
-    # Mao et al. 2023 (arXiv:2212.07016), as their code has it.
+    # Mao et al. 2023 (arXiv:2212.07016), as in their code.
     "tecoa-paper": Protocol(
         pixels=Pixels(size=224, fit="crop", short=256, kernel="bilinear"),
         native=_SMALL,
         templates=("This is a photo of a {c}",),
         resize=_PLAIN,
     ),
-    # One size for all models, so that images crafted on one are images to any other: LLaVA-1.5's
-    # own, at which its processor leaves images as they are, and twelve of Qwen2.5-VL's merged
-    # patches. Squashed as in V-Attack's code: nothing that is asked about is cut off.
+    # All models have one size, so that crafts transfer between them. It is the size of LLaVA-1.5,
+    # whose processor then changes no pixel, and of 12 merged patches of Qwen2.5-VL. Images are
+    # squashed, as in V-Attack's code, so that no object of a question is cut off.
     "lvlm": Protocol(pixels=Pixels(size=336, fit="squash"), templates=("a photo of a {c}",)),
 }
 
 
 def native_faults(value: Any, datasets: Sequence[str]) -> Iterator[str]:
-    """Say which names of a suite's own `native` are none of its datasets; a preset's may be."""
+    """Yield a fault for each name in the suite's `native` that is not a dataset of the suite.
+
+    A preset may name other datasets, since it serves many suites.
+
+    Args:
+        value: The entry `protocol`, as read from YAML.
+        datasets: Names of the suite's datasets.
+    """
     native = value.get("native") if isinstance(value, dict) else None
-    known = ", ".join(datasets) or "none"
+    declared = ", ".join(datasets) or "none"
     for place, name in enumerate(native if isinstance(native, list) else []):
         if isinstance(name, str) and name not in datasets:
-            yield f"protocol.native.{place}: got {name!r}; datasets of the suite: {known}"
+            yield f"protocol.native.{place}: got {name!r}; datasets of the suite: {declared}"
 
 
 def expand_preset(value: Any) -> Any:
-    """Turn a preset's name, or a mapping with `preset` and overrides, into all fields."""
+    """Return all fields for a preset's name, or for a mapping with `preset` and overrides."""
     given = {"preset": value} if isinstance(value, str) else value
     if not isinstance(given, dict) or "preset" not in given:
         return given

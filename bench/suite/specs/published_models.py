@@ -1,4 +1,4 @@
-"""Models with published checkpoints: of open_clip and of transformers."""
+"""Specs of models of open_clip and transformers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.catalogue.repository_layouts import CHAT, CLIP, OPEN_CLIP
 from bench.core.identifiers import is_repository
-from bench.suite.specs.base import Inside, Name, Place
+from bench.suite.specs.base import Name, RelativePath, UserPath
 from bench.suite.specs.model_base import (
     FloatType,
     LocalFile,
@@ -25,37 +25,40 @@ HUB, FOLDER = "hf-hub:", "local-dir:"
 class OpenClipModel(Model):
     """A model of open_clip: by name and pretrained tag, `hf-hub:` name, or local checkpoint.
 
-    `local-dir:` names a folder in the layout of such a hub repository. `revision` is a branch,
-    a tag or a commit of an `hf-hub:` name. `tower` is a checkpoint of the vision tower alone, as
-    RobustVLM, TeCoA and TGA-ZSR publish them.
+    Attributes:
+        name: Name of an architecture, `hf-hub:OWNER/NAME` for a repository of the hub, or
+            `local-dir:PATH` for a folder in the layout of such a repository.
+        pretrained: A pretrained tag or a checkpoint file, for a name of an architecture.
+        tower: A checkpoint of the vision tower only, as RobustVLM, TeCoA and TGA-ZSR publish.
+        revision: A branch, a tag or a commit of a repository of the hub.
     """
 
     not_identifying: ClassVar = frozenset({"tower", "pretrained", "revision"})
     layout: ClassVar = OPEN_CLIP
 
     kind: Literal["open_clip"]
-    name: Place
-    pretrained: Place | None = None
-    tower: Place | None = None
-    revision: Inside | None = None
+    name: UserPath
+    pretrained: UserPath | None = None
+    tower: UserPath | None = None
+    revision: RelativePath | None = None
 
     @property
     def repository(self) -> str | None:
-        """The repository of the hub that the name stands for, `owner/name`."""
+        """The repository of the hub that `name` refers to, `owner/name`, or None."""
         return self.name.removeprefix(HUB) if self.name.startswith(HUB) else None
 
     @property
     def folder(self) -> str | None:
-        """The local folder that the name stands for."""
+        """The local folder that `name` refers to, or None."""
         return self.name.removeprefix(FOLDER) if self.name.startswith(FOLDER) else None
 
     @property
-    def known_as(self) -> str:
-        """By which name or repository open_clip may know its configuration."""
+    def config_name(self) -> str:
+        """Name or repository of the configuration in open_clip."""
         return self.repository or self.name
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
-        """Return the source of the whole CLIP, then the file of its tower."""
+        """Return the source of the whole CLIP, then the file of the vision tower."""
         tower = (LocalFile(Path(self.tower)),) if self.tower else ()
         if self.pretrained is None:
             folder = None if self.folder is None else Path(self.folder)
@@ -70,54 +73,62 @@ class OpenClipModel(Model):
         return whole, *tower
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-        """Return what its answer depends on, without names and paths."""
-        found = super().identity(fingerprint, of)
-        if self.pretrained is None:  # the architecture is in the configuration, which is hashed
-            del found["name"]
-        return found
+        """Return the settings that change the model's output, without names and paths."""
+        settings = super().identity(fingerprint, of)
+        if self.pretrained is None:  # the configuration file, which is hashed, has the architecture
+            del settings["name"]
+        return settings
 
     def description(self, of: Callable[[str], str]) -> str:
-        """Return where its weights come from, `ViT-L-14-quickgelu openai`."""
+        """Return the origin of the weights: `ViT-L-14-quickgelu openai`."""
         tower = Path(self.tower).name if self.tower else None
         parts = (self.name.removeprefix(HUB), self.pretrained, tower)
         return " ".join(part for part in parts if part)
 
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
-        itself = self.name.startswith((HUB, FOLDER))
-        if self.pretrained is None and not itself:
+        has_weights = self.name.startswith((HUB, FOLDER))
+        if self.pretrained is None and not has_weights:
             raise PydanticCustomError(
-                "weights", "`pretrained` is needed: a tag or a file; only hf-hub: names imply one"
+                "weights",
+                "`pretrained` is needed, a tag or a file, unless the name starts with hf-hub: or "
+                "local-dir:",
             )
-        if self.pretrained is not None and itself:
+        if self.pretrained is not None and has_weights:
             raise PydanticCustomError(
-                "weights", "a name with hf-hub: or local-dir: has its own weights; no `pretrained`"
+                "weights",
+                "a name with hf-hub: or local-dir: has its own weights; remove `pretrained`",
             )
         if self.repository is not None and not is_repository(self.repository):
-            raise PydanticCustomError("name", "a name on the hub is hf-hub:OWNER/NAME")
+            raise PydanticCustomError("name", "a name on the hub must be hf-hub:OWNER/NAME")
         if self.revision is not None and self.repository is None:
-            raise PydanticCustomError("revision", "only hf-hub: names have a `revision`")
+            raise PydanticCustomError("revision", "only hf-hub: names have a `revision`; remove it")
         return self
 
     @model_validator(mode="after")
     def _has_quick_gelu(self) -> Self:
-        # Other tags are checked when weights are resolved: open_clip knows them, and brings torch.
-        # open_clip before 2.29 built QuickGELU for OpenAI's weights under the plain name.
+        # Other tags are checked when weights are resolved: only open_clip knows whether they need
+        # QuickGELU, and it imports torch. Before version 2.29, open_clip built QuickGELU for
+        # OpenAI's weights under the plain name.
         if self.pretrained == "openai" and not self.name.endswith("-quickgelu"):
             raise PydanticCustomError(
                 "activation",
-                "OpenAI's weights were trained with QuickGELU, which {name} lacks in today's "
-                "open_clip; allowed: {name}-quickgelu",
+                "OpenAI's weights were trained with QuickGELU, which {name} does not have since "
+                "open_clip 2.29; allowed: {name}-quickgelu",
                 {"name": self.name},
             )
         return self
 
 
 class HuggingFaceModel(Model):
-    """A CLIP or SigLIP of transformers: a hub's name, or a local folder in a hub's layout.
+    """A CLIP or SigLIP of transformers.
 
-    `revision` is a branch, a tag or a commit. SigLIP's logit bias is left out: the same number
-    on all classes changes no prediction and no loss of an attack.
+    SigLIP's logit bias is left out: it is equal for all classes, so it changes no prediction and
+    no loss of an attack.
+
+    Attributes:
+        name: A repository of the hub, or a local folder in the layout of a repository.
+        revision: A branch, a tag or a commit of the hub.
     """
 
     not_identifying: ClassVar = frozenset({"name", "revision"})
@@ -125,8 +136,8 @@ class HuggingFaceModel(Model):
     layout: ClassVar = CLIP
 
     kind: Literal["hugging_face"]
-    name: Place
-    revision: Inside | None = None
+    name: UserPath
+    revision: RelativePath | None = None
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Return the repository or folder."""
@@ -140,14 +151,16 @@ class HuggingFaceModel(Model):
 
 
 class LvlmModel(Model):
-    """A vision-language model of transformers that answers in words, as LLaVA does.
+    """A vision-language model of transformers that answers in words, such as LLaVA.
 
     Attributes:
-        name: A hub's name, a local folder in a hub's layout, or the latter after `local-dir:`.
+        name: A repository of the hub, or a local folder in the layout of a repository, with or
+            without `local-dir:` in front.
         revision: A branch, a tag or a commit of the hub.
-        precision: Of weights and computation; numbers depend on it.
-        checkpointing: Whether the backward pass computes blocks anew, for less memory.
-        tower: A declared model whose vision tower takes the place of its own.
+        precision: Float type of weights and computation; part of the identity.
+        checkpointing: Whether the backward pass recomputes blocks (gradient checkpointing), to use
+            less memory.
+        tower: Name of a model of the suite whose vision tower replaces the model's own.
     """
 
     model_keys: ClassVar = ("tower",)
@@ -155,25 +168,25 @@ class LvlmModel(Model):
     layout: ClassVar = CHAT
 
     kind: Literal["lvlm"]
-    name: Place
-    revision: Inside | None = None
+    name: UserPath
+    revision: RelativePath | None = None
     precision: FloatType = "bf16"
     checkpointing: bool = False
     tower: Name | None = None
 
     @property
     def answers_in_words(self) -> bool:
-        """Whether it answers questions in words: it does."""
+        """Whether the model answers questions in words: always."""
         return True
 
     @property
-    def computes_in(self) -> FloatType:
-        """The type of its numbers while it is judged."""
+    def compute_dtype(self) -> FloatType:
+        """Float type of the model while it is scored."""
         return self.precision
 
     @property
-    def known_as(self) -> str:
-        """By which name the catalogue may know its configuration."""
+    def config_name(self) -> str:
+        """Name of the configuration in the catalogue."""
         return self.name
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
@@ -184,17 +197,17 @@ class LvlmModel(Model):
         return (RepositoryFiles(self.name, CHAT, folder, repository, self.revision),)
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-        """Return what its answer depends on; `checkpointing` changes no number."""
+        """Return the settings that change the model's output; `checkpointing` does not."""
         tower = {"tower": of(self.tower)} if self.tower else {}
         return {"lvlm": self.precision, "fingerprint": fingerprint, **tower}
 
     def description(self, of: Callable[[str], str]) -> str:
-        """Return the name of the repository or folder, and whose tower it has."""
+        """Return the name of the repository or folder, and the description of `tower`."""
         tower = f" with the tower of {of(self.tower)}" if self.tower else ""
         return f"{self.name}{tower}"
 
 
 def _folder(name: str) -> Path | None:
-    """Return the folder that a name stands for, there or not; None for a name of the hub."""
+    """Return the folder that a name refers to, whether it exists or not; None for a repository."""
     place = Path(name)
     return place if place.is_dir() or not is_repository(name) else None

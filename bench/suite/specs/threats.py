@@ -1,4 +1,4 @@
-"""Who the attacker knows."""
+"""Threat models: which models the attacker has access to."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Any, Literal
@@ -6,15 +6,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, PlainSerializer
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.base import Name, Spec, many
+from bench.suite.specs.base import Name, Spec, as_list
 
-JOINT = " + "  # between the names of sources that are attacked as one
+_JOINT = " + "  # joins the names of sources that are attacked as an ensemble
 
 
 class Threat(Spec):
-    """Who the attacker knows: the target itself, or named source models (`transfer`).
+    """A threat model: the attacker knows the target (white-box) or source models (transfer).
 
-    Several sources are attacked as one, whose logits are the mean of theirs.
+    Attributes:
+        kind: `white-box` or `transfer`.
+        sources: Names of the source models. Several are attacked as one model, whose logits are
+            the mean of their logits.
     """
 
     kind: Literal["white-box", "transfer"]
@@ -22,36 +25,42 @@ class Threat(Spec):
 
     @property
     def source(self) -> str | None:
-        """What the sources are called in tables; None for the target itself."""
-        return JOINT.join(self.sources) or None
+        """Name of the sources in tables; None for white-box."""
+        return _JOINT.join(self.sources) or None
 
 
 def _threat(value: Any) -> Any:
     if value == "white-box":
         return {"kind": "white-box"}
     if isinstance(value, dict) and set(value) == {"transfer"} and value["transfer"]:
-        sources = many(value["transfer"])
+        sources = as_list(value["transfer"])
         if len(sources) == len(set(map(str, sources))):
             return {"kind": "transfer", "sources": sources}
     raise PydanticCustomError(
-        "threat", "allowed: white-box, or {transfer: MODEL}, of one or a list of different ones"
+        "threat",
+        "allowed: white-box, {transfer: MODEL}, or {transfer: [MODEL, ...]} without repeats",
     )
 
 
-def _written(threat: Threat) -> Any:
+def _as_written(threat: Threat) -> Any:
     if not threat.sources:
         return threat.kind
     return {"transfer": threat.sources[0] if len(threat.sources) == 1 else threat.sources}
 
 
 def source_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterator[str]:
-    """Say which sources of a suite's threats are none of its models."""
+    """Yield a fault for each source of a threat that is not a model of the suite.
+
+    Args:
+        entries: The entries of the key `threats`, as read from YAML.
+        models: Names of the suite's models.
+    """
     for place, entry in enumerate(entries):
         named = entry.get("transfer") if isinstance(entry, dict) else None
-        for at, source in enumerate(many(named)):
+        for at, source in enumerate(as_list(named)):
             if isinstance(source, str) and source not in models:
                 path = f"threats.{place}.transfer" + (f".{at}" if isinstance(named, list) else "")
                 yield f"{path}: got {source!r}; declared models: {', '.join(map(str, models))}"
 
 
-AnyThreat = Annotated[Threat, BeforeValidator(_threat), PlainSerializer(_written)]
+AnyThreat = Annotated[Threat, BeforeValidator(_threat), PlainSerializer(_as_written)]

@@ -1,7 +1,7 @@
-"""What torchattacks 3.5.1 offers within a budget: its attacks, their norms and arguments.
+"""The attacks of torchattacks 3.5.1 that take a radius, with their norms and arguments.
 
-A table, so that a suite is checked without importing torch; a test holds it against the
-library. `model`, `eps`, `norm`, `seed` and `verbose` are the harness's to give.
+With this table a suite is checked without importing torch; a test compares it with the library.
+The harness itself sets the arguments `model`, `eps`, `norm`, `seed` and `verbose`.
 """
 
 from collections.abc import Mapping
@@ -19,45 +19,46 @@ _SQUARE = ("n_queries", "n_restarts", "p_init", "loss", "resc_schedule")
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """One attack of the library.
+class TorchattacksEntry:
+    """An attack of the library.
 
     Attributes:
         args: Arguments that a suite may give.
-        norms: Norms of its budget; it takes the argument `norm` where there are two.
-        full: Whether it attacks every image; else it hands back clean ones where it fails.
+        norms: Norms of its radius; an attack with two takes the argument `norm`.
+        attacks_all: Whether every returned image is perturbed. Otherwise the attack returns the
+            clean image if it fails.
     """
 
     args: tuple[str, ...]
     norms: tuple[Norm, ...] = ("linf",)
-    full: bool = True
+    attacks_all: bool = True
 
 
 _BOTH: tuple[Norm, ...] = ("linf", "l2")
 
-OFFERS: Mapping[str, Offer] = {
-    "FGSM": Offer(()),
-    "BIM": Offer(_STEPS),
-    "RFGSM": Offer(_STEPS),
-    "PGD": Offer((*_STEPS, "random_start")),
-    "EOTPGD": Offer((*_STEPS, "eot_iter", "random_start")),
-    "FFGSM": Offer(("alpha",)),
-    "TPGD": Offer(_STEPS),
-    "MIFGSM": Offer(_MOMENTUM),
-    "UPGD": Offer((*_MOMENTUM, "random_start", "loss", "eot_iter")),
-    "DIFGSM": Offer(_VARIED),
-    "TIFGSM": Offer((*_VARIED, "kernel_name", "len_kernel", "nsig")),
-    "Jitter": Offer((*_STEPS, "scale", "std", "random_start")),
-    "NIFGSM": Offer(_MOMENTUM),
-    "PGDRS": Offer(_SMOOTHED),
-    "SINIFGSM": Offer((*_MOMENTUM, "m")),
-    "VMIFGSM": Offer((*_MOMENTUM, "N", "beta")),
-    "VNIFGSM": Offer((*_MOMENTUM, "N", "beta")),
-    "SPSA": Offer(("delta", "lr", "nb_iter", "nb_sample", "max_batch_size")),
-    "PGDL2": Offer((*_STEPS, "random_start", "eps_for_division"), ("l2",)),
-    "PGDRSL2": Offer((*_SMOOTHED, "eps_for_division"), ("l2",)),
-    "APGD": Offer((*_AUTO, "loss"), _BOTH, full=False),
-    "APGDT": Offer((*_AUTO, "n_classes"), _BOTH, full=False),
-    "FAB": Offer(_FAB, _BOTH, full=False),
-    "Square": Offer(_SQUARE, _BOTH, full=False),
+TORCHATTACKS: Mapping[str, TorchattacksEntry] = {
+    "FGSM": TorchattacksEntry(()),
+    "BIM": TorchattacksEntry(_STEPS),
+    "RFGSM": TorchattacksEntry(_STEPS),
+    "PGD": TorchattacksEntry((*_STEPS, "random_start")),
+    "EOTPGD": TorchattacksEntry((*_STEPS, "eot_iter", "random_start")),
+    "FFGSM": TorchattacksEntry(("alpha",)),
+    "TPGD": TorchattacksEntry(_STEPS),
+    "MIFGSM": TorchattacksEntry(_MOMENTUM),
+    "UPGD": TorchattacksEntry((*_MOMENTUM, "random_start", "loss", "eot_iter")),
+    "DIFGSM": TorchattacksEntry(_VARIED),
+    "TIFGSM": TorchattacksEntry((*_VARIED, "kernel_name", "len_kernel", "nsig")),
+    "Jitter": TorchattacksEntry((*_STEPS, "scale", "std", "random_start")),
+    "NIFGSM": TorchattacksEntry(_MOMENTUM),
+    "PGDRS": TorchattacksEntry(_SMOOTHED),
+    "SINIFGSM": TorchattacksEntry((*_MOMENTUM, "m")),
+    "VMIFGSM": TorchattacksEntry((*_MOMENTUM, "N", "beta")),
+    "VNIFGSM": TorchattacksEntry((*_MOMENTUM, "N", "beta")),
+    "SPSA": TorchattacksEntry(("delta", "lr", "nb_iter", "nb_sample", "max_batch_size")),
+    "PGDL2": TorchattacksEntry((*_STEPS, "random_start", "eps_for_division"), ("l2",)),
+    "PGDRSL2": TorchattacksEntry((*_SMOOTHED, "eps_for_division"), ("l2",)),
+    "APGD": TorchattacksEntry((*_AUTO, "loss"), _BOTH, attacks_all=False),
+    "APGDT": TorchattacksEntry((*_AUTO, "n_classes"), _BOTH, attacks_all=False),
+    "FAB": TorchattacksEntry(_FAB, _BOTH, attacks_all=False),
+    "Square": TorchattacksEntry(_SQUARE, _BOTH, attacks_all=False),
 }

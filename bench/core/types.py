@@ -135,8 +135,8 @@ class CellResult:
         again: Whether a retry may succeed: memory ran out, or a worker died. Not stored.
         scores: Per image, the metric's score; None if the metric is only correct or wrong.
         texts: Per image, the answer of a model that answers in words; it may hold any characters.
-        reached: Per image, whether a targeted attack made the model say its target; None without
-            a target. The target may have been said at a different point than `texts`.
+        reached: Per image, whether a targeted attack ever made the model say its target, which
+            `texts` need not show; None without a target.
     """
 
     cell_id: str = field(metadata=declared("id"))

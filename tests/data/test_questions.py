@@ -219,7 +219,7 @@ def test_templates_are_of_no_meaning_to_it(suite: Writer) -> None:
 
 def break_images(root: Path) -> str:
     (root / "val2014" / "COCO_val2014_000000393225.jpg").unlink()
-    return "393225.jpg: no such image, but there are questions about it"
+    return "393225.jpg: no such image, but the dataset has questions about it"
 
 
 def break_folder(root: Path) -> str:

@@ -16,11 +16,11 @@ from bench.stats import Interval
 from radapt.figures.panels import panels
 from radapt.figures.style import WIDTH, styled
 
-_MANY = 4  # datasets whose names still fit side by side
+_MANY = 4  # more dataset names do not fit side by side
 
 
 def bars(boards: Boards, places: Places, scale: Scale, stem: Path) -> None:
-    """Draw a row of bars for clean accuracy and for each threat's worst case."""
+    """Draw a panel of bars for clean accuracy and for the worst case of each threat."""
     datasets = [name for name in boards if name]
     threats = by_threat(boards[""])
     first = next(iter(threats))

@@ -1,4 +1,4 @@
-"""Accuracy against the budget, from clean accuracy at zero."""
+"""Accuracy against the radius; clean accuracy is at zero."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ _NORMS = {"linf": r"$L_\infty$", "l2": "$L_2$"}
 def curves(
     rows: Sequence[Row], columns: Sequence[Column], places: Places, scale: Scale, stem: Path
 ) -> None:
-    """Draw a row of panels per attack with a panel per threat, and 95% intervals as whiskers."""
+    """Draw a row of panels per attack, a panel per threat, with 95% intervals as whiskers."""
     attacks: dict[str, list[Column]] = {}
     for column in columns:
         if column.eps and not column.metric:
@@ -46,7 +46,7 @@ def curves(
                 axes.set_title(f"{drawn(name)}, {drawn(attack)}", fontsize=SMALL)
                 axes.set(xlabel=f"ε ({_NORMS[members[0].norm]})")
                 axes.grid(axis="y", lw=0.3, color="0.9")
-        axes.set_ylim(bottom=0)  # of all panels, once all is drawn
+        axes.set_ylim(bottom=0)  # panels share the axis; set it after the last panel is drawn
         figure.supylabel(scale.axis, fontsize=8)
         handles = [Line2D([], [], **{**look(place), "ls": "-"}) for place in places.values()]
         labels = list(map(drawn, places))

@@ -1,4 +1,4 @@
-"""Clean against robust accuracy, as in overview figures of papers."""
+"""Clean against robust accuracy with the Pareto front."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ _ACROSS = 2
 def tradeoff(rows: Sequence[Row], places: Places, scale: Scale, stem: Path) -> None:
     """Draw clean accuracy against the worst case, a panel per threat, with 95% intervals.
 
-    The line is the Pareto front: what lies on it is filled.
+    The line is the Pareto front; markers on it are filled.
     """
     groups = {name: points for name, of in by_threat(rows).items() if (points := list(_points(of)))}
     if not groups:
@@ -40,20 +40,20 @@ def tradeoff(rows: Sequence[Row], places: Places, scale: Scale, stem: Path) -> N
                 axes.set_ylabel(scale.of("worst case"))
             for row, clean, worst in points:
                 records += [record(row, "", CLEAN, clean), record(row, "", WORST, worst)]
-        axes.set_ylim(bottom=0)  # of all panels, once all is drawn
+        axes.set_ylim(bottom=0)  # panels share the axis; set it after the last panel is drawn
         handles = [Line2D([], [], **look(place)) for place in places.values()]
         figure.legend(handles, list(map(drawn, places)), loc="outside upper center", ncols=4)
         save(figure, records, stem)
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no other beats in clean and robust accuracy, from left to right."""
+    """Return the Pareto front in clean and robust accuracy, from left to right."""
 
-    def beats(one: Point, other: Point) -> bool:
-        ours, theirs = _rates(one), _rates(other)
+    def dominates(point: Point, other: Point) -> bool:
+        ours, theirs = _rates(point), _rates(other)
         return ours != theirs and ours[0] >= theirs[0] and ours[1] >= theirs[1]
 
-    kept = [point for point in points if not any(beats(other, point) for other in points)]
+    kept = [point for point in points if not any(dominates(other, point) for other in points)]
     return sorted(kept, key=_rates)
 
 

@@ -151,13 +151,11 @@ def load_questions(
     Raises:
         CellError: See `load_images`; or the dataset has no questions.
     """
-    questions = source_of(spec).open()
-    if not isinstance(questions, Questions):
-        raise CellError(f"{questions.place}: has no questions about its images")
-    images = _decoded(questions, sample_ids, pixels)
-    return QuestionSet(
-        sample_ids, images, tuple(questions.asked[key].exchange for key in sample_ids)
-    )
+    index = source_of(spec).open()
+    if not isinstance(index, Questions):
+        raise CellError(f"{index.place}: has no questions about its images")
+    images = _decoded(index, sample_ids, pixels)
+    return QuestionSet(sample_ids, images, tuple(index.by_id[key].exchange for key in sample_ids))
 
 
 def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:

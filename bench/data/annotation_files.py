@@ -194,10 +194,10 @@ def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
     targets_path, questions_path = Path(spec.targets or ""), Path(spec.questions or "")
     with _reading(spec, targets_path) as content:
         targets = {entry["image"]: _object(_as_list(entry["replace"])[0])[0] for entry in content}
-    questions: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     if spec.asked == "question":
         with _reading(spec, questions_path) as content:
-            questions = {entry["image"]: _first(_as_list(entry["vqa"])) for entry in content}
+            texts = {entry["image"]: _first(_as_list(entry["vqa"])) for entry in content}
     with _reading(spec, path) as content:
         for entry in content:
             image = entry["image"]
@@ -208,11 +208,11 @@ def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
             if spec.asked == "caption":
                 yield image, Asked(image, Exchange(spec.told(), (caption,), (name,), decoy))
                 continue
-            if not questions.get(image):
+            if not texts.get(image):
                 raise CellError(f"{questions_path}: has no question about {image} of {path}")
             # the files have no reference answers; all questions are about the object
-            for number, question in enumerate(questions[image], 1):
-                exchange = Exchange(spec.told(question), (name,), (name,), decoy)
+            for number, text in enumerate(texts[image], 1):
+                exchange = Exchange(spec.told(text), (name,), (name,), decoy)
                 yield f"{image}{CAPTION}{number}", Asked(image, exchange)
 
 

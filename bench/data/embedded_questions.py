@@ -77,8 +77,8 @@ def _samples(
             yield key, Asked(key, exchange)
         case "whether":
             for answer, other, about in (("yes", "no", name), ("no", "yes", decoy)):
-                question = _WHETHER.format(name=_with_article(about))
-                exchange = Exchange(spec.told(question), (answer,), decoy=other)
+                text = _WHETHER.format(name=_with_article(about))
+                exchange = Exchange(spec.told(text), (answer,), decoy=other)
                 yield f"{key}{CAPTION}{about}", Asked(key, exchange)
         case _:
             captions = tuple(text.format(name=_with_article(name)) for text in _CAPTIONS)

@@ -28,20 +28,20 @@ class Questions:
 
     Attributes:
         place: Location of the dataset, for messages.
-        asked: The questions by sample id.
+        by_id: The questions by sample id.
         read: Takes names of images and yields each name with the encoded image, in any order.
         digest: Takes names of images and returns the SHA-256 of each image by name.
     """
 
     place: str
-    asked: Mapping[str, Asked]
+    by_id: Mapping[str, Asked]
     read: Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
     digest: Callable[[Collection[str]], Mapping[str, bytes]]
 
     @property
     def samples(self) -> Collection[str]:
         """Ids of all questions."""
-        return self.asked.keys()
+        return self.by_id.keys()
 
     def images(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
         """Return the name of each sample's image.
@@ -49,11 +49,11 @@ class Questions:
         Raises:
             CellError: The dataset no longer has some of the samples.
         """
-        if missing := set(sample_ids) - set(self.asked):
+        if missing := set(sample_ids) - set(self.by_id):
             raise CellError(
                 f"{self.place}: {len(missing)} questions are missing, first {min(missing)}"
             )
-        return tuple(self.asked[key].image for key in sample_ids)
+        return tuple(self.by_id[key].image for key in sample_ids)
 
     def fingerprint(self, sample_ids: Sequence[str]) -> str:
         """Return a hash of the samples' questions, reference answers and images."""
@@ -61,7 +61,7 @@ class Questions:
         images = self.images(sample_ids)
         hashes = self.digest(dict.fromkeys(images))
         for key, image in zip(sample_ids, images, strict=True):
-            record = {"id": key, **asdict(self.asked[key].exchange)}
+            record = {"id": key, **asdict(self.by_id[key].exchange)}
             content.update(json.dumps(record, sort_keys=True).encode())
             content.update(hashes[image])
         return content.hexdigest()
@@ -71,21 +71,21 @@ class Questions:
         return DatasetLock(self.fingerprint(sample_ids), sample_ids)
 
 
-def in_folder(place: Path, asked: Mapping[str, Asked], folder: Path) -> Questions:
+def in_folder(place: Path, by_id: Mapping[str, Asked], folder: Path) -> Questions:
     """Return questions about images that are files in a folder.
 
     Args:
         place: The annotation file, for messages.
-        asked: The questions by sample id.
+        by_id: The questions by sample id.
         folder: Folder of the images. Links inside it are followed.
 
     Raises:
         CellError: There are no questions, the folder does not exist, or an image's name leads out
             of the folder.
     """
-    if not asked:
+    if not by_id:
         raise CellError(f"{place}: has no questions")
-    for key, sample in asked.items():
+    for key, sample in by_id.items():
         if why := inside_fault(sample.image) or text_fault(key):
             raise CellError(
                 f"{place}: the image of {shown(key)[1:-1]} is {shown(sample.image)}, which is not "
@@ -93,7 +93,7 @@ def in_folder(place: Path, asked: Mapping[str, Asked], folder: Path) -> Question
             )
     if not folder.is_dir():
         raise CellError(f"{folder}: no such folder of images")
-    return Questions(str(place), asked, partial(_read, folder), partial(_digest, folder))
+    return Questions(str(place), by_id, partial(_read, folder), partial(_digest, folder))
 
 
 def _read(folder: Path, names: Collection[str]) -> Iterator[tuple[str, bytes]]:

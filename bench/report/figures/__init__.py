@@ -17,8 +17,8 @@ from bench.suite.load import Suite
 def draw(suite: Suite, boards: Boards, folder: Path) -> None:
     """Draw clean against robust accuracy, bars per dataset, and accuracy against the radius."""
     ranked = {row.model for row in boards[""]}  # a model that is only a source has no row
-    places = {name: place for place, name in enumerate(suite.models) if name in ranked}
+    indices = {name: index for index, name in enumerate(suite.models) if name in ranked}
     scale = scale_of_suite(suite)
-    tradeoff(boards[""], places, scale, folder / "tradeoff")
-    bars(boards, places, scale, folder / "bars")
-    curves(boards[""], columns(suite), places, scale, folder / "curves")
+    tradeoff(boards[""], indices, scale, folder / "tradeoff")
+    bars(boards, indices, scale, folder / "bars")
+    curves(boards[""], columns(suite), indices, scale, folder / "curves")

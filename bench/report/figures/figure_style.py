@@ -16,24 +16,24 @@ from bench.stats import Interval
 from bench.store.results_folder import write_text
 from radapt.figures.style import COLOURS, HATCHES, MARKERS, draw
 
-Places = Mapping[str, int]  # index of each model in the suite
+ModelIndices = Mapping[str, int]  # index of each model in the suite
 _UNKNOWN = "\u25a1"
 
 
-def look(place: int) -> dict[str, Any]:
+def marker_style(index: int) -> dict[str, Any]:
     """Return colour and marker of a model by its index; 49 models have different pairs."""
     count = len(COLOURS)
-    marker = MARKERS[(place + place // count) % count]
-    return {"color": COLOURS[place % count], "marker": marker, "ls": "none"}
+    marker = MARKERS[(index + index // count) % count]
+    return {"color": COLOURS[index % count], "marker": marker, "ls": "none"}
 
 
-def filling(place: int) -> dict[str, Any]:
+def bar_style(index: int) -> dict[str, Any]:
     """Return colour and hatch of a model's bars by its index."""
     count = len(COLOURS)
-    return {"color": COLOURS[place % count], "hatch": HATCHES[(place + place // count) % count]}
+    return {"color": COLOURS[index % count], "hatch": HATCHES[(index + index // count) % count]}
 
 
-def drawn(name: str) -> str:
+def drawable(name: str) -> str:
     """Return a name for matplotlib: `$` is escaped, and a box replaces letters the font lacks."""
     known = _letters()
     return "".join(c if ord(c) in known else _UNKNOWN for c in name).replace("$", r"\$")
@@ -52,7 +52,7 @@ def by_threat(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def record(row: Row, dataset: str, column: str, rate: Interval) -> dict[str, Any]:
+def table_row(row: Row, dataset: str, column: str, rate: Interval) -> dict[str, Any]:
     """Return a number of a figure as a row of the figure's table."""
     return {
         "model": row.model,
@@ -65,7 +65,7 @@ def record(row: Row, dataset: str, column: str, rate: Interval) -> dict[str, Any
     }
 
 
-def reach(rate: Interval, scale: Scale) -> Iterator[list[float]]:
+def error_bars(rate: Interval, scale: Scale) -> Iterator[list[float]]:
     """Yield the distances from a value to the ends of its interval, for matplotlib's errorbar."""
     yield [scale.factor * max(0.0, rate.value - rate.low)]
     yield [scale.factor * max(0.0, rate.high - rate.value)]

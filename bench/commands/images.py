@@ -35,10 +35,10 @@ def command(options: argparse.Namespace) -> int:
     )
     cell, result = find_cell(results, wanted)
 
-    from bench.core.devices import pick_device  # imports torch, so after the checks above
-    from bench.report.image_viewer.render import look
+    from bench.core.devices import pick_device  # imports torch: a wrong call ends before
+    from bench.report.image_viewer.render import show_images
 
     device = pick_device(options.device)
-    shown = look(results, cell, result, options.count, device, options.trust)
+    shown = show_images(results, cell, result, options.count, device, options.trust)
     print(write_images(suite, store, shown))
     return 0

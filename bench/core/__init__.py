@@ -1,1 +1,1 @@
-"""Nouns and small tools that every room may use."""
+"""Types and small tools that every room uses."""

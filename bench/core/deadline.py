@@ -1,4 +1,4 @@
-"""A cell's time limit, looked at before each pass through a model."""
+"""The time limit of a cell, checked before each pass through a model."""
 
 import time
 
@@ -6,21 +6,25 @@ from bench.core.errors import TimeUp
 
 
 class Deadline:
-    """Ends a cell that takes too long; what it kept of its parts stays for another run."""
+    """Stops a cell that takes too long; its finished parts stay stored for the next run."""
 
     def __init__(self, limit: float | None) -> None:
-        """Allow so many seconds from now; any number where None."""
+        """Start the clock now.
+
+        Args:
+            limit: Seconds that the cell may take; None means no limit.
+        """
         self.limit = limit
         self.started = time.monotonic()
 
     def check(self) -> None:
-        """Do nothing in time.
+        """Raise an error if the time limit has passed.
 
         Raises:
-            TimeUp: It is.
+            TimeUp: The time limit has passed.
         """
         if self.limit is not None and time.monotonic() - self.started > self.limit:
             raise TimeUp(
-                f"took more than the {self.limit:g} seconds of --limit; the parts that it "
-                "finished are kept, and a run with a longer limit goes on from there"
+                f"took longer than the {self.limit:g} seconds of --limit; its finished parts are "
+                "stored, and a run with a longer limit continues from there"
             )

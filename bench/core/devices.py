@@ -1,4 +1,4 @@
-"""Devices by name: which one a run uses, and what its maker calls it."""
+"""The device of a run, and its display name."""
 
 import torch
 
@@ -6,20 +6,20 @@ from bench.core.errors import UserError
 
 
 def device_name(device: torch.device) -> str:
-    """Return what a device is called by its maker, or `cpu`."""
+    """Return the vendor's name of a CUDA device, or the device's type, such as `cpu`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def pick_device(name: str | None) -> torch.device:
-    """Return the named device, or the accelerator where there is one.
+    """Return the named device. Without a name, return `cuda` if it is available, else `cpu`.
 
     Raises:
-        UserError: There is no such device here.
+        UserError: This machine cannot use the device.
     """
-    found = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    torch.backends.cudnn.allow_tf32 = False  # the protocols are in single precision throughout
+    chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.allow_tf32 = False  # the protocols use single precision everywhere
     try:
-        return torch.empty(0, device=found).device
+        return torch.empty(0, device=chosen).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"--device: got {found!r}, which cannot be used here: {reason}") from error
+        raise UserError(f"--device: got {chosen!r}, which cannot be used here: {reason}") from error

@@ -1,4 +1,4 @@
-"""SHA-256 of files, computed once in a process while they stay as they are."""
+"""SHA-256 of files; an unchanged file is hashed once per process."""
 
 import hashlib
 from functools import cache
@@ -9,7 +9,7 @@ def sha256(path: Path) -> bytes:
     """Return the SHA-256 of a file's content.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     state = path.stat()
     return _sha256(path.resolve(), state.st_size, state.st_mtime_ns)
@@ -22,7 +22,7 @@ def _sha256(path: Path, size: int, changed: int) -> bytes:
 
 
 def hash_files(paths: list[Path]) -> str:
-    """Return one SHA-256 over the contents of some files, in order.
+    """Return one SHA-256, in hexadecimal, over the contents of the files in their order.
 
     Raises:
         OSError: A file cannot be read.

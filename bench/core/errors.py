@@ -1,41 +1,41 @@
-"""Errors with a message for the user rather than a traceback."""
+"""Errors that the user sees as a message, without a traceback."""
 
 from collections.abc import Sequence
 
 
 class UserError(Exception):
-    """The call or one of its files is wrong; the message says what is and what is allowed."""
+    """The command line or a file is wrong; the message says what was given and what is allowed."""
 
 
 class SuiteError(UserError):
-    """A suite has faults; all of them, each with its key path, are in the message."""
+    """A suite has faults; the message lists all of them with their key paths."""
 
     def __init__(self, path: str, faults: Sequence[str]) -> None:
-        """Build the message from the suite's path and its faults."""
+        """Build the message from the suite's path and a sentence per fault."""
         self.faults = tuple(faults)
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         super().__init__("\n".join([f"{path}: {count}", *(f"  {fault}" for fault in faults)]))
 
 
 class StoreError(UserError):
-    """Results cannot be read or written any more, so the command cannot go on."""
+    """The results folder cannot be read or written, so the command must end."""
 
 
 class DiskFull(StoreError):
-    """There is no room for what is to be written."""
+    """The disk has no space left for a file."""
 
 
 class Unreadable(StoreError):
-    """A stored file is there, and the system does not let it be read."""
+    """A stored file exists, but the system refuses to read it."""
 
 
 class CellError(Exception):
-    """A cell cannot be computed for a reason that a user can act on."""
+    """A cell cannot be computed, for a reason that the user can fix."""
 
 
 class TimeUp(CellError):
-    """A cell took longer than it may; another run may go on from what it kept."""
+    """A cell exceeded its time limit; another run can continue from its stored parts."""
 
 
 class CellSkip(Exception):
-    """A cell's number is not defined; the message says why. No fault, and not tried again."""
+    """A cell's number is undefined; the message says why. This is no fault: it is not retried."""

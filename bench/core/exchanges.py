@@ -1,4 +1,4 @@
-"""The nouns that concern models which answer in words."""
+"""Questions about images, and the interfaces of models that answer in words."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:  # planning and reporting must start without torch
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What a model is asked about an image, and what is known to be right.
+    """A question about an image, with its reference answers.
 
     Attributes:
-        prompt: The question, or what asks for a caption, in plain words: the model puts it into
-            the form of its own chat.
-        answers: References: an image's captions, or what each annotator answered.
-        names: What the true object may be called; empty where nobody says.
-        decoy: What a targeted attack wants the object to be taken for; empty where nobody says.
+        prompt: The question, or the request for a caption, as plain text. The model wraps it in
+            its own chat template.
+        answers: Reference answers: the image's captions, or the answer of each annotator.
+        names: Accepted names of the true object; empty if the dataset has none.
+        decoy: The object that a targeted attack wants the model to see; empty if the dataset
+            has none.
     """
 
     prompt: str
@@ -32,52 +33,66 @@ class Exchange:
 
 @runtime_checkable
 class Speaker(Protocol):
-    """A model that was asked: it has a question and a text for each row of a dataset."""
+    """An answering model bound to a dataset: each row has a question and a text."""
 
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Return how likely it says of images `[b,3,h,w]` the texts of rows `[b]`, `[b]`.
+        """Return the log-likelihood `[b]` of each row's text, in nats per token; differentiable.
 
-        As `AnsweringModel.log_likelihood`, in nats per token; differentiable.
+        See `AnsweringModel.log_likelihood`.
+
+        Args:
+            images: `[b,3,h,w]` in [0,1].
+            rows: The dataset row of each image, `[b]`.
         """
         ...
 
 
 @runtime_checkable
 class Valued(Protocol):
-    """A CLIP that shows what its attention hands on of each patch."""
+    """A CLIP that returns the value vectors of its attention layers."""
 
     def value_features(self, images: Tensor, blocks: int) -> Tensor:
-        """Return the value features of the last blocks, `[b,blocks,t,d]`, of length 1."""
+        """Return the value features of the last `blocks` blocks, `[b,blocks,t,d]`, of length 1."""
         ...
 
 
 @runtime_checkable
 class Leaning(Protocol):
-    """A model that sees images lean from what they show to what they are to be taken for."""
+    """A CLIP that compares value features with texts: the decoy and the true object."""
 
     def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
-        """Return how far images `[b,3,h,w]` of rows `[b]` lean, `[b]`; differentiable."""
+        """Return cos(values, decoy) - cos(values, true object), `[b]`; differentiable.
+
+        Args:
+            images: `[b,3,h,w]` in [0,1].
+            rows: The dataset row of each image, `[b]`.
+            blocks: Number of last attention blocks whose value features are compared.
+        """
         ...
 
 
 def valued(model: object) -> Valued:
-    """Return the model, or raise CellError where it has no value features."""
+    """Return the model, or raise CellError if it has no value features."""
     if not isinstance(model, Valued):
-        raise CellError("value features are a CLIP's of open_clip, transformers or nano")
+        raise CellError(
+            "the model has no value features; allowed: a CLIP of open_clip, transformers or nano"
+        )
     return model
 
 
 def leaning(model: object) -> Leaning:
-    """Return the model, or raise CellError where it sees no image lean."""
+    """Return the model, or raise CellError if it cannot compare value features with texts."""
     if not isinstance(model, Leaning):
-        raise CellError("a loss of value features needs a CLIP; this model is none")
+        raise CellError("a loss on value features needs a CLIP; this model is not a CLIP")
     return model
 
 
 def speaker(model: object) -> Speaker:
-    """Return the model, or raise CellError where it was not asked anything."""
+    """Return the model, or raise CellError if it does not answer questions."""
     if not isinstance(model, Speaker):
-        raise CellError("a loss of texts needs a model that answers in words; this one does not")
+        raise CellError(
+            "a loss on texts needs a model that answers in words; this model is a classifier"
+        )
     return model
 
 
@@ -85,34 +100,34 @@ def speaker(model: object) -> Speaker:
 class AnsweringModel(Protocol):
     """A vision-language model that answers in words.
 
-    Images are `[b,3,h,w]` in [0,1], all of one size; resizing, normalisation, patches and the
-    template of the chat happen inside, as the model's own processor does them. What is said of
-    an image depends neither on the others of its batch nor on how many there are, up to rounding:
-    in half precision, where that is coarse, some answers differ.
+    Images are `[b,3,h,w]` in [0,1], all of one size. The model resizes and normalises them, makes
+    patches and applies its chat template, as its own processor does. The answer to an image does
+    not depend on the rest of the batch or on the batch size, up to rounding. In half precision
+    rounding is coarse, so some answers differ.
     """
 
     def log_likelihood(
         self, images: Tensor, prompts: Sequence[str], texts: Sequence[str]
     ) -> Tensor:
-        """Return how likely a text is as the answer, per image, `[b]`; differentiable.
+        """Return the log-likelihood of a text as the answer to each image, `[b]`; differentiable.
 
-        That is the mean log-probability in nats of the text's tokens and of the one that ends an
-        answer, each given the image, the prompt and the tokens before it (teacher forcing).
+        It is the mean log-probability, in nats, of the text's tokens and of the end-of-answer
+        token, each given the image, the prompt and the tokens before it (teacher forcing).
         """
         ...
 
     def visual_tokens(self, images: Tensor) -> Tensor:
-        """Return what the language model is given of images, `[b,t,d]`; differentiable."""
+        """Return the image tokens that the language model receives, `[b,t,d]`; differentiable."""
         ...
 
     def answer(self, images: Tensor, prompts: Sequence[str], *, tokens: int) -> list[str]:
-        """Return greedy answers of at most so many tokens, one per image, without gradients."""
+        """Return greedy answers of at most `tokens` tokens, one per image, without gradients."""
         ...
 
 
 def encodable(text: str) -> str:
-    """Return a text with `?` for each half of a character, which no file can hold.
+    """Return a text with `?` in place of each lone surrogate, which UTF-8 cannot encode.
 
-    Models, suites and JSON can all give such halves (lone surrogates).
+    Texts of models, suites and JSON files can contain lone surrogates.
     """
     return text.encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
-"""The forms of texts that come from a file and then name a file, a folder or a repository.
+"""Checks of ids, paths and repository names that come from a file.
 
-Whoever reads such a text from a file, or makes a path of it, asks here first: then no text leads
-out of the folder that its path begins in.
+Code that reads one of them from a file, or builds a path from it, checks it here first. So no
+text from a file can lead out of the folder that it is meant for.
 """
 
 import re
@@ -10,12 +10,12 @@ ID_LENGTH = 20  # hexadecimal digits of a hash, see `bench.plan.identity.digest`
 ID = rf"[0-9a-f]{{{ID_LENGTH}}}"  # of cells, crafts and findings
 _ID = re.compile(ID)
 _PART = re.compile("[0-9]{7,12}")  # see `bench.plan.shards.part_name`
-# what the client of the hub accepts, and no leading option sign
+# accepted by the hub's client; a leading `-` is refused, since programs take it for an option
 _REPOSITORY = re.compile(r"\w(?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes; usual limits of file systems
-_SHOWN = 80  # letters of a text in a message
+_SHOWN = 80  # characters of a text that a message quotes
 
 
 def is_id(text: object) -> bool:
@@ -24,33 +24,33 @@ def is_id(text: object) -> bool:
 
 
 def is_part(text: str) -> bool:
-    """Return whether a text is the name of a part of a cell or craft."""
+    """Return whether a text names a part (shard) of a cell or craft."""
     return _PART.fullmatch(text) is not None
 
 
 def is_key(text: str) -> bool:
-    """Return whether a text is an id with the name of a part after it: `ID.PART`."""
+    """Return whether a text is the key of a part: `ID.PART`."""
     identity, _, part = text.partition(".")
     return is_id(identity) and is_part(part)
 
 
 def is_repository(text: str) -> bool:
-    """Return whether a text is the name of a repository of the hub, `OWNER/NAME`."""
+    """Return whether a text is the name of a hub repository, `OWNER/NAME`."""
     fits = _REPOSITORY.fullmatch(text) is not None
     return fits and not any(part in text for part in ("..", "--"))
 
 
 def text_fault(text: str) -> str | None:
-    """Say why a text cannot be written to a file; None where it can."""
+    """Return why a text cannot be written to a file, or None if it can."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "has half of a pair of code points, which no file can hold"
+        return "has a lone surrogate, which cannot be written as UTF-8"
     return None
 
 
 def place_fault(path: str) -> str | None:
-    """Say why no file can have a path; None where one can, wherever it lies."""
+    """Return why a text is not a valid path of a file anywhere, or None if it is."""
     if fault := text_fault(path):
         return fault
     if not path:
@@ -59,28 +59,28 @@ def place_fault(path: str) -> str | None:
         return "has a control character"
     longest = max(len(name.encode()) for name in path.split("/"))
     if longest > _LONGEST_NAME or len(path.encode()) > _LONGEST_PATH:
-        return f"is longer than a path can be: {_LONGEST_NAME} bytes a name, {_LONGEST_PATH} in all"
+        return f"is too long; allowed: {_LONGEST_NAME} bytes per name, {_LONGEST_PATH} per path"
     return None
 
 
 def inside_fault(path: str) -> str | None:
-    """Say why a path does not name something within the folder that it is taken from.
+    """Return why a path could lead out of its folder, or None if it stays inside.
 
-    Links that lie in the folder are its owner's affair.
+    Links inside the folder are allowed: its owner made them.
     """
     if fault := place_fault(path):
         return fault
     if path.startswith("/") or "\\" in path or _DRIVE.match(path) or ".." in path.split("/"):
-        return "must lie within its folder: a path that does not begin with / and has no .. or \\"
+        return "must stay inside its folder: no leading /, no drive, no .. and no \\"
     return None
 
 
 def is_beside(name: str) -> bool:
-    """Return whether a text names something that lies directly in a folder."""
+    """Return whether a text is the name of a file directly in a folder."""
     return inside_fault(name) is None and "/" not in name and name != "."
 
 
 def shown(text: object) -> str:
-    """Return a value as a message quotes it: on one line, and not at any length."""
+    """Return a value quoted for a message: on one line, cut if it is long."""
     quoted = repr(text)
-    return quoted if len(quoted) <= _SHOWN else f"{quoted[:_SHOWN]}... ({len(quoted)} letters)"
+    return quoted if len(quoted) <= _SHOWN else f"{quoted[:_SHOWN]}... ({len(quoted)} characters)"

@@ -1,4 +1,4 @@
-"""A suite's names resolved to content: weights by hash, datasets by fingerprint and samples."""
+"""The lock of a suite: its names resolved to hashes of weights and fingerprints of datasets."""
 
 from dataclasses import dataclass, field
 
@@ -7,10 +7,15 @@ UNRESOLVED = "unresolved"
 
 @dataclass(frozen=True, slots=True)
 class DatasetLock:
-    """What a dataset's name stands for: content, chosen images, classes and prompts.
+    """A dataset's name, resolved to content.
 
-    `origin` says where the content came from, `REPOSITORY@COMMIT` on the hub. It is for readers:
-    equal content from elsewhere has the same identity.
+    Attributes:
+        fingerprint: Hash of the content.
+        sample_ids: The chosen samples.
+        classes: Class names in the order of the labels.
+        templates: Prompt templates of the dataset.
+        origin: Source of the content, `REPOSITORY@COMMIT` on the hub. It is not part of the
+            identity: equal content from another source has the same identity.
     """
 
     fingerprint: str
@@ -22,13 +27,17 @@ class DatasetLock:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What a suite's names stand for, resolved: weights by hash, datasets by content.
+    """The names of a suite, resolved to content.
 
-    A name that could not be resolved is absent; its cells fail when they run. `specs` says
-    by key path what the suite said when its names were resolved, and `origins` where weights
-    came from, `REPOSITORY@COMMIT` on the hub, for readers. `whole` has the datasets with all of
-    their images, where clean accuracy is that of all. `judge` is what the name of a local model
-    stands for that judges answers: a commit, or a hash of its folder.
+    A name that could not be resolved is absent; its cells fail when they run.
+
+    Attributes:
+        models: Hash of the weights, by model.
+        datasets: The datasets by name.
+        specs: The suite's entry for each name when the name was resolved, by key path.
+        origins: Source of the weights by model, `REPOSITORY@COMMIT` on the hub; information only.
+        whole: Datasets with all of their images, if clean accuracy is measured on all images.
+        judge: Version of the local model that judges answers: a commit, or a hash of its folder.
     """
 
     models: dict[str, str] = field(default_factory=dict)

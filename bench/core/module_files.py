@@ -1,4 +1,4 @@
-"""Finding the file of a module by its name, where nothing of it may be imported yet."""
+"""Finds the file of a module by its name, without importing anything."""
 
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 def module_file(name: str) -> Path | None:
-    """Return the file that a module would be imported from; no package around it is imported.
+    """Return the file of a module, without importing the module or its parent packages.
 
-    `importlib.util.find_spec` imports the packages that a dotted name goes through. A package
-    that changes its own search path while it is imported is therefore not followed here.
+    `importlib.util.find_spec` would import the parent packages of a dotted name. So a package
+    that changes its search path during its import is not supported here.
 
     Returns:
-        The file, or None where there is no module of that name, or none with a file.
+        The file, or None if no module has that name or the module has no file.
     """
     first, *rest = parts = name.split(".")
     if not all(parts):
@@ -21,7 +21,7 @@ def module_file(name: str) -> Path | None:
     for part in rest:
         if found is None or found.submodule_search_locations is None:
             return None
-        # by its last part alone: a dotted name would be looked up among the imported packages
+        # only the last part of the name: Python looks up dotted names in the imported packages
         found = PathFinder.find_spec(part, list(found.submodule_search_locations))
     if found is None or not found.has_location or found.origin is None:
         return None

@@ -1,37 +1,37 @@
-"""What a field of `CellResult` holds: declared once, beside the field.
+"""Declarations of the fields of `CellResult`: the kind of each value and its limits.
 
-`bench.store.cell_records` (our own files) and `bench.store.portable_records` (lines sent to others)
-read these declarations, and no other list of the fields exists.
+`bench.store.cell_records` (stored files) and `bench.store.portable_records` (lines of a bundle)
+read these declarations. The fields are listed nowhere else.
 """
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal[
-    "id",  # identity of a cell
+    "id",  # id of a cell
     "status",
     "count",  # integer of at least 0
     "seconds",  # float of at least 0
     "facts",  # strings and integers by name
-    "reason",  # text of several lines, or None
+    "reason",  # text with any number of lines, or None
     "flags",  # words
-    "ids",  # per image, its id
-    "booleans",  # per image, True or False
-    "floats",  # per image, a float32
-    "texts",  # per image, a text
+    "ids",  # per image: its id
+    "booleans",  # per image: True or False
+    "floats",  # per image: a float32
+    "texts",  # per image: a text
 ]
 PER_IMAGE: tuple[Kind, ...] = ("ids", "booleans", "floats", "texts")
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """How a field is stored, sent and checked.
+    """Declaration of a field: how it is stored, sent and checked.
 
     Attributes:
-        kind: What its value is.
-        optional: Whether a result without a value leaves the field out of its file and line.
-        most: Highest float that is accepted from others; the lowest is 0.
-        decimals: Digits after the point of a sent float; as many as float32 needs where None.
+        kind: Kind of the value.
+        optional: Whether a file or line omits the field if the result has no value for it.
+        most: Highest float that is accepted in a bundle; the lowest is 0.
+        decimals: Digits after the point of a sent float; None keeps full float32 precision.
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""How a run is told to stop."""
+"""Ctrl-C and SIGTERM stop a run."""
 
 import os
 import signal
@@ -8,32 +8,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_STOPPED = 130  # what a shell says of a command that Ctrl-C ended
+_STOPPED = 130  # exit code of a command that Ctrl-C ended, as shells report it
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM raise KeyboardInterrupt, and the second end the process.
+    """Raise KeyboardInterrupt at the first Ctrl-C or SIGTERM; end the process at the second.
 
-    Whoever sends SIGTERM, as cluster managers do before they kill, waits some seconds for what
-    a KeyboardInterrupt does. Outside of the main thread, which alone hears signals, nothing is
-    changed.
+    Cluster managers send SIGTERM and kill the process some seconds later, so the run has time to
+    clean up. Only the main thread receives signals; in other threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard = False
+    interrupted = False
 
-    def hear(number: int, frame: FrameType | None) -> None:
-        nonlocal heard
-        if heard:
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if interrupted:
             if sys.stderr.isatty():
-                os.write(2, b"\x1b[?25h")  # the cursor, which a live board hides
+                os.write(2, b"\x1b[?25h")  # shows the cursor, which the live board hides
             os._exit(_STOPPED)
-        heard = True
+        interrupted = True
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

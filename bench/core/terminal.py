@@ -1,4 +1,4 @@
-"""What may reach a terminal; the same for both packages."""
+"""Removes control characters from terminal output; both packages share the code."""
 
 from radapt.terminal import Legible, behind, legible, legible_output
 

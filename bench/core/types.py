@@ -1,4 +1,4 @@
-"""The nouns that the rooms of the harness share."""
+"""Types that the rooms of the harness share."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:  # planning and reporting must start without torch
 Mode = Literal["success", "full"]
 Norm = Literal["linf", "l2"]
 Status = Literal["ok", "skip", "failed"]
-REACHED = "reached="  # a flag: in what share of images an attack's target was said
+REACHED = "reached="  # flag: share of images on which the model said the attack's target
 Facts = Mapping[str, str | int]  # by name
-Values = NDArray[np.bool_] | NDArray[np.float64]  # right or wrong, or scores
+Values = NDArray[np.bool_] | NDArray[np.float64]  # correct or not, or scores
 
 
 class Classifier(Protocol):
-    """Images `[b,3,h,w]` in [0,1] to logits `[b,k]`; differentiable."""
+    """Maps images `[b,3,h,w]` in [0,1] to logits `[b,k]`; differentiable."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the logits."""
+        """Return the logits `[b,k]`."""
         ...
 
 
 @runtime_checkable
 class EmbeddingClassifier(Classifier, Protocol):
-    """A classifier that shows the embedding which its logits are read off.
+    """A classifier that also returns the image embedding from which it computes logits.
 
     Attributes:
-        width: Numbers `d` of an embedding.
+        width: Dimension `d` of an embedding.
     """
 
     @property
     def width(self) -> int:
-        """See above."""
+        """Dimension `d` of an embedding."""
         ...
 
     def embed(self, images: Tensor) -> Tensor:
@@ -53,9 +53,9 @@ class EmbeddingClassifier(Classifier, Protocol):
 
 
 class ImageTextModel(Protocol):
-    """A model that embeds images and texts in one space; what `kind: python` must return.
+    """A model that embeds images and texts in one space; `kind: python` must return it.
 
-    Resizing to the model's own size and normalisation happen inside `encode_image`.
+    `encode_image` resizes images to the model's input size and normalises them.
     """
 
     logit_scale: float
@@ -71,18 +71,23 @@ class ImageTextModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What an attacker may change: a ball of radius `eps` in [0,1] pixels around each image."""
+    """The perturbation budget: a ball around each image.
+
+    Attributes:
+        eps: Radius in [0,1] pixels.
+        norm: Norm of the ball.
+    """
 
     eps: float
     norm: Norm = "linf"
 
 
 class Attack(Protocol):
-    """Proposes adversarial images; `evaluate` projects, re-checks and decides who won.
+    """Proposes adversarial images; `evaluate` projects them, scores them and decides.
 
-    In mode `success` an image that the model already gets wrong may be left as it is,
-    and one that is broken may be left where it broke: such images count on this model
-    alone. In mode `full` every image is attacked with all steps.
+    In mode `success` the attack may skip an image that the model already misclassifies, and may
+    stop as soon as an image is misclassified. These images are valid for this model only. In mode
+    `full` every image is attacked with all steps.
     """
 
     def __call__(
@@ -95,37 +100,43 @@ class Attack(Protocol):
         mode: Mode,
         seeds: Sequence[int],
     ) -> Tensor:
-        """Return proposals `[b,3,h,w]` for images `[b,3,h,w]` with labels `[b]`.
+        """Return proposed adversarial images `[b,3,h,w]`.
 
-        `seeds` holds one random seed per image.
+        Args:
+            model: The model to attack.
+            images: Clean images `[b,3,h,w]` in [0,1].
+            labels: True labels `[b]`.
+            budget: The perturbation budget.
+            mode: Whether the attack may stop early.
+            seeds: One random seed per image.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """What came of one cell; numpy and scalars only, so that it crosses processes and JSON.
+    """The result of a cell; only numpy arrays and scalars, for other processes and for JSON.
 
-    The metadata of a field says how it is stored and sent; a field without metadata is not stored.
+    A field's metadata declares how it is stored and sent; a field without metadata is not stored.
 
     Attributes:
-        cell_id: Identity of the cell.
+        cell_id: Id of the cell.
         status: `ok`, `skip` (with the reason) or `failed` (with the error).
-        correct: Per image, whether it was classified correctly; empty unless `ok`. Where there
-            are `scores`, whether the image has any score that an attack can take from it.
-        sample_ids: The images, in the order of `correct`.
-        distance: Per image, the norm of the perturbation in [0,1] pixels; zero when clean.
-        seconds: Wall time, the craft included where this cell made it.
-        queries: Images sent forward through any model. What a shared craft took counts for the
-            first cell of its suite, whoever made it.
-        provenance: Versions, device and settings that do not change the answer.
+        correct: Per image, whether the prediction is correct; empty unless `ok`. With `scores`,
+            whether the score is above zero, so that an attack can lower it.
+        sample_ids: Ids of the images, in the order of `correct`.
+        distance: Per image, the norm of the perturbation in [0,1] pixels; zero if clean.
+        seconds: Wall time, including the craft if this cell made it.
+        queries: Number of images sent forward through any model. The queries of a shared craft
+            count for the first cell of the suite that uses it.
+        provenance: Versions, device and settings that do not change the result.
         reason: Why the cell was skipped or failed.
-        flags: What a reader of the number must know, each one word: `targets=3`.
-        again: Whether another try may do better: memory ran out, or a worker died. Not kept.
-        scores: Per image, what the metric makes of it, where that is more than right or wrong.
-        texts: What the model said of each image, where it answers in words. It may be anything.
-        reached: Per image, whether an attack had the model say its target, where it has one; at
-            whatever score, so that `texts` need not show it.
+        flags: Warnings for readers of the number, a word each: `targets=3`.
+        again: Whether a retry may succeed: memory ran out, or a worker died. Not stored.
+        scores: Per image, the metric's score; None if the metric is only correct or wrong.
+        texts: Per image, the answer of a model that answers in words; it may hold any characters.
+        reached: Per image, whether a targeted attack ever made the model say its target, which
+            `texts` need not show; None without a target.
     """
 
     cell_id: str = field(metadata=declared("id"))
@@ -149,12 +160,12 @@ class CellResult:
 
     @property
     def finished(self) -> bool:
-        """Whether the cell needs no computing: a failure is tried again."""
+        """Whether the cell is done; a failed cell is computed again."""
         return self.status != "failed"
 
     @property
     def values(self) -> Values:
-        """Per image, what a number is the mean of: its score, or whether it is right."""
+        """Per image, its score, or whether it is correct; the cell's number is their mean."""
         return self.correct if self.scores is None else self.scores.astype(np.float64)
 
 
@@ -174,8 +185,8 @@ def unmeasured(
     *,
     again: bool = False,
 ) -> CellResult:
-    """Return the result of a cell that has no number, for a reason."""
-    nothing, nowhere = np.zeros(0, np.bool_), np.zeros(0, np.float32)
+    """Return the result of a skipped or failed cell, which has no images."""
+    correct, distance = np.zeros(0, np.bool_), np.zeros(0, np.float32)
     return CellResult(
-        cell_id, status, nothing, (), nowhere, seconds, 0, provenance, reason, again=again
+        cell_id, status, correct, (), distance, seconds, 0, provenance, reason, again=again
     )

@@ -1,4 +1,4 @@
-"""Images with labels, captions or questions, from every kind of dataset."""
+"""Datasets: images with labels, captions or questions."""
 
 import tarfile
 from collections.abc import Iterator
@@ -36,7 +36,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Images `[n,3,h,w]` uint8 with labels `[n]`, ids, class names and prompts."""
+    """Images with labels.
+
+    Attributes:
+        images: `[n,3,h,w]`, uint8.
+        labels: Class of each image, `[n]`.
+        sample_ids: Id of each image.
+        classes: Class names in the order of the labels.
+        templates: Prompt templates with the placeholder `{c}`.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -47,7 +55,7 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True)
 class CaptionSet:
-    """Images `[n,3,h,w]` uint8 with ids, and the captions of each."""
+    """Images `[n,3,h,w]` uint8 with their captions and ids."""
 
     images: NDArray[np.uint8]
     captions: tuple[tuple[str, ...], ...]
@@ -56,7 +64,7 @@ class CaptionSet:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """Questions with their answers and ids, and the image of each in `[n,3,h,w]` uint8."""
+    """Questions with reference answers and ids, and their images `[n,3,h,w]` uint8."""
 
     sample_ids: tuple[str, ...]
     images: NDArray[np.uint8]
@@ -64,32 +72,37 @@ class QuestionSet:
 
 
 def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
-    """Choose the images of a subset and fingerprint the dataset, without decoding images.
+    """Choose the samples of a subset and compute the dataset's fingerprint; decode no image.
 
-    Missing files are downloaded. A subset holds the images whose ids hash lowest under the seed,
-    so a smaller subset is part of a larger one, and neither depends on shards or their order.
-    With `shards: k`, the images are those of k shards that the seed chooses; a copy of the same
-    shards has the same ids and the same fingerprint. In a dataset of questions, a sample is a
-    question, and the fingerprint covers the chosen questions, their reference answers and images.
+    Missing files are downloaded. A subset holds the samples whose ids have the lowest hashes under
+    the seed. So a smaller subset is part of a larger subset, and the order of shards does not
+    matter. With `shards: k`, the seed chooses k shards; a copy of the same shards has the same ids
+    and the same fingerprint. In a dataset of questions a sample is a question, and the fingerprint
+    covers the chosen questions, their reference answers and their images.
+
+    Args:
+        spec: The dataset.
+        samples: Number of samples of the subset; all if the dataset has fewer.
+        seed: Seed of the choice.
 
     Raises:
-        CellError: The dataset cannot be downloaded, is not in its layout, or is damaged.
+        CellError: The dataset cannot be downloaded, has the wrong layout, or is damaged.
     """
     index = source_of(spec).open(seed)
     return index.lock(choose(index.samples, samples, seed))
 
 
 def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str) -> ImageSet:
-    """Decode the named images, in the order of `sample_ids`; nothing is downloaded.
+    """Decode images in the order of `sample_ids`; nothing is downloaded.
 
     Args:
         spec: The dataset.
-        sample_ids: Which images.
-        pixels: The size to resize them to, or `native` to keep their own size.
+        sample_ids: Ids of the images.
+        pixels: Size to resize to, or `native` to keep the original size.
 
     Raises:
-        CellError: An image cannot be decoded, a label is outside the classes, images
-            have several sizes where `native` was asked, or the folder is damaged.
+        CellError: An image cannot be decoded, a label has no class name, images differ in size
+            although `pixels` is `native`, or the folder is damaged.
     """
     return next(load_in_parts(spec, sample_ids, pixels, len(sample_ids)))
 
@@ -97,10 +110,10 @@ def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels |
 def load_in_parts(
     spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str, size: int
 ) -> Iterator[ImageSet]:
-    """Decode the named images, `size` at a time; see `load_images`."""
+    """Decode images in parts of `size` images; see `load_images`."""
     split = _split(spec)
     if split.captioned:
-        raise CellError(f"{split.place}: its images come with captions, not with classes")
+        raise CellError(f"{split.place}: its images have captions; images with labels are needed")
     for start in range(0, len(sample_ids), size):
         ids = sample_ids[start : start + size]
         images = _decoded(split, ids, pixels)
@@ -111,17 +124,17 @@ def load_in_parts(
 def load_captioned(
     spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str
 ) -> CaptionSet:
-    """Decode the named images of a retrieval set, with all captions of each.
+    """Decode images of a retrieval dataset, and return them with all of their captions.
 
     Raises:
-        CellError: As of `load_images`, or the images come with classes.
+        CellError: See `load_images`; or the images have labels.
     """
     split = _split(spec)
     images = _decoded(split, sample_ids, pixels)
     found = [split.labels[key] for key in sample_ids]
     captions = tuple(label for label in found if isinstance(label, tuple))
     if len(captions) != len(found):
-        raise CellError(f"{split.place}: its images come with classes, not with captions")
+        raise CellError(f"{split.place}: its images have labels; images with captions are needed")
     return CaptionSet(images, captions, sample_ids)
 
 
@@ -132,71 +145,72 @@ def load_questions(
 
     Args:
         spec: The dataset.
-        sample_ids: Which questions.
-        pixels: The size to resize their images to, or `native` to keep their own size.
+        sample_ids: Ids of the questions.
+        pixels: Size to resize the images to, or `native` to keep their original size.
 
     Raises:
-        CellError: As of `load_images`, or the images come with classes or captions.
+        CellError: See `load_images`; or the dataset has no questions.
     """
-    questions = source_of(spec).open()
-    if not isinstance(questions, Questions):
-        raise CellError(f"{questions.place}: its images come without questions")
-    images = _decoded(questions, sample_ids, pixels)
-    return QuestionSet(
-        sample_ids, images, tuple(questions.asked[key].exchange for key in sample_ids)
-    )
+    index = source_of(spec).open()
+    if not isinstance(index, Questions):
+        raise CellError(f"{index.place}: has no questions about its images")
+    images = _decoded(index, sample_ids, pixels)
+    return QuestionSet(sample_ids, images, tuple(index.by_id[key].exchange for key in sample_ids))
 
 
 def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:
-    """Return the labels of a subset's images, by their ids.
+    """Return the labels of a subset by image id; decode no image and download nothing.
 
-    No image is decoded, and nothing is downloaded.
+    Args:
+        spec: The dataset.
+        known: Lock of the subset.
 
     Raises:
-        CellError: The dataset is not here, its images are not those that `known` is of, or they
-            come with captions.
+        CellError: The dataset is not on this machine, its images differ from those of the lock,
+            or they have captions.
     """
     split = _split(spec)
     if set(known.sample_ids) - set(split.labels) or split.digest(known.sample_ids) != (
         known.fingerprint
     ):
-        raise CellError(f"{split.place}: its images are not those that were scored")
+        raise CellError(f"{split.place}: its images differ from the images that were scored")
     labels = {key: split.labels[key] for key in known.sample_ids}
     classes = {key: label for key, label in labels.items() if isinstance(label, int)}
     if len(classes) < len(labels):
-        raise CellError(f"{split.place}: its images come with captions, not with classes")
+        raise CellError(f"{split.place}: its images have captions; images with labels are needed")
     return classes
 
 
 def native_size(spec: DatasetSpec) -> tuple[int, int] | None:
-    """Return height and width of a dataset's first image, or None where it cannot be read.
+    """Return height and width of a dataset's first image, or None if it cannot be read.
 
-    Only the image's header is read, and nothing is downloaded.
+    Only the header of the image is read; nothing is downloaded.
     """
     try:
         return source_of(spec).native_size()
     except (CellError, OSError, tarfile.TarError, ValueError):
-        return None  # the run tells what is wrong with the dataset
+        return None  # the run reports what is wrong with the dataset
 
 
 def _split(spec: DatasetSpec) -> Split:
-    """Return the images of a dataset that have classes or captions; nothing is downloaded."""
+    """Return the index of a dataset with labels or captions; nothing is downloaded."""
     index = source_of(spec).open()
     if not isinstance(index, Split):
-        raise CellError(f"{index.place}: its images come with questions, not with classes")
+        raise CellError(f"{index.place}: its images have questions; images with labels are needed")
     return index
 
 
 def _decoded(index: Index, sample_ids: tuple[str, ...], pixels: Pixels | str) -> NDArray[np.uint8]:
-    """Decode the images of samples, each once, and stack them in the order of the samples."""
+    """Decode each image once, and stack the images `[n,3,h,w]` in the order of the samples."""
     names = index.images(sample_ids)
-    found = {
+    decoded = {
         key: decode(data, pixels, f"{index.place}: {key}")
         for key, data in index.read(dict.fromkeys(names))
     }
-    sizes = {picture.shape for picture in found.values()}
+    sizes = {image.shape for image in decoded.values()}
     if len(sizes) > 1:
         raise CellError(
-            f"{index.place}: the images have {len(sizes)} sizes; protocol.pixels must name one size"
+            f"{index.place}: the images have {len(sizes)} different sizes; set protocol.pixels "
+            "to resize them to the same size"
         )
-    return np.stack([found[key] for key in names])
+    return np.stack([decoded[key] for key in names])

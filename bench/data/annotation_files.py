@@ -1,11 +1,11 @@
-"""Questions and captions, read from the files that their publishers offer.
+"""Readers of published annotation files: questions, captions and reference answers.
 
 coco-captions  {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}
 karpathy       {"images": [{"filename", "split", "sentences": [{"raw"}], "filepath"?}]}
 vqav2          {"data_subtype", "questions": [{"question_id", "image_id", "question"}]} and
                {"annotations": [{"question_id", "answers": [{"answer"}]}]}
 textvqa        {"data": [{"question_id", "image_id", "question", "answers": [ANSWER]}]}
-pope           a JSON object a line: {"question_id", "image", "text", "label"}
+pope           one JSON object per line: {"question_id", "image", "text", "label"}
 v-attack       [{"image", "caption": ["OBJECT: TEXT"]}], [{"image", "replace": ["OBJECT: TEXT"]}]
                and [{"image", "vqa": [QUESTION]}]
 """
@@ -24,35 +24,35 @@ from bench.data.questions import Asked, Questions, in_folder
 from bench.suite.metrics import ID_SEPARATOR
 from bench.suite.specs import LanguageDataset
 
-_ASKED = 3  # questions of an image that V-Attack's code asks; four images have a fourth
-_KEPT = 4  # datasets whose questions are kept: 214,000 of VQAv2 take seconds to read
+_QUESTIONS_PER_IMAGE = 3  # as in V-Attack's code; four images have a fourth question
+_CACHED = 4  # datasets in the cache: reading the 214,000 questions of VQAv2 takes seconds
 _OPPOSITE = {"yes": "no", "no": "yes"}
 
 
 def open_published(spec: LanguageDataset) -> Questions:
-    """Read the questions of a publisher's files; unchanged files are read once in a process.
+    """Read the questions of published files; unchanged files are read once per process.
 
     Raises:
-        CellError: A file is missing or not in the format, or an image is outside the folder.
+        CellError: A file is missing or has the wrong format, or an image is outside the folder.
     """
-    state = tuple(_state(path) for path in _texts_of(spec))
-    return in_folder(_leading(spec), _asked(spec, state), Path(spec.images or ""))
+    state = tuple(_state(path) for path in _annotation_paths(spec))
+    return in_folder(_reference_path(spec), _questions(spec, state), Path(spec.images or ""))
 
 
 def files_of(spec: LanguageDataset) -> Iterator[Path]:
     """Yield the files and folders that a dataset needs."""
-    yield from _texts_of(spec)
+    yield from _annotation_paths(spec)
     if spec.images is not None:
         yield Path(spec.images)
 
 
-def _texts_of(spec: LanguageDataset) -> Iterator[Path]:
-    for place in (spec.questions, spec.annotations, spec.objects, spec.targets):
-        if place is not None:
-            yield Path(place)
+def _annotation_paths(spec: LanguageDataset) -> Iterator[Path]:
+    for path in (spec.questions, spec.annotations, spec.objects, spec.targets):
+        if path is not None:
+            yield Path(path)
 
 
-def _leading(spec: LanguageDataset) -> Path:
+def _reference_path(spec: LanguageDataset) -> Path:
     """Return the file with the reference answers."""
     return Path(spec.objects or spec.annotations or spec.questions or "")
 
@@ -65,9 +65,12 @@ def _state(path: Path) -> tuple[Path, int, int]:
     return path.resolve(), state.st_size, state.st_mtime_ns
 
 
-@lru_cache(maxsize=_KEPT)
-def _asked(spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]) -> Mapping[str, Asked]:
-    """Return the questions by sample id; the second argument makes the cache follow the files."""
+@lru_cache(maxsize=_CACHED)
+def _questions(spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]) -> Mapping[str, Asked]:
+    """Return the questions by sample id.
+
+    The second argument is a key of the cache: changed files are read again.
+    """
     readers = {
         "coco-captions": _coco_captions,
         "karpathy": _karpathy,
@@ -76,20 +79,22 @@ def _asked(spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]) -> Mappi
         "pope": _pope,
         "v-attack": _v_attack,
     }
-    path = _leading(spec)
-    asked: dict[str, Asked] = {}
-    twice = 0
+    path = _reference_path(spec)
+    samples: dict[str, Asked] = {}
+    duplicates = 0
     for key, sample in readers[spec.format](spec, path):
         if not isinstance(sample.image, str):
-            raise CellError(f"{path}: {key} is about {sample.image!r}, which names no image")
+            raise CellError(
+                f"{path}: the image of {key} is {sample.image!r}, which is not the name of a file"
+            )
         answers, names = sample.exchange.answers, sample.exchange.names
         if not any(answer.strip() for answer in answers) or not all(names):
             raise CellError(f"{path}: {key} has no reference answer, or its object has no name")
-        twice += key in asked
-        asked[key] = sample
-    if twice:
-        raise CellError(f"{path}: {twice} ids appear twice")
-    return MappingProxyType(asked)
+        duplicates += key in samples
+        samples[key] = sample
+    if duplicates:
+        raise CellError(f"{path}: {duplicates} ids appear twice")
+    return MappingProxyType(samples)
 
 
 _Samples = Iterator[tuple[str, Asked]]
@@ -97,13 +102,14 @@ _Samples = Iterator[tuple[str, Asked]]
 
 @contextmanager
 def _reading(spec: LanguageDataset, path: Path) -> Iterator[Any]:
-    """Parse a JSON file; a key that is missing from it is reported as a fault of that file."""
-    with _format_of(spec, str(path)):
-        yield _parsed(_text(path), str(path))
+    """Parse a JSON file; a missing key in the body is reported with the file's path."""
+    with _format_errors(spec, str(path)):
+        yield _parse_json(_read_text(path), str(path))
 
 
 @contextmanager
-def _format_of(spec: LanguageDataset, place: str) -> Iterator[None]:
+def _format_errors(spec: LanguageDataset, place: str) -> Iterator[None]:
+    """Turn errors of the body into a CellError that names the file and the format."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -116,7 +122,7 @@ def _coco_captions(spec: LanguageDataset, path: Path) -> _Samples:
     with _reading(spec, path) as content:
         captions: dict[int, list[str]] = {}
         for entry in content["annotations"]:
-            captions.setdefault(entry["image_id"], []).append(_line(entry["caption"]))
+            captions.setdefault(entry["image_id"], []).append(_one_line(entry["caption"]))
         for entry in content["images"]:
             if entry["id"] in captions:
                 name = entry["file_name"]
@@ -129,31 +135,31 @@ def _karpathy(spec: LanguageDataset, path: Path) -> _Samples:
         images = content["images"]
         if not any(entry["split"] == split for entry in images):
             found = ", ".join(sorted({entry["split"] for entry in images}))
-            raise CellError(f"{path}: has no split {split!r}; it has: {found}")
+            raise CellError(f"{path}: has no split {split!r}; allowed: {found}")
         for entry in images:
             if entry["split"] == split:
                 name = entry["filename"]
-                # COCO's file names the folder of its images, Flickr30k's has one folder only
-                place = f"{entry['filepath']}/{name}" if "filepath" in entry else name
-                captions = tuple(_line(each["raw"]) for each in _many(entry["sentences"]))
-                yield name, Asked(place, Exchange(spec.prompt_for(), captions))
+                # COCO's images are in several folders, Flickr30k's in a single folder
+                image = f"{entry['filepath']}/{name}" if "filepath" in entry else name
+                captions = tuple(_one_line(each["raw"]) for each in _as_list(entry["sentences"]))
+                yield name, Asked(image, Exchange(spec.prompt_for(), captions))
 
 
 def _vqav2(spec: LanguageDataset, path: Path) -> _Samples:
     with _reading(spec, path) as content:
         answers = {
-            entry["question_id"]: tuple(str(each["answer"]) for each in _many(entry["answers"]))
+            entry["question_id"]: tuple(str(each["answer"]) for each in _as_list(entry["answers"]))
             for entry in content["annotations"]
         }
-    questions = Path(spec.questions or "")
-    with _reading(spec, questions) as content:
-        asked = content["questions"]
-        if unanswered := [q for q in asked if q["question_id"] not in answers]:
+    questions_path = Path(spec.questions or "")
+    with _reading(spec, questions_path) as content:
+        questions = content["questions"]
+        if unanswered := [q for q in questions if q["question_id"] not in answers]:
             raise CellError(
-                f"{questions}: {len(unanswered)} questions have no answers in {path}, "
-                f"{unanswered[0]['question_id']} the first; are they of the same split?"
+                f"{questions_path}: {len(unanswered)} questions have no answers in {path}, first "
+                f"{unanswered[0]['question_id']}; do both files belong to the same split?"
             )
-        for entry in asked:
+        for entry in questions:
             name = f"COCO_{content['data_subtype']}_{entry['image_id']:012d}.jpg"
             key = entry["question_id"]
             exchange = Exchange(spec.prompt_for(entry["question"]), answers[key])
@@ -163,19 +169,19 @@ def _vqav2(spec: LanguageDataset, path: Path) -> _Samples:
 def _textvqa(spec: LanguageDataset, path: Path) -> _Samples:
     with _reading(spec, path) as content:
         for entry in content["data"]:
-            answers = tuple(map(str, _many(entry["answers"])))
+            answers = tuple(map(str, _as_list(entry["answers"])))
             exchange = Exchange(spec.prompt_for(entry["question"]), answers)
             name = f"{entry['image_id']}.jpg"
             yield f"{name}{ID_SEPARATOR}{entry['question_id']}", Asked(name, exchange)
 
 
 def _pope(spec: LanguageDataset, path: Path) -> _Samples:
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(_read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
-        with _format_of(spec, place):
-            entry = _parsed(line, place)
+        with _format_errors(spec, place):
+            entry = _parse_json(line, place)
             label = entry["label"]
             if label not in _OPPOSITE:
                 raise CellError(f"{place}: got label {label!r}; allowed: yes, no")
@@ -187,58 +193,58 @@ def _pope(spec: LanguageDataset, path: Path) -> _Samples:
 def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
     targets_path, questions_path = Path(spec.targets or ""), Path(spec.questions or "")
     with _reading(spec, targets_path) as content:
-        targets = {entry["image"]: _named(_many(entry["replace"])[0])[0] for entry in content}
-    questions: dict[str, list[str]] = {}
+        targets = {entry["image"]: _object(_as_list(entry["replace"])[0])[0] for entry in content}
+    texts: dict[str, list[str]] = {}
     if spec.question_type == "question":
         with _reading(spec, questions_path) as content:
-            questions = {entry["image"]: _first(_many(entry["vqa"])) for entry in content}
+            texts = {entry["image"]: _first(_as_list(entry["vqa"])) for entry in content}
     with _reading(spec, path) as content:
         for entry in content:
             image = entry["image"]
-            name, caption = _named(_many(entry["caption"])[0])
+            name, caption = _object(_as_list(entry["caption"])[0])
             if image not in targets:
-                raise CellError(f"{targets_path}: lacks {image}, which {path} has")
+                raise CellError(f"{targets_path}: has no target for {image} of {path}")
             decoy = targets[image]
             if spec.question_type == "caption":
                 yield image, Asked(image, Exchange(spec.prompt_for(), (caption,), (name,), decoy))
                 continue
-            if not questions.get(image):
-                raise CellError(f"{questions_path}: asks nothing about {image}, which {path} has")
-            # there are no reference answers: all questions are about the object
-            for number, question in enumerate(questions[image], 1):
-                exchange = Exchange(spec.prompt_for(question), (name,), (name,), decoy)
+            if not texts.get(image):
+                raise CellError(f"{questions_path}: has no question about {image} of {path}")
+            # the files have no reference answers; all questions are about the object
+            for number, text in enumerate(texts[image], 1):
+                exchange = Exchange(spec.prompt_for(text), (name,), (name,), decoy)
                 yield f"{image}{ID_SEPARATOR}{number}", Asked(image, exchange)
 
 
-def _named(text: str) -> tuple[str, str]:
-    """Split `OBJECT: TEXT`; where the text is missing, it is the object."""
+def _object(text: str) -> tuple[str, str]:
+    """Split `OBJECT: TEXT` into both parts; without a text, return the object twice."""
     name, _, rest = text.partition(":")
     return name.strip().lower(), rest.strip() or name.strip()
 
 
 def _first(questions: list[str]) -> list[str]:
-    return [question for question in questions[:_ASKED] if question.strip()]
+    return [question for question in questions[:_QUESTIONS_PER_IMAGE] if question.strip()]
 
 
-def _many(value: Any) -> list[Any]:
-    """Return a list unchanged; refuse a text, whose letters would be taken for entries."""
+def _as_list(value: Any) -> list[Any]:
+    """Return a list unchanged; refuse a string, because a loop would go over its characters."""
     if not isinstance(value, list):
         raise TypeError(f"a list is needed, got {value!r:.40}")
     return value
 
 
-def _line(caption: str) -> str:
+def _one_line(caption: str) -> str:
     return " ".join(caption.split())
 
 
-def _parsed(text: str, place: str) -> Any:
+def _parse_json(text: str, place: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
         raise CellError(f"{place}: not valid JSON ({error})") from error
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

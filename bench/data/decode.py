@@ -1,4 +1,4 @@
-"""Encoded images to arrays of one size, as CLIP sees them."""
+"""Decodes images to RGB arrays and resizes them, as CLIP's preprocessing does."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,39 +12,40 @@ from radapt.pictures import opened
 def decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
     """Decode an image to RGB, `[3,h,w]`, and resize it.
 
-    Colour comes before size, as in CLIP_benchmark's webdatasets and Hugging Face's CLIP.
+    The image is converted to RGB before it is resized, as in CLIP_benchmark's webdatasets and
+    Hugging Face's CLIP.
 
     Args:
         data: The encoded image.
-        pixels: The size, or `native` to keep its own.
-        place: Where the image is, for messages.
+        pixels: Size to resize to, or `native` to keep the original size.
+        place: Location of the image, for messages.
 
     Raises:
-        CellError: It cannot be decoded.
+        CellError: The image cannot be decoded.
     """
     with cell_errors(), opened(data, place) as image:
-        picture = to_rgb(image)
+        rgb = to_rgb(image)
     if isinstance(pixels, Pixels):
-        picture = fit(picture, pixels)
-    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
+        rgb = fit(rgb, pixels)
+    return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB as PIL does: grey is repeated, transparency dropped, CMYK inverted.
+    """Convert any mode to RGB as PIL does: repeat grey, drop transparency, invert CMYK.
 
-    One mode differs: PIL cuts 16-bit grey at 255, which leaves white; here it keeps its upper
-    eight bits.
+    16-bit grey is the exception: PIL clips it at 255, so that images become white. Here the upper
+    eight bits are kept.
     """
     if image.mode.startswith("I"):
         upper = np.asarray(image).astype(np.int64) >> 8
         return Image.fromarray(upper.clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # PIL warns of the direct way, which gives the same colours
+        image = image.convert("RGBA")  # same colours; a direct conversion makes PIL warn
     return image.convert("RGB")
 
 
 def fit(image: Image.Image, pixels: Pixels) -> Image.Image:
-    """Resize an image to a square, as torchvision's Resize and CenterCrop do on PIL images."""
+    """Resize an image to a square, as torchvision's Resize and CenterCrop do with PIL images."""
     size, kernel = pixels.size, Image.Resampling[pixels.kernel.upper()]
     if pixels.fit == "squash":
         return image.resize((size, size), kernel)
@@ -57,7 +58,7 @@ def fit(image: Image.Image, pixels: Pixels) -> Image.Image:
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Return height and width, from the header alone.
+    """Return height and width of an encoded image; only its header is read.
 
     Raises:
         ValueError: The image cannot be read.

@@ -1,4 +1,4 @@
-"""Questions about the embedded images: what they show, whether they show it, or for a caption."""
+"""Questions about the embedded images: object names, yes/no questions, and captions."""
 
 import hashlib
 from collections.abc import Collection, Iterator
@@ -19,8 +19,7 @@ _CAPTIONS = (
     "there is {name} in the picture",
     "{name} in a photo of low resolution",
 )
-# other names of a class that an answer may use
-_ALSO = {
+_SYNONYMS = {  # other accepted names of a class
     "airplane": ("aeroplane", "plane", "aircraft", "jet"),
     "ankle boot": ("boot",),
     "aquarium fish": ("fish", "goldfish"),
@@ -52,18 +51,18 @@ _ALSO = {
 
 
 def open_embedded(spec: LanguageDataset, split: Split) -> Questions:
-    """Return the questions about the images of an embedded set.
+    """Return the questions about the images of an embedded dataset.
 
-    `whether` asks two questions about each image, as POPE does: about its own class, and about
-    another class that the image's id chooses. That other class is the decoy of all questions.
+    `whether` asks two questions per image, as POPE does: about the true class, and about another
+    class that a hash of the image's id chooses. The other class is the decoy of all questions.
     """
-    asked = dict(
+    samples = dict(
         sample
         for key, label in split.labels.items()
         if isinstance(label, int)
         for sample in _samples(spec, key, label, split.classes)
     )
-    return Questions(split.place, asked, split.read, partial(_digest, split))
+    return Questions(split.place, samples, split.read, partial(_digest, split))
 
 
 def _samples(
@@ -75,17 +74,17 @@ def _samples(
     match spec.question_type:
         case "what":
             exchange = Exchange(
-                spec.prompt_for(_WHAT), (name,), (name, *_ALSO.get(name, ())), decoy
+                spec.prompt_for(_WHAT), (name,), (name, *_SYNONYMS.get(name, ())), decoy
             )
             yield key, Asked(key, exchange)
         case "whether":
             for answer, other, about in (("yes", "no", name), ("no", "yes", decoy)):
-                question = _WHETHER.format(name=_with_article(about))
-                exchange = Exchange(spec.prompt_for(question), (answer,), decoy=other)
+                text = _WHETHER.format(name=_with_article(about))
+                exchange = Exchange(spec.prompt_for(text), (answer,), decoy=other)
                 yield f"{key}{ID_SEPARATOR}{about}", Asked(key, exchange)
         case _:
             captions = tuple(text.format(name=_with_article(name)) for text in _CAPTIONS)
-            names = (name, *_ALSO.get(name, ()))
+            names = (name, *_SYNONYMS.get(name, ()))
             yield key, Asked(key, Exchange(spec.prompt_for(), captions, names, decoy))
 
 

@@ -1,4 +1,4 @@
-"""The embedded test sets, which come with the package."""
+"""The embedded test datasets, which are part of the package."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,15 @@ NANO_DATA = Path(__file__).parents[1] / "nano" / "data"
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedSource(Source):
-    """One of the embedded test sets."""
+    """An embedded test dataset."""
 
     spec: NanoDataset
 
     def missing(self, seed: int) -> None:
-        """Return None: the package has all of it."""
+        """Return None: the package contains all files."""
 
     def open(self, seed: int | None = None) -> Split:
-        """Read keys and labels."""
+        """Read ids and labels."""
         return check_labels(embedded_split(self.spec.name))
 
     def native_size(self) -> tuple[int, int]:
@@ -32,5 +32,5 @@ class EmbeddedSource(Source):
 
 
 def embedded_split(name: str) -> Split:
-    """Read keys and labels of an embedded test set."""
+    """Read ids and labels of an embedded test dataset."""
     return open_webdataset(NANO_DATA / name, "test")

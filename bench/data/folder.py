@@ -1,10 +1,10 @@
-"""Images in one folder per class, as torchvision's ImageFolder reads them.
+"""Reads datasets with a folder of images per class, like torchvision's ImageFolder.
 
-<root>/<class>/**/*.(jpg|jpeg|png|webp|bmp)      labels are the places of sorted class folders
-<root>/classnames.txt                            optional: one name a line, in that order
-<root>/zeroshot_classification_templates.txt     optional: prompts, placeholder {c}
+<root>/<class>/**/*.(jpg|jpeg|png|webp|bmp)      label: index of the folder in sorted order
+<root>/classnames.txt                            optional: a class name per line, in that order
+<root>/zeroshot_classification_templates.txt     optional: a prompt per line, placeholder {c}
 
-TinyImageNet's own layout of its validation set is read too: `images/`, `val_annotations.txt`.
+The layout of TinyImageNet's validation set is read too: `images/`, `val_annotations.txt`.
 """
 
 import hashlib
@@ -25,20 +25,20 @@ _PROMPTS = ("a photo of a {c}.",)
 
 
 def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
-    """List the images of class folders; a key is an image's path within the root.
+    """List the images of the class folders; an image's id is its path relative to the root.
 
-    Class names are those of `classnames.txt`; else CLIP's names of ImageNet's classes where
-    folders are called by WordNet ids; else the folders' own, without a leading number and with
-    spaces for `_` and `-`. Prompts are those beside the images, else the catalogue's for `name`,
-    else "a photo of a {c}.".
+    Class names come from `classnames.txt`; else, if the folders have WordNet ids as names, they
+    are CLIP's names of ImageNet's classes; else they are the folder names, without a leading
+    number and with spaces in place of `_` and `-`. Prompts come from the root folder, else from
+    the catalogue's entry `name`; else the prompt is "a photo of a {c}.".
 
     Args:
-        root: The folder of class folders.
-        name: The dataset's name in the catalogue, if it is there.
-        nested: Whether images in folders of a class folder count.
+        root: The folder that holds the class folders.
+        name: The dataset's name in the catalogue, if it has an entry.
+        nested: Whether images in subfolders of a class folder belong to the class.
 
     Raises:
-        CellError: There are no class folders, or names do not fit them.
+        CellError: There are no class folders, or the class names do not match them.
     """
     if not root.is_dir():
         raise CellError(f"{root}: no such dataset folder")
@@ -51,15 +51,15 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
     folders = sorted(by_class)
     if not folders:
         raise CellError(f"{root}: no folders with images; one folder per class is needed")
-    keys = {key: number for number, folder in enumerate(folders) for key in by_class[folder]}
-    prompted = (root / "zeroshot_classification_templates.txt").exists()
+    labels = {key: number for number, folder in enumerate(folders) for key in by_class[folder]}
+    has_prompts = (root / "zeroshot_classification_templates.txt").exists()
     return Split(
         str(root),
-        keys,
+        labels,
         _class_names(root, folders),
-        templates_of(root) if prompted else catalogue.templates(name) or _PROMPTS,
+        templates_of(root) if has_prompts else catalogue.templates(name) or _PROMPTS,
         partial(_read, root),
-        partial(_digest, root, keys),
+        partial(_digest, root, labels),
     )
 
 
@@ -71,8 +71,8 @@ def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
         named = inside_fault(image) is None and (root / "images" / image).is_file()
         if not named or not is_wordnet_id(wordnet_id):
             raise CellError(
-                f"{annotations}, line {number}: got {shown(line)}; a file of images/ and its "
-                "WordNet id are needed, separated by a tabulator"
+                f"{annotations}, line {number}: got {shown(line)}; needed: the name of a file in "
+                "images/, a tab, and a WordNet id"
             )
         found.setdefault(wordnet_id, []).append(f"images/{image}")
     return found
@@ -83,14 +83,16 @@ def _class_names(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
     if path.exists():
         names = lines_of(path)
         if len(names) != len(folders):
-            raise CellError(f"{path}: {len(names)} names for {len(folders)} class folders")
+            raise CellError(
+                f"{path}: got {len(names)} class names; needed: {len(folders)}, one per folder"
+            )
         return names
     if all(is_wordnet_id(folder) for folder in folders):
         known = catalogue.imagenet_names()
         if unknown := [folder for folder in folders if folder not in known]:
             raise CellError(
-                f"{root}: {unknown[0]} is no class of ImageNet-1k, so that its name is not known; "
-                f"write {path.name} with one name for each of the sorted {len(folders)} folders"
+                f"{root}: {unknown[0]} is not a class of ImageNet-1k, so its name is unknown; "
+                f"write {path.name} with a name for each of the {len(folders)} sorted folders"
             )
         return tuple(known[folder] for folder in folders)
     return tuple(_NUMBER.sub("", name).replace("_", " ").replace("-", " ") for name in folders)
@@ -104,7 +106,7 @@ def _read(root: Path, keys: Collection[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _digest(root: Path, labels: Mapping[str, int], keys: Sequence[str]) -> str:
-    """Return a hash of all names and labels, and of the chosen images' content."""
+    """Return a hash of all ids and labels, and of the content of the chosen images."""
     content = hashlib.sha256()
     for key, label in sorted(labels.items()):
         content.update(f"{label} {key}\n".encode())

@@ -1,4 +1,4 @@
-"""A folder of the user's own with one folder of images per class."""
+"""A user's folder that holds a folder of images per class."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ class FolderSource(Source):
     spec: FolderDataset
 
     def missing(self, seed: int) -> str | None:
-        """Return that the folder is missing, or None."""
+        """Return a message if the folder is missing, else None."""
         place = self.spec.path
         return None if Path(place).is_dir() else f"{place}: no such dataset folder"
 

@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face hub in CLIP_benchmark's webdataset layout."""
+"""Datasets on the Hugging Face hub in CLIP_benchmark's webdataset layout."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,22 +19,22 @@ _COUNT = "nshards.txt"
 
 @dataclass(frozen=True, slots=True)
 class HubSource(Source):
-    """A dataset of the hub; its files lie in the hub's cache."""
+    """A dataset on the hub; its files are in the hub's cache."""
 
     spec: HubDataset
 
     @property
     def download_folder(self) -> Path:
-        """The hub's cache."""
+        """Folder of the hub's cache."""
         return cache()
 
     def downloads(self, seed: int) -> Iterator[Download]:
-        """Yield the shards of a subset, of the commit that the revision stands for now."""
-        for file in self._shards(self._bring_texts(), seed).values():
+        """Yield the shards of a subset, at the commit that the revision points to now."""
+        for file in self._shards(self._bring_metadata(), seed).values():
             yield hub_download(file)
 
     def missing(self, seed: int) -> str | None:
-        """Return how many shards of a subset the cache lacks, or None."""
+        """Return a message with the number of shards that the cache lacks, or None."""
         root = self._cached_root()
         if root is None:
             return f"{self.spec.repository} is not in the hub's cache"
@@ -48,15 +48,19 @@ class HubSource(Source):
         return f"{missing} of {len(shards)} shards of {self.spec.repository} are missing"
 
     def open(self, seed: int | None = None) -> Split:
-        """Read keys and labels: of a subset's shards, which are downloaded; else of those here."""
+        """Read ids and labels.
+
+        With a seed, the shards of its subset are downloaded and read; without a seed, all shards
+        in the cache are read.
+        """
         return self._open_cached() if seed is None else self._open_subset(seed)
 
     def native_size(self) -> tuple[int, int] | None:
-        """Return what the catalogue says, so that a plan needs no download."""
+        """Return the image size from the catalogue, so that a plan needs no download."""
         return catalogue.native_size(self.spec.name)
 
     def _open_subset(self, seed: int) -> Split:
-        spec, root = self.spec, self._bring_texts()
+        spec, root = self.spec, self._bring_metadata()
         shards = self._shards(root, seed)
         for file in shards.values():
             bring(file)
@@ -76,10 +80,10 @@ class HubSource(Source):
         here = [number for number in every if (root / spec.split / f"{number}.tar").exists()]
         return check_labels(open_webdataset(root, spec.split, here))
 
-    def _bring_texts(self) -> Path:
-        """Download what describes the dataset, and return its folder in the hub's cache.
+    def _bring_metadata(self) -> Path:
+        """Download the dataset's text files, and return its folder in the hub's cache.
 
-        The folder's name is the commit that the revision stands for; all files are of that commit.
+        The folder's name is the commit that the revision points to; all files have that commit.
         """
         spec = self.spec
         count = bring(HubFile(spec.repository, f"{spec.split}/{_COUNT}", spec.revision))
@@ -89,13 +93,14 @@ class HubSource(Source):
         except NoSuchFile:
             if TASKS[task_of(spec)].labels == "classes":
                 raise
-            bring(HubFile(spec.repository, "dataset_type.txt", root.name))  # and captions
+            # a retrieval dataset has captions in place of class names
+            bring(HubFile(spec.repository, "dataset_type.txt", root.name))
         else:
             bring(HubFile(spec.repository, "zeroshot_classification_templates.txt", root.name))
         return root
 
     def _cached_root(self) -> Path | None:
-        """Return the dataset's folder in the hub's cache, or None where it is not there."""
+        """Return the dataset's folder in the hub's cache, or None if it is not there."""
         spec = self.spec
         count = find(HubFile(spec.repository, f"{spec.split}/{_COUNT}", spec.revision))
         return count and self._root_of(count)
@@ -104,7 +109,7 @@ class HubSource(Source):
         return count.parents[len(Path(self.spec.split).parts)]
 
     def _shards(self, root: Path, seed: int) -> dict[int, HubFile]:
-        """Return the archives of a subset: all of the split, or as many as `shards` says."""
+        """Return the shards of a subset by number: all of the split, or `spec.shards` of them."""
         spec = self.spec
         numbers = choose_shards(shard_count(root, spec.split), spec.shards, seed)
         return {n: HubFile(spec.repository, f"{spec.split}/{n}.tar", root.name) for n in numbers}

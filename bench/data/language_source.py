@@ -1,4 +1,4 @@
-"""Questions about images: those of publishers' files, or about the embedded images."""
+"""Datasets of questions: published files, or questions about the embedded images."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from bench.suite.specs import LanguageDataset
 
 @dataclass(frozen=True, slots=True)
 class LanguageSource(Source):
-    """Questions about images."""
+    """A dataset of questions about images."""
 
     spec: LanguageDataset
 
     def missing(self, seed: int) -> str | None:
-        """Return which of the files that the spec names are missing, or None."""
+        """Return a message that names the missing files of the spec, or None."""
         missing = [str(path) for path in files_of(self.spec) if not path.exists()]
         return f"{', '.join(missing)}: no such file or folder" if missing else None
 

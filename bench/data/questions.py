@@ -1,4 +1,4 @@
-"""Questions about images, from any kind of file; no image is decoded yet."""
+"""An index of questions about images; no image is decoded."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from bench.core.locks import DatasetLock
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One sample: a question with its answers, and the name of the image that it is about."""
+    """A sample: a question with its reference answers, and the name of its image."""
 
     image: str
     exchange: Exchange
@@ -27,68 +27,73 @@ class Questions:
     """All questions of a dataset.
 
     Attributes:
-        place: Where it is, for messages.
-        asked: The questions by sample id.
-        read: Yields name and encoded image of those named, each once, in any order.
-        digest: Returns the SHA-256 of each of some images, by name.
+        place: Location of the dataset, for messages.
+        by_id: The questions by sample id.
+        read: Takes names of images and yields each name with the encoded image, in any order.
+        digest: Takes names of images and returns the SHA-256 of each image by name.
     """
 
     place: str
-    asked: Mapping[str, Asked]
+    by_id: Mapping[str, Asked]
     read: Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
     digest: Callable[[Collection[str]], Mapping[str, bytes]]
 
     @property
     def samples(self) -> Collection[str]:
-        """The ids of all questions."""
-        return self.asked.keys()
+        """Ids of all questions."""
+        return self.by_id.keys()
 
     def images(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
-        """Return the image of each sample, by its name.
+        """Return the name of each sample's image.
 
         Raises:
-            CellError: Samples are gone.
+            CellError: The dataset no longer has some of the samples.
         """
-        if missing := set(sample_ids) - set(self.asked):
+        if missing := set(sample_ids) - set(self.by_id):
             raise CellError(
-                f"{self.place}: {len(missing)} questions are gone, {min(missing)} the first"
+                f"{self.place}: {len(missing)} questions are missing, first {min(missing)}"
             )
-        return tuple(self.asked[key].image for key in sample_ids)
+        return tuple(self.by_id[key].image for key in sample_ids)
 
     def fingerprint(self, sample_ids: Sequence[str]) -> str:
-        """Return a hash of the questions, the reference answers and the images of some samples."""
+        """Return a hash of the samples' questions, reference answers and images."""
         content = hashlib.sha256()
         images = self.images(sample_ids)
         hashes = self.digest(dict.fromkeys(images))
         for key, image in zip(sample_ids, images, strict=True):
-            said = {"id": key, **asdict(self.asked[key].exchange)}
-            content.update(json.dumps(said, sort_keys=True).encode())
+            record = {"id": key, **asdict(self.by_id[key].exchange)}
+            content.update(json.dumps(record, sort_keys=True).encode())
             content.update(hashes[image])
         return content.hexdigest()
 
     def lock(self, sample_ids: tuple[str, ...]) -> DatasetLock:
-        """Return ids of questions with a fingerprint of their content."""
+        """Return the lock: ids of questions with a fingerprint of their content."""
         return DatasetLock(self.fingerprint(sample_ids), sample_ids)
 
 
-def in_folder(place: Path, asked: Mapping[str, Asked], folder: Path) -> Questions:
-    """Return questions about images that are files of a folder.
+def in_folder(place: Path, by_id: Mapping[str, Asked], folder: Path) -> Questions:
+    """Return questions about images that are files in a folder.
+
+    Args:
+        place: The annotation file, for messages.
+        by_id: The questions by sample id.
+        folder: Folder of the images. Links inside it are followed.
 
     Raises:
-        CellError: There is no question, no such folder, or an image's name leads out of the
-            folder. Links inside the folder are followed.
+        CellError: There are no questions, the folder does not exist, or an image's name leads out
+            of the folder.
     """
-    if not asked:
+    if not by_id:
         raise CellError(f"{place}: has no questions")
-    for key, sample in asked.items():
+    for key, sample in by_id.items():
         if why := inside_fault(sample.image) or text_fault(key):
             raise CellError(
-                f"{place}: {shown(key)[1:-1]} is about {shown(sample.image)}, which is not in "
-                f"{folder}: it {why}"
+                f"{place}: the image of {shown(key)[1:-1]} is {shown(sample.image)}, which is not "
+                f"allowed in {folder}: it {why}"
             )
     if not folder.is_dir():
         raise CellError(f"{folder}: no such folder of images")
-    return Questions(str(place), asked, partial(_read, folder), partial(_digest, folder))
+    return Questions(str(place), by_id, partial(_read, folder), partial(_digest, folder))
 
 
 def _read(folder: Path, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
@@ -102,5 +107,5 @@ def _digest(folder: Path, names: Collection[str]) -> dict[str, bytes]:
 
 def _present(path: Path) -> Path:
     if not path.is_file():
-        raise CellError(f"{path}: no such image, but there are questions about it")
+        raise CellError(f"{path}: no such image, but the dataset has questions about it")
     return path

@@ -1,4 +1,4 @@
-"""What every kind of dataset offers: the files that it lacks, their download, its index."""
+"""The interface of every kind of dataset: missing files, downloads, and the index of samples."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -11,74 +11,75 @@ from bench.hub.download import Download
 
 
 class Index(Protocol):
-    """All samples of a dataset with what is known of them; no image is decoded yet.
+    """The samples of a dataset with their labels, captions or questions; no image is decoded.
 
-    `bench.data.split.Split` is that of images with classes or captions,
-    `bench.data.questions.Questions` that of questions about images.
+    `bench.data.split.Split` is the index of images with labels or captions, and
+    `bench.data.questions.Questions` is the index of questions about images.
     """
 
     @property
     def place(self) -> str:
-        """Where the dataset is, for messages."""
+        """Location of the dataset, for messages."""
 
     @property
     def samples(self) -> Collection[str]:
-        """The ids of all samples."""
+        """Ids of all samples."""
 
     @property
     def read(self) -> Callable[[Collection[str]], Iterator[tuple[str, bytes]]]:
-        """A function that yields name and encoded image of given names, each once, in any order."""
+        """A function that takes names and yields each with its encoded image, in any order."""
 
     def images(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
         """Return the name of each sample's image.
 
         Raises:
-            CellError: Samples are gone.
+            CellError: The dataset no longer has some of the samples.
         """
 
     def lock(self, sample_ids: tuple[str, ...]) -> DatasetLock:
-        """Return ids of samples with a fingerprint of their content, class names and prompts."""
+        """Return the lock: sample ids with a fingerprint of their content, classes and prompts."""
 
 
 class Source(ABC):
-    """A dataset that a suite names, wherever its files are.
+    """The files of a dataset that a suite names.
 
-    A kind of dataset is a subclass, made from its spec and named in `bench.data.source_kinds`.
-    The methods below fit the user's own files; a kind that is downloaded overrides them.
+    Each kind of dataset is a subclass that takes the spec and is listed in
+    `bench.data.source_kinds`. The default methods are for files of the user; a kind that is
+    downloaded overrides them.
     """
 
     @property
     def download_folder(self) -> Path | None:
-        """Where the dataset is downloaded to; None where its files are the user's own."""
+        """Folder of the download; None for files of the user."""
         return None
 
     def downloads(self, seed: int) -> Iterator[Download]:
-        """Yield the files that a subset under a seed needs; the hub is asked for their sizes.
+        """Yield the files that the subset of a seed needs, with their sizes from the hub.
 
-        Small text files that tell which files there are may be downloaded at once.
+        Small text files that list the other files may be downloaded right away.
 
         Raises:
-            CellError: The dataset cannot be found, or the network does not answer.
+            CellError: The dataset does not exist, or the network does not answer.
         """
         yield from ()
 
     @abstractmethod
     def missing(self, seed: int) -> str | None:
-        """Return which files of a subset are not on this machine, or None; asks no network."""
+        """Return a message that names missing files of a subset, or None; uses no network."""
 
     @abstractmethod
     def open(self, seed: int | None = None) -> Index:
         """Read ids, labels and class names of the samples.
 
         Args:
-            seed: Missing files of a subset under this seed are downloaded; none where None.
+            seed: Seed of the subset whose missing files are downloaded; None downloads nothing.
 
         Raises:
-            CellError: The dataset is not here, is not in its layout, or is damaged.
+            CellError: The dataset is not on this machine, has the wrong layout, or is damaged.
         """
 
     def native_size(self) -> tuple[int, int] | None:
-        """Return height and width of the first image, or None where they are unknown.
+        """Return height and width of the first image, or None if they are unknown.
 
         Raises:
             CellError, OSError, tarfile.TarError, ValueError: The image cannot be read.

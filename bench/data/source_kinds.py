@@ -1,4 +1,4 @@
-"""The kinds of datasets: which source opens which spec."""
+"""The kinds of datasets: the source class of each kind."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,5 +23,5 @@ _SOURCES: Mapping[str, Callable[[Any], Source]] = {
 
 
 def source_of(spec: DatasetSpec) -> Source:
-    """Return the source of a dataset that a suite names; nothing is opened yet."""
+    """Return the source of a dataset; no file is opened."""
     return _SOURCES[spec.kind](spec)

@@ -1,4 +1,4 @@
-"""The labelled images of one split of a dataset, and the choice of a subset."""
+"""An index of the images of a split with labels or captions, and the choice of subsets."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,16 +14,16 @@ from radapt.shards import Label
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images with classes or captions, named by keys; no image is decoded yet.
+    """Images with labels or captions; no image is decoded.
 
     Attributes:
-        place: Where it is, for messages.
-        labels: By key, the number of its class, or its captions.
-        classes: Names of the classes in the order of their numbers; empty with captions.
-        templates: Prompts, placeholder `{c}`; empty with captions.
-        read: Yields key and encoded image of the keys that it is given, in any order.
-        digest: Returns a hash of the content that a subset of keys is part of.
-        origin: `REPOSITORY@COMMIT` of a dataset of the hub, else empty.
+        place: Location of the dataset, for messages.
+        labels: The class number, or the captions, of each image by its id.
+        classes: Class names in the order of their numbers; empty with captions.
+        templates: Prompt templates with the placeholder `{c}`; empty with captions.
+        read: Takes ids and yields each id with its encoded image, in any order.
+        digest: Takes the ids of a subset and returns a hash of the content.
+        origin: `REPOSITORY@COMMIT` of a dataset on the hub, else empty.
     """
 
     place: str
@@ -36,46 +36,52 @@ class Split:
 
     @property
     def captioned(self) -> bool:
-        """Whether images come with captions rather than classes."""
+        """Whether images have captions instead of labels."""
         return not self.classes
 
     @property
     def samples(self) -> Collection[str]:
-        """The keys of all images."""
+        """Ids of all images."""
         return self.labels.keys()
 
     def images(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
-        """Return the image of each sample: its own key.
+        """Return the name of each sample's image, which is the sample's id.
 
         Raises:
-            CellError: Images are gone.
+            CellError: The dataset no longer has some of the images.
         """
         if missing := set(sample_ids) - self.labels.keys():
             first = min(missing)
-            raise CellError(f"{self.place}: {len(missing)} images are gone, {first} the first")
+            raise CellError(f"{self.place}: {len(missing)} images are missing, first {first}")
         return tuple(sample_ids)
 
     def lock(self, sample_ids: tuple[str, ...]) -> DatasetLock:
-        """Return ids of images with a fingerprint of their content, class names and prompts."""
+        """Return the lock: image ids with a fingerprint of their content, classes and prompts."""
         content = self.digest(sample_ids)
         return DatasetLock(content, sample_ids, self.classes, self.templates, self.origin)
 
 
 def choose(keys: Collection[str], count: int, seed: int) -> tuple[str, ...]:
-    """Return the keys that hash lowest under a seed, sorted.
+    """Return the `count` keys with the lowest hashes under a seed, sorted by key.
 
-    A smaller subset is part of a larger one, and neither depends on shards or their order.
+    A smaller subset is part of a larger subset, and the order of the keys does not matter.
     """
     ranked = sorted(keys, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
     return tuple(sorted(ranked[:count]))
 
 
 def choose_shards(total: int, wanted: int | None, seed: int) -> tuple[int, ...]:
-    """Return the numbers of the shards that a seed picks, sorted; all where None are wanted."""
+    """Return the sorted numbers of the shards that a seed chooses.
+
+    Args:
+        total: Number of shards of the split.
+        wanted: Number of shards to choose; None means all.
+        seed: Seed of the choice.
+    """
     if wanted is None or wanted >= total:
         return tuple(range(total))
-    picked = choose([f"shard {number:08d}" for number in range(total)], wanted, seed)
-    return tuple(int(name.removeprefix("shard ")) for name in picked)
+    chosen = choose([f"shard {number:08d}" for number in range(total)], wanted, seed)
+    return tuple(int(name.removeprefix("shard ")) for name in chosen)
 
 
 def check_labels(split: Split, expected: int | None = None, *, whole: bool = True) -> Split:
@@ -83,12 +89,12 @@ def check_labels(split: Split, expected: int | None = None, *, whole: bool = Tru
 
     Args:
         split: The split.
-        expected: How many classes the dataset is known to have.
-        whole: Whether all of its images are here, so that there is one of each class.
+        expected: Number of classes of the dataset in the catalogue; None if unknown.
+        whole: Whether the split has all images of the dataset, so that each class has images.
 
     Raises:
-        CellError: A label has no name, the dataset has another number of names or labels, or an
-            image's name cannot be written as text.
+        CellError: A label has no class name, the number of names or labels is not `expected`, or
+            an image's id cannot be written to a file.
     """
     for key in split.labels:
         if why := text_fault(key):
@@ -100,21 +106,21 @@ def check_labels(split: Split, expected: int | None = None, *, whole: bool = Tru
     for key, label in numbers.items():
         if label >= names:
             raise CellError(
-                f"{split.place}: {key}: label '{label}' is outside the {names} classes "
-                "of classnames.txt"
+                f"{split.place}: {key}: got label {label}; allowed: 0 to {names - 1}, as "
+                f"classnames.txt has {names} names"
             )
     largest = max(numbers.values()) + 1 if whole else names
     if expected is not None and not names == largest == expected:
         raise CellError(
-            f"{split.place}: {names} class names and labels up to {max(numbers.values())}, "
-            f"where the dataset has {expected} classes; is this another dataset or revision?"
+            f"{split.place}: got {names} class names and labels up to {max(numbers.values())}, but "
+            f"the dataset has {expected} classes; is this a different dataset or revision?"
         )
     return split
 
 
 @contextmanager
 def cell_errors() -> Iterator[None]:
-    """Turn what radapt's readers raise of damaged files into a CellError of the same message."""
+    """Turn a ValueError of radapt's readers about a damaged file into a CellError."""
     try:
         yield
     except ValueError as error:
@@ -122,28 +128,30 @@ def cell_errors() -> Iterator[None]:
 
 
 def lines_of(path: Path) -> tuple[str, ...]:
-    """Return a file's lines, none of which may be empty.
+    """Return the lines of a file without empty lines.
 
     Raises:
-        CellError: The file is missing, is empty or has an empty line.
+        CellError: The file is missing, is empty, or has an empty line.
     """
     if not path.exists():
         raise CellError(f"{path} is missing")
     lines = path.read_text("utf-8").rstrip().splitlines()
     if not lines or not all(line.strip() for line in lines):
-        raise CellError(f"{path}: is empty or has an empty line; a line's number is its label")
+        raise CellError(
+            f"{path}: is empty or has an empty line, which would shift the lines after it"
+        )
     return tuple(lines)
 
 
 def templates_of(root: Path) -> tuple[str, ...]:
-    """Return the prompts that travel with a dataset.
+    """Return the prompt templates in a dataset's folder.
 
     Raises:
-        CellError: Their file is missing, or one lacks the placeholder.
+        CellError: The file is missing, or a template has no placeholder.
     """
     path = root / "zeroshot_classification_templates.txt"
     templates = lines_of(path)
     for number, text in enumerate(templates, 1):
         if "{c}" not in text:
-            raise CellError(f"{path}, line {number}: {text!r} lacks the placeholder {{c}}")
+            raise CellError(f"{path}, line {number}: {text!r} has no placeholder {{c}}")
     return templates

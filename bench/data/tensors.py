@@ -1,4 +1,4 @@
-"""A dataset's images as tensors, decoded once, and on the device where they fit."""
+"""A dataset's images as tensors, decoded once; on the GPU if they fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ from bench.data import ImageSet, load_captioned, load_images, load_in_parts, loa
 from bench.suite.metrics import TASKS
 from bench.suite.specs import DatasetSpec, LanguageDataset, Pixels, task_of
 
-_PART = 4096  # images of a whole dataset at once: 0.6 GB at 224 pixels
-_SHARE = 0.25  # of an accelerator's free memory that a dataset may take
+_PART = 4096  # images per part of a whole dataset: 0.6 GB at 224 pixels
+_SHARE = 0.25  # share of a GPU's free memory that a dataset may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class Images:
     Attributes:
         sample_ids: Ids of the samples.
         pixels: `[n,3,h,w]`, uint8.
-        labels: `[n]`, on the device. With captions, each image is a class of its own.
-        classes: Names of the classes in the order of the labels.
-        templates: The dataset's own prompts.
-        captions: Those of each image; empty where there are classes.
-        exchanges: The question about each image with its answers; empty where there are none.
+        labels: `[n]`, on the device. With captions, each image has its own label.
+        classes: Class names in the order of the labels.
+        templates: The dataset's own prompt templates.
+        captions: Captions of each image; empty unless the dataset has captions.
+        exchanges: Question about each image; empty unless the dataset has questions.
     """
 
     sample_ids: tuple[str, ...]
@@ -41,7 +41,7 @@ class Images:
     exchanges: tuple[Exchange, ...] = ()
 
     def floats(self, rows: Tensor) -> Tensor:
-        """Return the chosen images in [0,1], `[b,3,h,w]`, on the device."""
+        """Return the images of `rows` as floats in [0,1], `[b,3,h,w]`, on the device."""
         return self.pixels[rows.to(self.pixels.device)].to(self.labels.device).float() / 255
 
     def span(self, rows: range) -> "Images":
@@ -57,10 +57,16 @@ class Images:
 def load(
     spec: DatasetSpec, ids: tuple[str, ...], size: Pixels | Literal["native"], device: torch.device
 ) -> Images:
-    """Return the images of a dataset that `ids` name, resized.
+    """Return the images of a dataset with the given ids.
+
+    Args:
+        spec: The dataset.
+        ids: Ids of the samples.
+        size: Size to resize to, or `native` to keep the original size.
+        device: Device of the labels, and of the images if they fit.
 
     Raises:
-        CellError: They cannot be read.
+        CellError: The images cannot be read.
     """
     labels = torch.arange(len(ids), device=device)
     if TASKS[task_of(spec)].labels == "captions":
@@ -76,7 +82,7 @@ def load(
 def in_parts(
     spec: DatasetSpec, ids: tuple[str, ...], size: Pixels | Literal["native"], device: torch.device
 ) -> Iterator[Images]:
-    """Yield the images that `ids` name in parts, so that memory never holds all of them."""
+    """Yield the images with the given ids in parts, so that memory never holds all of them."""
     for data in load_in_parts(spec, ids, size, _PART):
         yield _classified(data, device)
 
@@ -88,7 +94,7 @@ def _classified(data: ImageSet, device: torch.device) -> Images:
 
 
 def _placed(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return images on the accelerator where it has room for them."""
+    """Return images as a tensor, on the GPU if they fit there."""
     pixels = torch.from_numpy(images)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)

@@ -1,4 +1,4 @@
-"""Datasets that torchvision downloads: Caltech-256, which is class folders once it is unpacked."""
+"""Datasets that torchvision downloads: Caltech-256, an archive of class folders."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,63 +13,63 @@ from bench.hub.download import Download
 from bench.suite.specs import TorchvisionDataset
 
 _MARK = ".complete"
-# as torchvision.datasets.Caltech256 has them
+# URL and MD5 as in torchvision.datasets.Caltech256
 _CALTECH256 = "https://data.caltech.edu/records/nyy15-4j048/files/256_ObjectCategories.tar"
 _CALTECH256_MD5 = "67b4f42ca05d46448c6bb8ecd2220f6d"
 
 
 @dataclass(frozen=True, slots=True)
 class TorchvisionSource(Source):
-    """A dataset in a folder of the spec's `root`."""
+    """A dataset in a subfolder of the spec's `root`."""
 
     spec: TorchvisionDataset
 
     @property
     def download_folder(self) -> Path:
-        """Where the dataset lies or will lie."""
+        """Folder of the unpacked dataset."""
         return Path(self.spec.root) / self.spec.name
 
     def downloads(self, seed: int) -> Iterator[Download]:
-        """Yield the archive; torchvision shows its progress itself."""
+        """Yield the archive; torchvision shows the progress of its download."""
         folder = self.download_folder
         megabytes = catalogue.datasets()[self.spec.name].megabytes or 0
         left = 0 if _is_complete(folder) else megabytes * 10**6
         yield Download(str(folder), left, folder, lambda _: _bring(folder))
 
     def missing(self, seed: int) -> str | None:
-        """Return that the folder is missing or was not unpacked to the end, or None."""
+        """Return a message if the folder is missing or not completely unpacked, else None."""
         folder = self.download_folder
         return None if _is_complete(folder) else f"{folder} is missing or incomplete"
 
     def open(self, seed: int | None = None) -> Split:
-        """Read keys and labels."""
+        """Read ids and labels."""
         folder = self.download_folder
         if seed is not None:
             _bring(folder)
         elif not _is_complete(folder):
             raise CellError(f"{folder} is missing or incomplete; run `fetch`")
-        # torchvision's own class counts only what lies directly in a class's folder
+        # torchvision's Caltech256 ignores images in subfolders of a class folder
         split = open_folder(folder / "256_ObjectCategories", self.spec.name, nested=False)
         return check_labels(split, catalogue.datasets()[self.spec.name].classes)
 
     def native_size(self) -> tuple[int, int] | None:
-        """Return what the catalogue says, so that a plan needs no download."""
+        """Return the image size from the catalogue, so that a plan needs no download."""
         return catalogue.native_size(self.spec.name)
 
 
 def _is_complete(folder: Path) -> bool:
-    """Return whether the archive was downloaded and unpacked to the end."""
+    """Return whether the archive was downloaded and completely unpacked."""
     return (folder / _MARK).exists()
 
 
 def _bring(folder: Path) -> None:
-    """Download Caltech-256, check its MD5 and unpack it, unless that was done.
+    """Download Caltech-256, check its MD5 and unpack it, unless this is already done.
 
-    An archive that was cut short fails its check and is downloaded anew; one that was being
-    unpacked has no mark beside it, and is unpacked anew.
+    An incomplete archive fails the check and is downloaded again. If the unpacking was
+    interrupted, the mark is missing, and the archive is unpacked again.
 
     Raises:
-        CellError: It cannot be had.
+        CellError: The archive cannot be downloaded or unpacked.
     """
     if _is_complete(folder):
         return
@@ -82,7 +82,7 @@ def _bring(folder: Path) -> None:
         download_and_extract_archive(_CALTECH256, str(folder), md5=_CALTECH256_MD5)
     except (OSError, RuntimeError) as error:
         raise CellError(
-            f"{_CALTECH256} could not be brought to {folder} ({error}); run again, or unpack the "
-            f"archive there yourself and make the empty file {folder / _MARK}"
+            f"{_CALTECH256} could not be downloaded to {folder} ({error}); run again, or unpack "
+            f"the archive there yourself and create the empty file {folder / _MARK}"
         ) from error
     (folder / _MARK).touch()

@@ -1,8 +1,8 @@
-"""Folders in CLIP_benchmark's webdataset layout.
+"""Reads folders in CLIP_benchmark's webdataset layout.
 
-<root>/classnames.txt                            one class a line; the line is the label
-<root>/zeroshot_classification_templates.txt     one prompt a line, placeholder {c}
-<root>/dataset_type.txt                          `retrieval` where images come with captions
+<root>/classnames.txt                            a class name per line, in the order of labels
+<root>/zeroshot_classification_templates.txt     a prompt per line, placeholder {c}
+<root>/dataset_type.txt                          `retrieval` if images have captions
 <root>/<split>/nshards.txt, 0.tar, 1.tar ...     KEY.(webp|png|jpg|jpeg) with KEY.cls or KEY.txt
 """
 
@@ -22,15 +22,15 @@ _COUNT = re.compile("0*[1-9][0-9]{0,5}")
 
 
 def open_webdataset(root: Path, split: str, numbers: Sequence[int] | None = None) -> Split:
-    """Read keys and labels of a split.
+    """Read ids and labels of a split.
 
     Args:
         root: The dataset's folder.
-        split: Name of the split, a folder in it.
-        numbers: Which shards to read; all where None.
+        split: Name of the split, a subfolder.
+        numbers: Numbers of the shards to read; None means all.
 
     Raises:
-        CellError: The folder is not in the layout, or an archive is damaged.
+        CellError: The folder has a different layout, or a shard is damaged.
     """
     paths = shard_paths(root, split, numbers)
     captioned = is_captioned(root)
@@ -41,8 +41,7 @@ def open_webdataset(root: Path, split: str, numbers: Sequence[int] | None = None
             for sample in read_shard(path, "txt" if captioned else "cls"):
                 if sample.key in labels:
                     raise CellError(
-                        f"{root}: the same key {sample.key} appears twice among the shards of "
-                        f"{split!r}"
+                        f"{root}: the key {sample.key} appears twice in the shards of {split!r}"
                     )
                 labels[sample.key] = sample.label
                 images[sample.key] = sample.image
@@ -57,10 +56,10 @@ def open_webdataset(root: Path, split: str, numbers: Sequence[int] | None = None
 
 
 def is_captioned(root: Path) -> bool:
-    """Return whether a dataset's images come with captions.
+    """Return whether a dataset's images have captions.
 
     Raises:
-        CellError: They come with something else.
+        CellError: `dataset_type.txt` names an unknown type.
     """
     path = root / "dataset_type.txt"
     kind = path.read_text("utf-8").strip().lower() if path.exists() else "classification"
@@ -70,39 +69,44 @@ def is_captioned(root: Path) -> bool:
 
 
 def shard_count(root: Path, split: str) -> int:
-    """Return how many shards a split says that it has.
+    """Return the number of shards of a split, from its `nshards.txt`.
 
     Raises:
-        CellError: The folder is not in the layout.
+        CellError: The folder has a different layout.
     """
     if not root.is_dir():
         raise CellError(f"{root}: no such dataset folder")
     path = root / split / "nshards.txt"
     if not path.exists():
-        raise CellError(f"{path} is missing: not a split in CLIP_benchmark's layout")
+        raise CellError(f"{path} is missing; a split in CLIP_benchmark's layout has this file")
     text = path.read_text("utf-8").strip()
     if not _COUNT.fullmatch(text):
-        raise CellError(f"{path}: got {shown(text)}; a number from 1 to 999999 is needed")
+        raise CellError(f"{path}: got {shown(text)}; allowed: a number from 1 to 999999")
     return int(text)
 
 
 def shard_paths(root: Path, split: str, numbers: Sequence[int] | None = None) -> list[Path]:
-    """Return the archives of a split, or those of some numbers.
+    """Return the paths of a split's shards.
+
+    Args:
+        root: The dataset's folder.
+        split: Name of the split.
+        numbers: Numbers of the shards; None means all.
 
     Raises:
-        CellError: The folder is not in the layout, or one of them is not there.
+        CellError: The folder has a different layout, or a shard is missing.
     """
     total = shard_count(root, split)
     chosen = range(total) if numbers is None else numbers
     paths = [root / split / f"{number}.tar" for number in chosen]
     for path in paths:
         if not path.exists():
-            raise CellError(f"{path} is missing; nshards.txt names {total} shards")
+            raise CellError(f"{path} is missing, but nshards.txt says {total} shards")
     return paths
 
 
 def _digest(paths: Sequence[Path], keys: Sequence[str]) -> str:
-    """Return a hash of whole archives, whatever is chosen from them."""
+    """Return a hash of the whole shards, whatever samples are chosen."""
     return hashlib.sha256(b"".join(map(sha256, paths))).hexdigest()
 
 

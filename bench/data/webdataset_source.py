@@ -1,4 +1,4 @@
-"""A folder of the user's own in CLIP_benchmark's webdataset layout."""
+"""A user's folder in CLIP_benchmark's webdataset layout."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ from radapt.shards import first_image
 
 @dataclass(frozen=True, slots=True)
 class WebDatasetSource(Source):
-    """A folder of shards."""
+    """A folder of webdataset shards."""
 
     spec: WebDataset
 
     def missing(self, seed: int) -> str | None:
-        """Return which file of the layout is missing, or None."""
+        """Return a message that names a missing file of the layout, or None."""
         try:
             self._shards()
         except CellError as error:
@@ -27,11 +27,11 @@ class WebDatasetSource(Source):
         return None
 
     def open(self, seed: int | None = None) -> Split:
-        """Read keys and labels of all shards."""
+        """Read ids and labels of all shards."""
         return check_labels(open_webdataset(Path(self.spec.path), self.spec.split))
 
     def native_size(self) -> tuple[int, int]:
-        """Return height and width of the first image of the first shard; indexes no shard."""
+        """Return height and width of the first image of the first shard, without indexing it."""
         return size_of(first_image(self._shards()[0]) or b"")
 
     def _shards(self) -> list[Path]:

@@ -1,1 +1,1 @@
-"""Files of the model and dataset hubs: fetched once, checked, found again offline."""
+"""Files on the Hugging Face hub: downloaded once, checked, and found offline."""

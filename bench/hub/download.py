@@ -1,4 +1,4 @@
-"""A file that `fetch` may have to download, with its size."""
+"""A file that `fetch` downloads if it is missing, with its size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from bench.hub.files import HubFile, NoSuchFile, bring, cache, offered
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One file or archive that is downloaded unless it is here.
+    """A file or archive that is downloaded if it is missing.
 
     Attributes:
-        name: Its name in messages.
-        left: Bytes that are still missing; 0 where it is here or its size is unknown.
-        folder: Where it is put.
-        bring: Downloads it, and calls its argument with the number of bytes of every piece.
+        name: Name in messages.
+        left: Number of missing bytes; 0 if the file is here or its size is unknown.
+        folder: Folder of the downloaded file.
+        bring: Downloads the file, and calls its argument with the size of each chunk in bytes.
     """
 
     name: str
@@ -26,10 +26,10 @@ class Download:
 
 
 def hub_download(file: HubFile, *others: HubFile) -> Download:
-    """Return the download of the first of some files that the hub has.
+    """Return the download of `file`, or of the first of `others` if the hub lacks it.
 
     Raises:
-        CellError: The hub cannot be reached, or has none of them.
+        CellError: The hub cannot be reached, or has none of the files.
     """
     try:
         found = offered(file)

@@ -1,8 +1,8 @@
-"""Files of the Hugging Face hub: brought once, checked, and found again without network.
+"""Files on the Hugging Face hub: downloaded once, checked, and found without network.
 
-They lie in the hub's own cache (`HF_HOME`, else `~/.cache/huggingface`), which other tools share.
-The cache shows a file only once it is whole; what it shows has its checksum compared here before
-it is used.
+They are stored in the hub's own cache (`HF_HOME`, else `~/.cache/huggingface`), which other tools
+share. The cache lists a file only after its download is complete. Its checksum is compared here
+before the file is used.
 """
 
 import errno
@@ -21,22 +21,22 @@ Kind = Literal["dataset", "model"]
 
 
 class NoSuchFile(CellError):
-    """A file is not in its repository or, where the hub cannot be asked, not in the cache."""
+    """A file is not in its repository or, if the hub cannot be reached, not in the cache."""
 
 
-_PATIENCE = 5.0  # seconds
-_SHA256 = re.compile("[0-9a-f]{64}")  # so the cache calls large files, and small ones by a SHA-1
+_TIMEOUT = 5.0  # seconds
+_SHA256 = re.compile("[0-9a-f]{64}")  # the cache names large files by SHA-256, small ones by SHA-1
 
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """One file of a repository.
+    """A file of a repository.
 
     Attributes:
-        repo: The repository, `owner/name`.
-        path: Path of the file within it.
+        repo: Name of the repository, `OWNER/NAME`.
+        path: Path of the file in the repository.
         revision: A branch, a tag or a commit.
-        kind: What the repository holds.
+        kind: Kind of the repository.
     """
 
     repo: str
@@ -45,10 +45,10 @@ class HubFile:
     kind: Kind = "dataset"
 
     def __post_init__(self) -> None:
-        """Refuse what would lead out of the cache, as such texts may come from files.
+        """Refuse texts that would lead out of the cache, since they may come from a file.
 
         Raises:
-            CellError: One of them has not the form of its kind.
+            CellError: The repository, path or revision has a wrong form.
         """
         if not is_repository(self.repo):
             raise CellError(f"got the repository {shown(self.repo)}; allowed: OWNER/NAME")
@@ -59,7 +59,13 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What the hub says of a file: the commit it is of, its size in bytes, whether it is here."""
+    """The hub's record of a file.
+
+    Attributes:
+        commit: Commit of the revision.
+        size: Size in bytes.
+        here: Whether the cache has the file.
+    """
 
     commit: str
     size: int
@@ -67,19 +73,19 @@ class Offered:
 
 
 def bring(file: HubFile, arrived: Callable[[int], None] | None = None) -> Path:
-    """Return a file's local path; it is downloaded unless the cache has it whole.
+    """Return a file's local path; the file is downloaded if the cache does not have it.
 
-    A connection that breaks is taken up where it broke. A process that ends leaves whole files;
-    the one that it was at begins anew.
+    A broken connection is resumed. If the process ends, complete files stay, and the file of the
+    interrupted download starts again.
 
     Args:
-        file: Which one.
-        arrived: Is told how many bytes came; the hub's own bar is shown where None.
+        file: The file.
+        arrived: Called with the size of each chunk in bytes; None shows the hub's progress bar.
 
     Raises:
-        CellError: It cannot be had, or its content is not what the hub promised.
+        CellError: The file cannot be downloaded, or its checksum differs from the hub's.
     """
-    path = Path(_ask(file, tqdm_class=_counting(arrived) if arrived else None))
+    path = Path(_request(file, tqdm_class=_progress(arrived) if arrived else None))
     check(file, path)
     return path
 
@@ -92,25 +98,25 @@ def cache() -> Path:
 
 
 def offered(file: HubFile) -> Offered:
-    """Return what the hub says of a file, without its content.
+    """Return commit and size of a file from the hub, without downloading the file.
 
     Raises:
-        CellError: The hub cannot be reached, or has no such file.
+        CellError: The hub cannot be reached, or does not have the file.
     """
-    said = _ask(file, dry_run=True)
-    return Offered(str(said.commit_hash), int(said.file_size or 0), not said.will_download)
+    record = _request(file, dry_run=True)
+    return Offered(str(record.commit_hash), int(record.file_size or 0), not record.will_download)
 
 
 def unreachable() -> str | None:
-    """Return why the hub cannot be asked, or None where it can.
+    """Return why the hub cannot be reached, or None if it can.
 
-    It is tried once in a process, for some seconds: its client's own patience is half a minute
-    for every file.
+    The hub is tried once per process with a short timeout, because its client would wait half a
+    minute for each file.
     """
     from huggingface_hub import constants
 
     if constants.is_offline_mode():
-        return "HF_HUB_OFFLINE forbids to ask the hub"
+        return "HF_HUB_OFFLINE is set, so the hub is not contacted"
     return _unreachable(constants.ENDPOINT)
 
 
@@ -119,14 +125,14 @@ def _unreachable(endpoint: str) -> str | None:
     from huggingface_hub import get_session
 
     try:
-        get_session().head(endpoint, timeout=_PATIENCE)
-    except Exception as error:  # of the HTTP library, which differs between versions of the client
+        get_session().head(endpoint, timeout=_TIMEOUT)
+    except Exception as error:  # the HTTP library differs between versions of the client
         return f"{endpoint} cannot be reached ({type(error).__name__}: {error})"
     return None
 
 
 def find(file: HubFile) -> Path | None:
-    """Return a file's path in the cache, or None where it is not there; asks no network."""
+    """Return a file's path in the cache, or None if it is not there; uses no network."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(
@@ -136,46 +142,47 @@ def find(file: HubFile) -> Path | None:
 
 
 def check(file: HubFile, path: Path) -> None:
-    """Compare a cached file with the checksum that the hub promised for it.
+    """Compare a cached file with the hub's checksum.
 
-    The file is a link to one that is called by the checksum. That may be a link in turn, to one
-    that several repositories share and that is called otherwise.
+    The cached file is a link to a blob whose name is the checksum. The blob may be a link too, to
+    a file with another name that several repositories share.
 
     Raises:
-        CellError: They differ; the damaged copy is removed.
+        CellError: The checksums differ; the damaged copy is removed.
     """
     if not path.is_symlink():
-        return  # a system without links keeps no checksums
+        return  # on a system without links the cache has no checksums
     blob = path.parent / path.readlink()
     if not _SHA256.fullmatch(blob.name):
         return
     found = sha256(path).hex()
     if found != blob.name:
         for copy in (path.resolve(), blob, path):
-            if copy.parent.resolve().is_relative_to(cache().resolve()):  # links may lead anywhere
+            # a link may lead out of the cache; never delete a file there
+            if copy.parent.resolve().is_relative_to(cache().resolve()):
                 copy.unlink(missing_ok=True)
         raise CellError(
-            f"{file.repo}: {file.path} has the checksum {found[:12]}, where the hub promised "
-            f"{blob.name[:12]}; the damaged copy is removed, run again to download it anew"
+            f"{file.repo}: {file.path} has the checksum {found[:12]}, but the hub says "
+            f"{blob.name[:12]}; the damaged copy is removed, run again to download it again"
         )
 
 
-def _counting(arrived: Callable[[int], None]) -> type[Any]:
-    """Return a progress bar that shows nothing and tells what it is told."""
+def _progress(arrived: Callable[[int], None]) -> type[Any]:
+    """Return a class of progress bars that show nothing and pass on the number of bytes."""
     from tqdm import tqdm
 
-    class Counting(tqdm):  # type: ignore[misc]  # it carries no types
+    class Progress(tqdm):  # type: ignore[misc]  # tqdm has no type hints
         def __init__(self, *_: Any, **options: Any) -> None:
             super().__init__(disable=True, total=options.get("total"))
 
         def update(self, n: float | None = 1) -> None:
             arrived(int(n or 0))
 
-    return Counting
+    return Progress
 
 
-def _ask(file: HubFile, **options: Any) -> Any:
-    """Call the hub's client, and say in one sentence what went wrong."""
+def _request(file: HubFile, **options: Any) -> Any:
+    """Call the hub's client, and turn its errors into a CellError with a short reason."""
     from huggingface_hub import errors, hf_hub_download
 
     options["local_files_only"] = unreachable() is not None
@@ -184,12 +191,12 @@ def _ask(file: HubFile, **options: Any) -> Any:
             file.repo, file.path, revision=file.revision, repo_type=file.kind, **options
         )
     except errors.LocalEntryNotFoundError as error:
-        # its client's word for a hub that failed, and for a file that is not in the cache
+        # the client raises this for an error of the hub and for a file that is not in the cache
         kind = NoSuchFile if unreachable() else CellError
         raise kind(f"{file.repo}: {_reason(error, file)}") from error
     except errors.EntryNotFoundError as error:
         raise NoSuchFile(f"{file.repo}: {_reason(error, file)}") from error
-    except Exception as error:  # of the client, of its HTTP library or of the system
+    except Exception as error:  # errors of the client, of its HTTP library or of the system
         raise CellError(f"{file.repo}: {_reason(error, file)}") from error
 
 
@@ -206,21 +213,23 @@ def _reason(error: Exception, file: HubFile) -> str:
         case errors.RepositoryNotFoundError():
             return f"no such {file.kind} at {place}, or it is private; log in with `hf auth login`"
         case errors.RevisionNotFoundError():
-            return f"no revision {file.revision!r}; those that exist are listed at {place}/commits"
+            return f"no revision {file.revision!r}; existing revisions: {place}/commits"
         case errors.LocalEntryNotFoundError() | errors.OfflineModeIsEnabled():
             return (
-                f"{file.path} is not in the cache, and {unreachable() or error}; run `fetch` where "
-                "there is a network, with the same HF_HOME"
+                f"{file.path} is not in the cache, and {unreachable() or error}; run `fetch` with "
+                "network access and the same HF_HOME"
             )
         case errors.EntryNotFoundError():
-            return f"no file {file.path} at revision {file.revision!r}; see {place}/tree"
+            return (
+                f"no file {file.path} at revision {file.revision!r}; existing files: {place}/tree"
+            )
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return (
-                f"no space left for {file.path} in {constants.HF_HUB_CACHE}; free some, or set "
-                "HF_HOME to a larger disk, and run again: whole files are kept"
+                f"no space left for {file.path} in {constants.HF_HUB_CACHE}; free space, or set "
+                "HF_HOME to a larger disk, and run again: complete files are kept"
             )
         case _:
             return (
                 f"{file.path} could not be downloaded ({type(error).__name__}: {error}); run again "
-                "to go on: whole files are kept"
+                "to continue: complete files are kept"
             )

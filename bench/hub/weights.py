@@ -1,4 +1,4 @@
-"""The files that a model's weights come from: on the hub, in a folder in its layout, or alone."""
+"""The weight files of a model: on the hub, in a folder with the hub's layout, or a single file."""
 
 from contextlib import suppress
 from functools import partial
@@ -11,37 +11,37 @@ from bench.hub.files import HubFile, NoSuchFile, bring, find
 from bench.suite.specs import ModelSpec
 from bench.suite.specs.model_base import LocalFile, OpenClipTag, RepositoryFiles, WeightSource
 
-Alternatives = tuple[HubFile, ...]  # files of which a model needs the first that exists
+Alternatives = tuple[HubFile, ...]  # a model needs the first of these files that exists
 
 
 def hub_files(spec: ModelSpec) -> list[Alternatives]:
-    """Return what a model needs of the hub, each with its alternatives; brings nothing.
+    """Return the hub files that a model needs, with alternatives; download nothing.
 
-    A tokenizer's files are among them as soon as the configuration that names it is here, and
-    parts of weights as soon as their index is.
-    Models made of others, of local files or of weights from elsewhere need nothing.
+    The list has a tokenizer's files only after the configuration that names it was downloaded,
+    and shards of weights only after their index was downloaded. It is empty for models without
+    files on the hub.
     """
-    return [each for source in spec.weight_sources() for each in _of_hub(source)]
+    return [each for source in spec.weight_sources() for each in _needed(source)]
 
 
 def weight_files(spec: ModelSpec) -> list[Path]:
-    """Return the local files that a model comes from, brought from the hub where need be.
+    """Return a model's files on this machine; missing files are downloaded from the hub.
 
-    Of a repository, weights or their index come first, then configurations and tokenizers, then
-    parts of weights, then what it need not have. A tower's own checkpoint comes last.
+    The files of a repository are in this order: weights or their index, configurations and
+    tokenizers, shards of weights, optional files. The checkpoint of a `tower` comes last.
 
     Raises:
-        CellError: A file is not there and cannot be had.
+        CellError: A file is missing and cannot be downloaded.
     """
     sources = spec.weight_sources()
-    for source in sources:  # before anything is downloaded
+    for source in sources:  # check local files before any download
         if isinstance(source, LocalFile) and not source.path.exists():
             raise CellError(f"{source.path}: no such {source.what}")
     return [path for source in sources for path in _files(source)]
 
 
 def origin(spec: ModelSpec) -> str:
-    """Return `REPOSITORY@COMMIT` of a model that is in the hub's cache, else nothing."""
+    """Return `REPOSITORY@COMMIT` of a model in the hub's cache, else an empty text."""
     for alternatives in hub_files(spec):
         for file in alternatives:
             path = find(file)
@@ -51,42 +51,45 @@ def origin(spec: ModelSpec) -> str:
 
 
 def fetched(spec: ModelSpec) -> tuple[WeightSource, ...]:
-    """Return those sources of a model's weights that are not files of this machine."""
+    """Return the sources of a model's weights that are not local files."""
     return tuple(each for each in spec.weight_sources() if not isinstance(each, LocalFile))
 
 
 def in_cache(source: WeightSource) -> bool:
-    """Return whether all files of a source are here; of a tag: False, as it is not looked up."""
+    """Return whether the cache has all files of a source; False for an open_clip tag.
+
+    A tag is not resolved to files here.
+    """
     if isinstance(source, OpenClipTag):
         return False
-    return all(any(find(file) for file in alternatives) for alternatives in _of_hub(source))
+    return all(any(find(file) for file in alternatives) for alternatives in _needed(source))
 
 
 def local_config(spec: ModelSpec) -> dict[str, Any]:
-    """Return a model's configuration where it is here, in a folder or in the cache."""
+    """Return a model's configuration from its folder or the cache; empty if it is not there."""
     for source in spec.weight_sources():
         if isinstance(source, RepositoryFiles):
-            return read_json(_find(source)(source.layout.config))
+            return read_json(_finder(source)(source.layout.config))
     return {}
 
 
 def local_processor(spec: ModelSpec) -> dict[str, Any]:
-    """Return a model's image processor's configuration where it is here."""
+    """Return the configuration of a model's image processor; empty if it is not here."""
     for source in spec.weight_sources():
         if isinstance(source, RepositoryFiles):
             names = ("preprocessor_config.json", "processor_config.json")
-            alone, whole = (read_json(_find(source)(name)) for name in names)
-            return alone or dict(whole.get("image_processor") or {})
+            image, combined = (read_json(_finder(source)(name)) for name in names)
+            return image or dict(combined.get("image_processor") or {})
     return {}
 
 
 def published_tag(name: str, tag: str) -> dict[str, Any]:
-    """Return what open_clip knows of a pretrained tag.
+    """Return open_clip's configuration of a pretrained tag.
 
     Raises:
-        CellError: There is no such model or tag, or it was trained with another activation.
+        CellError: The model or tag does not exist, or the weights need a different activation.
     """
-    from radapt.from_open_clip import pretrained_tag  # brings torch
+    from radapt.from_open_clip import pretrained_tag  # here, since it imports torch
 
     try:
         return pretrained_tag(name, tag)
@@ -94,15 +97,16 @@ def published_tag(name: str, tag: str) -> dict[str, Any]:
         raise CellError(str(error)) from error
 
 
-def _of_hub(source: WeightSource) -> list[Alternatives]:
+def _needed(source: WeightSource) -> list[Alternatives]:
+    """Return the hub files that a source needs, with alternatives."""
     match source:
         case OpenClipTag():
-            known = str(published_tag(source.model, source.tag).get("hf_hub", ""))
-            repo, _, file = known.rpartition("/")
+            location = str(published_tag(source.model, source.tag).get("hf_hub", ""))
+            repo, _, file = location.rpartition("/")
             names = (file,) if file else OPEN_CLIP_WEIGHTS
             return [tuple(HubFile(repo, each, kind="model") for each in names)] if repo else []
         case RepositoryFiles() if source.folder is None:
-            needed = source.layout.needed(_find(source))
+            needed = source.layout.needed(_finder(source))
             return [tuple(_hub_file(source, name) for name in names) for names in needed]
         case _:
             return []
@@ -113,27 +117,28 @@ def _files(source: WeightSource) -> list[Path]:
         case LocalFile():
             return [source.path]
         case OpenClipTag():
-            return [*map(_bring_any, _of_hub(source))] or [_download(source)]
+            return [*map(_bring_any, _needed(source))] or [_download_tag(source)]
         case RepositoryFiles():
             own = _bring_all(source) if source.folder is None else _in_folder(source, source.folder)
             return [*own, *_optional(source)]
 
 
-def _download(source: OpenClipTag) -> Path:
+def _download_tag(source: OpenClipTag) -> Path:
     from open_clip.pretrained import download_pretrained
 
     try:
         return Path(download_pretrained(published_tag(source.model, source.tag)))
-    except Exception as error:  # of the network, in many kinds
+    except Exception as error:  # open_clip raises many kinds of network errors
         tag = f"{source.model}: the weights {source.tag!r}"
-        raise CellError(f"{tag} cannot be had: {error}") from error
+        raise CellError(f"{tag} cannot be downloaded: {error}") from error
 
 
 def _bring_all(source: RepositoryFiles) -> list[Path]:
     here: dict[Alternatives, Path] = {}
-    while missing := [each for each in _of_hub(source) if each not in here]:
-        here |= {each: _bring_any(each) for each in missing}  # which may name further files
-    return [here[each] for each in _of_hub(source)]
+    # downloaded files may name further files, such as the shards of an index
+    while missing := [each for each in _needed(source) if each not in here]:
+        here |= {each: _bring_any(each) for each in missing}
+    return [here[each] for each in _needed(source)]
 
 
 def _bring_any(alternatives: Alternatives) -> Path:
@@ -145,12 +150,16 @@ def _bring_any(alternatives: Alternatives) -> Path:
 
 def _in_folder(source: RepositoryFiles, folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise CellError(f"{source.name}: no such folder, and no OWNER/NAME of the hub")
+        raise CellError(
+            f"{source.name}: no such folder; allowed: a folder, or OWNER/NAME of the hub"
+        )
     if source.revision is not None:
-        raise CellError(f"{source.name}: a folder has no revision {source.revision!r}")
+        raise CellError(
+            f"{source.name}: got revision {source.revision!r}, but a folder has no revisions"
+        )
     files = []
-    for names in source.layout.needed(_find(source)):
-        here = [path for name in names if (path := _find(source)(name))]
+    for names in source.layout.needed(_finder(source)):
+        here = [path for name in names if (path := _finder(source)(name))]
         if not here:
             raise CellError(f"{folder}: {' or '.join(names)} is missing")
         files.append(here[0])
@@ -158,10 +167,10 @@ def _in_folder(source: RepositoryFiles, folder: Path) -> list[Path]:
 
 
 def _optional(source: RepositoryFiles) -> list[Path]:
-    """Return the files that a model need not have, brought from the hub where need be."""
+    """Return the optional files that a source has; missing files are downloaded from the hub."""
     names = source.layout.optional
     if source.folder is not None:
-        return [path for name in names if (path := _find(source)(name))]
+        return [path for name in names if (path := _finder(source)(name))]
     found = []
     for name in names:
         with suppress(NoSuchFile):
@@ -169,8 +178,8 @@ def _optional(source: RepositoryFiles) -> list[Path]:
     return found
 
 
-def _find(source: RepositoryFiles) -> Find:
-    """Return how to find a file of a source that is here; None is found for any other."""
+def _finder(source: RepositoryFiles) -> Find:
+    """Return a function from a file's name to its path on this machine, or None if missing."""
     if source.folder is not None:
         return partial(_present, source.folder)
     return lambda name: find(_hub_file(source, name))

@@ -1,4 +1,4 @@
-"""The embedded world: a small real CLIP with robust variants, and small real test sets."""
+"""The embedded models and datasets: a small trained CLIP, robust variants, small test sets."""
 
 from bench.core.torchvision_shim import ensure_torchvision
 

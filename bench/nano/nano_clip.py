@@ -1,4 +1,4 @@
-"""The embedded CLIP: architecture, tokenizer, and reading its shipped weights."""
+"""The embedded CLIP: architecture, tokenizer and weights."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,15 +16,15 @@ IMAGE_SIZE, HEAD_WIDTH, CONTEXT = 32, 32, 24
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Size of an embedded CLIP; the defaults are those of the shipped one.
+    """Size of an embedded CLIP; the defaults are the size of the shipped model.
 
     Attributes:
-        patch: Side of a patch, in pixels, of images of 32.
+        patch: Side of a patch in pixels; images have 32.
         width: Width of the image tower, a multiple of 32.
         layers: Blocks of the image tower.
         text_width: Width of the text tower, a multiple of 32.
         text_layers: Blocks of the text tower.
-        embedding: Width of the shared space.
+        embedding: Dimension of the shared embedding space.
     """
 
     patch: int = 8
@@ -36,7 +36,7 @@ class Architecture:
 
 
 def build_tokenizer() -> SimpleTokenizer:
-    """Return CLIP's byte-level BPE cut to its most frequent merges: it encodes any text."""
+    """Return CLIP's byte-level BPE, cut to the most frequent merges; it encodes any text."""
     return SimpleTokenizer(str(WEIGHTS / "merges.txt.gz"), context_length=CONTEXT)
 
 
@@ -63,11 +63,11 @@ def build_clip(architecture: Architecture | None = None) -> open_clip.CLIP:
 
 
 def load_clip(weights: str, folder: Path = WEIGHTS) -> open_clip.CLIP:
-    """Return the embedded CLIP with one of its shipped image towers, in single precision.
+    """Return the embedded CLIP with a shipped image tower, in single precision.
 
     Args:
-        weights: `clip`, `fare`, `tecoa` or `tga`.
-        folder: Where the weight files lie; the text tower's file names the architecture.
+        weights: Name of the image tower: `clip`, `fare`, `tecoa` or `tga`.
+        folder: Folder of the weight files; the text tower's file states the architecture.
     """
     with safe_open(folder / "text.safetensors", framework="pt") as file:
         size = Architecture(**json.loads(file.metadata()["architecture"]))
@@ -80,14 +80,14 @@ def load_clip(weights: str, folder: Path = WEIGHTS) -> open_clip.CLIP:
 
 
 def load_pair(weights: str) -> tuple[open_clip.CLIP, SimpleTokenizer]:
-    """Return an embedded CLIP and its tokenizer, as `python -m radapt` asks for them."""
+    """Return an embedded CLIP and its tokenizer, as `python -m radapt` needs them."""
     return load_clip(weights), build_tokenizer()
 
 
 def save_weights(
     clip: open_clip.CLIP, towers: dict[str, nn.Module], architecture: Architecture, folder: Path
 ) -> None:
-    """Write the text tower once and each image tower, in half precision."""
+    """Write the text tower and each image tower, in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
     text = {k: v for k, v in clip.state_dict().items() if not k.startswith("visual.")}
     for name, state in {"text": text, **{k: t.state_dict() for k, t in towers.items()}}.items():

@@ -1,1 +1,1 @@
-"""Results for readers: the page, figures, LaTeX and Markdown, the image viewer."""
+"""Output for readers: the HTML page, figures, LaTeX and Markdown tables, the image viewer."""

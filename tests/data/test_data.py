@@ -61,7 +61,7 @@ def break_label(root: Path) -> str:
     write_shard(
         root / "test" / "0.tar", [("a.cls", b"9"), ("a.png", png(np.zeros((32, 32, 3), np.uint8)))]
     )
-    return "label '9' is outside the 3 classes"
+    return "got label 9; allowed: 0 to 2"
 
 
 def break_image(root: Path) -> str:
@@ -105,7 +105,7 @@ def blank_a_name(root: Path) -> str:
 
 def spoil_a_prompt(root: Path) -> str:
     (root / "zeroshot_classification_templates.txt").write_text("a {c}\na photo of {}\n")
-    return r"templates\.txt, line 2: 'a photo of \{\}' lacks the placeholder \{c\}"
+    return r"templates\.txt, line 2: 'a photo of \{\}' has no placeholder \{c\}"
 
 
 def break_size(root: Path) -> str:

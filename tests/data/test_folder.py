@@ -60,7 +60,7 @@ def test_names_and_prompts_beside_the_images(folders: Callable[..., Path]) -> No
     lock = index_dataset(spec(root), 4, 0)
     assert (lock.classes, lock.templates) == (("first", "second"), ("the {c}",))
     (root / "classnames.txt").write_text("first\n")
-    with pytest.raises(CellError, match=r"classnames\.txt: 1 names for 2 class folders"):
+    with pytest.raises(CellError, match=r"classnames\.txt: got 1 class names; needed: 2"):
         index_dataset(spec(root), 4, 0)
 
 
@@ -71,7 +71,9 @@ def test_wordnet_ids_become_the_names_that_clip_gives(folders: Callable[..., Pat
     assert lock.templates == catalogue.templates("imagenet")
     (root / "n99999999").mkdir()
     (root / "n99999999" / "0.png").write_bytes(picture(0))
-    with pytest.raises(CellError, match=r"n99999999 is no class of ImageNet-1k.*write classnames"):
+    with pytest.raises(
+        CellError, match=r"n99999999 is not a class of ImageNet-1k.*write classnames"
+    ):
         index_dataset(spec(root), 4, 0)
 
 
@@ -142,7 +144,7 @@ def test_caltech256_as_torchvision_brings_it(
 
     monkeypatch.setattr(utils, "download_and_extract_archive", download)
     entry = TorchvisionDataset(kind="torchvision", name="caltech256", root=str(tmp_path))
-    with pytest.raises(CellError, match=r"could not be brought to .*corrupted.*run again"):
+    with pytest.raises(CellError, match=r"could not be downloaded to .*corrupted.*run again"):
         index_dataset(entry, 4, 0)
     assert source_of(entry).missing(0) == f"{tmp_path}/caltech256 is missing or incomplete"
     with pytest.raises(CellError, match="missing or incomplete; run `fetch`"):

@@ -49,10 +49,10 @@ def test_only_datasets_that_are_downloaded_have_a_folder_for_it(tmp_path: Path) 
 
 
 def test_classes_are_not_taken_for_questions_nor_questions_for_classes() -> None:
-    with pytest.raises(CellError, match="images come without questions"):
+    with pytest.raises(CellError, match="has no questions about its images"):
         load_questions(NanoDataset(name="digits"), (), "native")
     asked = LanguageDataset.model_validate(
         {"kind": "language", "format": "embedded", "name": "asked", "of": "digits", "ask": "what"}
     )
-    with pytest.raises(CellError, match="images come with questions, not with classes"):
+    with pytest.raises(CellError, match="images have questions; images with labels are needed"):
         load_images(asked, (), "native")

@@ -319,7 +319,9 @@ def test_a_repository_of_the_hub(
     assert build("org/llava", revision="v1").answer(images(), ASKED, tokens=4) == expected
     with pytest.raises(CellError, match="is not in the cache"):
         build("org/llava", revision="v2")
-    with pytest.raises(CellError, match="no such folder, and no OWNER/NAME of the hub"):
+    with pytest.raises(
+        CellError, match="no such folder; allowed: a folder, or OWNER/NAME of the hub"
+    ):
         build("/nowhere/llava")
 
 

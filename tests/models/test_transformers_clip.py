@@ -236,10 +236,12 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/nowhere/clip", "./clip", "clip"])
 def test_a_folder_that_is_not_there_is_told(name: str) -> None:
-    with pytest.raises(CellError, match="no such folder, and no OWNER/NAME of the hub"):
+    with pytest.raises(
+        CellError, match="no such folder; allowed: a folder, or OWNER/NAME of the hub"
+    ):
         build(at(name))
 
 
 def test_a_folder_has_no_revision(tmp_path: Path) -> None:
-    with pytest.raises(CellError, match="a folder has no revision 'v1'"):
+    with pytest.raises(CellError, match="got revision 'v1', but a folder has no revisions"):
         build(at(tmp_path, "v1"))

@@ -89,4 +89,4 @@ def test_another_count_of_classes_is_refused(
     entry = {"kind": "hub", "name": "pcam", **changes}
     lock, problems = resolve(load_suite(suite_file(datasets=[entry])))
     assert lock.datasets == {}
-    assert "3 class names and labels up to 2, where the dataset has 2" in problems["datasets.pcam"]
+    assert "3 class names and labels up to 2, but the dataset has 2" in problems["datasets.pcam"]

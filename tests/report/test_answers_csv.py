@@ -116,7 +116,7 @@ def test_answers_cannot_end_the_data_of_the_page(
     assert '<a href="answers.csv">' in page
     inside = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)
     assert inside is not None
-    said = json.loads(inside[1])["said"]
+    said = json.loads(inside[1])["answers"]
     assert HOSTILE in [e[side][0] for row in said for e in row for side in ("clean", "attacked")]
 
 
@@ -138,7 +138,7 @@ def test_what_is_counted_is_called_what_it_is(
     assert f"at most <b>{N}</b> {sample}s per dataset" in page
     assert worst in page
     table = (store.folder / "leaderboard.md").read_text()
-    lowest = f"takes of each {sample} the lowest score"
+    lowest = f"averages the lowest score of each {sample}"
     assert (f"counts the {worst}" if worst.startswith("answers") else lowest) in table
 
 
@@ -149,4 +149,4 @@ def test_models_without_words_have_neither(wordless: Store) -> None:  # noqa: F8
     assert "answers.csv</a>" not in page
     assert "images per dataset" in page
     assert "images that survive every attack" in page
-    assert '"said":[]' in page
+    assert '"answers":[]' in page

@@ -24,9 +24,9 @@ from bench.plan.resolve import resolve
 from bench.plan.shards import part_key
 from bench.report.export import percent
 from bench.report.export.images_page import image_page, write_images
-from bench.report.image_viewer.render import look
+from bench.report.image_viewer.render import show_images
 from bench.report.image_viewer.select import choose_rows, find_cell
-from bench.report.image_viewer.shown_images import Shown
+from bench.report.image_viewer.shown_images import ShownCell
 from bench.run.suite_run import run_suite
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
@@ -65,9 +65,9 @@ def cells_of(measured: Measured, kind: str | None, target: str = "FARE") -> list
     ]
 
 
-def looked(measured: Measured, cell: Cell, count: int = 16) -> Shown:
+def looked(measured: Measured, cell: Cell, count: int = 16) -> ShownCell:
     suite, store = measured
-    return look(
+    return show_images(
         read_results(suite, store),
         *find_cell(read_results(suite, store), cell.id),
         count,
@@ -86,17 +86,17 @@ def on_page(page: str) -> dict[str, list[NDArray[np.uint8]]]:
     return found
 
 
-def in_order(shown: Shown) -> list[str]:
+def in_order(shown: ShownCell) -> list[str]:
     """The ids of the images in the order of the page."""
-    groups = ("broken", "stands", "wrong") if shown.cell.attack else ("wrong", "stands")
-    return [i.sample_id for group in groups for i in shown.images if i.verdict == group]
+    groups = ("broken", "robust", "wrong") if shown.cell.attack else ("wrong", "robust")
+    return [i.sample_id for group in groups for i in shown.images if i.outcome == group]
 
 
 def test_pixels_on_the_page_are_those_of_the_stored_craft(measured: Measured) -> None:
     suite, store = measured
     for cell in cells_of(measured, "transfer"):
         shown = looked(measured, cell)
-        assert shown.read
+        assert shown.from_store
         found = on_page(image_page(suite, shown))
         assert {kind: len(images) for kind, images in found.items()} == dict.fromkeys(
             ("clean", "adversarial", "difference"), 16
@@ -124,7 +124,7 @@ def test_outcomes_and_distances_are_those_of_the_row(measured: Measured, kind: s
     assert len(cells) == (3 if kind else 1)
     for cell in cells:
         shown = looked(measured, cell, count=9)  # other batches than the run's
-        assert shown.read == (kind == "transfer")
+        assert shown.from_store == (kind == "transfer")
         assert len(shown.images) == 9
         for image in shown.images:
             row = shown.result.sample_ids.index(image.sample_id)
@@ -135,7 +135,7 @@ def test_outcomes_and_distances_are_those_of_the_row(measured: Measured, kind: s
                 stored = float(shown.result.distance[row])
                 assert image.attacked.norm == pytest.approx(stored, abs=1e-4)
                 largest = np.abs(image.attacked.difference.astype(int) - 127.5).max()
-                left_alone = image.verdict == "wrong" and kind == "white-box"
+                left_alone = image.outcome == "wrong" and kind == "white-box"
                 assert (image.attacked.factor == 0) == (stored == 0) == left_alone
                 assert largest == (0.5 if left_alone else 127.5)
         assert "differs" not in re.sub("<style>.*?</style>", "", image_page(measured[0], shown))
@@ -165,8 +165,8 @@ def test_attacks_around_a_defence_and_on_several_sources(tmp_path: Path) -> None
     for target, among in (("FARE", True), ("R-Adapt_CLIP", False)):
         (cell,) = cells_of((suite, store), "transfer", target)
         page = image_page(suite, looked((suite, store), cell, count=2))
-        said = "is among what it used" if among else "is not among what it used"
-        assert f"<bdi>CLIP + FARE</bdi>; the model that is scored {said}" in page
+        said = "includes" if among else "does not include"
+        assert f"<bdi>CLIP + FARE</bdi>, which {said} the scored model" in page
 
 
 def test_a_craft_that_is_not_here_is_made_again_for_what_is_shown(
@@ -180,9 +180,9 @@ def test_a_craft_that_is_not_here_is_made_again_for_what_is_shown(
     assert result is not None
     bare.put(result)
     shown = looked((suite, bare), cell, count=5)
-    assert not shown.read
+    assert not shown.from_store
     assert not bare.crafts.exists()
-    assert "The adversarial images are not here" in image_page(suite, shown)
+    assert "The adversarial images are not in the store" in image_page(suite, shown)
     known = {image.sample_id: image for image in looked(measured, cell).images}
     for image in shown.images:
         before, after = known[image.sample_id].attacked, image.attacked
@@ -197,8 +197,8 @@ def test_an_outcome_that_differs_from_the_row_is_marked(measured: Measured) -> N
     result = store.get(cell.id)
     assert result is not None
     wrong = replace(result, correct=~result.correct)
-    page = image_page(suite, look(read_results(suite, store), cell, wrong, 4, CPU, False))
-    assert "4 of 4 came out otherwise here" in page
+    page = image_page(suite, show_images(read_results(suite, store), cell, wrong, 4, CPU, False))
+    assert "4 of 4 images have different outcomes here" in page
     assert len(re.findall("differs: stored as (?:right|wrong)</b>", page)) == 4
 
 
@@ -238,15 +238,19 @@ def test_what_is_no_cell_to_look_at_is_told(
 ) -> None:
     store = Store(tmp_path, small.suite)
     cells = expand(small, Lock())
-    with pytest.raises(UserError, match=r"got 'x', as no cell begins; allowed: a cell_id of .*csv"):
+    with pytest.raises(
+        UserError, match=r"got 'x'; no cell begins with it; allowed: a cell_id of .*csv"
+    ):
         find_cell(read_results(small, store), "x")
-    with pytest.raises(UserError, match=r"got '', as 21 cells begin: .* \(CLIP · .*, \.\.\.; all"):
+    with pytest.raises(
+        UserError, match=r"got ''; 21 cells begin with it: .* \(CLIP · .*, \.\.\.; all"
+    ):
         find_cell(read_results(small, store), "")
     with pytest.raises(UserError, match=r"CLIP · cifar10 · clean \(not run yet\)"):
         find_cell(read_results(small, store), cells[0].id)
     failed = replace(outcome(cells[0], ""), status="failed", reason="no memory")
     store.put(failed)
-    with pytest.raises(UserError, match=r"\(failed: no memory\); allowed: cells that are ok"):
+    with pytest.raises(UserError, match=r"\(failed: no memory\); allowed: cells with status ok"):
         find_cell(read_results(small, store), cells[0].id)
     store.put(outcome(cells[0], "10"))
     assert find_cell(read_results(small, store), cells[0].id[:12])[0] == cells[0]
@@ -297,7 +301,7 @@ def shared() -> Iterator[Tab]:
 @pytest.fixture
 def page(
     suite_file: Callable[..., Path], dataset: Callable[..., Path], tmp_path: Path
-) -> tuple[Path, Shown]:
+) -> tuple[Path, ShownCell]:
     """The page of a dataset whose classes have hostile names, of a model with such a name."""
     root = dataset()
     (root / "classnames.txt").write_text(f"{SCRIPT}\n{TAG}\n../../x\n")
@@ -315,7 +319,7 @@ def page(
     return write_images(suite, store, shown), shown
 
 
-def test_the_page_in_a_browser(shared: Tab, page: tuple[Path, Shown]) -> None:
+def test_the_page_in_a_browser(shared: Tab, page: tuple[Path, ShownCell]) -> None:
     path, shown = page
     tab = shared
     tab.look(1320, 900)
@@ -365,7 +369,7 @@ def test_the_page_in_a_browser(shared: Tab, page: tuple[Path, Shown]) -> None:
     assert tab.complaints == []
 
 
-def test_the_page_on_a_phone_and_in_the_dark(shared: Tab, page: tuple[Path, Shown]) -> None:
+def test_the_page_on_a_phone_and_in_the_dark(shared: Tab, page: tuple[Path, ShownCell]) -> None:
     shared.look(390, 844, "dark")
     shared.complaints.clear()
     shared.open(page[0])

@@ -189,7 +189,7 @@ def test_captions_and_classes_have_no_mean(
     report = run_suite(suite, results=captioned.parent, device="cpu")
     assert report.failed == len(suite.models)
     reasons = load_results(report.folder)["reason"]
-    assert reasons.str.contains("its images come with captions, not with classes").all()
+    assert reasons.str.contains("its images have captions; images with labels are needed").all()
 
 
 def test_recall_among_captions_is_examined_as_accuracy_is(

@@ -1,1 +1,1 @@
-"""The recipe that trains the embedded models from raw images: `python -m bench.nano.recipe`."""
+"""Trains the embedded models from raw images: `python -m bench.nano.recipe`."""

@@ -1,6 +1,6 @@
-"""Retrain the embedded models from raw images, and write weights, anchor and test sets.
+"""Train the embedded models from raw images, and write weights, anchor and test sets.
 
-Stages that are finished are not repeated; a stage that was stopped goes on where it was.
+Finished stages are not repeated; a stopped stage continues where it stopped.
 
     python -m bench.nano.recipe --data raw --out ~/nano                   # CPU: 105 minutes
     python -m bench.nano.recipe --data raw --out ~/nano --setting large   # for a GPU
@@ -55,7 +55,7 @@ SETTINGS = {
 
 
 def main() -> None:
-    """Run the stages that are not finished yet."""
+    """Run the unfinished stages."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.nano.recipe",
         description=__doc__,
@@ -64,12 +64,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of parquet shards and idx files")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--setting", choices=SETTINGS, default="small")
-    parser.add_argument("--ship", action="store_true", help="write into the package, not --out")
+    parser.add_argument(
+        "--ship", action="store_true", help="write weights and test sets into the package"
+    )
     options = parser.parse_args()
     settings = SETTINGS[options.setting]
     accelerator = Accelerator()
-    if accelerator.num_processes > 1:  # each would train on the same rows
-        parser.error(f"{accelerator.num_processes} processes; models this small train on one")
+    if accelerator.num_processes > 1:  # each process would train on the same rows
+        parser.error(f"got {accelerator.num_processes} processes; allowed: 1")
     clip = train_clip(load_pool(TRAIN_SETS, options.data), settings, options.out, accelerator)
     clip.requires_grad_(False)
     cifar100 = load_pool(("cifar100",), options.data)
@@ -81,9 +83,9 @@ def main() -> None:
         )
     weights = WEIGHTS if options.ship else options.out / "weights"
     save_weights(clip, towers, settings.architecture, weights)
-    few = options.out / "few"  # as many images as the paper fits its anchor on
-    pack("cifar100", load_raw("cifar100", "train", options.data), few, "train", PLUS_IMAGES)
-    fit_plus(clip, few / "cifar100", settings, options.out).save(weights / "plus.safetensors")
+    subset = options.out / "few"  # the paper fits its anchor on this number of images
+    pack("cifar100", load_raw("cifar100", "train", options.data), subset, "train", PLUS_IMAGES)
+    fit_plus(clip, subset / "cifar100", settings, options.out).save(weights / "plus.safetensors")
     for name in DATASETS:
         raw = load_raw(name, "test", options.data)
         pack(name, raw, NANO_DATA if options.ship else options.out / "data")

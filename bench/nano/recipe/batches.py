@@ -1,6 +1,6 @@
-"""Seeded batches over several training sets: batch t is a function of (seed, t) alone.
+"""Seeded batches over several training sets: batch t depends only on (seed, t).
 
-That makes resuming exact without storing any sampler state.
+So a resumed run has the same batches without a stored sampler state.
 """
 
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from torch import Tensor
 from bench.nano.recipe.captions import templates
 from bench.nano.recipe.rawdata import load_raw
 
-MIRRORED = ("cifar10", "cifar100", "fashion-mnist")  # a mirrored digit is another sign
+MIRRORED = ("cifar10", "cifar100", "fashion-mnist")  # a mirrored digit is no longer a digit
 PAD = 4  # pixels of random shift, as in the usual CIFAR augmentation
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Training images of several sets, with one global class index over all of them.
+    """Training images of several sets; classes are numbered across all sets.
 
     Attributes:
-        images: `[n,3,32,32]` uint8.
-        classes: Global class of each image, `[n]`.
-        mirrored: Whether an image may be flipped, `[n]` bool.
-        captions: For each global class the captions it may be given.
-        sets: For each set the rows that hold it, `(start, stop)`.
+        images: `[n,3,32,32]`, uint8.
+        classes: Global class number of each image, `[n]`.
+        mirrored: Whether an image may be flipped, `[n]`, bool.
+        captions: Possible captions of each global class.
+        sets: Rows of each set, `(start, stop)`.
     """
 
     images: Tensor
@@ -39,7 +39,7 @@ class Pool:
 
 
 def load_pool(names: tuple[str, ...], folder: Path | None) -> Pool:
-    """Load the train splits of the named sets into one pool."""
+    """Load the train splits of several sets into one pool."""
     images, classes, mirrored, sets = [], [], [], []
     captions: list[tuple[str, ...]] = []
     start = 0
@@ -59,10 +59,10 @@ def load_pool(names: tuple[str, ...], folder: Path | None) -> Pool:
 def batch_rows(
     pool: Pool, weights: tuple[float, ...], size: int, seed: int, step: int
 ) -> NDArray[np.int64]:
-    """Return the rows of batch `step`: each set gives its share, walking through permutations.
+    """Return the rows `[size]` of batch `step`, with a fixed share of each set.
 
-    A set's images are used equally often: its rows are visited in the order of a
-    permutation that is redrawn each time the set has been gone through.
+    The images of a set are used equally often: its rows follow a random permutation, and a new
+    permutation is drawn after each pass through the set.
     """
     shares = np.array(weights) / sum(weights) * size
     counts = np.floor(shares).astype(int)
@@ -78,7 +78,7 @@ def batch_rows(
 
 
 def augment(images: Tensor, mirrored: Tensor, rng: np.random.Generator) -> Tensor:
-    """Flip and shift uint8 images at random and return them as float in [0,1]."""
+    """Flip and shift uint8 images `[b,3,h,w]` at random, and return floats in [0,1]."""
     count, _, height, width = images.shape
     flip = torch.from_numpy(rng.random(count) < 0.5).to(images.device) & mirrored
     pixels = torch.where(flip[:, None, None, None], images.flip(3), images).float() / 255

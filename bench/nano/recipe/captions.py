@@ -1,4 +1,4 @@
-"""Captions made from class names, as CLIP's training text was made from what the web says."""
+"""Captions made from class names: the training texts of the embedded CLIP."""
 
 GENERAL = (
     "a photo of a {c}",
@@ -17,5 +17,5 @@ EXTRA = {
 
 
 def templates(dataset: str) -> tuple[str, ...]:
-    """Return the caption templates (placeholder `{c}`) that a set's images are trained with."""
+    """Return the caption templates of a dataset's training images, with the placeholder `{c}`."""
     return GENERAL + EXTRA.get(dataset, ())

@@ -1,4 +1,4 @@
-"""Write embedded sets as webdataset folders in CLIP_benchmark's layout."""
+"""Writes the embedded datasets as webdataset folders in CLIP_benchmark's layout."""
 
 import io
 import tarfile
@@ -17,7 +17,7 @@ IMAGES = 500
 def pack(
     name: str, raw: RawSet, root: Path, split: str = "test", images: int = IMAGES, seed: int = 0
 ) -> None:
-    """Write a class-balanced subset of a split to `root/name`, byte for byte repeatable."""
+    """Write a class-balanced subset of a split to `root/name`; the bytes are reproducible."""
     rows = balanced(raw.labels, images, seed)
     folder = root / name / split
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def pack(
 
 
 def balanced(labels: NDArray[np.int64], count: int, seed: int) -> list[int]:
-    """Return rows with as equal a number of each class as there can be, in random order."""
+    """Return `count` rows in random order, with class counts as equal as possible."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(labels))
     turn = np.empty(len(labels), np.int64)

@@ -1,9 +1,9 @@
-"""Read the raw training and test images of the four embedded sets.
+"""Reads the raw training and test images of the four embedded datasets.
 
-CIFAR comes from a folder of parquet shards in the Hugging Face layout (`image`
-{bytes, path}, `label`, `class_name`) when `--data` holds them, else from
-torchvision's download; Fashion-MNIST from idx files in that folder or in Debian's
-`dataset-fashion-mnist`, else from torchvision; digits from scikit-learn.
+CIFAR is read from parquet shards in the Hugging Face layout (`image` {bytes, path}, `label`,
+`class_name`) if `--data` has them, else it is downloaded by torchvision. Fashion-MNIST is read
+from idx files in `--data` or in Debian's `dataset-fashion-mnist`, else it is downloaded by
+torchvision. Digits are part of scikit-learn.
 """
 
 import gzip
@@ -34,7 +34,7 @@ CLASS_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class RawSet:
-    """Images `[n,3,32,32]` uint8, labels `[n]`, and the class names by label."""
+    """Images `[n,3,32,32]` uint8, labels `[n]`, and class names in the order of the labels."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -42,13 +42,12 @@ class RawSet:
 
 
 def load_raw(name: str, split: str, folder: Path | None) -> RawSet:
-    """Load one split of one set into memory.
+    """Load a split of a dataset into memory.
 
     Args:
-        name: One of `DATASETS`.
+        name: Name in `DATASETS`.
         split: `train` or `test`.
-        folder: Where to look for parquet shards and idx files, and where torchvision
-            downloads to when they are not there.
+        folder: Folder of parquet shards and idx files; torchvision downloads missing data to it.
     """
     match name:
         case "cifar10" | "cifar100":
@@ -57,7 +56,7 @@ def load_raw(name: str, split: str, folder: Path | None) -> RawSet:
             return _fashion_mnist(split, folder)
         case "digits":
             return _digits(split)
-    raise ValueError(f"unknown set {name!r}; allowed: {', '.join(DATASETS)}")
+    raise ValueError(f"unknown dataset {name!r}; allowed: {', '.join(DATASETS)}")
 
 
 def _cifar(name: str, split: str, folder: Path | None) -> RawSet:
@@ -76,7 +75,7 @@ def _cifar(name: str, split: str, folder: Path | None) -> RawSet:
 def _parquet_rows(shards: list[Path]) -> Iterator[tuple[NDArray[np.uint8], int, str]]:
     import pyarrow.parquet as parquet
 
-    for shard in shards:  # one at a time: a shard is decoded before the next is read
+    for shard in shards:  # decode each shard before reading the next, to save memory
         for row in parquet.read_table(shard).to_pylist():
             with opened(row["image"]["bytes"], f"{shard}: {row['image']['path']}") as image:
                 yield np.asarray(image.convert("RGB")), row["label"], row["class_name"]

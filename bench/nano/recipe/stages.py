@@ -1,4 +1,4 @@
-"""The stages of the recipe: CLIP by contrast, then FARE, TeCoA and TGA from it by attack."""
+"""Training stages: contrastive CLIP, then adversarial fine-tuning with FARE, TeCoA and TGA."""
 
 import copy
 import itertools
@@ -27,20 +27,20 @@ from radapt.tower import normalise
 
 LABEL_SMOOTHING = 0.1
 TEMPLATE = "This is a photo of a {c}"
-PLUS_ALPHA, PLUS_CUTOFF, PLUS_IMAGES = 0.8, 40.0, 2000  # the paper's, Table 6
+PLUS_ALPHA, PLUS_CUTOFF, PLUS_IMAGES = 0.8, 40.0, 2000  # R-Adapt paper, Table 6
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that a run of the recipe depends on besides the images.
+    """Settings of the training, apart from the images.
 
     Attributes:
         architecture: Size of the towers.
         clip: Schedule of the contrastive stage.
         robust: Schedule of each adversarial stage.
-        attack: The attack inside the adversarial stages.
+        attack: Attack of the adversarial stages.
         batch: Images per step of the contrastive stage.
-        shares: Share of each set in a batch: cifar100, cifar10, fashion-mnist, digits.
+        shares: Relative share of each set in a batch: cifar100, cifar10, fashion-mnist, digits.
         robust_batch: Images per step of the adversarial stages.
         seed: Seed of weights, batches, captions and attacks.
     """
@@ -56,7 +56,7 @@ class Settings:
 
     @property
     def identity(self) -> str:
-        """What a checkpoint depends on besides its own schedule and attack, in a word."""
+        """Text of the settings that a checkpoint depends on, without schedule and attack."""
         return f"{self.architecture} {self.batch} {self.shares} {self.robust_batch} {self.seed}"
 
 
@@ -85,10 +85,16 @@ def train_clip(
 
 
 def contrastive_loss(clip: open_clip.CLIP, images: Tensor, texts: Tensor, target: Tensor) -> Tensor:
-    """Image-text contrast in both directions where many images share a caption.
+    """Return the contrastive loss in both directions, for batches whose images share captions.
 
-    The batch's captions are distinct, one for each class present; text to image has
-    several positives, weighted alike (UniCL, Yang et al. 2022, arXiv:2204.03610).
+    The captions of a batch are distinct: one for each class in the batch. From text to image there
+    are several positives with equal weight (UniCL, Yang et al. 2022, arXiv:2204.03610).
+
+    Args:
+        clip: The model.
+        images: Normalised images `[b,3,h,w]`.
+        texts: Tokens of the captions `[k,t]`.
+        target: Caption number of each image, `[b]`.
     """
     scale = clip.logit_scale.clamp(max=math.log(100)).exp()
     logits = (
@@ -111,7 +117,7 @@ def train_robust(
     out: Path,
     accelerator: Accelerator,
 ) -> nn.Module:
-    """Fine-tune CLIP's image tower by `fare`, `tecoa` or `tga`; resume from `out/<method>.pt`."""
+    """Fine-tune CLIP's image tower with `fare`, `tecoa` or `tga`; resume from `out/<method>.pt`."""
     texts = [TEMPLATE.replace("{c}", name) for name in classes]
     with torch.no_grad():
         text = clip.encode_text(build_tokenizer()(texts).to(accelerator.device), normalize=True)
@@ -122,9 +128,12 @@ def train_robust(
         case "tecoa":
             objective = tecoa(text, scale=scale)
         case _:
-            # the distance between maps grows with their side: what 0.08 is at 224 pixels
-            far, near = 0.08 * PAPER_SIZE / IMAGE_SIZE, 0.05 * PAPER_SIZE / IMAGE_SIZE
-            objective = tga(clip.visual, text, scale=scale, attacked_weight=far, clean_weight=near)
+            # the distance between attention maps grows with their side, and the paper's weights
+            # are for 224 pixels
+            attacked, clean = 0.08 * PAPER_SIZE / IMAGE_SIZE, 0.05 * PAPER_SIZE / IMAGE_SIZE
+            objective = tga(
+                clip.visual, text, scale=scale, attacked_weight=attacked, clean_weight=clean
+            )
 
     def batches(first: int) -> Iterator[tuple[Tensor, Tensor]]:
         for step in itertools.count(first):
@@ -149,7 +158,7 @@ def train_robust(
 
 
 def fit_plus(clip: open_clip.CLIP, folder: Path, settings: Settings, out: Path) -> Anchor:
-    """Fit R-Adapt+'s anchor on the images of a webdataset folder; done once in `out`."""
+    """Fit R-Adapt+'s anchor on the images of a webdataset folder; reuse the anchor in `out`."""
     path = out / "plus.safetensors"
     if path.exists():
         return Anchor.load(path)

@@ -1,4 +1,4 @@
-"""Write the tables of a suite: cells, leaderboard, a page for reading, what stands behind them."""
+"""Writes the tables of a suite: cells, leaderboard, HTML page, manifest and answers."""
 
 from bench.report.export.numbers import percent, shown
 from bench.report.export.write_all import export

@@ -1,7 +1,7 @@
-"""What models said: every answer as a table, and a few beside what was said without the attack.
+"""Answers of models: all of them as a table, and a few with and without the attack for the page.
 
-An answer is a model's, and may hold anything. Here it loses the characters that obey no reader but
-a terminal; that it is no markup and no formula is up to whoever writes it into a page or a table.
+An answer may hold any characters. Control characters are replaced here; the code that writes a
+page or a table escapes markup and formulas.
 """
 
 from collections import defaultdict
@@ -15,50 +15,50 @@ from bench.report.export.leaderboard_values import Key
 from bench.results.tables import Scored, cells_frame
 from bench.suite.load import Suite
 
-_OF_CELL = (
+_CELL_COLUMNS = (
     *("model", "dataset", "threat", "source", "attack", "norm", "eps", "metric", "seed"),
     "cell_id",
 )
-ANSWER_COLUMNS = (*_OF_CELL, "sample_id", "score", "text")
-_SHOWN = 3  # answers of a row and dataset on the page
-_LONGEST = 300  # letters of an answer on the page
+ANSWER_COLUMNS = (*_CELL_COLUMNS, "sample_id", "score", "text")
+_EXAMPLES = 3  # answers per row and dataset on the page
+_LONGEST = 300  # characters of an answer on the page
 
-Said = tuple[str, float]  # an answer, and its score on the scale of the metric
+ScoredAnswer = tuple[str, float]  # an answer, and its score on the scale of the metric
 
 
 def answers_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
-    """Return one row per cell and image of which something was said, in the order of the suite.
+    """Return a row per answer: each cell with answers, in the order of the suite, and each image.
 
-    Columns are those of `cells.csv` that tell cells apart, then `sample_id`, `score` on the scale
-    of the metric, and `text`; control characters in it have become U+FFFD.
+    The columns are the columns of `cells.csv` that identify a cell, then `sample_id`, `score` on
+    the scale of the metric, and `text`, in which U+FFFD replaces control characters.
     """
-    spoken = [item for item in scored if item.result is not None and item.result.texts]
-    cells = cells_frame(suite, spoken)[[*_OF_CELL]].to_dict("records")
+    answered = [item for item in scored if item.result is not None and item.result.texts]
+    cells = cells_frame(suite, answered)[[*_CELL_COLUMNS]].to_dict("records")
     parts = []
-    for cell, item in zip(cells, spoken, strict=True):
+    for cell, item in zip(cells, answered, strict=True):
         result = item.result
         assert result is not None
-        of_images: dict[str, object] = {
+        per_image: dict[str, object] = {
             "sample_id": result.sample_ids,
             "score": result.values.astype(float),
             "text": [legible(text) for text in result.texts],
         }
         parts.append(
-            pd.DataFrame({**{str(name): value for name, value in cell.items()}, **of_images})
+            pd.DataFrame({**{str(name): value for name, value in cell.items()}, **per_image})
         )
     frame = pd.concat(parts) if parts else pd.DataFrame(columns=[*ANSWER_COLUMNS])
     return frame.astype({"seed": "Int64"})
 
 
 def examples(suite: Suite, scored: Sequence[Scored]) -> dict[Key, list[dict[str, object]]]:
-    """Return a few answers of each row of the leaderboard, with and without the attack.
+    """Return a few answers per row of the leaderboard, with and without the attack.
 
-    Of each dataset, those of the attack that leaves the least; images are drawn as datasets' are,
-    by the suite's seed, so that rows show the same ones and nobody picked them.
+    For each dataset the attack with the lowest score is chosen. The suite's seed draws the images,
+    so that all rows show the same images and nobody selects them by hand.
 
     Returns:
-        By row: `dataset`, `column`, `sample`, `clean` and `attacked`; either of the two has the
-        text and its score, and is None where there is none.
+        By row, records with `dataset`, `column`, `sample`, `clean` and `attacked`. The last two
+        are an answer with its score, or None if there is no answer.
     """
     clean: dict[tuple[str, str], Scored] = {}
     rows: dict[Key, dict[str, Scored | None]] = defaultdict(dict)
@@ -69,28 +69,28 @@ def examples(suite: Suite, scored: Sequence[Scored]) -> dict[Key, list[dict[str,
         if cell.threat is None:
             clean[cell.target, cell.dataset] = item
             continue
-        of_row = rows[cell.target, cell.threat.kind, item.source]
-        lowest = of_row.get(cell.dataset)
+        by_dataset = rows[cell.target, cell.threat.kind, item.source]
+        lowest = by_dataset.get(cell.dataset)
         if lowest is None or lowest.value is None or value < lowest.value:
-            of_row[cell.dataset] = item
+            by_dataset[cell.dataset] = item
     if not rows:
         for model, dataset in clean:
             rows[model, "", ""][dataset] = None
     return {
         key: [
             example
-            for name, item in of_row.items()
-            for example in _shown(suite, name, clean.get((key[0], name)), item)
+            for name, item in by_dataset.items()
+            for example in _records(suite, name, clean.get((key[0], name)), item)
         ]
-        for key, of_row in rows.items()
+        for key, by_dataset in rows.items()
     }
 
 
-def _shown(
+def _records(
     suite: Suite, dataset: str, clean: Scored | None, attacked: Scored | None
 ) -> Iterator[dict[str, object]]:
-    before, after = _said(clean), _said(attacked)
-    for key in choose(after if attacked else before, _SHOWN, suite.seed):
+    before, after = _answers(clean), _answers(attacked)
+    for key in choose(after if attacked else before, _EXAMPLES, suite.seed):
         yield {
             "dataset": dataset,
             "column": attacked.column if attacked else "",
@@ -100,11 +100,12 @@ def _shown(
         }
 
 
-def _said(item: Scored | None) -> Mapping[str, Said]:
+def _answers(item: Scored | None) -> Mapping[str, ScoredAnswer]:
+    """Return the answers of a cell by image, cut to the length that the page shows."""
     if item is None or item.result is None:
         return {}
     result = item.result
     texts = map(legible, result.texts)
-    said = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in texts]
-    answers = zip(said, result.values.tolist(), strict=True)
+    cut = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in texts]
+    answers = zip(cut, result.values.tolist(), strict=True)
     return dict(zip(result.sample_ids, answers, strict=True))

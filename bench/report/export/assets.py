@@ -1,4 +1,4 @@
-"""What our pages are made of: templates, styles, scripts, and a policy that lets only those run."""
+"""Templates, style sheets and scripts of the HTML pages, with hashes for the security policy."""
 
 import base64
 import hashlib
@@ -17,11 +17,11 @@ _PARTS = Path(__file__).parents[1] / "page"
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """A text that stands in the page itself.
+    """A style sheet or script inside the page.
 
     Attributes:
-        text: Joined from its parts.
-        hash: What a content security policy knows it by: nothing else runs.
+        text: Content, joined from its parts.
+        hash: Hash for the content security policy, so that the browser runs nothing else.
     """
 
     text: Markup
@@ -30,7 +30,7 @@ class Inline:
 
 @cache
 def template(name: str) -> Template:
-    """Return a template by its name; whatever it is given is escaped."""
+    """Return a template by its name; all of its values are escaped."""
     environment = Environment(
         loader=FileSystemLoader(_PARTS), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -39,12 +39,12 @@ def template(name: str) -> Template:
 
 
 def styles(names: Sequence[str]) -> Inline:
-    """Return style sheets by their names, as one."""
+    """Return several style sheets, joined."""
     return _inline(f"\n{_joined('css', tuple(names))}\n")
 
 
 def scripts(names: Sequence[str]) -> Inline:
-    """Return scripts by their names, as one that leaves nothing global."""
+    """Return several scripts, joined in a function so that they define no global names."""
     return _inline(f'\n"use strict";\n(() => {{\n{_joined("js", tuple(names))}\n}})();\n')
 
 

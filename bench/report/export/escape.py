@@ -1,7 +1,7 @@
-"""Texts that mean nothing to Markdown and LaTeX but themselves.
+"""Escapes texts for Markdown and LaTeX.
 
-By hand: jinja2 escapes HTML alone, and the LaTeX escape of pandas leaves brackets, stars, quotes
-and letters that the fonts lack as they are, which names of models hold.
+jinja2 escapes only HTML. The LaTeX escape of pandas does not handle brackets, stars, quotes and
+letters that the fonts lack, and names of models may contain all of them.
 """
 
 import re
@@ -24,7 +24,7 @@ _LATEX = {
     '"': r"\symbol{34}",
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
-    "[": "{[}",  # the end of a row takes an option, or a star
+    "[": "{[}",  # after `\\`, LaTeX would read [ or * as an argument
     "]": "{]}",
     "*": "{*}",
     "–": r"\textendash{}",
@@ -40,11 +40,11 @@ _LATEX |= {
     )
     for word in _GREEK.split()
 }
-_MARKDOWN = re.compile(r"([\\`*_\[\]()#|~$:.@])")  # the last three, so that nothing is linked
+_MARKDOWN = re.compile(r"([\\`*_\[\]()#|~$:.@])")  # without the last three, URLs become links
 
 
 def latex(text: str) -> str:
-    """Return a text for LaTeX; what its fonts do not have is named by code point: `(U+4E2D)`."""
+    """Return a text escaped for LaTeX; a letter outside the fonts becomes `(U+4E2D)`."""
     return "".join(map(_letter, text)).replace("--", "-{}-").replace("--", "-{}-")
 
 
@@ -59,6 +59,6 @@ def _letter(letter: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return a text for a cell of a Markdown table: neither markup nor HTML, on one line."""
+    """Return a text escaped for a Markdown table cell, on one line."""
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", " ".join(safe.split()))

@@ -1,4 +1,4 @@
-"""The page for reading: one file that asks the network for nothing."""
+"""The HTML page of the leaderboard: one file that needs no network."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,18 +34,18 @@ def render(
     boards: Boards,
     cells: pd.DataFrame,
     entries: Entries,
-    said: Mapping[Key, Sequence[Mapping[str, object]]],
+    answers: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
 ) -> str:
-    """Return the page: leaderboard, figures, every number, and the protocol.
+    """Return the page: leaderboard, figures, all cells, and the protocol.
 
     Args:
         suite: The suite.
-        boards: Its leaderboard, over all datasets and over each.
-        cells: Its cells as a table.
-        entries: Its manifest.
-        said: By row, some of what its model said; empty where models do not answer in words.
-        examined: What the trust battery found, by model and dataset.
+        boards: Leaderboards over all datasets and per dataset.
+        cells: Table of the cells.
+        entries: The manifest.
+        answers: Example answers by row; empty if the models do not answer in words.
+        examined: Findings of the trust battery, by model and dataset.
     """
     scale = scale_of_suite(suite)
     rows = boards[""]
@@ -55,13 +55,13 @@ def render(
         suite=suite,
         style=styles(_STYLES),
         script=scripts(_SCRIPTS),
-        data=Markup(_inert(_data(suite, boards, threats, cells, entries, said, examined))),
+        data=Markup(_script_json(_data(suite, boards, threats, cells, entries, answers, examined))),
         scale=scale,
         shown=partial(shown, scale=scale),
         graded=any(metric.graded for of in suite.datasets for metric in metrics_of(of)),
         sample=sample_noun(suite),
         surviving=surviving_samples(suite),
-        said=bool(said),
+        has_answers=bool(answers),
         columns=columns(suite),
         spans=_spans(columns(suite)),
         ranked=[
@@ -79,10 +79,10 @@ def render(
 
 
 def _spans(shown: Sequence[Column]) -> list[tuple[str, list[tuple[int, Column]]]]:
-    """Return the columns between `clean` and `worst` with their places, by attack and metric."""
+    """Group the columns between `clean` and `worst`, with their indices, by attack and metric."""
     spans: dict[str, list[tuple[int, Column]]] = {}
-    for place, column in enumerate(shown[1:-1], 1):
-        spans.setdefault(f"{column.attack} {column.metric}".strip(), []).append((place, column))
+    for index, column in enumerate(shown[1:-1], 1):
+        spans.setdefault(f"{column.attack} {column.metric}".strip(), []).append((index, column))
     return list(spans.items())
 
 
@@ -90,8 +90,8 @@ def _threat(row: Row) -> tuple[str, str]:
     return row.threat, row.source
 
 
-def _inert(value: object) -> str:
-    """Return JSON that no name can end: a `</script>` in it is not one."""
+def _script_json(value: object) -> str:
+    """Return JSON for a script element; a name with `</script>` cannot end the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
@@ -102,15 +102,15 @@ def _data(
     threats: Sequence[tuple[str, str]],
     cells: pd.DataFrame,
     entries: Entries,
-    said: Mapping[Key, Sequence[Mapping[str, object]]],
+    answers: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
 ) -> dict[str, Any]:
-    """Return what the scripts read; names stand once, and rows point at them."""
-    given = columns(suite)
+    """Return the data of the scripts; rows refer to models and threats by index."""
+    shown = columns(suite)
     scale = scale_of_suite(suite)
     rows = boards[""]
-    in_order = {
-        dataset: {row.key: _numbers(row, given) for row in board}
+    numbers = {
+        dataset: {row.key: _numbers(row, shown) for row in board}
         for dataset, board in boards.items()
     }
     return {
@@ -123,17 +123,17 @@ def _data(
             for threat in threats
         ],
         "scale": {**asdict(scale), "axis": scale.axis},
-        "columns": [_column(column) for column in given],
+        "columns": [_column(column) for column in shown],
         "rows": [
             {"model": list(suite.models).index(row.model), "threat": threats.index(_threat(row))}
             for row in rows
         ],
         "boards": {
-            dataset: [by_key[row.key] for row in rows] for dataset, by_key in in_order.items()
+            dataset: [by_key[row.key] for row in rows] for dataset, by_key in numbers.items()
         },
         "cells": list(_cells(suite, threats, cells)),
         "details": details(suite, entries),
-        "said": [said.get(row.key, ()) for row in rows] if said else [],
+        "answers": [answers.get(row.key, ()) for row in rows] if answers else [],
         "examined": evidence(examined),
     }
 
@@ -172,17 +172,17 @@ def _rounded(value: float | None) -> float | None:
 def _cells(
     suite: Suite, threats: Sequence[tuple[str, str]], cells: pd.DataFrame
 ) -> Iterator[list[Any]]:
-    """Yield what `cells.js` takes apart; models, datasets and threats by their places."""
-    models = {name: place for place, name in enumerate(suite.models)}
-    datasets = {dataset.name: place for place, dataset in enumerate(suite.datasets)}
-    places: Mapping[tuple[str, str], int] = {key: place for place, key in enumerate(threats)}
+    """Yield the rows of `cells.js`; models, datasets and threats are indices."""
+    models = {name: index for index, name in enumerate(suite.models)}
+    datasets = {dataset.name: index for index, dataset in enumerate(suite.datasets)}
+    indices: Mapping[tuple[str, str], int] = {key: index for index, key in enumerate(threats)}
     for cell in cells.to_dict("records"):
         norm = "-l2" if cell["norm"] == "L2" else ""
         rate = [cell["value"], cell["ci_low"], cell["ci_high"]]
         yield [
             models[cell["model"]],
             datasets[cell["dataset"]],
-            places[cell["threat"], cell["source"]] if cell["threat"] else -1,
+            indices[cell["threat"], cell["source"]] if cell["threat"] else -1,
             f"{cell['attack']}{norm}",
             cell["eps"],
             cell["metric"],

@@ -10,10 +10,10 @@ from bench.suite.load import Suite
 
 
 def json_text(suite: Suite, boards: Boards) -> str:
-    """Return the leaderboard over all datasets and over each, as JSON.
+    """Return the leaderboards over all datasets and per dataset as JSON.
 
-    Values have 95% intervals, or are null: `{"value": 0.5, "low": 0.4, "high": 0.6}`. They are
-    fractions, but for CIDEr-D, which is from 0 to 10.
+    A value has a 95% interval, `{"value": 0.5, "low": 0.4, "high": 0.6}`, or is null. Values are
+    fractions; CIDEr-D is from 0 to 10.
     """
     content = {
         "suite": suite.suite,

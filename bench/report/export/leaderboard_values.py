@@ -1,4 +1,4 @@
-"""The leaderboard as values: over all datasets and over each, every rate with its interval."""
+"""The leaderboards as values with intervals: over all datasets, and per dataset."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Column:
     """A column of rates.
 
     Attributes:
-        key: Its name in `leaderboard.csv`.
-        attack: Name of the attack; `clean` where there is none, `worst` for the worst case.
-        eps: The budget as the suite has it; empty for `clean` and `worst`.
-        norm: Of the budget, `linf` or `l2`; empty likewise.
-        metric: What the name of a further metric of the task ends in; empty for the first.
+        key: Name of the column in `leaderboard.csv`.
+        attack: Name of the attack; `clean` without attack, `worst` for the worst case.
+        eps: Radius as the suite writes it; empty for `clean` and `worst`.
+        norm: Norm of the budget, `linf` or `l2`; empty for `clean` and `worst`.
+        metric: Name suffix of a further metric of the task; empty for the first metric.
     """
 
     key: str
@@ -38,20 +38,20 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model under one threat.
+    """A model under a threat.
 
-    Rates are on the scale of the suite's metric: fractions, but for CIDEr-D.
+    Rates are on the scale of the suite's metric: fractions, except for CIDEr-D.
 
     Attributes:
-        rank: Within the threat; None where a cell is missing.
+        rank: Rank within the threat; None if a cell is missing.
         model: Name of the model.
         threat: `white-box` or `transfer`; empty in a suite without attacks.
-        source: Model that transferred images come from.
-        rates: By key of the column, with 95% intervals; None where there is no number.
-        n: Images behind the row.
-        flags: What a reader must know of it.
-        spreads: By key of the column, by how much means differ between the seeds of an attack;
-            empty where there is one seed.
+        source: Source model of transferred images.
+        rates: Rate with its 95% interval by column key; None without a number.
+        n: Number of images.
+        flags: Warnings for the reader.
+        spreads: Largest less smallest mean over the seeds of an attack, by column key; empty with
+            a single seed.
     """
 
     rank: int | None
@@ -65,15 +65,15 @@ class Row:
 
     @property
     def key(self) -> Key:
-        """What tells the row from others."""
+        """Model, threat and source, which identify the row."""
         return self.model, self.threat, self.source
 
 
-Boards = Mapping[str, tuple[Row, ...]]  # by dataset; "" has the means over all
+Boards = Mapping[str, tuple[Row, ...]]  # by dataset; "" is the mean over all datasets
 
 
 def threat_name(threat: str, source: str) -> str:
-    """Return a threat in words: `transfer from CLIP`; `clean` where nothing is attacked."""
+    """Return the display name of a threat: `transfer from CLIP`; `clean` without attack."""
     return f"{threat} from {source}" if source else threat or "clean"
 
 
@@ -94,62 +94,62 @@ def columns(suite: Suite) -> tuple[Column, ...]:
 
 
 def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Boards:
-    """Return the rows of the leaderboard over all datasets, and over each of them.
+    """Return the rows of the leaderboard over all datasets, and per dataset.
 
-    Intervals are those of `bench.stats`: Wilson's for one dataset, and for a mean over several the
-    score interval that it becomes. Rates over several seeds are means over them, of the same
-    images. The worst case of one dataset is a rate over its images like any other. Scores between
-    wrong and right have the intervals of as many answers as they are worth.
+    Intervals come from `bench.stats`: Wilson's interval for a dataset, and its generalisation for
+    a mean over several datasets. With several attack seeds, a rate is the mean over the seeds on
+    the same images. The worst case of a dataset is a rate over its images like the other columns.
+    The interval of a graded score uses the effective sample size.
 
     Args:
         suite: The suite.
-        scored: Its cells with their results.
-        board: Its leaderboard, as `bench.results.leaderboard.leaderboard` returns it.
+        scored: Cells with their results.
+        board: The leaderboard of `bench.results.leaderboard.leaderboard`.
     """
     names = [column.key for column in columns(suite)]
-    worths = _worths(scored)
+    sizes = _effective_sizes(scored)
     best = metrics_of(suite.datasets[0])[0].highest
-    each: dict[str, tuple[Row, ...]] = {}
+    by_dataset: dict[str, tuple[Row, ...]] = {}
     counts: dict[tuple[Key, str], list[float]] = {}
     for dataset in suite.datasets:
-        alone = suite.model_copy(update={"datasets": (dataset,)})
+        single = suite.model_copy(update={"datasets": (dataset,)})
         own = [item for item in scored if item.cell.dataset == dataset.name]
-        left = {key: len(vector) / float(design_effect(vector))
-                for key, (vector,) in survivors(alone, own).items()}  # fmt: skip
+        worst = {key: len(vector) / float(design_effect(vector))
+                 for key, (vector,) in survivors(single, own).items()}  # fmt: skip
         rows = []
-        for record in leaderboard(alone, own).to_dict("records"):
+        for record in leaderboard(single, own).to_dict("records"):
             key, rates = _key(record), dict[str, Interval | None]()
             for name in names:
-                n = left.get(key, 0) if name == WORST else _of(worths, key, dataset.name, name)
+                n = worst.get(key, 0) if name == WORST else _size(sizes, key, dataset.name, name)
                 counts.setdefault((key, name), []).append(n)
                 value = record[name]
                 known = n > 0 and not pd.isna(value)
                 rates[name] = _rate(float(value), n, best) if known else None
             rows.append(_row(record, rates))
-        each[dataset.name] = tuple(rows)
-    by_key = [{row.key: row for row in rows} for rows in each.values()]
+        by_dataset[dataset.name] = tuple(rows)
+    by_key = [{row.key: row for row in rows} for rows in by_dataset.values()]
     means = _means(board, names, by_key, counts, best)
-    return {"": tuple(means), **each}
+    return {"": tuple(means), **by_dataset}
 
 
-def _worths(scored: Sequence[Scored]) -> Mapping[tuple[Key, str, str], float]:
-    """Return what numbers are worth by row, dataset and column; clean ones name no row.
+def _effective_sizes(scored: Sequence[Scored]) -> Mapping[tuple[Key, str, str], float]:
+    """Return effective sample sizes by row, dataset and column; clean keys have only the model.
 
-    Of the seeds of an attack it is that which is worth least.
+    With several attack seeds it is the smallest size.
     """
     found: dict[tuple[Key, str, str], float] = {}
     for item in scored:
         cell = item.cell
         if item.shares is not None:
             key = (cell.target, cell.threat.kind if cell.threat else "", item.source)
-            place, worth = (key, cell.dataset, item.column), item.effective_size
-            found[place] = min(worth, found.get(place, worth))
+            place, size = (key, cell.dataset, item.column), item.effective_size
+            found[place] = min(size, found.get(place, size))
     return found
 
 
-def _of(worths: Mapping[tuple[Key, str, str], float], key: Key, dataset: str, name: str) -> float:
+def _size(sizes: Mapping[tuple[Key, str, str], float], key: Key, dataset: str, name: str) -> float:
     clean = (key[0], "", "")
-    return worths.get((key, dataset, name)) or worths.get((clean, dataset, name)) or 0.0
+    return sizes.get((key, dataset, name)) or sizes.get((clean, dataset, name)) or 0.0
 
 
 def _rate(value: float, n: float, best: float) -> Interval:
@@ -163,7 +163,7 @@ def _means(
     counts: Mapping[tuple[Key, str], Sequence[float]],
     best: float,
 ) -> Iterator[Row]:
-    """Yield the rows over all datasets; their intervals are computed together, which is quick."""
+    """Yield the rows over all datasets; their intervals are computed together, to save time."""
     records = board.to_dict("records")
     given = [
         (_key(record), name) for record in records for name in names if not pd.isna(record[name])

@@ -1,4 +1,4 @@
-"""How numbers are written for readers."""
+"""Formats numbers for readers."""
 
 import pandas as pd
 
@@ -7,18 +7,19 @@ from bench.results.spreadsheet import DIGITS
 
 
 def rounded(value: float) -> float:
-    """Return a number as a CSV table of ours has it."""
+    """Return a number rounded as in the CSV tables."""
     return float(f"{value:.{DIGITS}g}")
 
 
 def percent(value: float | None) -> str:
-    """Return a fraction as a percentage with one decimal; a dash where there is none."""
+    """Return a fraction as a percentage with one decimal; a dash for None."""
     return shown(value, PERCENT)
 
 
 def shown(value: float | None, scale: Scale) -> str:
-    """Return a number as its scale has it; a dash where there is none.
+    """Return a number formatted on its scale; a dash for None.
 
-    A mean that is 0.58749999 for 0.5875 is rounded as whoever reads `leaderboard.csv` rounds it.
+    The number is first rounded as in `leaderboard.csv`, so that a reader of the file who rounds
+    0.5875, which is stored as 0.58749999, gets the same digits.
     """
     return "–" if value is None or pd.isna(value) else scale.text(rounded(value))

@@ -1,22 +1,24 @@
-"""What only some exports need, and what each of it needs."""
+"""Checks the optional packages of `--parquet` and `--figures`."""
 
 import importlib.util
 
 from bench.core.errors import UserError
 
-# option -> the package that it needs, and the extra of this project that has it
+# option -> package that it needs, and this project's extra that installs the package
 _NEEDS = {"parquet": ("pyarrow", "export"), "figures": ("matplotlib", "plot")}
 
 
 def check_extras(wanted: dict[str, bool]) -> None:
-    """Say what is missing before anything is written.
+    """Check the packages of the chosen options before any file is written.
+
+    Args:
+        wanted: Whether each option was chosen.
 
     Raises:
-        UserError: A package that a wanted option needs is not installed.
+        UserError: A package of a chosen option is not installed.
     """
     for option, (package, extra) in _NEEDS.items():
         if wanted.get(option) and importlib.util.find_spec(package) is None:
             raise UserError(
-                f"--{option}: {package} is not installed; "
-                f"`pip install 'radapt-bench[{extra}]'` brings it"
+                f"--{option}: {package} is not installed; run `pip install 'radapt-bench[{extra}]'`"
             )

@@ -1,4 +1,4 @@
-"""The cells as Parquet: the columns of `cells.csv` with their types."""
+"""The table of cells as Parquet: the columns of `cells.csv` with types."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from bench.store.results_folder import write_atomically
 
 
 def write_parquet(cells: pd.DataFrame, path: Path) -> None:
-    """Write cells, as `bench.results.tables.cells_frame` returns them. Needs the `export` extra."""
+    """Write the table of `bench.results.tables.cells_frame`. Needs the `export` extra."""
     numbers = {"value": "float64", "ci_low": "float64", "ci_high": "float64", "n": "int64"}
     typed = cells.astype(numbers)
     write_atomically(path, lambda part: typed.to_parquet(part, index=False, engine="pyarrow"))

@@ -1,4 +1,4 @@
-"""What the page says of a row's protocol: the manifest with each thing told once."""
+"""The protocol details of the page: the manifest without repetition."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -11,36 +11,37 @@ from bench.trust.stored_findings import Examined
 
 Entries = Mapping[str, Mapping[str, Any]]
 Pairs = list[tuple[str, str]]
-# what a cell's record knows of its model and its batches, which differs from row to row
-_OF_ONE_CELL = (
+# fields of `ran_on` that differ between models
+_MODEL_FIELDS = (
     *("batch", "answer_batch", "backwards"),
     *("activation", "model_pixels", "mean", "std", "logit_scale"),
 )
-_OF_DATA = (
+_DATASET_FIELDS = (
     *("images", "pixels", "resize_in_model", "classes", "templates", "seed"),
     *("content", "content_origin", "image_ids", "class_names", "templates_hash"),
 )
 
 
 def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs]]:
-    """Return what stands behind the rows, as pairs of a word and a text, by what it is of.
+    """Return the details of models, datasets and attacks as pairs of a key and a text.
 
     Args:
         suite: The suite.
-        entries: Its manifest, an entry per cell.
+        entries: The manifest, an entry per cell.
 
     Returns:
-        Under `models`, `datasets`, `attacks` and `ran_on` (by model) the pairs by name.
+        The pairs by name, under `models`, `datasets`, `attacks` and `ran_on` (by model).
     """
     models: dict[str, Pairs] = {}
     datasets: dict[str, Pairs] = {}
     ran: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    # attacked images first: clean accuracy may be that of more
+    # entries with an attack first: clean accuracy may be measured on more images
     for entry in sorted(entries.values(), key=lambda entry: "attack" not in entry):
         if entry["model"] not in models:
             models[entry["model"]] = list(_flat(entry["weights"]))
         if entry["dataset"] not in datasets:
-            datasets[entry["dataset"]] = list(_flat({name: entry[name] for name in _OF_DATA}))
+            fields = {name: entry[name] for name in _DATASET_FIELDS}
+            datasets[entry["dataset"]] = list(_flat(fields))
         for name, value in entry["ran_on"].items():
             if name != "backwards":
                 ran[entry["model"]][name].add(str(value))
@@ -59,24 +60,24 @@ def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs]]:
 
 
 def evidence(examined: Mapping[Pair, Examined]) -> dict[str, dict[str, Any]]:
-    """Return what the trust battery found by model and dataset: each check with its sentence."""
+    """Return the findings of the trust battery by model and dataset, with their sentences."""
     found: dict[str, dict[str, Any]] = defaultdict(dict)
     for (model, dataset), record in examined.items():
         images = f"{record.images} images{', deep' if record.deep else ''}"
         found[model][dataset] = {
             "of": f"at {record.eps}, {record.attack}, {images}",
             "left": record.not_done,
-            "found": [[one.verdict, one.check, one.evidence] for one in record.findings],
+            "found": [[each.verdict, each.check, each.evidence] for each in record.findings],
         }
     return found
 
 
 def versions(entries: Entries) -> str:
-    """Return what all cells ran on, in one line."""
+    """Return devices and versions of packages of all cells, in one line."""
     found: dict[str, set[str]] = defaultdict(set)
     for entry in entries.values():
         for name, value in entry["ran_on"].items():
-            if name not in _OF_ONE_CELL:
+            if name not in _MODEL_FIELDS:
                 found[name].add(str(value))
     return ", ".join(f"{name} {text}" for name, text in _joined(found))
 
@@ -86,7 +87,7 @@ def _joined(found: Mapping[str, set[str]]) -> Pairs:
 
 
 def _flat(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Yield nested entries as pairs: `anchor.file`."""
+    """Yield nested entries as pairs with dotted keys: `anchor.file`."""
     for name, inner in value.items():
         if isinstance(inner, Mapping):
             yield from _flat(inner, f"{above}{name}.")

@@ -1,4 +1,4 @@
-"""The leaderboard as Markdown and as LaTeX: a part per threat, the best of each column bold."""
+"""The leaderboard as Markdown and as LaTeX: a table per threat, the best of each column bold."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -61,7 +61,7 @@ def _about(suite: Suite, scale: Scale, escape: Callable[[str], str]) -> str:
     datasets = ", ".join(dataset.name for dataset in suite.datasets)
     worst = f"counts the {surviving_samples(suite)}"
     if any(metric.graded for dataset in suite.datasets for metric in metrics_of(dataset)):
-        worst = f"takes of each {sample_noun(suite)} the lowest score under any attack"
+        worst = f"averages the lowest score of each {sample_noun(suite)} under any attack"
     return (
         f"{escape(suite.suite)}: {scale.name} {scale.range}, mean over {escape(datasets)}; "
         f"worst {worst} at the largest budget."
@@ -76,7 +76,7 @@ def _by_threat(rows: Sequence[Row]) -> Threats:
 
 
 def _spans(columns: Sequence[Column]) -> Iterator[tuple[str, int]]:
-    """Yield the names above the budgets, with how many columns each is above."""
+    """Yield the names of the column groups with their numbers of columns."""
     names = [f"{column.attack} {column.metric}".strip() for column in columns]
     for name in dict.fromkeys(names):
         yield name, names.count(name)
@@ -88,11 +88,11 @@ def _shown(row: Row, column: Column, scale: Scale) -> str:
 
 
 def _best(columns: Sequence[Column], rows: Sequence[Row], scale: Scale) -> dict[str, str]:
-    """Return the best of each column as it is printed, so that equal prints are equally bold."""
+    """Return the best number of each column as printed, so that numbers printed alike are bold."""
     found = {}
     for column in columns:
-        given = [_shown(row, column, scale) for row in rows if row.rates[column.key] is not None]
-        found[column.key] = max(given, key=float, default="")
+        printed = [_shown(row, column, scale) for row in rows if row.rates[column.key] is not None]
+        found[column.key] = max(printed, key=float, default="")
     return found
 
 

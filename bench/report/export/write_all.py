@@ -1,4 +1,4 @@
-"""All tables of a suite from what is stored."""
+"""Writes all tables of a suite from its stored results."""
 
 import pandas as pd
 
@@ -20,15 +20,15 @@ from bench.trust.stored_findings import examined_pairs
 
 
 def export(results: Results, *, parquet: bool = False, figures: bool = False) -> pd.DataFrame:
-    """Write all tables from what is stored, and return the leaderboard.
+    """Write all tables of a suite, and return the leaderboard.
 
     Args:
-        results: What is stored of a suite.
-        parquet: Whether to write `cells.parquet` too. Needs the `export` extra.
-        figures: Whether to draw `figures/`. Needs the `plot` extra.
+        results: Stored results of the suite.
+        parquet: Whether to write `cells.parquet`. Needs the `export` extra.
+        figures: Whether to write `figures/`. Needs the `plot` extra.
 
     Raises:
-        UserError: Nothing is stored, or an extra that is needed is not installed.
+        UserError: Nothing is stored, or a needed extra is not installed.
     """
     check_extras({"parquet": parquet, "figures": figures})
     suite, folder = results.suite, results.store.folder
@@ -39,11 +39,11 @@ def export(results: Results, *, parquet: bool = False, figures: bool = False) ->
     entries = manifest(suite, results.lock, scored)
     cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
     rates = boards(suite, scored, board)
-    said = examples(suite, scored)
+    answers = examples(suite, scored)
     texts = {
         "cells.csv": csv_text(cells),
         "leaderboard.csv": csv_text(board),
-        "leaderboard.html": render(suite, rates, cells, entries, said, examined),
+        "leaderboard.html": render(suite, rates, cells, entries, answers, examined),
         "leaderboard.json": json_text(suite, rates),
         "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),
@@ -51,13 +51,13 @@ def export(results: Results, *, parquet: bool = False, figures: bool = False) ->
     }
     for name, text in texts.items():
         write_text(folder / name, text)
-    answers = answers_frame(suite, scored)
-    if not answers.empty:
-        write_text(folder / "answers.csv", csv_text(answers))
+    answer_table = answers_frame(suite, scored)
+    if not answer_table.empty:
+        write_text(folder / "answers.csv", csv_text(answer_table))
     if parquet:
         write_parquet(cells, folder / "cells.parquet")
     if figures:
-        from bench.report.figures import draw  # brings matplotlib, and radapt's style of figures
+        from bench.report.figures import draw  # here, since it imports matplotlib
 
         draw(suite, rates, folder / "figures")
     return board

@@ -1,7 +1,7 @@
-"""Figures of a suite's results for papers, in the style of `radapt.figures`, each beside its table.
+"""Figures of a suite's results for papers, in the style of `radapt.figures`.
 
-Each is written as `<stem>.csv`, `.png`, `.svg` and `.pdf`: the same bytes for the same results.
-No meaning is carried by colour alone. Needs the `plot` extra.
+Each figure is written as `<stem>.png`, `.svg` and `.pdf`, with its numbers as `<stem>.csv`. Equal
+results give equal bytes. Colours always go with markers or hatches. Needs the `plot` extra.
 """
 
 from pathlib import Path
@@ -15,10 +15,10 @@ from bench.suite.load import Suite
 
 
 def draw(suite: Suite, boards: Boards, folder: Path) -> None:
-    """Draw the trade-off, bars per dataset and accuracy against the budget."""
-    ranked = {row.model for row in boards[""]}  # a source of images may have no row
-    places = {name: place for place, name in enumerate(suite.models) if name in ranked}
+    """Draw clean against robust accuracy, bars per dataset, and accuracy against the radius."""
+    ranked = {row.model for row in boards[""]}  # a model that is only a source has no row
+    indices = {name: index for index, name in enumerate(suite.models) if name in ranked}
     scale = scale_of_suite(suite)
-    tradeoff(boards[""], places, scale, folder / "tradeoff")
-    bars(boards, places, scale, folder / "bars")
-    curves(boards[""], columns(suite), places, scale, folder / "curves")
+    tradeoff(boards[""], indices, scale, folder / "tradeoff")
+    bars(boards, indices, scale, folder / "bars")
+    curves(boards[""], columns(suite), indices, scale, folder / "curves")

@@ -9,18 +9,25 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.report.export.leaderboard_values import WORST, Boards, Row
-from bench.report.figures.figure_style import Places, by_threat, drawn, filling, record, save
+from bench.report.figures.figure_style import (
+    ModelIndices,
+    bar_style,
+    by_threat,
+    drawable,
+    save,
+    table_row,
+)
 from bench.report.figures.tradeoff import CLEAN
 from bench.results.number_format import Scale
 from bench.stats import Interval
 from radapt.figures.panels import panels
 from radapt.figures.style import WIDTH, styled
 
-_MANY = 4  # datasets whose names still fit side by side
+_MANY = 4  # more dataset names do not fit side by side
 
 
-def bars(boards: Boards, places: Places, scale: Scale, stem: Path) -> None:
-    """Draw a row of bars for clean accuracy and for each threat's worst case."""
+def bars(boards: Boards, indices: ModelIndices, scale: Scale, stem: Path) -> None:
+    """Draw a panel of bars for clean accuracy and for the worst case of each threat."""
     datasets = [name for name in boards if name]
     threats = by_threat(boards[""])
     first = next(iter(threats))
@@ -31,10 +38,10 @@ def bars(boards: Boards, places: Places, scale: Scale, stem: Path) -> None:
         if any(row.rates[WORST] for row in rows)
     ]
     many = len(datasets) > _MANY
-    width = WIDTH * (2 if len(datasets) * len(places) > 20 else 1)
+    width = WIDTH * (2 if len(datasets) * len(indices) > 20 else 1)
     records = []
     with styled():
-        height = (1.6 if many else 1.2) * len(titles) + 0.16 * -(-len(places) // 4) + 0.2
+        height = (1.6 if many else 1.2) * len(titles) + 0.16 * -(-len(indices) // 4) + 0.2
         figure = Figure(figsize=(width, height))
         for axes, (title, threat, column) in zip(
             panels(figure, len(titles), 1), titles, strict=True
@@ -44,16 +51,16 @@ def bars(boards: Boards, places: Places, scale: Scale, stem: Path) -> None:
                 for dataset in datasets
                 for row in by_threat(boards[dataset])[threat]
             }
-            _panel(axes, rates, datasets, places, scale)
-            axes.set_title(drawn(title))
-            axes.set_xticks(range(len(datasets)), list(map(drawn, datasets)),
+            _panel(axes, rates, datasets, indices, scale)
+            axes.set_title(drawable(title))
+            axes.set_xticks(range(len(datasets)), list(map(drawable, datasets)),
                             rotation=90 if many else 0)  # fmt: skip
             for (_, dataset), (row, rate) in rates.items():
                 if rate is not None:
-                    records.append(record(row, dataset, column, rate))
+                    records.append(table_row(row, dataset, column, rate))
         figure.supylabel(scale.axis, fontsize=8)
-        handles = [Patch(**filling(place), ec="white", lw=0.3) for place in places.values()]
-        figure.legend(handles, list(map(drawn, places)), loc="outside upper center", ncols=4)
+        handles = [Patch(**bar_style(index), ec="white", lw=0.3) for index in indices.values()]
+        figure.legend(handles, list(map(drawable, indices)), loc="outside upper center", ncols=4)
         save(figure, records, stem)
 
 
@@ -61,16 +68,16 @@ def _panel(
     axes: Axes,
     rates: Mapping[tuple[str, str], tuple[Row, Interval | None]],
     datasets: list[str],
-    places: Places,
+    indices: ModelIndices,
     scale: Scale,
 ) -> None:
-    wide = 0.84 / len(places)
-    for slot, (model, place) in enumerate(places.items()):
+    wide = 0.84 / len(indices)
+    for slot, (model, index) in enumerate(indices.items()):
         found = [rates[model, dataset][1] for dataset in datasets]
         bounds = np.array([[r.value, r.low, r.high] if r else [np.nan] * 3 for r in found])
         bounds *= scale.factor
-        middle = np.arange(len(datasets)) + (slot - (len(places) - 1) / 2) * wide
-        axes.bar(middle, bounds[:, 0], wide, **filling(place), edgecolor="white", lw=0.3)
+        middle = np.arange(len(datasets)) + (slot - (len(indices) - 1) / 2) * wide
+        axes.bar(middle, bounds[:, 0], wide, **bar_style(index), edgecolor="white", lw=0.3)
         reach = [bounds[:, 0] - bounds[:, 1], bounds[:, 2] - bounds[:, 0]]
         axes.errorbar(middle, bounds[:, 0], np.maximum(reach, 0), fmt="none", ecolor="0.5",
                       elinewidth=0.5)  # fmt: skip

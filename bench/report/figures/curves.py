@@ -1,4 +1,4 @@
-"""Accuracy against the budget, from clean accuracy at zero."""
+"""Accuracy against the radius; clean accuracy is at zero."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.export.leaderboard_values import Column, Row
-from bench.report.figures.figure_style import Places, by_threat, drawn, look, reach, record, save
+from bench.report.figures.figure_style import (
+    ModelIndices,
+    by_threat,
+    drawable,
+    error_bars,
+    marker_style,
+    save,
+    table_row,
+)
 from bench.report.figures.tradeoff import CLEAN
 from bench.results.number_format import Scale
 from bench.suite.specs import eps_value
@@ -19,9 +27,9 @@ _NORMS = {"linf": r"$L_\infty$", "l2": "$L_2$"}
 
 
 def curves(
-    rows: Sequence[Row], columns: Sequence[Column], places: Places, scale: Scale, stem: Path
+    rows: Sequence[Row], columns: Sequence[Column], indices: ModelIndices, scale: Scale, stem: Path
 ) -> None:
-    """Draw a row of panels per attack with a panel per threat, and 95% intervals as whiskers."""
+    """Draw a row of panels per attack, a panel per threat, with 95% intervals as whiskers."""
     attacks: dict[str, list[Column]] = {}
     for column in columns:
         if column.eps and not column.metric:
@@ -32,7 +40,7 @@ def curves(
     across = len(threats)
     records = []
     with styled():
-        height = 1.7 * len(attacks) + 0.16 * -(-len(places) // (2 * across)) + 0.2
+        height = 1.7 * len(attacks) + 0.16 * -(-len(indices) // (2 * across)) + 0.2
         figure = Figure(figsize=(WIDTH * min(across, 2), height))
         drawings = iter(panels(figure, len(attacks) * across, across, sharey=True))
         for attack, members in attacks.items():
@@ -40,32 +48,34 @@ def curves(
             for name, of in threats.items():
                 axes = next(drawings)
                 for row in of:
-                    records += list(_curve(axes, row, members, places[row.model], scale))
+                    records += list(_curve(axes, row, members, indices[row.model], scale))
                 radii = [eps_value(column.eps) for column in members]
                 axes.set_xticks([0, *radii], ["0", *(column.eps for column in members)])
-                axes.set_title(f"{drawn(name)}, {drawn(attack)}", fontsize=SMALL)
+                axes.set_title(f"{drawable(name)}, {drawable(attack)}", fontsize=SMALL)
                 axes.set(xlabel=f"ε ({_NORMS[members[0].norm]})")
                 axes.grid(axis="y", lw=0.3, color="0.9")
-        axes.set_ylim(bottom=0)  # of all panels, once all is drawn
+        axes.set_ylim(bottom=0)  # panels share the axis; set it after the last panel is drawn
         figure.supylabel(scale.axis, fontsize=8)
-        handles = [Line2D([], [], **{**look(place), "ls": "-"}) for place in places.values()]
-        labels = list(map(drawn, places))
+        handles = [
+            Line2D([], [], **{**marker_style(index), "ls": "-"}) for index in indices.values()
+        ]
+        labels = list(map(drawable, indices))
         figure.legend(handles, labels, loc="outside upper center", ncols=2 * min(across, 2))
         save(figure, records, stem)
 
 
 def _curve(
-    axes: Axes, row: Row, members: Sequence[Column], place: int, scale: Scale
+    axes: Axes, row: Row, members: Sequence[Column], index: int, scale: Scale
 ) -> Iterator[dict[str, object]]:
     given = [(0.0, CLEAN), *((eps_value(column.eps), column.key) for column in members)]
     points = [(x, key, rate) for x, key in given if (rate := row.rates[key]) is not None]
     if not points:
         return
-    ends = [list(reach(rate, scale)) for _, _, rate in points]
+    ends = [list(error_bars(rate, scale)) for _, _, rate in points]
     axes.errorbar(
         [x for x, _, _ in points], [scale.factor * rate.value for _, _, rate in points],
         [[below[0] for below, _ in ends], [above[0] for _, above in ends]],
-        **{**look(place), "ls": "-"}, ecolor="0.7", elinewidth=0.6, lw=0.9,
+        **{**marker_style(index), "ls": "-"}, ecolor="0.7", elinewidth=0.6, lw=0.9,
     )  # fmt: skip
     for _, key, rate in points:
-        yield record(row, "", key, rate)
+        yield table_row(row, "", key, rate)

@@ -1,4 +1,4 @@
-"""What the figures of results share: how models look, what names are drawn, what is written."""
+"""Shared parts of the figures: colours and markers of models, names, tables, and saving."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -16,25 +16,25 @@ from bench.stats import Interval
 from bench.store.results_folder import write_text
 from radapt.figures.style import COLOURS, HATCHES, MARKERS, draw
 
-Places = Mapping[str, int]  # of models in the suite
+ModelIndices = Mapping[str, int]  # index of each model in the suite
 _UNKNOWN = "\u25a1"
 
 
-def look(place: int) -> dict[str, Any]:
-    """Return colour and marker of a model by its place; no pair comes twice among 49."""
+def marker_style(index: int) -> dict[str, Any]:
+    """Return colour and marker of a model by its index; 49 models have different pairs."""
     count = len(COLOURS)
-    marker = MARKERS[(place + place // count) % count]
-    return {"color": COLOURS[place % count], "marker": marker, "ls": "none"}
+    marker = MARKERS[(index + index // count) % count]
+    return {"color": COLOURS[index % count], "marker": marker, "ls": "none"}
 
 
-def filling(place: int) -> dict[str, Any]:
-    """Return colour and hatch of a model's bars by its place."""
+def bar_style(index: int) -> dict[str, Any]:
+    """Return colour and hatch of a model's bars by its index."""
     count = len(COLOURS)
-    return {"color": COLOURS[place % count], "hatch": HATCHES[(place + place // count) % count]}
+    return {"color": COLOURS[index % count], "hatch": HATCHES[(index + index // count) % count]}
 
 
-def drawn(name: str) -> str:
-    """Return a name as it can be drawn: no formula, and a box for what the font lacks."""
+def drawable(name: str) -> str:
+    """Return a name for matplotlib: `$` is escaped, and a box replaces letters the font lacks."""
     known = _letters()
     return "".join(c if ord(c) in known else _UNKNOWN for c in name).replace("$", r"\$")
 
@@ -52,8 +52,8 @@ def by_threat(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def record(row: Row, dataset: str, column: str, rate: Interval) -> dict[str, Any]:
-    """Return a number of a figure as a row of its table."""
+def table_row(row: Row, dataset: str, column: str, rate: Interval) -> dict[str, Any]:
+    """Return a number of a figure as a row of the figure's table."""
     return {
         "model": row.model,
         "threat": threat_name(row.threat, row.source),
@@ -65,15 +65,15 @@ def record(row: Row, dataset: str, column: str, rate: Interval) -> dict[str, Any
     }
 
 
-def reach(rate: Interval, scale: Scale) -> Iterator[list[float]]:
-    """Yield how far an interval goes below and above its value, as matplotlib asks."""
+def error_bars(rate: Interval, scale: Scale) -> Iterator[list[float]]:
+    """Yield the distances from a value to the ends of its interval, for matplotlib's errorbar."""
     yield [scale.factor * max(0.0, rate.value - rate.low)]
     yield [scale.factor * max(0.0, rate.high - rate.value)]
 
 
 def save(figure: Figure, records: Sequence[dict[str, Any]], stem: Path) -> None:
-    """Write a figure with its table, which a spreadsheet may open."""
+    """Write a figure and its table."""
     draw(figure, stem)
     write_text(stem.with_name(f"{stem.name}.csv"), csv_text(pd.DataFrame(records)))
-    # a date would make other bytes of the same figure
+    # a creation date would change the bytes of an equal figure
     figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None, "Creator": None})

@@ -1,4 +1,4 @@
-"""Clean against robust accuracy, as in overview figures of papers."""
+"""Clean against robust accuracy with the Pareto front."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.export.leaderboard_values import WORST, Row
-from bench.report.figures.figure_style import Places, by_threat, drawn, look, reach, record, save
+from bench.report.figures.figure_style import (
+    ModelIndices,
+    by_threat,
+    drawable,
+    error_bars,
+    marker_style,
+    save,
+    table_row,
+)
 from bench.results.number_format import Scale
 from bench.stats import Interval
 from radapt.figures.panels import panels
@@ -19,10 +27,10 @@ CLEAN = "clean"
 _ACROSS = 2
 
 
-def tradeoff(rows: Sequence[Row], places: Places, scale: Scale, stem: Path) -> None:
+def tradeoff(rows: Sequence[Row], indices: ModelIndices, scale: Scale, stem: Path) -> None:
     """Draw clean accuracy against the worst case, a panel per threat, with 95% intervals.
 
-    The line is the Pareto front: what lies on it is filled.
+    The line is the Pareto front; markers on it are filled.
     """
     groups = {name: points for name, of in by_threat(rows).items() if (points := list(_points(of)))}
     if not groups:
@@ -31,29 +39,29 @@ def tradeoff(rows: Sequence[Row], places: Places, scale: Scale, stem: Path) -> N
     down = -(-len(groups) // across)
     records = []
     with styled():
-        figure = Figure(figsize=(WIDTH * across, 2.5 * down + 0.16 * -(-len(places) // 4) + 0.1))
+        figure = Figure(figsize=(WIDTH * across, 2.5 * down + 0.16 * -(-len(indices) // 4) + 0.1))
         for axes, (name, points) in zip(panels(figure, len(groups), across, sharey=True),
                                         groups.items(), strict=True):  # fmt: skip
-            _panel(axes, points, places, scale)
-            axes.set(title=drawn(name), xlabel=f"clean {scale.axis}")
+            _panel(axes, points, indices, scale)
+            axes.set(title=drawable(name), xlabel=f"clean {scale.axis}")
             if axes.get_subplotspec().is_first_col():  # type: ignore[union-attr]
                 axes.set_ylabel(scale.of("worst case"))
             for row, clean, worst in points:
-                records += [record(row, "", CLEAN, clean), record(row, "", WORST, worst)]
-        axes.set_ylim(bottom=0)  # of all panels, once all is drawn
-        handles = [Line2D([], [], **look(place)) for place in places.values()]
-        figure.legend(handles, list(map(drawn, places)), loc="outside upper center", ncols=4)
+                records += [table_row(row, "", CLEAN, clean), table_row(row, "", WORST, worst)]
+        axes.set_ylim(bottom=0)  # panels share the axis; set it after the last panel is drawn
+        handles = [Line2D([], [], **marker_style(index)) for index in indices.values()]
+        figure.legend(handles, list(map(drawable, indices)), loc="outside upper center", ncols=4)
         save(figure, records, stem)
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no other beats in clean and robust accuracy, from left to right."""
+    """Return the Pareto front in clean and robust accuracy, from left to right."""
 
-    def beats(one: Point, other: Point) -> bool:
-        ours, theirs = _rates(one), _rates(other)
+    def dominates(point: Point, other: Point) -> bool:
+        ours, theirs = _rates(point), _rates(other)
         return ours != theirs and ours[0] >= theirs[0] and ours[1] >= theirs[1]
 
-    kept = [point for point in points if not any(beats(other, point) for other in points)]
+    kept = [point for point in points if not any(dominates(other, point) for other in points)]
     return sorted(kept, key=_rates)
 
 
@@ -66,7 +74,7 @@ def _points(rows: Sequence[Row]) -> list[Point]:
     return [(row, clean, worst) for row, clean, worst in pairs if clean and worst]
 
 
-def _panel(axes: Axes, points: Sequence[Point], places: Places, scale: Scale) -> None:
+def _panel(axes: Axes, points: Sequence[Point], indices: ModelIndices, scale: Scale) -> None:
     best = front(points)
     factor = scale.factor
     left = min(factor * clean.low for _, clean, _ in points) - 0.02 * factor
@@ -78,10 +86,10 @@ def _panel(axes: Axes, points: Sequence[Point], places: Places, scale: Scale) ->
     axes.plot([*x, x[-1]], [*y, 0], color="0.6", lw=0.8, zorder=0)
     for point in points:
         row, clean, worst = point
-        style = look(places[row.model])
+        style = marker_style(indices[row.model])
         axes.errorbar(
             factor * clean.value, factor * worst.value,
-            list(reach(worst, scale)), list(reach(clean, scale)),
+            list(error_bars(worst, scale)), list(error_bars(clean, scale)),
             **style, ecolor="0.7", elinewidth=0.6,
             markerfacecolor=style["color"] if point in best else "white",
         )  # fmt: skip

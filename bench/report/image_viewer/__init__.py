@@ -1,1 +1,1 @@
-"""Clean and adversarial images of one cell, to look at."""
+"""Clean and adversarial images of a cell for viewing."""

@@ -1,4 +1,4 @@
-"""Some images of a cell with what its attack made of them, and what its target says."""
+"""Collects images of a cell: clean and adversarial, with the predictions of its target."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,73 +25,79 @@ from bench.plan.cells import Cell
 from bench.plan.labels import describe
 from bench.plan.shards import part_key, parts_of
 from bench.report.image_viewer.select import choose_rows
-from bench.report.image_viewer.shown_images import Attacked, Pixels, Prediction, Seen, Shown
+from bench.report.image_viewer.shown_images import (
+    AdversarialImage,
+    Prediction,
+    RgbPixels,
+    ShownCell,
+    ShownImage,
+)
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results
 from bench.suite.specs import AnyAttack, Storage
 
 
-def look(
+def show_images(
     results: Results,
     cell: Cell,
     result: CellResult,
     count: int,
     device: torch.device,
     trust: bool,
-) -> Shown:
-    """Return some images of a cell as its model sees them.
+) -> ShownCell:
+    """Return images of a cell with predictions.
 
-    Adversarial images that several cells share are read from the store. Those that are of one cell
-    alone are not kept, so its attack runs again, on the shown images only and with their seeds;
-    so it does where a shared craft is not here.
+    Adversarial images of a shared craft are read from the store. White-box images are not stored,
+    so the attack runs again, only on the shown images and with the same seeds. It also runs again
+    if a shared craft is missing.
 
     Args:
-        results: What is stored of the suite.
-        cell: One of classification.
-        result: Its result, which is ok.
-        count: How many images are shown; all where there are fewer.
-        device: Where models run.
+        results: Stored results of the suite.
+        cell: A cell of classification.
+        result: The result of the cell, with status `ok`.
+        count: Number of images; all if the cell has fewer.
+        device: Device of the models.
         trust: Whether code named by the suite may be imported.
 
     Raises:
-        UserError: A model or the images cannot be had here any more.
+        UserError: A model or the images cannot be loaded on this machine.
     """
     suite, store, lock = results.suite, results.store, results.lock
     rows = choose_rows(results, cell, result, count)
     ids = tuple(result.sample_ids[row] for row in rows)
-    few = replace(lock.datasets[cell.dataset], sample_ids=ids)
-    lock = replace(lock, datasets={**lock.datasets, cell.dataset: few})
+    subset = replace(lock.datasets[cell.dataset], sample_ids=ids)
+    lock = replace(lock, datasets={**lock.datasets, cell.dataset: subset})
     cache = ModelCache(suite, lock, {}, device, None, trust)
     try:
         case = Case(cell, cache, cache.images(cell.dataset), Deadline(None))
         clean = case.images.floats(torch.arange(len(ids)))
-        before, read = _predictions(case, clean), False
-        attacked: Sequence[Attacked | None] = [None] * len(ids)
+        predictions, from_store = _predictions(case, clean), False
+        attacked: Sequence[AdversarialImage | None] = [None] * len(ids)
         if cell.attack is not None:
             attack, _ = fit_cell(suite, cell, cell.attack, len(case.images.classes))
-            kept = _kept(store, case, attack, rows, len(result.correct))
-            read = kept is not None
-            points = _points(case, attack, kept, suite.protocol.storage)
+            kept = _stored_rows(store, case, attack, rows, len(result.correct))
+            from_store = kept is not None
+            points = _adversarial(case, attack, kept, suite.protocol.storage)
             attacked = _attacked(case, clean, points)
-    except Exception as error:  # whatever goes wrong in a cell, as in a run
+    except Exception as error:  # a cell can fail in many ways; report all of them as a run does
         raise UserError(f"{describe(cell)}: {reason(error)}") from error
     truths = [case.images.classes[label] for label in case.images.labels.tolist()]
     stored = result.correct[rows].tolist()
-    seen = map(Seen, ids, truths, _in_8_bits(clean), before, attacked, stored)
-    return Shown(cell, result, tuple(seen), read)
+    images = map(ShownImage, ids, truths, _in_8_bits(clean), predictions, attacked, stored)
+    return ShownCell(cell, result, tuple(images), from_store)
 
 
-def _kept(
+def _stored_rows(
     store: Store, case: Case, attack: AnyAttack, rows: list[int], total: int
 ) -> NDArray[Any] | None:
-    """Return rows of a craft as they are kept, or None where it is not, or not all of it is here.
+    """Return rows of a craft as stored, or None if the craft or a needed part is not in the store.
 
     Args:
-        store: Where crafts are kept.
+        store: The results folder with the crafts.
         case: The shown images.
         attack: The attack, fitted to the dataset.
-        rows: Which of all images these are.
-        total: How many all are.
+        rows: Rows of the shown images among all images of the cell.
+        total: Number of all images of the cell.
     """
     shape = tuple(case.images.pixels.shape[1:])
     found: dict[int, NDArray[Any]] = {}
@@ -105,8 +111,10 @@ def _kept(
     return np.stack([found[row] for row in rows])
 
 
-def _points(case: Case, attack: AnyAttack, kept: NDArray[Any] | None, storage: Storage) -> Tensor:
-    """Return the adversarial images that are scored, from what is kept or from another attack."""
+def _adversarial(
+    case: Case, attack: AnyAttack, kept: NDArray[Any] | None, storage: Storage
+) -> Tensor:
+    """Return the adversarial images that are scored: decoded from the craft, or attacked again."""
     if case.cell.mode == "success":
         points, _ = _attack_again(case, attack, storage)
         return points
@@ -116,16 +124,20 @@ def _points(case: Case, attack: AnyAttack, kept: NDArray[Any] | None, storage: S
 
 
 def _attack_again(case: Case, attack: AnyAttack, storage: Storage) -> tuple[Tensor, Tally]:
-    """Return where the images of a cell of its own craft end; smaller budgets first if nested."""
-    tally, ended = new_tally(case.images.sample_ids), None
+    """Run a white-box attack again and return its images; with nested budgets, smaller ones first.
+
+    Returns:
+        The final images `[b,3,h,w]`, and the tally of the attack.
+    """
+    tally, smaller = new_tally(case.images.sample_ids), None
     if case.cell.below is not None:
-        ended, below = _attack_again(replace(case, cell=case.cell.below), attack, storage)
+        smaller, below = _attack_again(replace(case, cell=case.cell.below), attack, storage)
         tally.correct = below.correct.copy()
-    left = torch.from_numpy(tally.correct.copy())
+    robust = torch.from_numpy(tally.correct.copy())
     points = case.images.floats(torch.arange(len(case.images.labels)))
     attack_target(case, attack, storage, tally, scored_points=points)
-    if ended is not None:
-        points = torch.where(left.to(points.device)[:, None, None, None], points, ended)
+    if smaller is not None:
+        points = torch.where(robust.to(points.device)[:, None, None, None], points, smaller)
     return points, tally
 
 
@@ -133,30 +145,30 @@ def _predictions(case: Case, points: Tensor) -> list[Prediction]:
     cell, images = case.cell, case.images
     target = case.cache.classifier(cell.target, cell.dataset)
     batch = case.cache.batch(cell.target, cell.dataset)
-    shares, places = logits_at(target, points, batch).softmax(dim=1).max(dim=1)
-    right = places == images.labels
+    confidences, labels = logits_at(target, points, batch).softmax(dim=1).max(dim=1)
+    right = labels == images.labels
     return [
-        Prediction(images.classes[place], share, hit)
-        for place, share, hit in zip(places.tolist(), shares.tolist(), right.tolist(), strict=True)
+        Prediction(images.classes[label], *rest)
+        for label, *rest in zip(labels.tolist(), confidences.tolist(), right.tolist(), strict=True)
     ]
 
 
-def _attacked(case: Case, clean: Tensor, points: Tensor) -> list[Attacked]:
+def _attacked(case: Case, clean: Tensor, points: Tensor) -> list[AdversarialImage]:
     deltas = points - clean
     largest = length(deltas, "linf")
     factors = torch.where(largest > 0, 0.5 / largest, 0.0)
     differences = 0.5 + factors[:, None, None, None] * deltas
     norms = length(deltas, case.cell.budget.norm)
     return [
-        Attacked(*of_one)
-        for of_one in zip(
+        AdversarialImage(*fields)
+        for fields in zip(
             _in_8_bits(points), _in_8_bits(differences), factors.tolist(), norms.tolist(),
             _predictions(case, points), strict=True,
         )
     ]  # fmt: skip
 
 
-def _in_8_bits(images: Tensor) -> list[Pixels]:
-    """Return images `[b,3,h,w]` in [0,1], rounded, as pixels `[h,w,3]`."""
+def _in_8_bits(images: Tensor) -> list[RgbPixels]:
+    """Return images `[b,3,h,w]` in [0,1], rounded to 8 bits, as arrays `[h,w,3]`."""
     rounded = images.mul(255).round().clamp(0, 255).byte()
     return list(rounded.permute(0, 2, 3, 1).cpu().numpy())

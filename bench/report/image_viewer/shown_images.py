@@ -1,4 +1,4 @@
-"""What there is to see of a cell's images."""
+"""The images of a cell with predictions and outcomes, as the page shows them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from bench.core.types import CellResult
 from bench.plan.cells import Cell
 
-Pixels = NDArray[np.uint8]  # [h,w,3]
-Verdict = Literal["broken", "stands", "wrong"]
+RgbPixels = NDArray[np.uint8]  # [h,w,3]
+ImageOutcome = Literal["broken", "robust", "wrong"]
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a classifier says of an image.
+    """A classifier's prediction for an image.
 
     Attributes:
-        name: Of the class.
-        confidence: Its softmax in [0,1].
-        right: Whether it is the true class, which another may share its name with.
+        name: Name of the predicted class.
+        confidence: Softmax probability of the class, in [0,1].
+        right: Whether the class is the true class; two classes may have the same name.
     """
 
     name: str
@@ -29,69 +29,69 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Attacked:
-    """What became of an image under an attack.
+class AdversarialImage:
+    """An adversarial image and its perturbation.
 
     Attributes:
         pixels: The adversarial image, rounded to 8 bits.
-        difference: What was added, amplified by `factor`, around grey.
-        factor: What stretches it over the whole range; 0 where nothing was added.
-        norm: Of what was added, in [0,1] pixels, in the budget's norm.
-        prediction: Of the adversarial image as it is, not rounded.
+        difference: The perturbation times `factor`, around grey.
+        factor: Factor that makes the largest entry 0.5; 0 if the perturbation is zero.
+        norm: Norm of the perturbation in [0,1] pixels, in the budget's norm.
+        prediction: Prediction for the adversarial image before rounding.
     """
 
-    pixels: Pixels
-    difference: Pixels
+    pixels: RgbPixels
+    difference: RgbPixels
     factor: float
     norm: float
     prediction: Prediction
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One image.
+class ShownImage:
+    """An image of a cell.
 
     Attributes:
-        sample_id: What it is called.
-        truth: Its class.
+        sample_id: Id of the image.
+        truth: Name of the true class.
         pixels: The clean image.
-        prediction: Of the clean image.
-        attacked: What became of it; None in a clean cell.
-        stored: Whether the cell's result has it as right.
+        prediction: Prediction for the clean image.
+        attacked: The adversarial image; None in a clean cell.
+        stored: Whether the image is right in the stored result.
     """
 
     sample_id: str
     truth: str
-    pixels: Pixels
+    pixels: RgbPixels
     prediction: Prediction
-    attacked: Attacked | None
+    attacked: AdversarialImage | None
     stored: bool
 
     @property
     def right(self) -> bool:
-        """Whether what the cell is about is predicted right: under the attack, if there is one."""
+        """Whether the prediction is right: under the attack if the cell has an attack."""
         return (self.attacked or self).prediction.right
 
     @property
-    def verdict(self) -> Verdict:
-        """Whether the attack broke it, it stands, or it was wrong without an attack."""
+    def outcome(self) -> ImageOutcome:
+        """`robust` if the image is right, `broken` if only without attack, else `wrong`."""
         if self.right:
-            return "stands"
+            return "robust"
         return "broken" if self.prediction.right else "wrong"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """Some images of a cell.
+class ShownCell:
+    """A cell with the images to show.
 
     Attributes:
         cell: The cell.
-        result: What was measured, on all of its images.
-        images: Those that are shown.
-        read: Whether their adversarial images were read from the store; else the attack ran again.
+        result: The stored result, over all images of the cell.
+        images: The images to show.
+        from_store: Whether adversarial images were read from the store; else the attack ran again.
     """
 
     cell: Cell
     result: CellResult
-    images: tuple[Seen, ...]
-    read: bool
+    images: tuple[ShownImage, ...]
+    from_store: bool

@@ -1,31 +1,31 @@
-// Scales and axes, and the frame that every figure has.
+// Scales, axes, and the frame of every figure.
 
-const TEXT = 6.6; // about the width of a letter at 12 px
+const TEXT = 6.6; // approximate width of a letter at 12 px
 const linear = (from, to, start, end) => (value) => start + ((value - from) / (to - from)) * (end - start);
-const GRAIN = factor === 100 ? 5 : 0.1; // axes begin and end at multiples of it
-const neat = (value) => Number(value.toFixed(6));
+const GRAIN = factor === 100 ? 5 : 0.1; // axes begin and end at multiples of GRAIN
+const roundOff = (value) => Number(value.toFixed(6));
 const steps = (from, to) => {
-  const grains = neat((to - from) / GRAIN);
+  const grains = roundOff((to - from) / GRAIN);
   const step = GRAIN * (grains > 40 ? 10 : grains > 12 ? 4 : grains > 5 ? 2 : 1);
-  const first = Math.ceil(neat(from / step));
-  return Array.from({ length: Math.floor(neat(to / step)) - first + 1 }, (_, place) => neat((first + place) * step));
+  const first = Math.ceil(roundOff(from / step));
+  return Array.from({ length: Math.floor(roundOff(to / step)) - first + 1 }, (_, place) => roundOff((first + place) * step));
 };
 const range = (rates, floor = null) => {
   const given = rates.filter(Boolean);
   if (!given.length) return [0, 20 * GRAIN];
-  const grains = (value, round) => round(neat(onAxis(value) / GRAIN)) * GRAIN;
+  const grains = (value, round) => round(roundOff(onAxis(value) / GRAIN)) * GRAIN;
   const low = floor ?? Math.max(0, grains(Math.min(...given.map((rate) => rate[1])), Math.floor));
   const high = grains(Math.max(...given.map((rate) => rate[2])), Math.ceil);
   return [low, Math.min(unit ? 100 : 10, Math.max(low + 2 * GRAIN, high))];
 };
-const sides = (box, y, ticks, title) =>
+const yAxis = (box, y, ticks, title) =>
   svg("g", { class: "axis", "aria-hidden": "true" },
     ticks.map((tick) => [
       svg("line", { x1: box.left, x2: box.right, y1: y(tick), y2: y(tick) }),
       svg("text", { x: box.left - 7, y: y(tick) + 4, "text-anchor": "end" }, String(tick)),
     ]),
     svg("text", { x: 0, y: 10 }, title));
-const foot = (box, x, ticks, title) =>
+const xAxis = (box, x, ticks, title) =>
   svg("g", { class: "axis", "aria-hidden": "true" },
     ticks.map(([place, text]) => [
       svg("line", { x1: x(place), x2: x(place), y1: box.bottom, y2: box.bottom + 4 }),
@@ -33,11 +33,11 @@ const foot = (box, x, ticks, title) =>
     ]),
     svg("text", { x: (box.left + box.right) / 2, y: box.bottom + 35, "text-anchor": "middle" }, title));
 
-// A figure says its threat, draws for the width it has, and has its numbers as a table.
+// A figure has a caption with its threat, a drawing that follows the width, and a table of its numbers.
 const figure = (threat, about, draw, heads, rows) => {
   const frame = html("div");
   const table = html("details", { class: "table" },
-    html("summary", {}, "The same as a table"),
+    html("summary", {}, "Show as a table"),
     html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": about },
       html("table", {},
         html("thead", {}, html("tr", {}, heads.map((head, place) =>

@@ -1,4 +1,4 @@
-// The leaderboard: its numbers follow the dataset; rows are sorted within their threat.
+// The leaderboard shows the numbers of the selected dataset and sorts rows within each threat.
 
 const bodies = all("#board tbody");
 const lines = all("#board .row").map((line, place) => ({ line, place, ...data.rows[place] }));
@@ -13,12 +13,12 @@ const sortKey = ({ place, model }) => {
 };
 const compare = (first, second) => {
   const [a, b] = [sortKey(first), sortKey(second)];
-  if (a === null || b === null) return (a === null) - (b === null); // what is missing stands last
+  if (a === null || b === null) return (a === null) - (b === null); // missing values come last
   const way = order.descending ? -1 : 1;
   return way * (typeof a === "string" ? a.localeCompare(b) : a - b) || first.place - second.place;
 };
 const spreadOf = (value) =>
-  html("small", { class: "spread" }, html("span", { class: "unseen" }, " between seeds "), `↕ ${written(value)}`);
+  html("small", { class: "spread" }, html("span", { class: "unseen" }, " between seeds "), `↕ ${formatted(value)}`);
 const fill = ({ line, place }) => {
   const row = numbers(place);
   find(".rank", line).textContent = row.rank ?? "–";
@@ -27,8 +27,8 @@ const fill = ({ line, place }) => {
   for (const cell of all("[data-rate]", line)) {
     const rate = row.rates[cell.dataset.rate];
     const spread = row.spreads[cell.dataset.rate];
-    cell.replaceChildren(written(rate?.[0]), ...(spread === null ? [] : [spreadOf(spread)]));
-    cell.title = rate ? `95%: ${written(rate[1])} to ${written(rate[2])}` : "";
+    cell.replaceChildren(formatted(rate?.[0]), ...(spread === null ? [] : [spreadOf(spread)]));
+    cell.title = rate ? `95%: ${formatted(rate[1])} to ${formatted(rate[2])}` : "";
   }
 };
 const embolden = (members) => {
@@ -39,13 +39,13 @@ const embolden = (members) => {
   });
 };
 const drawBoard = () => {
-  find("#over").textContent = chosen.dataset ? `on ${chosen.dataset}` : "mean over the datasets";
+  find("#over").textContent = selected.dataset ? `on ${selected.dataset}` : "mean over the datasets";
   lines.forEach(fill);
   bodies.forEach((body, threat) => {
     const members = lines.filter((line) => line.threat === threat).sort(compare);
     embolden(members);
     body.append(...members.map(({ line }) => line));
-    for (const { line, model } of members) line.hidden = !lets(model, threat);
+    for (const { line, model } of members) line.hidden = !passesFilters(model, threat);
     body.hidden = members.every(({ line }) => line.hidden);
   });
   const shown = lines.filter(({ line }) => !line.hidden).length;
@@ -60,7 +60,7 @@ const sortBy = (by, label) => {
   const rises = ["rank", "model", "flags"].includes(by);
   order = { by, descending: order.by === by ? !order.descending : !rises };
   drawBoard();
-  say(`sorted by ${label}, ${order.descending ? "descending" : "ascending"}`);
+  announce(`sorted by ${label}, ${order.descending ? "descending" : "ascending"}`);
 };
 for (const head of all("#board [data-sort]")) {
   const button = find("button", head);

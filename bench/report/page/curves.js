@@ -1,9 +1,9 @@
-// Accuracy against the budget: a line per model, clean accuracy at zero.
+// Accuracy against the radius: a line per model, with clean accuracy at zero.
 
-const LINE = 14; // height of a name
+const LINE = 14; // height of a name in pixels
 
-// Names at the ends of lines, pushed apart until none covers another.
-const spread = (ends, top, bottom) => {
+// Moves the names at the ends of the lines apart until they do not overlap.
+const separateLabels = (ends, top, bottom) => {
   const sorted = [...ends].sort((a, b) => a.y - b.y);
   let last = top - LINE;
   for (const end of sorted) last = end.at = Math.max(end.y, last + LINE);
@@ -25,11 +25,11 @@ const drawCurves = (rows, members, high) => (width) => {
       .sort((a, b) => a.x - b.x);
     return { row, points, y: points.length ? y(onAxis(points.at(-1).rate[0])) : box.bottom };
   });
-  spread(series, box.top, box.bottom);
+  separateLabels(series, box.top, box.bottom);
   const items = series.filter(({ points }) => points.length).map(({ row, points, y: end, at }) => {
-    const told = points.map(({ column, rate }) => `${columns[column].key} ${withInterval(rate)}`);
+    const description = points.map(({ column, rate }) => `${columns[column].key} ${withInterval(rate)}`);
     const path = points.map(({ rate, x: place }, index) => `${index ? "L" : "M"}${place},${y(onAxis(rate[0]))}`).join("");
-    return svg("g", { class: `item ${colour(row.model)}`, role: "img", "aria-label": [label(row), ...told].join("; ") },
+    return svg("g", { class: `item ${colour(row.model)}`, role: "img", "aria-label": [label(row), ...description].join("; ") },
       points.map(({ rate, x: place }) =>
         svg("line", { class: "whisker", x1: place, x2: place, y1: y(onAxis(rate[1])), y2: y(onAxis(rate[2])) })),
       svg("path", { class: "hit", d: path }),
@@ -42,10 +42,10 @@ const drawCurves = (rows, members, high) => (width) => {
   const ticks = [[0, "0"], ...members.map((column) => [columns[column].radius, columns[column].eps])];
   const apart = ticks.filter(([place], index) => !index || x(place) - x(ticks[index - 1][0]) > 24);
   const norm = columns[members[0]].norm === "l2" ? "L2" : "L∞";
-  return lively(
-    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${data.scale.name} against the budget; arrow keys go from model to model` },
-      sides(box, y, steps(0, high), data.scale.axis),
-      foot(box, x, apart, `ε (${norm})`),
+  return interactive(
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${data.scale.name} against the radius; arrow keys go from model to model` },
+      yAxis(box, y, steps(0, high), data.scale.axis),
+      xAxis(box, x, apart, `ε (${norm})`),
       items),
     items);
 };

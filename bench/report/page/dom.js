@@ -1,4 +1,4 @@
-// Elements from parts. Texts become text nodes, so that no name is ever read as markup.
+// Builds elements. Texts become text nodes, so that a name is never parsed as markup.
 
 const build = (element, attributes, children) => {
   for (const [name, value] of Object.entries(attributes)) {
@@ -16,4 +16,4 @@ const svg = (tag, attributes = {}, ...children) =>
 const find = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const name = (text) => html("bdi", {}, text);
-const say = (text) => { find("#said").textContent = text; };
+const announce = (text) => { find("#said").textContent = text; };

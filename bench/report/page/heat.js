@@ -1,6 +1,6 @@
-// One model on every dataset under every attack: a table whose cells are coloured.
+// A heat map of a model: every dataset under every attack.
 
-// cividis, whose lightness grows with the value: it reads in grey, and to the colour-blind
+// cividis: lightness grows with the value, so it works in grey and for the colour-blind
 const SCALE = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [254, 232, 56]];
 const shade = (value) => {
   const at = Math.min(value, 0.9999) * (SCALE.length - 1);
@@ -11,13 +11,13 @@ const brightness = (rgb) => {
   const [r, g, b] = rgb.map((part) => (part / 255 <= 0.04 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
-// nobody reaches a CIDEr-D of 10: colours end at the best number of the page
-const fullest = unit ? 1 : Math.max(...Object.values(data.boards).flat().flatMap(({ rates }) =>
+// no model reaches the maximal CIDEr-D of 10, so the colour scale ends at the best number of the page
+const highest = unit ? 1 : Math.max(...Object.values(data.boards).flat().flatMap(({ rates }) =>
   rates.filter(Boolean).map(([value]) => value)), Number.MIN_VALUE);
-const heated = (rate) => {
+const heatCell = (rate) => {
   if (!rate) return html("td", {}, "–");
-  const rgb = shade(rate[0] / fullest);
-  const cell = html("td", { class: brightness(rgb) > 0.18 ? "dark" : "light", title: withInterval(rate) }, written(rate[0]));
+  const rgb = shade(rate[0] / highest);
+  const cell = html("td", { class: brightness(rgb) > 0.18 ? "dark" : "light", title: withInterval(rate) }, formatted(rate[0]));
   cell.style.background = `rgb(${rgb.join(" ")})`;
   return cell;
 };
@@ -34,7 +34,7 @@ const drawHeat = () => {
   });
   const line = (title, rates, mean) =>
     html("tr", { class: mean ? "mean" : null }, html("th", { scope: "row" }, name(title)),
-      spans.flatMap(({ members }) => members.map((column) => heated(rates[column]))));
+      spans.flatMap(({ members }) => members.map((column) => heatCell(rates[column]))));
   find("#heat .panels").replaceChildren(...shown.map(({ threat, place }) => {
     const about = [name(data.models[model])];
     const { flags } = data.boards[""][place];

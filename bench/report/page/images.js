@@ -1,11 +1,11 @@
-// An image at the size of the window: the arrow keys change it in place, so that the eye sees what moved.
+// An image at the size of the window; arrow keys switch images in place, which makes differences visible.
 
 const large = find("#large");
 const picture = find("#picture");
 let shots = [];
 let current = 0;
 
-const turnTo = (place) => {
+const showImage = (place) => {
   current = (place + shots.length) % shots.length;
   const shown = find("img", shots[current]);
   picture.src = shown.src;
@@ -17,8 +17,8 @@ const open = (shot) => {
   shots = all(".shot", card);
   find("#large-title").replaceChildren(name(find(".truth", card).textContent));
   find("#kinds").replaceChildren(...shots.map(({ dataset }, place) =>
-    html("button", { type: "button", class: "quiet", onclick: () => turnTo(place) }, dataset.kind)));
-  turnTo(shots.indexOf(shot));
+    html("button", { type: "button", class: "quiet", onclick: () => showImage(place) }, dataset.kind)));
+  showImage(shots.indexOf(shot));
   large.showModal();
   find("#kinds").children[current].focus();
 };
@@ -27,9 +27,9 @@ large.addEventListener("keydown", (event) => {
   const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (!by) return;
   event.preventDefault();
-  turnTo(current + by);
+  showImage(current + by);
   find("#kinds").children[current].focus();
 });
-picture.addEventListener("click", () => turnTo(current + 1));
+picture.addEventListener("click", () => showImage(current + 1));
 large.addEventListener("click", (event) => { if (event.target === large) large.close(); });
 find("#close").addEventListener("click", () => large.close());

@@ -1,8 +1,8 @@
-// The filters, and the first drawing.
+// Connects the filters, and draws the page for the first time.
 
 const hasFigures = find("#tradeoff") !== null;
 const draw = () => {
-  most = AT_ONCE;
+  limit = AT_ONCE;
   drawBoard();
   drawCells();
   if (!hasFigures) return;
@@ -12,9 +12,9 @@ const draw = () => {
 };
 find("#filters").addEventListener("submit", (event) => event.preventDefault());
 find("#filters").addEventListener("input", () => {
-  chosen.threat = find("[name=threat]:checked").value;
-  chosen.dataset = find("#dataset").value;
-  chosen.model = find("#model").value.trim().toLowerCase();
+  selected.threat = find("[name=threat]:checked").value;
+  selected.dataset = find("#dataset").value;
+  selected.model = find("#model").value.trim().toLowerCase();
   draw();
 });
 for (const [select, redraw] of [["#robust", () => drawTradeoffs()], ["#attack", () => drawAllCurves()], ["#heated", () => drawHeat()]]) {

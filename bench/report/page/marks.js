@@ -1,4 +1,4 @@
-// How a model looks in the figures: a colour and a shape, no pair twice among 49 models.
+// Colour and shape of each model in the figures; 49 models have different pairs.
 
 const SHAPES = [
   (r) => `M${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0`,

@@ -1,4 +1,4 @@
-// Light or dark as the system is, until the button says otherwise.
+// Light or dark theme: the system's setting until the button is pressed.
 
 const theme = find("#theme");
 const system = matchMedia("(prefers-color-scheme: dark)");

@@ -1,4 +1,4 @@
-// What the pointer or the arrow keys are on: told beside it, the rest of the figure dimmed.
+// Shows a tooltip for the item under the pointer or the keyboard focus, and dims the other items.
 
 const tip = find("#tip");
 const show = (item) => {
@@ -16,8 +16,8 @@ const hide = (item) => {
   item.classList.remove("hot");
   item.ownerSVGElement.classList.remove("dim");
 };
-// One stop of the Tab key for a figure; the arrow keys go from item to item.
-const lively = (drawing, items) => {
+// A figure is a single Tab stop; arrow keys go from item to item.
+const interactive = (drawing, items) => {
   items.forEach((item, place) => {
     item.setAttribute("tabindex", place ? -1 : 0);
     item.addEventListener("pointerenter", () => show(item));

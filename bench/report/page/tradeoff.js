@@ -1,10 +1,10 @@
-// Clean against robust accuracy, with the Pareto front of each threat.
+// Clean against robust accuracy with the Pareto front of each threat.
 
 const dominates = (first, second) =>
   first[0] >= second[0] && first[1] >= second[1] && (first[0] > second[0] || first[1] > second[1]);
 const label = (row) => data.models[row.model] + (row.flags.length ? " †" : "");
 
-// Where a name covers no mark and no other name; the least covering place where there is none.
+// Places each name where it covers no mark and no other name, or as little as possible.
 const placeNames = (points, line, box) => {
   const taken = [
     ...points.map(({ x, y }) => [x - 7, y - 7, x + 7, y + 7]),
@@ -46,20 +46,20 @@ const drawTradeoff = (rows, column, limits) => (width) => {
   const names = points.length > 24 ? placeNames(front, line, box) : placeNames(points, line, box);
   const named = points.length > 24 ? front : points;
   const items = points.map((point) => {
-    const told = `${point.text}; clean ${withInterval(point.row.rates[0])}; ${columns[column].key} ${withInterval(point.row.rates[column])}`;
+    const description = `${point.text}; clean ${withInterval(point.row.rates[0])}; ${columns[column].key} ${withInterval(point.row.rates[column])}`;
     const spot = named.includes(point) ? names[named.indexOf(point)] : null;
-    return svg("g", { class: `item ${colour(point.row.model)}`, role: "img", "aria-label": told },
+    return svg("g", { class: `item ${colour(point.row.model)}`, role: "img", "aria-label": description },
       svg("line", { class: "whisker", x1: x(point.clean[1]), x2: x(point.clean[2]), y1: point.y, y2: point.y }),
       svg("line", { class: "whisker", x1: point.x, x2: point.x, y1: y(point.robust[1]), y2: y(point.robust[2]) }),
       svg("circle", { class: "ring at", cx: point.x, cy: point.y, r: 10 }),
       mark(point.row.model, point.x, point.y, front.includes(point)),
       spot && spot.cost < 160 && svg("text", { class: "halo", x: spot.spot[spot.anchor === "end" ? 2 : 0], y: spot.spot[1] + 11, "text-anchor": spot.anchor }, point.text));
   });
-  return lively(
+  return interactive(
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Clean against robust ${data.scale.name}; arrow keys go from model to model` },
       path && svg("path", { class: "under", d: `${path}V${box.bottom}H${box.left}z` }),
-      sides(box, y, steps(...limits.y), inUnit(columns[column].key)),
-      foot(box, x, steps(...limits.x).map((tick) => [tick, String(tick)]), `clean ${data.scale.axis}`),
+      yAxis(box, y, steps(...limits.y), inUnit(columns[column].key)),
+      xAxis(box, x, steps(...limits.x).map((tick) => [tick, String(tick)]), `clean ${data.scale.axis}`),
       path && svg("path", { class: "front", d: `${path}V${box.bottom}` }),
       items),
     items);

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.core.exchanges import leaning, speaker
+from bench.core.language_types import require_decoy_margin, require_prompted_model
 from bench.core.types import EmbeddingClassifier
 
 
@@ -37,20 +37,22 @@ class EnsembleModel:
             images: `[b,3,h,w]` in [0,1].
             rows: Index of each image in the dataset, `[b]`.
         """
-        each = [speaker(model).likelihood(images, rows) for model in self.models]
+        each = [require_prompted_model(model).likelihood(images, rows) for model in self.models]
         return torch.stack(each).mean(dim=0)
 
-    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+    def decoy_margin(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
         """Return the mean of the models' value-feature losses, `[b]`.
 
-        The loss is cos(values, decoy) - cos(values, true object); see `bench.core.exchanges`.
+        The loss is cos(values, decoy) - cos(values, true object); see `bench.core.language_types`.
 
         Args:
             images: `[b,3,h,w]` in [0,1].
             rows: Index of each image in the dataset, `[b]`.
             blocks: Number of last transformer blocks to use.
         """
-        each = [leaning(model).lean(images, rows, blocks) for model in self.models]
+        each = [
+            require_decoy_margin(model).decoy_margin(images, rows, blocks) for model in self.models
+        ]
         return torch.stack(each).mean(dim=0)
 
     def embed(self, images: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from bench.core.deadline import Deadline
-from bench.core.exchanges import leaning, speaker
+from bench.core.language_types import require_decoy_margin, require_prompted_model
 from bench.core.types import EmbeddingClassifier
 
 
@@ -33,22 +33,24 @@ class QueryCounter(nn.Module):
         return self._counted(self.classifier(images))
 
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Return the log-likelihood of each row's text, `[b]`; see `bench.core.exchanges`.
+        """Return the log-likelihood of each row's text, `[b]`; see `bench.core.language_types`.
 
         Raises:
             CellError: The deadline has passed, or the model does not answer in words.
         """
         self.deadline.check()
-        return self._counted(speaker(self.classifier).likelihood(images, rows))
+        return self._counted(require_prompted_model(self.classifier).likelihood(images, rows))
 
-    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
-        """Return the value-feature losses, `[b]`; see `bench.core.exchanges`.
+    def decoy_margin(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+        """Return the value-feature losses, `[b]`; see `bench.core.language_types`.
 
         Raises:
             CellError: The deadline has passed, or the model is not a CLIP.
         """
         self.deadline.check()
-        return self._counted(leaning(self.classifier).lean(images, rows, blocks))
+        return self._counted(
+            require_decoy_margin(self.classifier).decoy_margin(images, rows, blocks)
+        )
 
     @property
     def width(self) -> int:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bench.attacks.losses import embedding_classifier
 from bench.core.errors import CellError
-from bench.core.exchanges import speaker
+from bench.core.language_types import require_prompted_model
 from bench.core.types import Classifier, EmbeddingClassifier
 
 
@@ -38,7 +38,10 @@ class BpdaModel:
             images: `[b,3,h,w]` in [0,1].
             rows: Index of each image in the dataset, `[b]`.
         """
-        model, surrogate = speaker(self.model), speaker(self.surrogate)
+        model, surrogate = (
+            require_prompted_model(self.model),
+            require_prompted_model(self.surrogate),
+        )
         if not images.requires_grad:
             return model.likelihood(images, rows)
         with torch.no_grad():

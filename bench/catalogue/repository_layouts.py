@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import CellError
-from bench.core.identifiers import is_beside, shown
+from bench.core.identifiers import is_file_name, shown
 
 Find = Callable[[str], Path | None]  # returns a local file by its name, or None if it is not here
 Files = list[tuple[str, ...]]  # for each file, its alternative names; the first that exists is used
@@ -105,7 +105,7 @@ def _shards(index: Path | None) -> Files:
         return []
     files = read_json(index).get("weight_map")
     names = list(files.values()) if isinstance(files, dict) else []
-    invalid = [name for name in names if not isinstance(name, str) or not is_beside(name)]
+    invalid = [name for name in names if not isinstance(name, str) or not is_file_name(name)]
     if invalid or not names:
         got = f"; got {shown(invalid[0])}" if invalid else ""
         raise CellError(

@@ -97,7 +97,7 @@ def _of_model(spec: ModelSpec) -> Iterator[Download]:
         for alternatives in missing:
             file = hub_download(*alternatives)
             if file.name.endswith(SHARD_INDEX):  # it lists further files
-                file.bring(lambda _: None)
+                file.fetch(lambda _: None)
                 file = replace(file, left=0)
             yield file
         seen.update(missing)
@@ -131,7 +131,7 @@ def fetch(suite: Suite, watcher: FetchWatcher) -> tuple[Lock, dict[str, str]]:
         if each.file.left and each.key not in problems:
             watcher.file_started(each)
             try:
-                each.file.bring(watcher.bytes_received)
+                each.file.fetch(watcher.bytes_received)
             except CellError as error:
                 problems[each.key] = str(error)
     lock, unresolved = resolve(suite)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from bench.core.errors import UserError
-from bench.core.identifiers import place_fault, shown
+from bench.core.identifiers import path_fault, shown
 from bench.suite.specs import ATTACK_PRESETS, Against, eps_value
 
 MEAN = "mean"
@@ -110,7 +110,7 @@ def given(file: str) -> Against:
     Raises:
         UserError: No file can have this path.
     """
-    if why := place_fault(file):
+    if why := path_fault(file):
         raise UserError(f"--against: got {shown(file)}; it {why}")
     return Against(file=file)
 

@@ -50,7 +50,7 @@ def attack_answers(case: Case, attack: AnyAttack, storage: Storage, tally: Tally
         tally.scores, tally.texts = clean.scores.copy(), list(clean.texts)
     # in an ensemble the scores decide which images remain, even if its members have targets
     if tally.reached is None:
-        tally.reached = targets_reached(attack, case.images.exchanges, tally.texts)
+        tally.reached = targets_reached(attack, case.images.questions, tally.texts)
     search = _LowestScores(
         case, storage, tally, tally.scores, tally.texts, attack.stop_score, tally.reached
     )
@@ -95,8 +95,8 @@ class _LowestScores:
         rows = left.numpy()
         lower = answered.scores < self.scores[rows]
         if self.reached is not None:
-            exchanges = [case.images.exchanges[row] for row in rows.tolist()]
-            reaches = targets_reached(attack, exchanges, answered.texts)
+            questions = [case.images.questions[row] for row in rows.tolist()]
+            reaches = targets_reached(attack, questions, answered.texts)
             assert reaches is not None
             lower |= reaches & (
                 answered.scores == self.scores[rows]
@@ -134,9 +134,9 @@ class _AnswerRunner:
     def __post_init__(self) -> None:
         case, count = self.search.case, len(self.search.scores)
         references = sorted({stage.reference or 0 for stage in self.planned})
-        exchanges, metric = case.images.exchanges, case.cell.metric
+        questions, metric = case.images.questions, case.cell.metric
         self._texts_by_reference = [
-            attack_texts(self.attack, exchanges, metric, reference) for reference in references
+            attack_texts(self.attack, questions, metric, reference) for reference in references
         ]
         self._lowest = np.full(count, np.inf, np.float32)
         self._lowest_reference = np.zeros(count, np.int64)

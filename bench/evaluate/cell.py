@@ -143,7 +143,7 @@ class Evaluator:
         else:
             tally = new_tally(images.sample_ids)
             score(case, self._shared_points(case, attack, parts, tally), tally)
-            tally.reached = targets_reached(attack, images.exchanges, tally.texts)
+            tally.reached = targets_reached(attack, images.questions, tally.texts)
         reached_flags = []
         if part is None and tally.reached is not None:
             reached_flags = [f"{REACHED}{tally.reached.mean():.2f}"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import CellError, StoreError, TimeUp
-from bench.core.exchanges import AnsweringModel
+from bench.core.language_types import AnsweringModel
 from bench.core.locks import Lock
 from bench.core.terminal import legible
 from bench.core.types import EmbeddingClassifier, ImageTextModel
@@ -119,7 +119,7 @@ class ModelCache:
     def scorer(self, dataset: str, metric: str) -> Scorer:
         """Return the scorer of a dataset's answers for a metric."""
         if (dataset, metric) not in self._scorers:
-            all_exchanges = self.images(dataset).exchanges
+            all_exchanges = self.images(dataset).questions
             judge = self._judge() if metric_of(metric).judged else match
             self._scorers[dataset, metric] = build_scorer(metric, all_exchanges, judge)
         return self._scorers[dataset, metric]
@@ -181,9 +181,9 @@ class ModelCache:
         """Return the function that an attack differentiates, with the longest text if any."""
         if not self.task(dataset).answers:
             return self._with_head(self.model(model), model, dataset)
-        exchanges = self.images(dataset).exchanges
+        questions = self.images(dataset).questions
         longest = max(
-            ((each.prompt, text) for each in exchanges for text in (*each.answers, each.decoy)),
+            ((each.prompt, text) for each in questions for text in (*each.answers, each.decoy)),
             key=lambda pair: sum(map(len, pair)),
         )
         source = self.source(model, dataset, "fp32", (), {0: longest})

@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.attacks.balls import length
 from bench.attacks.passes import finite
 from bench.core.errors import CellError
-from bench.core.exchanges import AnsweringModel, Exchange, encodable
+from bench.core.language_types import AnsweringModel, Question, replace_surrogates
 from bench.evaluate.craft import Case
 from bench.evaluate.tally import Tally
 from bench.suite.metrics import metric_of
@@ -118,21 +118,21 @@ def answer_images(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> Sco
         raise CellError(
             f"{cell.target!r} does not answer in words; allowed: models that answer questions"
         )
-    exchanges = [case.images.exchanges[row] for row in rows.tolist()]
+    questions = [case.images.questions[row] for row in rows.tolist()]
 
     def answer_part(part: slice) -> list[str]:
         case.deadline.check()
-        prompts = [exchange.prompt for exchange in exchanges[part]]
-        return [*map(encodable, target.answer(points[part], prompts, tokens=tokens))]
+        prompts = [question.prompt for question in questions[part]]
+        return [*map(replace_surrogates, target.answer(points[part], prompts, tokens=tokens))]
 
     batch = case.cache.batch(cell.target, cell.dataset)
     texts = tuple(text for part_texts in batch.parts(len(rows), answer_part) for text in part_texts)
     tally.forwards += len(rows)
-    return ScoredAnswers(texts, _score_texts(case, texts, exchanges))
+    return ScoredAnswers(texts, _score_texts(case, texts, questions))
 
 
 def _score_texts(
-    case: Case, texts: Sequence[str], exchanges: Sequence[Exchange]
+    case: Case, texts: Sequence[str], questions: Sequence[Question]
 ) -> NDArray[np.float32]:
     """Return the scores of texts, `[b]`; check the time between chunks, as judges may be slow."""
     score = case.cache.scorer(case.cell.dataset, case.cell.metric)
@@ -141,7 +141,7 @@ def _score_texts(
         if start:
             case.deadline.check()
         part = slice(start, start + _TEXTS_PER_CHECK)
-        found.append(score(texts[part], exchanges[part]))
+        found.append(score(texts[part], questions[part]))
     return np.concatenate(found) if found else np.zeros(0, np.float32)
 
 

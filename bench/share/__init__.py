@@ -1,1 +1,1 @@
-"""Exchange results with other people: bundles for them, and their results merged into ours."""
+"""Question results with other people: bundles for them, and their results merged into ours."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from bench.core.errors import UserError
-from bench.core.identifiers import inside_fault
+from bench.core.identifiers import relative_path_fault
 from bench.store.results_folder import write_text
 
 _WAIT = 1.0  # seconds to wait for the lock, since `status` holds a shared lock for an instant
@@ -141,7 +141,7 @@ def _is_held(folder: Path) -> bool:
 def _recorded_owner(folder: Path) -> RunOwner | None:
     try:
         owner = RunOwner(**json.loads((folder / "run.json").read_text("utf-8")))
-        inside = not owner.logs or inside_fault(owner.logs) is None
+        inside = not owner.logs or relative_path_fault(owner.logs) is None
         return owner if inside else replace(owner, logs="")
     except (OSError, ValueError, TypeError, AttributeError):
         return None

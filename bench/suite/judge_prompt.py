@@ -9,7 +9,7 @@ an undecided answer no longer names the object.
 import re
 from typing import Any
 
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.core.locks import UNRESOLVED, Lock
 from bench.suite.metrics import metric_of
 from bench.suite.specs import MatchJudge, Protocol, TransformersJudge
@@ -34,17 +34,17 @@ _NAMED = "2"
 _DIGIT = re.compile(r"(?<![\w.])[012](?!\w|\.\d)")  # does not match in `2.5`
 
 
-def fill_prompt(text: str, exchange: Exchange) -> str:
+def fill_prompt(text: str, question: Question) -> str:
     """Return the prompt that asks a judge about a model's answer.
 
     Args:
         text: The model's answer.
-        exchange: The question, with the object's names and the decoy.
+        question: The question, with the object's names and the decoy.
     """
     return PROMPT.format(
-        names=" or ".join(exchange.names),
-        decoy=exchange.decoy or "anything else",
-        question=" ".join(exchange.prompt.split()),
+        names=" or ".join(question.names),
+        decoy=question.decoy or "anything else",
+        question=" ".join(question.prompt.split()),
         answer=" ".join(text.split()),
     )
 

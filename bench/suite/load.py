@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from bench.core.errors import SuiteError
-from bench.core.identifiers import place_fault, shown
+from bench.core.identifiers import path_fault, shown
 from bench.suite.applicability import applicability_faults
 from bench.suite.metrics import TASKS
 from bench.suite.references import duplicates, reference_faults
@@ -81,7 +81,7 @@ class Suite(Spec):
             raise PydanticCustomError(
                 "suite", "the name of a folder that all suites share; choose another name"
             )
-        if why := place_fault(suite):
+        if why := path_fault(suite):
             raise PydanticCustomError("suite", "it {why}", {"why": why})
         return suite
 

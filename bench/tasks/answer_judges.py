@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import CellError
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.store.reading import read_bytes, read_stored
 from bench.store.results_folder import write_text
 from bench.suite import judge_prompt
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class Judge(Protocol):
-    """Decides for each text whether it names the object of its exchange."""
+    """Decides for each text whether it names the object of its question."""
 
-    def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
+    def __call__(self, texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float32]:
         """Return 1 for each text that names its object, else 0, `[n]`."""
         ...
 
@@ -67,9 +67,9 @@ def build_judge(
     return ModelJudge(weights, cache, LocalModel(spec, device))
 
 
-def match(texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
+def match(texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float32]:
     """Search each text for the names of its object; see `bench.tasks.object_names`."""
-    found_names = (names_object(text, e.names) for text, e in zip(texts, exchanges, strict=True))
+    found_names = (names_object(text, e.names) for text, e in zip(texts, questions, strict=True))
     return np.fromiter(found_names, np.float32)
 
 
@@ -87,14 +87,14 @@ class ModelJudge:
     cache: Path
     ask: Callable[[Sequence[str]], Generator[str]]
 
-    def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
+    def __call__(self, texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float32]:
         """Return 1 for each text that names its object according to the model, else 0, `[n]`.
 
         Raises:
             CellError: The model cannot be asked, or a reply is empty.
         """
         prompts = [
-            judge_prompt.fill_prompt(text, e) for text, e in zip(texts, exchanges, strict=True)
+            judge_prompt.fill_prompt(text, e) for text, e in zip(texts, questions, strict=True)
         ]
         scores = dict(self._stored_scores(dict.fromkeys(prompts)))
         unanswered = [prompt for prompt in dict.fromkeys(prompts) if prompt not in scores]

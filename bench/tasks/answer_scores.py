@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.suite.metrics import CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO
 from bench.tasks.answer_judges import Judge
 from bench.tasks.cider import Cider
@@ -17,38 +17,38 @@ from bench.tasks.yes_no import yes_no
 class Scorer(Protocol):
     """Scores texts."""
 
-    def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
+    def __call__(self, texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float32]:
         """Return the score of each text, 0 to the metric's `highest`, `[n]`."""
         ...
 
 
-def build_scorer(metric: str, all_exchanges: Sequence[Exchange], judge: Judge) -> Scorer:
+def build_scorer(metric: str, all_exchanges: Sequence[Question], judge: Judge) -> Scorer:
     """Build the scorer of a metric.
 
     Args:
         metric: Name of a metric of texts in `bench.suite.metrics`.
-        all_exchanges: The exchanges of all samples of the cell; CIDEr counts word frequencies in
+        all_exchanges: The questions of all samples of the cell; CIDEr counts word frequencies in
             their references.
         judge: Decides whether an object is named.
     """
     return _SCORERS[metric](all_exchanges, judge)
 
 
-def _cider(all_exchanges: Sequence[Exchange], judge: Judge) -> Scorer:
+def _cider(all_exchanges: Sequence[Question], judge: Judge) -> Scorer:
     cider = Cider(all_exchanges)
-    return lambda texts, exchanges: cider(texts, exchanges).astype(np.float32)
+    return lambda texts, questions: cider(texts, questions).astype(np.float32)
 
 
-def _per_text(score: Callable[[str, Exchange], float]) -> Scorer:
-    def scores(texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
-        found = [score(text, exchange) for text, exchange in zip(texts, exchanges, strict=True)]
+def _per_text(score: Callable[[str, Question], float]) -> Scorer:
+    def scores(texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float32]:
+        found = [score(text, question) for text, question in zip(texts, questions, strict=True)]
         return np.array(found, np.float32)
 
     return scores
 
 
 # functions that build the scorer of a metric
-_SCORERS: dict[str, Callable[[Sequence[Exchange], Judge], Scorer]] = {
+_SCORERS: dict[str, Callable[[Sequence[Question], Judge], Scorer]] = {
     CIDER: _cider,
     NAMES_OBJECT: lambda all_exchanges, judge: judge,
     VQA_ACCURACY: lambda all_exchanges, judge: _per_text(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.tasks.ptb_tokenizer import words
 
 _MAX_WORDS = 4  # words in the longest n-grams
@@ -39,27 +39,27 @@ class Cider:
     caption depends on all images of the cell; with a single image all scores are 0.
     """
 
-    def __init__(self, all_exchanges: Sequence[Exchange]) -> None:
+    def __init__(self, all_exchanges: Sequence[Question]) -> None:
         """Count for each n-gram the images whose references contain it."""
         self._grams = {
-            exchange.answers: [_grams(text) for text in exchange.answers]
-            for exchange in all_exchanges
+            question.answers: [_grams(text) for text in question.answers]
+            for question in all_exchanges
         }
         self._images: Counter[tuple[str, ...]] = Counter()
-        for exchange in all_exchanges:
+        for question in all_exchanges:
             self._images.update(
-                {gram for reference in self._grams[exchange.answers] for gram in reference}
+                {gram for reference in self._grams[question.answers] for gram in reference}
             )
         self._log_images = np.log(float(len(all_exchanges)))
 
-    def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float64]:
+    def __call__(self, texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float64]:
         """Return the score of each caption, 0 to 10, `[n]`.
 
-        The exchanges must be among those that the object was created with.
+        The questions must be among those that the object was created with.
         """
         scores = [
-            self._score(text, self._grams[exchange.answers])
-            for text, exchange in zip(texts, exchanges, strict=True)
+            self._score(text, self._grams[question.answers])
+            for text, question in zip(texts, questions, strict=True)
         ]
         return np.array(scores, np.float64)
 

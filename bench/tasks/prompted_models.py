@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.core.exchanges import AnsweringModel, valued
+from bench.core.language_types import AnsweringModel, require_value_features
 from bench.core.types import ImageTextModel
 from bench.models.zero_shot import text_vectors
 
@@ -87,7 +87,7 @@ class ValueFeatureModel(nn.Module):
         """Return a number `[b,1]` that is finite if the embedding is; there are no classes."""
         return embeddings.sum(dim=1, keepdim=True)
 
-    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+    def decoy_margin(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
         """Return how much the patches of the true object resemble the decoy instead, `[b]`.
 
         For each block and each patch of the object, this is cos(value, decoy) - cos(value, true
@@ -102,7 +102,7 @@ class ValueFeatureModel(nn.Module):
         """
         pairs = [self.named[row] for row in rows.tolist()]
         self._look_up(name for pair in pairs for name in pair if name)
-        values = valued(self.model).value_features(images, blocks)
+        values = require_value_features(self.model).value_features(images, blocks)
         true_cosines = self._cosines(values, [name for name, _ in pairs])
         last = true_cosines[:, -1].detach()
         middle = (last.amin(dim=1) + last.amax(dim=1)) / 2

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from bench.core.identifiers import inside_fault, is_repository, place_fault
+from bench.core.identifiers import is_repository, path_fault, relative_path_fault
 
 # A display name; control characters are refused.
 Name = Annotated[
@@ -30,9 +30,9 @@ def _repository_fault(text: str) -> str | None:
 
 
 # Any path on the user's machine.
-UserPath = Annotated[str, _refuse(place_fault)]
+UserPath = Annotated[str, _refuse(path_fault)]
 # A path inside a folder or repository, or a revision.
-RelativePath = Annotated[str, _refuse(inside_fault)]
+RelativePath = Annotated[str, _refuse(relative_path_fault)]
 Repository = Annotated[str, _refuse(_repository_fault)]
 
 

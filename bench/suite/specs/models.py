@@ -190,7 +190,7 @@ class PythonModel(Model):
     Attributes:
         target: The factory.
         args: Arguments of the factory.
-        answers: Whether the factory returns a `bench.core.exchanges.AnsweringModel`. Otherwise it
+        answers: Whether the factory returns a `bench.core.language_types.AnsweringModel`; else it
             returns a model that embeds images and texts.
     """
 

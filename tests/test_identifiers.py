@@ -18,7 +18,14 @@ import yaml
 
 import run_bench
 from bench.core.errors import CellError, UserError
-from bench.core.identifiers import inside_fault, is_beside, is_id, is_key, is_part, is_repository
+from bench.core.identifiers import (
+    is_file_name,
+    is_id,
+    is_key,
+    is_part,
+    is_repository,
+    relative_path_fault,
+)
 from bench.core.types import CellResult
 from bench.data import index_dataset
 from bench.hub.files import HubFile, check
@@ -112,16 +119,16 @@ def test_forms() -> None:
         assert not is_key(f"{CELL.id}.{text}"), name
         assert not is_repository(text), name
         assert not is_repository(f"owner/{text}"), name
-        assert not is_beside(text), name
-        assert inside_fault(text), name
+        assert not is_file_name(text), name
+        assert relative_path_fault(text), name
     assert not is_id(f"{CELL.id}\n")
     assert not is_id(5)
     assert is_id(CELL.id)
     assert is_key(f"{CELL.id}.0000256")
     assert is_repository("clip-benchmark/wds_vtab-caltech101")
-    assert is_beside("model-00001-of-00002.safetensors")
+    assert is_file_name("model-00001-of-00002.safetensors")
     for path in ("a.jpg", "./a.jpg", "val2014/COCO_1.jpg", "a..b/ä c.png", "refs/pr/1"):
-        assert inside_fault(path) is None
+        assert relative_path_fault(path) is None
 
 
 def test_a_store_makes_no_path_of_what_is_no_id(tmp_path: Path, outside: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.core.exchanges import leaning, speaker
+from bench.core.language_types import require_decoy_margin, require_prompted_model
 from bench.core.types import EmbeddingClassifier
 
 
@@ -32,12 +32,14 @@ class Mean:
 
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
         """Return the mean of the log-likelihoods `[b]` of the texts of rows `[b]`."""
-        each = [speaker(model).likelihood(images, rows) for model in self.models]
+        each = [require_prompted_model(model).likelihood(images, rows) for model in self.models]
         return torch.stack(each).mean(dim=0)
 
-    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+    def decoy_margin(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
         """Return the mean of how far images lean `[b]` to each model."""
-        each = [leaning(model).lean(images, rows, blocks) for model in self.models]
+        each = [
+            require_decoy_margin(model).decoy_margin(images, rows, blocks) for model in self.models
+        ]
         return torch.stack(each).mean(dim=0)
 
     def embed(self, images: Tensor) -> Tensor:

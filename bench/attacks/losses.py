@@ -11,7 +11,7 @@ from bench.attacks.ascent import State
 from bench.attacks.crops import cropped
 from bench.attacks.loss import LogitLoss, Loss
 from bench.core.errors import CellError
-from bench.core.exchanges import leaning, speaker
+from bench.core.language_types import require_decoy_margin, require_prompted_model
 from bench.core.types import Classifier, EmbeddingClassifier
 from bench.suite.specs import AnyAttack
 from bench.suite.specs.attacks import (
@@ -161,7 +161,7 @@ class TextLikelihood:
 
     def at(self, model: Classifier, points: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """Return log-likelihoods `[b,1]` in nats per token, and losses; see `Loss`."""
-        likelihood = speaker(model).likelihood(points, state["label"])
+        likelihood = require_prompted_model(model).likelihood(points, state["label"])
         return likelihood[:, None], likelihood if self.towards else -likelihood
 
 
@@ -189,7 +189,7 @@ class ValueFeatureLean:
     def at(self, model: Classifier, points: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """Return losses `[b,1]` and `[b]`; see `Loss`."""
         views = cropped(points, state["seed"], state["iteration"], self.least)
-        losses = leaning(model).lean(views, state["label"], self.blocks)
+        losses = require_decoy_margin(model).decoy_margin(views, state["label"], self.blocks)
         return losses[:, None], losses
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from bench.core.deadline import Deadline
-from bench.core.exchanges import leaning, speaker
+from bench.core.language_types import require_decoy_margin, require_prompted_model
 from bench.core.types import EmbeddingClassifier
 
 
@@ -39,16 +39,18 @@ class Counted(nn.Module):
             CellError: Time is up, or it does not answer in words.
         """
         self.deadline.check()
-        return self._counted(speaker(self.classifier).likelihood(images, rows))
+        return self._counted(require_prompted_model(self.classifier).likelihood(images, rows))
 
-    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
-        """Return how far images lean, of a CLIP; see `bench.core.exchanges.Leaning`.
+    def decoy_margin(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+        """Return how far images lean, of a CLIP; see `bench.core.language_types.HasDecoyMargin`.
 
         Raises:
             CellError: Time is up, or it is no CLIP.
         """
         self.deadline.check()
-        return self._counted(leaning(self.classifier).lean(images, rows, blocks))
+        return self._counted(
+            require_decoy_margin(self.classifier).decoy_margin(images, rows, blocks)
+        )
 
     @property
     def width(self) -> int:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bench.attacks.losses import embedding
 from bench.core.errors import CellError
-from bench.core.exchanges import speaker
+from bench.core.language_types import require_prompted_model
 from bench.core.types import Classifier, EmbeddingClassifier
 
 
@@ -33,7 +33,7 @@ class Straight:
 
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
         """Return the model's log-likelihoods `[b]` of the texts of rows `[b]`."""
-        said, through = speaker(self.model), speaker(self.surrogate)
+        said, through = require_prompted_model(self.model), require_prompted_model(self.surrogate)
         if not images.requires_grad:
             return said.likelihood(images, rows)
         with torch.no_grad():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import CellError
-from bench.core.identifiers import is_beside, shown
+from bench.core.identifiers import is_file_name, shown
 
 Find = Callable[[str], Path | None]  # a file by its name; None where it is not here
 Files = list[tuple[str, ...]]  # names of files, each with its alternatives; the first that exists
@@ -100,7 +100,7 @@ def _parts(index: Path | None) -> Files:
         return []
     files = read_json(index).get("weight_map")
     names = list(files.values()) if isinstance(files, dict) else []
-    wrong = [name for name in names if not isinstance(name, str) or not is_beside(name)]
+    wrong = [name for name in names if not isinstance(name, str) or not is_file_name(name)]
     if wrong or not names:
         got = f", got {shown(wrong[0])}" if wrong else ""
         raise CellError(f"{index}: `weight_map` must name a file beside it for each tensor{got}")

@@ -80,7 +80,7 @@ def _of_model(spec: ModelSpec) -> Iterator[Download]:
         for alternatives in missing:
             file = hub_download(*alternatives)
             if file.name.endswith(SHARD_INDEX):  # it names further files
-                file.bring(lambda _: None)
+                file.fetch(lambda _: None)
                 file = replace(file, left=0)
             yield file
         seen.update(missing)
@@ -108,7 +108,7 @@ def fetch(suite: Suite, watcher: Watcher) -> tuple[Lock, dict[str, str]]:
         if want.file.left and want.key not in problems:  # one reason per dataset or model is enough
             watcher.starting(want)
             try:
-                want.file.bring(watcher.arrived)
+                want.file.fetch(watcher.arrived)
             except CellError as error:
                 problems[want.key] = str(error)
     lock, unresolved = resolve(suite)

@@ -49,7 +49,7 @@ def text_fault(text: str) -> str | None:
     return None
 
 
-def place_fault(path: str) -> str | None:
+def path_fault(path: str) -> str | None:
     """Return why a text is not a valid path of a file anywhere, or None if it is."""
     if fault := text_fault(path):
         return fault
@@ -63,21 +63,21 @@ def place_fault(path: str) -> str | None:
     return None
 
 
-def inside_fault(path: str) -> str | None:
+def relative_path_fault(path: str) -> str | None:
     """Return why a path could lead out of its folder, or None if it stays inside.
 
     Links inside the folder are allowed: its owner made them.
     """
-    if fault := place_fault(path):
+    if fault := path_fault(path):
         return fault
     if path.startswith("/") or "\\" in path or _DRIVE.match(path) or ".." in path.split("/"):
         return "must stay inside its folder: no leading /, no drive, no .. and no \\"
     return None
 
 
-def is_beside(name: str) -> bool:
+def is_file_name(name: str) -> bool:
     """Return whether a text is the name of a file directly in a folder."""
-    return inside_fault(name) is None and "/" not in name and name != "."
+    return relative_path_fault(name) is None and "/" not in name and name != "."
 
 
 def shown(text: object) -> str:

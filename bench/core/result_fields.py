@@ -30,13 +30,13 @@ class Declared:
     Attributes:
         kind: Kind of the value.
         optional: Whether a file or line omits the field if the result has no value for it.
-        most: Highest float that is accepted in a bundle; the lowest is 0.
+        maximum: Highest float that is accepted in a bundle; the lowest is 0.
         decimals: Digits after the point of a sent float; None keeps full float32 precision.
     """
 
     kind: Kind
     optional: bool = False
-    most: float = 1.0
+    maximum: float = 1.0
     decimals: int | None = None
 
     @property
@@ -46,7 +46,7 @@ class Declared:
 
 
 def declared(
-    kind: Kind, *, optional: bool = False, most: float = 1.0, decimals: int | None = None
+    kind: Kind, *, optional: bool = False, maximum: float = 1.0, decimals: int | None = None
 ) -> dict[str, Any]:
     """Return the metadata of a dataclass field; the arguments are those of `Declared`."""
-    return {"declared": Declared(kind, optional, most, decimals)}
+    return {"declared": Declared(kind, optional, maximum, decimals)}

@@ -143,7 +143,7 @@ class CellResult:
     status: Status = field(metadata=declared("status"))
     correct: NDArray[np.bool_] = field(metadata=declared("booleans"))
     sample_ids: tuple[str, ...] = field(metadata=declared("ids"))
-    distance: NDArray[np.float32] = field(metadata=declared("floats", most=1e6, decimals=8))
+    distance: NDArray[np.float32] = field(metadata=declared("floats", maximum=1e6, decimals=8))
     seconds: float = field(metadata=declared("seconds"))
     queries: int = field(metadata=declared("count"))
     provenance: Facts = field(metadata=declared("facts"))
@@ -151,7 +151,7 @@ class CellResult:
     flags: tuple[str, ...] = field(default=(), metadata=declared("flags"))
     again: bool = False
     scores: NDArray[np.float32] | None = field(
-        default=None, metadata=declared("floats", optional=True, most=10.0)
+        default=None, metadata=declared("floats", optional=True, maximum=10.0)
     )
     texts: tuple[str, ...] = field(default=(), metadata=declared("texts", optional=True))
     reached: NDArray[np.bool_] | None = field(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import CellError
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.core.locks import DatasetLock
 from bench.data.decode import decode, fit
 from bench.data.embedded_source import NANO_DATA
@@ -68,7 +68,7 @@ class QuestionSet:
 
     sample_ids: tuple[str, ...]
     images: NDArray[np.uint8]
-    exchanges: tuple[Exchange, ...]
+    questions: tuple[Question, ...]
 
 
 def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
@@ -155,7 +155,7 @@ def load_questions(
     if not isinstance(index, Questions):
         raise CellError(f"{index.place}: has no questions about its images")
     images = _decoded(index, sample_ids, pixels)
-    return QuestionSet(sample_ids, images, tuple(index.by_id[key].exchange for key in sample_ids))
+    return QuestionSet(sample_ids, images, tuple(index.by_id[key].question for key in sample_ids))
 
 
 def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:

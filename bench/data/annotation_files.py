@@ -19,8 +19,8 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.core.errors import CellError
-from bench.core.exchanges import Exchange
-from bench.data.questions import Asked, Questions, in_folder
+from bench.core.language_types import Question
+from bench.data.questions import Questions, QuestionSample, questions_in_folder
 from bench.suite.metrics import CAPTION
 from bench.suite.specs import LanguageDataset
 
@@ -36,7 +36,9 @@ def open_published(spec: LanguageDataset) -> Questions:
         CellError: A file is missing or has the wrong format, or an image is outside the folder.
     """
     state = tuple(_state(path) for path in _annotation_paths(spec))
-    return in_folder(_reference_path(spec), _questions(spec, state), Path(spec.images or ""))
+    return questions_in_folder(
+        _reference_path(spec), _questions(spec, state), Path(spec.images or "")
+    )
 
 
 def files_of(spec: LanguageDataset) -> Iterator[Path]:
@@ -66,7 +68,9 @@ def _state(path: Path) -> tuple[Path, int, int]:
 
 
 @lru_cache(maxsize=_CACHED)
-def _questions(spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]) -> Mapping[str, Asked]:
+def _questions(
+    spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]
+) -> Mapping[str, QuestionSample]:
     """Return the questions by sample id.
 
     The second argument is a key of the cache: changed files are read again.
@@ -80,14 +84,14 @@ def _questions(spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]) -> M
         "v-attack": _v_attack,
     }
     path = _reference_path(spec)
-    samples: dict[str, Asked] = {}
+    samples: dict[str, QuestionSample] = {}
     duplicates = 0
     for key, sample in readers[spec.format](spec, path):
         if not isinstance(sample.image, str):
             raise CellError(
                 f"{path}: the image of {key} is {sample.image!r}, which is not the name of a file"
             )
-        answers, names = sample.exchange.answers, sample.exchange.names
+        answers, names = sample.question.answers, sample.question.names
         if not any(answer.strip() for answer in answers) or not all(names):
             raise CellError(f"{path}: {key} has no reference answer, or its object has no name")
         duplicates += key in samples
@@ -97,7 +101,7 @@ def _questions(spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]) -> M
     return MappingProxyType(samples)
 
 
-_Samples = Iterator[tuple[str, Asked]]
+_Samples = Iterator[tuple[str, QuestionSample]]
 
 
 @contextmanager
@@ -126,7 +130,8 @@ def _coco_captions(spec: LanguageDataset, path: Path) -> _Samples:
         for entry in content["images"]:
             if entry["id"] in captions:
                 name = entry["file_name"]
-                yield name, Asked(name, Exchange(spec.told(), tuple(captions[entry["id"]])))
+                question = Question(spec.told(), tuple(captions[entry["id"]]))
+                yield name, QuestionSample(name, question)
 
 
 def _karpathy(spec: LanguageDataset, path: Path) -> _Samples:
@@ -142,7 +147,7 @@ def _karpathy(spec: LanguageDataset, path: Path) -> _Samples:
                 # COCO's images are in several folders, Flickr30k's in a single folder
                 image = f"{entry['filepath']}/{name}" if "filepath" in entry else name
                 captions = tuple(_one_line(each["raw"]) for each in _as_list(entry["sentences"]))
-                yield name, Asked(image, Exchange(spec.told(), captions))
+                yield name, QuestionSample(image, Question(spec.told(), captions))
 
 
 def _vqav2(spec: LanguageDataset, path: Path) -> _Samples:
@@ -162,17 +167,17 @@ def _vqav2(spec: LanguageDataset, path: Path) -> _Samples:
         for entry in questions:
             name = f"COCO_{content['data_subtype']}_{entry['image_id']:012d}.jpg"
             key = entry["question_id"]
-            exchange = Exchange(spec.told(entry["question"]), answers[key])
-            yield f"{name}{CAPTION}{key}", Asked(name, exchange)
+            question = Question(spec.told(entry["question"]), answers[key])
+            yield f"{name}{CAPTION}{key}", QuestionSample(name, question)
 
 
 def _textvqa(spec: LanguageDataset, path: Path) -> _Samples:
     with _reading(spec, path) as content:
         for entry in content["data"]:
             answers = tuple(map(str, _as_list(entry["answers"])))
-            exchange = Exchange(spec.told(entry["question"]), answers)
+            question = Question(spec.told(entry["question"]), answers)
             name = f"{entry['image_id']}.jpg"
-            yield f"{name}{CAPTION}{entry['question_id']}", Asked(name, exchange)
+            yield f"{name}{CAPTION}{entry['question_id']}", QuestionSample(name, question)
 
 
 def _pope(spec: LanguageDataset, path: Path) -> _Samples:
@@ -185,9 +190,9 @@ def _pope(spec: LanguageDataset, path: Path) -> _Samples:
             label = entry["label"]
             if label not in _OPPOSITE:
                 raise CellError(f"{place}: got label {label!r}; allowed: yes, no")
-            exchange = Exchange(spec.told(entry["text"]), (label,), decoy=_OPPOSITE[label])
+            question = Question(spec.told(entry["text"]), (label,), decoy=_OPPOSITE[label])
             image = entry["image"]
-            yield f"{image}{CAPTION}{entry['question_id']}", Asked(image, exchange)
+            yield f"{image}{CAPTION}{entry['question_id']}", QuestionSample(image, question)
 
 
 def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
@@ -206,14 +211,15 @@ def _v_attack(spec: LanguageDataset, path: Path) -> _Samples:
                 raise CellError(f"{targets_path}: has no target for {image} of {path}")
             decoy = targets[image]
             if spec.asked == "caption":
-                yield image, Asked(image, Exchange(spec.told(), (caption,), (name,), decoy))
+                question = Question(spec.told(), (caption,), (name,), decoy)
+                yield image, QuestionSample(image, question)
                 continue
             if not texts.get(image):
                 raise CellError(f"{questions_path}: has no question about {image} of {path}")
             # the files have no reference answers; all questions are about the object
             for number, text in enumerate(texts[image], 1):
-                exchange = Exchange(spec.told(text), (name,), (name,), decoy)
-                yield f"{image}{CAPTION}{number}", Asked(image, exchange)
+                question = Question(spec.told(text), (name,), (name,), decoy)
+                yield f"{image}{CAPTION}{number}", QuestionSample(image, question)
 
 
 def _object(text: str) -> tuple[str, str]:

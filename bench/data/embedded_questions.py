@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Collection, Iterator
 from functools import partial
 
-from bench.core.exchanges import Exchange
-from bench.data.questions import Asked, Questions
+from bench.core.language_types import Question
+from bench.data.questions import Questions, QuestionSample
 from bench.data.split import Split, choose
 from bench.suite.metrics import CAPTION
 from bench.suite.specs import LanguageDataset
@@ -67,23 +67,23 @@ def open_embedded(spec: LanguageDataset, split: Split) -> Questions:
 
 def _samples(
     spec: LanguageDataset, key: str, label: int, classes: tuple[str, ...]
-) -> Iterator[tuple[str, Asked]]:
+) -> Iterator[tuple[str, QuestionSample]]:
     name = classes[label]
     others = (*classes[:label], *classes[label + 1 :])
     decoy = choose(others, 1, _number(key))[0]
     match spec.asked:
         case "what":
-            exchange = Exchange(spec.told(_WHAT), (name,), (name, *_SYNONYMS.get(name, ())), decoy)
-            yield key, Asked(key, exchange)
+            question = Question(spec.told(_WHAT), (name,), (name, *_SYNONYMS.get(name, ())), decoy)
+            yield key, QuestionSample(key, question)
         case "whether":
             for answer, other, about in (("yes", "no", name), ("no", "yes", decoy)):
                 text = _WHETHER.format(name=_with_article(about))
-                exchange = Exchange(spec.told(text), (answer,), decoy=other)
-                yield f"{key}{CAPTION}{about}", Asked(key, exchange)
+                question = Question(spec.told(text), (answer,), decoy=other)
+                yield f"{key}{CAPTION}{about}", QuestionSample(key, question)
         case _:
             captions = tuple(text.format(name=_with_article(name)) for text in _CAPTIONS)
             names = (name, *_SYNONYMS.get(name, ()))
-            yield key, Asked(key, Exchange(spec.told(), captions, names, decoy))
+            yield key, QuestionSample(key, Question(spec.told(), captions, names, decoy))
 
 
 def _number(key: str) -> int:

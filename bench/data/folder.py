@@ -16,8 +16,8 @@ from pathlib import Path
 from bench import catalogue
 from bench.core.digests import sha256
 from bench.core.errors import CellError
-from bench.core.identifiers import inside_fault, shown
-from bench.data.split import Split, lines_of, templates_of
+from bench.core.identifiers import relative_path_fault, shown
+from bench.data.split import Split, read_lines, read_templates
 from radapt.class_folders import class_folders, is_wordnet_id
 
 _NUMBER = re.compile(r"^\d+\.")
@@ -57,7 +57,7 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
         str(root),
         labels,
         _class_names(root, folders),
-        templates_of(root) if has_prompts else catalogue.templates(name) or _PROMPTS,
+        read_templates(root) if has_prompts else catalogue.templates(name) or _PROMPTS,
         partial(_read, root),
         partial(_digest, root, labels),
     )
@@ -68,7 +68,7 @@ def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
     for number, line in enumerate(annotations.read_text("utf-8").splitlines(), 1):
         image, _, rest = line.partition("\t")
         wordnet_id = rest.partition("\t")[0]
-        named = inside_fault(image) is None and (root / "images" / image).is_file()
+        named = relative_path_fault(image) is None and (root / "images" / image).is_file()
         if not named or not is_wordnet_id(wordnet_id):
             raise CellError(
                 f"{annotations}, line {number}: got {shown(line)}; needed: the name of a file in "
@@ -81,7 +81,7 @@ def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
 def _class_names(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
     path = root / "classnames.txt"
     if path.exists():
-        names = lines_of(path)
+        names = read_lines(path)
         if len(names) != len(folders):
             raise CellError(
                 f"{path}: got {len(names)} class names; needed: {len(folders)}, one per folder"

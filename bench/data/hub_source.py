@@ -10,7 +10,7 @@ from bench.data.source import Source
 from bench.data.split import Split, check_labels, choose_shards
 from bench.data.webdataset import open_webdataset, shard_count
 from bench.hub.download import Download, hub_download
-from bench.hub.files import HubFile, NoSuchFile, bring, cache, find
+from bench.hub.files import HubFile, NoSuchFile, cache, fetch_file, find
 from bench.suite.metrics import TASKS
 from bench.suite.specs import HubDataset, task_of
 
@@ -30,7 +30,7 @@ class HubSource(Source):
 
     def downloads(self, seed: int) -> Iterator[Download]:
         """Yield the shards of a subset, at the commit that the revision points to now."""
-        for file in self._shards(self._bring_metadata(), seed).values():
+        for file in self._shards(self._fetch_metadata(), seed).values():
             yield hub_download(file)
 
     def missing(self, seed: int) -> str | None:
@@ -60,10 +60,10 @@ class HubSource(Source):
         return catalogue.native_size(self.spec.name)
 
     def _open_subset(self, seed: int) -> Split:
-        spec, root = self.spec, self._bring_metadata()
+        spec, root = self.spec, self._fetch_metadata()
         shards = self._shards(root, seed)
         for file in shards.values():
-            bring(file)
+            fetch_file(file)
         split = open_webdataset(root, spec.split, tuple(shards))
         facts = catalogue.datasets().get(spec.name) if spec.repo is None else None
         return check_labels(
@@ -80,23 +80,23 @@ class HubSource(Source):
         here = [number for number in every if (root / spec.split / f"{number}.tar").exists()]
         return check_labels(open_webdataset(root, spec.split, here))
 
-    def _bring_metadata(self) -> Path:
+    def _fetch_metadata(self) -> Path:
         """Download the dataset's text files, and return its folder in the hub's cache.
 
         The folder's name is the commit that the revision points to; all files have that commit.
         """
         spec = self.spec
-        count = bring(HubFile(spec.repository, f"{spec.split}/{_COUNT}", spec.revision))
+        count = fetch_file(HubFile(spec.repository, f"{spec.split}/{_COUNT}", spec.revision))
         root = self._root_of(count)
         try:
-            bring(HubFile(spec.repository, "classnames.txt", root.name))
+            fetch_file(HubFile(spec.repository, "classnames.txt", root.name))
         except NoSuchFile:
             if TASKS[task_of(spec)].labels == "classes":
                 raise
             # a retrieval dataset has captions in place of class names
-            bring(HubFile(spec.repository, "dataset_type.txt", root.name))
+            fetch_file(HubFile(spec.repository, "dataset_type.txt", root.name))
         else:
-            bring(HubFile(spec.repository, "zeroshot_classification_templates.txt", root.name))
+            fetch_file(HubFile(spec.repository, "zeroshot_classification_templates.txt", root.name))
         return root
 
     def _cached_root(self) -> Path | None:

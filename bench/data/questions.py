@@ -9,17 +9,17 @@ from pathlib import Path
 
 from bench.core.digests import sha256
 from bench.core.errors import CellError
-from bench.core.exchanges import Exchange
-from bench.core.identifiers import inside_fault, shown, text_fault
+from bench.core.identifiers import relative_path_fault, shown, text_fault
+from bench.core.language_types import Question
 from bench.core.locks import DatasetLock
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionSample:
     """A sample: a question with its reference answers, and the name of its image."""
 
     image: str
-    exchange: Exchange
+    question: Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Questions:
     """
 
     place: str
-    by_id: Mapping[str, Asked]
+    by_id: Mapping[str, QuestionSample]
     read: Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
     digest: Callable[[Collection[str]], Mapping[str, bytes]]
 
@@ -61,7 +61,7 @@ class Questions:
         images = self.images(sample_ids)
         hashes = self.digest(dict.fromkeys(images))
         for key, image in zip(sample_ids, images, strict=True):
-            record = {"id": key, **asdict(self.by_id[key].exchange)}
+            record = {"id": key, **asdict(self.by_id[key].question)}
             content.update(json.dumps(record, sort_keys=True).encode())
             content.update(hashes[image])
         return content.hexdigest()
@@ -71,7 +71,9 @@ class Questions:
         return DatasetLock(self.fingerprint(sample_ids), sample_ids)
 
 
-def in_folder(place: Path, by_id: Mapping[str, Asked], folder: Path) -> Questions:
+def questions_in_folder(
+    place: Path, by_id: Mapping[str, QuestionSample], folder: Path
+) -> Questions:
     """Return questions about images that are files in a folder.
 
     Args:
@@ -86,7 +88,7 @@ def in_folder(place: Path, by_id: Mapping[str, Asked], folder: Path) -> Question
     if not by_id:
         raise CellError(f"{place}: has no questions")
     for key, sample in by_id.items():
-        if why := inside_fault(sample.image) or text_fault(key):
+        if why := relative_path_fault(sample.image) or text_fault(key):
             raise CellError(
                 f"{place}: the image of {shown(key)[1:-1]} is {shown(sample.image)}, which is not "
                 f"allowed in {folder}: it {why}"

@@ -127,7 +127,7 @@ def cell_errors() -> Iterator[None]:
         raise CellError(str(error)) from error
 
 
-def lines_of(path: Path) -> tuple[str, ...]:
+def read_lines(path: Path) -> tuple[str, ...]:
     """Return the lines of a file without empty lines.
 
     Raises:
@@ -143,14 +143,14 @@ def lines_of(path: Path) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def templates_of(root: Path) -> tuple[str, ...]:
+def read_templates(root: Path) -> tuple[str, ...]:
     """Return the prompt templates in a dataset's folder.
 
     Raises:
         CellError: The file is missing, or a template has no placeholder.
     """
     path = root / "zeroshot_classification_templates.txt"
-    templates = lines_of(path)
+    templates = read_lines(path)
     for number, text in enumerate(templates, 1):
         if "{c}" not in text:
             raise CellError(f"{path}, line {number}: {text!r} has no placeholder {{c}}")

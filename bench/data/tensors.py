@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.data import ImageSet, load_captioned, load_images, load_in_parts, load_questions
 from bench.suite.metrics import TASKS
 from bench.suite.specs import DatasetSpec, LanguageDataset, Pixels, task_of
@@ -29,7 +29,7 @@ class Images:
         classes: Class names in the order of the labels.
         templates: The dataset's own prompt templates.
         captions: Captions of each image; empty unless the dataset has captions.
-        exchanges: Question about each image; empty unless the dataset has questions.
+        questions: Question about each image; empty unless the dataset has questions.
     """
 
     sample_ids: tuple[str, ...]
@@ -38,7 +38,7 @@ class Images:
     classes: tuple[str, ...]
     templates: tuple[str, ...]
     captions: tuple[tuple[str, ...], ...] = ()
-    exchanges: tuple[Exchange, ...] = ()
+    questions: tuple[Question, ...] = ()
 
     def floats(self, rows: Tensor) -> Tensor:
         """Return the images of `rows` as floats in [0,1], `[b,3,h,w]`, on the device."""
@@ -50,7 +50,7 @@ class Images:
         return replace(
             self, sample_ids=self.sample_ids[part], pixels=self.pixels[part],
             labels=self.labels[part], captions=self.captions[part],
-            exchanges=self.exchanges[part],
+            questions=self.questions[part],
         )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def load(
     if isinstance(spec, LanguageDataset):
         asked = load_questions(spec, ids, size)
         pixels = _placed(asked.images, device)
-        return Images(ids, pixels, labels, (), (), exchanges=asked.exchanges)
+        return Images(ids, pixels, labels, (), (), questions=asked.questions)
     return _classified(load_images(spec, ids, size), device)
 
 

@@ -34,7 +34,7 @@ class TorchvisionSource(Source):
         folder = self.download_folder
         megabytes = catalogue.datasets()[self.spec.name].megabytes or 0
         left = 0 if _is_complete(folder) else megabytes * 10**6
-        yield Download(str(folder), left, folder, lambda _: _bring(folder))
+        yield Download(str(folder), left, folder, lambda _: _fetch(folder))
 
     def missing(self, seed: int) -> str | None:
         """Return a message if the folder is missing or not completely unpacked, else None."""
@@ -45,7 +45,7 @@ class TorchvisionSource(Source):
         """Read ids and labels."""
         folder = self.download_folder
         if seed is not None:
-            _bring(folder)
+            _fetch(folder)
         elif not _is_complete(folder):
             raise CellError(f"{folder} is missing or incomplete; run `fetch`")
         # torchvision's Caltech256 ignores images in subfolders of a class folder
@@ -62,7 +62,7 @@ def _is_complete(folder: Path) -> bool:
     return (folder / _MARK).exists()
 
 
-def _bring(folder: Path) -> None:
+def _fetch(folder: Path) -> None:
     """Download Caltech-256, check its MD5 and unpack it, unless this is already done.
 
     An incomplete archive fails the check and is downloaded again. If the unpacking was

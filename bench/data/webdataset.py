@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
-from bench.data.split import Split, cell_errors, lines_of, templates_of
+from bench.data.split import Split, cell_errors, read_lines, read_templates
 from radapt.shards import Label, Span, read_shard
 
 _COUNT = re.compile("0*[1-9][0-9]{0,5}")
@@ -48,8 +48,8 @@ def open_webdataset(root: Path, split: str, numbers: Sequence[int] | None = None
     return Split(
         str(root),
         labels,
-        () if captioned else lines_of(root / "classnames.txt"),
-        () if captioned else templates_of(root),
+        () if captioned else read_lines(root / "classnames.txt"),
+        () if captioned else read_templates(root),
         partial(_read_images, images),
         partial(_digest, paths),
     )

@@ -48,7 +48,7 @@ def attack_answers(case: Case, attack: AnyAttack, storage: Storage, tally: Tally
         tally.scores, tally.texts = first.scores.copy(), list(first.texts)
     # in an ensemble scores decide which images are left, whatever targets its members have
     if tally.reached is None:
-        tally.reached = reached(attack, case.images.exchanges, tally.texts)
+        tally.reached = reached(attack, case.images.questions, tally.texts)
     search = _Search(
         case, storage, tally, tally.scores, tally.texts, attack.harmless, tally.reached
     )
@@ -93,8 +93,8 @@ class _Search:
         rows = left.numpy()
         lower = heard.scores < self.scores[rows]
         if self.reached is not None:
-            exchanges = [case.images.exchanges[row] for row in rows.tolist()]
-            now = reached(attack, exchanges, heard.texts)
+            questions = [case.images.questions[row] for row in rows.tolist()]
+            now = reached(attack, questions, heard.texts)
             assert now is not None
             lower |= now & (heard.scores == self.scores[rows])  # of equals, the one with the target
             self.reached[rows] |= now
@@ -128,8 +128,8 @@ class _Answered:
     def __post_init__(self) -> None:
         case, count = self.search.case, len(self.search.scores)
         numbers = sorted({stage.reference or 0 for stage in self.planned})
-        exchanges, metric = case.images.exchanges, case.cell.metric
-        self._own = [texts_of(self.attack, exchanges, metric, number) for number in numbers]
+        questions, metric = case.images.questions, case.cell.metric
+        self._own = [texts_of(self.attack, questions, metric, number) for number in numbers]
         self._lowest = np.full(count, np.inf, np.float32)
         self._served = np.zeros(count, np.int64)
 

@@ -142,7 +142,7 @@ class Evaluator:
         else:
             tally = untouched(images.sample_ids)
             score(case, self._points(case, attack, parts, tally), tally)
-            tally.reached = reached(attack, images.exchanges, tally.texts)
+            tally.reached = reached(attack, images.questions, tally.texts)
         said = []
         if part is None and tally.reached is not None:
             said = [f"{REACHED}{tally.reached.mean():.2f}"]

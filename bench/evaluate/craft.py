@@ -13,7 +13,7 @@ from bench.attacks.ensemble_model import Mean
 from bench.attacks.query_counter import Counted
 from bench.core.deadline import Deadline
 from bench.core.errors import CellError
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.core.types import EmbeddingClassifier, Mode
 from bench.data.tensors import Images
 from bench.evaluate.model_cache import Warm
@@ -115,29 +115,29 @@ def _asked(
     """
     if not case.cell.task.answers:
         return {}
-    exchanges = [case.images.exchanges[row] for row in rows.tolist()]
+    questions = [case.images.questions[row] for row in rows.tolist()]
     if attack.goes_by == "value features":
-        return _shown(attack, labels_of(case.images, rows), exchanges)
+        return _shown(attack, labels_of(case.images, rows), questions)
     if texts is None:
-        texts = [text or "" for text in texts_of(attack, exchanges, case.cell.metric)]
+        texts = [text or "" for text in texts_of(attack, questions, case.cell.metric)]
     labels = labels_of(case.images, rows)
     return {
-        label: (exchange.prompt, text)
-        for label, exchange, text in zip(labels, exchanges, texts, strict=True)
+        label: (question.prompt, text)
+        for label, question, text in zip(labels, questions, texts, strict=True)
     }
 
 
 def _shown(
-    attack: AnyAttack, labels: Sequence[int], exchanges: Sequence[Exchange]
+    attack: AnyAttack, labels: Sequence[int], questions: Sequence[Question]
 ) -> dict[int, tuple[str, str]]:
-    if missing := sum(not exchange.names for exchange in exchanges):
+    if missing := sum(not question.names for question in questions):
         raise CellError(
-            f"{attack.label}: {missing} of {len(exchanges)} questions do not say what their image "
+            f"{attack.label}: {missing} of {len(questions)} questions do not say what their image "
             "shows"
         )
     return {
-        label: (exchange.names[0], exchange.decoy)
-        for label, exchange in zip(labels, exchanges, strict=True)
+        label: (question.names[0], question.decoy)
+        for label, question in zip(labels, questions, strict=True)
     }
 
 

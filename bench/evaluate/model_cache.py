@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import CellError, StoreError, TimeUp
-from bench.core.exchanges import AnsweringModel
+from bench.core.language_types import AnsweringModel
 from bench.core.locks import Lock
 from bench.core.terminal import legible
 from bench.core.types import EmbeddingClassifier, ImageTextModel
@@ -108,7 +108,7 @@ class Warm:
     def scorer(self, dataset: str, metric: str) -> Scorer:
         """Return what answers about a dataset's images are scored by."""
         if (dataset, metric) not in self._scorers:
-            everyone = self.images(dataset).exchanges
+            everyone = self.images(dataset).questions
             judge = self._judge() if metric_of(metric).judged else match
             self._scorers[dataset, metric] = scorer(metric, everyone, judge)
         return self._scorers[dataset, metric]
@@ -171,9 +171,9 @@ class Warm:
         """Return what an attack differentiates, at its largest."""
         if not self.task(dataset).answers:
             return self._joined(self.model(model), model, dataset)
-        exchanges = self.images(dataset).exchanges
+        questions = self.images(dataset).questions
         longest = max(
-            ((each.prompt, text) for each in exchanges for text in (*each.answers, each.decoy)),
+            ((each.prompt, text) for each in questions for text in (*each.answers, each.decoy)),
             key=lambda pair: sum(map(len, pair)),
         )
         asked = self.source(model, dataset, "fp32", (), {0: longest})

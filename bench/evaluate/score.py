@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.attacks.balls import length
 from bench.attacks.passes import finite
 from bench.core.errors import CellError
-from bench.core.exchanges import AnsweringModel, Exchange, encodable
+from bench.core.language_types import AnsweringModel, Question, replace_surrogates
 from bench.evaluate.craft import Case
 from bench.evaluate.tally import Tally
 from bench.suite.metrics import metric_of
@@ -98,20 +98,20 @@ def hear(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> Heard:
     target = case.warm.model(cell.target)
     if not isinstance(target, AnsweringModel):
         raise CellError(f"a model that answers in words is needed; {cell.target!r} is none")
-    exchanges = [case.images.exchanges[row] for row in rows.tolist()]
+    questions = [case.images.questions[row] for row in rows.tolist()]
 
     def answered(part: slice) -> list[str]:
         case.deadline.check()
-        prompts = [exchange.prompt for exchange in exchanges[part]]
-        return [*map(encodable, target.answer(points[part], prompts, tokens=tokens))]
+        prompts = [question.prompt for question in questions[part]]
+        return [*map(replace_surrogates, target.answer(points[part], prompts, tokens=tokens))]
 
     batch = case.warm.batch(cell.target, cell.dataset)
     texts = tuple(text for some in batch.parts(len(rows), answered) for text in some)
     tally.forwards += len(rows)
-    return Heard(texts, _scored(case, texts, exchanges))
+    return Heard(texts, _scored(case, texts, questions))
 
 
-def _scored(case: Case, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
+def _scored(case: Case, texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float32]:
     """Score texts so many at a time, `[b]`: whoever judges them may be slow, and is asked once."""
     score = case.warm.scorer(case.cell.dataset, case.cell.metric)
     found = []
@@ -119,7 +119,7 @@ def _scored(case: Case, texts: Sequence[str], exchanges: Sequence[Exchange]) -> 
         if start:
             case.deadline.check()
         part = slice(start, start + _AT_ONCE)
-        found.append(score(texts[part], exchanges[part]))
+        found.append(score(texts[part], questions[part]))
     return np.concatenate(found) if found else np.zeros(0, np.float32)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.hub.files import HubFile, NoSuchFile, bring, cache, offered
+from bench.hub.files import HubFile, NoSuchFile, cache, fetch_file, file_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +16,13 @@ class Download:
         name: Name in messages.
         left: Number of missing bytes; 0 if the file is here or its size is unknown.
         folder: Folder of the downloaded file.
-        bring: Downloads the file, and calls its argument with the size of each chunk in bytes.
+        fetch: Downloads the file, and calls its argument with the size of each chunk in bytes.
     """
 
     name: str
     left: int
     folder: Path
-    bring: Callable[[Callable[[int], None]], object]
+    fetch: Callable[[Callable[[int], None]], object]
 
 
 def hub_download(file: HubFile, *others: HubFile) -> Download:
@@ -32,10 +32,10 @@ def hub_download(file: HubFile, *others: HubFile) -> Download:
         CellError: The hub cannot be reached, or has none of the files.
     """
     try:
-        found = offered(file)
+        found = file_info(file)
     except NoSuchFile:
         if not others:
             raise
         return hub_download(*others)
     left = 0 if found.here else found.size
-    return Download(f"{file.repo} {file.path}", left, cache(), partial(bring, file))
+    return Download(f"{file.repo} {file.path}", left, cache(), partial(fetch_file, file))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from bench.core.digests import sha256
 from bench.core.errors import CellError
-from bench.core.identifiers import inside_fault, is_repository, shown
+from bench.core.identifiers import is_repository, relative_path_fault, shown
 
 Kind = Literal["dataset", "model"]
 
@@ -53,12 +53,12 @@ class HubFile:
         if not is_repository(self.repo):
             raise CellError(f"got the repository {shown(self.repo)}; allowed: OWNER/NAME")
         for what, text in (("file", self.path), ("revision", self.revision)):
-            if why := inside_fault(text):
+            if why := relative_path_fault(text):
                 raise CellError(f"{self.repo}: got the {what} {shown(text)}; it {why}")
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
+class FileInfo:
     """The hub's record of a file.
 
     Attributes:
@@ -72,7 +72,7 @@ class Offered:
     here: bool
 
 
-def bring(file: HubFile, arrived: Callable[[int], None] | None = None) -> Path:
+def fetch_file(file: HubFile, arrived: Callable[[int], None] | None = None) -> Path:
     """Return a file's local path; the file is downloaded if the cache does not have it.
 
     A broken connection is resumed. If the process ends, complete files stay, and the file of the
@@ -97,14 +97,14 @@ def cache() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def offered(file: HubFile) -> Offered:
+def file_info(file: HubFile) -> FileInfo:
     """Return commit and size of a file from the hub, without downloading the file.
 
     Raises:
         CellError: The hub cannot be reached, or does not have the file.
     """
     record = _request(file, dry_run=True)
-    return Offered(str(record.commit_hash), int(record.file_size or 0), not record.will_download)
+    return FileInfo(str(record.commit_hash), int(record.file_size or 0), not record.will_download)
 
 
 def unreachable() -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.catalogue.repository_layouts import OPEN_CLIP_WEIGHTS, Find, read_json
 from bench.core.errors import CellError
-from bench.hub.files import HubFile, NoSuchFile, bring, find
+from bench.hub.files import HubFile, NoSuchFile, fetch_file, find
 from bench.suite.specs import ModelSpec
 from bench.suite.specs.model_base import LocalFile, OpenClipTag, RepositoryFiles, WeightSource
 
@@ -50,7 +50,7 @@ def origin(spec: ModelSpec) -> str:
     return ""
 
 
-def fetched(spec: ModelSpec) -> tuple[WeightSource, ...]:
+def remote_sources(spec: ModelSpec) -> tuple[WeightSource, ...]:
     """Return the sources of a model's weights that are not local files."""
     return tuple(each for each in spec.weight_sources() if not isinstance(each, LocalFile))
 
@@ -117,9 +117,9 @@ def _files(source: WeightSource) -> list[Path]:
         case LocalFile():
             return [source.path]
         case OpenClipTag():
-            return [*map(_bring_any, _needed(source))] or [_download_tag(source)]
+            return [*map(_fetch_first, _needed(source))] or [_download_tag(source)]
         case RepositoryFiles():
-            own = _bring_all(source) if source.folder is None else _in_folder(source, source.folder)
+            own = _fetch_all(source) if source.folder is None else _in_folder(source, source.folder)
             return [*own, *_optional(source)]
 
 
@@ -133,19 +133,19 @@ def _download_tag(source: OpenClipTag) -> Path:
         raise CellError(f"{tag} cannot be downloaded: {error}") from error
 
 
-def _bring_all(source: RepositoryFiles) -> list[Path]:
+def _fetch_all(source: RepositoryFiles) -> list[Path]:
     here: dict[Alternatives, Path] = {}
     # downloaded files may name further files, such as the shards of an index
     while missing := [each for each in _needed(source) if each not in here]:
-        here |= {each: _bring_any(each) for each in missing}
+        here |= {each: _fetch_first(each) for each in missing}
     return [here[each] for each in _needed(source)]
 
 
-def _bring_any(alternatives: Alternatives) -> Path:
+def _fetch_first(alternatives: Alternatives) -> Path:
     for file in alternatives[:-1]:
         with suppress(NoSuchFile):
-            return bring(file)
-    return bring(alternatives[-1])
+            return fetch_file(file)
+    return fetch_file(alternatives[-1])
 
 
 def _in_folder(source: RepositoryFiles, folder: Path) -> list[Path]:
@@ -174,7 +174,7 @@ def _optional(source: RepositoryFiles) -> list[Path]:
     found = []
     for name in names:
         with suppress(NoSuchFile):
-            found.append(bring(_hub_file(source, name)))
+            found.append(fetch_file(_hub_file(source, name)))
     return found
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from bench.core.exchanges import AnsweringModel, valued
+from bench.core.language_types import AnsweringModel, require_value_features
 from bench.core.types import ImageTextModel
 from bench.suite.specs import Precision
 
@@ -32,7 +32,7 @@ class Lowered:
     def value_features(self, images: Tensor, blocks: int) -> Tensor:
         """Return value features of the last blocks `[b,blocks,t,d]`; differentiable."""
         with torch.autocast(self.device.type, torch.bfloat16):
-            values = valued(self.model).value_features(images, blocks)
+            values = require_value_features(self.model).value_features(images, blocks)
         return values.float()
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from bench.core.errors import UserError
-from bench.core.identifiers import inside_fault
+from bench.core.identifiers import relative_path_fault
 from bench.store.results_folder import write_text
 
 _PATIENCE = 1.0  # seconds; who only looks whether there is a run shares the lock for an instant
@@ -140,7 +140,7 @@ def _is_held(folder: Path) -> bool:
 def _named(folder: Path) -> Owner | None:
     try:
         owner = Owner(**json.loads((folder / "run.json").read_text("utf-8")))
-        inside = not owner.logs or inside_fault(owner.logs) is None
+        inside = not owner.logs or relative_path_fault(owner.logs) is None
         return owner if inside else replace(owner, logs="")
     except (OSError, ValueError, TypeError, AttributeError):
         return None

@@ -76,7 +76,7 @@ def _type_of(field: Declared) -> Any:
         "ids": Annotated[tuple[str, ...], Field(max_length=_MOST)],
         "booleans": Annotated[str, StringConstraints(pattern="^[01]*$", max_length=_MOST)],
         "floats": Annotated[
-            tuple[Annotated[float, Field(ge=0, le=field.most, allow_inf_nan=False)], ...],
+            tuple[Annotated[float, Field(ge=0, le=field.maximum, allow_inf_nan=False)], ...],
             Field(max_length=_MOST),
         ],
         "texts": Annotated[tuple[str, ...], Field(max_length=_MOST)],

@@ -9,7 +9,7 @@ and a 2 alone counts: an answer that leaves it open no longer names the object.
 import re
 from typing import Any
 
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.core.locks import UNRESOLVED, Lock
 from bench.suite.metrics import metric_of
 from bench.suite.specs import MatchJudge, Protocol, TransformersJudge
@@ -34,12 +34,12 @@ _NAMED = "2"
 _DIGIT = re.compile(r"(?<![\w.])[012](?!\w|\.\d)")  # not of `2.5`
 
 
-def asked(text: str, exchange: Exchange) -> str:
-    """Return what a judge is asked about what a model said in an exchange."""
+def asked(text: str, question: Question) -> str:
+    """Return what a judge is asked about what a model said about a question."""
     return PROMPT.format(
-        names=" or ".join(exchange.names),
-        decoy=exchange.decoy or "anything else",
-        question=" ".join(exchange.prompt.split()),
+        names=" or ".join(question.names),
+        decoy=question.decoy or "anything else",
+        question=" ".join(question.prompt.split()),
         answer=" ".join(text.split()),
     )
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from bench.core.errors import SuiteError
-from bench.core.identifiers import place_fault, shown
+from bench.core.identifiers import path_fault, shown
 from bench.suite.applicability import pair_faults
 from bench.suite.metrics import TASKS
 from bench.suite.references import duplicates, reference_faults
@@ -78,7 +78,7 @@ class Suite(Spec):
     def _names_a_folder(cls, suite: str) -> str:
         if suite.lower() in _SHARED:
             raise PydanticCustomError("suite", "all suites share a folder of that name")
-        if why := place_fault(suite):
+        if why := path_fault(suite):
             raise PydanticCustomError("suite", "it {why}", {"why": why})
         return suite
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import CellError
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.store.reading import contents, stored
 from bench.store.results_folder import write_text
 from bench.suite import judge_prompt as judging
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class Judge(Protocol):
-    """Says of each text whether it names the object that its exchange is about."""
+    """Says of each text whether it names the object that its question is about."""
 
-    def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
+    def __call__(self, texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float32]:
         """Return 1 or 0 per text, `[n]`."""
         ...
 
@@ -65,9 +65,9 @@ def build_judge(
     return AskedJudge(weights, cache, LocalModel(spec, device))
 
 
-def match(texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
+def match(texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float32]:
     """Look for the object's names among the words; see `bench.tasks.object_names`."""
-    named = (names_object(text, e.names) for text, e in zip(texts, exchanges, strict=True))
+    named = (names_object(text, e.names) for text, e in zip(texts, questions, strict=True))
     return np.fromiter(named, np.float32)
 
 
@@ -85,13 +85,13 @@ class AskedJudge:
     cache: Path
     ask: Callable[[Sequence[str]], Generator[str]]
 
-    def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float32]:
+    def __call__(self, texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float32]:
         """Return 1 where the model says that the object is named, else 0, `[n]`.
 
         Raises:
             CellError: It cannot be asked, or a reply is empty.
         """
-        prompts = [judging.asked(text, e) for text, e in zip(texts, exchanges, strict=True)]
+        prompts = [judging.asked(text, e) for text, e in zip(texts, questions, strict=True)]
         scores = dict(self._known(dict.fromkeys(prompts)))
         left = [prompt for prompt in dict.fromkeys(prompts) if prompt not in scores]
         if left:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.tasks.ptb_tokenizer import words
 
 _LONGEST = 4  # words of an n-gram
@@ -33,21 +33,21 @@ class Cider:
     caption depends on all images that are scored, and with one image all scores are 0.
     """
 
-    def __init__(self, everyone: Sequence[Exchange]) -> None:
+    def __init__(self, everyone: Sequence[Question]) -> None:
         """Count in how many of all images each n-gram of the references is found."""
         self._grams = {
-            exchange.answers: [_grams(text) for text in exchange.answers] for exchange in everyone
+            question.answers: [_grams(text) for text in question.answers] for question in everyone
         }
         self._images: Counter[tuple[str, ...]] = Counter()
-        for exchange in everyone:
-            self._images.update({gram for one in self._grams[exchange.answers] for gram in one})
+        for question in everyone:
+            self._images.update({gram for one in self._grams[question.answers] for gram in one})
         self._largest = np.log(float(len(everyone)))
 
-    def __call__(self, texts: Sequence[str], exchanges: Sequence[Exchange]) -> NDArray[np.float64]:
-        """Return the score of each caption, 0 to 10, `[n]`; its exchange is among everyone."""
+    def __call__(self, texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float64]:
+        """Return the score of each caption, 0 to 10, `[n]`; its question is among everyone."""
         scores = [
-            self._score(text, self._grams[exchange.answers])
-            for text, exchange in zip(texts, exchanges, strict=True)
+            self._score(text, self._grams[question.answers])
+            for text, question in zip(texts, questions, strict=True)
         ]
         return np.array(scores, np.float64)
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from bench.core.exchanges import encodable
+from bench.core.language_types import replace_surrogates
 
 REFUSED = "refused"  # stands for a refusal, whatever its words: they hold no verdict
 
@@ -41,7 +41,7 @@ def read_reply(content: bytes) -> Reply:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(type(error).__name__) from None
     return Reply(
-        encodable(text) or (REFUSED if refused else ""),
+        replace_surrogates(text) or (REFUSED if refused else ""),
         cut=end == "length",
         raw=json.dumps(choice, ensure_ascii=True),
     )

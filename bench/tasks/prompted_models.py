@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.core.exchanges import AnsweringModel, valued
+from bench.core.language_types import AnsweringModel, require_value_features
 from bench.core.types import ImageTextModel
 from bench.models.zero_shot import text_vectors
 
@@ -31,7 +31,7 @@ class Prompted(nn.Module):
         self.asked = asked
 
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Return the log-likelihood of the texts of rows `[b]`, `[b]` (`bench.core.exchanges`)."""
+        """Return the log-likelihood of the texts of rows `[b]`, `[b]` (`bench.core.language_types`)."""
         prompts, texts = zip(*(self.asked[row] for row in rows.tolist()), strict=True)
         return self.model.log_likelihood(images, prompts, texts)
 
@@ -82,7 +82,7 @@ class Seeing(nn.Module):
         """Return a number `[b,1]` that is finite where an embedding is: there are no classes."""
         return embeddings.sum(dim=1, keepdim=True)
 
-    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+    def decoy_margin(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
         """Return how far the patches that show an object lean to another, `[b]`.
 
         A patch shows the object if its value feature's cosine with the object's name, in the last
@@ -92,7 +92,7 @@ class Seeing(nn.Module):
         """
         own = [self.named[row] for row in rows.tolist()]
         self._look_up(name for pair in own for name in pair if name)
-        values = valued(self.model).value_features(images, blocks)
+        values = require_value_features(self.model).value_features(images, blocks)
         shown = self._cosines(values, [name for name, _ in own])
         last = shown[:, -1].detach()
         middle = (last.amin(dim=1) + last.amax(dim=1)) / 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import CellError, SuiteError
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.core.locks import DatasetLock, Lock
 from bench.data import index_dataset, load_images, load_questions, native_size, read_labels
 from bench.data.source_kinds import source_of
@@ -42,19 +42,19 @@ def suite(suite_file: Callable[..., Path]) -> Writer:
     return lambda **changes: load_suite(suite_file(**changes))
 
 
-def exchanges(spec: LanguageDataset) -> dict[str, Exchange]:
+def questions(spec: LanguageDataset) -> dict[str, Question]:
     lock = index_dataset(spec, 100, 0)
     found = load_questions(spec, lock.sample_ids, SQUARE)
     assert found.images.shape == (len(lock.sample_ids), 3, 8, 8)
     assert found.images.dtype == np.uint8
-    return dict(zip(found.sample_ids, found.exchanges, strict=True))
+    return dict(zip(found.sample_ids, found.questions, strict=True))
 
 
 def test_coco_captions(tmp_path: Path) -> None:
     spec = coco_captions(tmp_path)
-    assert exchanges(spec) == {
-        "000000000139.jpg": Exchange(CAPTION, ("A woman stands in a dining area.",)),
-        "000000000285.jpg": Exchange(
+    assert questions(spec) == {
+        "000000000139.jpg": Question(CAPTION, ("A woman stands in a dining area.",)),
+        "000000000285.jpg": Question(
             CAPTION, ("A big bear sits in the grass.", "A bear that is sitting.")
         ),
     }
@@ -67,11 +67,11 @@ def test_coco_captions(tmp_path: Path) -> None:
 @pytest.mark.parametrize("coco", [False, True])
 def test_karpathys_splits(tmp_path: Path, coco: bool) -> None:
     spec = karpathy(tmp_path, coco=coco)
-    assert [entry.answers for entry in exchanges(spec).values()] == [
+    assert [entry.answers for entry in questions(spec).values()] == [
         ("Two men, 2.", "Two men, 3."),
         ("Two men, 4.", "Two men, 5."),
     ]
-    assert len(exchanges(karpathy(tmp_path, coco=coco, split="train"))) == 1
+    assert len(questions(karpathy(tmp_path, coco=coco, split="train"))) == 1
     assert metrics_of(spec) == (metric_of(CIDER),)
     with pytest.raises(CellError, match="no split 'dev'; allowed: test, train"):
         index_dataset(karpathy(tmp_path, split="dev"), 1, 0)
@@ -79,9 +79,9 @@ def test_karpathys_splits(tmp_path: Path, coco: bool) -> None:
 
 def test_vqav2(tmp_path: Path) -> None:
     spec = vqav2(tmp_path)
-    found = exchanges(spec)
+    found = questions(spec)
     assert [key.partition("#")[2] for key in found] == ["262148000", "262148001", "393225000"]
-    asked = Exchange(f"Where is he looking?{SHORT}", ("down",) * 6 + ("at table",) * 4)
+    asked = Question(f"Where is he looking?{SHORT}", ("down",) * 6 + ("at table",) * 4)
     assert found["COCO_val2014_000000262148.jpg#262148000"] == asked
     assert metrics_of(spec) == (metric_of(VQA_ACCURACY),)
     with pytest.raises(CellError, match=r"1 questions have no answers in .*first 393225000"):
@@ -90,19 +90,19 @@ def test_vqav2(tmp_path: Path) -> None:
 
 def test_textvqa(tmp_path: Path) -> None:
     spec = textvqa(tmp_path)
-    asked = Exchange(
+    asked = Question(
         f"what is the brand of this camera?{SHORT}", ("dakota",) * 9 + ("clos culombu",)
     )
-    assert exchanges(spec) == {"003a8ae2ef43b901.jpg#34602": asked}
+    assert questions(spec) == {"003a8ae2ef43b901.jpg#34602": asked}
     assert (task_of(spec), metrics_of(spec)) == ("answering", (metric_of(VQA_ACCURACY),))
 
 
 def test_pope(tmp_path: Path) -> None:
     spec = pope(tmp_path)
     image = "COCO_val2014_000000310196.jpg"
-    assert exchanges(spec) == {
-        f"{image}#1": Exchange(f"Is there a car 1?{SHORT}", ("yes",), decoy="no"),
-        f"{image}#2": Exchange(f"Is there a car 2?{SHORT}", ("no",), decoy="yes"),
+    assert questions(spec) == {
+        f"{image}#1": Question(f"Is there a car 1?{SHORT}", ("yes",), decoy="no"),
+        f"{image}#2": Question(f"Is there a car 2?{SHORT}", ("no",), decoy="yes"),
     }
     assert metrics_of(spec) == (metric_of(YES_NO),)
     with pytest.raises(CellError, match="line 2: got label 'maybe'; allowed: yes, no"):
@@ -111,16 +111,16 @@ def test_pope(tmp_path: Path) -> None:
 
 def test_v_attack_names_an_object_and_what_it_is_to_be_taken_for(tmp_path: Path) -> None:
     spec = v_attack(tmp_path, "caption")
-    assert exchanges(spec)["000000000285.jpg"] == Exchange(
+    assert questions(spec)["000000000285.jpg"] == Question(
         "Describe the image briefly in one sentence.",
         ("A bear sits in the grass.",),
         ("bear",),
         "lion",
     )
     assert (task_of(spec), metrics_of(spec)) == ("answering", (metric_of(NAMES),))
-    asked = exchanges(v_attack(tmp_path, "question"))
+    asked = questions(v_attack(tmp_path, "question"))
     assert len(asked) == 6  # three of each image's four, as its code does
-    assert asked["000000026926.jpg#3"] == Exchange(
+    assert asked["000000026926.jpg#3"] == Question(
         "Question 2?", ("fire hydrant",), ("fire hydrant",), "mailbox"
     )
 
@@ -134,10 +134,10 @@ def test_embedded_images_are_asked_what_they_show() -> None:
     lock = index_dataset(spec, 16, 0)
     found = load_questions(spec, lock.sample_ids, "native")
     assert found.images.shape == (16, 3, 32, 32)
-    by_name = {exchange.answers[0]: exchange for exchange in found.exchanges}
+    by_name = {question.answers[0]: question for question in found.questions}
     assert by_name["automobile"].names == ("automobile", "car")
     assert by_name["automobile"].prompt == f"What is shown in this image?{SHORT}"
-    assert all(e.decoy not in ("", *e.names) for e in found.exchanges)
+    assert all(e.decoy not in ("", *e.names) for e in found.questions)
     assert metrics_of(spec) == (metric_of(NAMES),)
     assert native_size(spec) == (32, 32)
 
@@ -146,12 +146,12 @@ def test_embedded_images_are_asked_whether_they_show_something() -> None:
     spec = embedded("cifar10", "whether")
     lock = index_dataset(spec, 10**6, 0)
     found = load_questions(spec, lock.sample_ids, "native")
-    assert {*Counter(e.answers[0] for e in found.exchanges).values()} == {len(lock.sample_ids) // 2}
-    for key, exchange in zip(found.sample_ids, found.exchanges, strict=True):
+    assert {*Counter(e.answers[0] for e in found.questions).values()} == {len(lock.sample_ids) // 2}
+    for key, question in zip(found.sample_ids, found.questions, strict=True):
         about = key.partition("#")[2]
         article = "an" if about[0] == "a" else "a"
-        assert exchange.prompt == f"Is there {article} {about} in the image?{SHORT}"
-    assert {e.decoy for e in found.exchanges if e.answers == ("yes",)} == {"no"}
+        assert question.prompt == f"Is there {article} {about} in the image?{SHORT}"
+    assert {e.decoy for e in found.questions if e.answers == ("yes",)} == {"no"}
     assert metrics_of(spec) == (metric_of(YES_NO),)
 
 
@@ -159,7 +159,7 @@ def test_embedded_images_have_captions_and_are_those_of_the_classes() -> None:
     spec = embedded("digits", "caption")
     lock = index_dataset(spec, 4, 0)
     found = load_questions(spec, lock.sample_ids, "native")
-    assert all(len(e.answers) == 5 and e.names[0] in e.answers[0] for e in found.exchanges)
+    assert all(len(e.answers) == 5 and e.names[0] in e.answers[0] for e in found.questions)
     assert (task_of(spec), metrics_of(spec)) == ("captioning", (metric_of(CIDER),))
 
 
@@ -171,11 +171,11 @@ def test_embedded_images_are_asked_about_what_they_show(of: str) -> None:
     assert len(set(names)) > 5
     shown = dict(zip(known.sample_ids, known.images, strict=True))
 
-    def asked(ask: str, ids: tuple[str, ...]) -> tuple[Exchange, ...]:
+    def asked(ask: str, ids: tuple[str, ...]) -> tuple[Question, ...]:
         found = load_questions(embedded(of, ask), ids, "native")
         for key, image in zip(ids, found.images, strict=True):
             assert np.array_equal(image, shown[key.partition("#")[0]])
-        return found.exchanges
+        return found.questions
 
     what, caption = asked("what", known.sample_ids), asked("caption", known.sample_ids)
     assert [e.answers[0] for e in what] == [e.names[0] for e in what] == names
@@ -319,7 +319,7 @@ def test_a_folder_of_images_may_be_made_of_links(tmp_path: Path) -> None:
     spec = pope(tmp_path)
     (tmp_path / "val2014").rename(tmp_path / "elsewhere")
     (tmp_path / "val2014").symlink_to(tmp_path / "elsewhere")
-    assert len(exchanges(spec)) == 2
+    assert len(questions(spec)) == 2
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_files_are_read_once_while_they_stay_as_they_are(
     change(tmp_path, "annotations", answers=[{"answer": "a rather long one"}])
     read.clear()
     found = load_questions(spec, lock.sample_ids, SQUARE)
-    assert found.exchanges[0].answers == ("a rather long one",)
+    assert found.questions[0].answers == ("a rather long one",)
     assert sorted(read) == ["annotations.json", "questions.json"]
     (tmp_path / "questions.json").unlink()
     with pytest.raises(CellError, match=r"questions.json: cannot be read"):

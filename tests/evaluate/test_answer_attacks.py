@@ -21,7 +21,7 @@ from bench.attacks.pgd import PgdAscent
 from bench.attacks.query_counter import Counted
 from bench.core.deadline import Deadline
 from bench.core.errors import CellError, SuiteError, TimeUp
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.core.locks import Lock
 from bench.core.types import Budget, CellResult
 from bench.data.tensors import Images
@@ -125,10 +125,10 @@ def test_an_attack_may_begin_where_another_ended() -> None:
 
 
 def test_references_are_captions_in_order_and_answers_by_how_many_gave_them() -> None:
-    exchange = Exchange("?", ("b", "a", "c", "a"), ("name",))
-    assert references(exchange, "cider") == ("b", "a", "c")
-    assert references(exchange, "vqa_accuracy") == ("a", "b", "c")
-    assert references(replace(exchange, answers=()), "names_object") == ("name",)
+    question = Question("?", ("b", "a", "c", "a"), ("name",))
+    assert references(question, "cider") == ("b", "a", "c")
+    assert references(question, "vqa_accuracy") == ("a", "b", "c")
+    assert references(replace(question, answers=()), "names_object") == ("name",)
 
 
 def test_stages_are_all_texts_at_low_precision_and_then_the_best_of_them() -> None:
@@ -164,10 +164,10 @@ class Script:
 
 
 def case_of(attack: AnyAttack, answers: Sequence[tuple[str, ...]], metric: str = "cider") -> Case:
-    exchanges = tuple(Exchange("?", own, decoy="decoy") for own in answers)
+    questions = tuple(Question("?", own, decoy="decoy") for own in answers)
     pixels = torch.full((len(answers), 3, 4, 4), 100, dtype=torch.uint8)
     ids = tuple("abcdef"[: len(answers)])
-    images = Images(ids, pixels, torch.arange(len(ids)), (), (), exchanges=exchanges)
+    images = Images(ids, pixels, torch.arange(len(ids)), (), (), questions=questions)
     cell = Cell("c", "k", "M", "d", attack, "8/255", None, 0, metric=metric)
     return Case(cell, None, images, Deadline(None))  # type: ignore[arg-type]
 
@@ -608,7 +608,7 @@ def test_one_judge_serves_all_datasets_and_is_let_go_of_with_the_models(
     made: list[weakref.ref[Any]] = []
 
     def build(*_: Any) -> Any:
-        def judge(texts: Sequence[str], exchanges: Sequence[Exchange]) -> Any:
+        def judge(texts: Sequence[str], questions: Sequence[Question]) -> Any:
             return np.ones(len(texts), np.float32)
 
         made.append(weakref.ref(judge))
@@ -619,8 +619,8 @@ def test_one_judge_serves_all_datasets_and_is_let_go_of_with_the_models(
     lock, _ = resolve(suite)
     warm = Warm(suite, lock, {}, CPU, None, True)
     for name in ("what", "again"):
-        exchanges = warm.images(name).exchanges
-        assert warm.scorer(name, "names_object")(["?"] * 2, exchanges).tolist() == [1, 1]
+        questions = warm.images(name).questions
+        assert warm.scorer(name, "names_object")(["?"] * 2, questions).tolist() == [1, 1]
     assert [judge() is None for judge in made] == [False]
     warm.relieve()
     assert [judge() is None for judge in made] == [True]
@@ -629,13 +629,13 @@ def test_one_judge_serves_all_datasets_and_is_let_go_of_with_the_models(
 def test_a_target_that_nobody_names_is_told_in_both_modes() -> None:
     attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255")
     said = "apgd-text-targeted: 1 of 2 questions have no target; give the attack a `target`"
-    exchanges = [Exchange("?", ("a",), decoy="b"), Exchange("?", ("a",))]
+    questions = [Question("?", ("a",), decoy="b"), Question("?", ("a",))]
     with pytest.raises(CellError, match=re.escape(said)):
-        texts_of(attack, exchanges, "cider")
+        texts_of(attack, questions, "cider")
     named = ApgdTextTargeted(kind="apgd-text-targeted", eps="8/255", target="c")
-    assert texts_of(named, exchanges, "cider") == ["c", "c"]
+    assert texts_of(named, questions, "cider") == ["c", "c"]
     text = ApgdText(kind="apgd-text", eps="8/255")
-    assert texts_of(text, exchanges, "cider", 1) == [None, None]
+    assert texts_of(text, questions, "cider", 1) == [None, None]
 
 
 def test_time_that_is_up_ends_a_cell(worded: Maker, tmp_path: Path) -> None:
@@ -647,8 +647,8 @@ def test_time_that_is_up_ends_a_cell(worded: Maker, tmp_path: Path) -> None:
 def test_time_is_looked_at_while_a_slow_judge_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def slow(texts: Sequence[str], exchanges: Sequence[Exchange]) -> np.ndarray[Any, Any]:
-        assert len(texts) == len(exchanges)
+    def slow(texts: Sequence[str], questions: Sequence[Question]) -> np.ndarray[Any, Any]:
+        assert len(texts) == len(questions)
         asked.append(len(texts))
         return np.array([float(text) for text in texts], np.float32)
 
@@ -656,15 +656,15 @@ def test_time_is_looked_at_while_a_slow_judge_is_asked(monkeypatch: pytest.Monke
     warm: Any = SimpleNamespace(scorer=lambda *_: slow)
     ready = replace(case, warm=warm)
     texts = [str(number) for number in range(70)]
-    exchanges = [Exchange("?", ())] * 70
-    assert _scored(ready, texts, exchanges).tolist() == list(range(70))
+    questions = [Question("?", ())] * 70
+    assert _scored(ready, texts, questions).tolist() == list(range(70))
     assert asked == [64, 6]
     asked.clear()
     late = replace(ready, deadline=Deadline(0.0))
     with pytest.raises(TimeUp):
-        _scored(late, texts, exchanges)
+        _scored(late, texts, questions)
     assert asked == [64]
-    assert _scored(late, texts[:64], exchanges[:64]).shape == (64,)  # what is done in time counts
+    assert _scored(late, texts[:64], questions[:64]).shape == (64,)  # what is done in time counts
 
 
 def test_visual_tokens_drift_from_the_clean_ones_on_every_image() -> None:

@@ -114,7 +114,7 @@ def test_images_lean_to_their_decoys_whoever_is_beside_them() -> None:
     given = (seeing, images, rows, Budget(16 / 255))
     found = build_attack(spec, batch=4, answers=True)(*given, mode="full", seeds=range(4))
     assert float((found - images).abs().max()) <= 16 / 255 + 1e-6
-    gain = seeing.lean(found, rows, 2) - seeing.lean(images, rows, 2)
+    gain = seeing.decoy_margin(found, rows, 2) - seeing.decoy_margin(images, rows, 2)
     assert bool((gain > 0).all())
     alone = build_attack(spec, batch=2, answers=True)(*given, mode="full", seeds=range(4))
     assert float((alone - found).abs().max()) < 1e-5

@@ -15,7 +15,7 @@ from bench.core.errors import CellError
 from bench.data import index_dataset, load_captioned, load_images, native_size
 from bench.data.source_kinds import source_of
 from bench.hub import files as client
-from bench.hub.files import HubFile, NoSuchFile, bring
+from bench.hub.files import HubFile, NoSuchFile, fetch_file
 from bench.suite.specs import HubDataset, WebDataset
 from tests.conftest import png, write_shard
 from tests.support.hub_server import COMMIT, Hub
@@ -69,7 +69,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(
     size = len(served.repos[REPO]["test/1.tar"])
     served.cut["test/1.tar"] = 10_300
     come: list[int] = []
-    path = bring(HubFile(REPO, "test/1.tar"), come.append)
+    path = fetch_file(HubFile(REPO, "test/1.tar"), come.append)
     assert path.read_bytes() == served.repos[REPO]["test/1.tar"]
     ranges = [given for _, place, given in served.log if place.startswith("/cdn/")]
     assert ranges == [None, "bytes=10000-"]
@@ -80,10 +80,10 @@ def test_a_hub_that_fails_is_not_one_that_lacks_the_file(served: Hub) -> None:
     """Else the next of some alternatives would be taken, and the number be another's."""
     served.failing.add("test/1.tar")
     with pytest.raises(CellError) as failed:
-        bring(HubFile(REPO, "test/1.tar"))
+        fetch_file(HubFile(REPO, "test/1.tar"))
     assert not isinstance(failed.value, NoSuchFile)
     with pytest.raises(NoSuchFile):
-        bring(HubFile(REPO, "test/9.tar"))
+        fetch_file(HubFile(REPO, "test/9.tar"))
 
 
 def test_a_dataset_without_names_lacks_the_names(served: Hub) -> None:
@@ -105,7 +105,7 @@ def test_a_wrong_checksum_is_told_and_not_kept(served: Hub, tmp_path: Path) -> N
 
 def test_damage_on_the_disk_is_found(served: Hub) -> None:
     index_dataset(SPEC, 5, 0)
-    path = bring(HubFile(REPO, "test/0.tar")).resolve()
+    path = fetch_file(HubFile(REPO, "test/0.tar")).resolve()
     data = bytearray(path.read_bytes())
     data[700] ^= 1
     path.write_bytes(data)
@@ -117,7 +117,7 @@ def test_damage_on_the_disk_is_found(served: Hub) -> None:
 
 def test_files_that_repositories_share_keep_their_checksum(served: Hub, tmp_path: Path) -> None:
     lock = index_dataset(SPEC, 5, 0)
-    path = bring(HubFile(REPO, "test/0.tar"))
+    path = fetch_file(HubFile(REPO, "test/0.tar"))
     blob = path.parent / path.readlink()
     shared = tmp_path / "cache" / "blobs" / "ab" / ("ab" * 32)  # called by another kind of hash
     shared.parent.mkdir(parents=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import CellError
-from bench.core.exchanges import AnsweringModel
+from bench.core.language_types import AnsweringModel
 from bench.core.locks import Lock
 from bench.hub.weights import origin
 from bench.models import LanguageModel, build_model

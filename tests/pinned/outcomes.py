@@ -19,7 +19,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.models.zero_shot import ZeroShotClassifier, text_vectors, zero_shot_head
 from bench.plan.versions import versions_of
 from bench.suite.load import Suite
@@ -151,7 +151,7 @@ def _attacks(clean: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Outcome]]:
 def _reached() -> str:
     attack = ApgdTextTargeted(kind="apgd-text-targeted", eps="1/255", target="No dog")
     texts = ("no dog", "There is NO  dog.", "snow dog", "no dogs", "no, dog", "dog no dog", "")
-    found = reached(attack, [Exchange("?", ("yes",))] * len(texts), texts)
+    found = reached(attack, [Question("?", ("yes",))] * len(texts), texts)
     assert found is not None
     return "".join(map(str, found.astype(int)))
 
@@ -167,15 +167,15 @@ _TEXTS = (
     "Yes.",
     "",
 )
-_EXCHANGES = [
-    Exchange("?", ("two dogs", "2 dogs", "dogs", "a dog", "no", "no", "yes", "2", "two", "it's 2")),
-    Exchange("?", ("no", "no", "yes", "no", "no", "no", "no", "No.", "no", "no"), ("dog",), "cat"),
-    Exchange("?", ("no", "a dog is here"), ("cats", "big cat"), "dog"),
-    Exchange("?", ("dogs' toys of 3-inch size", "two dogs"), ("dog",)),
-    Exchange("?", ("oxen", "an ox"), ("ox",)),
-    Exchange("?", ("cafe", "a café"), ("cafe", "coffee house")),
-    Exchange("?", ("yes",) * 10, ("yes",)),
-    Exchange("?", ("no", "nothing"), ("nothing",)),
+_QUESTIONS = [
+    Question("?", ("two dogs", "2 dogs", "dogs", "a dog", "no", "no", "yes", "2", "two", "it's 2")),
+    Question("?", ("no", "no", "yes", "no", "no", "no", "no", "No.", "no", "no"), ("dog",), "cat"),
+    Question("?", ("no", "a dog is here"), ("cats", "big cat"), "dog"),
+    Question("?", ("dogs' toys of 3-inch size", "two dogs"), ("dog",)),
+    Question("?", ("oxen", "an ox"), ("ox",)),
+    Question("?", ("cafe", "a café"), ("cafe", "coffee house")),
+    Question("?", ("yes",) * 10, ("yes",)),
+    Question("?", ("no", "nothing"), ("nothing",)),
 ]  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def _metric(name: str, clean: Mapping[str, dict[str, Any]]) -> dict[str, dict[st
     if name == ACCURACY:
         return {"clean images": clean[name]}
     if metric_of(name).task.answers:
-        scores = scorer(name, _EXCHANGES, match)(_TEXTS, _EXCHANGES)
+        scores = scorer(name, _QUESTIONS, match)(_TEXTS, _QUESTIONS)
         return {"texts": {"scores": _numbers(torch.from_numpy(scores))}}
     cosines = torch.sin(torch.arange(12 * 24, dtype=torch.float64) ** 2 * 0.37).view(12, 24)
     owners = torch.arange(24) // 2
@@ -204,7 +204,7 @@ def _tasks() -> Iterator[tuple[Any, dict[str, dict[str, Any]]]]:
     yield "retrieval", {"logits": _scores(retrieval(images) / clip.logit_scale)}
     rows = torch.arange(len(images))
     for name, metric in (("answering", VQA_ACCURACY), ("captioning", CIDER)):
-        told = [references(exchange, metric) for exchange in _EXCHANGES]
+        told = [references(question, metric) for question in _QUESTIONS]
         asked = {row: ("what is it?", WORDS[row]) for row in rows.tolist()}
         prompted = Prompted(TinySpeaker(CPU), asked)
         yield (

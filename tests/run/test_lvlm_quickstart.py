@@ -37,17 +37,17 @@ def test_the_attacks_get_their_way_with_every_image(family: str) -> None:
     ids = index_dataset(dataset, 8, 0).sample_ids
     found = load_questions(dataset, ids, "native")
     images, rows = torch.from_numpy(found.images).float() / 255, torch.arange(8)
-    said = model.answer(images, [each.prompt for each in found.exchanges], tokens=1)
+    said = model.answer(images, [each.prompt for each in found.questions], tokens=1)
     assert set(said) == {"yes", "no"}
     steps = {"eps": "4/255", "steps": 5}
     for attack, texts in (
-        (ApgdText(kind="apgd-text", **steps), [each.answers[0] for each in found.exchanges]),
+        (ApgdText(kind="apgd-text", **steps), [each.answers[0] for each in found.questions]),
         (
             ApgdTextTargeted(kind="apgd-text-targeted", **steps),
-            [each.decoy for each in found.exchanges],
+            [each.decoy for each in found.questions],
         ),
     ):
-        prompts = [each.prompt for each in found.exchanges]
+        prompts = [each.prompt for each in found.questions]
         asked = Prompted(model, dict(enumerate(zip(prompts, texts, strict=True))))
         points = build_attack(attack, batch=8, answers=True)(
             asked, images, rows, Budget(4 / 255), mode="full", seeds=range(8)

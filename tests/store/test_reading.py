@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 import run_bench
 from bench import run_suite
 from bench.core.errors import Unreadable
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.core.locks import Lock
 from bench.results.tables import load_results
 from bench.run.events import EventFile, read_events
@@ -187,17 +187,17 @@ def test_a_damaged_reply_of_a_judge_is_named_and_asked_for_again(
             yield "2"
 
     judge = AskedJudge("m", tmp_path, replies)
-    exchange = Exchange("what is it?", ("cat",), names=("cat",))
-    assert judge(["a cat"], [exchange]).tolist() == judge(["a cat"], [exchange]).tolist() == [1]
+    question = Question("what is it?", ("cat",), names=("cat",))
+    assert judge(["a cat"], [question]).tolist() == judge(["a cat"], [question]).tolist() == [1]
     assert len(asked) == 1
     (path,) = tmp_path.glob("*/*.json")
     path.write_text(path.read_text()[:-5])
-    assert judge(["a cat"], [exchange]).tolist() == [1]
+    assert judge(["a cat"], [question]).tolist() == [1]
     assert len(asked) == 2
     assert f"{path}: damaged (" in capsys.readouterr().err
     refuse(monkeypatch, path, errno.EACCES)
     with pytest.raises(Unreadable, match=path.name):
-        judge(["a cat"], [exchange])
+        judge(["a cat"], [question])
 
 
 def test_control_characters_of_reasons_and_flags_do_not_travel(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.results.number_format import scale_of
 from bench.suite.metrics import (
     ACCURACY,
@@ -88,8 +88,8 @@ def test_an_unknown_metric_is_refused_with_those_that_there_are() -> None:
 def test_each_task_and_metric_has_its_behaviour() -> None:
     embedding = {task.name for task in TASKS.values() if not task.answers}
     assert EMBEDDING_TASKS.keys() == embedding
-    exchange = Exchange("What is it?", ("a cat",), ("cat",))
+    question = Question("What is it?", ("a cat",), ("cat",))
     for metric in METRICS:
         if metric.task.answers:
-            scores = scorer(metric.name, [exchange], match)(["a cat"], [exchange])
+            scores = scorer(metric.name, [question], match)(["a cat"], [question])
             assert scores.shape == (1,)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.suite.metrics import CIDER, NAMES, VQA_ACCURACY, YES_NO, metric_of
 from bench.tasks.answer_judges import match
 from bench.tasks.answer_scores import scorer
@@ -153,22 +153,22 @@ def test_words_are_those_of_the_reference(caption: str, expected: str) -> None:
 
 
 def test_cider_is_the_references() -> None:
-    exchanges = [Exchange("", references) for references, _, _ in CAPTIONED]
+    questions = [Question("", references) for references, _, _ in CAPTIONED]
     texts = [text for _, text, _ in CAPTIONED]
-    found = Cider(exchanges)(texts, exchanges)
+    found = Cider(questions)(texts, questions)
     assert found == pytest.approx([score for *_, score in CAPTIONED], abs=1e-9)
     # a part of the captions has the scores that it has among all
-    assert Cider(exchanges)(texts[2:4], exchanges[2:4]).tolist() == found[2:4].tolist()
-    scores = scorer(CIDER, exchanges, match)(texts, exchanges)
+    assert Cider(questions)(texts[2:4], questions[2:4]).tolist() == found[2:4].tolist()
+    scores = scorer(CIDER, questions, match)(texts, questions)
     assert scores.dtype == np.float32
     assert scores == pytest.approx(found)
     assert scores.max() < metric_of(CIDER).highest
 
 
 def test_a_caption_that_is_its_only_reference_has_ten() -> None:
-    exchanges = [Exchange("", ("A cat on a mat.",)), Exchange("", ("One dog in that grass.",))]
+    questions = [Question("", ("A cat on a mat.",)), Question("", ("One dog in that grass.",))]
     texts = ["a cat on a mat", "a cat on a mat"]
-    assert Cider(exchanges)(texts, exchanges) == pytest.approx([10, 0])
+    assert Cider(questions)(texts, questions) == pytest.approx([10, 0])
 
 
 MOST = ("red",) * 7 + ("dark red",) * 2 + ("maroon",)
@@ -194,8 +194,8 @@ MOST = ("red",) * 7 + ("dark red",) * 2 + ("maroon",)
 )
 def test_vqa_accuracy_by_hand(text: str, answers: Sequence[str], accuracy: float) -> None:
     assert vqa_accuracy(text, answers) == pytest.approx(accuracy)
-    exchange = Exchange("?", tuple(answers))
-    assert scorer(VQA_ACCURACY, [exchange], match)([text], [exchange]) == pytest.approx(accuracy)
+    question = Question("?", tuple(answers))
+    assert scorer(VQA_ACCURACY, [question], match)([text], [question]) == pytest.approx(accuracy)
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ def test_normalised_as_the_official_code_does(text: str, expected: str) -> None:
 )
 def test_yes_and_no_are_popes(text: str, said: str) -> None:
     assert yes_no(text) == said
-    exchange = Exchange("?", ("yes",), decoy="no")
-    assert scorer(YES_NO, [exchange], match)([text], [exchange]).tolist() == [float(said == "yes")]
+    question = Question("?", ("yes",), decoy="no")
+    assert scorer(YES_NO, [question], match)([text], [question]).tolist() == [float(said == "yes")]
 
 
 @pytest.mark.parametrize(
@@ -275,5 +275,5 @@ def test_yes_and_no_are_popes(text: str, said: str) -> None:
 )
 def test_names_are_whole_words(text: str, names: tuple[str, ...], named: bool) -> None:
     assert names_object(text, names) is named
-    exchange = Exchange("?", (), names)
-    assert scorer(NAMES, [exchange], match)([text], [exchange]).tolist() == [float(named)]
+    question = Question("?", (), names)
+    assert scorer(NAMES, [question], match)([text], [question]).tolist() == [float(named)]

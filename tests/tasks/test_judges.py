@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from bench.core.errors import CellError, SuiteError
-from bench.core.exchanges import Exchange
+from bench.core.language_types import Question
 from bench.core.locks import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import unmeasured
@@ -31,7 +31,7 @@ from bench.tasks.openai_endpoint import replies
 from tests.support.judge_endpoint import Endpoint, endpoint
 from tests.support.question_files import WORDS
 
-BEAR = Exchange("What is it?", ("bear",), ("bear", "grizzly"), "lion")
+BEAR = Question("What is it?", ("bear",), ("bear", "grizzly"), "lion")
 SLEEP = "urllib3.util.retry.time.sleep"
 TEXTS = ["A bear.", "A lion.", "Something."]
 

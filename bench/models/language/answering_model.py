@@ -22,7 +22,7 @@ _RECOMPUTE = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
 
 
 class LanguageModel(nn.Module):
-    """A frozen model with its processor around it; a `bench.core.exchanges.AnsweringModel`."""
+    """A frozen model with its processor around it; a `bench.core.language_types.AnsweringModel`."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.catalogue.repository_layouts import CLIP, OPEN_CLIP
 from bench.core.errors import CellError
-from bench.core.identifiers import is_beside
+from bench.core.identifiers import is_file_name
 from bench.hub.weights import local_config
 from bench.suite.load import Suite
 from bench.suite.specs.models import root_model
@@ -82,7 +82,7 @@ def _shipped(name: str) -> dict[str, Any]:
     package = importlib.util.find_spec("open_clip")
     for place in (package and package.submodule_search_locations) or ():
         path = Path(place) / "model_configs" / f"{name}.json"
-        if is_beside(f"{name}.json") and path.exists():
+        if is_file_name(f"{name}.json") and path.exists():
             return dict(json.loads(path.read_text("utf-8")))
     return {}
 

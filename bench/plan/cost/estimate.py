@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.core.errors import UserError
 from bench.core.locks import Lock
 from bench.data import native_size
-from bench.hub.weights import fetched, in_cache
+from bench.hub.weights import in_cache, remote_sources
 from bench.plan.cells import Cell
 from bench.plan.cost.architecture import size_of
 from bench.plan.cost.lvlm_estimate import published_bytes
@@ -153,7 +153,7 @@ def _weights_line(suite: Suite) -> Iterator[str]:
     """Say what weights are to be had; tags of open_clip are not looked up, which brings torch."""
     total, parts, seen = 0, [], set()
     for name, spec in suite.models.items():
-        sources = [each for each in fetched(spec) if each not in seen and not in_cache(each)]
+        sources = [each for each in remote_sources(spec) if each not in seen and not in_cache(each)]
         if not sources:
             continue
         seen.update(sources)  # models that differ in their towers or settings share their weights

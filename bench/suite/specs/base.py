@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from bench.core.identifiers import inside_fault, is_repository, place_fault
+from bench.core.identifiers import is_repository, path_fault, relative_path_fault
 
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
@@ -28,8 +28,9 @@ def _repository_fault(text: str) -> str | None:
     return None if is_repository(text) else "must be a repository of the hub: OWNER/NAME"
 
 
-Place = Annotated[str, _without(place_fault)]  # a path of the user's own, anywhere
-Inside = Annotated[str, _without(inside_fault)]  # a path within a folder or repository; a revision
+Place = Annotated[str, _without(path_fault)]  # a path of the user's own, anywhere
+# a path within a folder or repository; a revision
+Inside = Annotated[str, _without(relative_path_fault)]
 Repository = Annotated[str, _without(_repository_fault)]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # planning and reporting must start without torch
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class Question:
     """A question about an image, with its reference answers.
 
     Attributes:
@@ -32,7 +32,7 @@ class Exchange:
 
 
 @runtime_checkable
-class Speaker(Protocol):
+class PromptedModel(Protocol):
     """An answering model bound to a dataset: each row has a question and a text."""
 
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Speaker(Protocol):
 
 
 @runtime_checkable
-class Valued(Protocol):
+class HasValueFeatures(Protocol):
     """A CLIP that returns the value vectors of its attention layers."""
 
     def value_features(self, images: Tensor, blocks: int) -> Tensor:
@@ -57,10 +57,10 @@ class Valued(Protocol):
 
 
 @runtime_checkable
-class Leaning(Protocol):
+class HasDecoyMargin(Protocol):
     """A CLIP that compares value features with texts: the decoy and the true object."""
 
-    def lean(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
+    def decoy_margin(self, images: Tensor, rows: Tensor, blocks: int) -> Tensor:
         """Return cos(values, decoy) - cos(values, true object), `[b]`; differentiable.
 
         Args:
@@ -71,25 +71,25 @@ class Leaning(Protocol):
         ...
 
 
-def valued(model: object) -> Valued:
+def require_value_features(model: object) -> HasValueFeatures:
     """Return the model, or raise CellError if it has no value features."""
-    if not isinstance(model, Valued):
+    if not isinstance(model, HasValueFeatures):
         raise CellError(
             "the model has no value features; allowed: a CLIP of open_clip, transformers or nano"
         )
     return model
 
 
-def leaning(model: object) -> Leaning:
+def require_decoy_margin(model: object) -> HasDecoyMargin:
     """Return the model, or raise CellError if it cannot compare value features with texts."""
-    if not isinstance(model, Leaning):
+    if not isinstance(model, HasDecoyMargin):
         raise CellError("a loss on value features needs a CLIP; this model is not a CLIP")
     return model
 
 
-def speaker(model: object) -> Speaker:
+def require_prompted_model(model: object) -> PromptedModel:
     """Return the model, or raise CellError if it does not answer questions."""
-    if not isinstance(model, Speaker):
+    if not isinstance(model, PromptedModel):
         raise CellError(
             "a loss on texts needs a model that answers in words; this model is a classifier"
         )
@@ -125,7 +125,7 @@ class AnsweringModel(Protocol):
         ...
 
 
-def encodable(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Return a text with `?` in place of each lone surrogate, which UTF-8 cannot encode.
 
     Texts of models, suites and JSON files can contain lone surrogates.

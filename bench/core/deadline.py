@@ -25,6 +25,6 @@ class Deadline:
         """
         if self.limit is not None and time.monotonic() - self.started > self.limit:
             raise TimeUp(
-                f"took longer than the {self.limit:g} seconds of --limit; its finished parts are "
+                f"took more than the {self.limit:g} seconds of --limit; its finished parts are "
                 "stored, and a run with a longer limit continues from there"
             )

@@ -1,4 +1,4 @@
-"""Make torchvision importable where its CUDA-built wheel meets a CPU-only torch."""
+"""Makes a CUDA build of torchvision importable with a CPU-only build of torch."""
 
 from radapt.compat import ensure_torchvision
 

@@ -31,7 +31,7 @@ class Prompted(nn.Module):
         self.asked = asked
 
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Return the log-likelihood of the texts of rows `[b]`, `[b]` (`bench.core.language_types`)."""
+        """Return the log-likelihood of the texts of rows `[b]`, `[b]`."""
         prompts, texts = zip(*(self.asked[row] for row in rows.tolist()), strict=True)
         return self.model.log_likelihood(images, prompts, texts)
 

@@ -173,7 +173,8 @@ class GraftModel(Model):
 class PythonModel(Model):
     """A factory of the user's own, `package.module:function`; runs only with `--trust`.
 
-    It `answers` if it is a `bench.core.language_types.AnsweringModel`, and else embeds images and texts.
+    It `answers` if it is an `AnsweringModel` of `bench.core.language_types`, and else embeds images
+    and texts.
     """
 
     runs_own_code: ClassVar = True

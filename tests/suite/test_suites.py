@@ -88,7 +88,7 @@ def test_of_table_3_only_square_can_be_compared() -> None:
     found = compared("table3")
     assert len(found) == 21
     why = reasons(found)
-    assert why.pop("fab").startswith("attack: fab hands back the smallest perturbation")
+    assert why.pop("fab").startswith("attack: fab returns the smallest perturbation")
     assert why.pop("apgd-dlr").startswith("pcam: apgd-dlr needs at least 3 classes")
     assert why == CLEAN
 
@@ -153,7 +153,7 @@ def test_adaptive_attacks_are_the_same_on_real_and_embedded_models() -> None:
 def test_parts_that_a_model_does_not_have_are_not_taken_out_of_it() -> None:
     text = plan("adaptive")
     skips = 4 * 2 * 3  # datasets, budgets, attacks with `without`
-    counted = sum(map(int, re.findall(r"skipped +(\d+) cells: .* takes out", text)))
+    counted = sum(map(int, re.findall(r"skipped +(\d+) cells: .* removes the", text)))
     assert counted == skips * (4 + 2 * 9)  # four models directly, and all from CLIP and from two
 
 

@@ -106,7 +106,7 @@ def _text_remarks(name: str, found: DatasetLock, suite: Suite) -> Iterator[str]:
         other = len(set(found.templates) - set(prompts))
         yield (
             f"datasets.{name}: the dataset's files have {len(found.templates)} prompt templates, "
-            f"{other} of which are not among the catalogue's {len(prompts)}; those of the files "
+            f"{other} of them missing from the catalogue's {len(prompts)}; those of the files "
             "are used, while FARE's code uses the catalogue's"
         )
 

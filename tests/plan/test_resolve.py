@@ -58,7 +58,7 @@ def test_the_whole_of_a_set_has_a_reason_of_its_own(suite_file: Maker, tmp_path:
             ["a photo of {c}"],
             "dataset",
             [
-                "the dataset's files have 1 prompt templates, 1 of which are not among the "
+                "the dataset's files have 1 prompt templates, 1 of them missing from the "
                 "catalogue's 2"
             ],
         ),

@@ -1,4 +1,4 @@
-"""Tables on a terminal, and the same as plain text in a pipe or a file."""
+"""Print tables on a terminal, or as plain text to a pipe or a file."""
 
 import sys
 from collections.abc import Collection, Iterable, Sequence
@@ -18,13 +18,13 @@ def print_table(
     title: str = "",
     numbers: Collection[str] = (),
 ) -> None:
-    """Print a table as wide as its cells; on a terminal that is narrower, cells are folded.
+    """Print a table; on a terminal that is too narrow, long cells are wrapped.
 
     Args:
-        head: The names of the columns.
-        rows: A text per column.
-        title: Stands above the table, which then has a frame; without it there are blanks alone.
-        numbers: Columns that are aligned to the right.
+        head: Names of the columns.
+        rows: Rows with one text per column.
+        title: Title above the table. A table with a title has a frame.
+        numbers: Names of the columns that are aligned to the right.
     """
     table = Table(
         title=words(title) if title else None, title_justify="left",
@@ -44,4 +44,4 @@ def print_table(
     with plain.capture() as text:
         plain.print(table)
     for line in text.get().removesuffix("\n").split("\n"):
-        print(line.rstrip())  # the last column is padded, too
+        print(line.rstrip())  # rich pads the last column

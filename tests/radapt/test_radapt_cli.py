@@ -176,7 +176,7 @@ def test_ablation_beside_the_published_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["anchor", "--model", "ViT-B-32", "--out", "x"], "names no weights; allowed is"),
+        (["anchor", "--model", "ViT-B-32", "--out", "x"], "gives no PRETRAINED; allowed is"),
         (["anchor", "--model", "nothing:none", "--out", "x"], "open_clip has no model 'nothing'"),
         (
             ["anchor", "--model", "ViT-L-14:openai", "--out", "x"],

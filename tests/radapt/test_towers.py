@@ -211,7 +211,7 @@ def test_extraction_is_the_same_at_each_call_and_asks_for_the_base() -> None:
     assert first.value.shape == (1, 17, WIDTH)
     assert torch.equal(first.value, second.value)
     assert tower.training
-    with pytest.raises(ValueError, match="is adapted; extract from its base"):
+    with pytest.raises(ValueError, match="is adapted; extract from its base tower"):
         extract_anchor(adapt(tower, first, alpha=1, cutoff=None))
     for name in ("alpha", "cutoff"):
         with pytest.raises(ValueError, match=f"{name}: got nan"):
@@ -318,5 +318,5 @@ def test_wrapped_towers_are_refused_and_left_intact() -> None:
         adapt(compiled, anchor, alpha=1, cutoff=None)  # type: ignore[arg-type]
     assert torch.equal(tower(inputs), expected)
     tower.forward = tower.forward  # what dispatching and autocast wrappers do
-    with pytest.raises(TypeError, match="take the bare tower"):
+    with pytest.raises(TypeError, match="pass the unwrapped tower"):
         adapt(tower, anchor, alpha=1, cutoff=None)

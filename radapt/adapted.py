@@ -74,7 +74,7 @@ def adapt(
         raise ValueError(f"this {type(tower).__name__} is adapted already; adapt its base tower")
     adapted, attention = clone_to(tower, path)
     device = next(tower.parameters()).device
-    how = grids_of(tower)
+    order = grids_of(tower)
     handles = []
     if alpha != 0:
         check_fits(anchor, tower)
@@ -82,11 +82,11 @@ def adapt(
         if isinstance(anchor, Anchor):
             value = anchor.value.to(device)
             attention.register_buffer("radapt_anchor", value, persistent=False)
-        if how is None:
+        if order is None:
             handles.append(attention.register_forward_hook(Mixer(alpha, mix)))
         else:
-            source = anchor if isinstance(anchor, PerGrid) else how.of(anchor.size)
-            mixer = GridMixer(alpha, mix, how, source)
+            source = anchor if isinstance(anchor, PerGrid) else order.of(anchor.size)
+            mixer = GridMixer(alpha, mix, order, source)
             handles.append(attention.register_forward_hook(mixer, with_kwargs=True))
             handles.append(adapted.register_forward_pre_hook(pass_grid, with_kwargs=True))
     if cutoff is not None:
@@ -98,7 +98,7 @@ def adapt(
             clamp=(_bounds(0.0, tower, mean, std), _bounds(1.0, tower, mean, std)),
             size=image_size(tower),
         ).to(device)
-        smooth = filter_pixels if how is None else PatchFilter(how)
+        smooth = filter_pixels if order is None else PatchFilter(order)
         handles.append(adapted.register_forward_pre_hook(smooth, with_kwargs=True))
     # Unpickling a handle reserves its number. In a new process numbers start again at 0, so
     # without the handles the next registered hook would replace these.
@@ -108,13 +108,13 @@ def adapt(
 
 def check_fits(anchor: Anchor | PerGrid, tower: nn.Module) -> None:
     """Raise ValueError if an anchor's shape or image size differs from the tower's."""
-    how = grids_of(tower)
+    order = grids_of(tower)
     if isinstance(anchor, PerGrid):
-        if how is None or token_width(tower) != token_width(anchor.source):
+        if order is None or token_width(tower) != token_width(anchor.source):
             raise ValueError(f"anchors of {anchor.tower} do not fit {describe(tower)}")
         return
-    if how is not None:
-        _check_grid(anchor, tower, how)
+    if order is not None:
+        _check_grid(anchor, tower, order)
         return
     rows, columns = token_grid(tower)
     expected = (1, prefix_tokens(tower) + rows * columns, token_width(tower))
@@ -127,9 +127,9 @@ def check_fits(anchor: Anchor | PerGrid, tower: nn.Module) -> None:
     )
 
 
-def _check_grid(anchor: Anchor, tower: nn.Module, how: Grids) -> None:
+def _check_grid(anchor: Anchor, tower: nn.Module, order: Grids) -> None:
     """Raise ValueError if an anchor's shape does not match its grid and the tower's width."""
-    rows, columns = how.of(anchor.size)
+    rows, columns = order.of(anchor.size)
     width = token_width(tower)
     if tuple(anchor.value.shape) not in ((1, 1, width), (1, rows * columns, width)):
         raise ValueError(

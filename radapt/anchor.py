@@ -138,18 +138,18 @@ def extract_anchor(
     # normalised in fp32 even for a tower in half precision, as image processors do
     single = pixels.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
     inputs = normalise(single, *normalisation(tower, mean, std)).to(weight)
-    how = grids_of(tower)
+    order = grids_of(tower)
     with torch.no_grad():
-        if how is None:
+        if order is None:
             probe(inputs)
         else:
-            grid = how.of((height, width))
-            probe(patchify(inputs, how), grid_thw=grid_rows(grid, 1, inputs.device))
+            grid = order.of((height, width))
+            probe(patchify(inputs, order), grid_thw=grid_rows(grid, 1, inputs.device))
     value = captured[0].detach().clone()
-    if how is not None:
-        value = row_by_row(value, grid, how)[None]
+    if order is not None:
+        value = row_by_row(value, grid, order)[None]
         origin += f" at {grid[0]}x{grid[1]} tokens, interpolated to other grids"
-        if image is None and how.side is None:
+        if image is None and order.side is None:
             value, origin = value[:, :1], "uniform white image, one vector at every grid"
     return Anchor(value, describe(tower), (height, width), origin)
 

@@ -55,7 +55,7 @@ def test_a_prefix_of_some_weights_alone_stays(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({"epoch": 3, "loss": 0.1}, "has no weights by name; it has keys: epoch, loss"),
-        ({}, "it holds keys: none"),
+        ({}, "it has keys: none"),
         ([torch.ones(1)], "has no weights by name; it has list"),
         ({1: torch.ones(1)}, "has no weights by name"),
     ],

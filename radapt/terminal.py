@@ -74,6 +74,6 @@ def legible_output() -> Iterator[None]:
         yield
 
 
-def behind(stream: TextIO) -> TextIO:
+def inner_stream(stream: TextIO) -> TextIO:
     """Return the inner stream of a `Legible`, for callers that write colours to it themselves."""
     return stream.inner if isinstance(stream, Legible) else stream

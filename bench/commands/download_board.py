@@ -15,7 +15,7 @@ from rich.progress import (
 from bench.commands import downloads as fetch
 from bench.core.terminal import legible
 from bench.plan.labels import duration
-from bench.run.console.door import Terminal
+from bench.run.console.legible_console import Terminal
 
 _PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
 

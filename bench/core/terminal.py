@@ -1,5 +1,5 @@
 """What may reach a terminal; the same for both packages."""
 
-from radapt.terminal import Legible, behind, legible, legible_output
+from radapt.terminal import Legible, inner_stream, legible, legible_output
 
-__all__ = ["Legible", "behind", "legible", "legible_output"]
+__all__ = ["Legible", "inner_stream", "legible", "legible_output"]

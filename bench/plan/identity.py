@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.core.identifiers import ID_LENGTH
 from bench.core.locks import UNRESOLVED, DatasetLock, Lock
-from bench.plan.shards import PART, parts_matter
+from bench.plan.shards import PART, part_size_matters
 from bench.plan.versions import versioned
 from bench.suite.load import Suite
 from bench.suite.metrics import TASKS
@@ -87,7 +87,7 @@ def attack_identity(attack: AnyAttack) -> dict[str, Any]:
             {**settings, **versioned("version", spec.version)}
             for settings, spec in zip(known["attacks"], attack.attacks, strict=True)
         ]
-    parts = {"parts": PART} if parts_matter(attack) else {}
+    parts = {"parts": PART} if part_size_matters(attack) else {}
     return {**known, **versioned("version", attack.version), **parts}
 
 

@@ -38,13 +38,13 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     """
     problems: dict[str, str] = {}
 
-    def attempt(room: str, name: str, work: Callable[[], T], part: str = "") -> dict[str, T]:
+    def attempt(section: str, name: str, function: Callable[[], T], part: str = "") -> dict[str, T]:
         try:
-            return {name: work()}
+            return {name: function()}
         except CellError as error:
-            problems[f"{room}.{name}{part}"] = str(error)
+            problems[f"{section}.{name}{part}"] = str(error)
         except Exception as error:  # hubs and loaders raise many kinds; a cell reports its own
-            problems[f"{room}.{name}{part}"] = f"{type(error).__name__}: {error}"
+            problems[f"{section}.{name}{part}"] = f"{type(error).__name__}: {error}"
         return {}
 
     models: dict[str, str] = {}
@@ -64,7 +64,7 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
             everything = partial(index_dataset, entry, _ALL_IMAGES, suite.seed)
             whole |= attempt("datasets", entry.name, everything, ".whole")
     found: dict[str, str] = {}
-    if isinstance(suite.protocol.judge, TransformersJudge) and judges(suite):
+    if isinstance(suite.protocol.judge, TransformersJudge) and uses_judge(suite):
         found = attempt("protocol", "judge", partial(judge_weights, suite.protocol.judge))
     resolved = found.get("judge", "")
     return Lock(models, datasets, spec_digests(suite), origins, whole, resolved), problems
@@ -121,7 +121,7 @@ def fingerprint(spec: ModelSpec) -> str:
     return hash_files(files) if files else spec.content()
 
 
-def judges(suite: Suite) -> bool:
+def uses_judge(suite: Suite) -> bool:
     """Return whether any metric of a suite uses a judge."""
     return any(metric.judged for dataset in suite.datasets for metric in metrics_of(dataset))
 

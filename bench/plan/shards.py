@@ -32,7 +32,7 @@ def chunk_of(attack: AnyAttack) -> int | None:
     return attack.chunk if isinstance(attack, PyAutoAttack | TorchAttacks) else None
 
 
-def parts_matter(attack: AnyAttack) -> bool:
+def part_size_matters(attack: AnyAttack) -> bool:
     """Return whether the size of parts changes numbers by more than floating-point error.
 
     It does for an ensemble with an attack of another library. That attack draws its random numbers

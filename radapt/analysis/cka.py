@@ -18,7 +18,7 @@ _POOL: Mapping[Tokens, Callable[[Tensor], Tensor]] = {
     "mean": lambda output: output.mean(1),
     "class": lambda output: output[:, 0],
 }
-FEWEST = 4  # minimum number of images of the unbiased estimator
+MIN_IMAGES = 4  # minimum number of images of the unbiased estimator
 
 
 @torch.no_grad()
@@ -63,7 +63,7 @@ def cka(
     across: Tensor | float = 0.0
     within: list[Tensor | float] = [0.0, 0.0]
     for images in batches:
-        if len(images) < FEWEST:
+        if len(images) < MIN_IMAGES:
             continue
         for probe, kept in zip(probes, grams, strict=False):
             kept.clear()
@@ -74,7 +74,7 @@ def cka(
         for side, kernels in enumerate((ours, theirs)):
             within[side] = within[side] + len(images) * _hsic(kernels, kernels).diagonal()
     if not isinstance(across, Tensor):
-        raise ValueError(f"batches: no batch has {FEWEST} or more images, which CKA needs")
+        raise ValueError(f"batches: no batch has {MIN_IMAGES} or more images, which CKA needs")
     rows, columns = (torch.as_tensor(value) for value in within)
     ratio: NDArray[np.float64] = (across / (rows[:, None] * columns).sqrt()).cpu().numpy()
     return ratio

@@ -13,7 +13,7 @@ from radapt.tower import attention_path, batch_leads, normalisation, normalise
 Keep = Callable[[Tensor], None]
 
 
-class _Reached(Exception):
+class _StopForward(Exception):
     """Stops a tower's forward pass after the wanted module."""
 
 
@@ -48,9 +48,9 @@ def output_of(tower: nn.Module, path: str, inputs: Tensor) -> Tensor:
 
     def keep(tokens: Tensor) -> None:
         found.append(tokens)
-        raise _Reached
+        raise _StopForward
 
-    with suppress(_Reached):
+    with suppress(_StopForward):
         tapped(tower, {path: keep})(inputs)
     return found[0]
 

@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from bench.plan.labels import clock, duration
-from bench.run.console.door import Terminal, words
+from bench.run.console.legible_console import Terminal, literal_text
 from bench.run.events import Event, Events
 from bench.run.progress import Progress, after
 
@@ -67,7 +67,7 @@ class Progression(Events):
     def _say(self, text: str) -> None:
         with suppress(OSError):  # the reader of a pipe has ended, or the log's disk is full
             if self.live:
-                self.console.print(words(text))
+                self.console.print(literal_text(text))
             else:
                 print(text, file=sys.stderr, flush=True)
 
@@ -88,13 +88,19 @@ def board(progress: Progress, at: float) -> RenderableType:
     )
     count = f"{progress.done}/{progress.jobs} {clock(at)} {_speed(progress, at)}"
     doing = [doing.text(at) for doing in progress.doing.values()] if alone else []
-    line.add_row(*(words(text, no_wrap=True) for text in doing), bar, words(count, no_wrap=True))
+    line.add_row(
+        *(literal_text(text, no_wrap=True) for text in doing),
+        bar,
+        literal_text(count, no_wrap=True),
+    )
     if alone:
         return line
     workers = Table.grid(padding=(0, 1))
     for slot in sorted({*progress.where, *progress.doing}, key=_slot_order):
         text = progress.doing[slot].text(at) if slot in progress.doing else "idle"
-        workers.add_row(words(slot, style="dim"), words(text, no_wrap=True, overflow="ellipsis"))
+        workers.add_row(
+            literal_text(slot, style="dim"), literal_text(text, no_wrap=True, overflow="ellipsis")
+        )
     return Group(line, workers)
 
 

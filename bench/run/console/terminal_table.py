@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from rich.box import HEAVY_HEAD
 from rich.table import Table
 
-from bench.run.console.door import Terminal, words
+from bench.run.console.legible_console import Terminal, literal_text
 
 _UNBOUNDED = 1_000_000  # characters; a pipe has no width, so no cell is folded there
 
@@ -27,16 +27,16 @@ def print_table(
         numbers: Names of the columns that are aligned to the right.
     """
     table = Table(
-        title=words(title) if title else None, title_justify="left",
+        title=literal_text(title) if title else None, title_justify="left",
         box=HEAVY_HEAD if title else None, pad_edge=bool(title),
         padding=(0, 1) if title else (0, 2, 0, 0),
     )  # fmt: skip
     for name in head:
         table.add_column(
-            words(name), justify="right" if name in numbers else "left", overflow="fold"
+            literal_text(name), justify="right" if name in numbers else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*map(words, row))
+        table.add_row(*map(literal_text, row))
     if sys.stdout.isatty():
         Terminal(sys.stdout).print(table)
         return

@@ -8,10 +8,10 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from bench.core.terminal import behind, legible
+from bench.core.terminal import inner_stream, legible
 
 
-def words(text: str, **style: Any) -> Text:
+def literal_text(text: str, **style: Any) -> Text:
     """Return a rich text that is printed literally, without markup or emoji codes."""
     return Text(legible(text), **style)
 
@@ -24,7 +24,7 @@ class Terminal(Console):
 
     def __init__(self, stream: TextIO, width: int | None = None) -> None:
         """Write to a stream; if it is a `Legible` stream, to the stream inside it."""
-        super().__init__(file=behind(stream), width=width)
+        super().__init__(file=inner_stream(stream), width=width)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

@@ -80,8 +80,8 @@ def adapt(
         check_fits(anchor, tower)
         # buffers and hooks move and copy with the tower, and do not change its state dict
         if isinstance(anchor, Anchor):
-            value = anchor.value.to(device)
-            attention.register_buffer("radapt_anchor", value, persistent=False)
+            response = anchor.value.to(device)
+            attention.register_buffer("radapt_anchor", response, persistent=False)
         if order is None:
             handles.append(attention.register_forward_hook(Mixer(alpha, mix)))
         else:

@@ -294,7 +294,7 @@ def test_anchors_and_images_that_do_not_fit_are_refused(kind: str) -> None:
     with pytest.raises(ValueError, match=r"\(1, 24, 64\), made on a wide tower, does not fit.*any"):
         adapt(tower, wide, alpha=1, cutoff=None)
     short = Anchor(torch.zeros(1, 20, WIDTH), "a tower", (6 * how.patch, 4 * how.patch), "test")
-    with pytest.raises(ValueError, match=r"gives \(1, 24, 32\) of an image"):
+    with pytest.raises(ValueError, match=r"gives \(1, 24, 32\) for an image"):
         adapt(tower, short, alpha=1, cutoff=None)
     with pytest.raises(ValueError, match=rf"50x50 pixels; the tower takes multiples of {how.step}"):
         extract_anchor(tower, torch.ones(1, 3, 50, 50))

@@ -88,7 +88,7 @@ def test_of_table_3_only_square_can_be_compared() -> None:
     found = compared("table3")
     assert len(found) == 21
     why = reasons(found)
-    assert why.pop("fab").startswith("attack: fab returns the smallest perturbation")
+    assert why.pop("fab").startswith("attack: fab hands back the smallest perturbation")
     assert why.pop("apgd-dlr").startswith("pcam: apgd-dlr needs at least 3 classes")
     assert why == CLEAN
 

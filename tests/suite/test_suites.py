@@ -163,7 +163,7 @@ def test_one_craft_serves_the_whole_table() -> None:
     assert "crafts    144; 1296 cells share 144 of them" in text
     steps = 16 * 1000 * 3 * (10 + 30 + 30)
     assert f"attacking {steps:,} images x steps at most" in text
-    assert f"would be {9 * steps:,}, 9.0 times as many" in text
+    assert f"would be {9 * steps:,} images x steps, 9.0 times as many" in text
 
 
 def test_what_will_be_skipped_is_not_counted() -> None:

@@ -1,7 +1,7 @@
-"""R-Adapt (arXiv 2603.12799): adversarial robustness for a frozen CLIP by changing its start.
+"""R-Adapt (arXiv 2603.12799): a robust CLIP by changing the first layers of its frozen tower.
 
-anchor = extract_anchor(tower)                          # a white image through CLIP
-robust = adapt(tower, anchor, alpha=1.4, cutoff=40)     # a new tower; `tower` stays as it was
+anchor = extract_anchor(tower)                          # first attention output, white image
+robust = adapt(tower, anchor, alpha=1.4, cutoff=40)     # a new tower; `tower` is not changed
 """
 
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # the modules that read images and print need no torch, and are used by who has not loaded it
+    # lazy, because callers that use only the modules without torch should not import torch
     if name not in _HOMES:
         raise AttributeError(f"module 'radapt' has no attribute {name!r}")
     import importlib

@@ -1,4 +1,4 @@
-"""`python -m radapt`: anchors, fits, fine-tuning and analyses from the command line."""
+"""`python -m radapt`: extract and fit anchors, fine-tune towers and draw analyses."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The robustness anchor: what it is, how it is stored, and how it is read off a tower."""
+"""The robustness anchor: its data, its file format, and its extraction from a tower."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +31,14 @@ FORMAT = "radapt-anchor-1"
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A fixed response of the first attention block (the module's output, class token included).
+    """A fixed output of the first attention module, with the class token.
 
     Attributes:
-        value: `[1,n,d]`: n tokens of width d, patches row by row. One token is that of every token
-            of every grid (a white image on a tower whose positions are rotary).
-        tower: The tower it belongs to, in words.
-        size: Height and width of the image it was made at, in pixels.
-        origin: How it was made.
+        value: Tokens `[1,n,d]` of width d, patches row by row. With n=1 the token applies to every
+            token of every grid (a white image on a tower with rotary positions only).
+        tower: Description of the tower that it was made for.
+        size: Height and width in pixels of the image that it was made from.
+        origin: Description of its making.
     """
 
     value: Tensor
@@ -54,16 +54,16 @@ class Anchor:
             "size": f"{self.size[0]}x{self.size[1]}",
             "origin": self.origin,
         }
-        kept = {"anchor": self.value.detach().cpu().contiguous()}
-        write_atomically(Path(path), lambda part: save_file(kept, str(part), metadata))
+        tensors = {"anchor": self.value.detach().cpu().contiguous()}
+        write_atomically(Path(path), lambda part: save_file(tensors, str(part), metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> "Anchor":
         """Read an anchor.
 
         Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: The file holds something else.
+            FileNotFoundError: The file does not exist.
+            ValueError: The file is not an anchor.
         """
         try:
             return cls._load(path)
@@ -75,7 +75,10 @@ class Anchor:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise ValueError(f"{path}: not an anchor ({FORMAT}) but {metadata or 'unmarked'}")
+                raise ValueError(
+                    f"{path}: not an anchor: its metadata are {metadata or 'empty'}; allowed is a "
+                    f"file with the format {FORMAT}"
+                )
             height, _, width = metadata["size"].partition("x")
             return cls(
                 file.get_tensor("anchor"),
@@ -93,35 +96,34 @@ def extract_anchor(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
 ) -> Anchor:
-    """Read the output of the first attention block on one image.
+    """Return the output of the first attention module for one image.
 
-    On CLIP's own tower this gives the training-free anchor of R-Adapt_CLIP, on a
-    robust tower the model-guided anchor of R-Adapt_M (through that tower's own
-    embedding and first attention).
+    On CLIP's own tower this is the training-free anchor of R-Adapt_CLIP. On a robust tower it is
+    the model-guided anchor of R-Adapt_M (through that tower's own embedding and first attention).
 
-    Of towers that take images of any size (`radapt.grids`) it is as follows. A white image makes
-    all patches equal. Where positions are rotary (Qwen2.5-VL) they turn queries and keys only, so
-    whatever the weights of the attention are, it answers every token with the one value: the
-    anchor is that vector, exact at every grid up to rounding. Where positions are also learned
-    (Qwen3-VL) the answer depends on token and grid: the anchor is of one grid, and `adapt`
-    interpolates it to others as the tower does its positions. `radapt.PerGrid` extracts it at
-    each grid instead, which is exact.
+    For towers that take images of any size (`radapt.grids`): all patches of a white image are
+    equal. If positions are only rotary (Qwen2.5-VL), they rotate queries and keys but not values,
+    so the output is the same vector for every token. The anchor is this vector, exact for every
+    grid up to rounding. If positions are also learned (Qwen3-VL), the output depends on the token
+    and the grid. The anchor then belongs to one grid, and `adapt` interpolates it to other grids
+    as the tower interpolates its positions. `radapt.PerGrid` extracts an exact anchor per grid.
 
     Args:
         tower: A vision tower that takes normalised pixels, or patches of them.
-        image: `[1,3,h,w]` in [0,1]; a white image when not given.
-        size: Height and width of the white image; the tower's when not given.
-        mean: Mean of the tower's normalisation, per channel; its own when not given
+        image: Image `[1,3,h,w]` in [0,1]; None for a white image.
+        size: Height and width of the white image in pixels; None for the tower's image size.
+        mean: Mean of the tower's normalisation per channel; None for the tower's own
             (`radapt.tower.normalisation`).
-        std: Deviation of the tower's normalisation, likewise.
+        std: Standard deviation of the tower's normalisation per channel; None for its own.
 
     Raises:
-        TypeError: The tower has no known first attention block.
+        TypeError: The tower's layout is not known.
+        ValueError: The tower is adapted.
     """
     if is_adapted(tower):
-        raise ValueError(f"this {type(tower).__name__} is adapted; extract from its base")
+        raise ValueError(f"this {type(tower).__name__} is adapted; extract from its base tower")
     probe, attention = clone_to(tower, attention_path(tower))
-    probe.eval()  # dropout would make it another anchor at each call
+    probe.eval()  # with dropout each call would give another anchor
     weight = next(tower.parameters())
     origin = "uniform white image" if image is None else "given image"
     pixels = torch.ones(1, 3, *(size or image_size(tower))) if image is None else image
@@ -133,38 +135,38 @@ def extract_anchor(
         captured.append(response if batch_leads(module) else response.transpose(0, 1))
 
     attention.register_forward_hook(keep)
-    # as processors do, who hand single precision to towers of halves
-    precise = pixels.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
-    inputs = normalise(precise, *normalisation(tower, mean, std)).to(weight)
-    how = grids_of(tower)
+    # normalised in fp32 even for a tower in half precision, as image processors do
+    single = pixels.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
+    inputs = normalise(single, *normalisation(tower, mean, std)).to(weight)
+    order = grids_of(tower)
     with torch.no_grad():
-        if how is None:
+        if order is None:
             probe(inputs)
         else:
-            grid = how.of((height, width))
-            probe(patchify(inputs, how), grid_thw=grid_rows(grid, 1, inputs.device))
+            grid = order.of((height, width))
+            probe(patchify(inputs, order), grid_thw=grid_rows(grid, 1, inputs.device))
     value = captured[0].detach().clone()
-    if how is not None:
-        value = row_by_row(value, grid, how)[None]
+    if order is not None:
+        value = row_by_row(value, grid, order)[None]
         origin += f" at {grid[0]}x{grid[1]} tokens, interpolated to other grids"
-        if image is None and how.side is None:
+        if image is None and order.side is None:
             value, origin = value[:, :1], "uniform white image, one vector at every grid"
     return Anchor(value, describe(tower), (height, width), origin)
 
 
 def resize_anchor(anchor: Anchor, tower: nn.Module) -> Anchor:
-    """Return an anchor resampled to a tower's token grid, as from 224 to 336 pixels.
+    """Return an anchor resampled to a tower's token grid, for example from 224 to 336 pixels.
 
-    The patch tokens are interpolated (bicubic) and a class token is kept. It is a guess at
-    what the tower itself would answer: where the tower is at hand, extract the anchor anew. For a
-    tower that takes images of any size it returns the anchor as it is: `adapt` interpolates it.
+    The patch tokens are interpolated (bicubic) and a class token is copied. The result only
+    approximates the tower's own anchor; if possible, use `extract_anchor` on the tower. For a
+    tower that takes images of any size the anchor is returned unchanged: `adapt` interpolates it.
 
     Args:
-        anchor: Made on a tower of the same width and patch size, at another image size.
-        tower: The tower that it shall fit.
+        anchor: An anchor made on a tower of the same width and patch size, at another image size.
+        tower: The tower that the result should fit.
 
     Raises:
-        ValueError: The tower's tokens are of another width or another kind.
+        ValueError: The tower differs in token width, class token or patch size.
     """
     if grids_of(tower) is not None:
         return anchor
@@ -173,14 +175,14 @@ def resize_anchor(anchor: Anchor, tower: nn.Module) -> Anchor:
     height, breadth = anchor.size
     rows = round((patches.shape[1] * height / breadth) ** 0.5)
     columns = patches.shape[1] // max(rows, 1)
-    sides = (height / max(rows, 1), breadth / max(columns, 1))  # of a patch, in pixels
-    like = tuple(
+    patch = (height / max(rows, 1), breadth / max(columns, 1))  # height and width in pixels
+    tower_patch = tuple(
         size / count for size, count in zip(image_size(tower), token_grid(tower), strict=True)
     )
-    if width != token_width(tower) or rows * columns != patches.shape[1] or sides != like:
+    if width != token_width(tower) or rows * columns != patches.shape[1] or patch != tower_patch:
         raise ValueError(
             f"an anchor of shape {tuple(anchor.value.shape)}, made on {anchor.tower}, cannot be "
-            f"resized for {describe(tower)}: width, class token and patches' size have to agree"
+            f"resized for {describe(tower)}: token width, class token and patch size must agree"
         )
     grid = patches.transpose(1, 2).reshape(1, width, rows, columns)
     sized = F.interpolate(grid.float(), token_grid(tower), mode="bicubic", align_corners=False)

@@ -1,4 +1,4 @@
-"""Writing weights and training states."""
+"""Write and read training states."""
 
 import pickle
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from radapt.atomic_write import write_atomically
 
 
 def save_atomically(state: Mapping[str, object], path: Path) -> None:
-    """Write a training state so that a reader sees the old one or the new one, never a part."""
+    """Write a training state atomically: a reader sees the old state or the new one."""
     write_atomically(path, lambda part: torch.save(state, part))
 
 
@@ -19,14 +19,13 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
     """Return a training state that `save_atomically` wrote.
 
     Raises:
-        ValueError: The file is damaged. It is left in place: who trained decides whether to begin
-            again.
-        OSError: It is not there, or cannot be read.
+        ValueError: The file is damaged. It is not deleted: the user decides whether to start again.
+        OSError: The file is missing or cannot be read.
     """
     try:
         state: Any = torch.load(path, map_location=device, weights_only=True)
         _ = state["identity"]
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: damaged ({why}); remove it to begin again") from error
+        raise ValueError(f"{path}: damaged ({why}); remove it to start again") from error
     return dict(state)

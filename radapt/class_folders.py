@@ -1,4 +1,4 @@
-"""Images in one folder per class, as torchvision's ImageFolder reads them; needs no torch."""
+"""List images in class folders, in the layout of torchvision's ImageFolder; needs no torch."""
 
 import re
 from pathlib import Path
@@ -8,16 +8,16 @@ _WORDNET_ID = re.compile(r"n\d{8}")
 
 
 def class_folders(root: Path, *, nested: bool = True) -> dict[str, list[str]]:
-    """Return the images of each class folder, both sorted; a class's place is its label.
+    """Return the images of each class folder, both sorted; a folder's index is its class label.
 
     Hidden folders and folders without images are not classes.
 
     Args:
-        root: The folder of class folders, which must exist.
-        nested: Whether images in folders of a class folder count, as TinyImageNet has them.
+        root: Existing folder with one folder per class.
+        nested: Whether to include images in subfolders of a class folder, as in TinyImageNet.
 
     Returns:
-        By the name of a class folder, the paths of its images relative to `root`, with `/`.
+        For each class folder's name, the paths of its images relative to `root`, with `/`.
     """
     found = {
         folder.name: [
@@ -32,5 +32,5 @@ def class_folders(root: Path, *, nested: bool = True) -> dict[str, list[str]]:
 
 
 def is_wordnet_id(name: str) -> bool:
-    """Return whether a class folder is named by a WordNet id, as ImageNet's are: `n01440764`."""
+    """Return whether a class folder's name is a WordNet id such as ImageNet's `n01440764`."""
     return _WORDNET_ID.fullmatch(name) is not None

@@ -1,4 +1,4 @@
-"""The CLIP that a command line names: its vision tower, its text encoder, its normalisation."""
+"""Load a frozen CLIP by name: its vision tower, text encoder and normalisation."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -17,9 +17,10 @@ from radapt.state_dicts import load_tower
 from radapt.tower import normalisation
 
 REFERENCE = (
-    "NAME:PRETRAINED of open_clip (ViT-L-14-quickgelu:openai; PRETRAINED a tag or a file), "
-    "NAME:PRETRAINED:TOWER with the weights of a vision tower over it, hf-hub:ORG/NAME, or "
-    "python:PACKAGE.MODULE:FUNCTION[:ARGUMENT] returning an open_clip model and its tokenizer"
+    "NAME:PRETRAINED of open_clip (ViT-L-14-quickgelu:openai; PRETRAINED is a tag or a file), "
+    "NAME:PRETRAINED:TOWER to load a vision tower's weights from the file TOWER after it, "
+    "hf-hub:ORG/NAME, or python:PACKAGE.MODULE:FUNCTION[:ARGUMENT], a function that returns an "
+    "open_clip model and its tokenizer"
 )
 
 
@@ -28,12 +29,12 @@ class Clip:
     """A frozen CLIP.
 
     Attributes:
-        tower: The vision tower, taking normalised pixels.
-        encode: Maps texts to embeddings, `[n,d]`.
-        scale: Factor on cosine similarities.
-        mean: Mean of the tower's normalisation, per channel.
-        std: Deviation of the tower's normalisation, per channel.
-        name: How it was named.
+        tower: The vision tower; its inputs are normalised pixels.
+        encode: Maps texts to embeddings `[n,d]`.
+        scale: Logit scale: the factor on cosine similarities.
+        mean: Mean of the tower's normalisation per channel.
+        std: Standard deviation of the tower's normalisation per channel.
+        name: Name given by the user.
     """
 
     tower: nn.Module
@@ -44,18 +45,18 @@ class Clip:
     name: str
 
     def classes(self, names: Sequence[str], template: str) -> Tensor:
-        """Return normalised class vectors, `[k,d]`, of names put for `{c}` in a template.
+        """Return normalised class vectors `[k,d]`, with `{c}` in the template replaced by names.
 
-        ImageNet's 1,000 folders, called by WordNet ids, stand for CLIP's names of them.
+        If the names are ImageNet's 1,000 WordNet ids, CLIP's names of these classes are used.
 
         Raises:
-            ValueError: Some names are WordNet ids, and not all of ImageNet's.
+            ValueError: Some names are WordNet ids, but they are not all of ImageNet's.
         """
-        words = _words(names)
-        return F.normalize(self.encode([template.replace("{c}", name) for name in words]), dim=1)
+        names = _class_names(names)
+        return F.normalize(self.encode([template.replace("{c}", name) for name in names]), dim=1)
 
 
-def _words(names: Sequence[str]) -> Sequence[str]:
+def _class_names(names: Sequence[str]) -> Sequence[str]:
     ids = [name for name in names if is_wordnet_id(name)]
     if not ids:
         return names
@@ -65,20 +66,20 @@ def _words(names: Sequence[str]) -> Sequence[str]:
 
         return IMAGENET_CLASSNAMES  # type: ignore[no-any-return]
     raise ValueError(
-        f"class names: got {ids[0]!r}, a WordNet id and no word; list the names, one per line in "
-        "the order of the folders, in classnames.txt beside them"
+        f"class names: got {ids[0]!r}, a WordNet id instead of a name; list the names, one per "
+        "line in the order of the folders, in classnames.txt beside the folders"
     )
 
 
 def load_clip(reference: str, device: torch.device | str = "cpu") -> Clip:
-    """Load the CLIP that a reference names.
+    """Load a CLIP by its reference.
 
     Args:
         reference: See `REFERENCE`.
-        device: Where it shall run.
+        device: Device of the model.
 
     Raises:
-        ValueError: It cannot be loaded.
+        ValueError: The model cannot be loaded.
     """
     model, tokenizer = _python(reference) if reference.startswith("python:") else _named(reference)
     return frozen(model, tokenizer, device, reference)
@@ -88,10 +89,10 @@ def frozen(model: Any, tokenizer: Any, device: torch.device | str, name: str) ->
     """Return an open_clip model and its tokenizer as a frozen CLIP on a device.
 
     Args:
-        model: The model.
-        tokenizer: Maps a list of texts to tokens, `[n,length]`.
-        device: Where it shall run.
-        name: How it is called.
+        model: The open_clip model.
+        tokenizer: Maps a list of texts to tokens `[n,length]`.
+        device: Device of the model.
+        name: Name of the model.
     """
     model = model.to(device).eval().requires_grad_(False)
 
@@ -119,10 +120,10 @@ def _named(reference: str) -> tuple[Any, Any]:
     else:
         name, pretrained, tower = [*reference.split(":", 2), "", ""][:3]
         if not pretrained:
-            raise ValueError(f"{reference}: names no weights; allowed is {REFERENCE}")
+            raise ValueError(f"{reference}: gives no PRETRAINED; allowed is {REFERENCE}")
     try:
         model, tokenizer = load_open_clip(name, pretrained or None)
-    except Exception as error:  # open_clip raises many kinds for one cause: it cannot be loaded
+    except Exception as error:  # open_clip raises many kinds of errors if a model cannot be loaded
         raise ValueError(f"{reference}: cannot be loaded: {error}") from error
     if tower:
         load_tower(model.visual, Path(tower))

@@ -1,4 +1,4 @@
-"""Copies of a module that share its weights and nothing else that could be put on it."""
+"""Copies of a module that share its weights, but not its hooks, children or attributes."""
 
 import copy
 
@@ -6,11 +6,11 @@ from torch import nn
 
 
 def clone(root: nn.Module) -> nn.Module:
-    """Copy a module and all within it, sharing parameters and buffers.
+    """Copy a module and its submodules; the copy shares parameters and buffers.
 
-    Hooks, children and parameters set on the copy, by whomever, are not seen by the original:
-    transformers, for one, hangs its own on every block at the first call that asks for hidden
-    states. The state dict still loads into the copy.
+    Hooks, children and parameters that are later set on the copy do not change the original. This
+    includes hooks set by libraries: transformers registers hooks on every block when hidden
+    states are first requested. A state dict of the original loads into the copy.
 
     Raises:
         TypeError: The module is wrapped.
@@ -19,7 +19,7 @@ def clone(root: nn.Module) -> nn.Module:
 
 
 def clone_to(root: nn.Module, path: str) -> tuple[nn.Module, nn.Module]:
-    """Return a copy as of `clone`, and the module at a path in it, which may be changed.
+    """Return a copy as `clone` makes it, and the copy's module at a path, which may be changed.
 
     Raises:
         TypeError: A module along the path is wrapped.
@@ -37,10 +37,10 @@ def clone_to(root: nn.Module, path: str) -> tuple[nn.Module, nn.Module]:
 
 
 def is_wrapped(module: nn.Module) -> bool:
-    """Return whether something calls a module's forward in its stead.
+    """Return whether a module's `forward` is replaced by a wrapper.
 
-    That is so where it was compiled, dispatched over devices, or prepared for mixed precision. A
-    copy would go on calling the original, past whatever is put on the copy.
+    This is the case if it was compiled, dispatched over devices, or prepared for mixed precision.
+    A copy would still call the original and ignore hooks on the copy.
     """
     return "forward" in vars(module) or hasattr(module, "_orig_mod")
 
@@ -49,12 +49,12 @@ def _refuse_wrapped(module: nn.Module) -> None:
     if is_wrapped(module):
         raise TypeError(
             f"{type(module).__name__} is wrapped (compiled, dispatched over devices, or prepared "
-            "for mixed precision), so a copy of it cannot be changed; take the bare tower"
+            "for mixed precision), so a copy of it cannot be changed; pass the unwrapped tower"
         )
 
 
 def _clone(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
-    if id(module) in made:  # a module that occurs twice does so in the copy
+    if id(module) in made:  # a module that occurs twice also occurs twice in the copy
         return made[id(module)]
     copied = copy.copy(module)
     made[id(module)] = copied
@@ -64,7 +64,7 @@ def _clone(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
     copied._forward_hooks = copy.copy(module._forward_hooks)
     copied._forward_pre_hooks = copy.copy(module._forward_pre_hooks)
     copied._modules = {
-        # what is wrapped calls the original whatever is copied, so that one is shared
+        # a copy of a wrapped module would call the original, so the module itself is shared
         name: child if child is None or is_wrapped(child) else _clone(child, made)
         for name, child in module._modules.items()
     }

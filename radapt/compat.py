@@ -1,9 +1,9 @@
-"""Make torchvision importable where its CUDA-built wheel meets a CPU-only torch.
+"""Make a CUDA build of torchvision importable with a CPU-only torch.
 
-PyPI carries only CUDA builds of torchvision. Beside a CPU torch their compiled
-operators cannot load, and the import fails while it registers shapes for an
-operator that is not there. The pure-Python part (transforms, datasets), which is
-all that this project and open_clip use, works once the operators are declared.
+PyPI has only CUDA builds of torchvision. With a CPU-only torch their compiled operators cannot
+load, and the import fails when it registers shapes for a missing operator. This project and
+open_clip use only the pure-Python part (transforms, datasets), which works once the operators
+are declared.
 """
 
 import importlib
@@ -15,14 +15,13 @@ _declared: list[object] = []
 
 
 def ensure_torchvision() -> ModuleType:
-    """Import torchvision, declaring its missing compiled operators where needed.
+    """Import torchvision, and declare its compiled operators if they are missing.
 
-    Call it before anything that imports torchvision (open_clip, timm). On a
-    matching install it is a plain import. Compiled operators such as `nms` stay
-    unavailable.
+    Call it before importing libraries that import torchvision (open_clip, timm). If torch and
+    torchvision match, it only imports. Compiled operators such as `nms` stay unavailable.
 
     Raises:
-        RuntimeError: torchvision is broken in another way than the known one.
+        RuntimeError: The import of torchvision fails for another reason.
     """
     try:
         return importlib.import_module("torchvision")

@@ -5,24 +5,24 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-PAPER_SIZE = 224  # the image size that the paper's cutoffs are offsets of
+PAPER_SIZE = 224  # image size in pixels that the paper's cutoffs refer to
 ZEROS, ONES = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 _CPU = torch.device("cpu")
-_MOST = 16  # matrices that are kept; one of 1008 pixels has 4 megabytes
+_CACHE_SIZE = 16  # matrices; a matrix for 1008 pixels has 4 MB
 
 
 class GaussianFilter(nn.Module):
     """Multiply an image's spectrum by `exp(-D^2 / (2 D0^2))`, per channel.
 
     D is the distance from zero frequency in offsets of the discrete Fourier transform.
-    A uniform image passes unchanged. The formula is inferred: R-Adapt's page names a
+    A uniform image is not changed. The formula is inferred: R-Adapt's page names a
     Gaussian low-pass filter with cutoff D0, and code of the same author (Summu77/CSR)
-    filters in this way, clamping included.
+    filters and clamps in this way.
 
-    The transfer function is a product of one factor per row and one per column, so the
-    filter is a circular convolution along each axis: two small real matrix products, whose
-    matrices are made once per size, in place of two transforms of each image. That is the same
-    filter up to rounding, and unlike a complex transform it compiles.
+    The transfer function is a product of one factor per row and one per column. So the filter is
+    a circular convolution along each axis: two small real matrix products, with matrices made
+    once per image size, instead of two Fourier transforms of each image. The result is the same
+    up to rounding, and real matrix products work with torch.compile.
     """
 
     rows: Tensor
@@ -41,26 +41,25 @@ class GaussianFilter(nn.Module):
         """Make the filter.
 
         Args:
-            cutoff: D0, in frequency offsets of an image of `at` pixels.
-            at: The size that `cutoff` refers to; at another size it scales with the
-                image, so that it names the same detail. None takes it at the image's
-                own size.
-            clamp: Least and greatest value per channel that the result is clamped to; None
-                for no clamping.
-            size: Height and width that the matrices are made for at once; those of
-                another size are made when it first comes, and the last ones are kept.
+            cutoff: D0 in frequency offsets of an image of `at` pixels.
+            at: Image size in pixels that `cutoff` refers to. For images of another size the
+                cutoff scales with the size, so that it removes the same details. None for the
+                image's own size.
+            clamp: Minimum and maximum per channel of the result; None for no clamping.
+            size: Height and width in pixels for which matrices are made now. Matrices for
+                other sizes are made when needed, and the most recent are cached.
 
         Raises:
             ValueError: The cutoff is not positive.
         """
         super().__init__()
         if cutoff <= 0:
-            raise ValueError(f"cutoff: got {cutoff}; a positive number is needed")
+            raise ValueError(f"cutoff: got {cutoff}; allowed: a positive number")
         self.cutoff = cutoff
         self.at = at
         self.size = size
         rows, columns = (self.matrix(n) for n in size or (0, 0))
-        # buffers follow the module to its device; none of them is saved with the tower
+        # buffers move with the module to its device; non-persistent, so not in its state dict
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("columns", columns, persistent=False)
         low, high = (None, None) if clamp is None else map(_per_channel, clamp)
@@ -74,8 +73,7 @@ class GaussianFilter(nn.Module):
             rows, columns = self.rows, self.columns
         else:
             rows, columns = (self.matrix(n, images.device) for n in (height, width))
-        precise = torch.promote_types(images.dtype, torch.float32)
-        pixels = images.to(precise)
+        pixels = images.to(torch.promote_types(images.dtype, torch.float32))
         with torch.autocast(images.device.type, enabled=False):
             smooth = rows.to(pixels) @ pixels @ columns.to(pixels)
         if self.low is not None and self.high is not None:
@@ -83,9 +81,9 @@ class GaussianFilter(nn.Module):
         return smooth.to(images.dtype)
 
     def matrix(self, length: int, device: torch.device = _CPU) -> Tensor:
-        """Return the filter along an axis as a symmetric circulant matrix, `[n,n]`.
+        """Return the filter along an axis as a symmetric circulant matrix `[n,n]`.
 
-        It may be another filter's as well, and is not to be written to.
+        The matrix is cached and shared between filters, so do not modify it.
         """
         if length == 0:
             return torch.zeros(0, 0)
@@ -93,13 +91,13 @@ class GaussianFilter(nn.Module):
         return _matrix(length, self.cutoff / (self.at or length), device)
 
     def extra_repr(self) -> str:
-        """Show the settings when printed."""
+        """Return the settings for `repr`."""
         return f"cutoff={self.cutoff}, at={self.at}, size={self.size}"
 
 
-@lru_cache(maxsize=_MOST)
+@lru_cache(maxsize=_CACHE_SIZE)
 def _matrix(length: int, limit: float, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # what is kept may be differentiated through later
+    with torch.inference_mode(False):  # a cached matrix may later be used with autograd
         factor = torch.exp(-((torch.fft.fftfreq(length, dtype=torch.float64) / limit) ** 2) / 2)
         kernel = torch.fft.ifft(factor).real
         index = torch.arange(length)

@@ -1,4 +1,4 @@
-"""Adversarial fine-tuning of a vision tower: one loop for FARE, TeCoA and TGA, at any size."""
+"""Adversarial fine-tuning of a vision tower with the objectives of FARE, TeCoA or TGA."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from radapt.tower import embedding, normalisation, normalise
 
 @dataclass(frozen=True, slots=True)
 class InnerAttack:
-    """The attack inside training (Linf, from a uniform start).
+    """The training attack: Linf PGD from a uniformly random start.
 
     Attributes:
-        eps: Radius, in [0,1] pixels.
-        steps: Gradient steps.
-        step: Size of a step, in [0,1] pixels.
+        eps: Radius in [0,1] pixels.
+        steps: Number of gradient steps.
+        step: Step size in [0,1] pixels.
     """
 
     eps: float
@@ -48,32 +48,32 @@ def finetune(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
 ) -> nn.Module:
-    """Fine-tune every weight of `tower` in place, resuming from `out` where it was stopped.
+    """Fine-tune all weights of `tower` in place; resume from a checkpoint in `out`, if any.
 
     Args:
         name: Name of the run's files in `out`.
-        tower: A vision tower that takes normalised pixels; on the accelerator's device.
-        objective: From `radapt.objectives`; its losses are computed in single precision.
-        batches: Given the number of a part, yields that part's images `[b,3,h,w]` in
-            [0,1] and labels `[b]`, and those of all later parts. What it yields for a
-            part must not depend on where it was started. Each process yields its share.
-        attack: The attack inside training.
-        schedule: Optimiser, steps and learning rate.
+        tower: A vision tower that takes normalised pixels, on the accelerator's device.
+        objective: An objective of `radapt.objectives`; its losses are computed in fp32.
+        batches: Given the number of a part, yields the images `[b,3,h,w]` in [0,1] and labels
+            `[b]` of this part and of all later parts. A part's images must not depend on the
+            first part. Each process yields its share.
+        attack: The training attack.
+        schedule: Optimiser, number of steps and learning rate.
         out: Folder of the checkpoint and the log.
         accelerator: Devices, processes and precision.
-        identity: What the run depends on besides tower, attack, schedule and seed, such as the
-            images and the objective; a checkpoint of another run is refused.
+        identity: Text that identifies the images, the objective and all else that the result
+            depends on besides tower, attack, schedule and seed. A checkpoint with another
+            identity is an error.
         seed: Seed of the attack's random starts.
-        evaluate: Gives `clean` and `robust`, fractions, for the log.
-        evaluate_every: Rows of the log (20 steps each) between evaluations.
-        checkpoint_seconds: How often the state is saved, at the next row of the log.
-        mean: Mean of the tower's normalisation, per channel; its own when not given
+        evaluate: Returns the accuracies `clean` and `robust` in [0,1] for the log.
+        evaluate_every: Number of log rows (20 steps each) between evaluations.
+        checkpoint_seconds: Minimum time between checkpoints in seconds.
+        mean: Mean of the tower's normalisation per channel; None for the tower's own
             (`radapt.tower.normalisation`).
-        std: Deviation of the tower's normalisation, likewise.
+        std: Standard deviation of the tower's normalisation per channel; None for its own.
 
     Returns:
-        The tower, in evaluation mode, without what mixed precision or several processes put
-        around it.
+        The tower in evaluation mode, without the wrappers of mixed precision and processes.
 
     Raises:
         ValueError: The checkpoint in `out` belongs to a run with other settings.
@@ -86,11 +86,11 @@ def finetune(
 
     def embed(model: nn.Module, pixels: Tensor) -> Tensor:
         with accelerator.autocast():
-            found = embedding(model, normalise(pixels, mean, std))
-        return found.float()  # losses are single precision throughout: logits need it
+            embeddings = embedding(model, normalise(pixels, mean, std))
+        return embeddings.float()  # losses are computed in fp32, because logits need it
 
     def loss_of_part(model: nn.Module, part: int) -> Tensor:
-        # dropout draws from the global stream
+        # dropout uses the global random generator
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed((seed * 1_000_003 + part) * 1009 + process)
             return loss_of(model, part)
@@ -99,14 +99,14 @@ def finetune(
         nonlocal stream
         stream = stream or batches(part)
         images, labels = (tensor.to(device, non_blocking=True) for tensor in next(stream))
-        # one stream of noise per part and process, whatever ran before it
+        # a random generator per part and process, so that a resumed run has the same noise
         noise = torch.Generator(device).manual_seed((seed * 1_000_003 + part) * 1009 + process)
         with accelerator.autocast():
             loss = objective.loss(images, labels)
             guidance = objective.guidance(images, labels) if objective.guidance else None
         tower.eval().requires_grad_(False)  # the attack needs gradients of pixels only
         adversarial = pgd(
-            # the bare tower: an attack's passes are nothing to synchronise
+            # the unwrapped tower: the attack's passes need no synchronisation between processes
             on_images(loss, lambda pixels: embed(tower, pixels)),
             images,
             eps=attack.eps,
@@ -117,7 +117,7 @@ def finetune(
         tower.train().requires_grad_(True)
         if guidance is None:
             return loss(embed(model, adversarial)).mean()
-        # one pass over both: the wrapper of several processes wants one per backward
+        # one pass over both: the distributed wrapper allows one forward pass per backward pass
         with shared_tokens(tower) as found:
             embeddings = embed(model, torch.cat([adversarial, images]))
         attacked, clean = found[0].chunk(2)

@@ -1,4 +1,4 @@
-"""What a training state belongs to, in a word."""
+"""Fingerprints of weights and tensors, to check which run a training state belongs to."""
 
 import hashlib
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def fingerprint(*parts: nn.Module | Tensor | None) -> str:
-    """Return a digest of weights and tensors: names, types, shapes and values."""
+    """Return a hash of weights and tensors: of their names, types, shapes and values."""
     digest = hashlib.sha256()
     for part in parts:
         named = part.state_dict() if isinstance(part, nn.Module) else {"": part}

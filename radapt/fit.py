@@ -1,4 +1,4 @@
-"""R-Adapt+: optimise the anchor, and nothing else, on a few adversarial images."""
+"""R-Adapt+: optimise only the anchor, on a few adversarial images."""
 
 import math
 import time
@@ -20,13 +20,13 @@ from radapt.tower import normalisation
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One row of a fit's log.
+    """A row of a fit's log.
 
     Attributes:
-        epoch: Number, from 1.
+        epoch: Number of the epoch, from 1.
         loss: Mean training loss.
-        held_out: Mean loss on the held-out adversarial images; None without any.
-        seconds: Time of this epoch.
+        held_out: Mean loss on the held-out adversarial images; None if no images are held out.
+        seconds: Time of the epoch in seconds.
     """
 
     epoch: int
@@ -52,50 +52,51 @@ def fit_anchor(
     checkpoint: Path | None = None,
     report: Callable[[Epoch], None] | None = None,
 ) -> Anchor:
-    """Fit an anchor with which adversarial images embed as their clean originals do.
+    """Fit an anchor so that adversarial images have the embeddings of their clean originals.
 
     Args:
-        tower: The frozen tower, taking normalised pixels.
-        images: Clean images in [0,1], `[n,3,h,w]`, of the tower's size; on any device.
-        start: The anchor to begin from.
-        alpha: As for `adapt`; the anchor is fitted for this value.
-        cutoff: As for `adapt`.
+        tower: The frozen tower; its inputs are normalised pixels.
+        images: Clean images `[n,3,h,w]` in [0,1], of the tower's size, on any device.
+        start: The initial anchor.
+        alpha: Strength of the anchor, as for `adapt`; the anchor is fitted for this value.
+        cutoff: Cutoff of the filter, as for `adapt`.
         options: Loss, attack, optimiser, early stopping.
-        labels: Class of each image, `[n]`; for the loss `ce` only.
-        text: Normalised class vectors, `[k,d]`; for the loss `ce` only.
+        labels: Class labels `[n]`; needed only for the loss `ce`.
+        text: Normalised class vectors `[k,d]`; needed only for the loss `ce`.
         mix: As for `adapt`.
         cutoff_at: As for `adapt`.
-        mean: Mean of the tower's normalisation, per channel; its own when not given
+        mean: Mean of the tower's normalisation per channel; None for the tower's own
             (`radapt.tower.normalisation`).
-        std: Deviation of the tower's normalisation, likewise.
-        checkpoint: File that holds the state after each epoch; where it exists the fit
-            goes on from it, to the same anchor as an unbroken one.
-        report: Called after each epoch, before its checkpoint: a fit that is stopped in between
-            reports that epoch again.
+        std: Standard deviation of the tower's normalisation per channel; None for its own.
+        checkpoint: File for the state after each epoch. If it exists, the fit resumes from it and
+            ends with the same anchor as a fit without a break.
+        report: Called after each epoch, before its checkpoint. If the fit is stopped between the
+            two, the resumed fit reports the epoch again.
 
     Returns:
-        The fitted anchor, in single precision, on the tower's device.
+        The fitted anchor in fp32, on the tower's device.
 
     Raises:
-        ValueError: The anchor would have no effect (alpha 0), `ce` lacks labels or text,
-            images are not in [0,1], the checkpoint belongs to another fit, or the loss is no
-            number any more.
+        ValueError: Alpha is 0, so the anchor has no effect; `ce` is used without labels or
+            text; images are not in [0,1]; the checkpoint belongs to another fit; or the loss is
+            not finite.
     """
     chosen = options or FitOptions()
     if alpha == 0:
-        raise ValueError("alpha: got 0; the anchor has no effect there, so none can be fitted")
+        raise ValueError("alpha: got 0, with which the anchor has no effect; allowed: not 0")
     if "ce" in (chosen.loss, chosen.attack_loss) and (labels is None or text is None):
         raise ValueError("loss: got ce; it needs labels and text")
     if not images.is_floating_point() or float(images.min()) < 0 or float(images.max()) > 1:
         raise ValueError(
-            f"images: got {images.dtype} up to {float(images.max()):g}; allowed: floats in [0,1]"
+            f"images: got {images.dtype} from {float(images.min()):g} to {float(images.max()):g}; "
+            "allowed: floats in [0,1]"
         )
     device = next(tower.parameters()).device
-    # the optimiser's steps would be lost in half precision, whatever the tower's is
+    # fp32 even for a tower in half precision, in which the optimiser's steps would round to zero
     value = start.value.detach().to(device, torch.float32, copy=True).requires_grad_(True)
     adapted = adapt(
         tower,
-        # adapt() keeps the very tensor that it is given, so optimising it in place suffices
+        # adapt() uses this tensor without copying it, so it can be optimised in place
         Anchor(value, start.tower, start.size, start.origin),
         alpha=alpha,
         cutoff=cutoff,
@@ -108,7 +109,7 @@ def fit_anchor(
     task = FitTask(tower, adapted, images, labels, text, chosen, *scaling)
     order = torch.randperm(len(images), generator=seeded(chosen.seed))
     count = round(chosen.held_out * len(images))
-    judges, trained = order[:count], order[count:]
+    held_out, trained = order[:count], order[count:]
     static = None if chosen.refresh else task.static()
     optimiser = (
         torch.optim.Adam([value], lr=chosen.lr)
@@ -121,7 +122,7 @@ def fit_anchor(
         identity += f"|{fingerprint(tower, start.value, images, labels, text)}"
     if checkpoint is not None and checkpoint.exists():
         state = _restore(checkpoint, identity, value, optimiser)
-    while state.epoch < chosen.epochs and not _tired(state, chosen):
+    while state.epoch < chosen.epochs and not _out_of_patience(state, chosen):
         started = time.monotonic()
         parts = torch.randperm(len(trained), generator=seeded(chosen.seed, state.epoch, 1))
         batches = [trained[part] for part in parts.split(chosen.batch)]
@@ -135,12 +136,12 @@ def fit_anchor(
             loss.backward(inputs=[value])
             optimiser.step()
             total += loss.detach() * len(rows)
-        held = _judged(task, judges, static) if count else None
+        held = _held_out_loss(task, held_out, static) if count else None
         mean_loss = float(total) / len(trained)
         if not math.isfinite(mean_loss):
-            raise ValueError(f"the loss of epoch {state.epoch + 1} is {mean_loss}; is lr too high?")
+            raise ValueError(f"the loss of epoch {state.epoch + 1} is {mean_loss}; try a lower lr")
         state = state.after(value, held)
-        if report is not None:  # before the checkpoint, so that no epoch goes unreported
+        if report is not None:  # before the checkpoint, so that every epoch is reported
             report(Epoch(state.epoch, mean_loss, held, time.monotonic() - started))
         if checkpoint is not None:
             _save(checkpoint, identity, state, value, optimiser)
@@ -152,7 +153,14 @@ def fit_anchor(
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Where a fit stands: epochs done, the best anchor yet, its loss, epochs without a better."""
+    """State of a fit.
+
+    Attributes:
+        epoch: Number of finished epochs.
+        best: The anchor with the lowest held-out loss.
+        least: Its held-out loss.
+        waited: Number of epochs since then.
+    """
 
     epoch: int
     best: Tensor
@@ -160,18 +168,18 @@ class _State:
     waited: int
 
     def after(self, value: Tensor, held: float | None) -> "_State":
-        """Return the state one epoch later."""
+        """Return the state after an epoch with the anchor `value` and the held-out loss `held`."""
         if held is None or held < self.least:
             least = math.inf if held is None else held
             return _State(self.epoch + 1, value.detach().clone(), least, 0)
         return _State(self.epoch + 1, self.best, self.least, self.waited + 1)
 
 
-def _tired(state: _State, options: FitOptions) -> bool:
+def _out_of_patience(state: _State, options: FitOptions) -> bool:
     return options.patience is not None and state.waited >= options.patience
 
 
-def _judged(task: FitTask, rows: Tensor, static: Tensor | None) -> float:
+def _held_out_loss(task: FitTask, rows: Tensor, static: Tensor | None) -> float:
     parts = rows.split(task.options.batch)
     losses = [task.loss(part, static, (0, 1)).detach() for part in parts]
     return float(torch.cat(losses).mean())
@@ -196,7 +204,7 @@ def _restore(path: Path, identity: str, value: Tensor, optimiser: torch.optim.Op
     kept = load_state(path, value.device)
     if kept["identity"] != identity:
         raise ValueError(
-            f"{path}: the state of another fit, of other settings, images or weights "
+            f"{path}: the state of another fit, with other settings, images or weights "
             f"({kept['identity']}, not {identity}); choose another file or remove it"
         )
     with torch.no_grad():

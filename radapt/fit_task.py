@@ -1,4 +1,4 @@
-"""What fitting an anchor minimises: the loss of an adapted tower on images under attack."""
+"""The loss that fitting an anchor minimises: of an adapted tower on adversarial images."""
 
 import hashlib
 import math
@@ -20,29 +20,29 @@ Decay = Literal["cosine", "constant"]
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """The choices that R-Adapt leaves open; the defaults are the likeliest reading of it.
+    """Options that R-Adapt's paper does not state; the defaults are the most likely choices.
 
-    The paper says that only the anchor is optimised, on 2,000 adversarial images, and draws
-    it as starting from the white-image anchor. Objective, optimiser and attack are not
-    published.
+    The paper says that only the anchor is optimised, on 2,000 adversarial images, and shows the
+    white-image anchor as the start. Objective, optimiser and attack are not published.
 
     Attributes:
-        loss: What is minimised: FARE's squared L2 to the clean embedding, one minus the
-            cosine to it, or the cross-entropy of a zero-shot classifier.
-        attack_loss: What the attack maximises; the same when not given.
-        refresh: Craft anew against the adapted tower at each step, rather than once
-            against the unadapted one.
-        eps: Radius of the attack in [0,1] pixels (Linf).
-        steps: Steps of the attack, each of 2.5 eps / steps.
-        epochs: Passes over the images.
-        batch: Images per step of the optimiser.
-        optimiser: Adam, or SGD with momentum 0.9.
+        loss: Training loss: `l2` is FARE's squared L2 distance to the clean embedding, `cosine`
+            is 1 - cosine to it, `ce` is the cross-entropy of a zero-shot classifier.
+        attack_loss: Loss that the attack maximises; None for the training loss.
+        refresh: True crafts images at each step against the adapted tower; False crafts them
+            once against the unadapted tower.
+        eps: Radius of the Linf attack in [0,1] pixels.
+        steps: Number of attack steps of size 2.5 eps / steps.
+        epochs: Number of passes over the images.
+        batch: Number of images per optimiser step.
+        optimiser: `adam`, or `sgd` with momentum 0.9.
         lr: Peak learning rate.
-        decay: Whether the rate falls to zero along half a cosine, or stays.
-        held_out: Share of the images that is not trained on but judges each epoch; the
-            best epoch's anchor is kept. At 0 the last one is.
-        patience: Epochs without a better one after which the fit stops; None for all.
-        seed: Seed of starts, order and split.
+        decay: `cosine` lowers the learning rate to zero along half a cosine, `constant` does not.
+        held_out: Fraction of the images that is not trained on, in [0,1). The anchor with the
+            lowest loss on these images is returned; with 0, the last anchor.
+        patience: Number of epochs without improvement after which the fit stops; None never
+            stops early.
+        seed: Seed of the attack's starts, the order of images and the held-out split.
     """
 
     loss: Loss = "l2"
@@ -60,10 +60,10 @@ class FitOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse words that would be taken for others, and numbers that fit nothing.
+        """Check the options.
 
         Raises:
-            ValueError: With the option's name, what was given and what is allowed.
+            ValueError: An option's value is not allowed.
         """
         check_word("loss", self.loss, Loss)
         check_word("attack_loss", self.attack_loss or self.loss, Loss)
@@ -72,20 +72,20 @@ class FitOptions:
         for name in ("steps", "epochs", "batch", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"{name}: got {value}; allowed: 1 and more")
+                raise ValueError(f"{name}: got {value}; allowed: 1 or more")
         if not 0 < self.eps <= 1:
-            raise ValueError(f"eps: got {self.eps:g}; allowed: up to 1, as in 4/255")
+            raise ValueError(f"eps: got {self.eps:g}; allowed: above 0 and at most 1, as in 4/255")
         if not 0 <= self.held_out < 1:
-            raise ValueError(f"held_out: got {self.held_out:g}; allowed: 0 up to, not with, 1")
+            raise ValueError(f"held_out: got {self.held_out:g}; allowed: from 0 to below 1")
         if self.patience is not None and not self.held_out:
-            raise ValueError(f"patience: got {self.patience}; it needs held_out, which judges")
+            raise ValueError(f"patience: got {self.patience}; it needs held_out above 0")
 
     def rate(self, done: float) -> float:
-        """Return the learning rate when a share `done` of the fit is behind."""
+        """Return the learning rate after a fraction `done` of the fit."""
         return self.lr * (0.5 * (1 + math.cos(math.pi * done)) if self.decay == "cosine" else 1)
 
     def words(self, images: int) -> str:
-        """Return what an anchor's metadata says of its fit."""
+        """Return a description of the fit for an anchor's metadata."""
         crafted = "refreshed" if self.refresh else "static"
         attack = f"{self.attack_loss or self.loss} attack, eps {self.eps * 255:g}/255"
         return f"fitted on {images} images ({self.loss}; {crafted} {attack}; seed {self.seed})"
@@ -93,7 +93,18 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class FitTask:
-    """Towers and images, and how an image's loss under attack comes from them."""
+    """Computes the losses of a fit.
+
+    Attributes:
+        tower: The frozen tower.
+        adapted: The adapted tower.
+        images: Clean images `[n,3,h,w]` in [0,1].
+        labels: Class labels `[n]`; for the loss `ce` only.
+        text: Normalised class vectors `[k,d]`; for the loss `ce` only.
+        options: The options of the fit.
+        mean: Mean of the tower's normalisation per channel.
+        std: Standard deviation of the tower's normalisation per channel.
+    """
 
     tower: nn.Module
     adapted: nn.Module
@@ -105,24 +116,24 @@ class FitTask:
     std: tuple[float, ...]
 
     def loss(self, rows: Tensor, static: Tensor | None, seed: tuple[int, int]) -> Tensor:
-        """Return the losses of the adapted tower on some images under attack, `[b]`."""
+        """Return the losses `[b]` of the adapted tower on adversarial images of some rows."""
         if static is None:
             attacked = self.craft(self.adapted, rows, seed)
         else:
             attacked = self.take(static, rows)
-        return self.bound(self.options.loss, rows)(self.embed(self.adapted, attacked))
+        return self.bind_loss(self.options.loss, rows)(self.embed(self.adapted, attacked))
 
     def static(self) -> Tensor:
-        """Return all images attacked on the unadapted tower, where the images lie."""
+        """Return adversarial images of all rows against the unadapted tower, on their device."""
         parts = torch.arange(len(self.images)).split(self.options.batch)
         crafted = [self.craft(self.tower, rows, (0, int(rows[0]))) for rows in parts]
         return torch.cat([part.to(self.images) for part in crafted])
 
     def craft(self, model: nn.Module, rows: Tensor, seed: tuple[int, int]) -> Tensor:
-        """Attack some images on a model."""
+        """Return adversarial images of some rows against a model."""
         options = self.options
         clean = self.take(self.images, rows)
-        loss = self.bound(options.attack_loss or options.loss, rows)
+        loss = self.bind_loss(options.attack_loss or options.loss, rows)
         return pgd(
             on_images(loss, lambda pixels: self.embed(model, pixels)),
             clean,
@@ -132,8 +143,8 @@ class FitTask:
             start=uniform_start(clean, options.eps, seeded(options.seed, *seed)),
         )
 
-    def bound(self, kind: Loss, rows: Tensor) -> RobustLoss:
-        """Return a loss that knows the clean images' embeddings, or their labels."""
+    def bind_loss(self, kind: Loss, rows: Tensor) -> RobustLoss:
+        """Return a loss with the rows' clean embeddings, or their labels, bound to it."""
         if kind == "ce":
             assert self.labels is not None and self.text is not None
             labels = self.take(self.labels, rows)
@@ -143,16 +154,16 @@ class FitTask:
         return fare_loss(target) if kind == "l2" else cosine_loss(target)
 
     def embed(self, model: nn.Module, pixels: Tensor) -> Tensor:
-        """Return a tower's embeddings of [0,1] pixels, in single precision."""
+        """Return a tower's embeddings of [0,1] pixels in fp32."""
         inputs = normalise(pixels, self.mean, self.std)
         return embedding(model, inputs.to(next(self.tower.parameters()).dtype)).float()
 
     def take(self, values: Tensor, rows: Tensor) -> Tensor:
-        """Return some rows, on the tower's device."""
+        """Return some rows of a tensor, on the tower's device."""
         return values[rows.to(values.device)].to(next(self.tower.parameters()).device)
 
 
 def seeded(*parts: int) -> torch.Generator:
-    """Return a generator of its own for each combination of numbers."""
+    """Return a random generator seeded with a combination of numbers."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -1,4 +1,4 @@
-"""Loading a model of open_clip: by name and tag, from a file, from the hub, or from a folder."""
+"""Load a model of open_clip: by name and tag, from a file, from the hub, or from a folder."""
 
 import json
 from collections.abc import Iterator
@@ -15,27 +15,27 @@ from radapt.state_dicts import VISION, read_state
 
 _CONFIG = "open_clip_config.json"
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
-_BIG_VISION = (".npz", ".npy")  # which open_clip reads by itself
+_BIG_VISION = (".npz", ".npy")  # formats that open_clip reads
 
 
 def pretrained_tag(name: str, tag: str) -> dict[str, Any]:
-    """Return what open_clip knows of a pretrained tag, after a check of the activation.
+    """Return open_clip's configuration of a pretrained tag, after a check of its activation.
 
     Raises:
-        ValueError: There is no such model or tag, or the weights were trained with QuickGELU,
-            which the model of that name lacks. open_clip only warns, and computes with GELU;
-            before 2.29 the plain name of OpenAI's models had QuickGELU.
+        ValueError: The model or tag does not exist, or the weights were trained with QuickGELU
+            and the model uses GELU. open_clip only warns and computes with GELU. Before version
+            2.29 OpenAI's models had QuickGELU under their plain names.
     """
-    ensure_torchvision()  # which open_clip imports
+    ensure_torchvision()  # before open_clip, which imports torchvision
     from open_clip import factory, pretrained
 
     config = factory.get_model_config(name)
     if config is None:
-        raise ValueError(f"open_clip has no model {name!r}; `open_clip.list_models()` names all")
+        raise ValueError(f"open_clip has no model {name!r}; see `open_clip.list_models()`")
     known: dict[str, Any] = pretrained.get_pretrained_cfg(name, tag)
     if not known:
         tags = ", ".join(pretrained.list_pretrained_tags_by_model(name)) or "none"
-        raise ValueError(f"{name} has no pretrained tag {tag!r}; known: {tags}")
+        raise ValueError(f"{name} has no pretrained tag {tag!r}; allowed: {tags}")
     if known.get("quick_gelu") and not config.get("quick_gelu"):
         raise ValueError(
             f"{name}: the weights {tag!r} were trained with QuickGELU, which {name} lacks in "
@@ -45,16 +45,16 @@ def pretrained_tag(name: str, tag: str) -> dict[str, Any]:
 
 
 def load_open_clip(name: str, pretrained: str | None = None) -> tuple[Any, Any]:
-    """Return a model of open_clip and its tokenizer; no code of theirs runs.
+    """Return a model of open_clip and its tokenizer, without running code of the checkpoint.
 
     Args:
-        name: A name that open_clip knows, `hf-hub:OWNER/NAME`, or `local-dir:FOLDER`.
-        pretrained: A tag, or a file of weights in any layout of `radapt.state_dicts`; None where
-            the name stands for them.
+        name: Name of an open_clip model, `hf-hub:OWNER/NAME`, or `local-dir:FOLDER`.
+        pretrained: A tag, or a file of weights in any layout of `radapt.state_dicts`; None for
+            `hf-hub:` and `local-dir:`, which include the weights.
 
     Raises:
-        RemoteCodeError: A file of the checkpoint asks for its own code.
-        Exception: Of any kind, as open_clip raises them: it cannot be loaded.
+        RemoteCodeError: The checkpoint needs its own code.
+        Exception: open_clip cannot load the model; it raises errors of many kinds.
     """
     ensure_torchvision()
     import open_clip
@@ -63,17 +63,17 @@ def load_open_clip(name: str, pretrained: str | None = None) -> tuple[Any, Any]:
     config = json.loads(path.read_text("utf-8")) if path else {}
     refuse_remote_code(config, path or name)
     text = config.get("model_cfg", {}).get("text_cfg", {})
-    # a text tower and a tokenizer of transformers may be of another folder or repository
+    # a text tower and tokenizer of transformers may be in another folder or repository
     places = [str(path.parent) if path else name]
     places += [str(text[key]) for key in ("hf_model_name", "hf_tokenizer_name") if text.get(key)]
-    with no_remote_code(*places), _plain(name, pretrained) as weights:
+    with no_remote_code(*places), _readable_weights(name, pretrained) as weights:
         model = open_clip.create_model(name, pretrained=weights)
         return model, open_clip.get_tokenizer(name)
 
 
 @contextmanager
-def _plain(name: str, pretrained: str | None) -> Iterator[str | None]:
-    """Yield a tag after its check, or a file in a layout that open_clip reads."""
+def _readable_weights(name: str, pretrained: str | None) -> Iterator[str | None]:
+    """Yield a checked tag, or a file of weights in a layout that open_clip reads."""
     file = Path(pretrained or "")
     if pretrained is None or (file.is_file() and file.suffix in _BIG_VISION):
         yield pretrained
@@ -85,8 +85,8 @@ def _plain(name: str, pretrained: str | None) -> Iterator[str | None]:
     state, wrapped = read_state(file)
     if not any(key.startswith(VISION) for key in state) and {"proj", "conv1.weight"} & set(state):
         raise ValueError(
-            f"{file}: holds a vision tower alone, where a whole CLIP is needed; name it as the "
-            "tower over the weights that it was fine-tuned from"
+            f"{file}: has only a vision tower, but a whole CLIP is needed; load the CLIP that it "
+            "was fine-tuned from, and give this file as its tower"
         )
     if not wrapped:
         yield pretrained
@@ -99,7 +99,7 @@ def _plain(name: str, pretrained: str | None) -> Iterator[str | None]:
 
 
 def _config_file(name: str) -> Path | None:
-    """Return the configuration that a checkpoint brings; None for a model that open_clip knows."""
+    """Return a checkpoint's configuration file; None for a model that is built into open_clip."""
     if name.startswith(_FOLDER):
         return Path(name.removeprefix(_FOLDER)) / _CONFIG
     if name.startswith(_HUB):

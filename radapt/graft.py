@@ -1,7 +1,7 @@
-"""Put modules of one tower into another: which part of a robust tower carries its robustness?
+"""Replace modules of one tower by those of another, to find which part makes a tower robust.
 
-R-Adapt replaces CLIP's modules by FARE's from the input on: the embedding, then the first
-block's attention, then the first block, and so forth.
+R-Adapt's paper replaces CLIP's modules by FARE's, starting at the input: the embedding, then also
+the first block's attention, then the whole first block, and so on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from radapt.tower import describe
 
 
 def units(tower: nn.Module) -> tuple[str, ...]:
-    """Return the names of a tower's units, from the input on: `Emb`, `B1`, ..., `BN`, `Head`.
+    """Return the names of a tower's units from input to output: `Emb`, `B1`, ..., `BN`, `Head`.
 
     Raises:
         TypeError: The tower's layout is not known.
@@ -24,24 +24,25 @@ def units(tower: nn.Module) -> tuple[str, ...]:
 
 
 def graft(base: nn.Module, donor: nn.Module, modules: Sequence[str]) -> nn.Module:
-    """Return a tower that is `base` with some of its units taken from `donor`.
+    """Return a copy of `base` with some of its units replaced by those of `donor`.
 
-    Weights are shared with both towers, which stay as they were; the names in the state
-    dict are those of `base`. With all units the outputs are the donor's to the last bit, with
-    none the base's. Hooks on a tower's root are no unit: those of `base` stay.
+    Weights are shared with both towers, which are not changed. The state dict has the names of
+    `base`. With all units the outputs equal the donor's to the last bit, with none the base's.
+    Hooks on the root module of `base` are copied too.
 
     Args:
         base: An open_clip `VisionTransformer`, or a vision tower of Hugging Face's CLIP or SigLIP.
         donor: A tower of the same kind and shape.
-        modules: Units and ranges of units. `Emb` is all before the blocks (patch embedding,
-            class token, positions, norm), `Head` all after them (norm, pooling, projection),
-            `B3` the third block; `B3-Attn` is its first half (norm, attention and its layer
-            scale), `B3-MLP` its second. A range includes both ends: `..B2`, `B3..`, `B2..B4`;
-            `..B1-Attn` is the embedding and the first attention, `..Head` the whole donor.
+        modules: Units and ranges of units. `Emb` is everything before the blocks (patch
+            embedding, class token, positions, norm), `Head` everything after them (norm, pooling,
+            projection), and `B3` the third block. `B3-Attn` is its first half (norm, attention
+            and layer scale), `B3-MLP` its second. A range includes both ends: `..B2`, `B3..`,
+            `B2..B4`; `..B1-Attn` is the embedding and the first attention, `..Head` the whole
+            donor.
 
     Raises:
         TypeError: A tower's layout is not known.
-        ValueError: There is no such unit, or the towers differ in shape.
+        ValueError: A unit does not exist, or the towers differ in shape.
     """
     _check_match(base, donor)
     order = _halves(base)
@@ -54,13 +55,13 @@ def graft(base: nn.Module, donor: nn.Module, modules: Sequence[str]) -> nn.Modul
 
 
 def _halves(tower: nn.Module) -> tuple[str, ...]:
-    """Return the smallest units, in the order in which an image meets them."""
+    """Return the smallest units (embedding, halves of blocks, head) from input to output."""
     first, *blocks, last = units(tower)
     return (first, *(f"{block}-{half}" for block in blocks for half in ("Attn", "MLP")), last)
 
 
 def _span(name: str, order: Sequence[str]) -> range:
-    """Return the places in `order` that a unit or a range of units covers."""
+    """Return the indices in `order` of a unit or a range of units."""
     first, dots, last = name.partition("..")
     ends = (first or order[0], last or order[-1]) if dots else (name, name)
     spans = []
@@ -71,15 +72,15 @@ def _span(name: str, order: Sequence[str]) -> range:
             spans.append(range(order.index(f"{end}-Attn"), order.index(f"{end}-MLP") + 1))
     if len(spans) < 2 or spans[0].start > spans[1].start:
         raise ValueError(
-            f"modules: got {name!r}; allowed are Emb, B1 to B{len(order) // 2 - 1}, Head, the "
-            "halves of a block, as in B1-Attn and B1-MLP, and ranges from the input on, as in "
+            f"modules: got {name!r}; allowed are Emb, B1 to B{len(order) // 2 - 1}, Head, "
+            "halves of a block such as B1-Attn and B1-MLP, and ranges from input to output such as "
             "..B2, B3.. and B2..B4"
         )
     return range(spans[0].start, spans[1].stop)
 
 
 def _paths(tower: nn.Module, half: str) -> Iterator[str]:
-    """Yield the names of the modules and parameters that make up one of the smallest units."""
+    """Yield the names of the modules and parameters of one of the smallest units."""
     layout = layout_of(tower)
     if half in ("Emb", "Head"):
         parts = layout.embedding if half == "Emb" else layout.head
@@ -93,7 +94,7 @@ def _paths(tower: nn.Module, half: str) -> Iterator[str]:
 
 
 def _replace(tower: nn.Module, donor: nn.Module, path: str) -> None:
-    """Set one module or parameter of a tower, both of which are nobody else's."""
+    """Set a module or parameter of a tower to the donor's; both towers must be own copies."""
     parent, _, leaf = path.rpartition(".")
     holder, source = tower.get_submodule(parent), donor.get_submodule(parent)
     if leaf in source._modules:

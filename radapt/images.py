@@ -1,8 +1,8 @@
 """Labelled images from class folders or from webdataset shards, read in any order.
 
-Shards are indexed once, by reading their headers, and each image is then read at its place in the
-shard. So batch t is a function of t alone, and a resumed run repeats exactly what an unbroken run
-does. Streaming shards from first to last would be faster on a network disk, but could not do that.
+Shards are indexed once by reading their headers; then each image is read at its offset in the
+shard. So batch t depends only on t, and a resumed run has exactly the batches of a run without a
+break. Streaming shards would be faster on a network disk, but would not allow this.
 """
 
 from collections.abc import Iterator
@@ -24,19 +24,19 @@ from radapt.shards import Span, read_shard
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where one encoded image lies, and its class."""
+    """Location of an encoded image, and its class label."""
 
     place: Span
     label: int
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """Images `[3,h,w]` in [0,1] with their labels, resized and cropped to one size."""
+    """Images `[3,h,w]` in [0,1] with class labels, resized and cropped to one size."""
 
     def __init__(
         self, entries: tuple[Entry, ...], classes: tuple[str, ...], size: tuple[int, int]
     ) -> None:
-        """Join entries, class names and the height and width that is wanted."""
+        """Set the entries, the class names, and the height and width of images in pixels."""
         self.entries = entries
         self.classes = classes
         self.size = size
@@ -51,29 +51,29 @@ class Images(Dataset[tuple[Tensor, int]]):
             return to_tensor(image.convert("RGB"), self.size), entry.label
 
     def take(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Return some images `[n,3,h,w]` and labels `[n]`, drawn by a seed without repeats.
+        """Return a random sample of images `[n,3,h,w]` and labels `[n]`, without repeats.
 
         Raises:
-            ValueError: There are not so many, or one cannot be read.
+            ValueError: `count` exceeds the number of images, or an image cannot be read.
         """
         if not 0 < count <= len(self):
-            raise ValueError(f"images: got {count}; allowed: 1 to {len(self)}, which there are")
+            raise ValueError(f"images: got {count}; allowed: 1 to {len(self)}, the number found")
         rows = np.random.default_rng(seed).permutation(len(self))[:count]
         pairs = [self[int(row)] for row in rows]
         return torch.stack([image for image, _ in pairs]), torch.tensor([y for _, y in pairs])
 
 
 def open_images(root: Path, size: tuple[int, int], split: str = "train") -> Images:
-    """Index `root`: a folder per class, or webdataset shards in CLIP_benchmark's layout.
+    """Index a folder with one folder per class, or with webdataset shards as in CLIP_benchmark.
 
     Args:
-        root: Holds class folders (in `root/<split>` or at once), or `<split>/*.tar`. Class
-            names come from `classnames.txt`, a line per class in order, else from the folders.
-        size: Height and width of the images to yield, in pixels.
-        split: Name of the split's folder, where there is one.
+        root: Folder with class folders (in `root/<split>` or directly), or with `<split>/*.tar`.
+            Class names are the lines of `classnames.txt`, else the names of the class folders.
+        size: Height and width of the returned images in pixels.
+        split: Name of the split's folder, if there is one.
 
     Raises:
-        ValueError: There are no images, or names and labels do not agree.
+        ValueError: No images are found, or the number of class names is wrong.
     """
     folder = root / split if (root / split).is_dir() else root
     if not folder.is_dir():
@@ -101,10 +101,10 @@ def open_images(root: Path, size: tuple[int, int], split: str = "train") -> Imag
 def to_tensor(image: Image.Image, size: tuple[int, int]) -> Tensor:
     """Resize an image so that it covers `size` (bicubic), crop its centre, map it to [0,1].
 
-    On a square that is torchvision's Resize and CenterCrop to the last bit, as CLIP has it.
+    For a square size this equals CLIP's Resize and CenterCrop of torchvision to the last bit.
     """
     height, width = size
-    if width * image.height >= height * image.width:  # the width is what has to be covered
+    if width * image.height >= height * image.width:  # the width decides the scale
         whole = (width, max(height, int(width * image.height / image.width)))
     else:
         whole = (max(width, int(height * image.width / image.height)), height)
@@ -125,16 +125,18 @@ def parts(
     processes: int = 1,
     workers: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches without end: part t is a function of (seed, t), every image once a pass.
+    """Yield parts (batches) without end; part t depends only on the seed and t.
+
+    Each pass over the images has every image once, in a random order.
 
     Args:
         images: The images.
-        size: Images per part, over all processes.
-        seed: Seed of the passes' orders.
-        first: Number of the first part to yield.
-        process: This process's index; it gets its share of each part.
+        size: Number of images per part, over all processes.
+        seed: Seed of the random orders.
+        first: Number of the first part.
+        process: Index of this process, which gets its share of each part.
         processes: Number of processes.
-        workers: Processes that decode images ahead.
+        workers: Number of processes that decode images.
     """
     sampler = _Parts(len(images), size, seed, first, process, processes)
     loader = DataLoader(
@@ -144,7 +146,7 @@ def parts(
 
 
 class _Parts(Sampler[list[int]]):
-    """Rows of part after part, without end."""
+    """Yields the row numbers of each part, without end."""
 
     def __init__(
         self, count: int, size: int, seed: int, first: int, process: int, processes: int
@@ -174,5 +176,8 @@ def _in_shards(shards: list[Path], names: tuple[str, ...], listed: Path) -> Iter
     for shard in shards:
         for sample in read_shard(shard):
             if not isinstance(sample.label, int) or sample.label >= len(names):
-                raise ValueError(f"{listed}: {len(names)} names, but a label is {sample.label}")
+                raise ValueError(
+                    f"{listed}: {len(names)} names, but a label is {sample.label}; labels are "
+                    "numbered from 0"
+                )
             yield Entry(sample.image, sample.label)

@@ -1,4 +1,4 @@
-"""Where the parts of a vision tower lie, by kind of tower."""
+"""Names of the parts of vision towers, for each supported kind of tower."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from radapt.grids import grids_of
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Names of a tower's parts, from its root; a tower need not have all of them.
+    """Names of a tower's modules and parameters; a tower may lack some of them.
 
     Attributes:
         blocks: The list of blocks.
-        patches: The convolution that embeds patches.
+        patches: The convolution of the patch embedding.
         class_token: The class token.
-        embedding: All that comes before the blocks.
-        attention: What a block's attention half consists of, named from the block: the
-            norm, the attention itself, then what scales its output.
-        head: All that comes after the blocks.
+        embedding: All modules and parameters before the blocks.
+        attention: Modules of a block's attention half, named relative to the block: the norm, the
+            attention, then modules that scale its output.
+        head: All modules and parameters after the blocks.
     """
 
     blocks: str
@@ -50,7 +50,7 @@ def _hugging_face(root: str) -> Layout:
     )
 
 
-_TIMM = Layout(  # what open_clip uses for SigLIP
+_TIMM = Layout(  # open_clip uses timm for SigLIP
     blocks="trunk.blocks",
     patches="trunk.patch_embed.proj",
     class_token="trunk.cls_token",
@@ -64,7 +64,7 @@ _TIMM = Layout(  # what open_clip uses for SigLIP
 _QWEN = Layout(  # the vision tower of Qwen2.5-VL and Qwen3-VL
     blocks="blocks",
     patches="patch_embed.proj",
-    class_token="class_embedding",  # there is none
+    class_token="class_embedding",  # the tower has none
     embedding=("patch_embed", "pos_embed"),
     attention=("norm1", "attn"),
     head=("merger", "deepstack_merger_list"),
@@ -80,7 +80,7 @@ def layout_of(tower: nn.Module) -> Layout:
         TypeError: The tower is of another kind, such as a ResNet or timm's EVA.
     """
     if hasattr(tower, "text_model") or hasattr(tower, "lm_head"):
-        raise TypeError(f"{type(tower).__name__} is a whole model; take its vision tower")
+        raise TypeError(f"{type(tower).__name__} is a whole model; pass its vision tower")
     if grids_of(tower) is not None and has_part(tower, _QWEN.blocks):
         return _QWEN
     for layout in _KNOWN:
@@ -88,20 +88,22 @@ def layout_of(tower: nn.Module) -> Layout:
             _check_kind(tower, layout)
             return layout
     looked_for = ", ".join(layout.blocks for layout in _KNOWN)
-    raise TypeError(f"{type(tower).__name__} has no blocks that are known; looked for {looked_for}")
+    raise TypeError(f"{type(tower).__name__} has no known blocks; searched for {looked_for}")
 
 
 def _check_kind(tower: nn.Module, layout: Layout) -> None:
-    """Raise TypeError for kin of the known towers whose parts lie or work otherwise."""
+    """Raise TypeError for variants of the known towers with other parts."""
     trunk = getattr(tower, "trunk", None)
     if trunk is not None and type(trunk).__name__ != "VisionTransformer":
-        raise TypeError(f"{type(tower).__name__} around {type(trunk).__name__} is not known")
+        raise TypeError(f"{type(tower).__name__} with a {type(trunk).__name__} is not supported")
     if not isinstance(tower.get_submodule(layout.patches), nn.Conv2d):
-        raise TypeError(f"{type(tower).__name__} does not embed patches by one convolution")
+        raise TypeError(
+            f"{type(tower).__name__} is not supported: it does not embed patches by one convolution"
+        )
 
 
 def has_part(tower: nn.Module, path: str) -> bool:
-    """Return whether a tower has a module or a parameter of this name."""
+    """Return whether a tower has a module or parameter with this name."""
     parent, _, leaf = path.rpartition(".")
     try:
         holder = tower.get_submodule(parent)
@@ -111,7 +113,7 @@ def has_part(tower: nn.Module, path: str) -> bool:
 
 
 def block_paths(tower: nn.Module) -> tuple[str, ...]:
-    """Return the names of a tower's blocks, from the input on.
+    """Return the names of a tower's blocks from input to output.
 
     Raises:
         TypeError: The tower's layout is not known.

@@ -1,4 +1,4 @@
-"""A resumable training loop: a step is a function of its number, so a checkpoint is enough."""
+"""A resumable training loop: a step depends only on the state and the number of the step."""
 
 import csv
 import hashlib
@@ -26,19 +26,20 @@ COLUMNS = ("step", "loss", "lr", "seconds", "clean", "robust")
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Linear warm-up to the peak, then half a cosine down to `floor` times it (open_clip's).
+    """Optimiser and learning rate: linear warm-up, then half a cosine, as in open_clip.
 
     Attributes:
-        steps: Number of optimiser steps in all.
-        warmup: Number of steps of warm-up.
+        steps: Total number of optimiser steps.
+        warmup: Number of warm-up steps.
         lr: Peak learning rate.
-        weight_decay: Decay, of weights with two or more dimensions or of all.
-        optimiser: AdamW, or SGD with momentum 0.9.
-        betas: AdamW's.
-        decay: What decays: `weights` leaves out biases, norms and the class token.
-        floor: Least learning rate, as a share of the peak.
-        clip: Largest norm of the gradient; None for any.
-        accumulate: Parts whose gradients make one step.
+        weight_decay: Weight decay.
+        optimiser: `adamw`, or `sgd` with momentum 0.9.
+        betas: Betas of AdamW.
+        decay: Parameters with weight decay: `all`, or `weights` for those with two or more
+            dimensions, which excludes biases, norms and the class token.
+        floor: Minimum learning rate as a fraction of the peak, in [0,1].
+        clip: Maximum norm of the gradient; None for no clipping.
+        accumulate: Number of parts (batches) whose gradients are added up for a step.
     """
 
     steps: int
@@ -53,14 +54,18 @@ class Schedule:
     accumulate: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse words and numbers that would mean something else than they say."""
+        """Check the settings.
+
+        Raises:
+            ValueError: A setting's value is not allowed.
+        """
         check_word("optimiser", self.optimiser, Optimiser)
         check_word("decay", self.decay, Decay)
         if not 0 <= self.warmup < self.steps:
             raise ValueError(f"warmup: got {self.warmup}; allowed: 0 to {self.steps - 1} (steps)")
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step, counted from 0."""
+        """Return the learning rate of a step; steps are numbered from 0."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         done = (step - self.warmup) / (self.steps - self.warmup)
@@ -81,39 +86,40 @@ def train(
     checkpoint_seconds: float = 120,
     log_every: int = 20,
 ) -> None:
-    """Train `module` in place, going on from `out/<name>.pt` where an earlier run stopped.
+    """Train `module` in place; resume from the checkpoint `out/<name>.pt`, if it exists.
 
-    When it returns, nothing of the accelerator is left on the module.
+    The accelerator's wrappers are removed from the module at the end.
 
-    Losses go to `out/<name>.csv`, each the mean over the steps since the row before and
-    over processes. A resumed run continues that file as an unbroken one would have
-    written it, seconds excepted.
+    The log is `out/<name>.csv`. A row's loss is the mean over all processes and over the steps
+    since the previous row. A resumed run writes the same log as a run without a break, except for
+    the seconds.
 
     Args:
-        name: Name of the stage: its files and its lines of progress.
-        module: What is trained: parameters with `requires_grad`.
-        loss_of_part: Maps the module, wrapped for several processes, and a part's number
-            (a step has `schedule.accumulate` parts) to a scalar loss. All randomness in it
-            must come from that number and the process's index, or a resumed run would
-            differ from an unbroken one.
-        schedule: Optimiser, steps and learning rate.
-        out: Folder of the checkpoints and the log.
+        name: Name of the run, for its files and progress lines.
+        module: The module; its parameters with `requires_grad` are trained.
+        loss_of_part: Maps the module (wrapped for several processes) and the number of a part
+            to a scalar loss; a step has `schedule.accumulate` parts. All its randomness must
+            depend only on this number and the process's index, else a resumed run would differ
+            from a run without a break.
+        schedule: Optimiser, number of steps and learning rate.
+        out: Folder of the checkpoint and the log.
         accelerator: Devices, processes and precision.
-        identity: All that the result depends on besides the schedule, in a word; a
-            checkpoint of another one is refused.
-        evaluate: Gives `clean` and `robust`, fractions, for the log.
-        evaluate_every: Rows of the log between evaluations; one also ends the run.
-        checkpoint_seconds: How often the state is saved, at the next row of the log.
-        log_every: Steps per row of the log.
+        identity: Text that identifies all that the result depends on besides the schedule. A
+            checkpoint with another identity is an error.
+        evaluate: Returns the accuracies `clean` and `robust` in [0,1] for the log.
+        evaluate_every: Number of log rows between evaluations; the last row always has one.
+        checkpoint_seconds: Minimum time between checkpoints in seconds.
+        log_every: Number of steps per log row.
 
     Raises:
-        ValueError: The checkpoint there belongs to a run with other settings, or accelerate
-            accumulates gradients by itself.
+        ValueError: The checkpoint belongs to a run with other settings, or accelerate is set to
+            accumulate gradients.
     """
     if accelerator.gradient_accumulation_steps != 1:
         raise ValueError(
-            f"accelerate accumulates over {accelerator.gradient_accumulation_steps} steps beside "
-            "the schedule; leave that to the schedule (ACCELERATE_GRADIENT_ACCUMULATION_STEPS=1)"
+            f"accelerate accumulates over {accelerator.gradient_accumulation_steps} steps in "
+            "addition to the schedule; set ACCELERATE_GRADIENT_ACCUMULATION_STEPS=1 and use the "
+            "schedule's `accumulate`"
         )
     identity = hashlib.sha256(f"{schedule}|{identity}".encode()).hexdigest()[:16]
     optimiser = _optimiser(module, schedule)
@@ -147,8 +153,8 @@ def train(
             state = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
             save_atomically({**state, "step": steps.stop, "identity": identity}, path)
     accelerator.wait_for_everyone()
-    # mixed precision replaces `forward` on the module itself; a copy of it, as adapt() makes,
-    # would go on calling the original's
+    # mixed precision sets `forward` on the module itself; a copy of the module, as adapt() makes
+    # it, would still call the original's `forward`
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     vars(module).pop("forward", None)
 
@@ -161,17 +167,17 @@ def _advance(
     steps: range,
     accelerator: Accelerator,
 ) -> float:
-    """Take some steps and return their mean loss over all processes."""
+    """Take optimiser steps and return their mean loss over all processes."""
     total = torch.zeros((), device=accelerator.device)
     for step in steps:
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         for part in range(schedule.accumulate):
-            waits = part + 1 < schedule.accumulate  # gradients are summed over processes once
-            with accelerator.no_sync(model) if waits else nullcontext():
+            more = part + 1 < schedule.accumulate  # gradients are synchronised after the last part
+            with accelerator.no_sync(model) if more else nullcontext():
                 loss = loss_of_part(model, step * schedule.accumulate + part)
                 accelerator.backward(loss / schedule.accumulate)
-            total += loss.detach()  # no .item() here: the device would be waited for
+            total += loss.detach()  # .item() here would wait for the device
         if schedule.clip is not None:
             accelerator.clip_grad_norm_(model.parameters(), schedule.clip)
         optimiser.step()
@@ -186,7 +192,7 @@ def _restore(path: Path, identity: str, module: nn.Module, optimiser: torch.opti
     state = load_state(path)
     if state["identity"] != identity:
         raise ValueError(
-            f"{path}: a checkpoint of a run with other settings ({state['identity']}, not "
+            f"{path}: is the checkpoint of a run with other settings ({state['identity']}, not "
             f"{identity}); choose another folder or remove it"
         )
     module.load_state_dict(state["module"])
@@ -195,7 +201,7 @@ def _restore(path: Path, identity: str, module: nn.Module, optimiser: torch.opti
 
 
 def _cut(log: Path, step: int) -> None:
-    """Drop the rows after a step, and one cut short: the run that goes on writes them again."""
+    """Remove log rows after a step, and an incomplete row; the resumed run writes them again."""
     rows: list[dict[str, str]] = []
     if log.exists():
         with log.open(newline="") as file:

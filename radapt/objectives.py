@@ -1,7 +1,7 @@
-"""What adversarial fine-tuning minimises: the objectives of FARE, TeCoA and TGA.
+"""Objectives of adversarial fine-tuning: FARE, TeCoA and TGA.
 
-In all three the attacker inside training maximises the same per-image loss that training
-minimises on its images; TGA adds a term on where the tower looks.
+In all three the training attack maximises the same per-image loss that training minimises. TGA
+adds a loss on attention maps, which the attack does not use.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ NormAxis = Literal["tokens", "width"]
 
 
 class RobustLoss(Protocol):
-    """One loss per image from its embedding, with everything else bound beforehand."""
+    """A loss per image as a function of the embedding only; labels or targets are bound to it."""
 
     def __call__(self, embedding: Tensor, /) -> Tensor:
         """Map embeddings `[b,d]` of perturbed images to losses `[b]`."""
@@ -28,22 +28,22 @@ class RobustLoss(Protocol):
 
 
 class TokenLoss(Protocol):
-    """One loss per image from its tokens under attack and clean."""
+    """A loss per image as a function of its adversarial and clean tokens."""
 
     def __call__(self, attacked: Tensor, clean: Tensor) -> Tensor:
-        """Map two sets of tokens in the shared space, `[b,1+n,d]`, to losses `[b]`."""
+        """Map two sets of tokens in the joint embedding space `[b,1+n,d]` to losses `[b]`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What one method trains for.
+    """The training objective of a method.
 
     Attributes:
-        loss: Binds images `[b,3,h,w]` in [0,1] and labels `[b]` to the loss that the attack
-            maximises and training minimises.
-        guidance: Binds the same to a further loss, on tokens, that training adds; the
-            tower then sees each image clean as well.
+        loss: Maps clean images `[b,3,h,w]` in [0,1] and labels `[b]` to the loss that the
+            attack maximises and training minimises.
+        guidance: Maps the same to a loss on tokens that training adds; the tower then also
+            computes the clean images. None for no such loss.
     """
 
     loss: Callable[[Tensor, Tensor], RobustLoss]
@@ -63,7 +63,7 @@ def fare_loss(clean_embedding: Tensor) -> RobustLoss:
 
 
 def cosine_loss(clean_embedding: Tensor) -> RobustLoss:
-    """One minus the cosine between an embedding and that of the clean image, `[b,d]`."""
+    """Return the loss 1 - cosine similarity to the clean image's embedding, `[b,d]`."""
     return lambda attacked: 1 - F.cosine_similarity(attacked, clean_embedding, dim=1)
 
 
@@ -86,7 +86,7 @@ def tecoa_loss(text: Tensor, labels: Tensor, scale: float = 100.0) -> RobustLoss
 
 
 def on_images(loss: RobustLoss, embed: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Return a loss as a function of pixels, for an attack; `embed` maps [0,1] pixels."""
+    """Return a loss as a function of [0,1] pixels; `embed` maps pixels to embeddings."""
     return lambda images: loss(embed(images))
 
 
@@ -96,7 +96,7 @@ def fare(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
 ) -> Objective:
-    """Return FARE's objective, with `original` the frozen tower that training starts from."""
+    """Return FARE's objective; `original` is the frozen tower that training starts from."""
     scaling = normalisation(original, mean, std)
 
     def loss(images: Tensor, labels: Tensor) -> RobustLoss:
@@ -107,7 +107,7 @@ def fare(
 
 
 def tecoa(text: Tensor, *, scale: float = 100.0) -> Objective:
-    """Return TeCoA's objective over classes with the normalised vectors `text`, `[k,d]`."""
+    """Return TeCoA's objective; `text` has the normalised class vectors `[k,d]`."""
     return Objective(lambda images, labels: tecoa_loss(text, labels, scale))
 
 
@@ -122,25 +122,25 @@ def tga(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
 ) -> Objective:
-    """Return TGA's objective: TeCoA's, and text-guided attention held to the original's.
+    """Return TGA's objective: TeCoA's loss, and distances between text-guided attention maps.
 
-    Yu et al. 2024 (TGA-ZSR, arXiv:2410.21802). The attention map of an image is the match
-    of its patch tokens with its class's text vector; what is added is the L2 distance
-    between maps, of the attacked image and of the clean one, to the original tower's map
-    of the clean image. The distances are not averaged over pixels, so their weights belong
-    to an image size (the paper's: 224 pixels).
+    Yu et al. 2024 (TGA-ZSR, arXiv:2410.21802). The attention map of an image is the product
+    of its patch tokens with its class's text vector. Training adds two L2 distances to the
+    original tower's map of the clean image: of the map of the adversarial image, and of the map
+    of the clean image. The distances are sums over pixels, so their weights hold for one image
+    size (in the paper 224 pixels).
 
     Args:
         original: The frozen tower that training starts from.
-        text: Normalised class vectors, `[k,d]`.
-        scale: Factor on the cosine similarity.
-        attacked_weight: Weight of the attacked image's distance (the paper's alpha).
-        clean_weight: Weight of the clean image's distance (the paper's beta).
-        norm_axis: Axis along which patch features are divided by their norm. The authors'
-            code takes the axis of tokens; the text vector would suggest the width.
-        mean: Mean of the tower's normalisation, per channel; its own when not given
+        text: Normalised class vectors `[k,d]`.
+        scale: Logit scale: the factor on cosine similarities.
+        attacked_weight: Weight of the adversarial image's distance (alpha in the paper).
+        clean_weight: Weight of the clean image's distance (beta in the paper).
+        norm_axis: Axis along which patch features are normalised. The authors' code uses
+            `tokens`; `width` would match the normalisation of the text vector.
+        mean: Mean of the tower's normalisation per channel; None for the tower's own
             (`radapt.tower.normalisation`).
-        std: Deviation of the tower's normalisation, likewise.
+        std: Standard deviation of the tower's normalisation per channel; None for its own.
     """
     check_word("norm_axis", norm_axis, NormAxis)
     scaling = normalisation(original, mean, std)
@@ -169,19 +169,19 @@ def text_attention(
     size: tuple[int, int],
     norm_axis: NormAxis = "tokens",
 ) -> Tensor:
-    """Return where an image agrees with a text: TGA-ZSR's text-guided attention.
+    """Return TGA-ZSR's text-guided attention: how well each part of an image matches a text.
 
     Args:
-        tokens: In the shared space, `[b,1+n,d]`, class token first. It takes part in the
-            norm over tokens and is left out of the map.
-        wanted: One normalised text vector per image, `[b,d]`.
-        size: Height and width of the map, in pixels.
+        tokens: Tokens in the joint embedding space `[b,1+n,d]`, class token first. The class
+            token is included in the norm over tokens, but not in the map.
+        wanted: A normalised text vector per image, `[b,d]`.
+        size: Height and width of the map in pixels.
         norm_axis: See `tga`.
 
     Returns:
         Maps in [0,1], `[b,h,w]`.
     """
-    with torch.autocast(tokens.device.type, enabled=False):  # an einsum would be lowered
+    with torch.autocast(tokens.device.type, enabled=False):  # keeps the einsum in fp32
         patches = F.normalize(tokens.float(), dim=1 if norm_axis == "tokens" else 2)[:, 1:]
         match = torch.einsum("bnd,bd->bn", patches, wanted.float())
     low, high = match.amin(dim=1, keepdim=True), match.amax(dim=1, keepdim=True)
@@ -194,14 +194,14 @@ def text_attention(
 
 @contextmanager
 def shared_tokens(tower: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect all tokens in the shared space, `[b,1+n,d]`, at each forward in the block.
+    """Collect the tokens `[b,1+n,d]` of each forward pass inside the `with` block.
 
-    They pass the tower's own final norm and projection, as the class token does, so that
-    training moves both.
+    The tokens are in the joint embedding space: they pass through the tower's final norm and
+    projection, as the class token does, so both are trained.
 
     Raises:
-        TypeError: The tower is no open_clip vision transformer with a norm over all tokens, or
-            leaves some of them out.
+        TypeError: The tower is not an open_clip vision transformer with a norm over all tokens,
+            or it drops patches.
     """
     norm, projection = getattr(tower, "ln_post", None), getattr(tower, "proj", None)
     pooled_first = getattr(tower, "final_ln_after_pool", False)
@@ -213,10 +213,10 @@ def shared_tokens(tower: nn.Module) -> Iterator[list[Tensor]]:
     ):
         raise TypeError(
             f"TGA needs patch tokens after a final norm and a projection; {type(tower).__name__} "
-            "has none (open_clip's VisionTransformer with the usual pooling has)"
+            "has none; use open_clip's VisionTransformer with its default pooling"
         )
     if getattr(getattr(tower, "patch_dropout", None), "prob", 0):
-        raise TypeError("TGA compares maps of all patches; this tower drops some (patch_dropout)")
+        raise TypeError("TGA needs all patches; this tower drops some, set patch_dropout to 0")
     found: list[Tensor] = []
 
     def keep(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""An anchor for towers whose answer to a white image depends on its size."""
+"""Anchors per image size, for towers whose output for a white image depends on its size."""
 
 import torch
 from torch import Tensor, nn
@@ -7,22 +7,21 @@ from radapt.anchor import extract_anchor
 from radapt.grids import Grid, grids_of
 from radapt.tower import describe
 
-_MOST = 32  # grids whose anchors are kept; one has some megabytes
+_CACHE_SIZE = 32  # anchors; an anchor has a few megabytes
 
 
 class PerGrid:
-    """A white image's response, extracted from a tower at each grid that comes.
+    """Extracts an anchor from a tower for each grid (image size) that occurs.
 
-    Qwen3-VL adds learned positions to its tokens, so that what its first attention answers to a
-    white image depends on token and grid, and an anchor of one grid can only be interpolated to
-    another. This extracts it anew, which is exact: as CLIP's anchor is that of a white image of
-    CLIP's size, an image's anchor here is that of a white image of its own size. The last ones are
-    kept.
+    Qwen3-VL adds learned positions to its tokens, so its first attention's output for a white
+    image depends on the token and the grid, and interpolating an anchor to another grid is an
+    approximation. This class extracts an exact anchor instead: each image gets the anchor of a
+    white image of its own size. The most recent anchors are cached.
 
     Attributes:
-        source: The tower that it is extracted from.
-        tower: The same in words.
-        origin: How it is made.
+        source: The tower that anchors are extracted from.
+        tower: Description of this tower.
+        origin: Description of how anchors are made.
     """
 
     origin = "uniform white image, extracted at each grid"
@@ -34,7 +33,7 @@ class PerGrid:
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
     ) -> None:
-        """Take anchors from a tower, whose weights are shared.
+        """Set the tower; its weights are shared, not copied.
 
         Args:
             tower: A vision tower that takes patches of images of any size.
@@ -42,12 +41,14 @@ class PerGrid:
             std: As for `extract_anchor`.
 
         Raises:
-            TypeError: The tower takes images of one size; `extract_anchor` is for these.
+            TypeError: The tower takes images of one size; use `extract_anchor` for it.
         """
-        how = grids_of(tower)
-        if how is None:
-            raise TypeError(f"{type(tower).__name__} has no grids; extract_anchor() its one anchor")
-        self.how = how
+        order = grids_of(tower)
+        if order is None:
+            raise TypeError(
+                f"{type(tower).__name__} takes images of one size; use extract_anchor() for it"
+            )
+        self.order = order
         self.source = tower
         self.tower = describe(tower)
         self.mean = mean
@@ -55,15 +56,15 @@ class PerGrid:
         self._kept: dict[Grid, Tensor] = {}
 
     def __call__(self, grid: Grid) -> Tensor:
-        """Return the anchor at a grid, `[n,d]`, row by row."""
+        """Return the anchor of a grid, `[n,d]`, row by row."""
         if grid not in self._kept:
-            rows, columns = (count * self.how.patch for count in grid)
-            # the first call may come in the midst of one in lower precision, the next need not
+            rows, columns = (count * self.order.patch for count in grid)
+            # without autocast, because the cached anchor is also used by calls outside of it
             with torch.autocast(next(self.source.parameters()).device.type, enabled=False):
                 made = extract_anchor(
                     self.source, size=(rows, columns), mean=self.mean, std=self.std
                 )
-            while len(self._kept) >= _MOST:
+            while len(self._kept) >= _CACHE_SIZE:
                 del self._kept[next(iter(self._kept))]
             self._kept[grid] = made.value[0].expand(grid[0] * grid[1], -1)
         return self._kept[grid]

@@ -1,4 +1,4 @@
-"""The projected-gradient primitive that fitting, fine-tuning and attacking share."""
+"""Projected gradient descent (PGD), used by fitting, fine-tuning and their evaluation."""
 
 from collections.abc import Callable
 
@@ -17,17 +17,17 @@ def pgd(
 ) -> Tensor:
     """Maximise a per-image loss within an Linf ball by signed gradient ascent.
 
-    Madry et al. 2018 (arXiv:1706.06083), eq. 1. RobustVLM's training attack, which names a
-    momentum of 0.9, is the same: it adds 0.9 times the sign of its last move to the sign of
-    the gradient and takes the sign of the sum, which is the gradient's.
+    Madry et al. 2018 (arXiv:1706.06083), eq. 1. RobustVLM's training attack is the same, although
+    it has a momentum of 0.9: it adds 0.9 times the sign of the last step to the sign of the
+    gradient and takes the sign of the sum, which equals the gradient's sign.
 
     Args:
-        loss: Maps images `[b,3,h,w]` to one loss per image, `[b]`.
-        images: Clean images in [0,1], `[b,3,h,w]`.
-        eps: Radius of the ball, in the images' unit.
-        step: Step size, in the images' unit.
+        loss: Maps images `[b,3,h,w]` to losses `[b]`.
+        images: Clean images `[b,3,h,w]` in [0,1].
+        eps: Radius in [0,1] pixels.
+        step: Step size in [0,1] pixels.
         steps: Number of gradient steps.
-        start: First perturbation, `[b,3,h,w]`; zero when not given.
+        start: Initial perturbation `[b,3,h,w]`; None for zero.
 
     Returns:
         The last iterate, within `eps` of `images` and within [0,1]; detached.
@@ -44,6 +44,6 @@ def pgd(
 
 
 def uniform_start(images: Tensor, eps: float, generator: torch.Generator) -> Tensor:
-    """Draw a perturbation uniformly from the Linf ball of radius `eps`, like `images`."""
+    """Draw a uniform perturbation in [-eps, eps], with the shape and device of `images`."""
     noise = torch.rand(images.shape, generator=generator, device=generator.device)
     return ((2 * noise - 1) * eps).to(images)

@@ -1,7 +1,7 @@
-"""The only place where encoded images are opened: in a few formats, none of which runs a program.
+"""Open encoded images. No other module opens images, because images may come from anyone.
 
-Pillow chooses a format by an image's content, whatever its file is called, and starts Ghostscript
-for PostScript. An image may come from anyone, so only formats count that Pillow decodes by itself.
+Pillow chooses the format by an image's content, not by its file name, and starts Ghostscript for
+PostScript. So only formats are allowed that Pillow decodes without another program.
 """
 
 import io
@@ -11,23 +11,23 @@ from contextlib import contextmanager
 
 from PIL import Image, UnidentifiedImageError
 
-# what torchvision's ImageFolder reads, and GIF; MPO, as cameras write it, opens as a JPEG.
-# JPEG 2000 and AVIF are left out: no dataset here has them, and each is one more decoder to trust
+# The formats of torchvision's ImageFolder, and GIF; the MPO files of cameras open as JPEG.
+# JPEG 2000 and AVIF are left out: no supported dataset has them, and each is a decoder to trust.
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
 
 
 @contextmanager
 def opened(data: bytes, place: str) -> Iterator[Image.Image]:
-    """Open an encoded image; its pixels are decoded where they are first used, inside the block.
+    """Open an encoded image; its pixels are decoded at their first use inside the `with` block.
 
     Args:
         data: The encoded image.
-        place: Where it is, for messages.
+        place: Location of the image, for messages.
 
     Raises:
-        ValueError: It is in no format that is read, is damaged, or has more pixels than Pillow
-            takes for safe (`PIL.Image.MAX_IMAGE_PIXELS`), which Pillow itself only warns of.
-            The same is raised of what goes wrong inside the block.
+        ValueError: The format is not allowed, the image is damaged, or it has more pixels than
+            `PIL.Image.MAX_IMAGE_PIXELS`, for which Pillow only warns. Errors inside the block
+            are raised as ValueError too.
     """
     try:
         with warnings.catch_warnings():
@@ -36,13 +36,13 @@ def opened(data: bytes, place: str) -> Iterator[Image.Image]:
         with image:
             yield image
     except UnidentifiedImageError as error:
-        reason = f"it is none of {', '.join(FORMATS)}"
+        reason = f"allowed formats: {', '.join(FORMATS)}"
         raise ValueError(f"{place}: the image cannot be decoded ({reason})") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         most = Image.MAX_IMAGE_PIXELS
         raise ValueError(
-            f"{place}: the image cannot be decoded (it has more than {most:,} pixels, as images "
-            "made to fill the memory have; make it smaller)"
+            f"{place}: the image cannot be decoded (it has more than {most:,} pixels, which could "
+            "fill the memory; make it smaller)"
         ) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{place}: the image cannot be decoded ({error})") from error

@@ -1,4 +1,4 @@
-"""A recipe of adversarial fine-tuning, as a YAML file says it."""
+"""Recipes of adversarial fine-tuning, read from YAML files."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ SHIPPED = Path(__file__).parent / "recipes"
 
 
 def _fraction(value: object) -> object:
-    """Read `4/255`; leave anything else to the field."""
+    """Convert a fraction such as `4/255` to a float; return other values unchanged."""
     try:
         return float(Fraction(value)) if isinstance(value, str) else value
     except (ValueError, ZeroDivisionError):
@@ -31,7 +31,7 @@ class _Spec(BaseModel):
 
 
 class AttackSpec(_Spec):
-    """The attack inside training; sizes in [0,1] pixels, as in `4/255`."""
+    """The training attack; `eps` and `step` are in [0,1] pixels, such as `4/255`."""
 
     eps: Pixels
     steps: int = Field(gt=0)
@@ -39,7 +39,7 @@ class AttackSpec(_Spec):
 
 
 class GuidanceSpec(_Spec):
-    """TGA's attention term: weights at 224 pixels, and the axis of the features' norm."""
+    """TGA's loss on attention maps: its weights at 224 pixels, and the normalisation axis."""
 
     attacked_weight: float = Field(0.08, ge=0)
     clean_weight: float = Field(0.05, ge=0)
@@ -47,23 +47,24 @@ class GuidanceSpec(_Spec):
 
 
 class Recipe(_Spec):
-    """A recipe; the shipped ones hold the papers' hyper-parameters.
+    """A recipe of adversarial fine-tuning; the shipped recipes have the papers' hyper-parameters.
 
     Attributes:
-        method: Objective.
-        steps: Optimiser steps.
-        warmup: Steps of linear warm-up; half a cosine follows.
-        batch: Images per step, over all processes and accumulated parts.
-        accumulate: Parts that a step's batch is cut into, to save memory.
-        optimiser: AdamW, or SGD with momentum 0.9.
+        method: Objective: `fare`, `tecoa` or `tga`.
+        steps: Number of optimiser steps.
+        warmup: Number of steps of linear warm-up; a half-cosine decay follows.
+        batch: Number of images per step, over all processes and accumulated parts.
+        accumulate: Number of parts that a step's batch is split into, to save memory.
+        optimiser: `adamw`, or `sgd` with momentum 0.9.
         lr: Peak learning rate.
-        weight_decay: Of all weights, biases and norms included, as the authors' code has it.
-        betas: AdamW's.
-        attack: The attack inside training.
-        template: Prompt with `{c}` for the class; TeCoA and TGA.
-        guidance: TGA's further term.
-        precision: Of the passes: single, or bfloat16 by autocast.
-        seed: Seed of order and attacks.
+        weight_decay: Weight decay of all parameters, with biases and norms, as in the authors'
+            code.
+        betas: Betas of AdamW.
+        attack: The training attack.
+        template: Prompt template with `{c}` for the class; for TeCoA and TGA.
+        guidance: TGA's loss on attention maps.
+        precision: `no` for fp32, or `bf16` for autocast to bfloat16.
+        seed: Seed of the order of images and of the attacks.
     """
 
     method: Literal["fare", "tecoa", "tga"]
@@ -88,7 +89,7 @@ class Recipe(_Spec):
         return self
 
     def schedule(self) -> Schedule:
-        """Return optimiser, steps and learning rate."""
+        """Return the schedule: optimiser, number of steps and learning rate."""
         return Schedule(
             self.steps,
             self.warmup,
@@ -101,11 +102,11 @@ class Recipe(_Spec):
         )
 
     def inner_attack(self) -> InnerAttack:
-        """Return the attack inside training."""
+        """Return the training attack."""
         return InnerAttack(**self.attack.model_dump())
 
     def objective(self, clip: Clip, classes: tuple[str, ...]) -> Objective:
-        """Return the objective over `classes`, with `clip` the frozen original."""
+        """Return the objective for the class names `classes`; `clip` is the frozen original."""
         if self.method == "fare":
             return fare(clip.tower, mean=clip.mean, std=clip.std)
         text = clip.classes(classes, self.template)
@@ -122,10 +123,10 @@ class Recipe(_Spec):
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a recipe from a file, or a shipped one by its name.
+    """Read a recipe from a YAML file, or a shipped recipe by its name.
 
     Raises:
-        ValueError: There is none, or it has faults; all of them are named.
+        ValueError: The recipe does not exist or has faults; the message lists all faults.
     """
     path = Path(name)
     if not path.suffix:

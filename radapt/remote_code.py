@@ -1,9 +1,9 @@
-"""No Python of a checkpoint ever runs: weights, settings and words are read, and nothing else.
+"""Prevent transformers and open_clip from running Python code of a checkpoint.
 
-transformers loads classes from Python files where a configuration has an `auto_map`, and attention
-from kernels of the hub where `attn_implementation` names one. Where nobody says yes or no it asks
-on the terminal. open_clip passes on what a configuration says, `trust_remote_code` included, and
-gives its callers no way to say no. So both are kept from it while they load.
+transformers loads classes from Python files if a configuration has an `auto_map`, and attention
+kernels from the hub if `attn_implementation` names one. If `trust_remote_code` is not set, it asks
+on the terminal. open_clip passes a configuration's `trust_remote_code` on to transformers, and its
+callers cannot override this. So both libraries are blocked from running code while they load.
 """
 
 import json
@@ -16,24 +16,25 @@ from typing import Any, NoReturn
 _ASKS = "trust_remote_code"
 _MAP = "auto_map"
 _RULE = (
-    "no Python of a checkpoint is run; allowed are checkpoints whose classes come with transformers"
+    "Python code of a checkpoint is not run; allowed are checkpoints whose classes are part of "
+    "transformers"
 )
-_ALONE = RLock()  # what is replaced belongs to the process
+_LOCK = RLock()  # the replaced functions are global to the process
 
 
 class RemoteCodeError(ValueError):
-    """A checkpoint asks for code to be run; nothing of it ran."""
+    """A checkpoint needs its own code to run; none of it was run."""
 
 
 def refuse_remote_code(config: Mapping[str, Any], path: Path | str) -> None:
-    """Refuse a configuration that says that its Python is to be run.
+    """Raise an error if a configuration sets `trust_remote_code`.
 
     Args:
-        config: What the file says.
-        path: The file, for the message.
+        config: The content of the configuration file.
+        path: Path of the file, for the message.
 
     Raises:
-        RemoteCodeError: It says so; the message names the file and the key.
+        RemoteCodeError: `trust_remote_code` is set; the message names the file and the key.
     """
     for key, value in _found(config, _ASKS):
         if value not in (False, None):
@@ -42,64 +43,64 @@ def refuse_remote_code(config: Mapping[str, Any], path: Path | str) -> None:
 
 @contextmanager
 def no_remote_code(*places: Path | str) -> Iterator[None]:
-    """Keep transformers from running code, and from asking for it, for as long as this lasts.
+    """Block transformers from running remote code, and from asking the user, inside the block.
 
     Args:
-        places: Folders whose configurations are searched for the key to blame.
+        places: Folders of the checkpoint, searched for the key to name in the message.
 
     Raises:
-        RemoteCodeError: A checkpoint asks for its own code.
+        RemoteCodeError: A checkpoint needs its own code.
     """
-    with _ALONE, ExitStack() as undo:
+    with _LOCK, ExitStack() as undo:
         _guard(undo)
         try:
             yield
         except RemoteCodeError as error:
             raise RemoteCodeError(f"{_names(places)}: {error}") from error
         except Exception as error:
-            if _ASKS not in str(error):  # which is what transformers tells callers to set
+            if _ASKS not in str(error):  # transformers' message tells users to set this option
                 raise
-            who = next((said for place in places for said in _who(Path(place))), None)
-            who = who or f"{_names(places)}: a file of it has an `{_MAP}`"
-            raise RemoteCodeError(f"{who}: {_RULE}") from error
+            keys = (key for place in places for key in _code_keys(Path(place)))
+            culprit = next(keys, f"{_names(places)}: a configuration file has an `{_MAP}`")
+            raise RemoteCodeError(f"{culprit}: {_RULE}") from error
 
 
 def _guard(undo: ExitStack) -> None:
-    """Replace what runs code and what asks for it; `undo` puts it back."""
+    """Replace transformers' functions that run or ask for code; `undo` restores them."""
     try:
         import transformers.dynamic_module_utils as dynamic
     except ImportError:
-        return  # without transformers nothing is loaded from Python files
+        return  # without transformers no code can be loaded
 
     def replace(owner: Any, name: str, value: object) -> None:
-        # a release of transformers without the name is an error here, and not a hole
+        # raises AttributeError if a release of transformers lacks the name, so nothing is unguarded
         undo.callback(setattr, owner, name, getattr(owner, name))
         setattr(owner, name, value)
 
     replace(dynamic, "get_class_in_module", _refused("a class"))
-    replace(dynamic, "TIME_OUT_REMOTE_CODE", 0)  # seconds for an answer: it does not ask
+    replace(dynamic, "TIME_OUT_REMOTE_CODE", 0)  # seconds to wait for an answer; 0 asks nothing
     try:
         import transformers.integrations.hub_kernels as kernels
     except ImportError:
-        return  # of a release before there were kernels
-    if hasattr(kernels, "get_kernel"):  # some releases have it only where kernels can be loaded
+        return  # older releases have no kernels
+    if hasattr(kernels, "get_kernel"):  # some releases lack it if kernels cannot be loaded
         replace(kernels, "get_kernel", _refused("a kernel of the hub, `attn_implementation`"))
 
 
 def _refused(what: str) -> Callable[..., NoReturn]:
     def refuse(name: object, *_: object, **__: object) -> NoReturn:
-        raise RemoteCodeError(f"asks for {what}, {name!r}: {_RULE}")
+        raise RemoteCodeError(f"needs {what}, {name!r}: {_RULE}")
 
     return refuse
 
 
-def _who(folder: Path) -> Iterator[str]:
-    """Yield the files of a folder that name code, with the key and what it names."""
+def _code_keys(folder: Path) -> Iterator[str]:
+    """Yield configuration files of a folder that name code, with the key and its value."""
     for path in sorted(folder.glob("*config.json")):
         try:
             config = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError, RecursionError):
-            continue  # whoever needs it says what is wrong with it
+            continue  # the loader of the file reports what is wrong
         for key, value in _found(config, _MAP):
             yield f"{path}: {key}: got {value!r}"
 
@@ -109,7 +110,7 @@ def _names(places: tuple[Path | str, ...]) -> str:
 
 
 def _found(value: Any, wanted: str, at: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the key path and the value of each key of a name, at any depth."""
+    """Yield the key path and the value of each key called `wanted`, at any depth."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             path = f"{at}.{key}" if at else str(key)

@@ -1,7 +1,7 @@
-"""Shards of images, tar archives in webdataset's layout; needs no torch.
+"""Read shards: tar archives of images in webdataset's layout; needs no torch.
 
-A sample is KEY.(webp|png|jpg|jpeg) with KEY.cls, the number of its class, or KEY.txt, its captions.
-A shard is indexed once, by reading its headers and labels; images are then read where they lie.
+A sample is KEY.(webp|png|jpg|jpeg) with KEY.cls, its class label, or KEY.txt, its captions.
+A shard is indexed once by reading its headers and labels; images are then read at their offsets.
 """
 
 import tarfile
@@ -17,12 +17,12 @@ Label = int | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where an encoded image lies.
+    """Location of an encoded image.
 
     Attributes:
-        path: Its file, or the shard that it is part of.
-        start: First byte in that file.
-        length: Number of bytes; -1 for all that follow.
+        path: The image file, or the shard that contains it.
+        start: Offset of the first byte in the file.
+        length: Number of bytes; -1 for the rest of the file.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An image of a shard with its key and its label: a class's number, or captions."""
+    """A sample of a shard: its key, its image, and its label (a class number or captions)."""
 
     key: str
     image: Span
@@ -50,11 +50,11 @@ def read_shard(shard: Path, suffix: Literal["cls", "txt"] = "cls") -> Iterator[S
 
     Args:
         shard: The archive.
-        suffix: `cls` where each image comes with a class, `txt` where it comes with captions.
+        suffix: Suffix of the labels: `cls` for class numbers, `txt` for captions.
 
     Raises:
-        ValueError: The archive is damaged or cut, holds no images, or an image and its label do
-            not come together.
+        ValueError: The archive is damaged or truncated, has no images, or has an image without a
+            label or a label without an image.
     """
     images: dict[str, Span] = {}
     labels: dict[str, tarfile.TarInfo] = {}
@@ -66,8 +66,8 @@ def read_shard(shard: Path, suffix: Literal["cls", "txt"] = "cls") -> Iterator[S
         elif extension == suffix:
             labels[key] = member
     if not images or images.keys() != labels.keys():
-        lonely = sorted(images.keys() ^ labels.keys())
-        detail = f"{lonely[0]} lacks its image or its label" if lonely else "it holds no images"
+        unpaired = sorted(images.keys() ^ labels.keys())
+        detail = f"{unpaired[0]} lacks its image or its label" if unpaired else "it has no images"
         raise ValueError(f"{shard}: {detail}")
     read = _captions if suffix == "txt" else _number
     with shard.open("rb") as file:
@@ -80,10 +80,10 @@ def read_shard(shard: Path, suffix: Literal["cls", "txt"] = "cls") -> Iterator[S
 
 
 def first_image(shard: Path) -> bytes | None:
-    """Return the first encoded image of a shard, or None where it has none.
+    """Return the first encoded image of a shard, or None if it has no images.
 
     Raises:
-        OSError, tarfile.TarError: The archive cannot be read up to there.
+        OSError, tarfile.TarError: The archive cannot be read up to the image.
     """
     with tarfile.open(shard) as archive:
         for member in archive:
@@ -94,13 +94,13 @@ def first_image(shard: Path) -> bytes | None:
 
 
 def _members(shard: Path) -> list[tarfile.TarInfo]:
-    """Return all entries of an archive that is whole.
+    """Return all entries of an archive, after a check that it is complete.
 
-    tarfile takes an unreadable header in the middle for the end, so that a cut archive would pass
-    for a smaller dataset: the last entry must be followed by the two zero blocks of an ending.
+    tarfile treats an unreadable header as the end of the archive, so a damaged archive would look
+    like a smaller dataset. Therefore the last entry must be followed by at least two zero blocks.
     """
     try:
-        with tarfile.open(shard, "r:") as archive:  # a compressed one has no offsets to read at
+        with tarfile.open(shard, "r:") as archive:  # uncompressed only: images are read by offset
             members = archive.getmembers()
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"{shard}: damaged or truncated archive ({error})") from error
@@ -126,14 +126,14 @@ def _parts(member: tarfile.TarInfo) -> tuple[str, str]:
 
 
 def _check_file(shard: Path, member: tarfile.TarInfo) -> None:
-    """Raise ValueError unless an entry's bytes lie in the archive: links may lead anywhere."""
+    """Raise ValueError unless an entry is a plain file: a link may point outside of the archive."""
     if not member.isreg() or member.issparse():
         raise ValueError(f"{shard}: {member.name!r} is not a plain file")
 
 
 def _number(text: str, place: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{place}: label {text!r} is not a class's number")
+        raise ValueError(f"{place}: label {text!r} is not a class number (0, 1, 2, ...)")
     return int(text)
 
 

@@ -1,7 +1,7 @@
-"""Reading the weights of a checkpoint, in whatever layout it was published.
+"""Read the weights of a checkpoint in any known layout.
 
-`LAYOUTS` has one entry per layout. What an entry returns is read again, so that a file may have
-several of them, one in another.
+`LAYOUTS` has one entry per layout. Layouts may be nested: the result of an entry is matched against
+all layouts again.
 """
 
 import pickle
@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 State = Mapping[str, Any]
-Layout = Callable[[State], State | None]  # what a state holds; None where it has another layout
+Layout = Callable[[State], State | None]  # returns the inner state; None for another layout
 
-# TeCoA and TGA-ZSR keep their best accuracy as a number of numpy, which torch
-# reads only where all that makes it up is named.
+# Checkpoints of TeCoA and TGA-ZSR have their best accuracy as a NumPy scalar, which torch loads
+# safely only if all functions and types that construct it are allowed.
 _scalar: Any = np.float64(0).__reduce__()[0]
 _NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     np.dtype,
@@ -30,7 +30,7 @@ _NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 
 def under(key: str) -> Layout:
-    """Return the layout of a training state that holds the weights under a key."""
+    """Return the layout of a training state with the weights under a key."""
 
     def inner(state: State) -> State | None:
         found = state.get(key)
@@ -40,7 +40,7 @@ def under(key: str) -> Layout:
 
 
 def prefixed(prefix: str) -> Layout:
-    """Return the layout of weights whose names all begin with a prefix, which is taken away."""
+    """Return the layout of weights whose names all start with a prefix, which is removed."""
 
     def inner(state: State) -> State | None:
         if not state or not all(name.startswith(prefix) for name in state):
@@ -50,8 +50,8 @@ def prefixed(prefix: str) -> Layout:
     return inner
 
 
-# What a reader may meet, tried in this order. Of several states that a file holds, the first
-# that is named here counts: TeCoA and TGA-ZSR have an empty `state_dict` beside the tower's.
+# The known layouts, tried in this order. If a file has several states, the first layout wins:
+# TeCoA and TGA-ZSR have an empty `state_dict` besides the tower's.
 LAYOUTS: dict[str, Layout] = {
     "a training state of TeCoA or TGA-ZSR": under("vision_encoder_state_dict"),
     "a training state of Lightning, open_clip or timm": under("state_dict"),
@@ -62,36 +62,36 @@ LAYOUTS: dict[str, Layout] = {
     "weights of torch.compile": prefixed("_orig_mod."),
     "weights of a Lightning module with the attribute `model`": prefixed("model."),
 }
-VISION = "visual."  # begins the names of the vision tower in a CLIP of open_clip and of OpenAI
+VISION = "visual."  # prefix of the vision tower's weights in CLIPs of open_clip and OpenAI
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """Read the weights of a checkpoint; no code of the file runs.
+    """Read the weights of a checkpoint without running code of the file.
 
     Args:
-        path: A file of safetensors, or of torch with weights and numbers alone.
+        path: A safetensors file, or a torch file with only weights and numbers.
 
     Returns:
-        The weights by name, and whether the file has one of `LAYOUTS` and not plain weights.
+        The weights by name, and whether the file had a layout of `LAYOUTS` (False: plain weights).
 
     Raises:
-        ValueError: The file is missing, unsafe to load, or holds no weights.
+        ValueError: The file is missing, unsafe to load, or has no weights.
     """
     state = found = _content(path)
     while (inner := _inner(found)) is not None:
         found = inner
     if not _named(found) or not any(isinstance(each, Tensor) for each in found.values()):
-        held = ", ".join(map(str, list(found)[:5])) if isinstance(found, dict) else ""
-        what = f"keys: {held or 'none'}" if isinstance(found, dict) else type(found).__name__
-        raise ValueError(f"{path}: holds no weights by name; it holds {what}")
+        keys = ", ".join(map(str, list(found)[:5])) if isinstance(found, dict) else ""
+        content = f"keys: {keys or 'none'}" if isinstance(found, dict) else type(found).__name__
+        raise ValueError(f"{path}: has no weights by name; it has {content}")
     return found, found is not state
 
 
 def load_tower(tower: nn.Module, path: Path) -> None:
     """Load a vision tower's weights from a checkpoint of the tower or of a whole CLIP.
 
-    RobustVLM publishes the state of open_clip's tower. TeCoA and TGA-ZSR publish training states
-    that hold the state of OpenAI's tower; its parameters have the same names.
+    RobustVLM publishes state dicts of open_clip's tower. TeCoA and TGA-ZSR publish training states
+    with the state dict of OpenAI's tower, whose parameters have the same names.
 
     Raises:
         ValueError: The file is missing, unsafe to load, or of another architecture.
@@ -104,7 +104,9 @@ def load_tower(tower: nn.Module, path: Path) -> None:
         tower.load_state_dict(state)
     except RuntimeError as error:
         first = str(error).splitlines()
-        raise ValueError(f"{path}: another architecture: {' '.join(first[:2])}") from error
+        raise ValueError(
+            f"{path}: weights of another architecture: {' '.join(first[:2])}"
+        ) from error
 
 
 def _content(path: Path) -> Any:
@@ -116,7 +118,7 @@ def _content(path: Path) -> Any:
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such checkpoint") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
-        raise ValueError(f"{path}: not a checkpoint of weights alone ({error})") from error
+        raise ValueError(f"{path}: not a checkpoint with only weights ({error})") from error
 
 
 def _named(state: Any) -> bool:
@@ -124,7 +126,7 @@ def _named(state: Any) -> bool:
 
 
 def _inner(state: Any) -> State | None:
-    """Return what a state holds by the first layout that it has; None where it has none."""
+    """Return the inner state by the first layout that matches; None if none matches."""
     if not _named(state):
         return None
     return next((inner for read in LAYOUTS.values() if (inner := read(state)) is not None), None)

@@ -1,7 +1,7 @@
-"""What may reach a terminal: text alone, and nothing that a terminal obeys.
+"""Replace control characters in text for terminals.
 
 Names, paths, notes and messages may come from a stranger's suite, checkpoint or results. Escape
-codes in them could write into the window's title or the clipboard, hide lines, or pass for ours.
+codes in them could change the window's title or the clipboard, hide lines, or imitate our output.
 """
 
 import io
@@ -11,28 +11,27 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
 
-# C0 without tab and newline, DEL, C1; what sets or isolates the direction of writing; signs without
-# width, but for the spaces and joiners that some scripts are written with; halves of characters,
-# which files cannot hold
+# C0 without tab and newline, DEL, C1; bidirectional controls; zero-width characters, except the
+# spaces and joiners that some scripts need; lone surrogates, which cannot be written to files
 _ILLEGIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2060-\u2064\ufeff\ud800-\udfff]"
 )
 
 
 def legible(text: str) -> str:
-    """Return a text with U+FFFD for what a terminal would obey or hide; lines and tabs stay."""
+    """Return a text with U+FFFD in place of control characters; newlines and tabs are kept."""
     return _ILLEGIBLE.sub("\ufffd", text)
 
 
 class Legible(io.TextIOBase):
-    """A stream of text that is made legible on its way to another stream."""
+    """A text stream that passes text through `legible` and writes it to another stream."""
 
     def __init__(self, inner: TextIO) -> None:
-        """Write to `inner`, which stays open."""
+        """Set the stream to write to; it is not closed."""
         self.inner = inner
 
     def write(self, text: str) -> int:
-        """Write a text as `legible` returns it."""
+        """Write a text with control characters replaced."""
         self.inner.write(legible(text))
         return len(text)
 
@@ -42,15 +41,15 @@ class Legible(io.TextIOBase):
             self.write(line)
 
     def flush(self) -> None:
-        """Hand on what is buffered."""
+        """Flush the inner stream."""
         self.inner.flush()
 
     def fileno(self) -> int:
-        """Return the descriptor of the stream behind."""
+        """Return the file descriptor of the inner stream."""
         return self.inner.fileno()
 
     def isatty(self) -> bool:
-        """Return whether the stream behind is a terminal."""
+        """Return whether the inner stream is a terminal."""
         return self.inner.isatty()
 
     def writable(self) -> bool:
@@ -59,22 +58,22 @@ class Legible(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The encoding of the stream behind."""
+        """The encoding of the inner stream."""
         return self.inner.encoding
 
     def __getattr__(self, name: str) -> Any:
-        """Return what else a stream of a file has, as `buffer`."""
+        """Return any other attribute of the inner stream, such as `buffer`."""
         return getattr(self.inner, name)
 
 
 @contextmanager
 def legible_output() -> Iterator[None]:
-    """Make all legible that this process writes to `sys.stdout` and `sys.stderr` meanwhile."""
+    """Replace control characters in all text written to stdout and stderr inside the block."""
     out, err = (cast(TextIO, Legible(stream)) for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(err):
         yield
 
 
-def behind(stream: TextIO) -> TextIO:
-    """Return the stream as it was, for who makes texts legible and then writes colours."""
+def inner_stream(stream: TextIO) -> TextIO:
+    """Return the inner stream of a `Legible`, for callers that write colours to it themselves."""
     return stream.inner if isinstance(stream, Legible) else stream

@@ -1,4 +1,4 @@
-"""What R-Adapt needs to know of a vision tower: its first attention and its pixel size."""
+"""Properties of a vision tower: its first attention, image size, tokens and normalisation."""
 
 from typing import Any, cast
 
@@ -16,23 +16,23 @@ def attention_path(tower: nn.Module) -> str:
     """Return the name of the first block's attention module.
 
     Raises:
-        TypeError: The tower has no blocks, as a ResNet or a ConvNeXt.
+        TypeError: The tower has no transformer blocks, for example a ResNet or a ConvNeXt.
     """
     layout = layout_of(tower)
     return f"{layout.blocks}.0.{layout.attention[1]}"
 
 
 def image_size(tower: nn.Module) -> tuple[int, int]:
-    """Return the height and width that a tower takes.
+    """Return the height and width of a tower's input images in pixels.
 
-    Of one that takes any (`radapt.grids`) that is the size of its learned grid of positions; where
-    it has none, the least size.
+    For a tower that takes images of any size (`radapt.grids`): the size of its grid of learned
+    positions, or the smallest size if it has none.
 
     Raises:
-        TypeError: The tower does not say.
+        TypeError: The tower has no `image_size`.
     """
-    if (how := grids_of(tower)) is not None:
-        side = how.step if how.side is None else how.side * how.patch
+    if (order := grids_of(tower)) is not None:
+        side = order.step if order.side is None else order.side * order.patch
         return side, side
     size: Any = getattr(tower, "image_size", None)
     if size is None:
@@ -45,7 +45,7 @@ def image_size(tower: nn.Module) -> tuple[int, int]:
 
 
 def describe(tower: nn.Module) -> str:
-    """Return a tower's kind and shape in words, for an anchor's metadata and for messages."""
+    """Return a description of a tower's kind and shape, for anchors' metadata and messages."""
     height, width = image_size(tower)
     size = f"{height}x{width}px" if grids_of(tower) is None else "of any size"
     return f"{type(tower).__name__} {size}, {token_width(tower)} wide"
@@ -57,16 +57,17 @@ def token_width(tower: nn.Module) -> int:
 
 
 def token_grid(tower: nn.Module) -> tuple[int, int]:
-    """Return the rows and columns of a tower's patch tokens at its own image size."""
+    """Return the rows and columns of a tower's patch tokens for its image size."""
     *_, down, across = _patches(tower).stride
     height, width = image_size(tower)
     return height // down, width // across
 
 
 def prefix_tokens(tower: nn.Module) -> int:
-    """Return the number of tokens before the patches', most often 1: the class token."""
-    of_timm = getattr(getattr(tower, "trunk", None), "num_prefix_tokens", None)  # and registers
-    return int(has_part(tower, layout_of(tower).class_token) if of_timm is None else of_timm)
+    """Return the number of tokens before the patch tokens, usually 1: the class token."""
+    # timm's count includes register tokens
+    timm = getattr(getattr(tower, "trunk", None), "num_prefix_tokens", None)
+    return int(has_part(tower, layout_of(tower).class_token) if timm is None else timm)
 
 
 def normalisation(
@@ -74,11 +75,11 @@ def normalisation(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and deviation per channel that a tower's [0,1] pixels are normalised with.
+    """Return the mean and standard deviation per channel for normalising [0,1] pixels.
 
-    What is given comes first, then what the tower says: open_clip notes it on the tower. Hugging
-    Face keeps it with the processor; its SigLIP and Qwen3-VL towers take 0.5 for both. Else it is
-    CLIP's.
+    Given values come first, then the tower's attributes, which open_clip sets. Hugging Face has
+    the values in the image processor, not on the tower: its SigLIP and Qwen3-VL towers have 0.5
+    for both. All other towers have CLIP's values.
     """
     config: Any = getattr(tower, "config", None)
     halves = str(getattr(config, "model_type", "")).startswith(("siglip", "qwen3_vl"))
@@ -88,16 +89,16 @@ def normalisation(
 
 
 def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
-    """Return a tower's image embeddings, `[b,d]`, of normalised pixels `[b,3,h,w]`.
+    """Return a tower's image embeddings `[b,d]` for normalised pixels `[b,3,h,w]`.
 
-    That is open_clip's output, and of Hugging Face's towers the projected embedding where
-    there is a projection, else the pooled one.
+    For open_clip this is the output. For Hugging Face it is the projected embedding if the tower
+    has a projection, else the pooled output.
 
     Raises:
-        TypeError: The tower gives no embedding of a whole image.
+        TypeError: The tower takes patches and has no embedding of a whole image.
     """
     if grids_of(tower) is not None:
-        raise TypeError(f"{type(tower).__name__} takes patches and embeds no whole image")
+        raise TypeError(f"{type(tower).__name__} takes patches and has no embedding of an image")
     output: Any = tower(inputs)
     if isinstance(output, Tensor):
         return output
@@ -108,12 +109,12 @@ def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def is_adapted(tower: nn.Module) -> bool:
-    """Return whether a tower comes from `adapt`."""
+    """Return whether a tower was made by `adapt`."""
     return hasattr(tower, "radapt_handles")
 
 
 def batch_leads(attention: nn.Module) -> bool:
-    """Return whether an attention module takes `[b,n,d]`, rather than `[n,b,d]`."""
+    """Return whether an attention module takes `[b,n,d]`; else it takes `[n,b,d]`."""
     return bool(getattr(attention, "batch_first", True))
 
 
@@ -124,7 +125,7 @@ def _patches(tower: nn.Module) -> nn.Conv2d | nn.Conv3d:
 def normalise(
     images: Tensor, mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD
 ) -> Tensor:
-    """Map [0,1] pixels to a tower's input."""
+    """Normalise [0,1] pixels per channel: `(images - mean) / std`."""
     return (images - _channels(images, mean)) / _channels(images, std)
 
 

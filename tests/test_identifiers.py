@@ -472,7 +472,7 @@ def test_members_of_a_shard_are_not_unpacked(tmp_path: Path, outside: Path) -> N
     for name in (str(outside / "x"), "C:\\x", "a" * 5000):
         assert index_dataset(web(root, name), 1, 0).sample_ids == (name,)
     for name in ("../outside/x", ".."):  # whose key ends before the first dot
-        with pytest.raises(CellError, match=r"0\.tar: it holds no images"):
+        with pytest.raises(CellError, match=r"0\.tar: it has no images"):
             index_dataset(web(root, name), 1, 0)
     with pytest.raises(CellError, match="of an image has a lone surrogate"):
         index_dataset(web(root, "a\udcff"), 1, 0)

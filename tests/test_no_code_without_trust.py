@@ -236,7 +236,7 @@ def test_no_code_of_datasets_and_bundles_runs(
     ("make", "said"),
     [
         (trusted_tokenizer, "tokenizer_kwargs.trust_remote_code: got True, allowed is false"),
-        (lambda p, name: tokenizer(p, "open_clip", name), "no Python of a checkpoint is run"),
+        (lambda p, name: tokenizer(p, "open_clip", name), "Python code of a checkpoint is not run"),
         (lambda p, name: weights(p, "open_clip", name), "Weights only load failed"),
     ],
 )
@@ -280,7 +280,7 @@ def test_what_asks_for_code_is_stopped_at_the_last_door(planter: Planter) -> Non
 
     folder = tokenizer(planter, "judge", "said-yes")
     before = (dynamic.get_class_in_module, dynamic.TIME_OUT_REMOTE_CODE, kernels.get_kernel)
-    with pytest.raises(RemoteCodeError, match="asks for a class"), no_remote_code(folder):
+    with pytest.raises(RemoteCodeError, match="needs a class"), no_remote_code(folder):
         AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     named = pytest.raises(RemoteCodeError, match=r"tokenizer_config\.json: auto_map: got")
     with named, no_remote_code(folder):

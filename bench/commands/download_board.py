@@ -15,7 +15,7 @@ from rich.progress import (
 from bench.commands.downloads import FetchWatcher, NeededFile, NeededFiles, format_bytes
 from bench.core.terminal import legible
 from bench.plan.labels import duration
-from bench.run.console.door import Terminal
+from bench.run.console.legible_console import Terminal
 
 _PLAIN_EVERY = 10.0  # seconds between lines if stderr is not a terminal
 

@@ -17,7 +17,7 @@ from bench.core.errors import CellError
 from bench.data.source_kinds import source_of
 from bench.hub.files import HubFile, cache, find, unreachable
 from bench.plan.judge_keys import judge_lines, key_fault
-from bench.plan.resolve import judge_weights, judges
+from bench.plan.resolve import judge_weights, uses_judge
 from bench.suite.load import Suite
 from bench.suite.specs import OpenAIJudge, TransformersJudge, members_of
 
@@ -104,7 +104,7 @@ def _libraries(suite: Suite | None) -> list[str]:
     ]
     models = suite.models.values() if suite else ()
     local_judge = (
-        suite is not None and suite.protocol.judge.kind == "transformers" and judges(suite)
+        suite is not None and suite.protocol.judge.kind == "transformers" and uses_judge(suite)
     )
     needed = [
         *(["torchattacks"] if any(member.kind == "torchattacks" for member in attacks) else []),
@@ -199,7 +199,7 @@ def _content(key: str, missing: str | None) -> Finding:
 
 def _judge(suite: Suite) -> Iterator[Finding]:
     judge = suite.protocol.judge
-    if not judges(suite):
+    if not uses_judge(suite):
         return
     if isinstance(judge, TransformersJudge):
         yield _local_judge(judge)

@@ -1,5 +1,5 @@
 """Removes control characters from terminal output; both packages share the code."""
 
-from radapt.terminal import Legible, behind, legible, legible_output
+from radapt.terminal import Legible, inner_stream, legible, legible_output
 
-__all__ = ["Legible", "behind", "legible", "legible_output"]
+__all__ = ["Legible", "inner_stream", "legible", "legible_output"]

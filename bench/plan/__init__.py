@@ -1,1 +1,1 @@
-"""Cells and their identities, names locked to content, and what cells will cost."""
+"""Cells and their identities, names resolved to hashes, and cost estimates."""

@@ -1,10 +1,10 @@
-"""What an attack can do with a dataset's number of classes and in a mode, if anything."""
+"""Attack settings adapted to the number of classes and the mode, or the reason to skip a cell."""
 
 from collections.abc import Collection, Iterable
 
 from bench.core.errors import CellSkip
 from bench.core.types import Mode
-from bench.plan.attack_limits_language import fit_words
+from bench.plan.attack_limits_language import fit_language
 from bench.plan.cells import Cell
 from bench.suite.applicability import answers_in_words
 from bench.suite.load import Suite
@@ -21,33 +21,36 @@ from bench.suite.specs import (
 )
 from bench.suite.specs.torchattacks_list import TORCHATTACKS
 
-_OFFICIAL_LEAST = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}  # classes; 1 for others
+_OFFICIAL_LEAST = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}  # minimum classes; 1 for others
 _TARGETED = ("apgd-t", "fab-t")
-_TARGETS = 9  # of torchattacks' targeted attacks: `n_classes` less one
+_TARGETS = 9  # default target classes of torchattacks' targeted attacks: `n_classes` - 1
 
 
 def fit_cell(
     suite: Suite, cell: Cell, attack: AnyAttack, classes: int
 ) -> tuple[AnyAttack, tuple[str, ...]]:
-    """Return a cell's attack as the cell's sources and number of classes allow; see `fit`."""
+    """Return a cell's attack, adapted to the cell's sources and number of classes; see `fit`."""
     components = _removable(suite.models[name] for name in cell.sources)
     if not cell.task.answers:
         return fit(attack, classes, cell.mode, components)
     for member in members_of(attack):
         _check_surrogate(member, components)
-    speaking = [answers_in_words(suite.models, name) for name in cell.sources]
-    return fit_words(attack, cell.sources, speaking, cell.mode)
+    answering = [answers_in_words(suite.models, name) for name in cell.sources]
+    return fit_language(attack, cell.sources, answering, cell.mode)
 
 
 def _check_surrogate(spec: AnyAttack, components: Collection[Component]) -> None:
     if isinstance(spec, ApgdSpec) and spec.backward:
         for component in spec.backward.without:
             if component not in components:
-                raise CellSkip(f"{spec.label} takes out the {component} of R-Adapt; none is here")
+                raise CellSkip(
+                    f"{spec.label} removes the {component} of R-Adapt, which a source model does "
+                    "not have"
+                )
 
 
 def _removable(models: Iterable[ModelSpec]) -> frozenset[Component]:
-    """Return what a surrogate can take out of all of some models."""
+    """Return the R-Adapt components that every model has, so that a surrogate can remove them."""
     each = [frozenset(model.components) for model in models]
     return frozenset.intersection(*each) if each else frozenset()
 
@@ -55,19 +58,19 @@ def _removable(models: Iterable[ModelSpec]) -> frozenset[Component]:
 def fit(
     spec: AnyAttack, classes: int, mode: Mode, components: Collection[Component] = ()
 ) -> tuple[AnyAttack, tuple[str, ...]]:
-    """Return the attack with settings that `classes` allow, and flags of what was changed.
+    """Return the attack with settings that `classes` allows, and flags for the changes.
 
-    Targets are at most the wrong classes (`targets=4`); members of an ensemble that are
-    not defined here are left out (`without=apgd-t`).
+    The number of targets is at most the number of wrong classes (flag `targets=4`). Members of an
+    ensemble that cannot run on this dataset in this mode are left out (flag `without=apgd-t`).
 
     Args:
         spec: The attack.
-        classes: Those of the dataset.
-        mode: How images are crafted.
-        components: What can be taken out of the models that they are crafted on.
+        classes: Number of classes of the dataset.
+        mode: Mode of the craft: `success` or `full`.
+        components: R-Adapt components that a surrogate can remove from all source models.
 
     Raises:
-        CellSkip: The attack is not defined here.
+        CellSkip: The attack cannot run on this dataset in this mode.
     """
     _check_surrogate(spec, components)
     match spec:
@@ -94,8 +97,8 @@ def _undefined(name: str, classes: int, mode: Mode) -> str | None:
         return _too_few(name, least, classes)
     if mode == "full" and name.startswith("fab"):
         return (
-            f"{name} hands back the smallest perturbation it finds, and the clean image where "
-            "it finds none: nothing that another model can be scored on"
+            f"{name} returns the smallest perturbation it finds, or the clean image if it finds "
+            "none, so its images are too weak to score other models on"
         )
     return None
 
@@ -127,14 +130,14 @@ def _fit_torchattacks(
 ) -> tuple[TorchAttacks, tuple[str, ...]]:
     if mode == "full" and not TORCHATTACKS[spec.attack].attacks_all:
         raise CellSkip(
-            f"torchattacks' {spec.attack} hands back the clean image where it fails: nothing "
-            "that another model can be scored on"
+            f"torchattacks' {spec.attack} returns the clean image if it fails, so its images "
+            "cannot be used to score other models"
         )
     dlr = spec.attack == "APGD" and spec.args.get("loss") == "dlr"
     least = 4 if spec.attack == "APGDT" else 3 if dlr else 1
     if classes < least:
         raise CellSkip(
-            f"torchattacks' {spec.attack} needs at least {least} classes here; "
+            f"torchattacks' {spec.attack} needs at least {least} classes; "
             f"this dataset has {classes}"
         )
     asked = spec.args.get("n_classes", _TARGETS + 1)

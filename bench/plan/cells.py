@@ -1,4 +1,4 @@
-"""Expand a suite into cells, each with an identity made of all that changes its answer."""
+"""Expand a suite into cells. A cell's identity is a hash of everything that changes its result."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,20 +32,20 @@ from bench.suite.specs import (
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number: a target model, a dataset, an attack at one budget, a threat model.
+    """One number of a suite: a target model, a dataset, an attack at one radius, a threat model.
 
     Attributes:
-        id: Identity of the number.
+        id: Identity of the cell.
         craft_id: Identity of the adversarial images; empty for a clean cell.
         target: Name of the model that is scored.
         dataset: Name of the dataset.
-        attack: The attack, or None for clean accuracy.
-        eps: The one budget of this cell, as written in the suite; empty when clean.
-        threat: Who the attacker knows; None when clean.
+        attack: The attack; None for a clean cell.
+        eps: Radius of the attack, as written in the suite; empty for a clean cell.
+        threat: The threat model; None for a clean cell.
         seed: Seed of the attack's randomness.
-        below: The cell of the next smaller budget where budgets are nested: what that broke
-            is broken here.
-        metric: What the number measures (`bench.suite.metrics`).
+        below: The cell at the next smaller radius, if radii are nested: images that are broken
+            there count as broken here. None otherwise.
+        metric: Name of the metric (`bench.suite.metrics`).
     """
 
     id: str
@@ -61,53 +61,54 @@ class Cell:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the models that the images are crafted on; the target's when white-box."""
+        """Names of the models that images are crafted on; the target's in a white-box cell."""
         return (self.threat.sources if self.threat else ()) or (self.target,)
 
     @property
     def source(self) -> str:
-        """What they are called in tables."""
+        """Name of the sources in tables."""
         return (self.threat.source if self.threat else None) or self.target
 
     @property
     def mode(self) -> Mode:
-        """How the images are crafted: a craft that others are scored on is always `full`.
+        """Mode of the craft: `full` if other models are scored on it, or for several metrics.
 
-        So is one that several metrics are read off: at its source's boundary it would be weak.
+        In mode `success` an image would barely cross the source's boundary, so it would be weak
+        for other models and other metrics.
         """
         return _mode(self.threat, self.metric)
 
     @property
     def task(self) -> Task:
-        """What the target does with the images."""
+        """The task of the target, such as classification or answering questions."""
         return metric_of(self.metric).task
 
     @property
     def budget(self) -> Budget:
-        """The ball that the attack must stay in."""
+        """Radius and norm of the attack; radius 0 for a clean cell."""
         if self.attack is None:
             return Budget(0.0)
         return Budget(eps_value(self.eps), self.attack.norm)
 
 
 def scores_all(suite: Suite, dataset: DatasetSpec) -> bool:
-    """Return whether clean accuracy is that of all images; a recall is among a sample's."""
+    """Return whether clean cells use all images of the dataset; retrieval always uses a sample."""
     return suite.protocol.clean == "all" and TASKS[task_of(dataset)].labels == "classes"
 
 
-def _unattacked(suite: Suite, lock: Lock, dataset: DatasetSpec) -> Mapping[str, DatasetLock]:
+def _clean_images(suite: Suite, lock: Lock, dataset: DatasetSpec) -> Mapping[str, DatasetLock]:
     return lock.whole if scores_all(suite, dataset) else lock.datasets
 
 
 def images_of(suite: Suite, lock: Lock, cell: Cell) -> DatasetLock | None:
-    """Return the images that a cell is scored on; None where they are not resolved."""
+    """Return the images that a cell is scored on; None if they are not resolved."""
     spec = suite.dataset(cell.dataset)
-    known = lock.datasets if cell.attack else _unattacked(suite, lock, spec)
+    known = lock.datasets if cell.attack else _clean_images(suite, lock, spec)
     return known.get(cell.dataset)
 
 
 def expand(suite: Suite, lock: Lock) -> list[Cell]:
-    """Return all cells, in an order that keeps models warm and makes crafts before their use."""
+    """Return all cells, ordered by target so that a model is loaded once; source models first."""
     sources = {name for threat in suite.threats for name in threat.sources}
     order = sorted(suite.models, key=lambda name: name not in sources)
     return [
@@ -122,10 +123,10 @@ def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Itera
     if not is_scored(suite.models, target, dataset):
         return
     for metric in metrics_of(dataset):
-        yield from _cells_of(suite, lock, target, dataset, metric.name)
+        yield from _metric_cells(suite, lock, target, dataset, metric.name)
 
 
-def _cells_of(
+def _metric_cells(
     suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str
 ) -> Iterator[Cell]:
     data = data_identity(suite, dataset, lock.datasets)
@@ -139,7 +140,7 @@ def _cells_of(
         **(suite.protocol.model_dump(include={"answer_tokens"}) if answers else {}),
         **judge_identity(suite.protocol, metric, lock),
     }
-    images = data_identity(suite, dataset, _unattacked(suite, lock, dataset))
+    images = data_identity(suite, dataset, _clean_images(suite, lock, dataset))
     clean = digest({**scored, "data": images, "attack": None})
     yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
     for threat in suite.threats:

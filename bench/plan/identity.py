@@ -1,4 +1,4 @@
-"""What changes an answer: the identity of models, datasets and attacks, under a lock."""
+"""Identities of models, datasets and attacks: everything that changes a result, under a lock."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.core.identifiers import ID_LENGTH
 from bench.core.locks import UNRESOLVED, DatasetLock, Lock
-from bench.plan.shards import PART, parts_matter
+from bench.plan.shards import PART, part_size_matters
 from bench.plan.versions import versioned
 from bench.suite.load import Suite
 from bench.suite.metrics import TASKS
@@ -20,25 +20,25 @@ from bench.suite.specs import (
     task_of,
 )
 
-# Version of the form of identities, under the key `protocol`: raised when what they are made of is
-# arranged anew, which voids every stored result. Numbers have `bench.plan.versions`.
+# Version of the form of identities, under the key `protocol`. Raise it when the keys of identities
+# change: this voids every stored result. If only numbers change, use `bench.plan.versions`.
 IDENTITY_FORM = 1
 
 
 def spec_digests(suite: Suite) -> dict[str, str]:
-    """Return a digest of what the suite says of all that it has resolved, by key path."""
+    """Return a digest of the suite's entry for each model, dataset and local judge, by key path."""
     models = {
         f"models.{name}": spec.model_dump(exclude={"gpus"}) for name, spec in suite.models.items()
     }
-    chosen = {"samples": suite.samples, "seed": suite.seed}
-    sets = {f"datasets.{d.name}": {**d.model_dump(), **chosen} for d in suite.datasets}
+    sampling = {"samples": suite.samples, "seed": suite.seed}
+    sets = {f"datasets.{d.name}": {**d.model_dump(), **sampling} for d in suite.datasets}
     judge = suite.protocol.judge
     local = {"protocol.judge": judge.model_dump()} if isinstance(judge, TransformersJudge) else {}
     return {key: digest(value) for key, value in {**models, **sets, **local}.items()}
 
 
 def still_valid(suite: Suite, lock: Lock) -> Lock:
-    """Return a stored lock without the names that the suite has since given another meaning."""
+    """Return a stored lock without the names whose entries in the suite have changed since."""
     now = spec_digests(suite)
 
     def same(key: str) -> bool:
@@ -55,7 +55,7 @@ def still_valid(suite: Suite, lock: Lock) -> Lock:
 
 
 def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
-    """Return what a model's answer depends on, without names and paths."""
+    """Return everything that a model's output depends on, without names and paths."""
     fingerprint = lock.models.get(name, f"{UNRESOLVED}:{name}")
     return suite.models[name].identity(fingerprint, partial(model_identity, suite, lock))
 
@@ -63,51 +63,51 @@ def model_identity(suite: Suite, lock: Lock, name: str) -> dict[str, Any]:
 def pair_digest(
     suite: Suite, lock: Lock, model: str, dataset: str, more: Mapping[str, object]
 ) -> str:
-    """Return an identity of a model, the images of a dataset that are attacked, and more."""
+    """Return a hash of a model, the attacked images of a dataset, and the entries of `more`."""
     data = data_identity(suite, suite.dataset(dataset), lock.datasets)
     known = {"model": model_identity(suite, lock, model), "data": data}
     return digest({**known, **more})
 
 
 def attack_identity(attack: AnyAttack) -> dict[str, Any]:
-    """Return what an attack's proposals depend on, without its name and budgets.
+    """Return everything that an attack's proposals depend on, without its name and radii.
 
-    It holds the attack's version, and in an ensemble those of its members, where they are above 1.
-    Whether budgets are nested is not in it: each nested budget's craft names the smaller one's.
+    It includes the versions of the attack and of an ensemble's members, if they are above 1.
+    It does not say whether radii are nested: a nested craft's identity includes the identity of the
+    craft at the next smaller radius.
     """
-    surrogate: dict[str, Any] = {
-        "backward": {"model"}
-    }  # a name: `surrogates_identity` has its content
+    # the model is named here; `surrogates_identity` has its content
+    surrogate: dict[str, Any] = {"backward": {"model"}}
     member = {"name": True, "eps": True, "norm": True, **surrogate}
     own = {"name": True, "eps": True, "nested": True, **surrogate}
     exclude = {**own, "attacks": {"__all__": member}}
     known = attack.model_dump(exclude=exclude, exclude_defaults=True)
     if isinstance(attack, Ensemble):
         known["attacks"] = [
-            {**said, **versioned("version", of.version)}
-            for said, of in zip(known["attacks"], attack.attacks, strict=True)
+            {**settings, **versioned("version", spec.version)}
+            for settings, spec in zip(known["attacks"], attack.attacks, strict=True)
         ]
-    parts = {"parts": PART} if parts_matter(attack) else {}
+    parts = {"parts": PART} if part_size_matters(attack) else {}
     return {**known, **versioned("version", attack.version), **parts}
 
 
 def surrogates_identity(suite: Suite, lock: Lock, attack: AnyAttack) -> dict[str, Any]:
-    """Return what the gradients of an attack come from, where that is not the attacked model."""
+    """Return the models that give an attack's gradients, if they are not the attacked model."""
     found = [model_identity(suite, lock, name) for name in attack.surrogates]
     return {"surrogates": found} if found else {}
 
 
 def storage_identity(suite: Suite) -> dict[str, Any]:
-    """Return in which form attacked images are kept, where it is not the usual one."""
+    """Return the storage format of crafts, if it is not the default."""
     return suite.protocol.model_dump(include={"storage"}, exclude_defaults=True)
 
 
 def data_identity(
     suite: Suite, dataset: DatasetSpec, locks: Mapping[str, DatasetLock]
 ) -> dict[str, Any]:
-    """Return what the images of a dataset and their classes are, as models are given them.
+    """Return everything about a dataset that changes results: images, classes, prompts, size.
 
-    It holds the version of the dataset's task where that is above 1.
+    It includes the version of the dataset's task, if that is above 1.
     """
     resolved = locks.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
     task = TASKS[task_of(dataset)]
@@ -126,6 +126,6 @@ def data_identity(
 
 
 def digest(value: object) -> str:
-    """Return a hash of a value that is the same for equal values; `value` must fit into JSON."""
+    """Return a hash of a JSON-serialisable value; equal values have equal hashes."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]

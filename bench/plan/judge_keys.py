@@ -1,23 +1,23 @@
-"""Which environment variables may be sent to a judge, and what a user is told before it is asked.
+"""API keys for judges: the environment variables that may be sent, and messages to the user.
 
-A suite may come from anyone, and its judge names both a variable and the address that is sent its
-value. So only variables count that the user has set aside for judges.
+A suite may come from anyone, and its judge names both an environment variable and the address that
+receives its value. So only variables that the user has listed for judges are sent.
 """
 
 import os
 from collections.abc import Iterator
 
 from bench.core.errors import UserError
-from bench.plan.resolve import judges
+from bench.plan.resolve import uses_judge
 from bench.suite.load import Suite
 from bench.suite.specs import OpenAIJudge
 
-LISTED = "BENCH_JUDGE_KEYS"  # the variable that lists them, separated by commas
-DEFAULT = "JUDGE_KEY"  # what counts where that one is not set
+LISTED = "BENCH_JUDGE_KEYS"  # environment variable: names of the allowed variables, by commas
+DEFAULT = "JUDGE_KEY"  # the allowed variable if `LISTED` is not set
 
 
 def key_fault(spec: OpenAIJudge) -> tuple[str, str] | None:
-    """Return why no key may be sent to a judge without `--trust`, and what to do, if that is so."""
+    """Return why a judge's key may not be sent without `--trust`, and what to do; else None."""
     allowed = [name.strip() for name in os.environ.get(LISTED, DEFAULT).split(",")]
     if spec.key is None or spec.key in allowed:
         return None
@@ -25,15 +25,15 @@ def key_fault(spec: OpenAIJudge) -> tuple[str, str] | None:
     return (
         f"protocol.judge.key: got {spec.key!r}, an environment variable whose value would be sent "
         f"to {spec.url}; allowed: {names}",
-        f"if it may be sent there, list it by `export {LISTED}={spec.key}`, or run with --trust",
+        f"to allow it, run `export {LISTED}={spec.key}`, or run with --trust",
     )
 
 
 def check_key(suite: Suite, trust: bool) -> None:
-    """Refuse a suite whose judge would be sent a variable that is not for judges.
+    """Refuse a suite that sends its judge an environment variable not listed for judges.
 
     Raises:
-        UserError: It would.
+        UserError: The judge's key is not listed, and `trust` is False.
     """
     for fault in key_faults(suite):
         if not trust:
@@ -41,21 +41,21 @@ def check_key(suite: Suite, trust: bool) -> None:
 
 
 def judge_lines(suite: Suite) -> Iterator[str]:
-    """Say where answers are sent to be judged, and the name of the key that goes with them."""
-    for judge in _asked(suite):
+    """Yield a line with the judge's address and the name of the key that is sent to it."""
+    for judge in _endpoint_judge(suite):
         key = f"the key in {judge.key}" if judge.key else "no key"
-        yield f"answers are judged by {judge.model} at {judge.url}, which is sent {key}"
+        yield f"answers are sent to the judge {judge.model} at {judge.url}, with {key}"
 
 
 def key_faults(suite: Suite) -> Iterator[str]:
-    """Yield what a run without `--trust` refuses."""
-    for judge in _asked(suite):
+    """Yield the reasons why a run without `--trust` refuses the judge's key."""
+    for judge in _endpoint_judge(suite):
         if fault := key_fault(judge):
             yield "; ".join(fault)
 
 
-def _asked(suite: Suite) -> Iterator[OpenAIJudge]:
-    """Yield the judge of a suite, if it is an endpoint on which a number depends."""
+def _endpoint_judge(suite: Suite) -> Iterator[OpenAIJudge]:
+    """Yield the judge of a suite, if it is an HTTP endpoint and a metric of the suite uses it."""
     judge = suite.protocol.judge
-    if isinstance(judge, OpenAIJudge) and judges(suite):
+    if isinstance(judge, OpenAIJudge) and uses_judge(suite):
         yield judge

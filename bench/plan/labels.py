@@ -1,11 +1,11 @@
-"""Cells and times in a few words, for terminals and event files."""
+"""Short labels of cells and times, for terminals and event files."""
 
 from bench.plan.cells import Cell
 from bench.suite.metrics import metric_of
 
 
 def describe(cell: Cell) -> str:
-    """Return a cell in a few words."""
+    """Return a short label of a cell: target, dataset, attack, radius, threat model."""
     name = metric_of(cell.metric).column
     if cell.attack is None or cell.threat is None:
         return f"{cell.target} · {cell.dataset} · {name('clean')}"
@@ -16,14 +16,14 @@ def describe(cell: Cell) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
+    """Return a time in seconds, minutes or hours, such as `12 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def clock(seconds: float) -> str:
-    """Return a time as hours, minutes and seconds."""
+    """Return a time as hours, minutes and seconds, such as `1:02:03`."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}"

@@ -1,19 +1,19 @@
-"""At which precisions an attack runs, one after another."""
+"""The numeric precisions at which an attack runs, one after another."""
 
 from bench.core.types import Mode
 from bench.suite.specs import AnyAttack, NativeSpec, Precision
 
 
 def stages(attack: AnyAttack, mode: Mode) -> tuple[Precision, ...]:
-    """Return the precisions at which an attack runs, each on what the earlier ones left.
+    """Return the precisions of an attack's stages; a stage attacks images not broken before it.
 
-    In mode `success` fp32 comes last, on all that low precision did not break as judged in
-    fp32, and an image counts as robust only after it. A craft that others are scored on is
-    made once.
+    In mode `success` the last stage is fp32. It attacks the images that are still predicted
+    correctly in fp32 after the low-precision stage, and only then does an image count as robust.
+    In mode `full` there is one stage.
 
-    fp32 is the precision of the model as it was built. One that answers in words may be in half
-    precision: the last run then computes much as the first, but goes on from its best point, about
-    the reference that served best, and is no repetition.
+    fp32 means the precision in which the model was built, which may be half precision for a
+    vision-language model. The last stage then has the same precision as the first. It is still no
+    repetition: it starts at the best point of the first stage and attacks the best reference.
     """
     if not isinstance(attack, NativeSpec) or attack.precision == "fp32":
         return ("fp32",)

@@ -1,4 +1,4 @@
-"""Resolve a suite's names to content: hashes of weights, images and what they are called."""
+"""Resolve the names of a suite to content: hashes of weights and images, class names, prompts."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -25,26 +25,26 @@ from bench.suite.specs import (
 
 T = TypeVar("T")
 
-_ALL = 2**62  # more images than any dataset has
+_ALL_IMAGES = 2**62  # more images than any dataset has
 
 
 def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     """Resolve every model and dataset of a suite.
 
     Returns:
-        The lock, and for what could not be resolved the reason, by key path (`models.CLIP`).
-        That of all images of a dataset, where clean accuracy needs them, is `datasets.NAME.whole`:
-        the sample that is attacked may be had all the same.
+        The lock, and the reasons for names that could not be resolved, by key path
+        (`models.CLIP`). If clean accuracy needs all images of a dataset and they cannot be
+        resolved, the key path is `datasets.NAME.whole`: the attacked sample may still be resolved.
     """
     problems: dict[str, str] = {}
 
-    def attempt(room: str, name: str, work: Callable[[], T], part: str = "") -> dict[str, T]:
+    def attempt(section: str, name: str, function: Callable[[], T], part: str = "") -> dict[str, T]:
         try:
-            return {name: work()}
+            return {name: function()}
         except CellError as error:
-            problems[f"{room}.{name}{part}"] = str(error)
-        except Exception as error:  # hubs and loaders raise many kinds; each cell tells its own
-            problems[f"{room}.{name}{part}"] = f"{type(error).__name__}: {error}"
+            problems[f"{section}.{name}{part}"] = str(error)
+        except Exception as error:  # hubs and loaders raise many kinds; a cell reports its own
+            problems[f"{section}.{name}{part}"] = f"{type(error).__name__}: {error}"
         return {}
 
     models: dict[str, str] = {}
@@ -61,57 +61,58 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     whole: dict[str, DatasetLock] = {}
     for entry in suite.datasets:
         if entry.name in datasets and scores_all(suite, entry):
-            everything = partial(index_dataset, entry, _ALL, suite.seed)
+            everything = partial(index_dataset, entry, _ALL_IMAGES, suite.seed)
             whole |= attempt("datasets", entry.name, everything, ".whole")
     found: dict[str, str] = {}
-    if isinstance(suite.protocol.judge, TransformersJudge) and judges(suite):
+    if isinstance(suite.protocol.judge, TransformersJudge) and uses_judge(suite):
         found = attempt("protocol", "judge", partial(judge_weights, suite.protocol.judge))
     resolved = found.get("judge", "")
     return Lock(models, datasets, spec_digests(suite), origins, whole, resolved), problems
 
 
 def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
-    """Say where a dataset is not what its name and a suite's `samples` alone would tell."""
+    """Yield remarks on datasets that have fewer images or other texts than a user expects."""
     for dataset in suite.datasets:
         found = lock.datasets.get(dataset.name)
         if found is not None and len(found.sample_ids) < suite.samples:
             count = len(found.sample_ids)
-            what = "questions" if isinstance(dataset, LanguageDataset) else "images"
+            unit = "questions" if isinstance(dataset, LanguageDataset) else "images"
             yield (
-                f"datasets.{dataset.name}: has {count} {what}, samples asks for {suite.samples}; "
-                "all of them are used, and n in the tables says so"
+                f"datasets.{dataset.name}: has {count} {unit}, fewer than samples: "
+                f"{suite.samples}; all of them are used, and the tables show n = {count}"
             )
         yield from dataset.remarks()
         if found is not None and dataset.has_own_class_names:
-            yield from _texts(dataset.name, found, suite)
+            yield from _text_remarks(dataset.name, found, suite)
 
 
-def _texts(name: str, found: DatasetLock, suite: Suite) -> Iterator[str]:
-    """Say where the texts beside a dataset's images are others than the catalogue's."""
+def _text_remarks(name: str, found: DatasetLock, suite: Suite) -> Iterator[str]:
+    """Yield differences between the class names and prompts of a dataset and of the catalogue."""
     known = catalogue.class_names(name) or found.classes
     if len(known) != len(found.classes):
         yield (
-            f"datasets.{name}: {len(found.classes)} class names are beside its images, where the "
-            f"catalogue has {len(known)}; is this another dataset?"
+            f"datasets.{name}: the dataset's files have {len(found.classes)} class names, the "
+            f"catalogue has {len(known)}; check that this is the right dataset"
         )
     elif pairs := [pair for pair in zip(found.classes, known, strict=True) if pair[0] != pair[1]]:
         first, second = pairs[0]
         yield (
-            f"datasets.{name}: {len(pairs)} of {len(known)} class names are not the catalogue's, "
-            f"{first!r} for {second!r} the first; those beside the images are used"
+            f"datasets.{name}: {len(pairs)} of {len(known)} class names differ from the "
+            f"catalogue's, first {first!r} in place of {second!r}; those of the dataset's files "
+            "are used"
         )
     prompts = catalogue.templates(name) if suite.protocol.templates == "dataset" else None
     if prompts and set(prompts) != set(found.templates):
         other = len(set(found.templates) - set(prompts))
         yield (
-            f"datasets.{name}: {len(found.templates)} prompts are beside its images, {other} of "
-            f"them not among the catalogue's {len(prompts)}; those beside the images are used, "
-            "FARE's code has the catalogue's"
+            f"datasets.{name}: the dataset's files have {len(found.templates)} prompt templates, "
+            f"{other} of them missing from the catalogue's {len(prompts)}; those of the files "
+            "are used, while FARE's code uses the catalogue's"
         )
 
 
 def fingerprint(spec: ModelSpec) -> str:
-    """Return a hash of the files that a model's weights come from, or what stands for it.
+    """Return a hash of a model's weight files, or another identifier if it has no such files.
 
     Raises:
         CellError: A file is missing.
@@ -120,27 +121,29 @@ def fingerprint(spec: ModelSpec) -> str:
     return hash_files(files) if files else spec.content()
 
 
-def judges(suite: Suite) -> bool:
-    """Return whether any number of a suite depends on a judge."""
+def uses_judge(suite: Suite) -> bool:
+    """Return whether any metric of a suite uses a judge."""
     return any(metric.judged for dataset in suite.datasets for metric in metrics_of(dataset))
 
 
 def judge_weights(spec: TransformersJudge) -> str:
-    """Return what the name of a local judge stands for: `NAME@COMMIT`, or a hash of its folder.
+    """Return an identifier of a local judge's weights: `NAME@COMMIT`, or a hash of its folder.
 
     Raises:
-        CellError: It is neither a folder nor a name of the hub with a commit.
+        CellError: The name is neither a folder nor a hub repository with a commit.
     """
     folder = Path(spec.name)
     if not folder.is_dir():
         if is_repository(spec.name) and spec.revision:
             return f"{spec.name}@{spec.revision}"
         raise CellError(
-            f"{spec.name}: no such folder; a name of the hub, OWNER/NAME, needs `revision`, the "
-            "whole commit"
+            f"{spec.name}: no such folder; a hub repository OWNER/NAME needs `revision`, a full "
+            "commit hash"
         )
     if spec.revision is not None:
-        raise CellError(f"{spec.name}: a folder has no revision {spec.revision!r}")
+        raise CellError(
+            f"{spec.name}: a folder has no revision, got {spec.revision!r}; remove `revision`"
+        )
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
     names = [path.name for path in files]
     if "config.json" not in names:

@@ -1,10 +1,10 @@
-"""Versions of what the code computes: of each attack, metric and task.
+"""Versions of the code of each attack, metric and task.
 
 A version is raised when a change of the code changes numbers. It is part of the identity of the
-cells and crafts that depend on it, so that these are computed again and no others. A version of 1
-is left out of identities. Attacks have theirs as `version` on their spec classes
-(`bench.suite.specs.attacks`), metrics and tasks in their values (`bench.suite.metrics`). A test
-pins the outcome of each on a tiny model, and says which version to raise when one moves.
+cells and crafts that depend on it, so only these are computed again. Version 1 is left out of
+identities. The version of an attack is in its spec class (`bench.suite.specs.attacks`), the
+versions of metrics and tasks are in `bench.suite.metrics`. A test pins the outcome of each on a
+tiny model, and names the version to raise when an outcome changes.
 """
 
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from bench.suite.specs import AnyAttack, Ensemble, task_of
 
 
 def versioned(key: str, version: int) -> dict[str, Any]:
-    """Return what a version adds to an identity: nothing where it is 1."""
+    """Return the entry of a version in an identity; empty for version 1."""
     return {} if version == 1 else {key: version}
 
 
 def versions_of(suite: Suite) -> dict[str, int]:
-    """Return the versions of all that a suite uses, by kind and name: `attack pgd`."""
+    """Return the versions of a suite's attacks, tasks and metrics, by key such as `attack pgd`."""
     return dict(_versions_of(suite))
 
 

@@ -1,4 +1,4 @@
-"""What a worker is handed: a cell, or the attack on a part of its images."""
+"""Jobs: a worker computes a cell, or attacks a part of its images."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ class Job:
     """A piece of work for one worker.
 
     Attributes:
-        key: What it is called: a cell's id, or that of a cell or craft with the part's number.
-        cell: The cell that it computes, or helps to.
-        part: Which part of the cell's images is attacked, and kept for the cell's own job;
-            None for the cell itself.
-        needs: Keys of the jobs that come first.
-        gpus: Share of an accelerator that it takes, above 0 and at most 1.
-        work: What it takes by estimate, in operations.
-        crafts: Whether it makes adversarial images, rather than scores what is there.
+        key: Key of the job: the id of a cell or craft, with the part's number if it has one.
+        cell: The cell that is computed.
+        part: Index of the part of the cell's images that is attacked and stored for the cell's
+            own job; None for the cell's own job.
+        needs: Keys of the jobs that must finish first.
+        gpus: Fraction of an accelerator that the job uses, above 0 and at most 1.
+        work: Estimated floating-point operations.
+        crafts: Whether the job makes adversarial images; else it scores stored images.
     """
 
     key: str
@@ -31,6 +31,6 @@ class Job:
 
 
 def describe_job(job: Job) -> str:
-    """Return a job in a few words; parts are counted from 1."""
+    """Return a short label of a job; parts are numbered from 1."""
     part = "" if job.part is None else f" · part {job.part + 1}"
     return f"{describe(job.cell)}{part}"

@@ -35,17 +35,17 @@ from bench.trust.stored_findings import findings_and_todo
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did.
+    """Summary of a run.
 
     Attributes:
-        folder: Where the tables are.
+        folder: Folder of the tables.
         board: The leaderboard.
-        cells: Cells in the suite.
-        computed: Cells computed now; the others were done before.
-        failed: Cells that failed.
-        lock: What the suite's names stand for.
-        unexamined: A line on the numbers that the trust battery did not get to; empty where it
-            has examined all, or was not asked.
+        cells: Number of cells in the suite.
+        computed: Number of cells computed in this run; the others were already stored.
+        failed: Number of cells that failed.
+        lock: The hashes that the suite's names stand for.
+        unexamined: A line on numbers that the trust battery has not examined; empty if it has
+            examined all, or if `check` was False.
     """
 
     folder: Path
@@ -75,27 +75,29 @@ def run_suite(
     check: bool = True,
     watcher: Watcher | None = None,
 ) -> Report:
-    """Compute the cells of a suite that are not done yet, examine numbers, and write its tables.
+    """Compute the missing cells of a suite, examine numbers, and write the tables.
 
     Args:
         suite: A suite or its file.
-        results: Folder of all results.
-        device: Where models run; the accelerator where there is one, else the CPU.
-        batch: Images at once; changes no number beyond numerics. Found by trial where None.
+        results: Folder of the results of all suites.
+        device: Device of the models, such as `cuda`. If None, the accelerator or else the CPU.
+        batch: Images per batch; changes numbers by floating-point error at most. Found by trial if
+            None.
         trust: Whether code that the suite names may be imported.
-        compiled: Whether towers are compiled for gradients of full batches; changes no number
-            beyond numerics.
-        limit: Seconds that a cell may take; any number where None.
-        executor: Cells run in this process, or in workers under Ray.
-        address: Of a Ray cluster; one of this machine's own where None.
-        workers: How many workers there are at most; as many as accelerators where None.
-        check: Whether the trust battery then examines what it can in a share of their time
-            (`bench.trust.end_of_run`). It does so in this process, and therefore not under Ray,
-            whose driver need not have a device. A run that computes nothing examines nothing.
-        watcher: Is told how it goes.
+        compiled: Whether towers are compiled for gradients of full batches; changes numbers by
+            floating-point error at most.
+        limit: Time limit of a cell in seconds; None for no limit.
+        executor: `inline` computes cells in this process, `ray` in Ray workers.
+        address: Address of a Ray cluster; None starts a local cluster.
+        workers: Maximum number of workers; None for the number of accelerators.
+        check: Whether the trust battery examines numbers after the cells, within a fraction of
+            the cells' time (`bench.trust.end_of_run`). It runs in this process, so not under Ray,
+            whose driver may have no device. A run that computes nothing examines nothing.
+        watcher: Receives the events of the run.
 
     Raises:
-        UserError: The suite or the call is wrong, another run is at it, or the disk is full.
+        UserError: The suite or an argument is wrong, another run of the suite is active, or the
+            disk is full.
     """
     if not isinstance(suite, Suite):
         suite = load_suite(suite)
@@ -109,36 +111,36 @@ def run_suite(
     store = Store(Path(results).absolute(), suite.suite)
     logs = store.folder / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     failures = _Failures()
-    # what is wrong with the call leaves no trace
+    # arguments are checked before anything is written to the results folder
     if executor == "ray":
         make = _ray(logs, address, workers)
     else:
         make = _inline(device, compiled, address, workers)
     with stoppable(), lock_folder(store.folder, executor, logs):
         store.sweep()
-        told = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
+        watchers = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
         lock, problems = resolve(suite)
         setup = Setup(
             suite, lock, problems, store.folder.parent, Path.cwd(), device, batch, trust, compiled,
             limit,
         )  # fmt: skip
         examine = check and executor == "inline"
-        stored, todo = _compute(setup, make, store, told, examine)
+        stored, todo = _compute(setup, make, store, watchers, examine)
         board = export(stored)
-        left = ""
+        unexamined = ""
         if check and todo:
             within = "in their share of the time" if examine else "by a run under Ray"
-            left = unexamined_line(stored, within)
+            unexamined = unexamined_line(stored, within)
     cells = stored.cells
     failed = sum(1 for cell in cells if cell.id in failures.cells)
     folder = Path(results) / suite.suite
-    return Report(folder, board, len(cells), len(todo), failed, lock, left)
+    return Report(folder, board, len(cells), len(todo), failed, lock, unexamined)
 
 
 def _compute(
     setup: Setup, make: _Make, store: Store, watcher: Watcher, examine: bool
 ) -> tuple[Results, list[Cell]]:
-    """Compute and examine what is missing; return what is then stored, and what was missing."""
+    """Compute and examine missing cells; return all results, and the cells that were missing."""
     suite, lock = setup.suite, setup.lock
     store.put_lock(lock)
     before = read_results(suite, store, lock)
@@ -158,7 +160,7 @@ def _compute(
             watcher.judging(line)
         with _ending(watcher):
             run(jobs, executor, store, watcher, limit=setup.limit)
-            open_.close()  # with the models, as the battery's own need the room
+            open_.close()  # frees the memory of the models for those of the trust battery
             after = before.updated(todo)
             if examine:
                 _examine(setup, after, watcher)
@@ -166,7 +168,7 @@ def _compute(
 
 
 def _examine(setup: Setup, results: Results, watcher: Watcher) -> None:
-    """Examine numbers in a share of the time that they took; where that is broken off, export."""
+    """Run the trust battery within a fraction of the cells' time; if it is stopped, export."""
     examined, numbers = findings_and_todo(results, deep=False)
     if not numbers:
         return
@@ -175,49 +177,49 @@ def _examine(setup: Setup, results: Results, watcher: Watcher) -> None:
 
     seconds = allowance(examined, numbers)
     device = pick_device(setup.device)
-    cache = ModelCache(setup.suite, setup.lock, setup.problems, device, setup.batch, setup.trust)
+    models = ModelCache(setup.suite, setup.lock, setup.problems, device, setup.batch, setup.trust)
     watcher.examining(len(numbers), seconds)
     try:
-        examine_within(results, numbers, cache, seconds)
+        examine_within(results, numbers, models, seconds)
     except BaseException as error:
-        export(results)  # the cells are done, and another run has nothing to do
+        export(results)  # all cells are done, so another run would compute nothing
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(
-                "all cells are done; `run_bench.py check SUITE` goes on with the examination"
+                "all cells are done; `run_bench.py check SUITE` continues the examination"
             ) from error
         raise
 
 
 def _ray(logs: Path, address: str | None, workers: int | None) -> _Make:
-    """Return what makes workers under Ray.
+    """Return a function that makes the Ray executor.
 
     Raises:
-        UserError: They cannot be had here.
+        UserError: Ray is not installed, or no cluster answers at the address.
     """
     check_cluster(address)
     return lambda setup: Ray(setup, logs, address, workers)
 
 
 def _inline(device: str | None, compiled: bool, address: str | None, workers: int | None) -> _Make:
-    """Return what makes a worker of this process.
+    """Return a function that makes the executor of this process.
 
     Raises:
-        UserError: It cannot be had here, or something is asked for that needs Ray.
+        UserError: The device or a compiler is missing, or an argument needs Ray.
     """
     for name, value in {"--address": address, "--workers": workers}.items():
         if value is not None:
-            raise UserError(f"{name}: got {value!r}, which only --executor ray has a use for")
+            raise UserError(f"{name}: got {value!r}, which needs --executor ray")
     from bench.core.devices import device_name, pick_device  # brings torch
     from bench.models.compiled import check_compiler
 
-    place = pick_device(device)
+    picked = pick_device(device)
     if compiled:
-        check_compiler(place)
-    return lambda setup: Inline(on_device(setup, place), device_name(place))
+        check_compiler(picked)
+    return lambda setup: Inline(on_device(setup, picked), device_name(picked))
 
 
 class _Failures(Watcher):
-    """Notes the cells that fail."""
+    """Collects the ids of cells that failed."""
 
     def __init__(self) -> None:
         self.cells: set[str] = set()
@@ -229,7 +231,7 @@ class _Failures(Watcher):
 
 @contextmanager
 def _ending(watcher: Watcher) -> Iterator[None]:
-    """Say how a run ended, however it does."""
+    """Report to the watcher how a run ended: `done`, `stopped`, or the error's message."""
     how = "done"
     try:
         yield

@@ -36,11 +36,7 @@ class PromptedModel(nn.Module):
         self.asked = asked
 
     def likelihood(self, images: Tensor, rows: Tensor) -> Tensor:
-<<<<<<< ours
         """Return the log-likelihoods of the texts of rows `[b]`, `[b]`."""
-=======
-        """Return the log-likelihood of the texts of rows `[b]`, `[b]`."""
->>>>>>> theirs
         prompts, texts = zip(*(self.asked[row] for row in rows.tolist()), strict=True)
         return self.model.log_likelihood(images, prompts, texts)
 

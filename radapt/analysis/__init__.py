@@ -1,4 +1,4 @@
-"""What happens inside a tower: similarity of blocks, kernels' spectra, attention.
+"""Analyses of vision towers: similarity of blocks, spectra of patch kernels, attention.
 
 similarity = cka(clip, fare, batches)                   # [blocks, blocks]
 shift = spectral_shift(clip, fare)                      # [patch, patch]

@@ -1,4 +1,4 @@
-"""Attention maps of a tower, where they look, and how much they depend on the image."""
+"""Attention maps of a tower, as heat maps, and their dependence on the image."""
 
 import math
 from collections.abc import Iterable
@@ -25,27 +25,27 @@ def attention_weights(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
 ) -> Tensor:
-    """Return a block's attention: `softmax(q k^T / sqrt(width of a head))`.
+    """Return a block's attention weights: `softmax(q k^T / sqrt(width of a head))`.
 
-    It is computed from the attention module's input and its weights, since fused kernels
-    do not hand it out. Blocks after this one are not run.
+    They are computed from the attention module's input and weights, because fused kernels do not
+    return them. Later blocks are not run.
 
     Args:
         tower: A vision tower, adapted or not.
-        images: `[b,3,h,w]` in [0,1].
-        block: Which block, counted from 1 at the input.
-        mean: Mean of the tower's normalisation, per channel; its own when not given.
-        std: Deviation of the tower's normalisation, likewise.
+        images: Images `[b,3,h,w]` in [0,1].
+        block: Number of the block, from 1 at the input.
+        mean: Mean of the tower's normalisation per channel; None for the tower's own.
+        std: Standard deviation of the tower's normalisation per channel; None for its own.
 
     Returns:
-        `[b,heads,n,n]`, single precision: each query (third axis) spreads 1 over the keys.
+        Attention weights `[b,heads,n,n]` in fp32; they sum to 1 over the last axis, the keys.
 
     Raises:
         TypeError: The tower's layout is not known, or its positions are rotary.
-        ValueError: There is no such block.
+        ValueError: The block does not exist.
     """
     if getattr(getattr(tower, "trunk", None), "rope", None) is not None:
-        raise TypeError(f"{type(tower).__name__}: attention with rotary positions is not read")
+        raise TypeError(f"{type(tower).__name__}: attention with rotary positions is not supported")
     paths = block_paths(tower)
     if not 1 <= block <= len(paths):
         raise ValueError(f"block: got {block}; allowed are 1 to {len(paths)}")
@@ -54,7 +54,7 @@ def attention_weights(
     tokens = output_of(tower, f"{path}.{norm}", inputs_for(tower, images, mean, std))
     module: Any = tower.get_submodule(f"{path}.{attention}")
     queries, keys = (_by_head(x, module.num_heads) for x in _queries_and_keys(module, tokens))
-    if hasattr(module, "q_norm"):  # timm's; most often it does nothing
+    if hasattr(module, "q_norm"):  # timm; usually the identity
         queries, keys = module.q_norm(queries), module.k_norm(keys)
     logits = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
     weights: Tensor = logits.softmax(dim=-1, dtype=torch.float32)
@@ -81,27 +81,30 @@ def _by_head(tokens: Tensor, heads: int) -> Tensor:
 
 
 def heat_map(weights: Tensor, size: tuple[int, int], *, query: Query = "class") -> Tensor:
-    """Return where attention looks in the image, averaged over heads.
+    """Return attention over the patches of an image, averaged over heads.
 
-    Which query R-Adapt's figure shows, and how it joins heads, is not known.
+    R-Adapt's paper does not state the query of its figure and how heads are combined.
 
     Args:
-        weights: `[b,heads,n,n]` from `attention_weights`, of a square image.
+        weights: Attention weights `[b,heads,n,n]` from `attention_weights`, of square images.
         size: Height and width of the map in pixels.
-        query: `class`: what the class token attends to; `patches`: the mean over patches.
+        query: `class` for the attention of the class token, `patches` for the mean over patches.
 
     Returns:
-        `[b,height,width]`: the share of attention per patch, at most 1, brought to the size
-        bilinearly. What falls on the class token is left out.
+        Maps `[b,height,width]`: the attention weight per patch, in [0,1], resized bilinearly. The
+        attention to the class token is left out.
 
     Raises:
-        ValueError: Tokens form no square, or there is no class token to ask.
+        ValueError: The patches do not form a square, or the tower has no class token.
     """
     tokens = weights.shape[-1]
     side = math.isqrt(tokens)
     extra = tokens - side * side
     if extra > 1:
-        raise ValueError(f"{tokens} tokens are no square of patches with or without a class token")
+        raise ValueError(
+            f"weights: got {tokens} tokens; allowed: a square number of patches, with or without "
+            "a class token"
+        )
     if query == "class" and not extra:
         raise ValueError("query: got 'class'; the tower has no class token, use 'patches'")
     over_heads = weights.mean(1)
@@ -121,26 +124,26 @@ def input_dependence(
 ) -> NDArray[np.float64]:
     """Return, per head, how much a block's attention differs between images.
 
-    The number is the Jensen-Shannon divergence, in bits, between what a query attends to
-    in one image and what the same query (by position) attends to in another, averaged
-    over all queries, class token included, and over all pairs of images of a batch. It is 0
-    where attention does not depend on the input, as R-Adapt finds of robust towers' first
-    block, and at most 1, where no key is attended to in both images.
+    This is the Jensen-Shannon divergence in bits between the attention weights of a query in two
+    images, averaged over all queries (with the class token) and over all pairs of images in a
+    batch. It is 0 if attention does not depend on the image, as R-Adapt's paper finds for the
+    first block of robust towers, and 1 if no key has attention in both images.
 
     Args:
         tower: A vision tower, adapted or not.
-        batches: Images `[b,3,h,w]` in [0,1]. Pairs are formed within a batch, so a batch
-            should be a mixture; memory is that of a few `[b,heads,n,n]`.
-        block: Which block, counted from 1 at the input.
-        mean: Mean of the tower's normalisation, per channel; its own when not given.
-        std: Deviation of the tower's normalisation, likewise.
+        batches: Batches of images `[b,3,h,w]` in [0,1]. Pairs are formed within a batch, so a
+            batch should have images of different classes. Memory is a few times
+            `[b,heads,n,n]`.
+        block: Number of the block, from 1 at the input.
+        mean: Mean of the tower's normalisation per channel; None for the tower's own.
+        std: Standard deviation of the tower's normalisation per channel; None for its own.
 
     Returns:
-        `[heads]`, in [0,1].
+        Divergence per head `[heads]` in [0,1].
 
     Raises:
         TypeError: The tower's layout is not known.
-        ValueError: There is no such block, or no batch has a pair.
+        ValueError: The block does not exist, or no batch has two images.
     """
     total: Tensor | float = 0.0
     pairs = 0
@@ -154,7 +157,7 @@ def input_dependence(
             total = total + divergence.double().mean(-1).sum(0)
             pairs += len(divergence)
     if not isinstance(total, Tensor):
-        raise ValueError("batches: none has a pair of images")
+        raise ValueError("batches: no batch has two or more images")
     result: NDArray[np.float64] = (total / pairs).clamp(min=0).cpu().numpy()
     return result
 

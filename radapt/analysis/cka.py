@@ -18,7 +18,7 @@ _POOL: Mapping[Tokens, Callable[[Tensor], Tensor]] = {
     "mean": lambda output: output.mean(1),
     "class": lambda output: output[:, 0],
 }
-FEWEST = 4  # images that the unbiased estimator needs
+MIN_IMAGES = 4  # minimum number of images of the unbiased estimator
 
 
 @torch.no_grad()
@@ -31,28 +31,27 @@ def cka(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
 ) -> NDArray[np.float64]:
-    """Return how alike each block of one tower is to each of another, over the same images.
+    """Return the CKA similarity of each block of one tower to each block of another.
 
     Mini-batch CKA (Nguyen et al. 2021, arXiv:2010.15327): the unbiased estimator of HSIC
-    (Song et al. 2012) is averaged over batches, weighted by their images, before the ratio
-    `HSIC(K,L) / sqrt(HSIC(K,K) HSIC(L,L))` is taken. Its expectation does not depend on the
-    size of a batch. Features do not outlive their block: a batch of b images leaves one
-    `[b,b]` kernel per block, and nothing grows with the number of batches.
+    (Song et al. 2012) is averaged over batches, weighted by their number of images, before the
+    ratio `HSIC(K,L) / sqrt(HSIC(K,K) HSIC(L,L))` is taken. The expectation does not depend on
+    the batch size. Only a `[b,b]` kernel per block is stored for a batch of b images, so memory
+    does not grow with the number of batches.
 
     Args:
         first: A vision tower; its blocks are the rows.
-        second: A vision tower, the columns; it may be `first`.
-        batches: Images `[b,3,h,w]` in [0,1]. A batch of fewer than 4 is left out.
-        tokens: What a block's features are. `flat`: all tokens side by side, as Nguyen et
-            al. and Raghu et al. (2021, arXiv:2108.08810) take them, so that position counts;
-            `mean`: the mean over tokens; `class`: the class token. What the authors of
-            R-Adapt took is not known.
-        mean: Mean of the towers' normalisation, per channel; each one's own when not given.
-        std: Deviation of the towers' normalisation, likewise.
+        second: A vision tower; its blocks are the columns. It may be `first`.
+        batches: Batches of images `[b,3,h,w]` in [0,1]. Batches of fewer than 4 are skipped.
+        tokens: Features of a block. `flat`: all tokens concatenated, as in Nguyen et al. and
+            Raghu et al. (2021, arXiv:2108.08810), so positions matter; `mean`: the mean over
+            tokens; `class`: the class token. R-Adapt's paper does not state its choice.
+        mean: Mean of the towers' normalisation per channel; None for each tower's own.
+        std: Standard deviation of the towers' normalisation per channel; None for their own.
 
     Returns:
-        `[blocks of first, blocks of second]`: 1 for features alike up to rotation and
-        scale, 0 for unrelated ones. Being an estimate it may leave [0,1] by its noise.
+        Similarities `[blocks of first, blocks of second]`: 1 for features that are equal up to
+        rotation and scale, 0 for unrelated features. The estimator's noise may exceed [0,1].
 
     Raises:
         TypeError: A tower's layout is not known.
@@ -64,7 +63,7 @@ def cka(
     across: Tensor | float = 0.0
     within: list[Tensor | float] = [0.0, 0.0]
     for images in batches:
-        if len(images) < FEWEST:
+        if len(images) < MIN_IMAGES:
             continue
         for probe, kept in zip(probes, grams, strict=False):
             kept.clear()
@@ -75,7 +74,7 @@ def cka(
         for side, kernels in enumerate((ours, theirs)):
             within[side] = within[side] + len(images) * _hsic(kernels, kernels).diagonal()
     if not isinstance(across, Tensor):
-        raise ValueError(f"batches: none has {FEWEST} images, which the estimator needs")
+        raise ValueError(f"batches: no batch has {MIN_IMAGES} or more images, which CKA needs")
     rows, columns = (torch.as_tensor(value) for value in within)
     ratio: NDArray[np.float64] = (across / (rows[:, None] * columns).sqrt()).cpu().numpy()
     return ratio
@@ -89,10 +88,10 @@ def _probe(tower: nn.Module, kept: list[Tensor], tokens: Tokens) -> nn.Module:
 
 
 def _keep_gram(kept: list[Tensor], tokens: Tokens, output: Tensor) -> None:
-    """Append the kernel of a block's output: `[b,b]`, its diagonal zero as the estimator has it."""
+    """Append the kernel `[b,b]` of a block's output, with a zero diagonal for the estimator."""
     features = _POOL[tokens](output).float()
-    # HSIC does not change with the mean, but a few features of CLIP are far larger than the
-    # rest in every image, and their squares would drown the differences in single precision
+    # HSIC does not depend on the mean. But a few features of CLIP are very large in every image,
+    # and in fp32 the differences between images would be lost in their squares.
     features = features - features.mean(0)
     kept.append((features @ features.T).double().fill_diagonal_(0))
 

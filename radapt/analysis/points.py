@@ -1,4 +1,4 @@
-"""Read accuracies off tables, the harness's and the paper's, into one form."""
+"""Read accuracies from the harness's `cells.csv` and from published tables into one format."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -7,31 +7,31 @@ import pandas as pd
 
 COLUMNS = {
     **dict.fromkeys(("series", "x", "dataset", "threat", "attack", "eps", "measure"), "str"),
-    "n": "Int64",  # published points have none
+    "n": "Int64",  # missing for published points
     **dict.fromkeys(("value", "ci_low", "ci_high"), "float64"),
 }
 PUBLISHED = "published"
-_OF_CELLS = ("model", "dataset", "threat", "source", "attack", "eps", "status", "n", "value")
-# Table 6's names of what suites/ablation.yaml calls FRA, GIF and FRA+GIF
+_CELL_COLUMNS = ("model", "dataset", "threat", "source", "attack", "eps", "status", "n", "value")
+# names of Table 6, and the names of the same models in suites/ablation.yaml
 _ABLATION = {"CLIP + FRA": "FRA", "CLIP + GIF": "GIF", "R-Adapt+": "FRA+GIF"}
 
 
 def read_cells(path: str | Path) -> pd.DataFrame:
-    """Read the harness's `cells.csv`; a model may be called `none` or `nan`.
+    """Read the harness's `cells.csv`. Models named `none` or `nan` are read as text.
 
     Raises:
-        ValueError: It is another table.
+        ValueError: The file lacks a column of `cells.csv`.
     """
     cells = pd.read_csv(path, dtype={"eps": str}, keep_default_na=False, na_values=[""])
-    if missing := [name for name in _OF_CELLS if name not in cells]:
+    if missing := [name for name in _CELL_COLUMNS if name not in cells]:
         raise ValueError(f"{path}: no column {missing[0]!r}; the cells.csv of a suite is needed")
     return cells
 
 
 def good_cells(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that hold a number; what does not apply to them is an empty text."""
+    """Return the rows with a number; missing threats, sources and radii become empty texts."""
     good = cells[cells["status"] == "ok"]
-    # a column that is empty throughout was read as one of numbers
+    # pandas reads an empty column as numbers
     texts = {name: good[name].astype(object).fillna("") for name in ("threat", "source", "eps")}
     return good.assign(**texts)
 
@@ -39,21 +39,21 @@ def good_cells(cells: pd.DataFrame) -> pd.DataFrame:
 def accuracy_points(
     cells: pd.DataFrame, *, attack: str = "apgd-ce", eps: str | None = None
 ) -> pd.DataFrame:
-    """Return each model's clean accuracy and that under one attack at one budget.
+    """Return each model's clean accuracy, and its robust accuracy for one attack and radius.
 
     Args:
-        cells: One row per number, with the columns `model, dataset, threat, source, attack, eps,
-            n, value, ci_low, ci_high, status`; numbers are fractions.
-        attack: The attack that robust accuracy is read at.
-        eps: Its budget as the table has it; the largest one when not given.
+        cells: The harness's table, one row per cell, with the columns `model, dataset, threat,
+            source, attack, eps, n, value, ci_low, ci_high, status`; values are in [0,1].
+        attack: Name of the attack for robust accuracy.
+        eps: Radius of the attack, as written in the table; None for the largest radius.
 
     Returns:
         Columns `series, x, dataset, threat, attack, eps, measure, n, value, ci_low, ci_high`.
-        `series` is the model, `x` empty, `measure` is `clean` or `robust`; clean rows belong to
-        every threat, and name none.
+        `series` is the model, `x` is empty, and `measure` is `clean` or `robust`. The threat of
+        clean rows is empty.
 
     Raises:
-        ValueError: No model was attacked so.
+        ValueError: The table has no cells of this attack and radius.
     """
     good = good_cells(cells)
     attacked = good[good["attack"] == attack]
@@ -61,7 +61,7 @@ def accuracy_points(
     budget = eps or (budgets[-1] if budgets else None)
     if budget not in budgets:
         known = good[["attack", "eps"]].drop_duplicates().agg("@".join, axis=1)
-        raise ValueError(f"no cells of {attack}@{budget}; there are {', '.join(known)}")
+        raise ValueError(f"no cells of {attack}@{budget}; allowed: {', '.join(known)}")
     clean = good[good["attack"] == "clean"].assign(measure="clean", threat="")
     robust = attacked[attacked["eps"] == budget].assign(measure="robust")
     transfer = robust["threat"] == "transfer"
@@ -71,13 +71,13 @@ def accuracy_points(
 
 
 def published_ablation(path: str | Path) -> pd.DataFrame:
-    """Read Table 6 into the columns of `accuracy_points`, models named as in the suite.
+    """Read the paper's Table 6 into the columns of `accuracy_points`, with the suite's model names.
 
     Args:
         path: A table with the columns `table, model, dataset, attack, eps, value_percent`.
 
     Raises:
-        ValueError: It has no rows of Table 6.
+        ValueError: The file has no rows of Table 6.
     """
     tables = pd.read_csv(path, keep_default_na=False)
     rows = tables[tables["table"] == "Table 6"] if "table" in tables else tables.iloc[:0]
@@ -88,9 +88,9 @@ def published_ablation(path: str | Path) -> pd.DataFrame:
 
 
 def published(points: pd.DataFrame) -> pd.DataFrame:
-    """Bring published points, of `value_percent`, to the columns of `accuracy_points`.
+    """Convert published points with `value_percent` to the columns of `accuracy_points`.
 
-    They have no intervals; the threat is named `published`, since the paper does not state it.
+    They have no intervals. Their threat is `published`, because the paper does not state it.
     """
     points = points.assign(value=points["value_percent"] / 100, threat=PUBLISHED)
     return points.reindex(columns=list(COLUMNS)).astype(COLUMNS).reset_index(drop=True)

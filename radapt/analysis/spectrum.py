@@ -1,4 +1,4 @@
-"""How adversarial fine-tuning shifts the spectrum of the patch embedding's kernels."""
+"""Change of the spectrum of patch embedding kernels by adversarial fine-tuning."""
 
 from typing import Literal
 
@@ -15,21 +15,21 @@ Scale = Literal["relative", "absolute"]
 def spectral_shift(
     standard: nn.Module, robust: nn.Module, *, scale: Scale = "relative"
 ) -> NDArray[np.float64]:
-    """Return by how much each frequency is stronger in the kernels of `robust`.
+    """Return the change of each frequency's magnitude from `standard` to `robust`.
 
     The magnitude of a frequency is the mean of `|FFT2(kernel)|` over all `d x 3` kernels of
-    the patch embedding. R-Adapt shows such a map for FARE and CLIP, 14 by 14 for ViT-L/14, below
-    -0.30 in the corners and above 0.30 in the centre; how it is normalised is not known.
+    the patch embedding. R-Adapt's paper shows this map for FARE and CLIP, 14 by 14 for ViT-L/14,
+    below -0.30 in the corners and above 0.30 in the centre. It does not state the normalisation.
 
     Args:
-        standard: The vision tower that is compared with.
+        standard: The reference vision tower.
         robust: A vision tower with kernels of the same size.
-        scale: `absolute`: the difference of the magnitudes, in units of the weights;
-            `relative`: that difference as a fraction of the magnitude in `standard`, from -1 on.
+        scale: `absolute`: the difference of magnitudes, in units of the weights; `relative`:
+            the difference divided by the magnitude in `standard`, at least -1.
 
     Returns:
-        `[p,p]` for patches of p pixels; the constant part is at `[p // 2, p // 2]`, so that
-        the highest frequencies lie at the edges. Positive where `robust` is stronger.
+        Changes `[p,p]` for patches of p pixels, positive where `robust` is stronger. Frequency
+        zero is at `[p // 2, p // 2]`, and the highest frequencies are at the edges.
 
     Raises:
         TypeError: A tower's layout is not known.
@@ -37,8 +37,8 @@ def spectral_shift(
     """
     before, after = (_magnitude(_kernels(tower)) for tower in (standard, robust))
     if before.shape != after.shape:
-        sizes = " against ".join(f"{len(side)} by {len(side)}" for side in (before, after))
-        raise ValueError(f"patches differ in size: {sizes} pixels")
+        sizes = " and ".join(f"{len(side)} by {len(side)}" for side in (before, after))
+        raise ValueError(f"the towers' patches differ in size: {sizes} pixels")
     shift = after - before
     return shift / before if scale == "relative" else shift
 

@@ -1,6 +1,6 @@
-"""Read sweeps off a results table: which point of which curve each number is.
+"""Read the curves of sweeps from a results table.
 
-A swept model is named after its value, as in `R-Adapt_CLIP[alpha=0.2]`.
+A swept model has its value in its name, for example `R-Adapt_CLIP[alpha=0.2]`.
 """
 
 import re
@@ -23,28 +23,30 @@ def sweep_points(
     eps: str | None = None,
     references: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Return the points of the curves over one swept field.
+    """Return the points of the curves over a swept field.
 
     Args:
-        cells: The harness's table, one row per number; see `accuracy_points`.
-        field: The field that models are swept over: `alpha`, `cutoff`, `modules`.
-        attack: The attack that robust accuracy is read at.
-        eps: Its budget as the table has it; the largest one when not given.
-        references: Models without a sweep to keep as well; their `x` is empty.
+        cells: The harness's table, one row per cell; see `accuracy_points`.
+        field: The swept field, such as `alpha`, `cutoff` or `modules`.
+        attack: Name of the attack for robust accuracy.
+        eps: Radius of the attack, as written in the table; None for the largest radius.
+        references: Names of models without a sweep to include; their `x` is empty.
 
     Returns:
-        The columns of `accuracy_points`: `series` is the model without its value, `x` the value.
+        The columns of `accuracy_points`; `series` is the model's name without its value, `x` is
+        the value.
 
     Raises:
-        ValueError: No model sweeps the field, none was attacked so, or a reference is not there.
+        ValueError: No model sweeps the field, the table has no cells of this attack and radius,
+            or a reference is not in the table.
     """
     good = good_cells(cells)
     named = {model: _split(model, field) for model in good["model"].unique()}
     kept = {model: place for model, place in named.items() if place[1]}
     if not kept:
-        raise ValueError(f"no model sweeps {field!r}; models are {', '.join(named) or 'none'}")
+        raise ValueError(f"no model sweeps {field!r}; models: {', '.join(named) or 'none'}")
     if absent := [model for model in references if model not in named]:
-        raise ValueError(f"references: got {absent}; models are {', '.join(named)}")
+        raise ValueError(f"references: got {absent}; allowed: {', '.join(named)}")
     kept |= {model: (model, "") for model in references}
     points = accuracy_points(good[good["model"].isin(kept)], attack=attack, eps=eps)
     places = [kept[model] for model in points["series"]]
@@ -52,7 +54,7 @@ def sweep_points(
 
 
 def published_points(path: str | Path) -> pd.DataFrame:
-    """Read a published sweep into the columns of `sweep_points`; it has no intervals.
+    """Read a published sweep into the columns of `sweep_points`, without intervals.
 
     Args:
         path: A table with the columns `model, dataset, x, measure, value_percent`.
@@ -63,10 +65,10 @@ def published_points(path: str | Path) -> pd.DataFrame:
 
 
 def positions(values: Iterable[str]) -> dict[str, float]:
-    """Return where each value of a sweep stands on its axis, from left to right.
+    """Return the position of each value of a sweep on its axis.
 
-    Numbers stand at themselves, and `none` one step after the largest; names of modules
-    stand in the order in which an image meets them, one apart.
+    The position of a number is the number, and of `none` one step after the largest number.
+    Names of modules have the positions 0, 1, 2, ... from input to output.
     """
     found = set(values)
     try:
@@ -82,7 +84,7 @@ def positions(values: Iterable[str]) -> dict[str, float]:
 
 
 def _split(model: str, field: str) -> tuple[str, str]:
-    """Split a model's name into its series and its value of a field, empty where it has none."""
+    """Split a model's name into its series and its value of a field; empty if it has no value."""
     name, bracket, inside = model.partition("[")
     fields = re.split(r",(?=\w+=)", inside.removesuffix("]")) if bracket else []
     values = dict(text.split("=", 1) for text in fields if "=" in text)
@@ -92,7 +94,7 @@ def _split(model: str, field: str) -> tuple[str, str]:
 
 
 def _unit(value: str) -> str:
-    """Return the unit at which a range of modules ends or begins: `..B2` stands at B2."""
+    """Return the unit at the end of a range of modules: `B2` for `..B2` or `B2..`."""
     return value.removeprefix("..").removesuffix("..")
 
 

@@ -1,4 +1,4 @@
-"""Read the outputs of modules inside a tower, on a copy that shares its weights."""
+"""Capture the outputs of modules inside a tower, with a copy that shares its weights."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,12 +13,16 @@ from radapt.tower import attention_path, batch_leads, normalisation, normalise
 Keep = Callable[[Tensor], None]
 
 
-class _Reached(Exception):
-    """Ends a tower's forward pass where all that was wanted of it is known."""
+class _StopForward(Exception):
+    """Stops a tower's forward pass after the wanted module."""
 
 
 def tapped(tower: nn.Module, taps: Mapping[str, Keep]) -> nn.Module:
-    """Return a tower that hands the `[b,n,d]` outputs of the named modules to their taps.
+    """Return a copy of a tower that passes the outputs `[b,n,d]` of modules to functions.
+
+    Args:
+        tower: A vision tower.
+        taps: For each module's name, the function that receives its output.
 
     Raises:
         TypeError: The tower's layout is not known.
@@ -39,14 +43,14 @@ def _hook(keep: Keep, leads: bool) -> Callable[[nn.Module, Any, Any], None]:
 
 
 def output_of(tower: nn.Module, path: str, inputs: Tensor) -> Tensor:
-    """Return the `[b,n,d]` output of a named module, without running what comes after it."""
+    """Return the output `[b,n,d]` of a module, without running later modules."""
     found: list[Tensor] = []
 
     def keep(tokens: Tensor) -> None:
         found.append(tokens)
-        raise _Reached
+        raise _StopForward
 
-    with suppress(_Reached):
+    with suppress(_StopForward):
         tapped(tower, {path: keep})(inputs)
     return found[0]
 
@@ -57,7 +61,7 @@ def inputs_for(
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> Tensor:
-    """Normalise `[b,3,h,w]` pixels in [0,1], in the precision and on the device of a tower."""
+    """Return normalised images `[b,3,h,w]`, in the precision and on the device of a tower."""
     weight = next(tower.parameters())
     pixels = images.to(weight.device, torch.float32)
     return normalise(pixels, *normalisation(tower, mean, std)).to(weight.dtype)

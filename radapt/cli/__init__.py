@@ -1,1 +1,1 @@
-"""The commands of `python -m radapt`: each reads arguments, calls the library and prints."""
+"""The commands of `python -m radapt`: they parse arguments, call the library and print."""

@@ -1,4 +1,4 @@
-"""`python -m radapt analyze`."""
+"""`python -m radapt analyze`: draw the paper's analyses."""
 
 import argparse
 from pathlib import Path
@@ -20,16 +20,16 @@ EXAMPLE = """\
   python -m radapt analyze curves results/alpha/cells.csv --over alpha \\
       --published results/published/alpha.csv --out figures/alpha
 
-cka: how alike the blocks of two towers are. spectrum: how the kernels' spectra shift. attention:
-what the first block attends to, and how far that depends on the image. curves: accuracy over
-what a suite sweeps. ablation: accuracy with each part of R-Adapt+ alone. Each writes OUT.csv,
-OUT.png and OUT.svg, a column of a paper (8.5 cm) wide."""
+cka: similarity of the blocks of two towers. spectrum: change of the patch kernels' spectra.
+attention: attention of the first block, and its dependence on the image. curves: accuracy over the
+field that a suite sweeps. ablation: accuracy with each part of R-Adapt+ alone. Each writes
+OUT.csv, OUT.png and OUT.svg, one paper column (8.5 cm) wide."""
 
-PUBLISHED = "a table of results/published, to be drawn beside"
+PUBLISHED = "a table in results/published, drawn for comparison"
 
 
 def add(commands: Commands) -> None:
-    """Add the command and what it draws."""
+    """Add the command and its subcommands."""
     parser = command(commands, "analyze", "Redraw the paper's analyses.", EXAMPLE)
     kinds = parser.add_subparsers(required=True, metavar="cka|spectrum|attention|curves|ablation")
     for name, run, count in (
@@ -44,29 +44,33 @@ def add(commands: Commands) -> None:
         if count:
             add_images(kind, count)
         if run is attention:
-            kind.add_argument("--shown", type=positive, default=4, help="overlays (default: 4)")
+            kind.add_argument(
+                "--shown", type=positive, default=4, help="number of images shown (default: 4)"
+            )
         if run is cka:
             kind.add_argument("--published", type=Path, help=PUBLISHED)
         kind.add_argument("--out", type=Path, required=True, help="a file name without suffix")
         kind.set_defaults(run=run)
-    for name, drawn, words in (
-        ("curves", curves, "Draw accuracy over what a suite sweeps."),
-        ("ablation", ablation, "Draw accuracy of a suite's models as bars, beside Table 6."),
+    for name, drawn, summary in (
+        ("curves", curves, "Draw accuracy over the field that a suite sweeps."),
+        ("ablation", ablation, "Draw accuracy of a suite's models as bars, next to Table 6."),
     ):
-        kind = command(kinds, name, words, EXAMPLE)
+        kind = command(kinds, name, summary, EXAMPLE)
         kind.add_argument("cells", type=Path, help="cells.csv of a suite")
         if drawn is curves:
             kind.add_argument("--over", required=True, help="swept field: alpha, cutoff, modules")
-            kind.add_argument("--references", nargs="*", default=(), help="models drawn as levels")
-        kind.add_argument("--attack", default="apgd-ce")
-        kind.add_argument("--eps", help="as in the table (default: the largest)")
+            kind.add_argument(
+                "--references", nargs="*", default=(), help="models drawn as horizontal lines"
+            )
+        kind.add_argument("--attack", default="apgd-ce", help="default: %(default)s")
+        kind.add_argument("--eps", help="radius as in the table (default: the largest)")
         kind.add_argument("--published", type=Path, help=PUBLISHED)
         kind.add_argument("--out", type=Path, required=True, help="a file name without suffix")
         kind.set_defaults(run=drawn)
 
 
 def cka(options: argparse.Namespace) -> None:
-    """Draw the similarity of all pairs of blocks."""
+    """Draw the CKA similarity of all pairs of blocks."""
     from radapt import analysis, figures  # matplotlib: the `plot` extra
 
     label, clip = named_clip(options.model, options.device)
@@ -78,7 +82,7 @@ def cka(options: argparse.Namespace) -> None:
 
 
 def spectrum(options: argparse.Namespace) -> None:
-    """Draw how the spectra of the patch kernels shift."""
+    """Draw the change of the patch kernels' spectra."""
     from radapt import analysis, figures
 
     label, clip = named_clip(options.model, options.device)
@@ -91,7 +95,7 @@ def spectrum(options: argparse.Namespace) -> None:
 
 
 def attention(options: argparse.Namespace) -> None:
-    """Draw overlays of the first block's attention, and its dependence on the image by head."""
+    """Draw the first block's attention over images, and its dependence on the image per head."""
     from radapt import analysis, figures
     from radapt.analysis.attention import Query
 

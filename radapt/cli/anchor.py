@@ -1,4 +1,4 @@
-"""`python -m radapt anchor`."""
+"""`python -m radapt anchor`: extract an anchor from a tower."""
 
 import argparse
 from pathlib import Path
@@ -14,14 +14,14 @@ EXAMPLE = """\
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    parser = command(commands, "anchor", "Read a white image's anchor off a tower.", EXAMPLE)
+    parser = command(commands, "anchor", "Extract a white image's anchor from a tower.", EXAMPLE)
     add_model(parser)
     parser.add_argument("--out", type=Path, required=True, help="a .safetensors file")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Extract and save."""
+    """Extract an anchor and write it to a file."""
     clip = load_clip(options.model, options.device)
     anchor = extract_anchor(clip.tower, mean=clip.mean, std=clip.std)
     anchor.save(prepared(options.out))

@@ -1,4 +1,4 @@
-"""`python -m radapt finetune`."""
+"""`python -m radapt finetune`: adversarial fine-tuning of a vision tower."""
 
 import argparse
 import copy
@@ -23,30 +23,38 @@ EXAMPLE = """\
       --data imagenet --evaluate imagenet --workers 8 --out runs/fare4
   python -m radapt finetune my_recipe.yaml --model hf-hub:ORG/NAME --data shards --out runs/mine
 
-shipped recipes: fare2, fare4, tecoa2, tecoa4, tga. Several GPUs, mixed precision and gradient
-accumulation: `accelerate launch`, and `precision` and `accumulate` in the recipe."""
+Shipped recipes: fare2, fare4, tecoa2, tecoa4, tga. For several GPUs use `accelerate launch`; mixed
+precision and gradient accumulation are `precision` and `accumulate` in the recipe."""
 HELD_OUT = 256
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    words = "Fine-tune a vision tower adversarially (FARE, TeCoA, TGA); a stopped run goes on."
-    parser = command(commands, "finetune", words, EXAMPLE)
+    summary = "Fine-tune a vision tower adversarially (FARE, TeCoA, TGA); resumes a stopped run."
+    parser = command(commands, "finetune", summary, EXAMPLE)
     parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
     parser.add_argument("--model", required=True, metavar="MODEL")
     parser.add_argument(
-        "--data", type=Path, required=True, help="class folders, or webdataset shards"
+        "--data", type=Path, required=True, help="training images: class folders or shards"
     )
-    parser.add_argument("--evaluate", type=Path, help="the same, for clean and PGD accuracy")
-    parser.add_argument("--split", default="val", help="folder in it (default: val)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that decode images")
-    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint and log")
+    parser.add_argument(
+        "--evaluate", type=Path, help="evaluation images for clean and PGD accuracy in the log"
+    )
+    parser.add_argument(
+        "--split", default="val", help="folder of the evaluation images (default: val)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, help="number of processes that decode images"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the checkpoint and the log"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train, and write the tower's weights alone beside the checkpoint."""
-    from accelerate import Accelerator  # the `train` extra; other commands do without
+    """Fine-tune a tower, and write its weights to a file next to the checkpoint."""
+    from accelerate import Accelerator  # the `train` extra; other commands do not need it
 
     from radapt.finetune import finetune
     from radapt.recipe import load_recipe
@@ -58,8 +66,8 @@ def run(options: argparse.Namespace) -> None:
     part, rest = divmod(recipe.batch, recipe.accumulate * accelerator.num_processes)
     if rest:
         raise ValueError(
-            f"batch: got {recipe.batch}; {recipe.accumulate} part(s) on "
-            f"{accelerator.num_processes} process(es) need a multiple of their product"
+            f"batch: got {recipe.batch}; allowed: a multiple of accumulate x processes, "
+            f"{recipe.accumulate} x {accelerator.num_processes}"
         )
 
     def batches(first: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -73,13 +81,13 @@ def run(options: argparse.Namespace) -> None:
             workers=options.workers,
         )
 
-    judge = None
+    evaluate = None
     if options.evaluate is not None:
         held = open_images(options.evaluate, image_size(clip.tower), options.split)
         text = clip.classes(held.classes, recipe.template)
         pixels, labels = (tensor.to(accelerator.device) for tensor in held.take(HELD_OUT, 0))
 
-        def judge(tower: nn.Module) -> Mapping[str, float]:
+        def evaluate(tower: nn.Module) -> Mapping[str, float]:
             return accuracies(clip, tower, pixels, labels, text, recipe.attack.eps)
 
     tower = finetune(
@@ -94,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
         identity=f"{recipe} {fingerprint(clip.tower)} {len(images)} {images.classes} "
         f"{accelerator.num_processes}",
         seed=recipe.seed,
-        evaluate=judge,
+        evaluate=evaluate,
         mean=clip.mean,
         std=clip.std,
     )
@@ -107,12 +115,12 @@ def run(options: argparse.Namespace) -> None:
 def accuracies(
     clip: Clip, tower: nn.Module, images: Tensor, labels: Tensor, text: Tensor, eps: float
 ) -> dict[str, float]:
-    """Return zero-shot accuracy, clean and under PGD of 10 steps, of a tower in training."""
+    """Return a tower's zero-shot accuracy in [0,1], clean and under PGD with 10 steps."""
 
     def embed(pixels: Tensor) -> Tensor:
         return embedding(tower, normalise(pixels, clip.mean, clip.std)).float()
 
-    def right(pixels: Tensor, truth: Tensor) -> Tensor:
+    def correct(pixels: Tensor, truth: Tensor) -> Tensor:
         with torch.no_grad():
             return (F.normalize(embed(pixels), dim=1) @ text.T).argmax(dim=1) == truth
 
@@ -120,8 +128,8 @@ def accuracies(
     for pixels, truth in zip(images.split(64), labels.split(64), strict=True):
         attack = on_images(tecoa_loss(text, truth, clip.scale), embed)
         attacked = pgd(attack, pixels, eps=eps, step=eps / 4, steps=10)
-        clean.append(right(pixels, truth))
-        robust.append(right(attacked, truth))
+        clean.append(correct(pixels, truth))
+        robust.append(correct(attacked, truth))
     return {
         "clean": float(torch.cat(clean).float().mean()),
         "robust": float(torch.cat(robust).float().mean()),

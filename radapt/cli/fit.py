@@ -1,4 +1,4 @@
-"""`python -m radapt fit`."""
+"""`python -m radapt fit`: fit an anchor on adversarial images."""
 
 import argparse
 import csv
@@ -32,13 +32,13 @@ DEFAULT = FitOptions()
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    words = "Optimise an anchor on adversarial images (R-Adapt+); nothing else is trained."
-    parser = command(commands, "fit", words, EXAMPLE)
+    summary = "Optimise an anchor on adversarial images (R-Adapt+); the tower stays frozen."
+    parser = command(commands, "fit", summary, EXAMPLE)
     add_model(parser)
     add_images(parser, 2000)
     parser.add_argument("--alpha", type=float, default=0.8, help="default: %(default)s")
     parser.add_argument(
-        "--cutoff", type=_cutoff, default=40.0, help="D0, or none: no filter (default: 40)"
+        "--cutoff", type=_cutoff, default=40.0, help="D0 of the filter, or none (default: 40)"
     )
     parser.add_argument(
         "--mix",
@@ -46,19 +46,30 @@ def add(commands: Commands) -> None:
         default="interpolate",
         help="(1-alpha) A + alpha R (default), or A + alpha R",
     )
-    parser.add_argument("--start", type=Path, help="an anchor's file (default: a white image)")
+    parser.add_argument(
+        "--start", type=Path, help="file of the initial anchor (default: a white image's anchor)"
+    )
     losses = ("l2", "cosine", "ce")
     parser.add_argument("--loss", choices=losses, default=DEFAULT.loss)
     parser.add_argument("--attack-loss", choices=losses, help="default: as --loss")
-    parser.add_argument("--refresh", action="store_true", help="craft anew at each step")
-    parser.add_argument("--eps", type=_radius, default=Fraction(4, 255), help="default: 4/255")
+    parser.add_argument(
+        "--refresh", action="store_true", help="craft adversarial images at each step, not once"
+    )
+    parser.add_argument(
+        "--eps", type=_radius, default=Fraction(4, 255), help="radius (default: 4/255)"
+    )
     for name in ("steps", "epochs", "batch"):
         parser.add_argument(f"--{name}", type=positive, default=getattr(DEFAULT, name))
     parser.add_argument("--optimiser", choices=("adam", "sgd"), default=DEFAULT.optimiser)
     parser.add_argument("--lr", type=float, default=DEFAULT.lr)
     parser.add_argument("--decay", choices=("cosine", "constant"), default=DEFAULT.decay)
-    parser.add_argument("--held-out", type=float, default=0.0, help="share that judges epochs")
-    parser.add_argument("--patience", type=positive, help="epochs without a better one")
+    parser.add_argument(
+        "--held-out", type=float, default=0.0,
+        help="fraction of the images that selects the best epoch (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--patience", type=positive, help="stop after this many epochs without improvement"
+    )
     parser.add_argument("--template", default="a photo of a {c}", help="prompt for --loss ce")
     parser.add_argument("--out", type=Path, required=True, help="a .safetensors file")
     parser.set_defaults(run=run)
@@ -68,18 +79,18 @@ def _radius(text: str) -> Fraction:
     try:
         return Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: as in 4/255") from None
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a number such as 4/255") from None
 
 
 def _cutoff(text: str) -> float | None:
     try:
         return None if text == "none" else float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"got {text!r}; allowed are a number and none") from None
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a number, or none") from None
 
 
 def run(options: argparse.Namespace) -> None:
-    """Fit, logging each epoch, and save; a stopped fit goes on where it was."""
+    """Fit an anchor, log each epoch, and write the anchor; a stopped fit is resumed."""
     clip = load_clip(options.model, options.device)
     all_images, images, labels = images_for(options, clip)
     choices = {field.name: getattr(options, field.name) for field in fields(FitOptions)}
@@ -93,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
     rows = _rows(log) if state.exists() else {}
 
     def report(epoch: Epoch) -> None:
-        # an epoch that was reported before the fit was stopped, but not kept, is done again
+        # a fit stopped between the report and the checkpoint repeats the epoch, and its row
         rows[epoch.epoch] = astuple(epoch)
         write_atomically(log, partial(_write, [rows[number] for number in sorted(rows)]))
         print(
@@ -103,8 +114,8 @@ def run(options: argparse.Namespace) -> None:
             flush=True,
         )
 
-    words = "ce" in (options.loss, options.attack_loss)
-    text = clip.classes(all_images.classes, options.template) if words else None
+    needs_text = "ce" in (options.loss, options.attack_loss)
+    text = clip.classes(all_images.classes, options.template) if needs_text else None
     anchor = fit_anchor(
         clip.tower,
         images,

@@ -1,4 +1,4 @@
-"""Parse a command line and run its command."""
+"""Parse the command line of `python -m radapt` and run the command."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from radapt.terminal import legible_output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, or 2 with one message where the call is wrong."""
+    """Run a command; return 0, or print an error message and return 2."""
     with legible_output():
         return _run(arguments)
 
@@ -17,8 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m radapt",
-        description="R-Adapt: a robust CLIP by changing only its start.",
-        epilog="Each command's --help shows an example.",
+        description="R-Adapt: a robust CLIP by changing only its first layers.",
+        epilog="The --help of each command shows an example.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (anchor, fit, finetune, analyze):
@@ -27,7 +27,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         options.run(options)
     except (ValueError, TypeError, OSError) as error:
-        # the library's own words for a wrong argument, file or tower
+        # the library raises these for a wrong argument, file or tower
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

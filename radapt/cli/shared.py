@@ -1,4 +1,4 @@
-"""What several commands share: naming models, finding images, writing files."""
+"""Options and helpers that several commands share: models, devices, images, output files."""
 
 import argparse
 from pathlib import Path
@@ -11,11 +11,11 @@ from radapt.clip import REFERENCE, Clip, load_clip
 from radapt.images import Images, open_images
 from radapt.tower import image_size
 
-Commands = Any  # argparse keeps the type of its sub-parsers to itself
+Commands = Any  # argparse's type of sub-parsers is private
 
 
 def command(commands: Commands, name: str, help_: str, example: str) -> argparse.ArgumentParser:
-    """Add a command whose help shows an example."""
+    """Add a command, with an example in its help text."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help_,
@@ -27,13 +27,13 @@ def command(commands: Commands, name: str, help_: str, example: str) -> argparse
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a model and a device."""
+    """Add the options `--model` and `--device`."""
     parser.add_argument("--model", required=True, metavar="MODEL")
     add_device(parser)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names a device."""
+    """Add the option `--device`."""
     best = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", type=_device, default=best, help="default here: %(default)s")
 
@@ -41,39 +41,39 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def _device(name: str) -> str:
     try:
         torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:  # by what is missing
+    except (RuntimeError, AssertionError) as error:  # the kind depends on the missing backend
         reason = str(error).splitlines()[0]
         raise argparse.ArgumentTypeError(f"got {name!r}, which cannot be used: {reason}") from None
     return name
 
 
 def positive(text: str) -> int:
-    """Read a whole number of at least 1."""
+    """Parse an integer of at least 1."""
     if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"got {text!r}; a positive whole number is needed")
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a positive integer")
     return int(text)
 
 
 def add_images(parser: argparse.ArgumentParser, count: int) -> None:
-    """Add the options that name images."""
+    """Add the options `--data`, `--split`, `--images` and `--seed`."""
     parser.add_argument(
         "--data", type=Path, required=True, help="class folders, or webdataset shards"
     )
-    parser.add_argument("--split", default="train", help="folder in it (default: train)")
+    parser.add_argument("--split", default="train", help="folder of the split (default: train)")
     parser.add_argument(
-        "--images", type=positive, default=count, help=f"how many (default: {count})"
+        "--images", type=positive, default=count, help=f"number of images (default: {count})"
     )
     parser.add_argument("--seed", type=int, default=0)
 
 
 def images_for(options: argparse.Namespace, clip: Clip) -> tuple[Images, Tensor, Tensor]:
-    """Return all images, and those that the options ask for with their labels."""
+    """Return all images, and a sample of images `[n,3,h,w]` and labels `[n]`."""
     images = open_images(options.data, image_size(clip.tower), options.split)
     return images, *images.take(options.images, options.seed)
 
 
 def named_clip(text: str, device: str) -> tuple[str, Clip]:
-    """Load `LABEL=MODEL`, or `MODEL`, and return its label with it."""
+    """Load `LABEL=MODEL` or `MODEL`; return the label (by default MODEL) and the model."""
     label, equals, reference = text.partition("=")
     if not equals or ":" in label or "/" in label:
         label, reference = text, text
@@ -81,6 +81,6 @@ def named_clip(text: str, device: str) -> tuple[str, Clip]:
 
 
 def prepared(path: Path) -> Path:
-    """Return a path whose folder exists."""
+    """Make the folder of a path, and return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

@@ -1,7 +1,7 @@
-"""Figures of sweeps and analyses, each beside the table that it shows.
+"""Figures of sweeps and analyses, each with a table of its data.
 
-Every function takes a stem and writes `<stem>.csv`, `<stem>.png` and `<stem>.svg`: the same
-bytes for the same data. No meaning is carried by colour alone. Needs the `plot` extra.
+Every function takes a stem and writes `<stem>.csv`, `<stem>.png` and `<stem>.svg`, always with the
+same bytes for the same data. No information is shown by colour alone. Needs the `plot` extra.
 """
 
 from radapt.figures.bars import ablation, dependence_bars

@@ -1,4 +1,4 @@
-"""Bars: accuracies of R-Adapt+'s parts, and heads' dependence on the image."""
+"""Bar charts: accuracy of the parts of R-Adapt+, and attention's dependence on the image."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,20 +22,21 @@ def ablation(
     eps: str | None = None,
     published: str | Path | None = None,
 ) -> None:
-    """Draw clean and robust accuracy of a few models, as the paper's Table 6 has it.
+    """Draw clean and robust accuracy of a few models, as in the paper's Table 6.
 
-    There is a row of bars for clean accuracy and for each threat, with 95% intervals, and one
-    for each of the published columns, whose data sets are others.
+    A row of bars shows clean accuracy or robust accuracy for a threat model, with 95% intervals.
+    Published numbers have rows of their own, because their datasets differ.
 
     Args:
-        cells: The harness's table, one row per number; see `accuracy_points`.
-        stem: Where to write, without a suffix.
-        attack: The attack that robust accuracy is read at.
-        eps: Its budget as the table has it; the largest one when not given.
-        published: The published tables; see `published_ablation`.
+        cells: The harness's table, one row per cell; see `accuracy_points`.
+        stem: Path of the output files without suffix.
+        attack: Name of the attack for robust accuracy.
+        eps: Radius of the attack, as written in the table; None for the largest radius.
+        published: File of the published tables; see `published_ablation`.
 
     Raises:
-        ValueError: No model was attacked so, or Table 6 is not among the tables.
+        ValueError: The table has no cells of this attack and radius, or `published` has no rows
+            of Table 6.
     """
     points = accuracy_points(cells, attack=attack, eps=eps)
     if published is not None:
@@ -53,8 +54,9 @@ def ablation(
             places = {name: place for place, name in enumerate(dict.fromkeys(part["dataset"]))}
             groups = {}
             for model in models:
-                of_model = part[part["series"] == model].set_index("dataset")
-                groups[model] = 100 * of_model[["value", "ci_low", "ci_high"]].reindex(places)
+                rows_of_model = part[part["series"] == model].set_index("dataset")
+                percent = 100 * rows_of_model[["value", "ci_low", "ci_high"]]
+                groups[model] = percent.reindex(places)
             _accuracies(axes, groups)
             axes.set_xticks(list(places.values()), list(places), rotation=90 if many else 0)
             axes.set_ylim(0, 103)
@@ -72,11 +74,11 @@ def _accuracies(axes: Axes, groups: Mapping[str, pd.DataFrame]) -> None:
 
 
 def dependence_bars(values: Mapping[str, ArrayLike], stem: str | Path) -> None:
-    """Draw how much each head's attention depends on the image, a bar per tower.
+    """Draw how much each head's attention depends on the image, with a bar per tower.
 
     Args:
-        values: Per tower its name and a `[heads]` array from `radapt.analysis.input_dependence`.
-        stem: Where to write, without a suffix.
+        values: For each tower's name, an array `[heads]` from `radapt.analysis.input_dependence`.
+        stem: Path of the output files without suffix.
     """
     heads = {name: np.asarray(value, dtype=float) for name, value in values.items()}
     count = max(len(value) for value in heads.values())
@@ -91,7 +93,7 @@ def dependence_bars(values: Mapping[str, ArrayLike], stem: str | Path) -> None:
 
 
 def _bars(axes: Axes, groups: Mapping[str, Values]) -> None:
-    """Draw a bar per value, those of the same index side by side."""
+    """Draw a bar per value; bars with the same index are side by side."""
     width = 0.8 / len(groups)
     for index, (name, value) in enumerate(groups.items()):
         axes.bar(

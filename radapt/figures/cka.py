@@ -1,4 +1,4 @@
-"""How alike the blocks of two towers are, beside what is published."""
+"""Figures of the CKA similarity of towers' blocks, with published values for comparison."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,21 +24,21 @@ def cka_maps(
     rows: str = "CLIP",
     published: str | Path | None = None,
 ) -> None:
-    """Draw how alike blocks are, a map per tower that `rows` is compared with.
+    """Draw the similarity of blocks, with a map per tower that is compared with `rows`.
 
-    What is published are readings of the first row and of the diagonal: with them, two panels
-    below the maps show the first row and the diagonal of every map, measured and published.
+    Published values are readings of the first row and of the diagonal. If they are given, two
+    panels below the maps show the first row and the diagonal of every map, measured and published.
 
     Args:
-        maps: Per tower its name and a `[blocks of rows, its blocks]` array from
+        maps: For each tower's name, an array `[blocks of rows, blocks of the tower]` from
             `radapt.analysis.cka`.
-        stem: Where to write, without a suffix.
+        stem: Path of the output files without suffix.
         rows: Name of the tower of the rows.
         published: A table with the columns `row_model, column_model, row_block, column_block,
-            cka`; its `row_model` is matched with `rows`.
+            cka`; rows with `row_model` equal to `rows` are used.
 
     Raises:
-        ValueError: Nothing is published of `rows`.
+        ValueError: `published` has no rows with this `row_model`.
     """
     values = {name: np.asarray(value, dtype=float) for name, value in maps.items()}
     columns = ("tower", f"block of {rows}", "block", "cka")
@@ -63,7 +63,7 @@ def _published(path: str | Path, rows: str) -> pd.DataFrame:
     found = readings[readings["row_model"] == rows]
     if found.empty:
         known = ", ".join(sorted(set(readings["row_model"])))
-        raise ValueError(f"{path}: nothing on {rows!r}; its rows are blocks of {known}")
+        raise ValueError(f"{path}: no row_model {rows!r}; allowed: {known}")
     return found[["column_model", "row_block", "column_block", "cka"]]
 
 
@@ -84,23 +84,23 @@ def _maps(figure: SubFigure, values: Mapping[str, Values], rows: str) -> None:
 
 
 def _lines(figure: SubFigure, table: pd.DataFrame, rows: str) -> None:
-    looks = {name: look for look, name in enumerate(dict.fromkeys(table["tower"]))}
+    styles = {name: style for style, name in enumerate(dict.fromkeys(table["tower"]))}
     first, same = panels(figure, 2, 2, sharey=True)
-    _draw(first, table[table["row"] == 1], looks)
-    _draw(same, table[table["row"] == table["block"]], looks)
+    _draw(first, table[table["row"] == 1], styles)
+    _draw(same, table[table["row"] == table["block"]], styles)
     first.set(title=f"{rows}'s block 1, other's n", ylabel="linear CKA")
     same.set(title="block n of both")
     handles, _ = first.get_legend_handles_labels()
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
 
 
-def _draw(axes: Axes, shown: pd.DataFrame, looks: Mapping[str, int]) -> None:
+def _draw(axes: Axes, shown: pd.DataFrame, styles: Mapping[str, int]) -> None:
     for (tower, source), line in shown.groupby(["tower", "source"], sort=False):
-        colour = COLOURS[looks[str(tower)] % len(COLOURS)]
+        colour = COLOURS[styles[str(tower)] % len(COLOURS)]
         measured = source == MEASURED
         axes.plot(
             line["block"], line["cka"], color=colour, ls="-" if measured else "--",
-            marker=MARKERS[looks[str(tower)] % len(MARKERS)],
+            marker=MARKERS[styles[str(tower)] % len(MARKERS)],
             markerfacecolor=colour if measured else "white", label=f"{tower}, {source}",
         )  # fmt: skip
     axes.set(xlabel="n", ylim=(0, 1.05))

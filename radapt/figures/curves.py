@@ -1,4 +1,4 @@
-"""Accuracy over what a sweep varies: anchor strength, filter cutoff, replaced modules."""
+"""Curves of accuracy over a swept field: anchor strength, filter cutoff, replaced modules."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ AXES = {
     "cutoff": "filter cutoff $D_0$ (offsets at 224 px)",
     "modules": "replaced module",
 }
-THIN = 0.8
+THIN = 0.8  # line width in points
 ACROSS = 2  # panels in a row
 Parts = Mapping[str, pd.DataFrame]
 
@@ -35,20 +35,22 @@ def curves(
 ) -> None:
     """Draw clean and robust accuracy over a swept field, with 95% intervals as bands.
 
-    Clean accuracy, each threat, and what is published (of other models and images) have panels of
-    their own, one per data set. A series is told by its marker, clean from robust by open ones.
+    Clean accuracy, each threat model, and published values (of other models and images) have
+    their own panels, one per dataset. Each series has its own marker; clean accuracy has open
+    markers.
 
     Args:
-        cells: The harness's table, one row per number; see `sweep_points`.
-        field: `alpha`, `cutoff`, `modules` or another field that models are swept over.
-        stem: Where to write, without a suffix.
-        attack: The attack that robust accuracy is read at.
-        eps: Its budget as the table has it; the largest one when not given.
-        references: Models without a sweep to draw as level lines.
+        cells: The harness's table, one row per cell; see `sweep_points`.
+        field: The swept field, such as `alpha`, `cutoff` or `modules`.
+        stem: Path of the output files without suffix.
+        attack: Name of the attack for robust accuracy.
+        eps: Radius of the attack, as written in the table; None for the largest radius.
+        references: Names of models without a sweep, drawn as horizontal lines.
         published: A table of published curves over the same field.
 
     Raises:
-        ValueError: No model sweeps the field, none was attacked so, or a reference is not there.
+        ValueError: No model sweeps the field, the table has no cells of this attack and radius,
+            or a reference is not in the table.
     """
     points = sweep_points(cells, field, attack=attack, eps=eps, references=references)
     blocks: list[Parts] = [_by_threat(points)]
@@ -56,23 +58,23 @@ def curves(
         others = published_points(published)
         blocks.append({PUBLISHED: others})
         points = pd.concat([points, others], ignore_index=True)
-    # references last, so that a series looks the same with and without them
+    # references last, so that they do not change the style of a series
     series = [*points.loc[points["x"] != "", "series"], *points["series"]]
-    looks = {name: place for place, name in enumerate(dict.fromkeys(series))}
-    handles = list(_legend(looks, references))
+    styles = {name: place for place, name in enumerate(dict.fromkeys(series))}
+    handles = list(_legend(styles, references))
     heights = [1.15 * _rows(block) + 0.3 for block in blocks]
     with styled():
         figure = Figure(figsize=(WIDTH, sum(heights) + 0.06 * len(handles)))
         parts = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=heights)[:, 0]
         for part, block in zip(parts, blocks, strict=True):
-            _panels(part, block, looks)
+            _panels(part, block, styles)
         parts[-1].supxlabel(AXES.get(field, field), fontsize=8)
         figure.legend(handles=handles, loc="outside upper center", ncols=3)
         write(figure, points, stem)
 
 
 def _by_threat(points: pd.DataFrame) -> Parts:
-    """Return the points of each threat under its title, clean ones first."""
+    """Return the points of each threat model by the title of its panels, clean points first."""
     groups = points.groupby(["threat", "attack", "eps"], sort=False)
     return {
         f"{threat},\n{attack} {eps}" if threat else "clean": part
@@ -81,12 +83,12 @@ def _by_threat(points: pd.DataFrame) -> Parts:
 
 
 def _rows(block: Parts) -> int:
-    """Return how many rows of panels a block takes; each part begins a row."""
+    """Return the number of rows of panels in a block; each part starts a new row."""
     return sum(-(-part["dataset"].nunique() // ACROSS) for part in block.values())
 
 
-def _panels(figure: SubFigure, block: Parts, looks: Mapping[str, int]) -> None:
-    """Draw a panel per part and data set; only the lowest ones of like axes name the places."""
+def _panels(figure: SubFigure, block: Parts, styles: Mapping[str, int]) -> None:
+    """Draw a panel per part and dataset; of panels with equal axes, only the lowest has labels."""
     spare = list(figure.subplots(_rows(block), ACROSS, squeeze=False).flat)
     named: dict[tuple[int, tuple[str, ...]], Axes] = {}
     for title, part in block.items():
@@ -95,7 +97,7 @@ def _panels(figure: SubFigure, block: Parts, looks: Mapping[str, int]) -> None:
             axes = spare.pop(0)
             places = positions(x for x in shown["x"] if x)
             for (series, measure), line in shown.groupby(["series", "measure"], sort=False):
-                _draw(axes, line, places, looks[str(series)], measure == "clean")
+                _draw(axes, line, places, styles[str(series)], measure == "clean")
             axes.set(title=dataset, ylim=(-3, highest))
             axes.grid(axis="y", lw=0.3, color="0.85")
             _label_places(axes, places)
@@ -111,9 +113,9 @@ def _panels(figure: SubFigure, block: Parts, looks: Mapping[str, int]) -> None:
 
 
 def _label_places(axes: Axes, places: Mapping[str, float]) -> None:
-    """Name the places on an axis, unless they are many numbers."""
-    words = not all(name.replace(".", "", 1).isdigit() for name in places)
-    if not words and len(places) > 8:
+    """Label the positions on an axis, unless they are many numbers."""
+    numeric = all(name.replace(".", "", 1).isdigit() for name in places)
+    if numeric and len(places) > 8:
         return
     shown = list(places)[:: 1 if len(places) <= 12 else 4]
     wide = sum(len(name) + 2 for name in shown) * 0.055 > WIDTH / ACROSS - 0.35
@@ -121,9 +123,9 @@ def _label_places(axes: Axes, places: Mapping[str, float]) -> None:
 
 
 def _draw(
-    axes: Axes, line: pd.DataFrame, places: Mapping[str, float], look: int, is_clean: bool
+    axes: Axes, line: pd.DataFrame, places: Mapping[str, float], style_index: int, is_clean: bool
 ) -> None:
-    style = _style(look, is_clean)
+    style = _style(style_index, is_clean)
     percent = 100 * line[["value", "ci_low", "ci_high"]].astype(float)
     if not line["x"].any():
         level = [percent["value"].iloc[0]] * 2
@@ -137,18 +139,19 @@ def _draw(
     )
 
 
-def _style(look: int, is_clean: bool) -> dict[str, Any]:
-    colour = COLOURS[look % len(COLOURS)]
+def _style(style_index: int, is_clean: bool) -> dict[str, Any]:
+    colour = COLOURS[style_index % len(COLOURS)]
     return {
         "color": colour,
         "ls": "--" if is_clean else "-",
-        "marker": MARKERS[look % len(MARKERS)],
+        "marker": MARKERS[style_index % len(MARKERS)],
         "markerfacecolor": "white" if is_clean else colour,
     }
 
 
-def _legend(looks: Mapping[str, int], level: Iterable[str]) -> Iterator[Line2D]:
-    for name, look in looks.items():
-        yield Line2D([], [], label=name, lw=THIN if name in level else 1.2, **_style(look, False))
+def _legend(styles: Mapping[str, int], level: Iterable[str]) -> Iterator[Line2D]:
+    for name, style_index in styles.items():
+        width = THIN if name in level else 1.2
+        yield Line2D([], [], label=name, lw=width, **_style(style_index, False))
     yield Line2D([], [], color="0.5", ls="--", marker="o", markerfacecolor="white", label="clean")
     yield Line2D([], [], color="0.5", marker="o", label="robust")

@@ -1,4 +1,4 @@
-"""Maps of frequencies, and overlays of attention."""
+"""Maps of frequency changes, and overlays of attention on images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from radapt.figures.panels import BAR, heat, long, panels, ticks
 from radapt.figures.style import WIDTH, styled, write
 
-DIMMED = 0.4
+DIMMED = 0.4  # brightness of the images under attention maps
 
 
 def spectral_maps(
@@ -22,14 +22,14 @@ def spectral_maps(
     limit: float | None = None,
     label: str = "relative change",
 ) -> None:
-    """Draw how kernels' spectra shift; a line separates gains from losses.
+    """Draw the change of kernels' spectra; a line separates increases from decreases.
 
     Args:
-        maps: Per map its title, such as `FARE - CLIP`, and a `[p,p]` array from
+        maps: For each map's title, such as `FARE - CLIP`, an array `[p,p]` from
             `radapt.analysis.spectral_shift`.
-        stem: Where to write, without a suffix.
-        limit: End of the colour scale on either side of zero; the largest value when not given.
-        label: What the values are, as told beside the colours.
+        stem: Path of the output files without suffix.
+        limit: The colour scale is [-limit, limit]; None for the largest absolute value.
+        label: Label of the colour scale.
     """
     values = {name: np.asarray(value, dtype=float) for name, value in maps.items()}
     largest = max(float(np.abs(value).max()) for value in values.values())
@@ -56,16 +56,16 @@ def spectral_maps(
 
 
 def attention_overlays(images: ArrayLike, maps: Mapping[str, ArrayLike], stem: str | Path) -> None:
-    """Lay each tower's attention over the images: a row per image, a column per tower.
+    """Draw each tower's attention over the images, with a row per image and a column per tower.
 
-    Colours are relative to the largest value of the row, so that the towers of a row can be
-    compared; the table has the values themselves.
+    Colours are relative to the largest value of the row, so the towers of a row can be compared.
+    The table has the absolute values.
 
     Args:
-        images: `[b,3,h,w]` in [0,1].
-        maps: Per tower its name and a `[b,rows,columns]` array from
-            `radapt.analysis.heat_map`; one value per patch is enough, and keeps the table small.
-        stem: Where to write, without a suffix.
+        images: Images `[b,3,h,w]` in [0,1].
+        maps: For each tower's name, an array `[b,rows,columns]` from `radapt.analysis.heat_map`;
+            a value per patch is enough, and keeps the table small.
+        stem: Path of the output files without suffix.
     """
     pictures = np.asarray(images, dtype=float).transpose(0, 2, 3, 1)
     values = {name: np.asarray(value, dtype=float) for name, value in maps.items()}
@@ -81,11 +81,11 @@ def attention_overlays(images: ArrayLike, maps: Mapping[str, ArrayLike], stem: s
             row[0].imshow(picture, extent=extent)
             largest = max(float(value[index].max()) for value in values.values())
             for axes, value in zip(row[1:], values.values(), strict=True):
-                # dark, so that what is light is attended to, in grey as well
+                # the image is dark, so that attention is light, also in a greyscale print
                 axes.imshow(DIMMED * picture.mean(-1), cmap="gray", vmin=0, vmax=1, extent=extent)
-                share = colormaps["inferno"](value[index] / largest)
-                share[..., 3] = 0.85 * value[index] / largest  # the image shows through
-                axes.imshow(share, extent=extent, interpolation="bilinear")
+                overlay = colormaps["inferno"](value[index] / largest)
+                overlay[..., 3] = 0.85 * value[index] / largest  # the image stays visible
+                axes.imshow(overlay, extent=extent, interpolation="bilinear")
         for axes, title in zip(drawn, ("image", *values), strict=False):
             axes.set_title(title)
         for axes in drawn:

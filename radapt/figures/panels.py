@@ -1,4 +1,4 @@
-"""Panels of maps: where they stand, their colours and axes, and their values as a table."""
+"""Panels of maps: their positions, colours and axes, and their values as a table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from radapt.figures.style import ORDERED, SMALL
 
 Values = NDArray[np.float64]
-BAR: Mapping[str, Any] = {"location": "top", "aspect": 40, "shrink": 0.8}  # of colours
+BAR: Mapping[str, Any] = {"location": "top", "aspect": 40, "shrink": 0.8}  # colour bar
 CENTRED: Mapping[str, Any] = {"ha": "center", "va": "center"}
 
 
 def panels(figure: FigureBase, count: int, across: int, *, sharey: bool = False) -> list[Axes]:
-    """Return `count` axes, `across` of them in a row; a last row may have fewer."""
+    """Return `count` axes with `across` of them in a row; the last row may have fewer."""
     across = min(across, count)
     grid = figure.subplots(-(-count // across), across, squeeze=False, sharey=sharey)
     for spare in grid.flat[count:]:
@@ -28,19 +28,26 @@ def panels(figure: FigureBase, count: int, across: int, *, sharey: bool = False)
 
 
 def heat(axes: Axes, value: Values, low: float, high: float) -> AxesImage:
-    """Draw a map whose lightness grows with the value."""
+    """Draw a map in which larger values are lighter."""
     return axes.imshow(value, cmap=ORDERED, vmin=low, vmax=high)
 
 
 def ticks(side: Axis, places: Mapping[str, float]) -> None:
-    """Name places on an axis."""
+    """Label positions on an axis."""
     side.set_ticks(list(places.values()), list(places), fontsize=SMALL)
 
 
 def long(
     values: Mapping[str, Values], key: str, columns: tuple[str, ...], first: int
 ) -> pd.DataFrame:
-    """Return arrays as one row per number: its name, its indices counted from `first`, itself."""
+    """Return arrays as a table with a row per number.
+
+    Args:
+        values: Arrays by name.
+        key: Column of the arrays' names.
+        columns: Columns of the indices, and of the number.
+        first: The first index, such as 0 or 1.
+    """
     rows = [
         (name, *(index + first for index in place), number)
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""What all figures share: sizes, colours, and how they are written."""
+"""Sizes and colours of all figures, and functions that write figures to files."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-WIDTH = 3.35  # inches: a column of a paper, 8.5 cm, so that the sizes below are those in print
+WIDTH = 3.35  # inches: one paper column (8.5 cm), so that font sizes are correct in print
 SMALL, SMALLEST = 7, 6  # points
 _STYLE: Any = {
     "font.size": 8,
@@ -28,15 +28,15 @@ _STYLE: Any = {
     "savefig.dpi": 300,
     "svg.hashsalt": "radapt",
 }
-# Okabe and Ito's colours, in an order in which neighbours differ in lightness
+# Okabe and Ito's colours, ordered so that neighbours differ in lightness
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "////", "\\\\\\\\", "xxxx", "----", "||||", "++++")
-ORDERED = "cividis"  # lightness grows with the value, so it reads in grey as well
+ORDERED = "cividis"  # larger values are lighter, so it is readable in greyscale
 
 
 def styled() -> AbstractContextManager[None]:
-    """Return a context in which figures are to be made and written; elsewhere nothing changes."""
+    """Return a context manager that sets matplotlib's style for the figures made inside it."""
     return mpl.rc_context(_STYLE)
 
 
@@ -50,6 +50,6 @@ def draw(figure: Figure, stem: str | Path) -> None:
     """Write a figure as `<stem>.png` and `<stem>.svg`."""
     path = Path(stem)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # dates and versions would make other bytes of the same figure
+    # without dates and versions the same figure has the same bytes
     figure.savefig(f"{path}.png", metadata={"Software": None})
     figure.savefig(f"{path}.svg", dpi=150, metadata={"Date": None, "Creator": None})

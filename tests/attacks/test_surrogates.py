@@ -143,8 +143,8 @@ def test_parts_of_r_adapt_are_taken_out_where_there_are_any(
         if attack in ("one", "open") and crafted_on_clip:
             assert (result.status, result.reason) == (
                 "skip",
-                f"{attack} takes out the {'filter' if attack == 'one' else 'anchor'} of R-Adapt; "
-                "none is here",
+                f"{attack} removes the {'filter' if attack == 'one' else 'anchor'} of R-Adapt, "
+                "which a source model does not have",
             )
         else:
             assert result.status == "ok", result.reason

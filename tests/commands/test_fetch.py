@@ -196,7 +196,9 @@ def test_an_unreachable_hub_is_one_message(suite: Suite, monkeypatch: pytest.Mon
 def test_a_set_with_fewer_images_than_asked(hub: Hub, suite: Suite) -> None:
     lock, _ = fetch(suite, Told())
     (line,) = remarks(suite, lock)
-    assert line.startswith("datasets.set: has 12 images, samples asks for 16; all of them are used")
+    assert line.startswith(
+        "datasets.set: has 12 images, fewer than samples: 16; all of them are used"
+    )
 
 
 def test_few_shards_of_a_sorted_set_are_remarked(suite_file: Maker) -> None:
@@ -381,7 +383,7 @@ def test_fetch_then_run_without_the_hub(hub: Hub, suite_file: Maker, tmp_path: P
     assert fetched.returncode == 0, fetched.stderr
     first = f"    41.0 kB  datasets.set: {REPO} test/0.tar\n"
     assert f"81.9 kB to download in 2 files; 0 files are already here\n{first}" in fetched.stdout
-    assert "datasets.set: has 12 images, samples asks for 16" in fetched.stdout
+    assert "datasets.set: has 12 images, fewer than samples: 16" in fetched.stdout
     assert "all files are here" in fetched.stdout
     lock = json.loads((results / "small" / "lock.json").read_text())
     assert lock["datasets"]["set"]["origin"] == f"{REPO}@{COMMIT}"

@@ -89,7 +89,7 @@ def test_plan_reads_the_size_of_images(
     megabytes = 3 * 1000 * 3 * 100 * 100 * 2 / 1e6  # three shared crafts
     assert disk(datasets=[entry]).endswith(f"{megabytes:.0f} MB of crafts at most")
     gone = {**entry, "name": "gone", "path": str(tmp_path / "gone")}
-    assert disk(datasets=[entry, gone]).endswith("without gone, whose size is not known")
+    assert disk(datasets=[entry, gone]).endswith("not included: gone (image size not known)")
     sized = {"preset": "radapt-paper", "pixels": {"size": 50, "fit": "squash"}}
     both = 2 * megabytes / 4
     assert disk(datasets=[entry, gone], protocol=sized).endswith(f"{both:.0f} MB of crafts at most")

@@ -16,11 +16,11 @@ import pytest
 from rich.text import Text
 
 import run_bench
-from bench.core.terminal import Legible, behind, legible, legible_output
+from bench.core.terminal import Legible, inner_stream, legible, legible_output
 from bench.plan.cells import expand
 from bench.results.number_format import PERCENT
 from bench.run.console.closing_table import print_leaderboard
-from bench.run.console.door import Terminal, words
+from bench.run.console.legible_console import Terminal, literal_text
 from bench.run.events import EventFile
 from bench.store.results_folder import Store
 from bench.suite.load import Suite, load_suite
@@ -70,7 +70,7 @@ def test_all_that_is_printed_goes_through_the_door(capsys: pytest.CaptureFixture
         print(EVIL)
         sys.stdout.writelines([CODES, "\n"])
         sys.stderr.write(f"{EVIL}\n")
-        assert behind(sys.stdout) is not sys.stdout
+        assert inner_stream(sys.stdout) is not sys.stdout
     out, err = capsys.readouterr()
     assert not RAW.search(out + err)
     assert (out.count(SAFE), err.count(SAFE)) == (1, 1)
@@ -94,7 +94,7 @@ def test_a_board_writes_no_codes_but_its_own() -> None:
         Terminal(file, 200).print(*texts)
         return file.getvalue()
 
-    coloured = re.sub("\x1b\\[[0-9;]*m", "", written(words(EVIL, style="red")))
+    coloured = re.sub("\x1b\\[[0-9;]*m", "", written(literal_text(EVIL, style="red")))
     assert not RAW.search(coloured)
     assert SAFE in coloured
     foreign = Text.from_ansi(f"\x1b]8;;http://x\x1b\\here\x1b]8;;\x1b\\ {CODES[6:]}")

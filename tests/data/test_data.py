@@ -71,7 +71,7 @@ def break_image(root: Path) -> str:
 
 def break_pair(root: Path) -> str:
     write_shard(root / "test" / "0.tar", [("a.cls", b"0")])
-    return "a lacks its image or its label|holds no images"
+    return "a lacks its image or its label|it has no images"
 
 
 def break_archive(root: Path) -> str:

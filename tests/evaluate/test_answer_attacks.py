@@ -394,7 +394,7 @@ def test_what_an_attack_cannot_do_is_a_skip_with_a_reason(worded: Maker, tmp_pat
     assert "CLIP does not" in said["apgd-text 8/255 CLIP"][1]
     assert said["apgd-text 8/255 A"] == ("ok", "")
     assert "no loss in common" in said["apgd-text 8/255 A + CLIP"][1]
-    assert "different texts" in said["ensemble 8/255 A"][1]
+    assert "attack different texts" in said["ensemble 8/255 A"][1]
     assert "needs a CLIP" in said["values 8/255 A"][1]
     assert "references=1" in found["A", "apgd-text 8/255 A"].flags
 

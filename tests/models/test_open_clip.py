@@ -196,7 +196,7 @@ def test_unknown_names_and_tags() -> None:
     with pytest.raises(CellError, match="open_clip has no model 'ViT-Q'"):
         build(name="ViT-Q", pretrained="x")
     spec = OpenClipModel(kind="open_clip", name="ViT-B-32", pretrained="made-up")
-    with pytest.raises(CellError, match="no pretrained tag 'made-up'; known: openai"):
+    with pytest.raises(CellError, match="no pretrained tag 'made-up'; allowed: openai"):
         fingerprint(spec)
 
 
@@ -313,7 +313,7 @@ def test_pretrained_reads_the_layouts_that_tower_reads(
 
 def test_a_tower_alone_is_no_whole_clip(base: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "tower.pt").write_bytes(robustvlm(small_clip().visual.state_dict()))
-    with pytest.raises(CellError, match=r"tower\.pt: holds a vision tower alone"):
+    with pytest.raises(CellError, match=r"tower\.pt: has only a vision tower"):
         build(name=base["name"], pretrained=str(tmp_path / "tower.pt"))
 
 
@@ -343,8 +343,8 @@ def test_a_tower_of_another_model_is_refused(base: dict[str, str], tmp_path: Pat
     ("content", "message"),
     [
         ({"conv1.weight": torch.zeros(4, 3, 8, 8)}, "another architecture"),
-        (b"not a checkpoint", "not a checkpoint of weights alone"),
-        (SimpleNamespace(code="arbitrary"), "not a checkpoint of weights alone"),
+        (b"not a checkpoint", "not a checkpoint with only weights"),
+        (SimpleNamespace(code="arbitrary"), "not a checkpoint with only weights"),
         (None, "no such checkpoint"),
     ],
 )

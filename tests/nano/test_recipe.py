@@ -98,7 +98,7 @@ def test_all_stages_train(pool: Pool, tmp_path: Path) -> None:
 
 def test_another_setting_refuses_the_checkpoint(pool: Pool, tmp_path: Path) -> None:
     train_clip(pool, TINY, tmp_path, Accelerator(cpu=True))
-    with pytest.raises(ValueError, match="a checkpoint of a run with other settings"):
+    with pytest.raises(ValueError, match="is the checkpoint of a run with other settings"):
         train_clip(pool, replace(TINY, seed=1), tmp_path, Accelerator(cpu=True))
 
 

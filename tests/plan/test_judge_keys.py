@@ -52,14 +52,14 @@ def test_a_variable_that_is_not_for_judges_is_refused_before_anything_is_compute
     assert code == 2
     assert err == (
         "protocol.judge.key: got 'CLOUD_SECRET', an environment variable whose value would be sent "
-        f"to {room.url}; allowed: JUDGE_KEY; if it may be sent there, list it by "
+        f"to {room.url}; allowed: JUDGE_KEY; to allow it, run "
         "`export BENCH_JUDGE_KEYS=CLOUD_SECRET`, or run with --trust\n"
     )
     assert not results.exists()
     code, out, _ = called(capsys, "plan", suite, "--results", results)
     assert code == 0
     assert err.strip() in out
-    assert f"judge-1 at {room.url}, which is sent the key in CLOUD_SECRET" in out
+    assert f"judge-1 at {room.url}, with the key in CLOUD_SECRET" in out
     found = {each.what: each for each in examine(load_suite(suite), results)}
     (fault,) = (what for what in found if "got 'CLOUD_SECRET'" in what)
     assert (found[fault].level, "BENCH_JUDGE_KEYS" in found[fault].advice) == ("bad", True)
@@ -92,7 +92,7 @@ def test_a_listed_key_is_sent_once_the_address_was_shown(
     assert code == 0, err
     value = SECRET if key == "CLOUD_SECRET" else "for-judges"
     assert {authorisation for _, authorisation, _ in room.log} == {f"Bearer {value}"}
-    line = f"answers are judged by judge-1 at {room.url}, which is sent the key in {key}"
+    line = f"answers are sent to the judge judge-1 at {room.url}, with the key in {key}"
     assert line in err.splitlines()
     (log,) = results.glob("*/runs/*/events.jsonl")
     kinds = [event["event"] for event in read_events(log)]

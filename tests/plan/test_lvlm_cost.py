@@ -22,7 +22,7 @@ from bench.core.locks import Lock
 from bench.models import LanguageModel, build_model
 from bench.models.lowered_precision import Bfloat16AnsweringModel
 from bench.plan.cost.lvlm_estimate import memory_lines
-from bench.plan.cost.lvlm_memory import GIB, Need, kept, need
+from bench.plan.cost.lvlm_memory import GIB, MemoryNeed, autograd_bytes, memory_need
 from bench.plan.cost.lvlm_size import _TEXT, lvlm_size
 from bench.plan.cost.lvlm_tokens import image_tokens
 from bench.suite.load import Suite
@@ -137,9 +137,9 @@ def test_what_is_kept_is_what_autograd_keeps(folder: Path, kind: str, precision:
     size, texts = lvlm_size(config), ["the cat is a dog", "the cat is a dog"]
     asked, said = model.chat.exchange("is the cat a dog?", texts[0], tokens.text)
     found = saved_bytes(model, images, ["is the cat a dog?", "ab"], texts)
-    length, precise = len(asked) + len(said), 4 if precision == "fp32" else 2
+    length, number_bytes = len(asked) + len(said), 4 if precision == "fp32" else 2
     logits = 4 * len(said) * size.vocabulary
-    estimate = 2 * (kept(size, tokens, length, precise) + logits)
+    estimate = 2 * (autograd_bytes(size, tokens, length, number_bytes) + logits)
     assert estimate == pytest.approx(found, rel=0.04)
 
 
@@ -153,7 +153,7 @@ def test_an_attack_in_halves_keeps_its_casts_of_weights(folder: Path, kind: str)
     found = saved_bytes(model, images, ["is the cat a dog?", "ab"], texts, lower=True)
     asked, said = model.chat.exchange("is the cat a dog?", texts[0], tokens.text)
     logits = 4 * len(said) * size.vocabulary
-    estimate = 2 * (kept(size, tokens, len(asked) + len(said), 2) + logits)
+    estimate = 2 * (autograd_bytes(size, tokens, len(asked) + len(said), 2) + logits)
     # some activations stay in single precision
     assert found == pytest.approx(1.04 * (estimate + 2 * size.parameters), rel=0.05)
 
@@ -215,14 +215,14 @@ def test_an_attacks_step_takes_at_most_what_is_estimated(
     size, tokens = lvlm_size(config), image_tokens(config, processor, (height, width))
     asked, said = model.chat.exchange("is the cat a dog?", answer, tokens.text)
     monkeypatch.setattr("bench.plan.cost.lvlm_memory.PROMPT", len(asked) - tokens.text)
-    each = need(size, tokens, precise=2, answer=len(said))
+    each = memory_need(size, tokens, number_bytes=2, answer=len(said))
     images = torch.rand(4, 3, height, width).requires_grad_()
     prompts = ["is the cat a dog?", *["is the cat?"] * 3]
     model.visual_tokens(images[:1].detach())  # which counts an image's tokens, once for a size
     with _Peak(model.parameters()) as peak:
         value = model.log_likelihood(images, prompts, [answer] * 4).sum()
         torch.autograd.grad(value, images)
-    estimate = 4 * (each.saving if checkpointing else each.image)
+    estimate = 4 * (each.checkpointed if checkpointing else each.image)
     assert 0.75 * estimate < peak.most < estimate
 
 
@@ -259,7 +259,7 @@ def test_a_text_models_part_may_lie_at_the_top() -> None:
 
 
 def test_images_fit_as_memory_allows() -> None:
-    each = Need(weights=20 * GIB, image=GIB, saving=GIB // 4, cache=0)
+    each = MemoryNeed(weights=20 * GIB, image=GIB, checkpointed=GIB // 4, cache=0)
     assert [each.batch(gpu, checkpointing=False) for gpu in (16, 24, 48)] == [0, 1, 23]
     assert each.batch(24, checkpointing=True) == 6
     answering = replace(each, cache=2 * GIB)  # takes more than a step
@@ -273,7 +273,7 @@ def test_long_answers_take_memory(folder: Path) -> None:
         protocol = {"preset": "radapt-paper", "answer_tokens": given}
         text = "\n".join(memory_lines(suite_of(models, protocol=protocol)))
         assert f"64 tokens of prompt and {counted} of answer" in text
-        shares.append(text.split("images at once")[1])
+        shares.append(text.split("images per batch")[1])
     assert shares[0] != shares[1]
 
 
@@ -305,19 +305,19 @@ def test_a_plan_says_what_fits(folder: Path) -> None:
         "24 GB: none; 48 GB: 3 (35); 80 GB: 10 (91)" in text
     )  # answering takes more than a checkpointed step
     assert "with checkpointing (here on)" in text
-    assert lines[-1] == "  memory    Unknown: its size is not known"
+    assert lines[-1] == "  memory    Unknown: size not known"
     plan = list(plan_lines(suite, Lock()))
     assert [line for line in plan if line in lines] == lines
     weights = next(line for line in plan if line.startswith("  weights"))
     assert weights.endswith("Known 26.70 GB, Unknown of unknown size")
     assert "one model at a time is counted" in text
-    assert "cast to halves" not in text
+    assert "copy of the weights in bf16" not in text
     single = {"kind": "lvlm", "name": "llava-hf/llava-1.5-7b-hf", "precision": "fp32"}
     half = {**single, "precision": "bf16"}
     attack = {"kind": "pgd", "eps": "4/255", "steps": 1, "precision": "bf16"}
     both = {"threats": ["white-box"], "attacks": [attack]}
     told = list(memory_lines(suite_of({"Single": single, "Half": half}, **both)))
-    [cast] = [line for line in told if "cast to halves" in line]
-    assert "keeps 13.2 GB more" in cast
+    [cast] = [line for line in told if "copy of the weights in bf16" in line]
+    assert "needs 13.2 GB more" in cast
     assert "Single: 7.06" in told[told.index(cast) - 3]
     assert not list(memory_lines(suite_of({"Nano": {"kind": "nano", "weights": "clip"}})))

@@ -48,13 +48,19 @@ def test_the_whole_of_a_set_has_a_reason_of_its_own(suite_file: Maker, tmp_path:
             ("healthy", PCAM[1]),
             None,
             "dataset",
-            ["1 of 2 class names are not the catalogue's, 'healthy' for 'lymph node' the first"],
+            [
+                "1 of 2 class names differ from the catalogue's, first 'healthy' in place of "
+                "'lymph node'"
+            ],
         ),
         (
             PCAM,
             ["a photo of {c}"],
             "dataset",
-            ["1 prompts are beside its images, 1 of them not among the catalogue's 2"],
+            [
+                "the dataset's files have 1 prompt templates, 1 of them missing from the "
+                "catalogue's 2"
+            ],
         ),
         (PCAM, ["a photo of {c}"], ["a photo of a {c}"], []),
     ],

@@ -92,7 +92,7 @@ def test_cka_ignores_rotation_and_scale_of_the_features() -> None:
 
 def test_cka_refuses_what_it_cannot_do() -> None:
     tower = open_clip_tower()
-    with pytest.raises(ValueError, match="none has 4 images"):
+    with pytest.raises(ValueError, match="no batch has 4 or more images"):
         cka(tower, tower, pixels(9).split(3))
     with pytest.raises(ValueError, match="SiglipVisionModel has no class token"):
         cka(tower, random_tower("hf-siglip"), [pixels(4)], tokens="class")
@@ -122,7 +122,7 @@ def test_spectral_shift_finds_the_frequency(tower: nn.Module) -> None:
 
 
 def test_spectral_shift_needs_patches_of_one_size() -> None:
-    with pytest.raises(ValueError, match="8 by 8 against 4 by 4 pixels"):
+    with pytest.raises(ValueError, match="8 by 8 and 4 by 4 pixels"):
         spectral_shift(open_clip_tower(), open_clip_tower(patch_size=4))
 
 
@@ -197,7 +197,7 @@ def test_heat_map_shows_the_patch_that_is_attended_to() -> None:
     assert torch.equal(without, patches)
     with pytest.raises(ValueError, match="no class token"):
         heat_map(weights[..., 1:, 1:], (16, 16))
-    with pytest.raises(ValueError, match="7 tokens are no square"):
+    with pytest.raises(ValueError, match="got 7 tokens; allowed: a square number"):
         heat_map(torch.zeros(1, 1, 7, 7), (16, 16))
 
 
@@ -223,7 +223,7 @@ def test_input_dependence_is_nothing_where_attention_is_constant() -> None:
     assert (input_dependence(tower, [pixels(4)], block=2) > 1e-4).all()
     same = pixels(1).expand(4, -1, -1, -1)
     assert np.allclose(input_dependence(tower, [same], block=2), 0, atol=1e-6)
-    with pytest.raises(ValueError, match="none has a pair"):
+    with pytest.raises(ValueError, match="no batch has two or more images"):
         input_dependence(tower, pixels(3).split(1))
 
 

@@ -66,13 +66,13 @@ def test_failed_cells_are_no_points() -> None:
 
 
 def test_what_there_is_to_draw_is_told() -> None:
-    with pytest.raises(ValueError, match=r"no model sweeps 'cutoff'; models are CLIP, R-Adapt\+"):
+    with pytest.raises(ValueError, match=r"no model sweeps 'cutoff'; models: CLIP, R-Adapt\+"):
         sweep_points(cells(ALPHAS), "cutoff")
-    with pytest.raises(ValueError, match="no cells of pgd@None; there are clean@, apgd-ce@2/255"):
+    with pytest.raises(ValueError, match="no cells of pgd@None; allowed: clean@, apgd-ce@2/255"):
         sweep_points(cells(ALPHAS), "alpha", attack="pgd")
     with pytest.raises(ValueError, match="no cells of apgd-ce@1/255"):
         sweep_points(cells(ALPHAS), "alpha", eps="1/255")
-    with pytest.raises(ValueError, match=r"references: got \['FARE'\]; models are CLIP"):
+    with pytest.raises(ValueError, match=r"references: got \['FARE'\]; allowed: CLIP"):
         sweep_points(cells(ALPHAS), "alpha", references=["FARE"])
 
 

@@ -333,7 +333,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     trained("fare", tmp_path)
     trained("fare", tmp_path)  # finished: nothing to do
     for change in ({"seed": 1}, {"identity": "another tower"}):
-        with pytest.raises(ValueError, match=r"fare\.pt: a checkpoint of a run with"):
+        with pytest.raises(ValueError, match=r"fare\.pt: is the checkpoint of a run with"):
             trained("fare", tmp_path, **change)
 
 

@@ -143,19 +143,19 @@ def test_each_image_is_held_to_its_own_clean_embedding(tower: nn.Module, refresh
 
 def test_what_cannot_be_fitted_is_told(tower: nn.Module) -> None:
     for change, message in (
-        ({"patience": 0, "held_out": 0.5}, "patience: got 0; allowed: 1 and more"),
+        ({"patience": 0, "held_out": 0.5}, "patience: got 0; allowed: 1 or more"),
         ({"epochs": 0}, "epochs: got 0"),
         ({"patience": 2}, "patience: got 2; it needs held_out"),
         ({"held_out": 1.0}, "held_out: got 1"),
         ({"held_out": -0.5}, "held_out: got -0.5"),
-        ({"eps": 4.0}, "eps: got 4; allowed: up to 1, as in 4/255"),
+        ({"eps": 4.0}, "eps: got 4; allowed: above 0 and at most 1"),
     ):
         with pytest.raises(ValueError, match=message):
             replace(QUICK, **change)  # type: ignore[arg-type]
     for given in (images() * 255, (images() * 255).byte()):
         with pytest.raises(ValueError, match=r"images: got torch.*allowed: floats in \[0,1\]"):
             fit_anchor(tower, given, start=extract_anchor(tower), alpha=0.8, cutoff=40)
-    with pytest.raises(ValueError, match=r"the loss of epoch 1 is (nan|inf); is lr too high"):
+    with pytest.raises(ValueError, match=r"the loss of epoch 1 is (nan|inf); try a lower lr"):
         fit(tower, replace(QUICK, lr=1e38, optimiser="sgd", decay="constant"))
     with pytest.raises(ValueError, match="alpha: got 0"):
         fit(tower, alpha=0)
@@ -176,6 +176,6 @@ def test_a_damaged_state_is_named_and_left_in_place(
     else:
         path.write_bytes(content)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"fit\.pt: damaged \(.+\); remove it to begin again"):
+    with pytest.raises(ValueError, match=r"fit\.pt: damaged \(.+\); remove it to start again"):
         fit(tower, checkpoint=path)
     assert path.read_bytes() == before

@@ -102,5 +102,5 @@ def test_towers_of_other_shapes_are_refused() -> None:
         graft(base, open_clip_tower(layers=2), ["Emb"])
     with pytest.raises(ValueError, match=r"positional_embedding is \(17, 32\).*\(5, 32\)"):
         graft(base, open_clip_tower(layers=3, image_size=16), ["Emb"])
-    with pytest.raises(TypeError, match="Sequential has no blocks"):
+    with pytest.raises(TypeError, match="Sequential has no known blocks"):
         graft(nn.Sequential(), base, ["Emb"])

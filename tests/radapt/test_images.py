@@ -124,7 +124,7 @@ def test_wordnet_ids_become_words_where_they_are_imagenets_and_make_no_prompts_e
     assert clip.classes(ids, "a photo of a {c}").shape == (1000, 2)
     assert texts[:2] == ["a photo of a tench", "a photo of a goldfish"]
     for names in (("dog", "n01440764"), ids[:200], ids[::-1]):
-        with pytest.raises(ValueError, match=r"a WordNet id and no word.*in classnames\.txt"):
+        with pytest.raises(ValueError, match=r"a WordNet id instead of a name.*in classnames\.txt"):
             clip.classes(names, "a photo of a {c}")
 
 

@@ -180,7 +180,7 @@ def test_foreign_anchors_and_towers_are_refused(tower: nn.Module) -> None:
         adapt(tower, extract_anchor(tower), alpha=1, cutoff=None, mix="sum")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="adapted already"):
         adapt(adapt(tower, extract_anchor(tower), alpha=1, cutoff=None), wide, alpha=0, cutoff=1)
-    with pytest.raises(TypeError, match="Sequential has no blocks"):
+    with pytest.raises(TypeError, match="Sequential has no known blocks"):
         extract_anchor(nn.Sequential(nn.Linear(2, 2)))
 
 

@@ -86,7 +86,7 @@ def test_fit_for_another_mix_and_no_filter(tmp_path: Path) -> None:
 def test_a_cutoff_is_a_number_or_none(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         run("fit", "--model", CLIP, *IMAGES, "--cutoff", "off", "--out", "x")
-    message = "argument --cutoff: got 'off'; allowed are a number and none"
+    message = "argument --cutoff: got 'off'; allowed: a number, or none"
     assert message in capsys.readouterr().err
 
 
@@ -176,7 +176,7 @@ def test_ablation_beside_the_published_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["anchor", "--model", "ViT-B-32", "--out", "x"], "names no weights; allowed is"),
+        (["anchor", "--model", "ViT-B-32", "--out", "x"], "gives no PRETRAINED; allowed is"),
         (["anchor", "--model", "nothing:none", "--out", "x"], "open_clip has no model 'nothing'"),
         (
             ["anchor", "--model", "ViT-L-14:openai", "--out", "x"],

@@ -54,10 +54,10 @@ def test_a_prefix_of_some_weights_alone_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"epoch": 3, "loss": 0.1}, "holds no weights by name; it holds keys: epoch, loss"),
-        ({}, "it holds keys: none"),
-        ([torch.ones(1)], "holds no weights by name; it holds list"),
-        ({1: torch.ones(1)}, "holds no weights by name"),
+        ({"epoch": 3, "loss": 0.1}, "has no weights by name; it has keys: epoch, loss"),
+        ({}, "it has keys: none"),
+        ([torch.ones(1)], "has no weights by name; it has list"),
+        ({1: torch.ones(1)}, "has no weights by name"),
     ],
 )
 def test_what_holds_no_weights_is_told(tmp_path: Path, content: Any, message: str) -> None:
@@ -67,7 +67,7 @@ def test_what_holds_no_weights_is_told(tmp_path: Path, content: Any, message: st
 
 def test_a_damaged_file_of_safetensors_is_told(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"no header")
-    with pytest.raises(ValueError, match=r"x\.safetensors: not a checkpoint of weights alone"):
+    with pytest.raises(ValueError, match=r"x\.safetensors: not a checkpoint with only weights"):
         read_state(tmp_path / "x.safetensors")
 
 

@@ -98,7 +98,7 @@ def test_without_a_terminal_there_are_lines(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "21 cells, 17 done before, 4 to compute"
     assert lines[1].startswith("1/4  CLIP · cifar10 · pgd 1/255 white-box  ")
-    assert lines[2] == "tried again in 3 s: CLIP · cifar10 · pgd 2/255 white-box: out of memory"
+    assert lines[2] == "retry in 3 s: CLIP · cifar10 · pgd 2/255 white-box: out of memory"
     assert lines[3] == "lost worker 1: signal 9"
     assert lines[4].startswith("failed: CLIP · cifar10 · apgd-ce 2/255 white-box: no [such] folder")
     assert lines[5].startswith("4/4  ")
@@ -132,7 +132,7 @@ def test_on_a_terminal_the_board_leaves_only_what_went_wrong(tmp_path: Path) -> 
     assert run.returncode == 0
     assert "0/4 0:00:0" in text
     assert "white-box, 0 s of about 5 s" in text
-    for line in ("lost worker 1: signal 9", "no [such] folder", "tried again in 3 s"):
+    for line in ("lost worker 1: signal 9", "no [such] folder", "retry in 3 s"):
         assert line in text
     assert "\x1b[?25l" in text  # the cursor is hidden while the board is there
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")

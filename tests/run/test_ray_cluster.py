@@ -1,4 +1,4 @@
-"""What a Ray cluster has room for, how one is joined, and one of the executor's own."""
+"""What a Ray cluster has shares for, how one is joined, and one of the executor's own."""
 
 import os
 import subprocess
@@ -12,25 +12,25 @@ import ray
 from bench.core.errors import UserError
 from bench.core.locks import Lock
 from bench.run.executors import Ray, Setup
-from bench.run.executors.gpu_shares import Room, rounded
+from bench.run.executors.gpu_shares import GpuShares, rounded
 from bench.suite.load import Suite
 
 
 def test_room_is_on_one_accelerator() -> None:
-    room = Room(["a", "a", "b"])
+    shares = GpuShares(["a", "a", "b"])
     for place in range(3):
-        assert room.find(2 / 3) == place
-        room.take(place, rounded(2 / 3))
-    assert room.find(rounded(2 / 3)) is None
-    assert room.find(rounded(1 / 3)) == 0
-    room.take(1, -rounded(2 / 3))
-    assert room.find(1.0) == 1
-    assert room.find(rounded(1 / 3)) == 0  # the tightest
-    room.close({"b"})
-    assert room.find(rounded(1 / 3)) == 2
-    assert not room.closed
-    room.close(set())
-    assert room.closed
+        assert shares.find(2 / 3) == place
+        shares.take(place, rounded(2 / 3))
+    assert shares.find(rounded(2 / 3)) is None
+    assert shares.find(rounded(1 / 3)) == 0
+    shares.take(1, -rounded(2 / 3))
+    assert shares.find(1.0) == 1
+    assert shares.find(rounded(1 / 3)) == 0  # the tightest
+    shares.close({"b"})
+    assert shares.find(rounded(1 / 3)) == 2
+    assert not shares.closed
+    shares.close(set())
+    assert shares.closed
 
 
 def test_what_is_wrong_with_the_call_is_said(

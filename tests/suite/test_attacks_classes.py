@@ -76,12 +76,12 @@ def test_few_classes_cap_leave_out_or_skip(
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        (official("fab"), "fab hands back the smallest perturbation it finds"),
-        (official("fab-t"), "nothing that another model can be scored on"),
+        (official("fab"), "fab returns the smallest perturbation it finds"),
+        (official("fab-t"), "its images are too weak to score other models on"),
         (official("standard"), ("without=fab-t",)),
         (official("square"), ()),
-        (library("APGD"), "torchattacks' APGD hands back the clean image where it fails"),
-        (library("Square"), "torchattacks' Square hands back"),
+        (library("APGD"), "torchattacks' APGD returns the clean image if it fails"),
+        (library("Square"), "torchattacks' Square returns"),
         (library("MIFGSM"), ()),
         (FARE, ()),
     ],

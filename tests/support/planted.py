@@ -220,7 +220,7 @@ CLIPS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
     ),
     "text-tower": (_clip(text_tower), r"text-tower-text/config\.json: auto_map: got .*planted"),
     "weights": (_clip(lambda f, name: weights(f, "open_clip", name)), "Weights only load failed"),
-    "tower": (_tower, "not a checkpoint of weights alone"),
+    "tower": (_tower, "not a checkpoint with only weights"),
     "anchor": (_anchor, "not an anchor"),
     "hf-config": (
         _transformers("hugging_face", lambda f, name: config(f, "hugging_face", name)),

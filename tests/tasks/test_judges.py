@@ -462,7 +462,7 @@ def test_a_local_judge_is_known_by_its_commit_or_its_files(tmp_path: Path) -> No
     assert first == second
     (folders[1] / "model.safetensors").write_bytes(b"others")
     assert known(str(folders[1])) != first
-    with pytest.raises(CellError, match="a folder has no revision"):
+    with pytest.raises(CellError, match="a folder has no revision, got "):
         known(str(folders[0]), COMMIT)
 
 

@@ -1,1 +1,1 @@
-"""What vision-language models take of memory and time: estimates from configurations, no torch."""
+"""Estimates of the time, memory and disk that a suite needs, without torch."""

@@ -1,4 +1,4 @@
-"""How large a model is, from its name or its configuration alone: no weights, no torch."""
+"""Size of a CLIP model from its name or configuration, without its weights and without torch."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ from bench.hub.weights import local_config
 from bench.suite.load import Suite
 from bench.suite.specs.models import root_model
 
-# open_clip's names of what RobustVLM's repositories hold
+# open_clip's names of the architectures in RobustVLM's repositories
 _KNOWN = {f"chs20/{name}-clip": "ViT-L-14" for name in ("fare2", "fare4", "tecoa2", "tecoa4")} | {
     f"chs20/{method}-{name}": name[:8]
     for method in ("FARE4", "TeCoA4")
@@ -23,14 +23,14 @@ _KNOWN = {f"chs20/{name}-clip": "ViT-L-14" for name in ("fare2", "fare4", "tecoa
 
 @dataclass(frozen=True, slots=True)
 class Transformer:
-    """One tower.
+    """The image or text transformer of a CLIP model.
 
     Attributes:
-        width: Of a token.
-        layers: Blocks.
-        tokens: That it sees.
-        hidden: Width inside a block's perceptron.
-        embedding: Parameters before the first block.
+        width: Size of a token's embedding.
+        layers: Number of blocks.
+        tokens: Number of tokens per input.
+        hidden: Hidden size of a block's MLP.
+        embedding: Number of parameters before the first block.
     """
 
     width: int
@@ -41,53 +41,55 @@ class Transformer:
 
     @property
     def flops(self) -> float:
-        """Floating-point operations of a forward pass of one input."""
+        """Number of floating-point operations of a forward pass of one input."""
         products = self.tokens * self.width * (4 * self.width + 2 * self.hidden)
         attention = 2 * self.tokens**2 * self.width
         return 2.0 * self.layers * (products + attention)
 
     @property
     def parameters(self) -> int:
-        """Number of parameters, those of norms and biases aside: some thousandths."""
+        """Number of parameters without norms and biases, which are a few thousandths of it."""
         return self.layers * self.width * (4 * self.width + 2 * self.hidden) + self.embedding
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A CLIP's image and text tower."""
+    """Size of a CLIP model: its image and text transformers."""
 
     image: Transformer
     text: Transformer
 
     @property
     def bytes(self) -> int:
-        """Of its weights in single precision."""
+        """Size of the weights in fp32, in bytes."""
         return 4 * (self.image.parameters + self.text.parameters)
 
 
 def size_of(suite: Suite, name: str) -> Size | None:
-    """Return a model's size; None where it is not known, as of convolutional towers."""
+    """Return a model's size; None if it is not known, for example for convolutional models."""
     spec = root_model(suite.models, name)
     try:
         if spec.layout is OPEN_CLIP:
-            here = local_config(spec).get("model_cfg")
-            return _of_open_clip(here or _shipped(_KNOWN.get(spec.config_name, spec.config_name)))
-        return _of_hugging_face(local_config(spec)) if spec.layout is CLIP else None
+            local = local_config(spec).get("model_cfg")
+            return _from_open_clip(
+                local or _shipped(_KNOWN.get(spec.config_name, spec.config_name))
+            )
+        return _from_hugging_face(local_config(spec)) if spec.layout is CLIP else None
     except (CellError, KeyError, TypeError, ValueError):
-        return None  # a run tells what is wrong with it
+        return None  # a run reports what is wrong with the configuration
 
 
 def _shipped(name: str) -> dict[str, Any]:
-    """Return a configuration that comes with open_clip, which itself would bring torch."""
+    """Return a configuration file of the open_clip package; importing it would import torch."""
     package = importlib.util.find_spec("open_clip")
-    for place in (package and package.submodule_search_locations) or ():
-        path = Path(place) / "model_configs" / f"{name}.json"
+    for folder in (package and package.submodule_search_locations) or ():
+        path = Path(folder) / "model_configs" / f"{name}.json"
         if is_file_name(f"{name}.json") and path.exists():
             return dict(json.loads(path.read_text("utf-8")))
     return {}
 
 
-def _of_open_clip(config: dict[str, Any]) -> Size:
+def _from_open_clip(config: dict[str, Any]) -> Size:
     vision, text = config["vision_cfg"], config["text_cfg"]
     image = _vision(
         vision["width"], vision["layers"], vision["image_size"], vision["patch_size"],
@@ -96,7 +98,7 @@ def _of_open_clip(config: dict[str, Any]) -> Size:
     return Size(image, _text(text["width"], text["layers"], text, 4 * text["width"]))
 
 
-def _of_hugging_face(config: dict[str, Any]) -> Size:
+def _from_hugging_face(config: dict[str, Any]) -> Size:
     vision, text = config["vision_config"], config["text_config"]
     image = _vision(
         vision["hidden_size"], vision["num_hidden_layers"], vision["image_size"],

@@ -1,4 +1,4 @@
-"""What a suite costs before it runs: crafts, time on a named GPU, disk, weights to download."""
+"""Estimated cost of a suite: crafts, time on a named GPU, disk space, weights to download."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from bench.suite.load import Suite
 from bench.suite.specs import Precision
 from bench.suite.specs.models import root_model
 
-# Dense peak rates in TFLOP/s, as their makers state them: fp32 outside tensor cores, tf32, bf16.
+# Dense peak rates in TFLOP/s from the vendor's data sheets: fp32 without tensor cores, tf32, bf16.
 GPUS: dict[str, dict[Precision, float]] = {
     "h100": {"fp32": 67.0, "tf32": 494.0, "bf16": 989.0},
     "h200": {"fp32": 67.0, "tf32": 494.0, "bf16": 989.0},
@@ -30,14 +30,22 @@ GPUS: dict[str, dict[Precision, float]] = {
     "l40s": {"fp32": 91.6, "tf32": 183.0, "bf16": 362.0},
     "v100": {"fp32": 15.7, "tf32": 15.7, "bf16": 15.7},
 }
-UTILISATION = 0.4  # of the peak; assumed, not measured
-# bytes of RobustVLM's files of this size; other sizes are computed
+UTILISATION = 0.4  # fraction of the peak rate; assumed, not measured
+# bytes of RobustVLM's ViT-L-14 files; other sizes are computed
 _ROBUSTVLM_L14 = 1_710_635_909
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Images times steps of a suite's crafts, and what crafting for every target would be."""
+    """Number of crafts of a suite and the attack steps that they take.
+
+    Attributes:
+        crafts: Number of crafts.
+        shared: Number of crafts in mode `full`, which may be scored on several models.
+        cells: Number of cells that use a shared craft.
+        steps: Images times steps of all crafts.
+        each: Images times steps if every target model had its own craft.
+    """
 
     crafts: int
     shared: int
@@ -47,16 +55,16 @@ class Work:
 
 
 def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Iterator[str]:
-    """Say what a suite's cells cost, at most.
+    """Yield lines on the cost of a suite's cells; all costs are upper limits.
 
     Args:
         suite: The suite.
-        lock: How many images its datasets have, where that is known.
-        cells: Its cells.
-        gpu: One of `GPUS`.
+        lock: The resolved names, for the number of images of datasets.
+        cells: The suite's cells.
+        gpu: Name of a GPU in `GPUS`.
 
     Raises:
-        UserError: The GPU is not known.
+        UserError: The GPU is not in `GPUS`.
     """
     if gpu not in GPUS:
         raise UserError(f"--gpu: got {gpu!r}; allowed: {', '.join(GPUS)}")
@@ -65,11 +73,11 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
     for reason, count in Counter(skipped.values()).items():
         yield f"  skipped   {count} cells: {reason}"
     work = _work(suite, lock, cells)
-    yield f"  crafts    {work.crafts}, of which {work.shared} are shared by {work.cells} cells"
+    yield f"  crafts    {work.crafts}; {work.cells} cells share {work.shared} of them"
     yield f"  attacking {work.steps:,} images x steps at most"
     if work.each > work.steps:
         yield (
-            f"  sharing   attacking each model by itself would be {work.each:,}, "
+            f"  sharing   without shared crafts it would be {work.each:,} images x steps, "
             f"{work.each / work.steps:.1f} times as many"
         )
     yield _time_line(suite, lock, cells, gpu)
@@ -80,7 +88,7 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
 def _work(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Work:
     attacked = [cell for cell in cells if cell.attack is not None]
     crafts = {cell.craft_id: cell for cell in attacked}
-    # one craft serves all metrics of a target, so a target's own craft is counted once
+    # all metrics of a target use one craft, so it is counted once
     own = {(cell.craft_id, cell.target): cell for cell in attacked}
     return Work(
         crafts=len(crafts),
@@ -105,8 +113,8 @@ def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str
     crafted: set[str] = set()
     for cell in cells:
         images = image_count(suite, lock, cell)
-        judged = _own(suite, cell.target, "fp32")
-        seconds += _seconds(images * forward.get(cell.target, 0.0), judged, gpu)
+        scoring = _effective(suite, cell.target, "fp32")
+        seconds += _seconds(images * forward.get(cell.target, 0.0), scoring, gpu)
         if cell.attack is None or cell.craft_id in crafted:
             continue
         crafted.add(cell.craft_id)
@@ -115,18 +123,18 @@ def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str
             passes = passes_in(cell.attack, stage, len(precisions))
             for name in cell.sources:
                 operations = passes * forward.get(name, 0.0)
-                seconds += _seconds(images * operations, _own(suite, name, precision), gpu)
+                seconds += _seconds(images * operations, _effective(suite, name, precision), gpu)
     unknown = [name for name in suite.models if name not in forward]
-    without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
+    without = f"; not included: {', '.join(unknown)} (size not known)" if unknown else ""
     return (
         f"  time      {seconds / 3600:,.1f} hours of one {gpu} at most, estimated from operations "
         f"at {UTILISATION:.0%} of its {GPUS[gpu]['fp32']:g} TFLOP/s in fp32, not measured{without}"
     )
 
 
-def _own(suite: Suite, name: str, asked: Precision) -> Precision:
-    """Return the precision in which a model computes when `asked` is wanted of it."""
-    return asked if root_model(suite.models, name).compute_dtype == "fp32" else "bf16"
+def _effective(suite: Suite, name: str, precision: Precision) -> Precision:
+    """Return the effective compute precision: half if the model itself is in half precision."""
+    return precision if root_model(suite.models, name).compute_dtype == "fp32" else "bf16"
 
 
 def _seconds(operations: float, precision: Precision, gpu: str) -> float:
@@ -135,7 +143,7 @@ def _seconds(operations: float, precision: Precision, gpu: str) -> float:
 
 def _disk_line(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> str:
     shared = {cell.craft_id: cell for cell in cells if cell.attack and cell.mode == "full"}
-    width = 2 if suite.protocol.storage == "float16" else 1  # bytes of a pixel's colour
+    width = 2 if suite.protocol.storage == "float16" else 1  # bytes per channel of a pixel
     disk, unknown = 0, []
     for dataset in suite.datasets:
         pixels = suite.protocol.pixels_of(dataset.name)
@@ -143,14 +151,18 @@ def _disk_line(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> str:
         if size is None:
             unknown.append(dataset.name)
             continue
-        kept = (cell for cell in shared.values() if cell.dataset == dataset.name)
-        disk += sum(image_count(suite, lock, cell) for cell in kept) * 3 * size[0] * size[1] * width
-    without = f", without {', '.join(unknown)}, whose size is not known" if unknown else ""
+        stored = (cell for cell in shared.values() if cell.dataset == dataset.name)
+        images = sum(image_count(suite, lock, cell) for cell in stored)
+        disk += images * 3 * size[0] * size[1] * width
+    without = f"; not included: {', '.join(unknown)} (image size not known)" if unknown else ""
     return f"  disk      {disk / 1e6:,.0f} MB of crafts at most{without}"
 
 
 def _weights_line(suite: Suite) -> Iterator[str]:
-    """Say what weights are to be had; tags of open_clip are not looked up, which brings torch."""
+    """Yield a line on the weights to download.
+
+    Weights of open_clip's tags count as not cached, because looking them up would import torch.
+    """
     total, parts, seen = 0, [], set()
     for name, spec in suite.models.items():
         sources = [each for each in remote_sources(spec) if each not in seen and not in_cache(each)]
@@ -164,4 +176,4 @@ def _weights_line(suite: Suite) -> Iterator[str]:
         total += count
         parts.append(f"{name} {count / 1e9:.2f} GB" if count else f"{name} of unknown size")
     if parts:
-        yield f"  weights   {total / 1e9:.1f} GB unless they are here: {', '.join(parts)}"
+        yield f"  weights   {total / 1e9:.1f} GB to download unless cached: {', '.join(parts)}"

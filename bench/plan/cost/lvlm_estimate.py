@@ -1,4 +1,4 @@
-"""What `plan` says of the memory and the operations that vision-language models take."""
+"""Memory and operations of vision-language models, estimated for `plan`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,20 +8,29 @@ from bench.catalogue.repository_layouts import CHAT
 from bench.core.errors import CellError
 from bench.data import native_size
 from bench.hub.weights import local_config, local_processor
-from bench.plan.cost.lvlm_memory import ANSWER, BYTES, GIB, GPUS, PROMPT, SHARE, Need, need
+from bench.plan.cost.lvlm_memory import (
+    ANSWER,
+    BYTES,
+    GIB,
+    GPUS,
+    PROMPT,
+    SHARE,
+    MemoryNeed,
+    memory_need,
+)
 from bench.plan.cost.lvlm_size import LvlmSize, lvlm_size
 from bench.plan.cost.lvlm_tokens import image_tokens
 from bench.suite.load import Suite
 from bench.suite.specs import LvlmModel, ModelSpec, NativeSpec
 from bench.suite.specs.models import root_model
 
-_SIDE = 336  # of an image whose size is not known: what LLaVA's tower takes
+_SIDE = 336  # pixels: assumed if an image's size is not known; the input size of LLaVA's tower
 
 
 def memory_lines(suite: Suite) -> Iterator[str]:
-    """Say how many images of a suite an attack on its vision-language models fits on a GPU.
+    """Yield lines on the memory of attacks on vision-language models, and the batches that fit.
 
-    Nothing is said of suites without such models.
+    A suite without vision-language models gives no lines.
     """
     models = {name: spec for name, spec in suite.models.items() if isinstance(spec, LvlmModel)}
     if not models:
@@ -33,12 +42,12 @@ def memory_lines(suite: Suite) -> Iterator[str]:
         f"{size[0]}x{size[1]} pixels{'' if known else ' (assumed)'},"
     )
     yield (
-        f"            {PROMPT} tokens of prompt and {answer} of answer; {SHARE:.0%} of a GPU is "
-        "planned for, 1 GB being 2^30 bytes;"
+        f"            {PROMPT} tokens of prompt and {answer} of answer; {SHARE:.0%} of a GPU's "
+        "memory is used, 1 GB is 2^30 bytes;"
     )
     yield (
-        "            one model at a time is counted: others that are kept warm, and one whose "
-        "tower or modules it takes, come on top"
+        "            one model at a time is counted; other loaded models, and a model whose tower "
+        "or modules it uses, need additional memory"
     )
     lowered = any(
         isinstance(each, NativeSpec) and each.precision == "bf16" for each in suite.attacks
@@ -48,24 +57,24 @@ def memory_lines(suite: Suite) -> Iterator[str]:
         try:
             model = lvlm_size(config)
             tokens = image_tokens(config, processor, size)
-            each = need(model, tokens, BYTES[spec.precision], answer)
+            each = memory_need(model, tokens, BYTES[spec.precision], answer)
         except (KeyError, TypeError, ValueError):
-            yield f"  memory    {name}: its size is not known"
+            yield f"  memory    {name}: size not known"
             continue
         yield from _model_lines(name, spec, model, each)
         if lowered and spec.precision == "fp32":
             cast = model.parameters * BYTES["bf16"]
             yield (
-                f"            without checkpointing an attack in bf16 keeps {cast / GIB:.1f} GB "
-                "more: its weights cast to halves"
+                f"            without checkpointing, an attack in bf16 needs {cast / GIB:.1f} GB "
+                "more for a copy of the weights in bf16"
             )
 
 
 def forward_flops(suite: Suite, name: str) -> float | None:
-    """Return the operations of an image with its question and answer; None if not known.
+    """Return the operations for an image with its question and answer; None if not known.
 
-    They are two per parameter and token, those of the head on the answer's tokens alone; the
-    products of attention, some hundredths of that, are left out.
+    Counts two operations per parameter and token; the output head runs on the answer's tokens
+    only. Attention products are left out: they are a few hundredths of the total.
     """
     spec = root_model(suite.models, name)
     if spec.layout is not CHAT:
@@ -82,7 +91,7 @@ def forward_flops(suite: Suite, name: str) -> float | None:
 
 
 def published_bytes(spec: ModelSpec) -> int:
-    """Return the size of a vision-language model's files, in halves; 0 where it is not known."""
+    """Return the size of a vision-language model's files in bytes at 16 bits; 0 if not known."""
     if spec.layout is not CHAT:
         return 0
     try:
@@ -91,7 +100,7 @@ def published_bytes(spec: ModelSpec) -> int:
         return 0
 
 
-def _model_lines(name: str, spec: LvlmModel, model: LvlmSize, each: Need) -> Iterator[str]:
+def _model_lines(name: str, spec: LvlmModel, model: LvlmSize, each: MemoryNeed) -> Iterator[str]:
     parts = ", ".join(
         f"{count / 1e9:.2f} {part}"
         for part, count in (
@@ -104,39 +113,39 @@ def _model_lines(name: str, spec: LvlmModel, model: LvlmSize, each: Need) -> Ite
         f"  memory    {name}: {model.parameters / 1e9:.2f} billion parameters ({parts}) in "
         f"{spec.precision}, {each.weights / GIB:.1f} GB"
     )
-    chosen = "on" if spec.checkpointing else "off"
+    setting = "on" if spec.checkpointing else "off"
     yield (
-        f"            an image more: {each.image / GIB:.2f} GB, with checkpointing (here {chosen}) "
-        f"{each.saving / GIB:.2f} GB; while answering {each.cache / GIB:.2f} GB"
+        f"            per image: {each.image / GIB:.2f} GB, with checkpointing (here {setting}) "
+        f"{each.checkpointed / GIB:.2f} GB; while answering {each.cache / GIB:.2f} GB"
     )
     fits = "; ".join(f"{gpu} GB: {_fits(each, gpu)}" for gpu in GPUS)
-    yield f"            images at once, with checkpointing in brackets: {fits}"
+    yield f"            images per batch (with checkpointing in brackets): {fits}"
 
 
-def _fits(each: Need, gpu: int) -> str:
-    plain, saving = (each.batch(gpu, checkpointing=on) for on in (False, True))
-    return f"{plain} ({saving})" if saving else "none"
+def _fits(each: MemoryNeed, gpu: int) -> str:
+    plain, checkpointed = (each.batch(gpu, checkpointing=on) for on in (False, True))
+    return f"{plain} ({checkpointed})" if checkpointed else "none"
 
 
 def _largest(suite: Suite) -> tuple[tuple[int, int], bool]:
-    """Return the largest size of a suite's images, and whether all sizes are known."""
+    """Return the largest image size of a suite, (height, width), and whether all are known."""
     sizes = []
     for dataset in suite.datasets:
         pixels = suite.protocol.pixels_of(dataset.name)
         sizes.append(native_size(dataset) if pixels == "native" else (pixels.size, pixels.size))
     known = [size for size in sizes if size is not None]
-    whole = len(known) == len(sizes)
-    candidates = known if whole else [*known, (_SIDE, _SIDE)]
-    return max(candidates, key=lambda size: size[0] * size[1]), whole
+    all_known = len(known) == len(sizes)
+    candidates = known if all_known else [*known, (_SIDE, _SIDE)]
+    return max(candidates, key=lambda size: size[0] * size[1]), all_known
 
 
 def _configuration(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a model's configuration and its image processor's, from here or the catalogue."""
+    """Return the configurations of a model and its image processor: local or the catalogue's."""
     try:
         config = local_config(spec)
         if config:
             return config, local_processor(spec)
     except CellError:
-        return {}, {}  # a run tells what is wrong with it
+        return {}, {}  # a run reports what is wrong with the configuration
     known = catalogue.language_models().get(spec.config_name, {})
     return known, known.get("processor", {})

@@ -1,4 +1,4 @@
-"""How many tokens an image is to a vision-language model, from its configuration alone."""
+"""Number of tokens of an image in a vision-language model, from its configuration."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +11,8 @@ class Tokens:
     """Tokens of one image.
 
     Attributes:
-        tower: That the vision tower sees, of all tiles of the image.
-        text: That the language model is given.
+        tower: Number of tokens in the vision tower, over all tiles of the image.
+        text: Number of tokens that the language model receives.
     """
 
     tower: int
@@ -22,16 +22,16 @@ class Tokens:
 def image_tokens(
     config: Mapping[str, Any], processor: Mapping[str, Any], size: tuple[int, int]
 ) -> Tokens:
-    """Return an image's tokens.
+    """Return the number of tokens of an image.
 
     Args:
-        config: A model's, as of its `config.json`.
-        processor: Its image processor's, as of `preprocessor_config.json`; of Qwen it says how
-            many pixels an image may have.
+        config: The content of the model's `config.json`.
+        processor: The content of its `preprocessor_config.json`. For Qwen it has the smallest and
+            largest number of pixels of an image.
         size: Height and width of the image in pixels.
 
     Raises:
-        KeyError: The kind is not known, or a number is missing.
+        KeyError: The model type is not supported, or a number is missing.
     """
     kinds: dict[str, Callable[..., Tokens]] = {
         "llava": _llava, "llava_next": _tiled, "llava_onevision": _tiled,
@@ -51,10 +51,10 @@ def _llava(
 def _tiled(
     config: Mapping[str, Any], processor: Mapping[str, Any], size: tuple[int, int]
 ) -> Tokens:
-    """Count the whole image, its tiles, and a token at the end of each row of theirs.
+    """Count the tokens of the whole image and of its tiles, and one token per row of the tiles.
 
-    As in LLaVA-Next and LLaVA-OneVision (arXiv:2408.03326, 3.2): the rows and columns that only
-    pad an image to its tiles are cut away, and OneVision shrinks what exceeds so many tiles.
+    LLaVA-Next and LLaVA-OneVision (arXiv:2408.03326, section 3.2) remove rows and columns that are
+    only padding. OneVision also downsamples the tokens if there are more than `anyres_max` tiles.
     """
     side, pixels = _side(config), config["vision_config"]["image_size"]
     class_token = config["model_type"] == "llava_next"
@@ -78,12 +78,12 @@ def _side(config: Mapping[str, Any]) -> int:
 
 
 def _resolution(size: tuple[int, int], allowed: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """Return the resolution that keeps most of an image's pixels, the smallest of equal ones."""
+    """Return the allowed resolution that keeps most pixels; on a tie, the least padding."""
 
-    def merit(each: Sequence[int]) -> tuple[int, int]:
-        scale = min(each[1] / size[1], each[0] / size[0])
+    def merit(resolution: Sequence[int]) -> tuple[int, int]:
+        scale = min(resolution[1] / size[1], resolution[0] / size[0])
         useful = min(int(size[1] * scale) * int(size[0] * scale), size[0] * size[1])
-        return useful, useful - each[0] * each[1]
+        return useful, useful - resolution[0] * resolution[1]
 
     best = max(allowed, key=merit)
     return best[0], best[1]
@@ -101,7 +101,7 @@ def _qwen(config: Mapping[str, Any], processor: Mapping[str, Any], size: tuple[i
 
 
 def _rounded(size: tuple[int, int], step: int, least: int, most: int) -> tuple[int, int]:
-    """Return the size in multiples of `step` that Qwen's processor brings an image to."""
+    """Return the image size after Qwen's processor: multiples of `step`, pixels within limits."""
     height, width = (round(side / step) * step for side in size)
     if height * width > most:
         shrink = math.sqrt(size[0] * size[1] / most)

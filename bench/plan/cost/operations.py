@@ -1,4 +1,4 @@
-"""What cells take, in images sent through models and the operations of that."""
+"""Images, forward passes and floating-point operations that cells need."""
 
 from bench import catalogue
 from bench.core.errors import CellSkip
@@ -10,11 +10,11 @@ from bench.plan.cost.lvlm_estimate import forward_flops
 from bench.suite.load import Suite
 from bench.suite.specs import AnyAttack
 
-_BACKWARD = 2  # a gradient with respect to the image costs its forward pass once more
+_BACKWARD = 2  # forward passes per gradient: a backward pass costs about one forward pass
 
 
 def image_count(suite: Suite, lock: Lock, cell: Cell) -> int:
-    """Return how many images a cell has; by the catalogue or the suite before that is resolved."""
+    """Return a cell's number of images: from the lock, else from the catalogue or the suite."""
     if found := images_of(suite, lock, cell):
         return len(found.sample_ids)
     whole = cell.attack is None and scores_all(suite, suite.dataset(cell.dataset))
@@ -23,7 +23,7 @@ def image_count(suite: Suite, lock: Lock, cell: Cell) -> int:
 
 
 def skip_reason(suite: Suite, lock: Lock, cell: Cell) -> str | None:
-    """Return why a cell will be skipped, where the number of its dataset's classes is known."""
+    """Return why a cell will be skipped; None if it will run or the class count is not known."""
     found = lock.datasets.get(cell.dataset)
     facts = catalogue.datasets().get(cell.dataset)
     classes = len(found.classes) if found else facts.classes if facts else 0
@@ -37,19 +37,19 @@ def skip_reason(suite: Suite, lock: Lock, cell: Cell) -> str | None:
 
 
 def passes_of(attack: AnyAttack) -> int:
-    """Return how many forward passes an attack amounts to for one image, at most."""
+    """Return the cost of an attack on one image in forward passes, at most."""
     return _BACKWARD * attack.gradients + attack.forwards
 
 
 def passes_in(attack: AnyAttack, stage: int, stages: int) -> int:
-    """Return what `passes_of` counts in one of the precisions that an attack runs at in turn."""
+    """Return the cost of one stage (see `bench.plan.precisions`) in forward passes per image."""
     return _BACKWARD * attack.gradients_in_stage(stage, stages) + attack.forwards_in_stage(
         stage, stages
     )
 
 
 def forward_operations(suite: Suite) -> dict[str, float]:
-    """Return the operations of one image's forward pass, of models whose size is known."""
+    """Return the operations of a forward pass per image, for each model whose size is known."""
     sizes = {name: size_of(suite, name) for name in suite.models}
     clips = {name: size.image.flops for name, size in sizes.items() if size}
     others = {name: forward_flops(suite, name) for name in suite.models if name not in clips}

@@ -1,1 +1,1 @@
-"""What a terminal shows: live boards, plain lines where there is no terminal, and tables."""
+"""Terminal output of a run: live progress, plain lines without a terminal, and tables."""

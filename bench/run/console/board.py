@@ -1,4 +1,4 @@
-"""What a run shows: what each worker does, and how far all are."""
+"""Live progress of a run on a terminal: the current job of each worker, and the total."""
 
 import sys
 from contextlib import suppress
@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from bench.plan.labels import clock, duration
-from bench.run.console.door import Terminal, words
+from bench.run.console.legible_console import Terminal, literal_text
 from bench.run.events import Event, Events
 from bench.run.progress import Progress, after
 
@@ -17,14 +17,14 @@ _PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
 
 
 class Progression(Events):
-    """Shows a live board on a terminal, and now and then a line where there is none.
+    """Shows a live board on a terminal; without a terminal, prints a line every few seconds.
 
-    What fails, is tried again or is lost is said at once, and stays on the screen; so is where
-    answers are sent to be judged.
+    Failures, retries, lost workers and the judge's address are printed at once and stay on the
+    screen.
     """
 
     def __init__(self) -> None:
-        """Show nothing yet."""
+        """Prepare the board without showing it."""
         super().__init__()
         self.progress = Progress()
         self.console = Terminal(sys.stderr)
@@ -33,10 +33,10 @@ class Progression(Events):
             get_renderable=lambda: board(self.progress, self.elapsed()),
         )  # fmt: skip
         self.live = sys.stderr.isatty()
-        self.told = -_PLAIN_EVERY
+        self.last_line = -_PLAIN_EVERY
 
     def tell(self, event: Event) -> None:
-        """Show what came of an event."""
+        """Update the output after an event."""
         progress = self.progress = after(self.progress, event)
         if text := _at_once(event):
             self._say(text)
@@ -49,8 +49,9 @@ class Progression(Events):
                 if self.live and jobs:
                     self.board.start()
             case "finished" if not self.live:
-                if progress.at - self.told >= _PLAIN_EVERY or progress.done == progress.jobs:
-                    self.told = progress.at
+                due = progress.at - self.last_line >= _PLAIN_EVERY
+                if due or progress.done == progress.jobs:
+                    self.last_line = progress.at
                     done = f"{progress.done}/{progress.jobs}"
                     self._say(f"{done}  {event['what']}  {_speed(progress, progress.at)}")
             case "examining":
@@ -60,21 +61,25 @@ class Progression(Events):
                 self.close()
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Remove the board from the terminal."""
         self.board.stop()
 
     def _say(self, text: str) -> None:
-        with suppress(OSError):  # whoever reads has left, or the log's disk is full
+        with suppress(OSError):  # the reader of a pipe has ended, or the log's disk is full
             if self.live:
-                self.console.print(words(text))
+                self.console.print(literal_text(text))
             else:
                 print(text, file=sys.stderr, flush=True)
 
 
 def board(progress: Progress, at: float) -> RenderableType:
-    """Return the board at so many seconds into the run: a line for all, and one per worker.
+    """Return the board: a line for the whole run, and a line per worker.
 
-    A run with one worker has one line.
+    A run with one worker has one line in total.
+
+    Args:
+        progress: The progress of the run.
+        at: Time in seconds since the start of the run.
     """
     line = Table.grid(padding=(0, 1))
     alone = progress.slots == 1
@@ -83,24 +88,30 @@ def board(progress: Progress, at: float) -> RenderableType:
     )
     count = f"{progress.done}/{progress.jobs} {clock(at)} {_speed(progress, at)}"
     doing = [doing.text(at) for doing in progress.doing.values()] if alone else []
-    line.add_row(*(words(text, no_wrap=True) for text in doing), bar, words(count, no_wrap=True))
+    line.add_row(
+        *(literal_text(text, no_wrap=True) for text in doing),
+        bar,
+        literal_text(count, no_wrap=True),
+    )
     if alone:
         return line
     workers = Table.grid(padding=(0, 1))
-    for slot in sorted({*progress.where, *progress.doing}, key=_place):
+    for slot in sorted({*progress.where, *progress.doing}, key=_slot_order):
         text = progress.doing[slot].text(at) if slot in progress.doing else "idle"
-        workers.add_row(words(slot, style="dim"), words(text, no_wrap=True, overflow="ellipsis"))
+        workers.add_row(
+            literal_text(slot, style="dim"), literal_text(text, no_wrap=True, overflow="ellipsis")
+        )
     return Group(line, workers)
 
 
 def _at_once(event: Event) -> str:
-    """Return what nobody should have to look for."""
+    """Return the message of an event that is printed at once; empty for other events."""
     match event["event"]:
         case "finished" if event["status"] == "failed":
             return f"failed: {event['what']}: {event['reason']}"
         case "again":
             wait = duration(event["wait"])
-            return f"tried again in {wait}: {event['what']}: {event['reason']}"
+            return f"retry in {wait}: {event['what']}: {event['reason']}"
         case "judging":
             return str(event["where"])
         case "lost":
@@ -114,6 +125,6 @@ def _speed(progress: Progress, at: float) -> str:
     return f"{progress.rate(at)}{', ' if troubles else ''}{troubles}"
 
 
-def _place(slot: str) -> tuple[int, str]:
-    """Sort numbered workers by their numbers."""
+def _slot_order(slot: str) -> tuple[int, str]:
+    """Return a key that sorts slots by their numbers."""
     return (len(slot), slot)

@@ -1,4 +1,4 @@
-"""The leaderboard on a terminal."""
+"""Print the leaderboard on a terminal."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from bench.run.console.terminal_table import print_table
 
 
 def print_leaderboard(board: pd.DataFrame, title: str, scale: Scale) -> None:
-    """Print the leaderboard, one table per threat."""
+    """Print the leaderboard, one table per threat model."""
     for (threat, source), rows in board.groupby(["threat", "source"], sort=False):
         name = f"{threat} from {source}" if source else threat or "clean"
         columns = [c for c in rows.columns if c not in ("threat", "source", "datasets")]

@@ -1,4 +1,4 @@
-"""Tables on a terminal, and the same as plain text in a pipe or a file."""
+"""Print tables on a terminal, or as plain text to a pipe or a file."""
 
 import sys
 from collections.abc import Collection, Iterable, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from rich.box import HEAVY_HEAD
 from rich.table import Table
 
-from bench.run.console.door import Terminal, words
+from bench.run.console.legible_console import Terminal, literal_text
 
 _UNBOUNDED = 1_000_000  # characters; a pipe has no width, so no cell is folded there
 
@@ -18,25 +18,25 @@ def print_table(
     title: str = "",
     numbers: Collection[str] = (),
 ) -> None:
-    """Print a table as wide as its cells; on a terminal that is narrower, cells are folded.
+    """Print a table; on a terminal that is too narrow, long cells are wrapped.
 
     Args:
-        head: The names of the columns.
-        rows: A text per column.
-        title: Stands above the table, which then has a frame; without it there are blanks alone.
-        numbers: Columns that are aligned to the right.
+        head: Names of the columns.
+        rows: Rows with one text per column.
+        title: Title above the table. A table with a title has a frame.
+        numbers: Names of the columns that are aligned to the right.
     """
     table = Table(
-        title=words(title) if title else None, title_justify="left",
+        title=literal_text(title) if title else None, title_justify="left",
         box=HEAVY_HEAD if title else None, pad_edge=bool(title),
         padding=(0, 1) if title else (0, 2, 0, 0),
     )  # fmt: skip
     for name in head:
         table.add_column(
-            words(name), justify="right" if name in numbers else "left", overflow="fold"
+            literal_text(name), justify="right" if name in numbers else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*map(words, row))
+        table.add_row(*map(literal_text, row))
     if sys.stdout.isatty():
         Terminal(sys.stdout).print(table)
         return
@@ -44,4 +44,4 @@ def print_table(
     with plain.capture() as text:
         plain.print(table)
     for line in text.get().removesuffix("\n").split("\n"):
-        print(line.rstrip())  # the last column is padded, too
+        print(line.rstrip())  # rich pads the last column

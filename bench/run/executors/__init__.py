@@ -1,4 +1,4 @@
-"""Where jobs run: in this process, or in workers under Ray."""
+"""Executors of jobs: this process, or Ray workers."""
 
 from bench.run.executors.inline_executor import Inline
 from bench.run.executors.ray_cluster import check_cluster

@@ -1,47 +1,47 @@
-"""How much of which accelerator is free."""
+"""Free fractions of the accelerators of a cluster."""
 
 from collections.abc import Collection, Sequence
 
-_DIGITS = 4  # to which Ray keeps shares
+_DIGITS = 4  # decimals of a share in Ray
 
 
-class Room:
-    """Accelerators, or processors where there are none, on the nodes of a cluster.
+class GpuShares:
+    """The accelerators of a cluster (its processors if it has none), and their free fractions.
 
-    A share is on one accelerator, as Ray has it: two thirds of each of two are no room for
-    another two thirds.
+    A share is a fraction of one accelerator, as in Ray: a third free on each of two accelerators
+    is not enough for a share of two thirds.
     """
 
     def __init__(self, nodes: Sequence[str]) -> None:
-        """Take, for each accelerator, the node that it is on; all are free."""
+        """Start with all accelerators free; `nodes` has the node id of each accelerator."""
         self._nodes = list(nodes)
         self._free = [1.0] * len(nodes)
 
     def find(self, share: float) -> int | None:
-        """Return the accelerator that fits a share most tightly, as Ray would choose."""
-        fits = [place for place, free in enumerate(self._free) if free >= share]
-        return min(fits, key=lambda place: self._free[place], default=None)
+        """Return the index of the fullest accelerator with room for a share, as Ray chooses."""
+        fits = [index for index, free in enumerate(self._free) if free >= share]
+        return min(fits, key=lambda index: self._free[index], default=None)
 
-    def take(self, place: int, share: float) -> None:
-        """Book a share; a negative one is given back."""
-        self._free[place] = round(self._free[place] - share, _DIGITS)
+    def take(self, index: int, share: float) -> None:
+        """Reserve a share of an accelerator; a negative share is released."""
+        self._free[index] = round(self._free[index] - share, _DIGITS)
 
-    def node(self, place: int) -> str:
-        """Return the node that an accelerator is on."""
-        return self._nodes[place]
+    def node(self, index: int) -> str:
+        """Return the node id of an accelerator."""
+        return self._nodes[index]
 
     def close(self, alive: Collection[str]) -> None:
-        """Let nothing be booked on nodes that are not alive."""
-        for place, node in enumerate(self._nodes):
+        """Allow no reservations on nodes that are not in `alive`."""
+        for index, node in enumerate(self._nodes):
             if node not in alive:
-                self._free[place] = float("-inf")
+                self._free[index] = float("-inf")
 
     @property
     def closed(self) -> bool:
-        """Whether no accelerator is left."""
+        """Whether no accelerator is on a node that is alive."""
         return all(free == float("-inf") for free in self._free)
 
 
 def rounded(share: float) -> float:
-    """Return a share as Ray keeps it, never nothing."""
+    """Return a share rounded to Ray's decimals, and never 0."""
     return max(round(share, _DIGITS), 10.0**-_DIGITS)

@@ -1,4 +1,4 @@
-"""The one worker that this process itself is."""
+"""The executor that runs jobs in this process."""
 
 import gc
 import os
@@ -13,44 +13,44 @@ _NAME = "0"
 
 
 class Inline:
-    """Does jobs one after another, each when it is waited for.
+    """Runs one job at a time in this process; a started job runs when `wait` is called.
 
     Attributes:
-        slots: One.
-        shares: There is nothing to share.
+        slots: Number of workers: 1.
+        shares: False: one worker has the whole device.
     """
 
     slots = 1
     shares = False
 
     def __init__(self, function: RunJob, device: str) -> None:
-        """Take what does a job, and the name of the device that it runs on."""
+        """Set the function that runs a job, and the name of its device."""
         self._function = function
         self._device = device
         self._open = False
-        self._news: list[Opened | Outcome] = []
+        self._reports: list[Opened | Outcome] = []
         self._job: Job | None = None
 
     def open(self, gpus: float) -> str | None:
-        """Begin; there is room for one."""
+        """Open the worker and return its slot; None if it is open already."""
         if self._open:
             return None
         self._open = True
-        self._news.append(Opened(_NAME, f"{platform.node()} {os.getpid()} {self._device}"))
+        self._reports.append(Opened(_NAME, f"{platform.node()} {os.getpid()} {self._device}"))
         return _NAME
 
     def start(self, slot: str, job: Job) -> None:
-        """Take a job, to be done when it is waited for."""
+        """Accept a job; `wait` runs it."""
         self._job = job
 
     def wait(self, seconds: float | None) -> list[Opened | Outcome]:
-        """Say what is new; where that is nothing, do the job, and return what came of it.
+        """Return new reports; if there are none, run the job and return its outcome.
 
-        A job is not begun by who will not wait at all.
+        With `seconds=0` no job is run.
         """
-        news, self._news = self._news, []
-        if news or seconds == 0.0:
-            return news
+        reports, self._reports = self._reports, []
+        if reports or seconds == 0.0:
+            return reports
         if self._job is None:
             time.sleep(seconds or 0.0)
             return []
@@ -59,21 +59,21 @@ class Inline:
             return [Outcome(_NAME, job, self._function(job))]
         except UserError:
             raise
-        except Exception as error:  # cells keep their own failures to themselves
+        except Exception as error:  # an error of a cell is a result, so this one is not a cell's
             raise UserError(
-                f"{describe_job(job)}: {type(error).__name__}: {error}; this process cannot go on: "
-                "what is finished is kept, run again"
+                f"{describe_job(job)}: {type(error).__name__}: {error}; this process cannot "
+                "continue; finished cells are stored, run the suite again"
             ) from error
 
     def end(self, slot: str) -> None:
-        """Give the room up."""
+        """End the worker."""
         self._open = False
 
     def close(self) -> None:
-        """Let go of what does jobs, and of the memory of its models: there are no more jobs."""
+        """Free the models and their GPU memory; no more jobs can run."""
         import torch
 
         del self._function
-        gc.collect()  # models and what was adapted from them are in cycles
+        gc.collect()  # models and the models adapted from them are in reference cycles
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

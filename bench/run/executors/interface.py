@@ -1,4 +1,4 @@
-"""Where jobs run: the protocol of executors, and what they report."""
+"""The protocol of executors, and their reports."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,16 +8,16 @@ from bench.run.jobs import Job
 
 
 class RunJob(Protocol):
-    """Does one job; every failure of the cell itself comes back as a result."""
+    """Runs one job; an error of the cell is returned as a result with status `failed`."""
 
     def __call__(self, job: Job) -> CellResult:
-        """Return the cell's result, or that of a part of it."""
+        """Return the result of the cell, or of a part of it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A worker is up; `where` has its host, process and device in words."""
+    """Report that a worker is ready; `where` names its host, process and device."""
 
     slot: str
     where: str
@@ -25,9 +25,13 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A job is over: with a result, or with the reason why its worker is lost.
+    """Report that a job has ended, or that its worker is lost.
 
-    A worker may be lost while it has no job.
+    Attributes:
+        slot: Slot of the worker.
+        job: The job; None if the worker is lost while idle.
+        result: Result of the job; None if the worker is lost.
+        lost: Reason why the worker is lost; empty otherwise.
     """
 
     slot: str
@@ -37,10 +41,10 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Where jobs run: workers, each in a slot, that keep warm what jobs share.
+    """Runs jobs in workers, each in a slot; a worker keeps models loaded between jobs.
 
     Attributes:
-        slots: How many whole accelerators, or processors where there are none, it has.
+        slots: Number of accelerators, or of processors if there are no accelerators.
         shares: Whether several workers may share an accelerator.
     """
 
@@ -48,19 +52,19 @@ class Executor(Protocol):
     shares: bool
 
     def open(self, gpus: float) -> str | None:
-        """Begin a worker with a share of an accelerator; None where there is no room for it."""
+        """Start a worker with a share of an accelerator; return its slot, or None if none fits."""
         ...
 
     def start(self, slot: str, job: Job) -> None:
-        """Hand a job to an idle worker."""
+        """Start a job on an idle worker."""
         ...
 
     def wait(self, seconds: float | None) -> list[Opened | Outcome]:
-        """Return what has happened, as soon as something has or after so many seconds."""
+        """Return new reports as soon as there are any, or after `seconds`; None waits forever."""
         ...
 
     def end(self, slot: str) -> None:
-        """End a worker, idle or not, without an outcome."""
+        """End a worker, idle or busy, without an outcome."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""How this process comes to be part of a Ray cluster."""
+"""Import Ray, and join or start a Ray cluster."""
 
 import os
 import signal
@@ -10,44 +10,44 @@ from types import ModuleType
 
 from bench.core.errors import UserError
 
-_PATIENCE = 10.0  # seconds; Ray's own takes minutes, and then ends the process
-_LENGTH = 240  # characters of Ray's reasons, which go on with general advice
+_TIMEOUT = 10.0  # seconds; Ray's own timeout is minutes, and then Ray ends the process
+_LENGTH = 240  # characters of Ray's error messages, which continue with general advice
 
 
 def import_ray() -> ModuleType:
-    """Return Ray.
+    """Import Ray and return the module.
 
     Raises:
-        UserError: It is not installed.
+        UserError: Ray is not installed.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else it reports to its makers
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else Ray sends usage statistics
     try:
         import ray
         import ray.util.scheduling_strategies
     except ImportError as error:
         raise UserError(
-            "--executor: got 'ray', which is not installed; pip install 'radapt-bench[ray]'"
+            "--executor: got 'ray', but Ray is not installed; run pip install 'radapt-bench[ray]'"
         ) from error
     return ray
 
 
 def check_cluster(address: str | None) -> None:
-    """Say what is wrong with an address before anything is begun.
+    """Check that Ray is installed and that a cluster answers at an address.
 
     Raises:
-        UserError: Ray is not installed, or nothing answers there.
+        UserError: Ray is not installed, or nothing answers at the address.
     """
     import_ray()
-    _found(address)
+    _reachable(address)
 
 
 def join(ray: ModuleType, address: str | None) -> None:
-    """Join the cluster at an address, or start one of this machine's own where that is None.
+    """Join the cluster at an address; None starts a local cluster.
 
     Raises:
-        UserError: There is none, or it does not answer.
+        UserError: No cluster answers at the address, or Ray does not start.
     """
-    address = _found(address)
+    address = _reachable(address)
     try:
         with _same_sigterm():
             ray.init(
@@ -57,21 +57,21 @@ def join(ray: ModuleType, address: str | None) -> None:
                 logging_level="error",
             )
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        reason = gist(str(error))
+        reason = shorten(str(error))
         given = f"--address: got {address!r}" if address else "--executor: got 'ray'"
         raise UserError(f"{given}; Ray does not start: {reason}") from error
 
 
-def gist(text: str) -> str:
-    """Return the beginning of one of Ray's reasons, on one line."""
+def shorten(text: str) -> str:
+    """Return the beginning of an error message of Ray, on one line."""
     return " ".join(text.split())[:_LENGTH]
 
 
-def _found(address: str | None) -> str | None:
-    """Return an address with `auto` resolved where the environment does, if something answers.
+def _reachable(address: str | None) -> str | None:
+    """Return an address at which something answers; `auto` is replaced by RAY_ADDRESS if set.
 
     Raises:
-        UserError: Nothing does.
+        UserError: Nothing answers at the address.
     """
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", address)
@@ -79,18 +79,18 @@ def _found(address: str | None) -> str | None:
         return address
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), _PATIENCE).close()
+        socket.create_connection((host, int(port)), _TIMEOUT).close()
     except (OSError, ValueError) as error:
         raise UserError(
             f"--address: got {address!r}, where nothing answers ({error}); "
-            "allowed: HOST:PORT of a Ray cluster, or auto for the one that this node is part of"
+            "allowed: HOST:PORT of a Ray cluster, or auto for the cluster of this node"
         ) from error
     return address
 
 
 @contextmanager
 def _same_sigterm() -> Iterator[None]:
-    """Keep what SIGTERM does, as Ray would have it exit at once."""
+    """Keep this process's handler of SIGTERM, which Ray replaces by an immediate exit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

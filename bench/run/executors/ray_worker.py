@@ -1,4 +1,4 @@
-"""What goes on inside a worker under Ray: a process that does one job after another."""
+"""The worker process under Ray, which runs one job after another."""
 
 import os
 import platform
@@ -21,25 +21,25 @@ from bench.run.jobs import Job, describe_job
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
 
-if TYPE_CHECKING:  # a driver starts without it
+if TYPE_CHECKING:  # the driver process starts without torch
     import torch
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a worker needs to compute cells; crosses processes and nodes.
+    """The data that a worker needs to compute cells; it is pickled and sent to other nodes.
 
     Attributes:
-        suite: What the cells' names refer to.
-        lock: Which images they are scored on.
-        problems: What could not be resolved, by key path.
-        results: Folder of all results, absolute and on a file system that all nodes share.
-        folder: Where relative paths and modules of the user's own begin, absolute.
-        device: Where models run; what is there where None.
-        batch: Images at once; found by trial where None.
-        trust: Whether code named by the suite may be imported.
+        suite: The suite.
+        lock: The resolved names of the suite.
+        problems: Reasons for names that could not be resolved, by key path.
+        results: Absolute folder of all results, on a file system that all nodes share.
+        folder: Absolute working folder: the base of relative paths and of the user's modules.
+        device: Device of the models; None for the accelerator or else the CPU.
+        batch: Images per batch; found by trial if None.
+        trust: Whether code that the suite names may be imported.
         compiled: Whether towers are compiled for gradients of full batches.
-        limit: Seconds that a cell may take; any number where None.
+        limit: Time limit of a cell in seconds; None for no limit.
     """
 
     suite: Suite
@@ -54,14 +54,15 @@ class Setup:
     limit: float | None = None
 
 
-Make = Callable[[Setup, float], tuple[RunJob, str]]  # for a share of an accelerator
+# Given the setup and the share of an accelerator, returns the job function and the device's name.
+Make = Callable[[Setup, float], tuple[RunJob, str]]
 
 
 def evaluator(setup: Setup, share: float) -> tuple[RunJob, str]:
-    """Return what does a job in this process, and the device that it runs on.
+    """Return the function that runs a job in this process, and the name of its device.
 
     Raises:
-        UserError: There is no such device here.
+        UserError: The node does not have the device.
     """
     import torch
 
@@ -70,16 +71,17 @@ def evaluator(setup: Setup, share: float) -> tuple[RunJob, str]:
 
     device = pick_device(setup.device)
     if device.type == "cpu":
-        torch.set_num_threads(1)  # there is a worker per processor
+        torch.set_num_threads(1)  # there is one worker per processor
     elif share < 1:
-        torch.cuda.set_per_process_memory_fraction(share, device)  # the rest is for neighbours
+        # the rest of the memory is for the other workers on this accelerator
+        torch.cuda.set_per_process_memory_fraction(share, device)
     if setup.compiled:
         check_compiler(device)
     return on_device(setup, device), device_name(device)
 
 
 def on_device(setup: Setup, device: "torch.device") -> RunJob:
-    """Return what does a job in this process, on a device."""
+    """Return the function that runs a job in this process on a device."""
     from bench.evaluate.cell import Evaluator  # brings torch
 
     evaluate = Evaluator(
@@ -90,27 +92,27 @@ def on_device(setup: Setup, device: "torch.device") -> RunJob:
 
 
 class Worker:
-    """A worker; made where it runs. It ends when it is killed, or with its driver."""
+    """The Ray actor of a worker; it ends when it is killed or when the driver process ends."""
 
     def __init__(self, setup: Setup, name: str, share: float, logs: Path, make: Make) -> None:
-        """Take what it needs; nothing can fail yet, as Ray would not say why."""
+        """Store the arguments only: Ray would hide the reason of an error here."""
         self._setup, self._name, self._share = setup, name, share
         self._logs, self._make = logs, make
 
     def begin(self) -> tuple[str, str]:
-        """Get ready, and return the host and where this is: host, process and device in words.
+        """Load the evaluator; return the host, and a text with host, process and device.
 
         Raises:
-            UserError: The node lacks a device or a folder; another would as well.
+            UserError: The node does not have the device or a shared folder.
         """
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what Ctrl-C means is for the driver to say
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
         host = platform.node()
         for folder in (self._logs, self._setup.folder):
             if not folder.is_dir():
-                raise UserError(f"{folder}: is not there on {host}; all nodes must share it")
+                raise UserError(f"{folder}: missing on {host}; all nodes must share this folder")
         _write_to(self._logs / log_name(self._name))
-        os.chdir(self._setup.folder)  # relative paths of a suite begin there
-        if self._setup.trust:  # else a file there could take the place of a library's module
+        os.chdir(self._setup.folder)  # relative paths in a suite refer to this folder
+        if self._setup.trust:  # else a file in it could replace a library's module
             sys.path.insert(0, str(self._setup.folder))
         self._run, device = self._make(self._setup, self._share)
         where = f"{host} {os.getpid()} {device}"
@@ -118,7 +120,7 @@ class Worker:
         return host, where
 
     def run(self, job: Job) -> CellResult:
-        """Do a job, and log when and how."""
+        """Run a job, and log its start, end and status."""
         what, started = describe_job(job), time.perf_counter()
         _log(f"begin {what}")
         result = self._run(job)
@@ -128,18 +130,18 @@ class Worker:
 
 
 def log_name(worker: str) -> str:
-    """Return what a worker's log is called in the folder of its run."""
+    """Return the file name of a worker's log in the folder of its run."""
     return f"worker-{worker}.log"
 
 
 def _write_to(path: Path) -> None:
-    """Let all that this process and its libraries print go to the end of a file."""
+    """Redirect the output of this process and its libraries to the end of a file."""
     file = path.open("a", buffering=1, encoding="utf-8")
     for descriptor in (1, 2):
         os.dup2(file.fileno(), descriptor)
-    sys.stdout = sys.stderr = cast(TextIO, Legible(file))  # logs are read on terminals
+    sys.stdout = sys.stderr = cast(TextIO, Legible(file))  # users read logs on terminals
 
 
 def _log(text: str) -> None:
-    with suppress(OSError):  # a full disk is for the results to tell
+    with suppress(OSError):  # if the disk is full, writing the result reports it
         print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}")

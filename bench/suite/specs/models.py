@@ -187,16 +187,11 @@ class GraftModel(Model):
 class PythonModel(Model):
     """A user's factory of a model, `package.module:function`; runs only with `--trust`.
 
-<<<<<<< ours
     Attributes:
         target: The factory.
         args: Arguments of the factory.
         answers: Whether the factory returns a `bench.core.language_types.AnsweringModel`; else it
             returns a model that embeds images and texts.
-=======
-    It `answers` if it is an `AnsweringModel` of `bench.core.language_types`, and else embeds images
-    and texts.
->>>>>>> theirs
     """
 
     runs_own_code: ClassVar = True

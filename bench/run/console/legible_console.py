@@ -1,4 +1,4 @@
-"""How texts come onto a terminal through rich: as they are, and legible."""
+"""Texts for rich: printed literally, with control characters replaced."""
 
 from collections.abc import Iterable
 from typing import Any, TextIO
@@ -8,28 +8,28 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from bench.core.terminal import behind, legible
+from bench.core.terminal import inner_stream, legible
 
 
-def words(text: str, **style: Any) -> Text:
-    """Return a text that is laid out as it will be shown, and is neither markup nor emoji."""
+def literal_text(text: str, **style: Any) -> Text:
+    """Return a rich text that is printed literally, without markup or emoji codes."""
     return Text(legible(text), **style)
 
 
 class Terminal(Console):
-    """A console that writes escape codes of its own alone, whatever it is given to print.
+    """A rich console that removes escape codes from the texts that it prints.
 
-    While a board is live, rich prints through it what libraries and models of the user print.
+    While a live board is shown, the output of libraries and of the user's models passes through it.
     """
 
     def __init__(self, stream: TextIO, width: int | None = None) -> None:
-        """Write to a stream, or to what is behind it where it is made legible."""
-        super().__init__(file=behind(stream), width=width)
+        """Write to a stream; if it is a `Legible` stream, to the stream inside it."""
+        super().__init__(file=inner_stream(stream), width=width)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Yield what is written, without what is not ours."""
+        """Yield the segments of a renderable, with control characters and links removed."""
         for text, style, control in super().render(renderable, options):
             if control:
                 yield Segment(text, style, control)
@@ -38,5 +38,5 @@ class Terminal(Console):
 
 
 def _unlinked(style: Style | None) -> Style | None:
-    """Return a style without a link, which would be written as it is."""
+    """Return a style without its link, because rich writes the link's text unfiltered."""
     return style.update_link(None) if style and style.link else style

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.catalogue.repository_layouts import SHARD_INDEX
 from bench.core.errors import CellError, UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.data.source_kinds import source_of
 from bench.hub.download import Download, hub_download
 from bench.hub.files import HubFile, unreachable

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.commands.downloads import format_bytes
-from bench.commands.presence import missing_weights
+from bench.commands.missing_files import missing_weights
 from bench.core.errors import CellError
 from bench.data.source_kinds import source_of
 from bench.hub.files import HubFile, cache, find, unreachable

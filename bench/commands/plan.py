@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.commands.arguments import add_suite
-from bench.commands.presence import download_line
-from bench.core.locks import Lock
+from bench.commands.missing_files import download_line
+from bench.core.resolved_names import Lock
 from bench.plan.cells import Cell, expand
 from bench.plan.cost.estimate import cost_lines
 from bench.plan.cost.lvlm_estimate import memory_lines

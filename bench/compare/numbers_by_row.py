@@ -3,8 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.compare.compared_results import (
+    ComparedResults,
+    Protocol,
+    protocol_differences,
+    same_weights,
+)
 from bench.compare.differences import AND, DatasetScores
-from bench.compare.sources import ComparedResults, Protocol, protocol_differences, same_weights
 from bench.core.types import REACHED
 from bench.results.leaderboard import survivors, worst_case_cells
 from bench.results.tables import SAME_SOURCE, Scored

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from bench.compare.compared_results import ComparedResults, other_results, own_results
 from bench.compare.differences import (
     ComparisonLabel,
     DatasetScores,
@@ -15,7 +16,6 @@ from bench.compare.differences import (
 )
 from bench.compare.numbers_by_row import differing_fields, flags, numbers_by_row
 from bench.compare.published import MEAN, given, read_published
-from bench.compare.sources import ComparedResults, other_results, own_results
 from bench.compare.verdicts import Comparison, compare, printed
 from bench.core.errors import UserError
 from bench.results.tables import load_scored

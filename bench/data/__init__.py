@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.language_types import Question
-from bench.core.locks import DatasetLock
+from bench.core.resolved_names import DatasetLock
 from bench.data.decode import decode, fit
 from bench.data.embedded_source import NANO_DATA
 from bench.data.questions import Questions

@@ -11,7 +11,7 @@ from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import relative_path_fault, shown, text_fault
 from bench.core.language_types import Question
-from bench.core.locks import DatasetLock
+from bench.core.resolved_names import DatasetLock
 
 
 @dataclass(frozen=True, slots=True)

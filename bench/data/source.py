@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bench.core.locks import DatasetLock
+from bench.core.resolved_names import DatasetLock
 from bench.data.decode import size_of
 from bench.hub.download import Download
 

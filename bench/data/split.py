@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.core.errors import CellError
 from bench.core.identifiers import shown, text_fault
-from bench.core.locks import DatasetLock
+from bench.core.resolved_names import DatasetLock
 from radapt.shards import Label
 
 

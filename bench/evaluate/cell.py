@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.attacks.stored_images import decode
 from bench.core.deadline import Deadline
 from bench.core.errors import CellError, CellSkip, StoreError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
 from bench.evaluate.craft import Case, batch_of
 from bench.evaluate.gpu_usage import Usage

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.core.errors import CellError, StoreError, TimeUp
 from bench.core.language_types import AnsweringModel
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.terminal import legible
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images, in_parts, load

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from bench.core.identifiers import ID_LENGTH
-from bench.core.locks import UNRESOLVED, DatasetLock, Lock
+from bench.core.resolved_names import UNRESOLVED, DatasetLock, Lock
 from bench.plan.shards import PART, part_size_matters
 from bench.plan.versions import versioned
 from bench.suite.load import Suite

@@ -10,7 +10,7 @@ from bench import catalogue
 from bench.core.digests import hash_files
 from bench.core.errors import CellError
 from bench.core.identifiers import is_repository
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.data import index_dataset
 from bench.hub.weights import origin, weight_files
 from bench.plan.cells import scores_all

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from bench.core.locks import UNRESOLVED, Lock
+from bench.core.resolved_names import UNRESOLVED, Lock
 from bench.plan.cells import Cell
 from bench.results.attack_summary import settings
 from bench.results.protocol_summary import judged_as

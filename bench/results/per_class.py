@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.core.errors import CellError, UserError
-from bench.core.locks import DatasetLock
+from bench.core.resolved_names import DatasetLock
 from bench.core.types import Values
 from bench.data import read_labels
 from bench.results.leaderboard import attacked_counts, survivors

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.plan.cells import Cell
 from bench.plan.cost.operations import forward_operations, image_count, passes_of, skip_reason
 from bench.plan.shards import part_key, parts_of

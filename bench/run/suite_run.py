@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from bench.core.errors import UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.signals import stoppable
 from bench.core.types import CellResult
 from bench.plan.cells import Cell

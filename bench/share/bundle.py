@@ -26,7 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from bench.compare.published_table import check
 from bench.core.errors import UserError
 from bench.core.identifiers import shown
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.plan.identity import IDENTITY_FORM
 from bench.plan.versions import versions_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.share.bundle import read_bundle
 from bench.store.foreign_folder import ResultReader, refuse_link, result_reader
 from bench.store.results_folder import read_lock

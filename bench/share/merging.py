@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, images_of
 from bench.plan.identity import spec_digests, still_valid

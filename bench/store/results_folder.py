@@ -31,7 +31,7 @@ from safetensors.numpy import save
 
 from bench.core.errors import DiskFull, UserError
 from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.store.cell_records import read_result_file, result_to_json
 from bench.store.reading import read_stored, read_with_retry

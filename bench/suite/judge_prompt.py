@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from bench.core.language_types import Question
-from bench.core.locks import UNRESOLVED, Lock
+from bench.core.resolved_names import UNRESOLVED, Lock
 from bench.suite.metrics import metric_of
 from bench.suite.specs import MatchJudge, Protocol, TransformersJudge
 

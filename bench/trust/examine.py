@@ -10,7 +10,7 @@ import torch
 from bench.attacks.query_counter import QueryCounter
 from bench.core.deadline import Deadline
 from bench.core.errors import CellError, StoreError, TimeUp
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.data import index_dataset, load_images
 from bench.evaluate.craft import sample_seed
 from bench.evaluate.model_cache import ModelCache, reason

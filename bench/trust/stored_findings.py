@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.plan.identity import model_identity, pair_digest
 from bench.store.reading import read_bytes, read_stored, read_with_retry
 from bench.store.results_folder import Store, write_text

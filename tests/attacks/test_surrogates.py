@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.attacks import build_attack
 from bench.attacks.surrogate import BpdaModel
 from bench.core.errors import CellError, SuiteError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import Budget, CellResult
 from bench.evaluate.cell import Evaluator
 from bench.models import build_model

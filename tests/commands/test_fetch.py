@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from bench.commands.downloads import FetchWatcher, NeededFile, NeededFiles, fetch
 from bench.commands.machine import examine
 from bench.core.errors import CellError, UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.hub import files as client
 from bench.hub.weights import weight_files
 from bench.plan.resolve import remarks

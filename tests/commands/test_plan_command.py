@@ -6,7 +6,7 @@ import pytest
 
 from bench.commands.main import main
 from bench.commands.plan import plan_lines
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.plan.cells import expand
 from bench.plan.resolve import resolve
 from bench.store.results_folder import Store

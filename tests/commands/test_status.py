@@ -26,7 +26,7 @@ import numpy as np
 import bench.run.events
 from bench.run.events import EventFile
 from bench.run.jobs import Job
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.plan.cells import expand
 from bench.store.folder_lock import lock_folder
 from bench.suite.load import load_suite

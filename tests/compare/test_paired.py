@@ -27,7 +27,7 @@ from bench.compare.paired_table import (
     write_comparison,
 )
 from bench.core.errors import UserError
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests

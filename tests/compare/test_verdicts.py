@@ -14,7 +14,7 @@ from bench.compare.published import Published, read_published
 from bench.compare.published_table import check, check_lines, check_rows
 from bench.compare.verdicts import Comparison, compare
 from bench.core.errors import UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import expand
 from bench.results.tables import Scored

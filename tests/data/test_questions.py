@@ -11,7 +11,7 @@ import pytest
 
 from bench.core.errors import CellError, SuiteError
 from bench.core.language_types import Question
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.data import index_dataset, load_images, load_questions, native_size, read_labels
 from bench.data.source_kinds import source_of
 from bench.plan.cells import expand

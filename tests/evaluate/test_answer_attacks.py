@@ -22,7 +22,7 @@ from bench.attacks.query_counter import QueryCounter
 from bench.core.deadline import Deadline
 from bench.core.errors import CellError, SuiteError, TimeUp
 from bench.core.language_types import Question
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import Budget, CellResult
 from bench.data.tensors import Images
 from bench.evaluate.answer_attacks import attack_answers, plan_stages

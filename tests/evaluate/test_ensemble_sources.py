@@ -11,7 +11,7 @@ import torch
 from bench.attacks import build_attack
 from bench.attacks.ensemble_model import EnsembleModel
 from bench.core.errors import SuiteError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import Budget
 from bench.evaluate.cell import Evaluator
 from bench.plan.cells import expand

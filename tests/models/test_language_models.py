@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import CellError
 from bench.core.language_types import AnsweringModel
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.hub.weights import origin
 from bench.models import LanguageModel, build_model
 from bench.plan.identity import model_identity

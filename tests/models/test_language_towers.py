@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import CellError, SuiteError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.evaluate.model_cache import ModelCache
 from bench.models import ClipModel, LanguageModel, build_model
 from bench.plan.identity import model_identity

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.core.errors import CellError, SuiteError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import ImageTextModel
 from bench.hub.weights import origin, published_tag, weight_files

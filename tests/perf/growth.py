@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.data.tensors import Images
 from bench.evaluate.cell import Evaluator
 from bench.plan.cells import expand

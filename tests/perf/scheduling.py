@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.run.events import EventFile

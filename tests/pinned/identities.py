@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from bench import load_suite
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
 from bench.suite.load import Suite

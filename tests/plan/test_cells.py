@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.core.errors import SuiteError
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.plan.cells import expand
 from bench.plan.identity import spec_digests
 from bench.results import manifest

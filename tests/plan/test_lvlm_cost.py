@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from bench import catalogue
 from bench.commands.plan import plan_lines
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.models import LanguageModel, build_model
 from bench.models.lowered_precision import Bfloat16AnsweringModel
 from bench.plan.cost.lvlm_estimate import memory_lines

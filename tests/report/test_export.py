@@ -16,7 +16,7 @@ import pytest
 
 from bench import load_results
 from bench.core.errors import UserError
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import expand
 from bench.plan.identity import spec_digests

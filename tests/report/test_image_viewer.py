@@ -16,7 +16,7 @@ from PIL import Image
 
 import run_bench
 from bench.core.errors import UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.data import load_images
 from bench.plan.cells import Cell, expand

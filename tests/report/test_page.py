@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from bench.core.errors import SuiteError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.data import fit
 from bench.models.clip import resized

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench import load_results
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.results.number_format import PERCENT

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bench.run.events
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.run.events import EventFile, read_events

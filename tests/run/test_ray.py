@@ -16,7 +16,7 @@ import ray
 import torch
 
 from bench.core.errors import DiskFull, UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.evaluate.cell import Evaluator
 from bench.plan.cells import Cell, expand

@@ -10,7 +10,7 @@ import pytest
 import ray
 
 from bench.core.errors import UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.run.executors import Ray, Setup
 from bench.run.executors.gpu_shares import GpuShares, rounded
 from bench.suite.load import Suite

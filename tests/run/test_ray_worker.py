@@ -12,7 +12,7 @@ BEGIN = """\
 import importlib, sys
 from pathlib import Path
 from bench.run.executors.ray_worker import Setup, Worker
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.suite.load import load_suite
 
 folder = Path(sys.argv[1])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import DiskFull
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult, unmeasured
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import digest

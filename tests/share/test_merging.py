@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from bench.core.errors import CellError, UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult, unmeasured
 from bench.evaluate.model_cache import reason
 from bench.plan.cells import expand

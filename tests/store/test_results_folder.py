@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UserError
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.store.results_folder import Craft, Store, write_text
 from tests.support.stored_cells import is_finished

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.models import BUILDERS
 from bench.results.manifest import weights
 from bench.suite.load import Suite

@@ -9,7 +9,7 @@ import pytest
 from bench.commands.list import list_lines
 from bench.commands.plan import plan_lines
 from bench.core.errors import SuiteError
-from bench.core.locks import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock
 from bench.plan.cells import expand
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import ATTACK_PRESETS, AnyAttack, Ensemble, Pgd, PyAutoAttack

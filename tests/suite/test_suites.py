@@ -14,7 +14,7 @@ from bench.compare.protocol_mismatch import unstated
 from bench.compare.published import read_published
 from bench.compare.verdicts import Comparison, compare
 from bench.core.errors import CellSkip
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import CellResult, unmeasured
 from bench.plan.attack_limits import fit
 from bench.plan.cells import Cell, expand

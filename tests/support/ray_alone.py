@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ray
 
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.plan.cells import Cell
 from bench.run.executors import Ray, Setup
 from bench.run.executors.interface import Opened, Outcome

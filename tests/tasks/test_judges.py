@@ -14,7 +14,7 @@ import transformers
 
 from bench.core.errors import CellError, SuiteError
 from bench.core.language_types import Question
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import unmeasured
 from bench.plan.cells import expand

@@ -16,7 +16,7 @@ import bench.trust.examine
 import run_bench
 from bench import load_results
 from bench.core.errors import DiskFull
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.types import unmeasured
 from bench.evaluate.model_cache import ModelCache
 from bench.plan.resolve import resolve

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.data import native_size
 from bench.hub.weights import in_cache, remote_sources
 from bench.plan.cells import Cell

@@ -2,7 +2,7 @@
 
 from bench import catalogue
 from bench.core.errors import CellSkip
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell, images_of, scores_all
 from bench.plan.cost.architecture import size_of

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 from bench.core.errors import UserError
-from bench.core.locks import Lock
+from bench.core.resolved_names import Lock
 from bench.core.terminal import Legible
 from bench.core.types import CellResult
 from bench.run.executors.interface import RunJob

@@ -1,7 +1,6 @@
 """The specs: typed, frozen classes of a suite's entries. Unknown keys are refused."""
 
 from bench.suite.specs.adaptive import Backward
-from bench.suite.specs.against import Against
 from bench.suite.specs.attack_base import NativeSpec, Precision
 from bench.suite.specs.attacks import (
     ApgdCe,
@@ -48,6 +47,7 @@ from bench.suite.specs.models import (
 from bench.suite.specs.presets import ATTACK_PRESETS
 from bench.suite.specs.protocol import PRESETS, Pixels, Protocol, Resize, Storage, expand_preset
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
+from bench.suite.specs.published_numbers import Against
 from bench.suite.specs.threats import AnyThreat, Threat
 
 __all__ = [

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from radapt.class_folders import class_folders
-from radapt.pictures import opened
+from radapt.pictures import opened, to_rgb
 from radapt.shards import Span, read_shard
 
 
@@ -48,7 +48,7 @@ class Images(Dataset[tuple[Tensor, int]]):
         entry = self.entries[index]
         place = entry.place
         with opened(place.read(), f"{place.path} at byte {place.start}") as image:
-            return to_tensor(image.convert("RGB"), self.size), entry.label
+            return to_tensor(to_rgb(image), self.size), entry.label
 
     def take(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Return a random sample of images `[n,3,h,w]` and labels `[n]`, without repeats.

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from radapt.class_folders import class_folders
 from radapt.pictures import opened, to_rgb
-from radapt.shards import Span, read_shard
+from radapt.shards import Span, compressed_shards, read_shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,8 @@ def open_images(root: Path, size: tuple[int, int], split: str = "train") -> Imag
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     shards = sorted(folder.glob("*.tar"), key=lambda path: (len(path.name), path.name))
+    if compressed := compressed_shards(folder):
+        raise ValueError(compressed)
     listed = root / "classnames.txt"
     names = tuple(listed.read_text("utf-8").splitlines()) if listed.exists() else None
     if shards:

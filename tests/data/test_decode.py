@@ -134,15 +134,16 @@ showpage
 
 @pytest.fixture
 def postscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Return a folder of classes whose only image is EPS, and what a Ghostscript would write."""
+    """Return a folder of classes whose images are EPS, and what a Ghostscript would write."""
     marker, tools = tmp_path / "marker", tmp_path / "bin"
     tools.mkdir()
     (tools / "gs").write_text(f"#!/bin/sh\necho run > {marker}\n")
     (tools / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
-    (tmp_path / "set" / "cat").mkdir(parents=True)
-    (tmp_path / "set" / "cat" / "a.png").write_bytes(EPS)
+    for name in ("cat", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "a.png").write_bytes(EPS)
     return tmp_path / "set", marker
 
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from radapt.class_folders import class_folders
-from radapt.pictures import opened
-from radapt.shards import Span, read_shard
+from radapt.pictures import opened, to_rgb
+from radapt.shards import Span, compressed_shards, read_shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Images(Dataset[tuple[Tensor, int]]):
         entry = self.entries[index]
         place = entry.place
         with opened(place.read(), f"{place.path} at byte {place.start}") as image:
-            return to_tensor(image.convert("RGB"), self.size), entry.label
+            return to_tensor(to_rgb(image), self.size), entry.label
 
     def take(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Return a random sample of images `[n,3,h,w]` and labels `[n]`, without repeats.
@@ -79,6 +79,8 @@ def open_images(root: Path, size: tuple[int, int], split: str = "train") -> Imag
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     shards = sorted(folder.glob("*.tar"), key=lambda path: (len(path.name), path.name))
+    if compressed := compressed_shards(folder):
+        raise ValueError(compressed)
     listed = root / "classnames.txt"
     names = tuple(listed.read_text("utf-8").splitlines()) if listed.exists() else None
     if shards:

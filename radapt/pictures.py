@@ -1,4 +1,6 @@
-"""Open encoded images. No other module opens images, because images may come from anyone.
+"""Open encoded images and convert them to RGB.
+
+No other module opens images, because images may come from anyone.
 
 Pillow chooses the format by an image's content, not by its file name, and starts Ghostscript for
 PostScript. So only formats are allowed that Pillow decodes without another program.
@@ -9,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 # The formats of torchvision's ImageFolder, and GIF; the MPO files of cameras open as JPEG.
@@ -46,3 +49,23 @@ def opened(data: bytes, place: str) -> Iterator[Image.Image]:
         ) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{place}: the image cannot be decoded ({error})") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode to RGB as PIL does: repeat grey, drop transparency, invert CMYK.
+
+    16-bit grey is the exception: PIL clips it at 255, so that images become white. Here the upper
+    eight bits are kept.
+
+    Raises:
+        ValueError: The pixels are floating-point numbers, as TIFF allows. Their range is unknown,
+            and PIL would clip them at 0 and 255, so that values in [0,1] become black.
+    """
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        upper = np.asarray(image).astype(np.int64) >> 8
+        return Image.fromarray(upper.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # same colours; a direct conversion makes PIL warn
+    return image.convert("RGB")

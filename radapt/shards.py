@@ -1,9 +1,11 @@
 """Read shards: tar archives of images in webdataset's layout; needs no torch.
 
 A sample is KEY.(webp|png|jpg|jpeg) with KEY.cls, its class label, or KEY.txt, its captions.
+A key ends before the first dot of the file name, as in webdataset; its folders may have dots.
 A shard is indexed once by reading its headers and labels; images are then read at their offsets.
 """
 
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +13,13 @@ from pathlib import Path
 from typing import Literal
 
 EXTENSIONS = ("webp", "png", "jpg", "jpeg")
+# Members beside an image that are not read: img2dataset writes captions and metadata so.
+_BESIDE = ("cls", "txt", "json")
+_GZIP = b"\x1f\x8b"
+_DECOMPRESS = (
+    "images are read at their place in an archive, so decompress it with gunzip; its name must "
+    "end in .tar"
+)
 
 Label = int | tuple[str, ...]
 
@@ -53,30 +62,46 @@ def read_shard(shard: Path, suffix: Literal["cls", "txt"] = "cls") -> Iterator[S
         suffix: Suffix of the labels: `cls` for class numbers, `txt` for captions.
 
     Raises:
-        ValueError: The archive is damaged or truncated, has no images, or has an image without a
-            label or a label without an image.
+        ValueError: The archive is compressed, damaged or truncated; it has no images; or it has an
+            image without a label, a label without an image, two images or two labels with the
+            same key, or a member with another extension. webdataset reads some of these archives,
+            but which image and label then belong together is a guess.
     """
-    images: dict[str, Span] = {}
+    images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, tarfile.TarInfo] = {}
+    seen: dict[tuple[str, str], str] = {}
+    repeated: list[str] = []
+    unknown: list[str] = []
     for member in _members(shard):
+        if member.isdir() or _is_hidden(member):
+            continue
+        _check_file(shard, member)
         key, extension = _parts(member)
-        if extension in EXTENSIONS:
-            _check_file(shard, member)
-            images.setdefault(key, Span(shard, member.offset_data, member.size))
-        elif extension == suffix:
-            labels[key] = member
-    if not images or images.keys() != labels.keys():
-        unpaired = sorted(images.keys() ^ labels.keys())
-        detail = f"{unpaired[0]} lacks its image or its label" if unpaired else "it has no images"
-        raise ValueError(f"{shard}: {detail}")
+        kind = "image" if extension in EXTENSIONS else extension
+        if not key or kind not in ("image", *_BESIDE):
+            unknown.append(member.name)
+        elif (key, kind) in seen:
+            repeated.append(f"{member.name} after {seen[key, kind]}")
+        elif kind in ("image", suffix):
+            (images if kind == "image" else labels)[key] = member
+        seen.setdefault((key, kind), member.name)
+    known = ", ".join(f".{extension}" for extension in (*EXTENSIONS, *_BESIDE))
+    faults = (
+        _fault("second images, labels or texts of a key", repeated),
+        _fault(f"members that are not KEY with one of {known}", unknown),
+        _fault("keys without their image or their label", sorted(images.keys() ^ labels.keys())),
+        "" if images else "it has no images",
+    )
+    if any(faults):
+        raise ValueError(f"{shard}: {'; '.join(filter(None, faults))}")
     read = _captions if suffix == "txt" else _number
     with shard.open("rb") as file:
         for key, image in images.items():
             member = labels[key]
-            _check_file(shard, member)
             file.seek(member.offset_data)
             text = file.read(member.size).decode("utf-8", "replace").strip()
-            yield Sample(key, image, read(text, f"{shard}: {key}"))
+            span = Span(shard, image.offset_data, image.size)
+            yield Sample(key, span, read(text, f"{shard}: {key}"))
 
 
 def first_image(shard: Path) -> bytes | None:
@@ -87,10 +112,26 @@ def first_image(shard: Path) -> bytes | None:
     """
     with tarfile.open(shard) as archive:
         for member in archive:
-            if _parts(member)[1] in EXTENSIONS:
+            if not _is_hidden(member) and _parts(member)[1] in EXTENSIONS:
                 _check_file(shard, member)
                 return Span(shard, member.offset_data, member.size).read()
     return None
+
+
+def compressed_shards(folder: Path) -> str:
+    """Return a sentence about compressed archives in a folder; empty if there are none.
+
+    An archive that is also there uncompressed does not count.
+    """
+    found = [
+        path.name
+        for path in sorted(folder.glob("*"))
+        if (stem := re.fullmatch(r"(.+)\.(?:tar\.gz|tgz)", path.name))
+        and not (folder / f"{stem[1]}.tar").exists()
+    ]
+    if not found:
+        return ""
+    return f"{folder}: {len(found)} shards are compressed (first: {found[0]}); {_DECOMPRESS}"
 
 
 def _members(shard: Path) -> list[tarfile.TarInfo]:
@@ -99,6 +140,9 @@ def _members(shard: Path) -> list[tarfile.TarInfo]:
     tarfile treats an unreadable header as the end of the archive, so a damaged archive would look
     like a smaller dataset. Therefore the last entry must be followed by at least two zero blocks.
     """
+    with shard.open("rb") as file:
+        if file.read(len(_GZIP)) == _GZIP:
+            raise ValueError(f"{shard}: is compressed with gzip; {_DECOMPRESS}")
     try:
         with tarfile.open(shard, "r:") as archive:  # uncompressed only: images are read by offset
             members = archive.getmembers()
@@ -120,9 +164,20 @@ def _members(shard: Path) -> list[tarfile.TarInfo]:
 
 
 def _parts(member: tarfile.TarInfo) -> tuple[str, str]:
-    """Return an entry's key and its extension."""
-    key, _, extension = member.name.removeprefix("./").partition(".")
-    return key, extension.lower()
+    """Return an entry's key and its extension; both are empty for a name without a dot."""
+    folder, slash, name = member.name.removeprefix("./").rpartition("/")
+    key, dot, extension = name.partition(".")
+    return (f"{folder}{slash}{key}", extension.lower()) if dot else ("", "")
+
+
+def _is_hidden(member: tarfile.TarInfo) -> bool:
+    """Return whether an entry is a hidden file, such as the `._NAME` files that macOS adds."""
+    return member.name.rpartition("/")[2].startswith(".")
+
+
+def _fault(what: str, names: list[str]) -> str:
+    """Return how often a fault occurs and where first; empty if it does not occur."""
+    return f"{what}: {len(names)} (first: {names[0]})" if names else ""
 
 
 def _check_file(shard: Path, member: tarfile.TarInfo) -> None:

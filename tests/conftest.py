@@ -123,7 +123,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-        monkeypatch.setattr(bench.hub.files, "_PATIENCE", 600.0)  # this machine may be busy
+        monkeypatch.setattr(bench.hub.files, "_TIMEOUT", 600.0)  # this machine may be busy
         bench.hub.files._unreachable.cache_clear()
         yield server
     bench.hub.files._unreachable.cache_clear()

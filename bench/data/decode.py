@@ -6,7 +6,7 @@ from PIL import Image
 
 from bench.data.split import cell_errors
 from bench.suite.specs import Pixels
-from radapt.pictures import opened
+from radapt.pictures import opened, to_rgb
 
 
 def decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
@@ -28,20 +28,6 @@ def decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
     if isinstance(pixels, Pixels):
         rgb = fit(rgb, pixels)
     return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB as PIL does: repeat grey, drop transparency, invert CMYK.
-
-    16-bit grey is the exception: PIL clips it at 255, so that images become white. Here the upper
-    eight bits are kept.
-    """
-    if image.mode.startswith("I"):
-        upper = np.asarray(image).astype(np.int64) >> 8
-        return Image.fromarray(upper.clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # same colours; a direct conversion makes PIL warn
-    return image.convert("RGB")
 
 
 def fit(image: Image.Image, pixels: Pixels) -> Image.Image:

@@ -1,6 +1,6 @@
 """Reads datasets with a folder of images per class, like torchvision's ImageFolder.
 
-<root>/<class>/**/*.(jpg|jpeg|png|webp|bmp)      label: index of the folder in sorted order
+<root>/<class>/**/*.(jpg|png|tif|...)            label: index of the folder in sorted order
 <root>/classnames.txt                            optional: a class name per line, in that order
 <root>/zeroshot_classification_templates.txt     optional: a prompt per line, placeholder {c}
 
@@ -17,10 +17,16 @@ from bench import catalogue
 from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import relative_path_fault, shown
-from bench.data.split import Split, read_lines, read_templates
-from radapt.class_folders import class_folders, is_wordnet_id
+from bench.data.split import Split, cell_errors, read_lines, read_templates
+from radapt.class_folders import (
+    are_numbers,
+    class_folders,
+    folder_names,
+    ignored_files,
+    is_wordnet_id,
+)
 
-_NUMBER = re.compile(r"^\d+\.")
+_NUMBER = re.compile(r"^\d+\.(?!\d)")  # not the `1.` of `1.5mm_screw`
 _PROMPTS = ("a photo of a {c}.",)
 
 
@@ -29,8 +35,8 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
 
     Class names come from `classnames.txt`; else, if the folders have WordNet ids as names, they
     are CLIP's names of ImageNet's classes; else they are the folder names, without a leading
-    number and with spaces in place of `_` and `-`. Prompts come from the root folder, else from
-    the catalogue's entry `name`; else the prompt is "a photo of a {c}.".
+    number (`012.`) and with spaces in place of `_` and `-`. Prompts come from the root folder,
+    else from the catalogue's entry `name`; else the prompt is "a photo of a {c}.".
 
     Args:
         root: The folder that holds the class folders.
@@ -38,19 +44,15 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
         nested: Whether images in subfolders of a class folder belong to the class.
 
     Raises:
-        CellError: There are no class folders, or the class names do not match them.
+        CellError: There are fewer than two class folders, two of them have the same class name,
+            or the class names do not match them; see also `radapt.class_folders`.
     """
     if not root.is_dir():
         raise CellError(f"{root}: no such dataset folder")
-    annotations = root / "val_annotations.txt"
-    by_class = (
-        _annotated(root, annotations)
-        if annotations.exists()
-        else class_folders(root, nested=nested)
-    )
-    folders = sorted(by_class)
-    if not folders:
-        raise CellError(f"{root}: no folders with images; one folder per class is needed")
+    by_class = _by_class(root, nested=nested)
+    folders = tuple(by_class)
+    if len(folders) < 2:
+        raise CellError(_too_few(root, folders))
     labels = {key: number for number, folder in enumerate(folders) for key in by_class[folder]}
     has_prompts = (root / "zeroshot_classification_templates.txt").exists()
     return Split(
@@ -61,6 +63,55 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
         partial(_read, root),
         partial(_digest, root, labels),
     )
+
+
+def reading_remarks(root: Path) -> Iterator[str]:
+    """Yield remarks on numbered class folders, and on files that are not read."""
+    if (root / "val_annotations.txt").exists():
+        return
+    with cell_errors():
+        folders, ignored = folder_names(root), ignored_files(root)
+    if are_numbers(folders) and (as_text := sorted(folders)) != folders:
+        yield (
+            f"its class folders are sorted as numbers ({_outline(folders)}), where torchvision's "
+            f"ImageFolder sorts them as text ({_outline(as_text)})"
+        )
+    if are_numbers(folders) and not (root / "classnames.txt").exists():
+        yield (
+            "its class names are the numbers of the folders; if these stand for other names, write "
+            f"classnames.txt with a name for each folder, in the order {_outline(folders)}"
+        )
+    if ignored:
+        yield (
+            f"{len(ignored)} files were not read: they have another extension or are outside of "
+            f"the class folders (first: {ignored[0]})"
+        )
+
+
+def _outline(names: Sequence[str]) -> str:
+    return ", ".join(names if len(names) < 6 else (*names[:3], "...", names[-1]))
+
+
+def _by_class(root: Path, *, nested: bool) -> Mapping[str, list[str]]:
+    """Return the images of each class folder or WordNet id, in the order of the class labels."""
+    annotations = root / "val_annotations.txt"
+    if annotations.exists():
+        return dict(sorted(_annotated(root, annotations).items()))
+    with cell_errors():
+        return class_folders(root, nested=nested)
+
+
+def _too_few(root: Path, folders: Sequence[str]) -> str:
+    """Return a message for fewer than two classes, on which every accuracy would be 100%."""
+    message = (
+        f"{root}: got {len(folders)} folders with images; one folder per class is needed, and at "
+        "least two classes"
+    )
+    for folder in folders:
+        inside = [path for path in (root / folder).iterdir() if path.is_dir()]
+        if len(inside) > 1:
+            return f"{message}; if the classes are the folders in {folder}, give {root / folder}"
+    return message
 
 
 def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
@@ -87,7 +138,8 @@ def _class_names(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
                 f"{path}: got {len(names)} class names; needed: {len(folders)}, one per folder"
             )
         return names
-    if all(is_wordnet_id(folder) for folder in folders):
+    others = [folder for folder in folders if not is_wordnet_id(folder)]
+    if not others:
         known = catalogue.imagenet_names()
         if unknown := [folder for folder in folders if folder not in known]:
             raise CellError(
@@ -95,7 +147,22 @@ def _class_names(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
                 f"write {path.name} with a name for each of the {len(folders)} sorted folders"
             )
         return tuple(known[folder] for folder in folders)
-    return tuple(_NUMBER.sub("", name).replace("_", " ").replace("-", " ") for name in folders)
+    if len(others) < len(folders):
+        raise CellError(
+            f"{root}: {len(folders) - len(others)} class folders have WordNet ids as names, and "
+            f"{len(others)} have not (first: {others[0]!r}); move these elsewhere, or write "
+            f"{path.name} with a name for each of the {len(folders)} sorted folders"
+        )
+    names = tuple(_NUMBER.sub("", name).replace("_", " ").replace("-", " ") for name in folders)
+    first: dict[str, str] = {}
+    for folder, name in zip(folders, names, strict=True):
+        other = first.setdefault(" ".join(name.casefold().split()), folder)
+        if other != folder:
+            raise CellError(
+                f"{root}: the class folders {other!r} and {folder!r} have the same class name "
+                f"{name!r}; merge them, or write {path.name} with different names"
+            )
+    return names
 
 
 def _read(root: Path, keys: Collection[str]) -> Iterator[tuple[str, bytes]]:

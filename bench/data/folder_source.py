@@ -1,9 +1,10 @@
 """A user's folder that holds a folder of images per class."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.folder import open_folder
+from bench.data.folder import open_folder, reading_remarks
 from bench.data.source import Source
 from bench.data.split import Split, check_labels
 from bench.suite.specs import FolderDataset
@@ -23,3 +24,8 @@ class FolderSource(Source):
     def open(self, seed: int | None = None) -> Split:
         """List the images of the class folders."""
         return check_labels(open_folder(Path(self.spec.path), self.spec.name))
+
+    def remarks(self) -> Iterator[str]:
+        """Yield remarks on numbered folders, and on files that are not read."""
+        if Path(self.spec.path).is_dir():
+            yield from reading_remarks(Path(self.spec.path))

@@ -78,6 +78,10 @@ class Source(ABC):
             CellError: The dataset is not on this machine, has the wrong layout, or is damaged.
         """
 
+    def remarks(self) -> Iterator[str]:
+        """Yield remarks on how the files were read where a reader may expect otherwise."""
+        yield from ()
+
     def native_size(self) -> tuple[int, int] | None:
         """Return height and width of the first image, or None if they are unknown.
 

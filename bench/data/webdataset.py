@@ -16,7 +16,7 @@ from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
 from bench.data.split import Split, cell_errors, read_lines, read_templates
-from radapt.shards import Label, Span, read_shard
+from radapt.shards import Label, Span, compressed_shards, read_shard
 
 _COUNT = re.compile("0*[1-9][0-9]{0,5}")
 
@@ -101,7 +101,8 @@ def shard_paths(root: Path, split: str, numbers: Sequence[int] | None = None) ->
     paths = [root / split / f"{number}.tar" for number in chosen]
     for path in paths:
         if not path.exists():
-            raise CellError(f"{path} is missing, but nshards.txt says {total} shards")
+            compressed = compressed_shards(path.parent)
+            raise CellError(compressed or f"{path} is missing, but nshards.txt says {total} shards")
     return paths
 
 

@@ -112,7 +112,7 @@ def break_size(root: Path) -> str:
     write_shard(
         root / "test" / "0.tar", [("a.cls", b"0"), ("a.png", png(np.zeros((16, 16, 3), np.uint8)))]
     )
-    return "2 sizes"
+    return "2 different sizes"
 
 
 def remove_shard(root: Path) -> str:

@@ -11,9 +11,10 @@ from PIL import EpsImagePlugin, Image
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.data import load_images, native_size
-from bench.data.decode import decode, to_rgb
+from bench.data.decode import decode
 from bench.suite.specs import FolderDataset, Pixels
 from radapt.images import open_images
+from radapt.pictures import to_rgb
 
 RNG = np.random.default_rng(0)
 
@@ -85,6 +86,29 @@ def test_sixteen_bits_keep_their_greys() -> None:
     assert np.array_equal(np.asarray(to_rgb(wide))[..., 0], (ramp >> 8).astype(np.uint8))
 
 
+def test_training_and_measuring_see_the_same_pixels(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16)
+    sixteen = {f"I {kind}": encoded(Image.fromarray(ramp), kind) for kind in ("PNG", "PPM", "TIFF")}
+    wide = encoded(Image.fromarray((ramp >> 8).astype(np.uint8)))
+    for name, data in {**MODES, **sixteen}.items():
+        place = tmp_path / name
+        for class_ in ("cat", "dog"):
+            (place / class_).mkdir(parents=True)
+            (place / class_ / "0.png").write_bytes(data)
+        measured = decode(data, "native", "here")
+        trained, _ = open_images(place, measured.shape[1:])[0]
+        assert np.array_equal((trained.numpy() * 255).round(), measured), name
+        if name in sixteen:
+            assert np.array_equal(measured, decode(wide, "native", "here")), name
+            assert measured.mean() / 255 == pytest.approx(0.5, abs=0.001)
+
+
+def test_floating_point_pixels_have_no_known_range() -> None:
+    data = encoded(Image.fromarray(RNG.random((8, 8), dtype=np.float32)), "TIFF")
+    with pytest.raises(CellError, match=r"here: the image cannot be decoded.*floating-point"):
+        decode(data, "native", "here")
+
+
 @pytest.mark.parametrize("data", [b"", b"nothing", MODES["RGB"][:200], MODES["CMYK"][:300]])
 def test_what_cannot_be_decoded_is_named(data: bytes) -> None:
     with pytest.raises(CellError, match="here: the image cannot be decoded"):
@@ -110,15 +134,16 @@ showpage
 
 @pytest.fixture
 def postscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Return a folder of classes whose only image is EPS, and what a Ghostscript would write."""
+    """Return a folder of classes whose images are EPS, and what a Ghostscript would write."""
     marker, tools = tmp_path / "marker", tmp_path / "bin"
     tools.mkdir()
     (tools / "gs").write_text(f"#!/bin/sh\necho run > {marker}\n")
     (tools / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
-    (tmp_path / "set" / "cat").mkdir(parents=True)
-    (tmp_path / "set" / "cat" / "a.png").write_bytes(EPS)
+    for name in ("cat", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "a.png").write_bytes(EPS)
     return tmp_path / "set", marker
 
 

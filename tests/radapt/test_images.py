@@ -128,16 +128,21 @@ def test_wordnet_ids_become_words_where_they_are_imagenets_and_make_no_prompts_e
             clip.classes(names, "a photo of a {c}")
 
 
-def test_hidden_folders_and_those_without_images_are_no_classes(folders: Path) -> None:
+def test_hidden_folders_are_no_classes_and_empty_folders_are_refused(folders: Path) -> None:
     for name in (".cache", "bird"):
         (folders / "train" / name).mkdir()
     (folders / "train" / ".cache" / "0.png").write_bytes(encoded(0))
+    with pytest.raises(ValueError, match=r"1 of 3 class folders have no images.*'bird'"):
+        open_images(folders, (8, 8))
+    (folders / "train" / "bird").rmdir()
     images = open_images(folders, (8, 8))
     assert images.classes == ("cat", "dog")
     assert len(images) == 10
     (folders / "classnames.txt").write_text("bird\ncat\ndog\n")
     with pytest.raises(ValueError, match=r"classnames\.txt: 3 names for 2 class folders"):
         open_images(folders, (8, 8))
+    with pytest.raises(ValueError, match=r"give the path of a split, such as .*train"):
+        open_images(folders, (8, 8), "test")
 
 
 def test_a_shard_that_is_cut_is_no_smaller_dataset(shards: Path) -> None:

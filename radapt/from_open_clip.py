@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from radapt.compat import ensure_torchvision
+from radapt.file_settings import MeanStd
 from radapt.remote_code import no_remote_code, refuse_remote_code
 from radapt.state_dicts import VISION, read_state
 
@@ -44,13 +45,22 @@ def pretrained_tag(name: str, tag: str) -> dict[str, Any]:
     return known
 
 
-def load_open_clip(name: str, pretrained: str | None = None) -> tuple[Any, Any]:
+def load_open_clip(
+    name: str,
+    pretrained: str | None = None,
+    *,
+    normalisation: MeanStd | None = None,
+    quick_gelu: bool = False,
+) -> tuple[Any, Any]:
     """Return a model of open_clip and its tokenizer, without running code of the checkpoint.
 
     Args:
         name: Name of an open_clip model, `hf-hub:OWNER/NAME`, or `local-dir:FOLDER`.
         pretrained: A tag, or a file of weights in any layout of `radapt.state_dicts`; None for
             `hf-hub:` and `local-dir:`, which include the weights.
+        normalisation: Mean and standard deviation per channel, in place of those of the tag or
+            configuration. A file has none of its own, so open_clip gives it CLIP's.
+        quick_gelu: Whether to build QuickGELU in place of the configuration's activation.
 
     Raises:
         RemoteCodeError: The checkpoint needs its own code.
@@ -66,8 +76,14 @@ def load_open_clip(name: str, pretrained: str | None = None) -> tuple[Any, Any]:
     # a text tower and tokenizer of transformers may be in another folder or repository
     places = [str(path.parent) if path else name]
     places += [str(text[key]) for key in ("hf_model_name", "hf_tokenizer_name") if text.get(key)]
+    forced = None if normalisation is None else dict(mean=normalisation[0], std=normalisation[1])
     with no_remote_code(*places), _readable_weights(name, pretrained) as weights:
-        model = open_clip.create_model(name, pretrained=weights)
+        model = open_clip.create_model(
+            name,
+            pretrained=weights,
+            force_quick_gelu=quick_gelu,
+            force_preprocess_cfg=forced,
+        )
         return model, open_clip.get_tokenizer(name)
 
 
@@ -89,7 +105,7 @@ def _readable_weights(name: str, pretrained: str | None) -> Iterator[str | None]
             "was fine-tuned from, and give this file as its tower"
         )
     if not wrapped:
-        yield pretrained
+        yield str(file.absolute())  # a path: open_clip takes the bare name of a tag as the tag
         return
     with TemporaryDirectory() as folder:
         rewritten = Path(folder) / "weights.pt"

@@ -27,9 +27,7 @@ IDENTITY_FORM = 1
 
 def spec_digests(suite: Suite) -> dict[str, str]:
     """Return a digest of the suite's entry for each model, dataset and local judge, by key path."""
-    models = {
-        f"models.{name}": spec.model_dump(exclude={"gpus"}) for name, spec in suite.models.items()
-    }
+    models = {f"models.{name}": spec.settings() for name, spec in suite.models.items()}
     sampling = {"samples": suite.samples, "seed": suite.seed}
     sets = {f"datasets.{d.name}": {**d.model_dump(), **sampling} for d in suite.datasets}
     judge = suite.protocol.judge

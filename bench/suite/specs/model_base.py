@@ -30,6 +30,23 @@ class LocalFile:
     what: str = "checkpoint"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenClipFile(LocalFile):
+    """A local file of the weights of a model that open_clip knows by name.
+
+    The file contains neither the normalisation of images nor the activation.
+
+    Attributes:
+        model: Name of the model.
+        preprocess: Whether the suite sets the normalisation.
+        activation: Whether the suite sets the activation.
+    """
+
+    model: str
+    preprocess: bool
+    activation: bool
+
+
 @dataclass(frozen=True, slots=True)
 class OpenClipTag:
     """Weights that open_clip downloads, by the name of a model and a pretrained tag."""
@@ -70,6 +87,8 @@ class Model(Spec):
         model_keys: Key paths of the settings that name other models of the suite.
         not_identifying: Settings that are not part of the identity, because the files that they
             name are hashed instead.
+        newer: Settings that are newer than stored results. While they have their defaults, they
+            are not part of the digest by which a stored fingerprint is recognised.
         libraries: Packages that the model needs in addition to those of every run.
         layout: Repository layout, with which the model's size is estimated; None if not known.
         runs_own_code: Whether the model is code that the suite names. It then needs `--trust`.
@@ -77,6 +96,7 @@ class Model(Spec):
 
     model_keys: ClassVar[tuple[str, ...]] = ()
     not_identifying: ClassVar[frozenset[str]] = frozenset()
+    newer: ClassVar[frozenset[str]] = frozenset()
     libraries: ClassVar[tuple[str, ...]] = ()
     layout: ClassVar[RepositoryLayout | None] = None
     runs_own_code: ClassVar[bool] = False
@@ -99,6 +119,12 @@ class Model(Spec):
             if isinstance(value, str):
                 found[path] = value
         return found
+
+    def settings(self) -> dict[str, Any]:
+        """Return the model's entry in the suite, by which its stored fingerprint is recognised."""
+        fields = type(self).model_fields
+        unset = {key for key in self.newer if getattr(self, key) == fields[key].default}
+        return self.model_dump(exclude={"gpus", *unset})
 
     @property
     def parents(self) -> dict[str, str]:

@@ -2,24 +2,41 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.catalogue.repository_layouts import CHAT, CLIP, OPEN_CLIP
 from bench.core.identifiers import is_repository
-from bench.suite.specs.base import Name, RelativePath, UserPath
+from bench.suite.specs.base import Name, RelativePath, Spec, UserPath
 from bench.suite.specs.model_base import (
     FloatType,
     LocalFile,
     Model,
+    OpenClipFile,
     OpenClipTag,
     RepositoryFiles,
     WeightSource,
 )
 
 HUB, FOLDER = "hf-hub:", "local-dir:"
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Normalisation(Spec):
+    """The normalisation of images in [0,1]: (image - mean) / std, per channel.
+
+    Attributes:
+        mean: Mean of red, green and blue.
+        std: Standard deviation of red, green and blue.
+    """
+
+    mean: tuple[Finite, Finite, Finite]
+    std: tuple[Positive, Positive, Positive]
 
 
 class OpenClipModel(Model):
@@ -31,9 +48,13 @@ class OpenClipModel(Model):
         pretrained: A pretrained tag or a checkpoint file, for a name of an architecture.
         tower: A checkpoint of the vision tower only, as RobustVLM, TeCoA and TGA-ZSR publish.
         revision: A branch, a tag or a commit of a repository of the hub.
+        preprocess: Normalisation of images, in place of a tag's; None for the tag's, or CLIP's for
+            a file.
+        activation: Activation function of the model; None for that of its configuration.
     """
 
     not_identifying: ClassVar = frozenset({"tower", "pretrained", "revision"})
+    newer: ClassVar = frozenset({"preprocess", "activation"})
     layout: ClassVar = OPEN_CLIP
 
     kind: Literal["open_clip"]
@@ -41,6 +62,8 @@ class OpenClipModel(Model):
     pretrained: UserPath | None = None
     tower: UserPath | None = None
     revision: RelativePath | None = None
+    preprocess: Normalisation | None = None
+    activation: Literal["gelu", "quick_gelu"] | None = None
 
     @property
     def repository(self) -> str | None:
@@ -67,7 +90,12 @@ class OpenClipModel(Model):
                 self.name, OPEN_CLIP, folder, repository, self.revision
             )
         elif Path(self.pretrained).exists():
-            whole = LocalFile(Path(self.pretrained))
+            whole = OpenClipFile(
+                Path(self.pretrained),
+                model=self.name,
+                preprocess=self.preprocess is not None,
+                activation=self.activation is not None,
+            )
         else:
             whole = OpenClipTag(self.name, self.pretrained)
         return whole, *tower
@@ -99,6 +127,14 @@ class OpenClipModel(Model):
                 "weights",
                 "a name with hf-hub: or local-dir: has its own weights; remove `pretrained`",
             )
+        for key in sorted(self.newer):
+            if has_weights and getattr(self, key) is not None:
+                raise PydanticCustomError(
+                    "weights",
+                    "a name with hf-hub: or local-dir: has its `{key}` in its configuration; "
+                    "remove `{key}`",
+                    {"key": key},
+                )
         if self.repository is not None and not is_repository(self.repository):
             raise PydanticCustomError("name", "a name on the hub must be hf-hub:OWNER/NAME")
         if self.revision is not None and self.repository is None:

@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+# What code of the user may raise: `sys.exit`, also through argparse, fails a cell and ends no run.
+# KeyboardInterrupt is missing, so Ctrl-C still stops the run.
+FAILURES = (Exception, SystemExit)
+
 
 class UserError(Exception):
     """The command line or a file is wrong; the message says what was given and what is allowed."""

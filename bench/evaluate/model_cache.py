@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from bench.core.errors import CellError, StoreError, TimeUp
+from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
 from bench.core.language_types import AnsweringModel
 from bench.core.resolved_names import Lock
 from bench.core.terminal import legible
@@ -285,13 +285,14 @@ class ModelCache:
             raise CellError(self.problems[key])
         try:
             return make()
-        except Exception as error:
+        except FAILURES as error:
             if not (memory_too_small(error) or isinstance(error, TimeUp | StoreError)):  # may pass
                 self.problems[key] = reason(error)
             raise
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Return an error as the reason in a cell's row, without control characters."""
     kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
-    return legible(f"{kind}{error}")
+    code = "code of the model called exit: " if isinstance(error, SystemExit) else ""
+    return legible(f"{code}{kind}{error}")

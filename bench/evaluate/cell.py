@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from bench.attacks.stored_images import decode
 from bench.core.deadline import Deadline
-from bench.core.errors import FAILURES, CellError, CellSkip, StoreError
+from bench.core.errors import FAILURES, CellError, CellSkip, StoreError, reason
 from bench.core.resolved_names import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
 from bench.evaluate.craft import Case, batch_of
 from bench.evaluate.gpu_usage import Usage
-from bench.evaluate.model_cache import ModelCache, reason
+from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.provenance import provenance
 from bench.evaluate.score import Points, score
 from bench.evaluate.tally import Tally, concatenate, extra_fields, new_tally

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
-from bench.core.errors import FAILURES, CellSkip, TimeUp
-from bench.evaluate.model_cache import reason
+from bench.core.errors import FAILURES, CellSkip, TimeUp, reason
 from bench.models.batch_size import accelerator_failed, memory_too_small
 from bench.trust import (
     black_box,

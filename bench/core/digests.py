@@ -1,6 +1,8 @@
-"""SHA-256 of files; an unchanged file is hashed once per process."""
+"""SHA-256 of files and folders; an unchanged file is hashed once per process."""
 
 import hashlib
+import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -28,3 +30,28 @@ def hash_files(paths: list[Path]) -> str:
         OSError: A file cannot be read.
     """
     return hashlib.sha256(b"".join(map(sha256, paths))).hexdigest()
+
+
+def hash_folder(folder: Path, suffix: str = "") -> str:
+    """Return one SHA-256, in hexadecimal, over the contents and relative paths of a folder's files.
+
+    Files at any depth count, except hidden ones and those in `__pycache__`.
+
+    Args:
+        folder: The folder.
+        suffix: End of the names of the files that count.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    files = sorted(_files_below(folder, suffix))
+    names = [file.relative_to(folder).as_posix() for file in files]
+    return hashlib.sha256(f"{names} {hash_files(files)}".encode()).hexdigest()
+
+
+def _files_below(folder: Path, suffix: str) -> Iterator[Path]:
+    # links to folders are not followed, because they may form a loop
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] != "." and name != "__pycache__"]
+        paths = (Path(root, name) for name in names if name[0] != "." and name.endswith(suffix))
+        yield from (path for path in paths if path.is_file())  # a pipe may never end

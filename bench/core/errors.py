@@ -2,6 +2,12 @@
 
 from collections.abc import Sequence
 
+from bench.core.terminal import legible
+
+# What code of the user may raise: `sys.exit`, also through argparse, fails a cell and ends no run.
+# KeyboardInterrupt is missing, so Ctrl-C still stops the run.
+FAILURES = (Exception, SystemExit)
+
 
 class UserError(Exception):
     """The command line or a file is wrong; the message says what was given and what is allowed."""
@@ -39,3 +45,10 @@ class TimeUp(CellError):
 
 class CellSkip(Exception):
     """A cell's number is undefined; the message says why. This is no fault: it is not retried."""
+
+
+def reason(error: BaseException) -> str:
+    """Return an error as the reason in a cell's row, without control characters."""
+    kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
+    code = "code of the model called exit: " if isinstance(error, SystemExit) else ""
+    return legible(f"{code}{kind}{error}")

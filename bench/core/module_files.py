@@ -1,4 +1,4 @@
-"""Finds the file of a module by its name, without importing anything."""
+"""Finds the file of a module and its package by name, without importing anything."""
 
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
@@ -26,6 +26,12 @@ def module_file(name: str) -> Path | None:
     if found is None or not found.has_location or found.origin is None:
         return None
     return Path(found.origin)
+
+
+def package_folders(name: str) -> list[Path]:
+    """Return the folders of a module's outermost package; none if the module is in no package."""
+    found = _top(name.partition(".")[0])
+    return [Path(folder) for folder in (found and found.submodule_search_locations) or ()]
 
 
 def _top(name: str) -> ModuleSpec | None:

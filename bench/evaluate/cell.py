@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from bench.attacks.stored_images import decode
 from bench.core.deadline import Deadline
-from bench.core.errors import CellError, CellSkip, StoreError
+from bench.core.errors import FAILURES, CellError, CellSkip, StoreError, reason
 from bench.core.resolved_names import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
 from bench.evaluate.craft import Case, batch_of
 from bench.evaluate.gpu_usage import Usage
-from bench.evaluate.model_cache import ModelCache, reason
+from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.provenance import provenance
 from bench.evaluate.score import Points, score
 from bench.evaluate.tally import Tally, concatenate, extra_fields, new_tally
@@ -109,7 +109,7 @@ class Evaluator:
             except CellSkip as skip:
                 status: Status = "skip"
                 text = str(skip)
-            except Exception as error:  # other cells continue after any error in a cell
+            except FAILURES as error:  # other cells continue after any error in a cell
                 if accelerator_failed(error):
                     raise
                 status, text = "failed", reason(error)

@@ -9,13 +9,13 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from bench.core.errors import CellError, StoreError, TimeUp
+from bench.core.errors import FAILURES, CellError, StoreError, TimeUp, reason
 from bench.core.language_types import AnsweringModel
 from bench.core.resolved_names import Lock
-from bench.core.terminal import legible
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images, in_parts, load
 from bench.models import ClipModel, LanguageModel, build_model
+from bench.models.batch_dependence import require_independence
 from bench.models.batch_size import Batch, batch_for, memory_too_small
 from bench.models.compiled import Compiled, use_channels_last
 from bench.models.lowered_precision import Bfloat16AnsweringModel, Bfloat16Model
@@ -66,6 +66,7 @@ class ModelCache:
     _vectors: dict[Hashable, Tensor] = field(default_factory=dict)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
     _scorers: dict[tuple[str, str], Scorer] = field(default_factory=dict)
+    _independent: set[str] = field(default_factory=set)
     _built_judge: Judge | None = None
 
     def classifier(
@@ -139,6 +140,10 @@ class ModelCache:
         built, images = self.model(model), self.images(dataset)
         if isinstance(built, AnsweringModel):
             raise CellError(f"{model!r} answers in words; classes need a model with embeddings")
+        if self.suite.models[model].runs_own_code and model not in self._independent:
+            image = images.floats(torch.arange(1))[0]
+            self.once(f"models.{model}", lambda: require_independence(built, image, model))
+            self._independent.add(model)
         # adapted models differ only in their image tower, so they share the text vectors
         text = built.encode if isinstance(built, ClipModel) else built
         templates = self.suite.protocol.templates
@@ -285,13 +290,7 @@ class ModelCache:
             raise CellError(self.problems[key])
         try:
             return make()
-        except Exception as error:
+        except FAILURES as error:
             if not (memory_too_small(error) or isinstance(error, TimeUp | StoreError)):  # may pass
                 self.problems[key] = reason(error)
             raise
-
-
-def reason(error: Exception) -> str:
-    """Return an error as the reason in a cell's row, without control characters."""
-    kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
-    return legible(f"{kind}{error}")

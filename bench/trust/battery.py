@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
-from bench.core.errors import CellSkip, TimeUp
-from bench.evaluate.model_cache import reason
+from bench.core.errors import FAILURES, CellSkip, TimeUp, reason
 from bench.models.batch_size import accelerator_failed, memory_too_small
 from bench.trust import (
     black_box,
@@ -100,7 +99,7 @@ def _run_check(name: str, check: Check, subject: Subject, level: Effort) -> Find
             return Finding(name, "skip", str(skip))
         except (TimeUp, OSError):
             raise
-        except Exception as error:  # users of the model get the same error
+        except FAILURES as error:  # users of the model get the same error
             if memory_too_small(error) or accelerator_failed(error):
                 raise  # a failure of this machine, not of the model
             return Finding(name, "fail", " ".join(reason(error).split()))  # on one line

@@ -1,14 +1,19 @@
 """Names resolved to content: what is said of parts that cannot be had, and of other texts."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench import catalogue
-from bench.plan.resolve import remarks, resolve
+from bench.core.digests import hash_files
+from bench.plan.resolve import fingerprint, remarks, resolve
 from bench.suite.load import load_suite
+from bench.suite.specs import PythonModel
 from tests.conftest import png
 from tests.support.hub_server import Hub
 
@@ -96,3 +101,70 @@ def test_another_count_of_classes_is_refused(
     lock, problems = resolve(load_suite(suite_file(datasets=[entry])))
     assert lock.datasets == {}
     assert "3 class names and labels up to 2, but the dataset has 2" in problems["datasets.pcam"]
+
+
+def content(target: str, **args: Any) -> str:
+    return fingerprint(PythonModel(kind="python", target=target, args=args))
+
+
+def test_a_users_model_is_identified_by_the_files_that_its_arguments_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine_alone.py").write_text("def build(device, **args): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    code = hash_files([tmp_path / "mine_alone.py"])
+    target = "mine_alone:build"
+    # what names no file leaves identities as they were; a parent of the results is no content
+    assert content(target) == code
+    assert content(target, a=3, b="gone.pt", c=["\0", "x" * 5000], d=".", e="") == code
+    checkpoint = tmp_path / "weights.pt"
+    for args in ({"a": "weights.pt"}, {"a": {"b": [1, str(checkpoint)]}}):
+        checkpoint.write_bytes(b"first")
+        first = content(target, **args)
+        checkpoint.write_bytes(b"then others")
+        then = content(target, **args)
+        checkpoint.write_bytes(b"first")
+        assert len({code, first, then}) == 3
+        assert content(target, **args) == first
+    checkpoint.rename("moved.pt")
+    assert content(target, a="moved.pt") == content(target, a=str(tmp_path / "moved.pt"))
+
+
+def test_a_users_model_is_identified_by_the_folders_that_its_arguments_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine_alone.py").write_text("def build(device, **args): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "checkpoint"
+    (folder / "shards").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    os.mkfifo(folder / "pipe")  # a reader would wait forever
+    seen = [content("mine_alone:build", folder=str(folder))]
+    (folder / "shards" / "0.pt").write_bytes(b"0")
+    seen.append(content("mine_alone:build", folder=str(folder)))
+    (folder / "shards" / "0.pt").rename(folder / "shards" / "1.pt")
+    seen.append(content("mine_alone:build", folder=str(folder)))
+    assert len(set(seen)) == 3
+    folder.rename(tmp_path / "elsewhere")
+    assert content("mine_alone:build", folder=str(tmp_path / "elsewhere")) == seen[-1]
+
+
+@pytest.mark.parametrize("start", ["__init__.py", "README"])  # a regular, a namespace package
+def test_a_users_model_is_identified_by_its_whole_package(
+    start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / f"mine_{start[:4].strip('_').lower()}"
+    (package / "inner").mkdir(parents=True)
+    (package / start).touch()
+    (package / "inner" / "__init__.py").touch()
+    (package / "inner" / "factory.py").write_text("from ..layers import depth\n")
+    (package / "layers.py").write_text("depth = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    target = f"{package.name}.inner.factory:build"
+    first = content(target)
+    (package / "notes.txt").write_text("no code")
+    assert content(target) == first
+    (package / "layers.py").write_text("depth = 12\n")
+    assert content(target) != first
+    assert package.name not in sys.modules  # nothing is imported

@@ -13,10 +13,10 @@ from bench.attacks.balls import length
 from bench.attacks.passes import logits_at
 from bench.attacks.stored_images import decode
 from bench.core.deadline import Deadline
-from bench.core.errors import UserError
+from bench.core.errors import FAILURES, UserError, reason
 from bench.core.types import CellResult
 from bench.evaluate.craft import Case
-from bench.evaluate.model_cache import ModelCache, reason
+from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.tally import Tally, new_tally
 from bench.evaluate.transferable import attack_all
 from bench.evaluate.white_box import attack_target
@@ -79,7 +79,7 @@ def show_images(
             from_store = kept is not None
             points = _adversarial(case, attack, kept, suite.protocol.storage)
             attacked = _attacked(case, clean, points)
-    except Exception as error:  # a cell can fail in many ways; report all of them as a run does
+    except FAILURES as error:  # a cell can fail in many ways; report all of them as a run does
         raise UserError(f"{describe(cell)}: {reason(error)}") from error
     truths = [case.images.classes[label] for label in case.images.labels.tolist()]
     stored = result.correct[rows].tolist()

@@ -8,9 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.core.digests import hash_files
+from bench.core.code_content import hash_code
 from bench.core.errors import CellError
-from bench.core.module_files import module_file
 from bench.suite.specs.base import Name, Spec, UserPath, as_list
 from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
@@ -207,16 +206,13 @@ class PythonModel(Model):
         return self.answers
 
     def content(self) -> str:
-        """Return a hash of the module's file.
+        """Return a hash of the module's file, its package's files, and what `args` name.
 
         Raises:
-            CellError: There is no such file.
+            CellError: The module has no file.
+            OSError: A file cannot be read.
         """
-        module = self.target.partition(":")[0]
-        file = module_file(module)
-        if file is None:
-            raise CellError(f"no module named {module!r} with a file; correct `target`")
-        return hash_files([file])
+        return hash_code(self.target.partition(":")[0], self.args)
 
 
 ModelSpec = Annotated[

@@ -25,6 +25,10 @@ class DiskFull(StoreError):
     """The disk has no space left for a file."""
 
 
+class NotWritable(StoreError):
+    """The system refuses to write a file, for example in a folder that may only be read."""
+
+
 class Unreadable(StoreError):
     """A stored file exists, but the system refuses to read it."""
 

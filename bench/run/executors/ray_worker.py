@@ -34,7 +34,7 @@ class Setup:
         lock: The resolved names of the suite.
         problems: Reasons for names that could not be resolved, by key path.
         results: Absolute folder of all results, on a file system that all nodes share.
-        folder: Absolute working folder: the base of relative paths and of the user's modules.
+        folder: Absolute working folder: the base of relative paths.
         device: Device of the models; None for the accelerator or else the CPU.
         batch: Images per batch; found by trial if None.
         trust: Whether code that the suite names may be imported.
@@ -112,8 +112,6 @@ class Worker:
                 raise UserError(f"{folder}: missing on {host}; all nodes must share this folder")
         _write_to(self._logs / log_name(self._name))
         os.chdir(self._setup.folder)  # relative paths in a suite refer to this folder
-        if self._setup.trust:  # else a file in it could replace a library's module
-            sys.path.insert(0, str(self._setup.folder))
         self._run, device = self._make(self._setup, self._share)
         where = f"{host} {os.getpid()} {device}"
         _log(f"up on {where}")

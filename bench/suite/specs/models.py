@@ -5,7 +5,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from bench.core.digests import hash_files
@@ -200,6 +207,16 @@ class PythonModel(Model):
     target: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
     args: dict[str, JsonValue] = Field(default={})
     answers: bool = False
+    _suite_folder: Path = PrivateAttr(default=Path())  # not part of the identity
+
+    def model_post_init(self, context: Any) -> None:
+        """Take the folder of the suite's file from the context, if there is a file."""
+        self._suite_folder = (context or {}).get("folder", Path())
+
+    @property
+    def module_folders(self) -> tuple[Path, ...]:
+        """Where the module is looked for after Python's path: by the suite, and from here."""
+        return tuple(dict.fromkeys((self._suite_folder.absolute(), Path.cwd())))
 
     @property
     def answers_in_words(self) -> bool:
@@ -213,9 +230,13 @@ class PythonModel(Model):
             CellError: There is no such file.
         """
         module = self.target.partition(":")[0]
-        file = module_file(module)
+        file = module_file(module, self.module_folders)
         if file is None:
-            raise CellError(f"no module named {module!r} with a file; correct `target`")
+            places = ", ".join(map(str, self.module_folders))
+            raise CellError(
+                f"no module named {module!r} with a file on Python's path or in {places}; correct "
+                "`target`"
+            )
         return hash_files([file])
 
 

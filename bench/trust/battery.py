@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 
 from bench.core.errors import CellSkip, StoreError, TimeUp
-from bench.evaluate.model_cache import reason
+from bench.evaluate.tracebacks import reason
 from bench.models.batch_size import accelerator_failed, memory_too_small
 from bench.trust import (
     black_box,

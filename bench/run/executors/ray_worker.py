@@ -40,6 +40,7 @@ class Setup:
         trust: Whether code that the suite names may be imported.
         compiled: Whether towers are compiled for gradients of full batches.
         limit: Time limit of a cell in seconds; None for no limit.
+        logs: Folder of the run, where tracebacks are written; None for none.
     """
 
     suite: Suite
@@ -52,6 +53,7 @@ class Setup:
     trust: bool = False
     compiled: bool = False
     limit: float | None = None
+    logs: Path | None = None
 
 
 # Given the setup and the share of an accelerator, returns the job function and the device's name.
@@ -86,7 +88,7 @@ def on_device(setup: Setup, device: "torch.device") -> RunJob:
 
     evaluate = Evaluator(
         setup.suite, setup.lock, setup.problems, Store(setup.results, setup.suite.suite), device,
-        setup.batch, setup.trust, setup.compiled, setup.limit,
+        setup.batch, setup.trust, setup.compiled, setup.limit, setup.logs,
     )  # fmt: skip
     return lambda job: evaluate(job.cell, job.part)
 

@@ -23,11 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """Run the trust battery on pairs that it has not examined; compare with published numbers."""
     from bench.compare.published_table import HEAD, check, check_lines, check_rows
+    from bench.compare.verdicts import Comparison
     from bench.core.signals import stoppable
     from bench.report.export import export
     from bench.run.console.terminal_table import print_table
     from bench.store.results_folder import Store
     from bench.store.snapshot import read_results
+    from bench.store.writing import refusal
     from bench.suite.load import load_suite
     from bench.trust.findings_table import trust_lines, unexamined_datasets
     from bench.trust.stored_findings import findings_and_todo
@@ -35,7 +37,9 @@ def command(options: argparse.Namespace) -> int:
     suite = load_suite(options.suite)
     results = read_results(suite, Store(Path(options.results), suite.suite))
     examined, todo = findings_and_todo(results, options.deep)
-    if todo:
+    # findings that cannot be stored are not worth the time; stored findings are still printed
+    refused = refusal(results.store.folder / "trust" / "new findings") if todo else None
+    if todo and refused is None:
         from bench.core.devices import pick_device  # imports torch
         from bench.evaluate.model_cache import ModelCache
         from bench.plan.resolve import resolve
@@ -57,12 +61,19 @@ def command(options: argparse.Namespace) -> int:
     for line in (*unexamined_datasets(suite), *trust_lines(examined)):
         print(line)
     failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)
+    if refused and options.against is None and suite.against is None:
+        raise refused
     if examined and options.against is None and suite.against is None:
         print(f"suite {suite.suite}: names no published numbers; to compare, give --against FILE")
         return 1 if failed else 0
-    found, absent = check(results, options.against, examined)
-    print_table(HEAD, check_rows(found))
-    print()
-    print("\n".join(check_lines(found, absent)))
+
+    def show(found: list[Comparison], absent: int) -> None:
+        print_table(HEAD, check_rows(found))
+        print()
+        print("\n".join(check_lines(found, absent)))
+
+    found, _ = check(results, options.against, examined, show)
+    if refused:
+        raise refused
     print(results.store.folder / "check.csv")
     return 1 if failed or any(item.verdict == "differs" for item in found) else 0

@@ -50,10 +50,10 @@ def command(options: argparse.Namespace) -> int:
         found = with_results(results, Path(options.folder), options.force)
     else:
         found = with_published(results, options.against, options.force)
-    write_comparison(store, found)
     print_table(HEAD, comparison_rows(found))
     print()
     for line in comparison_lines(found):
         print(line)
+    write_comparison(store, found)  # last, so that all is shown if the folder may only be read
     print(store.folder / "compare.csv")
     return 0

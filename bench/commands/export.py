@@ -35,8 +35,11 @@ def command(options: argparse.Namespace) -> int:
 
         check_bundle_path(Path(options.bundle))
     results = read_results(suite, store)
-    board = export(results, parquet=options.parquet, figures=options.figures)
-    print_leaderboard(board, suite.suite, scale_of_suite(suite))
+    scale = scale_of_suite(suite)
+    export(
+        results, parquet=options.parquet, figures=options.figures,
+        show=lambda board: print_leaderboard(board, suite.suite, scale),
+    )  # fmt: skip
     print(store.folder)
     if options.bundle:
         write_bundle(results, Path(options.bundle))

@@ -9,7 +9,8 @@ from bench.compare.differences import Difference
 from bench.compare.paired import ComparisonTables
 from bench.results.number_format import Scale, scale_of
 from bench.results.spreadsheet import csv_text
-from bench.store.results_folder import Store, write_text
+from bench.store.results_folder import Store
+from bench.store.writing import write_text
 
 COLUMNS = (
     *("model", "baseline", "threat", "source", "attack", "eps", "metric", "dataset"),

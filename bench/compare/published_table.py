@@ -1,7 +1,7 @@
 """Table, summary lines and CSV file of `check`: published numbers beside measured ones."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -11,8 +11,8 @@ from bench.compare.verdicts import Comparison, compare
 from bench.core.errors import UserError
 from bench.results.spreadsheet import csv_text
 from bench.results.tables import load_scored
-from bench.store.results_folder import write_text
 from bench.store.snapshot import Results
+from bench.store.writing import write_text
 from bench.trust.reported_number import Pair
 from bench.trust.stored_findings import Examined
 
@@ -20,7 +20,10 @@ HEAD = ("table", "model", "dataset", "attack", "eps", "published", "measured", "
 
 
 def check(
-    results: Results, file: str | None, examined: Mapping[Pair, Examined] | None = None
+    results: Results,
+    file: str | None,
+    examined: Mapping[Pair, Examined] | None = None,
+    show: Callable[[list[Comparison], int], object] = lambda found, absent: None,
 ) -> tuple[list[Comparison], int]:
     """Compare a suite's results with published numbers and write `check.csv` beside them.
 
@@ -28,6 +31,8 @@ def check(
         results: Stored results of the suite.
         file: CSV file of published numbers; if None, the file that the suite names.
         examined: Findings of the trust battery; read from the store if None.
+        show: Called with what is returned before `check.csv` is written, so that it is shown also
+            if the folder may only be read.
 
     Returns:
         The comparisons, and the number of published numbers whose model, dataset, attack or budget
@@ -44,6 +49,7 @@ def check(
             "results/published, or add `against: {file: ..., table: ...}` to the suite"
         )
     found, absent = compare(suite, load_scored(results, examined), read_published(against))
+    show(found, absent)
     write_text(results.store.folder / "check.csv", csv_text(pd.DataFrame(map(_record, found))))
     return found, absent
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.core.digests import hash_files, hash_folder
@@ -10,7 +10,7 @@ from bench.core.errors import CellError
 from bench.core.module_files import module_file, package_folders
 
 
-def hash_code(module: str, args: Mapping[str, object]) -> str:
+def hash_code(module: str, args: Mapping[str, object], folders: Sequence[Path] = ()) -> str:
     """Return a hash of a module's file, of its package's Python files, and of files in `args`.
 
     Paths are left out: a moved file keeps its hash. A module without a package whose arguments
@@ -19,16 +19,21 @@ def hash_code(module: str, args: Mapping[str, object]) -> str:
     Args:
         module: Dotted name of the module.
         args: Arguments of the factory; texts at any depth may name files or folders.
+        folders: Folders in which the module is looked for after Python's path.
 
     Raises:
         CellError: The module has no file.
         OSError: A file cannot be read.
     """
-    file = module_file(module)
+    file = module_file(module, folders)
     if file is None:
-        raise CellError(f"no module named {module!r} with a file; correct `target`")
+        places = ", ".join(map(str, folders))
+        raise CellError(
+            f"no module named {module!r} with a file on Python's path or in {places}; correct "
+            "`target`"
+        )
     code = hash_files([file])
-    package = [hash_folder(folder, ".py") for folder in package_folders(module)]
+    package = [hash_folder(folder, ".py") for folder in package_folders(module, folders)]
     named = list(_named_files("args", args))
     if not package and not named:
         return code

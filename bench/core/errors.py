@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from bench.core.terminal import legible
-
 # What code of the user may raise: `sys.exit`, also through argparse, fails a cell and ends no run.
 # KeyboardInterrupt is missing, so Ctrl-C still stops the run.
 FAILURES = (Exception, SystemExit)
@@ -31,6 +29,10 @@ class DiskFull(StoreError):
     """The disk has no space left for a file."""
 
 
+class NotWritable(StoreError):
+    """The system refuses to write a file, for example in a folder that may only be read."""
+
+
 class Unreadable(StoreError):
     """A stored file exists, but the system refuses to read it."""
 
@@ -45,10 +47,3 @@ class TimeUp(CellError):
 
 class CellSkip(Exception):
     """A cell's number is undefined; the message says why. This is no fault: it is not retried."""
-
-
-def reason(error: BaseException) -> str:
-    """Return an error as the reason in a cell's row, without control characters."""
-    kind = "" if isinstance(error, CellError) else f"{type(error).__name__}: "
-    code = "code of the model called exit: " if isinstance(error, SystemExit) else ""
-    return legible(f"{code}{kind}{error}")

@@ -1,15 +1,26 @@
-"""Finds the file of a module and its package by name, without importing anything."""
+"""Finds the file and package of a user's module without importing it; imports such modules."""
 
+import importlib
+import os
 import sys
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
+
+# folders that `import_module` has added; they belong to one suite, a process may run several
+_added: list[str] = []
 
 
-def module_file(name: str) -> Path | None:
+def module_file(name: str, folders: Sequence[Path] = ()) -> Path | None:
     """Return the file of a module, without importing the module or its parent packages.
 
     `importlib.util.find_spec` would import the parent packages of a dotted name. So a package
     that changes its search path during its import is not supported here.
+
+    Args:
+        name: Name of the module, dotted if it is in a package.
+        folders: Folders to search after Python's path.
 
     Returns:
         The file, or None if no module has that name or the module has no file.
@@ -17,7 +28,7 @@ def module_file(name: str) -> Path | None:
     first, *rest = parts = name.split(".")
     if not all(parts):
         return None
-    found = _top(first)
+    found = _top(first, [os.path.abspath(folder) for folder in folders])
     for part in rest:
         if found is None or found.submodule_search_locations is None:
             return None
@@ -28,15 +39,42 @@ def module_file(name: str) -> Path | None:
     return Path(found.origin)
 
 
-def package_folders(name: str) -> list[Path]:
-    """Return the folders of a module's outermost package; none if the module is in no package."""
-    found = _top(name.partition(".")[0])
+def package_folders(name: str, folders: Sequence[Path] = ()) -> list[Path]:
+    """Return the folders of a module's outermost package; none if the module is in no package.
+
+    Arguments are those of `module_file`.
+    """
+    found = _top(name.partition(".")[0], [os.path.abspath(folder) for folder in folders])
     return [Path(folder) for folder in (found and found.submodule_search_locations) or ()]
 
 
-def _top(name: str) -> ModuleSpec | None:
+def import_module(name: str, folders: Sequence[Path]) -> ModuleType:
+    """Import a module of the user; call it only with `--trust`.
+
+    The folders are added to the end of Python's path, since a module may import others later. At
+    the front, a file in them could replace a module of a library.
+
+    Raises:
+        ImportError: No such module, or another suite's module of this name is already imported.
+    """
+    wanted = module_file(name, folders)
+    sys.path[:] = [path for path in sys.path if path not in _added]
+    _added[:] = [path for path in map(os.path.abspath, folders) if path not in sys.path]
+    sys.path += _added
+    module = importlib.import_module(name)
+    loaded = module.__file__
+    if wanted and loaded and os.path.realpath(loaded) != os.path.realpath(wanted):
+        raise ImportError(
+            f"module {name!r} was already imported from {loaded}, but this suite's is {wanted}; "
+            "rename one of them, or use another process"
+        )
+    return module
+
+
+def _top(name: str, folders: list[str]) -> ModuleSpec | None:
+    path = [*(place for place in sys.path if place not in _added), *folders]
     for finder in sys.meta_path:
-        found = finder.find_spec(name, None)
+        found = finder.find_spec(name, path if finder is PathFinder else None)
         if found is not None:
             return found
     return None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.attacks.stored_images import decode
 from bench.core.deadline import Deadline
-from bench.core.errors import FAILURES, CellError, CellSkip, StoreError, reason
+from bench.core.errors import FAILURES, CellError, CellSkip, StoreError
 from bench.core.resolved_names import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
 from bench.evaluate.craft import Case, batch_of
@@ -19,6 +20,7 @@ from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.provenance import provenance
 from bench.evaluate.score import Points, score
 from bench.evaluate.tally import Tally, concatenate, extra_fields, new_tally
+from bench.evaluate.tracebacks import reason
 from bench.evaluate.transferable import attack_all
 from bench.evaluate.white_box import attack_target
 from bench.models.batch_size import accelerator_failed, memory_too_small
@@ -50,6 +52,7 @@ class Evaluator:
         trust: Whether code that the suite names may be imported.
         compiled: Whether image towers are compiled for gradients of full batches.
         limit: Time limit of a cell in seconds; no limit if None.
+        logs: Folder of the run, where tracebacks are written; None for none.
     """
 
     suite: Suite
@@ -61,6 +64,7 @@ class Evaluator:
     trust: bool = False
     compiled: bool = False
     limit: float | None = None
+    logs: Path | None = None
     _cache: ModelCache = field(init=False)
     _paying_cells: dict[str, str] = field(init=False, default_factory=dict)
 
@@ -68,7 +72,7 @@ class Evaluator:
         """Create an empty cache of models and images."""
         self._cache = ModelCache(
             self.suite, self.lock, self.problems, self.device, self.batch, self.trust,
-            self.compiled, self.store.judge_replies,
+            self.compiled, self.store.judge_replies, self.logs,
         )  # fmt: skip
 
     def __call__(self, cell: Cell, part: int | None = None) -> CellResult:
@@ -112,7 +116,7 @@ class Evaluator:
             except FAILURES as error:  # other cells continue after any error in a cell
                 if accelerator_failed(error):
                     raise
-                status, text = "failed", reason(error)
+                status, text = "failed", reason(error, self.logs)
                 retry = memory_too_small(error)
         if retry:  # after the handler, since the error keeps the tensors of its frames alive
             self._cache.free_memory()

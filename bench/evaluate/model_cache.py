@@ -9,11 +9,12 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from bench.core.errors import FAILURES, CellError, StoreError, TimeUp, reason
+from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
 from bench.core.language_types import AnsweringModel
 from bench.core.resolved_names import Lock
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images, in_parts, load
+from bench.evaluate.tracebacks import reason
 from bench.models import ClipModel, LanguageModel, build_model
 from bench.models.batch_dependence import require_independence
 from bench.models.batch_size import Batch, batch_for, memory_too_small
@@ -46,6 +47,7 @@ class ModelCache:
         trust: Whether code that the suite names may be imported.
         compiled: Whether image towers are compiled for full batches.
         judge_replies: Folder of a judge's stored replies.
+        logs: Folder of the run, where tracebacks are written; None for none.
         memory_freed: Whether the cache was cleared because memory ran out, and no cell has been
             computed since.
     """
@@ -58,6 +60,7 @@ class ModelCache:
     trust: bool
     compiled: bool = False
     judge_replies: Path = Path("judged")
+    logs: Path | None = None
     memory_freed: bool = False
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
@@ -292,5 +295,5 @@ class ModelCache:
             return make()
         except FAILURES as error:
             if not (memory_too_small(error) or isinstance(error, TimeUp | StoreError)):  # may pass
-                self.problems[key] = reason(error)
+                self.problems[key] = reason(error, self.logs)
             raise

@@ -1,6 +1,5 @@
 """Models that the user defines in Python."""
 
-import importlib
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from bench.core.errors import CellError
+from bench.core.module_files import import_module
 from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
 from bench.suite.specs import PythonModel
@@ -31,9 +31,12 @@ def build_python_model(spec: PythonModel, context: BuildContext) -> ImageTextMod
         raise CellError(f"{spec.target} is code named by the suite; run with --trust to import it")
     module, _, attribute = spec.target.partition(":")
     try:
-        factory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        imported = import_module(module, spec.module_folders)
+    except ImportError as error:
         raise CellError(f"{spec.target}: {error}") from error
+    factory = getattr(imported, attribute, None)
+    if factory is None:
+        raise CellError(f"{spec.target}: module {module!r} has no attribute {attribute!r}")
     model = factory(device=context.device, **spec.args)
     for member in _ANSWERING_MEMBERS if spec.answers else _EMBEDDING_MEMBERS:
         if not hasattr(model, member):

@@ -122,7 +122,7 @@ def run_suite(
         lock, problems = resolve(suite)
         setup = Setup(
             suite, lock, problems, store.folder.parent, Path.cwd(), device, batch, trust, compiled,
-            limit,
+            limit, logs,
         )  # fmt: skip
         examine = check and executor == "inline"
         stored, todo = _compute(setup, make, store, watchers, examine)

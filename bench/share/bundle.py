@@ -32,8 +32,8 @@ from bench.plan.identity import IDENTITY_FORM
 from bench.plan.versions import versions_of
 from bench.store.portable_records import first_fault, read_result, result_line
 from bench.store.reading import MAX_FILE_BYTES
-from bench.store.results_folder import write_atomically
 from bench.store.snapshot import Results
+from bench.store.writing import write_atomically
 
 FORMAT = 1
 TABLES = ("cells.csv", "leaderboard.csv", "manifest.json")

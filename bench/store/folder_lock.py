@@ -21,7 +21,7 @@ from typing import IO
 
 from bench.core.errors import UserError
 from bench.core.identifiers import relative_path_fault
-from bench.store.results_folder import write_text
+from bench.store.writing import write_text, writing
 
 _WAIT = 1.0  # seconds to wait for the lock, since `status` holds a shared lock for an instant
 
@@ -66,10 +66,7 @@ def lock_folder(folder: Path, executor: str, logs: Path) -> Iterator[RunOwner]:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         relative_logs = os.path.relpath(logs, folder)
         owner = RunOwner(socket.gethostname(), os.getpid(), started, executor, relative_logs)
-        try:
-            write_text(folder / "run.json", json.dumps(asdict(owner), indent=1))
-        except OSError as error:
-            raise _not_writable(folder, error) from error
+        write_text(folder / "run.json", json.dumps(asdict(owner), indent=1))
         try:
             yield owner
         finally:
@@ -90,15 +87,9 @@ _UNKNOWN_OWNER = RunOwner("an unknown host", 0, "just now", "unknown", "")
 
 
 def _open_lock_file(folder: Path) -> IO[bytes]:
-    try:
+    with writing(folder / "run.lock"):
         folder.mkdir(parents=True, exist_ok=True)
         return (folder / "run.lock").open("ab")
-    except OSError as error:
-        raise _not_writable(folder, error) from error
-
-
-def _not_writable(folder: Path, error: OSError) -> UserError:
-    return UserError(f"{folder}: cannot be written to ({error.strerror})")
 
 
 def _acquire(file: IO[bytes], folder: Path) -> None:

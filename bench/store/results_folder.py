@@ -11,7 +11,6 @@ Methods that read return None if a file is absent, or damaged and set aside (`be
 they raise `Unreadable` if it cannot be read.
 """
 
-import errno
 import os
 import shutil
 import time
@@ -29,13 +28,13 @@ from pydantic import TypeAdapter
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from bench.core.errors import DiskFull, UserError
+from bench.core.errors import UserError
 from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
 from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.store.cell_records import read_result_file, result_to_json
 from bench.store.reading import read_stored, read_with_retry
-from radapt import atomic_write
+from bench.store.writing import write_atomically, write_text, writing
 
 _LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
 _DAY = 86400.0  # seconds
@@ -114,11 +113,13 @@ class Store:
         """
         for path in [*self.folder.glob("cells/.*.json.*"), *self.folder.glob("parts/*/.*.json.*")]:
             if not path.is_dir():
-                path.unlink(missing_ok=True)
+                with writing(path):
+                    path.unlink(missing_ok=True)
         now = time.time()
         for path in self.crafts.glob(".*.safetensors.*"):
             if now - path.lstat().st_mtime > _DAY and not path.is_dir():
-                path.unlink(missing_ok=True)
+                with writing(path):
+                    path.unlink(missing_ok=True)
 
     def put_craft(self, key: str, craft: Craft) -> None:
         """Store a part of a craft."""
@@ -149,13 +150,14 @@ class Store:
         """
         path = self._craft_path(key)
         folder = path.parent / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{path.stem}.lock", timeout=1.0)
-        while not lock.is_locked:
-            try:
-                lock.acquire()
-            except Timeout:
-                on_wait()
+        with writing(Path(lock.lock_file)):
+            folder.mkdir(parents=True, exist_ok=True)
+            while not lock.is_locked:
+                try:
+                    lock.acquire()
+                except Timeout:
+                    on_wait()
         try:
             yield
         finally:
@@ -240,25 +242,3 @@ def _refuse_links_out(root: Path, folder: Path) -> None:
 def _list_links(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
         return [entry.path for entry in entries if entry.is_symlink()]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, in UTF-8."""
-    write_atomically(path, lambda part: part.write_text(text, "utf-8"))
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file atomically with `radapt.atomic_write`.
-
-    Raises:
-        DiskFull: The disk is full or its quota is used up.
-    """
-    try:
-        atomic_write.write_atomically(path, write)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFull(
-            f"{path.parent}: the disk is full; finished cells are stored: free some space and run "
-            "the command again"
-        ) from error

@@ -116,7 +116,8 @@ def load_suite(path: str | Path) -> Suite:
 
     A model with `sweep` is expanded to one model per combination, and an attack with `preset` to
     the preset's attacks. Relative paths in the file (checkpoints, datasets, anchors) are relative
-    to the current folder, as on the command line.
+    to the current folder, as on the command line. Modules of `kind: python` are also
+    looked for beside the file.
 
     Raises:
         SuiteError: The file cannot be read, or has faults; all are listed.
@@ -149,7 +150,7 @@ def load_suite(path: str | Path) -> Suite:
         raw = {**{key: value for key, value in raw.items() if key != "attacks"}, **kept}
     faults += reference_faults(raw, origins)
     try:
-        suite = Suite.model_validate(raw)
+        suite = Suite.model_validate(raw, context={"folder": Path(path).absolute().parent})
     except ValidationError as error:
         faults = [*_field_faults(error, origins, places), *faults]
     if faults:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.store.reading import read_bytes, read_stored
-from bench.store.results_folder import write_text
+from bench.store.writing import write_text
 from bench.suite import judge_prompt
 from bench.suite.specs import JudgeSpec, MatchJudge, OpenAIJudge
 from bench.tasks.object_names import names_object

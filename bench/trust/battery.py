@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
-from bench.core.errors import FAILURES, CellSkip, TimeUp, reason
+from bench.core.errors import FAILURES, CellSkip, StoreError, TimeUp
+from bench.evaluate.tracebacks import reason
 from bench.models.batch_size import accelerator_failed, memory_too_small
 from bench.trust import (
     black_box,
@@ -97,7 +98,7 @@ def _run_check(name: str, check: Check, subject: Subject, level: Effort) -> Find
             return check(subject, level)
         except CellSkip as skip:
             return Finding(name, "skip", str(skip))
-        except (TimeUp, OSError):
+        except (TimeUp, OSError, StoreError):
             raise
         except FAILURES as error:  # users of the model get the same error
             if memory_too_small(error) or accelerator_failed(error):

@@ -9,11 +9,12 @@ import torch
 
 from bench.attacks.query_counter import QueryCounter
 from bench.core.deadline import Deadline
-from bench.core.errors import FAILURES, CellError, StoreError, TimeUp, reason
+from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
 from bench.core.resolved_names import Lock
 from bench.data import index_dataset, load_images
 from bench.evaluate.craft import sample_seed
 from bench.evaluate.model_cache import ModelCache
+from bench.evaluate.tracebacks import reason
 from bench.plan.identity import model_identity, pair_digest
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results

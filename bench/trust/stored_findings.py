@@ -12,8 +12,9 @@ from pathlib import Path
 from bench.core.resolved_names import Lock
 from bench.plan.identity import model_identity, pair_digest
 from bench.store.reading import read_bytes, read_stored, read_with_retry
-from bench.store.results_folder import Store, write_text
+from bench.store.results_folder import Store
 from bench.store.snapshot import Results
+from bench.store.writing import write_text
 from bench.suite.load import Suite
 from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Finding, flags_of

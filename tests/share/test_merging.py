@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from bench.core.errors import CellError, UserError, reason
+from bench.core.errors import CellError, UserError
 from bench.core.resolved_names import Lock
 from bench.core.types import CellResult, unmeasured
+from bench.evaluate.tracebacks import reason
 from bench.plan.cells import expand
 from bench.plan.identity import IDENTITY_FORM, spec_digests, still_valid
 from bench.report.export import export

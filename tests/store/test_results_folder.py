@@ -6,7 +6,8 @@ import pytest
 from bench.core.errors import UserError
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult
-from bench.store.results_folder import Craft, Store, write_text
+from bench.store.results_folder import Craft, Store
+from bench.store.writing import write_text
 from tests.support.stored_cells import is_finished
 
 ABC, DEF = "abc0" * 5, "def0" * 5

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _counted: list[Counter[str]] = []
 
 
@@ -33,6 +34,39 @@ def refuse(
 
     for module in (os, io, builtins):
         monkeypatch.setattr(module, "open", wrapped(module.open))  # type: ignore[attr-defined]
+
+
+def refuse_writes(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int) -> None:
+    """Let nothing be written or made below a folder; the folder can be read. Holds for root too."""
+
+    def below(file: Any) -> bool:
+        if isinstance(file, int):
+            return False
+        path = os.path.abspath(os.fsdecode(file))
+        return os.path.commonpath((path, folder)) == str(folder)
+
+    def fail(file: Any) -> None:
+        raise OSError(number, os.strerror(number), os.fspath(file))
+
+    def wrapped(real: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(file: Any, mode: Any = "r", *arguments: Any, **options: Any) -> Any:
+            writes = set(mode) & set("wax+") if isinstance(mode, str) else mode & WRITING
+            if writes and below(file):
+                fail(file)
+            return real(file, mode, *arguments, **options)
+
+        return opened
+
+    real_mkdir = os.mkdir
+
+    def mkdir(path: Any, *arguments: Any, **options: Any) -> None:
+        if below(path) and not os.path.isdir(path):
+            fail(path)
+        real_mkdir(path, *arguments, **options)
+
+    for module in (os, io, builtins):
+        monkeypatch.setattr(module, "open", wrapped(module.open))  # type: ignore[attr-defined]
+    monkeypatch.setattr(os, "mkdir", mkdir)
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from bench.results.attack_summary import settings
 from bench.results.protocol_summary import judged_as
 from bench.results.tables import Scored
 from bench.stats import wilson
-from bench.store.results_folder import Store, write_text
+from bench.store.results_folder import Store
+from bench.store.writing import write_text
 from bench.suite.load import Suite
 
 _STYLES = ("base", "details", "images")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.store.results_folder import write_atomically
+from bench.store.writing import write_atomically
 
 
 def write_parquet(cells: pd.DataFrame, path: Path) -> None:

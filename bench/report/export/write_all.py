@@ -1,5 +1,7 @@
 """Writes all tables of a suite from its stored results."""
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from bench.core.errors import UserError
@@ -14,21 +16,29 @@ from bench.results.leaderboard import leaderboard
 from bench.results.manifest import manifest, manifest_text
 from bench.results.spreadsheet import csv_text
 from bench.results.tables import cells_frame, load_scored
-from bench.store.results_folder import write_text
 from bench.store.snapshot import Results
+from bench.store.writing import write_text
 from bench.trust.stored_findings import examined_pairs
 
 
-def export(results: Results, *, parquet: bool = False, figures: bool = False) -> pd.DataFrame:
+def export(
+    results: Results,
+    *,
+    parquet: bool = False,
+    figures: bool = False,
+    show: Callable[[pd.DataFrame], object] = lambda board: None,
+) -> pd.DataFrame:
     """Write all tables of a suite, and return the leaderboard.
 
     Args:
         results: Stored results of the suite.
         parquet: Whether to write `cells.parquet`. Needs the `export` extra.
         figures: Whether to write `figures/`. Needs the `plot` extra.
+        show: Called with the leaderboard before anything is written, so that it is shown also if
+            the folder may only be read.
 
     Raises:
-        UserError: Nothing is stored, or a needed extra is not installed.
+        UserError: Nothing is stored, a needed extra is not installed, or a file cannot be written.
     """
     check_extras({"parquet": parquet, "figures": figures})
     suite, folder = results.suite, results.store.folder
@@ -49,6 +59,7 @@ def export(results: Results, *, parquet: bool = False, figures: bool = False) ->
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),
         "manifest.json": manifest_text(entries),
     }
+    show(board)
     for name, text in texts.items():
         write_text(folder / name, text)
     answer_table = answers_frame(suite, scored)

@@ -13,7 +13,7 @@ from bench.report.export.leaderboard_values import Row, threat_name
 from bench.results.number_format import Scale
 from bench.results.spreadsheet import csv_text
 from bench.stats import Interval
-from bench.store.results_folder import write_text
+from bench.store.writing import write_text, writing
 from radapt.figures.style import COLOURS, HATCHES, MARKERS, draw
 
 ModelIndices = Mapping[str, int]  # index of each model in the suite
@@ -73,7 +73,8 @@ def error_bars(rate: Interval, scale: Scale) -> Iterator[list[float]]:
 
 def save(figure: Figure, records: Sequence[dict[str, Any]], stem: Path) -> None:
     """Write a figure and its table."""
-    draw(figure, stem)
+    with writing(stem):
+        draw(figure, stem)
+        # a creation date would change the bytes of an equal figure
+        figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None, "Creator": None})
     write_text(stem.with_name(f"{stem.name}.csv"), csv_text(pd.DataFrame(records)))
-    # a creation date would change the bytes of an equal figure
-    figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None, "Creator": None})

@@ -13,11 +13,12 @@ from bench.attacks.balls import length
 from bench.attacks.passes import logits_at
 from bench.attacks.stored_images import decode
 from bench.core.deadline import Deadline
-from bench.core.errors import FAILURES, UserError, reason
+from bench.core.errors import FAILURES, UserError
 from bench.core.types import CellResult
 from bench.evaluate.craft import Case
 from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.tally import Tally, new_tally
+from bench.evaluate.tracebacks import reason
 from bench.evaluate.transferable import attack_all
 from bench.evaluate.white_box import attack_target
 from bench.plan.attack_limits import fit_cell

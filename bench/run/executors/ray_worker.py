@@ -34,12 +34,13 @@ class Setup:
         lock: The resolved names of the suite.
         problems: Reasons for names that could not be resolved, by key path.
         results: Absolute folder of all results, on a file system that all nodes share.
-        folder: Absolute working folder: the base of relative paths and of the user's modules.
+        folder: Absolute working folder: the base of relative paths.
         device: Device of the models; None for the accelerator or else the CPU.
         batch: Images per batch; found by trial if None.
         trust: Whether code that the suite names may be imported.
         compiled: Whether towers are compiled for gradients of full batches.
         limit: Time limit of a cell in seconds; None for no limit.
+        logs: Folder of the run, where tracebacks are written; None for none.
     """
 
     suite: Suite
@@ -52,6 +53,7 @@ class Setup:
     trust: bool = False
     compiled: bool = False
     limit: float | None = None
+    logs: Path | None = None
 
 
 # Given the setup and the share of an accelerator, returns the job function and the device's name.
@@ -86,7 +88,7 @@ def on_device(setup: Setup, device: "torch.device") -> RunJob:
 
     evaluate = Evaluator(
         setup.suite, setup.lock, setup.problems, Store(setup.results, setup.suite.suite), device,
-        setup.batch, setup.trust, setup.compiled, setup.limit,
+        setup.batch, setup.trust, setup.compiled, setup.limit, setup.logs,
     )  # fmt: skip
     return lambda job: evaluate(job.cell, job.part)
 
@@ -112,8 +114,6 @@ class Worker:
                 raise UserError(f"{folder}: missing on {host}; all nodes must share this folder")
         _write_to(self._logs / log_name(self._name))
         os.chdir(self._setup.folder)  # relative paths in a suite refer to this folder
-        if self._setup.trust:  # else a file in it could replace a library's module
-            sys.path.insert(0, str(self._setup.folder))
         self._run, device = self._make(self._setup, self._share)
         where = f"{host} {os.getpid()} {device}"
         _log(f"up on {where}")

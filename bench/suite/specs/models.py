@@ -5,7 +5,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from bench.core.code_content import hash_code
@@ -199,6 +206,16 @@ class PythonModel(Model):
     target: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
     args: dict[str, JsonValue] = Field(default={})
     answers: bool = False
+    _suite_folder: Path = PrivateAttr(default=Path())  # not part of the identity
+
+    def model_post_init(self, context: Any) -> None:
+        """Take the folder of the suite's file from the context, if there is a file."""
+        self._suite_folder = (context or {}).get("folder", Path())
+
+    @property
+    def module_folders(self) -> tuple[Path, ...]:
+        """Where the module is looked for after Python's path: by the suite, and from here."""
+        return tuple(dict.fromkeys((self._suite_folder.absolute(), Path.cwd())))
 
     @property
     def answers_in_words(self) -> bool:
@@ -212,7 +229,8 @@ class PythonModel(Model):
             CellError: The module has no file.
             OSError: A file cannot be read.
         """
-        return hash_code(self.target.partition(":")[0], self.args)
+        module = self.target.partition(":")[0]
+        return hash_code(module, self.args, self.module_folders)
 
 
 ModelSpec = Annotated[

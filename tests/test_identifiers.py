@@ -469,11 +469,10 @@ def test_the_count_of_shards_is_a_number(tmp_path: Path, outside: Path) -> None:
 
 def test_members_of_a_shard_are_not_unpacked(tmp_path: Path, outside: Path) -> None:
     root = tmp_path / "data"
-    for name in (str(outside / "x"), "C:\\x", "a" * 5000):
+    for name in (str(outside / "x"), "../outside/x", "C:\\x", "a" * 5000):  # names, never paths
         assert index_dataset(web(root, name), 1, 0).sample_ids == (name,)
-    for name in ("../outside/x", ".."):  # whose key ends before the first dot
-        with pytest.raises(CellError, match=r"0\.tar: it has no images"):
-            index_dataset(web(root, name), 1, 0)
+    with pytest.raises(CellError, match=r"0\.tar: it has no images"):  # hidden files are skipped
+        index_dataset(web(root, ".."), 1, 0)
     with pytest.raises(CellError, match="of an image has a lone surrogate"):
         index_dataset(web(root, "a\udcff"), 1, 0)
     spec = web(root, "a")

@@ -309,7 +309,7 @@ def test_the_command(known: tuple[Suite, Store, Path], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "why"),
-    [("a\x1b.csv", "has a control character"), ("", "is empty"), ("a" * 300, "is longer than")],
+    [("a\x1b.csv", "has a control character"), ("", "is empty"), ("a" * 300, "is too long")],
 )
 def test_a_file_that_cannot_be_is_refused_before_it_is_opened(
     known: tuple[Suite, Store, Path], file: str, why: str

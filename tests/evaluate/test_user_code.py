@@ -55,6 +55,8 @@ def test_code_that_calls_exit_fails_its_cells_alone(
     status = frame.groupby("model")["status"].agg(set).to_dict()
     assert status.pop("CLIP") == {"ok"}
     assert list(status.values()) == [{"failed"}] * 4
+    # without the path of the traceback, which differs from run to run
+    frame["reason"] = frame["reason"].str.partition("; traceback: ")[0]
     reasons = frame.groupby("model")["reason"].agg(set).to_dict()
     told = "code of the model called exit: SystemExit: "
     assert reasons["at_import:m"] == {f"{told}3"}

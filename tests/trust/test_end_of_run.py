@@ -229,7 +229,7 @@ def test_an_examination_that_is_stopped_says_how_to_go_on(
     assert run_bench.main(call) == 130
     said = capsys.readouterr().err
     assert {
-        "run": "stopped; all cells are done; `run_bench.py check SUITE` goes on with the",
+        "run": "stopped; all cells are done; `run_bench.py check SUITE` continues the examination",
         "check": "stopped; finished examinations are kept, run `check` again to continue",
     }[command] in said
     flags = load_results(tmp_path / "small").set_index("attack")["flags"]

@@ -69,5 +69,5 @@ def surrogate_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterato
             backward = attack.get("backward") if isinstance(attack, dict) else None
             name = backward.get("model") if isinstance(backward, dict) else None
             if isinstance(name, str) and name not in models:
-                declared = ", ".join(map(str, models)) or "none"
+                declared = listed(name, models)
                 yield f"{path}.backward.model: got {name!r}; declared models: {declared}"

@@ -1,7 +1,6 @@
 """Turns pydantic's errors into messages with key path, what was given and what is allowed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -53,18 +52,20 @@ def field_faults(
         places: Index of each expanded attack in the file.
     """
     # A union reports a fault per alternative; together they are one fault with one path.
-    for path, group in groupby(error.errors(), key=lambda item: _path(item, origins, places)):
-        if path is not None:
-            faults = list(group)
-            allowed = [_allowed(item) for item in faults if item["type"] in ALLOWED]
-            if len(allowed) == len(faults):
-                item = faults[0]
-                words = [word for each in faults for word in _words(each)]
-                near = suggestion(item["input"], words)
-                yield f"{path}: got {_got(item)}; allowed: {' or '.join(allowed)}{near}"
-            else:
-                for item in faults:
-                    yield from _fault(item, path, suite, origins)
+    found: dict[str, list[ErrorDetails]] = {}
+    for item in error.errors():
+        if (path := _path(item, origins, places)) is not None:
+            found.setdefault(path, []).append(item)
+    for path, items in found.items():
+        if all(item["type"] in ALLOWED for item in items):
+            # a value of the right type with faults inside also fails the other alternatives
+            if not any(other.startswith(f"{path}.") for other in found):
+                allowed = " or ".join(dict.fromkeys(map(_allowed, items)))
+                near = suggestion(items[0]["input"], [w for item in items for w in _words(item)])
+                yield f"{path}: got {_got(items[0])}; allowed: {allowed}{near}"
+        else:
+            for item in items:
+                yield from _fault(item, path, suite, origins)
 
 
 def _fault(

@@ -40,7 +40,7 @@ _CLIP = {"kind": "nano", "weights": "clip"}
         ),
         (
             {"attacks": [{"kind": "pgd", "eps": 0.1, "backward": {"model": "clip"}}]},
-            "backward.model: got 'clip'; declared models: CLIP, FARE; did you mean 'CLIP'?",
+            "R-Adapt_CLIP; did you mean 'CLIP'?",
         ),
         ({"attacks": [{"preset": "radapt_paper", "eps": 0.1}]}, "did you mean 'radapt-paper'?"),
         ({"attacks": [{"kind": "torchattacks", "attack": "pgd", "eps": 0.1}]}, "mean 'PGD'?"),

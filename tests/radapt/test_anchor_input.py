@@ -31,14 +31,14 @@ WHITE = torch.ones(1, 3, 32, 32)
     ],
 )
 def test_of_another_range_or_shape(tower: nn.Module, image: Tensor, expected: str) -> None:
-    with pytest.raises(ValueError, match="^image: got ") as caught:
+    with pytest.raises(ValueError, match=r"^image: got ") as caught:
         extract_anchor(tower, image)
     assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize("image", [WHITE.byte(), WHITE.long(), WHITE.bool(), np.ones((1, 3, 8, 8))])
 def test_of_another_type(tower: nn.Module, image: Tensor) -> None:
-    with pytest.raises(TypeError, match="^image: got .*; allowed: a tensor of floats in"):
+    with pytest.raises(TypeError, match=r"^image: got .*; allowed: a tensor of floats in"):
         extract_anchor(tower, image)
 
 

@@ -13,8 +13,8 @@ from bench.results.spreadsheet import csv_text
 from bench.results.tables import load_scored
 from bench.store.snapshot import Results
 from bench.store.writing import write_text
+from bench.trust.findings import Examined
 from bench.trust.reported_number import Pair
-from bench.trust.stored_findings import Examined
 
 HEAD = ("table", "model", "dataset", "attack", "eps", "published", "measured", "95%", "verdict")
 

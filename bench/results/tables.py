@@ -13,8 +13,9 @@ from bench.stats import design_effect, wilson
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
 from bench.suite.metrics import Metric, image_id_of, metric_of
+from bench.trust.findings import Examined
 from bench.trust.reported_number import Pair
-from bench.trust.stored_findings import Examined, examined_pairs, flags_by_pair
+from bench.trust.stored_findings import examined_pairs, flags_by_pair
 
 CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),

@@ -6,13 +6,14 @@ axis. They estimate the unweighted mean over the k datasets, whatever the number
 
 from bench.stats.effective_size import design_effect, paired_leads
 from bench.stats.intervals import Z95, Interval, mean_interval, mean_of, unpaired_interval, wilson
-from bench.stats.multiplicity import LEVEL, holm, ranks
+from bench.stats.multiplicity import LEVEL, benjamini_hochberg, holm, ranks
 from bench.stats.paired_tests import mcnemar, paired_interval, paired_test
 
 __all__ = [
     "LEVEL",
     "Z95",
     "Interval",
+    "benjamini_hochberg",
     "design_effect",
     "holm",
     "mcnemar",

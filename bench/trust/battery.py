@@ -18,7 +18,7 @@ from bench.trust import (
     random_noise,
 )
 from bench.trust.findings import Finding
-from bench.trust.subject import Effort, Subject, pgd_points
+from bench.trust.subject import ONE_CLASS, Effort, Subject, logits_of, pgd_points
 
 Check = Callable[[Subject, Effort], Finding]
 
@@ -42,6 +42,7 @@ CHECKS: dict[str, Check] = {
     "other-loss": convergence.other_loss,
     "transferred": black_box.transferred,
     "transfer": black_box.transfer,
+    "stand-in": black_box.stand_in,
     "box": forward_pass.box,
     "eight-bit": forward_pass.eight_bit,
     "precision": forward_pass.precision,
@@ -77,6 +78,9 @@ def examine(
         Exception: Memory ran out, the accelerator failed or a file could not be read.
     """
     some = subject.first(level.images)
+    if not len(some.images):
+        yield from (Finding(name, "skip", "there are no images") for name in checks)
+        return
     failed = {found.evidence: found.check for found in before if found.verdict == "fail"}
     try:
         for name, check in checks.items():
@@ -103,4 +107,16 @@ def _run_check(name: str, check: Check, subject: Subject, level: Effort) -> Find
         except FAILURES as error:  # users of the model get the same error
             if memory_too_small(error) or accelerator_failed(error):
                 raise  # a failure of this machine, not of the model
+            if _has_one_class(subject):  # margins and targets need two
+                return Finding(name, "skip", ONE_CLASS)
             return Finding(name, "fail", " ".join(reason(error).split()))  # on one line
+
+
+def _has_one_class(subject: Subject) -> bool:
+    try:
+        logits_of(subject, subject.images[:1])
+    except CellSkip:
+        return True
+    except FAILURES:
+        pass  # the check reports its own error
+    return False

@@ -50,4 +50,5 @@ def _finding(check: str, subject: Subject, spec: AnyAttack, what: str) -> Findin
         f"{what} after {subject.reported.attack}: robust accuracy falls from "
         f"{start.mean():.1%} to {after.mean():.1%} of {len(start)} images",
         {"stood": int(start.sum()), "stand": int(after.sum()), "images": len(start)},
+        p,
     )

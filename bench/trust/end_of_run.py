@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bench.store.snapshot import Results
+from bench.trust.findings import Examined
 from bench.trust.reported_number import Number, Pair
-from bench.trust.stored_findings import Examined, findings_and_todo
+from bench.trust.stored_findings import findings_and_todo
 
 if TYPE_CHECKING:  # the allowance is computed without torch
     from bench.evaluate.model_cache import ModelCache

@@ -19,16 +19,13 @@ from bench.plan.identity import model_identity, pair_digest
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results
 from bench.trust.battery import CHECKS, QUICK, Check, examine
-from bench.trust.findings import Finding
+from bench.trust.embedded_source import embedded_source
+from bench.trust.findings import Examined, Finding
 from bench.trust.reported_number import Number, Pair
-from bench.trust.stored_findings import (
-    Examined,
-    load_findings,
-    save_findings,
-    transfer_sources,
-    trust_id,
-)
+from bench.trust.stored_findings import load_findings, save_findings, transfer_sources, trust_id
 from bench.trust.subject import CHEAP, DEEP, Subject
+
+_FROM_OTHERS = {"transfer", "stand-in"}  # checks that attack from other models
 
 
 def examine_pairs(
@@ -105,11 +102,12 @@ def _examine_pair(
     if "held-out" in todo:
         subject = replace(subject, held_out=_held_out(cache, pair[1], len(subject.labels)))
     unbuilt: list[str] = []
-    if "transfer" in todo:
+    if _FROM_OTHERS & todo.keys():
         subject = replace(subject, others=tuple(_others(cache, stored, pair, deadline, unbuilt)))
     no_source = bool(unbuilt) and not subject.others
     if no_source:
-        del todo["transfer"]  # a later `check` may find a model
+        for name in _FROM_OTHERS & todo.keys():
+            del todo[name]  # a later `check` may find a model
     found: dict[str, Finding] = {}
     try:
         for finding in examine(subject, level, todo, tuple(done.values())):
@@ -164,9 +162,16 @@ def _subject(
 def _others(
     cache: ModelCache, stored: Lock, pair: Pair, deadline: Deadline, unbuilt: list[str]
 ) -> Iterator[tuple[str, QueryCounter]]:
-    """Yield models to transfer from; append the reasons for missing models to `unbuilt`."""
+    """Yield models to transfer from; append the reasons for missing models to `unbuilt`.
+
+    If the suite has no other model, it is an embedded CLIP.
+    """
     suite, (model, dataset) = cache.suite, pair
-    for name in transfer_sources(suite, model):
+    names = transfer_sources(suite, model)
+    if not names and not cache.images(dataset).captions:
+        name, source = embedded_source(suite, model, cache.images(dataset), cache.device)
+        yield name, QueryCounter(source, deadline)
+    for name in names:
         if model_identity(suite, cache.lock, name) != model_identity(suite, stored, name):
             unbuilt.append(f"{name!r} changed since the suite ran")
             continue

@@ -48,8 +48,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         _ADAPT,
     ),
     "chance": Explanation(
-        "Clean accuracy is no better than always answering the most frequent class: there is "
-        "nothing to defend.",
+        "Clean accuracy is no better than always answering the most frequent class, so a robust "
+        "accuracy at this level shows no robustness.",
         "Check the clean accuracy, the classes and the prompt templates first.",
     ),
     "saturation": Explanation(
@@ -102,6 +102,11 @@ EXPLANATIONS: dict[str, Explanation] = {
     "transfer": Explanation(
         "Adversarial images of other models break images that survive the reported attack: "
         "gradients are masked.",
+        _ADAPT,
+    ),
+    "stand-in": Explanation(
+        "An attack with the gradient of another model breaks images that survive the reported "
+        "attack: the model hides its own gradient.",
         _ADAPT,
     ),
     "more-steps": Explanation(

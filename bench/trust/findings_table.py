@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.trust.explanations import EXPLANATIONS
-from bench.trust.findings import Finding, Verdict
+from bench.trust.findings import Examined, Finding, Verdict
 from bench.trust.reported_number import Pair
-from bench.trust.stored_findings import Examined
 
-VERDICTS: tuple[Verdict, ...] = ("fail", "warn", "pass", "skip")
+VERDICTS: tuple[Verdict, ...] = ("fail", "warn", "remark", "pass", "skip")
 
 
 def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
@@ -23,7 +22,7 @@ def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
             f"{'deep' if record.deep else 'cheap'}, {record.images} images: "
             f"{_counts(record.findings)}{not_done}"
         )
-        bad = [found for found in record.findings if found.verdict in ("fail", "warn")]
+        bad = [found for found in record.findings if found.verdict in ("fail", "warn", "remark")]
         seen += bad
         for found in bad:
             yield f"  {found.verdict}  {found.check:<19} {found.evidence}"

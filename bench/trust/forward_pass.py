@@ -24,7 +24,7 @@ def stochastic(subject: Subject, effort: Effort) -> Finding:
     """Two passes over the same images give the same logits."""
     first, second = (logits_of(subject, subject.images) for _ in range(2))
     other, flipped, count = _differ(first, second), _flipped(first, second), len(first)
-    verdict = count_verdict(other, count, USUAL)
+    verdict, p = count_verdict(other, count, USUAL)
     eot = subject.reported.eot
     if verdict == "fail" and eot > 1:
         verdict = "warn"
@@ -34,6 +34,7 @@ def stochastic(subject: Subject, effort: Effort) -> Finding:
         f"two passes give different logits for {other} of {count} images and different answers "
         f"for {flipped}; the reported attack averages over {eot} passes per step",
         {"differ": other, "flipped": flipped, "images": count, "eot": eot},
+        p,
     )
 
 
@@ -51,12 +52,14 @@ def batch(subject: Subject, effort: Effort) -> Finding:
         return Finding("batch", "skip", "the model is random: see `stochastic`")
     other = max(_differ(alone, logits) for logits in (together, turned, doubled))
     flipped = max(_flipped(alone, logits) for logits in (together, turned, doubled))
+    verdict, p = count_verdict(other, count, USUAL)
     return Finding(
         "batch",
-        count_verdict(other, count, USUAL),
+        verdict,
         f"in a batch, in another order or beside a copy, {other} of {count} images have other "
         f"logits than alone, and {flipped} another answer",
         {"differ": other, "flipped": flipped, "images": count},
+        p,
     )
 
 
@@ -107,13 +110,14 @@ def precision(subject: Subject, effort: Effort) -> Finding:
 
 def _agree(check: str, this: str, first: Correct, that: str, second: Correct) -> Finding:
     """Return the finding on two accuracies that should be equal."""
-    gap = float(abs(first.mean() - second.mean()))
+    gap, p = float(abs(first.mean() - second.mean())), mcnemar(first, second)
     return Finding(
         check,
-        verdict_of(mcnemar(first, second), gap),
+        verdict_of(p, gap),
         f"accuracy is {first.mean():.1%} {this} and {second.mean():.1%} {that}, on "
         f"{len(first)} images",
         {"first": float(first.mean()), "second": float(second.mean()), "images": len(first)},
+        p,
     )
 
 

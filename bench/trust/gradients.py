@@ -13,7 +13,7 @@ from bench.attacks.loss import LogitLoss
 from bench.attacks.losses import cross_entropy, margin
 from bench.core.errors import CellError, CellSkip
 from bench.trust.findings import Finding
-from bench.trust.significance import count_verdict
+from bench.trust.significance import Correct, count_verdict
 from bench.trust.subject import Effort, Subject, correct, logits_of, pgd_points, subset
 
 FLAT = 1e-30  # near the smallest float32, where sign and size are meaningless
@@ -33,12 +33,14 @@ def gradients(subject: Subject, effort: Effort) -> Finding:
     largest = gradient.flatten(1).abs().amax(dim=1)
     bad = int((~torch.isfinite(gradient).flatten(1).all(dim=1)).sum())
     flat, count = int((largest < FLAT).sum()), len(largest)
+    verdict, p = count_verdict(flat, count, USUAL)
     return Finding(
         "gradients",
-        "fail" if bad else count_verdict(flat, count, USUAL),
+        "fail" if bad else verdict,
         f"the gradient is zero or vanishing for {flat} of {count} images and NaN or infinite for "
         f"{bad}",
         {"flat": flat, "not_numbers": bad, "images": count},
+        None if bad else p,
     )
 
 
@@ -51,13 +53,15 @@ def saturation(subject: Subject, effort: Effort) -> Finding:
     top = logits.topk(2, dim=1).values
     gap, count = float((top[:, 0] - top[:, 1]).median()), len(logits)
     probabilities = bool(ones and (logits >= 0).all())
+    verdict, p = count_verdict(flat, count, USUAL)
     remark = "; the outputs are probabilities, not logits" if probabilities else ""
     return Finding(
         "saturation",
-        "fail" if probabilities else count_verdict(flat, count, USUAL),
+        "fail" if probabilities else verdict,
         f"the cross-entropy's gradient is zero in float32 for {flat} of {count} images; the "
         f"median lead of the highest logit is {gap:.3g}{remark}",
         {"flat": flat, "images": count, "gap": gap, "probabilities": float(probabilities)},
+        None if probabilities else p,
     )
 
 
@@ -73,13 +77,15 @@ def finite_differences(subject: Subject, effort: Effort) -> Finding:
     )
     share = found / predicted.clamp_min(FLAT)
     off, count = int(((share < WITHIN[0]) | (share > WITHIN[1])).sum()), len(share)
+    verdict, p = count_verdict(off, count, CURVED)
     return Finding(
         "finite-differences",
-        count_verdict(off, count, CURVED),
+        verdict,
         f"a step of {255 * step:.2g}/255 changes the margin by less than {WITHIN[0]:g} or more "
         f"than {WITHIN[1]:g} times the predicted change for {off} of {count} images; the median "
         f"is {float(share.median()):.2f} times",
         {"off": off, "images": count, "median": float(share.median())},
+        p,
     )
 
 
@@ -96,32 +102,47 @@ def random_directions(subject: Subject, effort: Effort) -> Finding:
         other = some.images + budget.eps * steepest(drawn, budget.norm)
         best = torch.maximum(best, _loss(some, project(other, some.images, budget)))
     beaten, count = int((best >= ours).sum()), len(ours)
+    verdict, p = count_verdict(beaten, count, BEATEN)
     return Finding(
         "random-directions",
-        count_verdict(beaten, count, BEATEN),
+        verdict,
         f"the best of {effort.directions} random directions raises the margin at least as much as "
         f"the gradient for {beaten} of {count} images",
         {"beaten": beaten, "images": count, "directions": effort.directions},
+        p,
     )
 
 
 def ascent(subject: Subject, effort: Effort) -> Finding:
     """PGD ends at a loss at least as high as that of the clean image."""
-    some, which = _correct_images(subject), correct(subject, subject.images)
+    which = correct(subject, subject.images)
+    some = _images_in(subject, which)
     before = _loss(some, some.images)
+    if not torch.equal(before, _loss(some, some.images)):
+        raise CellSkip("the model is random: see `stochastic`")
     on = torch.from_numpy(which).to(subject.images.device)
     after = _loss(some, pgd_points(subject)[on])
     lower, count = int((after < before).sum()), len(before)
+    verdict, p = count_verdict(lower, count, DESCENDED)
     return Finding(
         "ascent",
-        count_verdict(lower, count, DESCENDED),
+        verdict,
         f"PGD ends at a lower margin than the clean image's for {lower} of {count} images",
         {"sunk": lower, "images": count},
+        p,
     )
 
 
 def _correct_images(subject: Subject) -> Subject:
-    which = correct(subject, subject.images)
+    return _images_in(subject, correct(subject, subject.images))
+
+
+def _images_in(subject: Subject, which: Correct) -> Subject:
+    """Return the subject with the images that the model classifies correctly.
+
+    Raises:
+        CellSkip: There are none.
+    """
     if not which.any():
         raise CellSkip(f"the model gets none of {len(subject.images)} images right")
     return subset(subject, which)

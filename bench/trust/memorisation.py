@@ -40,6 +40,7 @@ def held_out(subject: Subject, effort: Effort) -> Finding:
             "robust": float(robust.mean()),
             "robust_others": float(other.mean()),
         },
+        p,
     )
 
 
@@ -56,6 +57,7 @@ def shifted(subject: Subject, effort: Effort) -> Finding:
         f"accuracy is {clean.mean() - drop:.1%} after a shift by one pixel and {clean.mean():.1%} "
         f"without, on {len(clean)} images",
         {"clean": float(clean.mean()), "shifted": float(clean.mean() - drop)},
+        p,
     )
 
 

@@ -26,13 +26,14 @@ def zero_budget(subject: Subject, effort: Effort) -> Finding:
     clean, zero = correct(subject, subject.images), correct(subject, points)
     moved = float((points - subject.images).abs().max())
     gap = float(abs(clean.mean() - zero.mean()))
-    verdict = "fail" if moved > 0 else verdict_of(mcnemar(clean, zero), gap)
+    p = mcnemar(clean, zero)
     return Finding(
         "zero-budget",
-        verdict,
+        "fail" if moved > 0 else verdict_of(p, gap),
         f"accuracy is {clean.mean():.1%} clean and {zero.mean():.1%} attacked at radius 0, on "
         f"{len(clean)} images; the largest change of a pixel is {moved:.2g}",
         {"clean": float(clean.mean()), "zero": float(zero.mean()), "moved": moved},
+        None if moved > 0 else p,
     )
 
 
@@ -45,13 +46,15 @@ def monotone(subject: Subject, effort: Effort) -> Finding:
     ]
     rises = [accuracy_drop(larger, smaller) for smaller, larger in pairwise(survivors)]
     rise, p = min(rises, key=lambda pair: pair[1])
+    p = min(1.0, p * len(rises))
     rates = [float(found.mean()) for found in survivors]
     return Finding(
         "monotone",
-        verdict_of(min(1.0, p * len(rises)), rise),
+        verdict_of(p, rise),
         f"at {', '.join(f'{share:g}' for share in SHARES)} times the radius, "
         f"{', '.join(f'{rate:.1%}' for rate in rates)} of {len(clean)} images survive",
         {f"at_{share:g}": rate for share, rate in zip(SHARES, rates, strict=True)},
+        p,
     )
 
 
@@ -62,11 +65,13 @@ def huge_budget(subject: Subject, effort: Effort) -> Finding:
     for eps in HUGE:
         survivors = surviving_images(subject, pgd(subject), survivors, _as_wide(subject, eps))
     left, of = int(survivors.sum()), int(clean.sum())
+    verdict, p = count_verdict(left, of, LEFT)
     return Finding(
         "huge-budget",
-        count_verdict(left, of, LEFT),
+        verdict,
         f"{left} of {of} images survive at 64/255 and at 128/255",
         {"left": left, "of": of},
+        p,
     )
 
 

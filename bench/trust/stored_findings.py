@@ -6,7 +6,7 @@ weights, images or numbers.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench.core.resolved_names import Lock
@@ -16,42 +16,13 @@ from bench.store.results_folder import Store
 from bench.store.snapshot import Results
 from bench.store.writing import write_text
 from bench.suite.load import Suite
+from bench.trust.conclusions import conclude
 from bench.trust.explanations import EXPLANATIONS
-from bench.trust.findings import Finding, flags_of
+from bench.trust.findings import Examined, Finding, flags_of
 from bench.trust.reported_number import Number, Pair, reported_numbers
 
-BATTERY = 3  # raise it when a check changes its verdicts
+BATTERY = 4  # raise it when a check changes its verdicts
 OTHERS = 2  # number of models to transfer from, e.g. a defence's base model and another
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """Findings of the battery for a model on a dataset.
-
-    Attributes:
-        model: Name of the model when it was examined.
-        dataset: Name of the dataset.
-        eps: Radius of the examined number, as written in the suite.
-        attack: Attacks of the examined number.
-        images: Largest number of images that a check used.
-        deep: Whether all checks ran with `--deep`.
-        seconds: Time that the checks took.
-        findings: One finding per check that ran.
-    """
-
-    model: str
-    dataset: str
-    eps: str
-    attack: str
-    images: int
-    deep: bool
-    seconds: float
-    findings: tuple[Finding, ...]
-
-    @property
-    def not_done(self) -> int:
-        """Number of checks that did not run, because the time was up or by interruption."""
-        return len(EXPLANATIONS.keys() - {found.check for found in self.findings})
 
 
 def trust_id(suite: Suite, lock: Lock, pair: Pair, number: Number, deep: bool) -> str:
@@ -116,7 +87,10 @@ def findings_and_todo(
 
 
 def examined_pairs(results: Results) -> dict[Pair, Examined]:
-    """Return the stored findings of a suite; a deep finding replaces a cheap one."""
+    """Return the stored findings of a suite, and what they mean together.
+
+    A deep finding replaces a cheap one.
+    """
     suite, store, lock = results.suite, results.store, results.lock
     folder = store.folder / "trust"
     if read_with_retry(str(folder), folder.stat) is None:  # nothing was ever examined
@@ -129,7 +103,7 @@ def examined_pairs(results: Results) -> dict[Pair, Examined]:
         either = _merged(deep, cheap) if deep and cheap else deep or cheap
         if either:
             found[pair] = either
-    return found
+    return conclude(found)
 
 
 def flags_by_pair(examined: Mapping[Pair, Examined]) -> dict[Pair, tuple[str, ...]]:

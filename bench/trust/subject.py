@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.attacks import build_attack
 from bench.attacks.balls import project
 from bench.attacks.passes import logits_at
+from bench.core.errors import CellSkip
 from bench.core.types import Budget, Classifier, Mode
 from bench.models.batch_size import Batch
 from bench.suite.specs import AnyAttack, Pgd, Storage
@@ -17,6 +18,7 @@ from bench.trust.findings import Finding
 from bench.trust.reported_number import Reported
 from bench.trust.significance import Correct, accuracy_drop, verdict_of
 
+ONE_CLASS = "the model has one class, so no attack can change its answer"
 LEAST_STEPS = 10  # fewer steps make too weak an attack
 
 
@@ -91,9 +93,13 @@ def logits_of(subject: Subject, points: Tensor) -> Tensor:
 
     Raises:
         CellError: A logit is NaN or infinite.
+        CellSkip: The model has one class.
     """
     # clone, since the model may write on its input
-    return logits_at(lambda part: subject.model(part.clone()), points, subject.batch)
+    logits = logits_at(lambda part: subject.model(part.clone()), points, subject.batch)
+    if logits.shape[1] == 1:
+        raise CellSkip(ONE_CLASS)
+    return logits
 
 
 def correct(subject: Subject, points: Tensor, labels: Tensor | None = None) -> Correct:
@@ -165,6 +171,7 @@ def weaker_attack_finding(
         f"{what} {int(start.sum() - after.sum())} of the {int(start.sum())} images "
         f"(of {len(start)}) that survive {subject.reported.attack}",
         {"stood": int(start.sum()), "stand": int(after.sum()), **numbers},
+        p,
     )
 
 

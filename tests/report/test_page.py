@@ -19,8 +19,8 @@ from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.trust.explanations import EXPLANATIONS
-from bench.trust.findings import Finding
-from bench.trust.stored_findings import Examined, findings_and_todo, save_findings, trust_id
+from bench.trust.findings import Examined, Finding
+from bench.trust.stored_findings import findings_and_todo, save_findings, trust_id
 from tests.support import worded
 from tests.support.browser import CHROMIUM, Tab, browser
 

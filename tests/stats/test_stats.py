@@ -12,6 +12,7 @@ from bench.stats import (
     LEVEL,
     Z95,
     Interval,
+    benjamini_hochberg,
     design_effect,
     holm,
     mcnemar,
@@ -174,6 +175,15 @@ def test_paired_test() -> None:
 def test_paired_test_is_near_the_exact_one(b: int, c: int) -> None:
     exact = binomtest(b, b + c).pvalue
     assert paired_test([b], [c], [1000]) == pytest.approx(exact, rel=0.1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 40])
+def test_benjamini_hochberg_equals_scipys(count: int) -> None:
+    from scipy.stats import false_discovery_control
+
+    p = np.random.default_rng(count).random(count) ** 3
+    assert benjamini_hochberg(p.tolist()) == pytest.approx(false_discovery_control(p))
+    assert benjamini_hochberg([]) == []
 
 
 def test_holm_is_the_closed_test_of_bonferroni() -> None:

@@ -19,7 +19,8 @@ from bench.store import reading
 from bench.store.portable_records import read_result, result_line
 from bench.store.results_folder import Craft, Store
 from bench.tasks.answer_judges import ModelJudge
-from bench.trust.stored_findings import Examined, load_findings, save_findings
+from bench.trust.findings import Examined
+from bench.trust.stored_findings import load_findings, save_findings
 from tests.results.test_tables import SUITE
 from tests.share.test_merging import CELLS, filled
 from tests.store.test_results_folder import ABC, DEF, PART, result

@@ -11,8 +11,8 @@ from bench import run_suite
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.trust.explanations import EXPLANATIONS
-from bench.trust.findings import Finding
-from bench.trust.stored_findings import Examined, findings_and_todo, save_findings, trust_id
+from bench.trust.findings import Examined, Finding
+from bench.trust.stored_findings import findings_and_todo, save_findings, trust_id
 from tests.results.test_tables import SUITE
 from tests.share.test_merging import CELLS, filled
 from tests.support.file_system import reads

@@ -23,8 +23,9 @@ from bench.models.batch_size import Batch
 from bench.models.zero_shot import ZeroShotClassifier, zero_shot_head
 from bench.suite.specs import Anchor, AnyAttack, Fgsm, NanoDataset, NanoModel, Pgd, RAdaptModel
 from bench.trust.battery import examine
+from bench.trust.conclusions import explain
 from bench.trust.reported_number import Reported
-from bench.trust.subject import Effort, Subject, correct, surviving_images
+from bench.trust.subject import Effort, Subject, attack_points, correct, surviving_images
 
 IMAGES = 24
 LIGHT = Effort(images=IMAGES, steps=5, restarts=3, draws=10, queries=50, directions=10)
@@ -47,6 +48,7 @@ class Piece:
             more. None where it is honest.
         attack: What its number was reported with.
         eps: The radius, in 255ths.
+        on_base: Whether the reported number is for images crafted on the undefended CLIP.
     """
 
     what: str
@@ -54,6 +56,7 @@ class Piece:
     causes: tuple[str, ...] = ()
     attack: AnyAttack = PGD
     eps: int = 1
+    on_base: bool = False
 
 
 @cache
@@ -211,6 +214,48 @@ def constant(model: Classifier) -> Classifier:
     return lambda x: F.pad(model(x)[:, 1:], (1, 0), value=1000.0)
 
 
+def smoothed(model: Classifier) -> Classifier:
+    """Average the logits of three noisy copies (Cohen et al. 2019, arXiv:1902.02918)."""
+
+    def forward(x: Tensor) -> Tensor:
+        return torch.stack([model(x + 0.1 * torch.randn_like(x)) for _ in range(3)]).mean(dim=0)
+
+    return forward
+
+
+class Counting:
+    """Gives every second call logits without a useful gradient."""
+
+    def __init__(self, model: Classifier) -> None:
+        self.model, self.calls = model, 0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.model(x if self.calls % 2 else x.detach() + 0 * x)
+
+
+def counterattack(model: Classifier) -> Classifier:
+    """Move each image so that its embedding changes most, as TTC does (arXiv:2503.03613).
+
+    The two steps are not differentiated: gradients pass through them unchanged.
+    """
+    assert isinstance(model, ZeroShotClassifier)
+
+    def forward(x: Tensor) -> Tensor:
+        start = x.detach()
+        with torch.enable_grad():
+            original = model.embed(start).detach()
+            moved = start + 1e-3 * torch.sign(start - 0.5)
+            for _ in range(2):
+                point = moved.clone().requires_grad_()
+                (model.embed(point) - original).square().sum().backward()
+                assert point.grad is not None
+                moved = (start + (moved + point.grad.sign() / 255 - start)).clamp(0, 1)
+        return model(x + (moved - start))
+
+    return forward
+
+
 def honest(other: Callable[[], Classifier]) -> Callable[[Classifier], Classifier]:
     return lambda model: other()
 
@@ -238,6 +283,19 @@ GALLERY: dict[str, Piece] = {
     "brittle": Piece("breaks by any change, at 4/255", brittle, ("gradients", "noise"), FGSM, 4),
     "timid": Piece("CLIP, by one small step, at 4/255", lambda m: m, ("more-steps",), TIMID, 4),
     "constant": Piece("one answer for all images", constant, ("chance",)),
+    "smoothed": Piece("three noisy copies", smoothed, ("stochastic",)),
+    "counting": Piece(
+        "hides the gradient of every second call",
+        Counting,
+        ("saturation", "finite-differences", "random-directions"),
+    ),
+    "counterattack": Piece(
+        "moves images at test time; attacked with CLIP's images at 2/255",
+        counterattack,
+        ("transferred",),
+        eps=2,
+        on_base=True,
+    ),
     "memory": Piece("has seen the test images", memory, ("held-out",)),
     "in place": Piece("leaves the box by writing on its input", in_place, ("box",)),
 }
@@ -248,7 +306,10 @@ def subject(name: str) -> Subject:
     """Return a piece with the number that its authors would have reported."""
     piece = GALLERY[name]
     images, labels, _, _ = data()
-    unknown = Reported(np.zeros(IMAGES, np.bool_), piece.attack.kind, piece.attack.gradients)
+    unknown = Reported(
+        np.zeros(IMAGES, np.bool_), piece.attack.kind, piece.attack.gradients,
+        transferred=piece.on_base,
+    )  # fmt: skip
     found = Subject(
         piece.make(classifier("clip")), images[:IMAGES], labels[:IMAGES], Budget(piece.eps / 255),
         tuple(range(IMAGES)), unknown, Batch(64), (("CLIP", classifier("clip")),),
@@ -257,8 +318,12 @@ def subject(name: str) -> Subject:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         robust = correct(found, images[:IMAGES])
-        with suppress(CellError):  # with no gradient to follow, the clean number is reported
-            robust = surviving_images(found, piece.attack, robust)
+        if piece.on_base:
+            points = attack_points(found, piece.attack, model=classifier("clip"))
+            robust &= correct(found, points)
+        else:
+            with suppress(CellError):  # with no gradient to follow, the clean number is reported
+                robust = surviving_images(found, piece.attack, robust)
     return replace(found, reported=replace(unknown, robust=robust))
 
 
@@ -266,7 +331,7 @@ def row(name: str) -> str:
     """Return a line of the table: what a piece is, its number, and which checks say what."""
     piece = GALLERY[name]
     some = subject(name)
-    findings = list(examine(some, LIGHT))
+    findings = explain(list(examine(some, LIGHT)))
 
     def told(verdict: str) -> str:
         named = [found.check for found in findings if found.verdict == verdict]
@@ -279,12 +344,13 @@ def row(name: str) -> str:
         f"{some.reported.robust.mean():.0%}",
         told("fail"),
         told("warn"),
+        told("remark"),
     )
     return f"| {' | '.join(cell or '–' for cell in cells)} |\n"
 
 
 def table() -> str:
-    head = "| model | what it does | reported | fail | warn |\n|---|---|---|---|---|\n"
+    head = "| model | what it does | reported | fail | warn | remark |\n|---|---|---|---|---|---|\n"
     return head + "".join(map(row, GALLERY))
 
 

@@ -30,8 +30,8 @@ from bench.suite.load import Suite, load_suite
 from bench.trust.battery import CHECKS, Check
 from bench.trust.end_of_run import allowance
 from bench.trust.examine import examine_pairs
-from bench.trust.findings import Finding
-from bench.trust.stored_findings import Examined, findings_and_todo
+from bench.trust.findings import Examined, Finding
+from bench.trust.stored_findings import findings_and_todo
 from bench.trust.subject import Effort, Subject
 from tests.support.clock import CLOCK, Clock
 from tests.trust.test_findings import one_model

@@ -23,7 +23,7 @@ from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
 from bench.trust.battery import CHECKS
 from bench.trust.explanations import EXPLANATIONS
-from bench.trust.findings import Finding
+from bench.trust.findings import Examined, Finding
 from bench.trust.findings_table import trust_lines
 from bench.trust.reported_number import reported_numbers
 from bench.trust.significance import (
@@ -33,7 +33,7 @@ from bench.trust.significance import (
     fisher_exact,
     verdict_of,
 )
-from bench.trust.stored_findings import Examined, findings_and_todo, save_findings, trust_id
+from bench.trust.stored_findings import findings_and_todo, save_findings, trust_id
 from tests.commands.test_cli import call
 
 Write = Callable[..., Path]

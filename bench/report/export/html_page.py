@@ -19,8 +19,8 @@ from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import eps_value
 from bench.trust.explanations import EXPLANATIONS
+from bench.trust.findings import Examined
 from bench.trust.reported_number import Pair
-from bench.trust.stored_findings import Examined
 
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (

@@ -6,8 +6,8 @@ from typing import Any
 
 from bench.results.attack_summary import settings
 from bench.suite.load import Suite
+from bench.trust.findings import Examined
 from bench.trust.reported_number import Pair
-from bench.trust.stored_findings import Examined
 
 Entries = Mapping[str, Mapping[str, Any]]
 Pairs = list[tuple[str, str]]

@@ -25,7 +25,7 @@ const answers = (list) => !list?.length ? [] : [
 // The findings of the trust battery on a model: failures and warnings first, then the rest, collapsed.
 const verdicts = (list) => html("dl", { class: "verdicts" }, list.map(([verdict, check, evidence]) =>
   [html("dt", {}, html("b", { class: verdict }, verdict), ` ${check}`), html("dd", {}, evidence)]));
-const countByVerdict = (list) => ["pass", "skip"].map((kind) => [list.filter(([verdict]) => verdict === kind).length, kind])
+const countByVerdict = (list) => ["remark", "pass", "skip"].map((kind) => [list.filter(([verdict]) => verdict === kind).length, kind])
   .filter(([count]) => count).map((pair) => pair.join(" ")).join(", ");
 const findingsOf = (title, { of, left, found }) => {
   const bad = found.filter(([verdict]) => verdict === "fail" || verdict === "warn");

@@ -87,9 +87,10 @@ def _number_without_gradient(by_check: Mapping[str, Finding]) -> str:
     """
     found = by_check.get("stand-in")
     attacks = [by_check[check] for check in OF_NUMBERS if check in by_check]
-    if found is None or found.verdict == "skip" or any(item.verdict in _BAD for item in attacks):
+    square = by_check.get("square")
+    if found is None or square is None or square.verdict == "skip" or not found.numbers:
         return ""
-    if by_check.get("square", found).verdict == "skip":
+    if any(item.verdict in _BAD for item in attacks):
         return ""
     stood, alone, clean, images = (found.numbers[k] for k in ("stood", "alone", "clean", "images"))
     if 2 * stood > clean or alone - stood > MATERIAL * images:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.suite.specs import DatasetSpec, LanguageDataset, TaskName, task_of
+from bench.suite.specs import DatasetSpec, LanguageDataset, Protocol, TaskName, task_of
 
 ACCURACY = "accuracy"
 VQA_ACCURACY = "vqa_accuracy"
@@ -57,6 +57,7 @@ class Metric:
             if other metrics are computed from the same adversarial images.
         top_logit: Whether an image is right if and only if its label has the highest logit.
         judged: Whether `protocol.judge` decides which answers are right.
+        has_rule: Whether `protocol.vqa_rule` decides when answers are normalised.
         version: Raised when a change of the code changes the metric's numbers.
     """
 
@@ -70,6 +71,7 @@ class Metric:
     early_stop: bool = False
     top_logit: bool = False
     judged: bool = False
+    has_rule: bool = False
     version: int = 1
 
     def column(self, name: str) -> str:
@@ -107,7 +109,7 @@ METRICS = (
         for k in RECALL_DEPTHS
     ),
     # agreement with the annotators, in [0,1] per question
-    Metric(VQA_ACCURACY, ANSWERING, unit="questions", graded=True, early_stop=True),
+    Metric(VQA_ACCURACY, ANSWERING, unit="questions", graded=True, early_stop=True, has_rule=True),
     Metric(YES_NO, ANSWERING, unit="questions", early_stop=True),  # as POPE scores
     # whether the answer names the object that the image shows
     Metric(NAMES_OBJECT, ANSWERING, unit="questions", early_stop=True, judged=True),
@@ -126,6 +128,11 @@ def metric_of(name: str) -> Metric:
     if name not in _BY_NAME:
         raise ValueError(f"metric: got {name!r}; allowed: {', '.join(_BY_NAME)}")
     return _BY_NAME[name]
+
+
+def rule_of(protocol: Protocol, metric: str) -> str:
+    """Return the rule of a protocol by which a metric normalises answers; empty if it has none."""
+    return protocol.vqa_rule if metric_of(metric).has_rule else ""
 
 
 def metrics_of(dataset: DatasetSpec) -> tuple[Metric, ...]:

@@ -185,7 +185,11 @@ def _metric(name: str, clean: Mapping[str, dict[str, Any]]) -> dict[str, dict[st
         return {"clean images": clean[name]}
     if metric_of(name).task.answers:
         scores = build_scorer(name, _QUESTIONS, match)(_TEXTS, _QUESTIONS)
-        return {"texts": {"scores": _numbers(torch.from_numpy(scores))}}
+        found = {"texts": {"scores": _numbers(torch.from_numpy(scores))}}
+        if metric_of(name).has_rule:
+            always = build_scorer(name, _QUESTIONS, match, "always")(_TEXTS, _QUESTIONS)
+            found["texts, always normalised"] = {"scores": _numbers(torch.from_numpy(always))}
+        return found
     cosines = torch.sin(torch.arange(12 * 24, dtype=torch.float64) ** 2 * 0.37).view(12, 24)
     captioned = SimpleNamespace(captions=[("one", "other")] * 12)
     found = Retrieval().values(cosines.float(), torch.arange(12), captioned, name)

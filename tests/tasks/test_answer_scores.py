@@ -193,7 +193,7 @@ MOST = ("red",) * 7 + ("dark red",) * 2 + ("maroon",)
     ],
 )
 def test_vqa_accuracy_by_hand(text: str, answers: Sequence[str], accuracy: float) -> None:
-    assert vqa_accuracy(text, answers) == pytest.approx(accuracy)
+    assert vqa_accuracy(text, answers, "official") == pytest.approx(accuracy)
     question = Question("?", tuple(answers))
     assert build_scorer(VQA_ACCURACY, [question], match)([text], [question]) == pytest.approx(
         accuracy

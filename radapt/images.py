@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from radapt.class_folders import class_folders
 from radapt.pictures import opened, to_rgb
 from radapt.shards import Span, compressed_shards, read_shard
+from radapt.text_files import read_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def open_images(root: Path, size: tuple[int, int], split: str = "train") -> Imag
     if compressed := compressed_shards(folder):
         raise ValueError(compressed)
     listed = root / "classnames.txt"
-    names = tuple(listed.read_text("utf-8").splitlines()) if listed.exists() else None
+    names = read_list(listed) if listed.exists() else None
     if shards:
         if names is None:
             raise ValueError(f"{listed}: missing; shards need class names, one per line")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from radapt.text_files import decode_text
+
 EXTENSIONS = ("webp", "png", "jpg", "jpeg")
 # Members beside an image that are not read: img2dataset writes captions and metadata so.
 _BESIDE = ("cls", "txt", "json")
@@ -99,7 +101,7 @@ def read_shard(shard: Path, suffix: Literal["cls", "txt"] = "cls") -> Iterator[S
         for key, image in images.items():
             member = labels[key]
             file.seek(member.offset_data)
-            text = file.read(member.size).decode("utf-8", "replace").strip()
+            text = decode_text(file.read(member.size), f"{shard}: {member.name}").strip()
             span = Span(shard, image.offset_data, image.size)
             yield Sample(key, span, read(text, f"{shard}: {key}"))
 
@@ -110,7 +112,7 @@ def first_image(shard: Path) -> bytes | None:
     Raises:
         OSError, tarfile.TarError: The archive cannot be read up to the image.
     """
-    with tarfile.open(shard) as archive:
+    with tarfile.open(shard, encoding="utf-8") as archive:
         for member in archive:
             if not _is_hidden(member) and _parts(member)[1] in EXTENSIONS:
                 _check_file(shard, member)
@@ -144,7 +146,8 @@ def _members(shard: Path) -> list[tarfile.TarInfo]:
         if file.read(len(_GZIP)) == _GZIP:
             raise ValueError(f"{shard}: is compressed with gzip; {_DECOMPRESS}")
     try:
-        with tarfile.open(shard, "r:") as archive:  # uncompressed only: images are read by offset
+        # uncompressed only: images are read by offset
+        with tarfile.open(shard, "r:", encoding="utf-8") as archive:
             members = archive.getmembers()
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"{shard}: damaged or truncated archive ({error})") from error

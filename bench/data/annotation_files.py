@@ -10,7 +10,6 @@ v-attack       [{"image", "caption": ["OBJECT: TEXT"]}], [{"image", "replace": [
                and [{"image", "vqa": [QUESTION]}]
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -21,8 +20,10 @@ from typing import Any
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.data.questions import Questions, QuestionSample, questions_in_folder
+from bench.data.split import cell_errors
 from bench.suite.metrics import ID_SEPARATOR
 from bench.suite.specs import LanguageDataset
+from radapt.text_files import parse_json, read_json, read_text
 
 _QUESTIONS_PER_IMAGE = 3  # as in V-Attack's code; four images have a fourth question
 _CACHED = 4  # datasets in the cache: reading the 214,000 questions of VQAv2 takes seconds
@@ -107,8 +108,10 @@ _Samples = Iterator[tuple[str, QuestionSample]]
 @contextmanager
 def _reading(spec: LanguageDataset, path: Path) -> Iterator[Any]:
     """Parse a JSON file; a missing key in the body is reported with the file's path."""
+    with cell_errors():
+        content = read_json(path)
     with _format_errors(spec, str(path)):
-        yield _parse_json(_read_text(path), str(path))
+        yield content
 
 
 @contextmanager
@@ -183,12 +186,15 @@ def _textvqa(spec: LanguageDataset, path: Path) -> _Samples:
 
 
 def _pope(spec: LanguageDataset, path: Path) -> _Samples:
-    for number, line in enumerate(_read_text(path).splitlines(), 1):
+    with cell_errors():
+        lines = read_text(path).split("\n")  # a JSON text may contain other characters of line ends
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
+        with cell_errors():
+            entry = parse_json(line, place)
         with _format_errors(spec, place):
-            entry = _parse_json(line, place)
             label = entry["label"]
             if label not in _OPPOSITE:
                 raise CellError(f"{place}: got label {label!r}; allowed: yes, no")
@@ -245,17 +251,3 @@ def _as_list(value: Any) -> list[Any]:
 
 def _one_line(caption: str) -> str:
     return " ".join(caption.split())
-
-
-def _parse_json(text: str, place: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise CellError(f"{place}: not valid JSON ({error})") from error
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CellError(f"{path}: cannot be read ({error})") from error

@@ -15,8 +15,9 @@ from pathlib import Path
 from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
-from bench.data.split import Split, cell_errors, read_lines, read_templates
+from bench.data.split import Split, cell_errors, read_templates
 from radapt.shards import Label, Span, compressed_shards, read_shard
+from radapt.text_files import read_list, read_text
 
 _COUNT = re.compile("0*[1-9][0-9]{0,5}")
 
@@ -45,10 +46,12 @@ def open_webdataset(root: Path, split: str, numbers: Sequence[int] | None = None
                     )
                 labels[sample.key] = sample.label
                 images[sample.key] = sample.image
+    with cell_errors():
+        classes = () if captioned else read_list(root / "classnames.txt")
     return Split(
         str(root),
         labels,
-        () if captioned else read_lines(root / "classnames.txt"),
+        classes,
         () if captioned else read_templates(root),
         partial(_read_images, images),
         partial(_digest, paths),
@@ -62,7 +65,8 @@ def is_captioned(root: Path) -> bool:
         CellError: `dataset_type.txt` names an unknown type.
     """
     path = root / "dataset_type.txt"
-    kind = path.read_text("utf-8").strip().lower() if path.exists() else "classification"
+    with cell_errors():
+        kind = read_text(path).strip().lower() if path.exists() else "classification"
     if kind not in ("classification", "retrieval"):
         raise CellError(f"{path}: got {kind!r}; allowed: classification, retrieval")
     return kind == "retrieval"
@@ -79,7 +83,8 @@ def shard_count(root: Path, split: str) -> int:
     path = root / split / "nshards.txt"
     if not path.exists():
         raise CellError(f"{path} is missing; a split in CLIP_benchmark's layout has this file")
-    text = path.read_text("utf-8").strip()
+    with cell_errors():
+        text = read_text(path).strip()
     if not _COUNT.fullmatch(text):
         raise CellError(f"{path}: got {shown(text)}; allowed: a number from 1 to 999999")
     return int(text)

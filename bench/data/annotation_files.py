@@ -3,7 +3,7 @@
 coco-captions  {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}
 karpathy       {"images": [{"filename", "split", "sentences": [{"raw"}], "filepath"?}]}
 vqav2          {"data_subtype", "questions": [{"question_id", "image_id", "question"}]} and
-               {"annotations": [{"question_id", "answers": [{"answer"}]}]}
+               {"annotations": [{"question_id", "answers": [{"answer"}], "answer_type"?}]}
 textvqa        {"data": [{"question_id", "image_id", "question", "answers": [ANSWER]}]}
 pope           one JSON object per line: {"question_id", "image", "text", "label"}
 v-attack       [{"image", "caption": ["OBJECT: TEXT"]}], [{"image", "replace": ["OBJECT: TEXT"]}]
@@ -161,6 +161,7 @@ def _vqav2(spec: LanguageDataset, path: Path) -> _Samples:
             entry["question_id"]: tuple(str(each["answer"]) for each in _as_list(entry["answers"]))
             for entry in content["annotations"]
         }
+        types = {entry["question_id"]: _answer_type(entry) for entry in content["annotations"]}
     questions_path = Path(spec.questions or "")
     with _reading(spec, questions_path) as content:
         questions = content["questions"]
@@ -172,7 +173,8 @@ def _vqav2(spec: LanguageDataset, path: Path) -> _Samples:
         for entry in questions:
             name = f"COCO_{content['data_subtype']}_{entry['image_id']:012d}.jpg"
             key = entry["question_id"]
-            question = Question(spec.prompt_for(entry["question"]), answers[key])
+            asked = spec.prompt_for(entry["question"])
+            question = Question(asked, answers[key], answer_type=types[key])
             yield f"{name}{ID_SEPARATOR}{key}", QuestionSample(name, question)
 
 
@@ -247,6 +249,14 @@ def _as_list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise TypeError(f"a list is needed, got {value!r:.40}")
     return value
+
+
+def _answer_type(entry: Mapping[str, Any]) -> str | None:
+    """Return the type of a question's answer; None if the file states none."""
+    found = entry.get("answer_type")
+    if not isinstance(found, str | None):
+        raise TypeError(f"answer_type: a text is needed, got {found!r:.40}")
+    return found
 
 
 def _one_line(caption: str) -> str:

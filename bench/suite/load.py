@@ -29,6 +29,7 @@ from bench.suite.specs import (
 from bench.suite.specs.adaptive import surrogate_faults
 from bench.suite.specs.presets import expand_attacks, preset_faults
 from bench.suite.sweep import Origin, expand_sweeps, sweep_faults
+from radapt.text_files import read_text
 
 _RESERVED = ("crafts", "judged")  # folders that all suites share: `bench.store.results_folder`
 _LONG = 300  # characters; a longer value is shortened in a message
@@ -123,10 +124,12 @@ def load_suite(path: str | Path) -> Suite:
         SuiteError: The file cannot be read, or has faults; all are listed.
     """
     try:
-        raw = yaml.load(Path(path).read_text("utf-8"), Loader=_UniqueKeyLoader)
-    except OSError as error:
-        raise SuiteError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = read_text(Path(path))
+    except ValueError as error:
+        raise SuiteError(str(path), [str(error)]) from error
+    try:
+        raw = yaml.load(text, Loader=_UniqueKeyLoader)
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError is about an impossible date
         raise SuiteError(str(path), [f"is not valid YAML: {error}"]) from error
     if not isinstance(raw, dict):
         raise SuiteError(str(path), ["a mapping is needed, with the key `suite` and others"])

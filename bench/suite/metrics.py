@@ -148,7 +148,7 @@ def _language_metric(dataset: LanguageDataset) -> str:
         return CIDER
     if dataset.format == "pope" or dataset.question_type == "whether":
         return YES_NO
-    return VQA_ACCURACY if dataset.format in ("vqav2", "textvqa") else NAMES_OBJECT
+    return VQA_ACCURACY if dataset.format in ("vqav2", "textvqa", "vizwiz") else NAMES_OBJECT
 
 
 def image_id_of(sample_id: str) -> str:

@@ -410,11 +410,14 @@ def test_files_are_read_once_while_they_stay_as_they_are(
     spec = vqav2(tmp_path)
     read: list[str] = []
 
-    def text(path: Path, *given: str) -> str:
-        read.append(path.name)
-        return path.read_bytes().decode()
+    whole = Path.read_bytes
 
-    monkeypatch.setattr(Path, "read_text", text)
+    def content(path: Path) -> bytes:
+        if path.suffix == ".json":
+            read.append(path.name)
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", content)
     lock = index_dataset(spec, 3, 0)
     load_questions(spec, lock.sample_ids, SQUARE)
     native_size(spec)

@@ -1,5 +1,6 @@
 """Tasks and their metrics, under the names that CLIP_benchmark uses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,7 @@ from bench.suite.specs import DatasetSpec, LanguageDataset, Protocol, TaskName, 
 ACCURACY = "accuracy"
 VQA_ACCURACY = "vqa_accuracy"
 YES_NO = "yes_no_accuracy"
+CHOICE = "choice_accuracy"
 NAMES_OBJECT = "names_object"
 CIDER = "cider"
 RECALL_DEPTHS = (1, 5, 10)  # k of recall@k
@@ -111,6 +113,8 @@ METRICS = (
     # agreement with the annotators, in [0,1] per question
     Metric(VQA_ACCURACY, ANSWERING, unit="questions", graded=True, early_stop=True, has_rule=True),
     Metric(YES_NO, ANSWERING, unit="questions", early_stop=True),  # as POPE scores
+    # the letter of a multiple choice, as LLaVA reads it
+    Metric(CHOICE, ANSWERING, unit="questions", early_stop=True),
     # whether the answer names the object that the image shows
     Metric(NAMES_OBJECT, ANSWERING, unit="questions", early_stop=True, judged=True),
     # CIDEr-D per caption
@@ -143,12 +147,22 @@ def metrics_of(dataset: DatasetSpec) -> tuple[Metric, ...]:
     return tuple(metric for metric in METRICS if metric.task.name == task.name)
 
 
+# The metric of questions in published files; other questions ask for the name of an object.
+_METRIC_OF_FORMAT: Mapping[str, str] = {
+    "vqav2": VQA_ACCURACY,
+    "textvqa": VQA_ACCURACY,
+    "vizwiz": VQA_ACCURACY,
+    "scienceqa": CHOICE,
+    "pope": YES_NO,
+}
+
+
 def _language_metric(dataset: LanguageDataset) -> str:
     if task_of(dataset) == CAPTIONING.name:
         return CIDER
-    if dataset.format == "pope" or dataset.question_type == "whether":
+    if dataset.question_type == "whether":
         return YES_NO
-    return VQA_ACCURACY if dataset.format in ("vqav2", "textvqa", "vizwiz") else NAMES_OBJECT
+    return _METRIC_OF_FORMAT.get(dataset.format, NAMES_OBJECT)
 
 
 def image_id_of(sample_id: str) -> str:

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.language_types import Question
-from bench.suite.metrics import CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO
+from bench.suite.metrics import CHOICE, CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO
 from bench.suite.specs import VqaRule
 from bench.tasks.answer_judges import Judge
+from bench.tasks.chosen_letter import chosen_letter
 from bench.tasks.cider import Cider
 from bench.tasks.vqa import vqa_accuracy
 from bench.tasks.yes_no import yes_no
@@ -53,6 +54,9 @@ def _per_text(score: Callable[[str, Question], float]) -> Scorer:
 
 # functions that build the scorer of a metric
 _SCORERS: dict[str, Callable[[Sequence[Question], Judge, VqaRule], Scorer]] = {
+    CHOICE: lambda all_exchanges, judge, rule: _per_text(
+        lambda text, e: float(chosen_letter(text) == e.answers[0])
+    ),
     CIDER: _cider,
     NAMES_OBJECT: lambda all_exchanges, judge, rule: judge,
     VQA_ACCURACY: lambda all_exchanges, judge, rule: _per_text(

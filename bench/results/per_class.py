@@ -180,14 +180,14 @@ def _by_group(
         assert result is not None and shares is not None
         group_of = groups[item.cell.dataset]
         found = np.array([group_of[key] for key in result.sample_ids])
-        images = np.array([image_id_of(key) if item.metric.shares_images else key
-                           for key in result.sample_ids])  # fmt: skip
+        owners = np.array([image_id_of(key) for key in result.sample_ids])
         for group in np.unique(found).tolist():
             of_group = found == group
-            size = len(np.unique(images[of_group]))
-            rate = _rate(shares[of_group], size, item.metric.highest)
+            n = int(of_group.sum())
+            images = len(np.unique(owners[of_group])) if item.metric.shares_images else n
+            rate = _rate(shares[of_group], images, item.metric.highest)
             row = {str(name): value for name, value in cell.items()}
-            yield row, group, {"n": int(of_group.sum()), **rate}
+            yield row, group, {"n": n, **rate}
 
 
 def _table(rows: Sequence[Mapping[str, Any]], *groups: str) -> pd.DataFrame:

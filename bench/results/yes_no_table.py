@@ -7,9 +7,9 @@ yes, has no number; POPE's code divides by zero there.
 
 Each value is a function of a share of right answers among some of the questions, and the interval
 is Wilson's interval of that share. For F1 the share is J = TP / (TP + FP + FN), since
-F1 = 2 J / (1 + J) (Lam 2023, arXiv:2309.14621, "indirect Wilson interval"). As everywhere, several
-questions about one image count as one image. The interval of a mean over datasets is the mean of
-their bounds: it holds also if the datasets ask about the same images, as POPE's sets do.
+F1 = 2 J / (1 + J) (Lam, Gopal and Qian 2023, arXiv:2309.14621, "Wilson indirect"). As everywhere,
+several questions about one image count as one image. The interval of a mean over datasets is the
+mean of their bounds: it holds also if the datasets ask about the same images, as POPE's sets do.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

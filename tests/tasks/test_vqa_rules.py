@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.compare.compared_results import protocol_differences
 from bench.core.language_types import Question
 from bench.core.resolved_names import Lock
 from bench.plan.cells import expand
@@ -121,3 +122,17 @@ def test_the_row_and_the_manifest_say_the_rule(rule: VqaRule, tmp_path: Path) ->
     entries = manifest(suite, results.lock, scored)
     by_metric = {entry["metric"]: entry.get("vqa_rule") for entry in entries.values()}
     assert by_metric == {VQA_ACCURACY: rule, YES_NO: None}
+
+
+@pytest.mark.parametrize("stated", [True, False], ids=["stated", "of an earlier version"])
+def test_numbers_of_other_rules_are_not_compared(stated: bool, tmp_path: Path) -> None:
+    def entry(rule: VqaRule) -> dict[str, Any]:
+        results = read_results(suite := with_rule(rule), filled(tmp_path / rule, suite))
+        entries = manifest(suite, results.lock, load_scored(results))
+        return next(e for e in entries.values() if e["metric"] == VQA_ACCURACY)
+
+    always, official = entry("always"), entry("official")
+    if not stated:
+        del official["vqa_rule"]
+    assert [*protocol_differences(always, official)] == ["vqa_rule: always, official"]
+    assert not [*protocol_differences(entry("official"), official)]

@@ -26,9 +26,8 @@ _NOT_COMPARED = {
 }
 _OF_AN_ATTACK = {"seed"}
 _OF_THE_SOURCE = {"source", "source_weights"}
-_EARLIER = {
-    "vqa_rule": "official"
-}  # values behind manifests of earlier versions, without the field
+# what earlier versions did, whose manifests lack the field
+_EARLIER = {"vqa_rule": "official"}
 # where weights are stored; their hash identifies them
 _PLACES = {"origin", "pretrained", "revision", "tower", "file"}
 

@@ -182,7 +182,7 @@ def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:
 
 
 def read_answer_types(spec: DatasetSpec, known: DatasetLock) -> dict[str, str]:
-    """Return the types of the answers of a subset by question id; empty if a type is not stated.
+    """Return the types of the answers of a subset by question id; empty if none is stated.
 
     No image is decoded and nothing is downloaded.
 
@@ -192,7 +192,7 @@ def read_answer_types(spec: DatasetSpec, known: DatasetLock) -> dict[str, str]:
 
     Raises:
         CellError: The dataset is not on this machine, its questions differ from those of the lock,
-            or its images have no questions.
+            its images have no questions, or only a part of them has a type.
     """
     index = source_of(spec).open()
     if not isinstance(index, Questions):
@@ -203,7 +203,13 @@ def read_answer_types(spec: DatasetSpec, known: DatasetLock) -> dict[str, str]:
         raise CellError(f"{index.place}: its questions differ from the questions that were scored")
     found = {key: index.by_id[key].question.answer_type for key in known.sample_ids}
     types = {key: each for key, each in found.items() if each is not None}
-    return types if len(types) == len(found) else {}
+    if types and len(types) < len(found):
+        missing = [key for key in found if key not in types]
+        raise CellError(
+            f"{index.place}: {len(missing)} of {len(found)} questions state no type of their "
+            f"answer, first {missing[0]}"
+        )
+    return types
 
 
 def native_size(spec: DatasetSpec) -> tuple[int, int] | None:

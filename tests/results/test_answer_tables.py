@@ -84,7 +84,7 @@ def numbers(frame: pd.DataFrame, dataset: str) -> dict[str, float]:
 def test_popes_numbers(
     texts: Sequence[str], dataset: str, expected: dict[str, float], tmp_path: Path
 ) -> None:
-    suite = suite_of(POPE_SETS)
+    suite = suite_of(POPE_SETS, attacked=False)
     frame = yes_no_frame(suite, load_scored(read_results(suite, stored(tmp_path, suite, texts))))
     assert numbers(frame, dataset) == pytest.approx(expected)
 
@@ -227,6 +227,11 @@ def test_types_of_other_questions_are_not_taken(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no dataset with results states the types"):
         per_answer_type(suite, results)
     path = tmp_path / "annotations.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["answer_type"] = "other"
+    write(path, content)
+    with pytest.raises(UserError, match="2 of 3 questions state no type of their answer, first"):
+        per_answer_type(suite, results)
     path.write_text(path.read_text().replace("down", "up"))
     with pytest.raises(UserError, match=r"datasets\.set: .*differ from the questions that were"):
         per_answer_type(suite, results)

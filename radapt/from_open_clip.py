@@ -1,6 +1,5 @@
 """Load a model of open_clip: by name and tag, from a file, from the hub, or from a folder."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from radapt.compat import ensure_torchvision
 from radapt.file_settings import MeanStd
 from radapt.remote_code import no_remote_code, refuse_remote_code
 from radapt.state_dicts import VISION, read_state
+from radapt.text_files import read_json
 
 _CONFIG = "open_clip_config.json"
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
@@ -70,7 +70,7 @@ def load_open_clip(
     import open_clip
 
     path = _config_file(name)
-    config = json.loads(path.read_text("utf-8")) if path else {}
+    config = read_json(path) if path else {}
     refuse_remote_code(config, path or name)
     text = config.get("model_cfg", {}).get("text_cfg", {})
     # a text tower and tokenizer of transformers may be in another folder or repository

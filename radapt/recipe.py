@@ -11,6 +11,7 @@ from radapt.clip import Clip
 from radapt.finetune import InnerAttack
 from radapt.loop import Schedule
 from radapt.objectives import NormAxis, Objective, fare, tecoa, tga
+from radapt.text_files import read_text
 
 SHIPPED = Path(__file__).parent / "recipes"
 
@@ -135,7 +136,7 @@ def load_recipe(name: str) -> Recipe:
         known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
         raise ValueError(f"{name}: no such recipe; give a YAML file or one of {known}")
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        return Recipe.model_validate(yaml.safe_load(read_text(path)))
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML: {error}") from error
     except ValidationError as error:

@@ -6,12 +6,13 @@ on the terminal. open_clip passes a configuration's `trust_remote_code` on to tr
 callers cannot override this. So both libraries are blocked from running code while they load.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Any, NoReturn
+
+from radapt.text_files import read_json
 
 _ASKS = "trust_remote_code"
 _MAP = "auto_map"
@@ -98,8 +99,8 @@ def _code_keys(folder: Path) -> Iterator[str]:
     """Yield configuration files of a folder that name code, with the key and its value."""
     for path in sorted(folder.glob("*config.json")):
         try:
-            config = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
+            config = read_json(path)
+        except ValueError:
             continue  # the loader of the file reports what is wrong
         for key, value in _found(config, _MAP):
             yield f"{path}: {key}: got {value!r}"

@@ -3,7 +3,6 @@
 A local folder in the layout of a repository has the same files.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from bench.core.errors import CellError
 from bench.core.identifiers import is_file_name, shown
+from radapt import text_files
 
 Find = Callable[[str], Path | None]  # returns a local file by its name, or None if it is not here
 Files = list[tuple[str, ...]]  # for each file, its alternative names; the first that exists is used
@@ -46,14 +46,14 @@ def read_json(path: Path | None) -> dict[str, Any]:
     """Return the mapping in a JSON file; an empty mapping for None.
 
     Raises:
-        CellError: The file is not valid JSON, or does not contain a mapping.
+        CellError: The file cannot be read, is not valid JSON, or does not contain a mapping.
     """
     if path is None:
         return {}
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = text_files.read_json(path)
     except ValueError as error:
-        raise CellError(f"{path}: not valid JSON ({error})") from error
+        raise CellError(str(error)) from error
     if not isinstance(content, dict):
         raise CellError(f"{path}: got a {type(content).__name__}; a mapping is needed")
     return content

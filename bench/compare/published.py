@@ -1,6 +1,7 @@
 """Published numbers with the protocol that their papers state; does not import torch."""
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from bench.core.errors import UserError
 from bench.core.identifiers import path_fault, shown
 from bench.suite.specs import ATTACK_PRESETS, Against, eps_value
+from radapt.text_files import read_text
 
 MEAN = "mean"
 UNNAMED = "unnamed"  # attack that the source does not name
@@ -123,17 +125,18 @@ def read_published(against: Against) -> tuple[Published, ...]:
     """
     path = Path(against.file)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise UserError(
-                    f"{path}: the columns {', '.join(missing)} are missing; required: "
-                    f"{', '.join(_NEEDED)}"
-                )
-            rows = list(_rows(path, reader))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+        missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+        if missing:
+            raise UserError(
+                f"{path}: the columns {', '.join(missing)} are missing; required: "
+                f"{', '.join(_NEEDED)}"
+            )
+        rows = list(_rows(path, reader))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    except csv.Error as error:
+        raise UserError(f"{path}: is not a valid CSV file ({error})") from error
     tables = list(dict.fromkeys(row.table for row in rows))
     if against.table is not None and against.table not in tables:
         raise UserError(

@@ -17,7 +17,7 @@ from bench import catalogue
 from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import relative_path_fault, shown
-from bench.data.split import Split, cell_errors, read_lines, read_templates
+from bench.data.split import Split, cell_errors, read_templates
 from radapt.class_folders import (
     are_numbers,
     class_folders,
@@ -25,6 +25,7 @@ from radapt.class_folders import (
     ignored_files,
     is_wordnet_id,
 )
+from radapt.text_files import read_list, read_text
 
 _NUMBER = re.compile(r"^\d+\.(?!\d)")  # not the `1.` of `1.5mm_screw`
 _PROMPTS = ("a photo of a {c}.",)
@@ -116,7 +117,9 @@ def _too_few(root: Path, folders: Sequence[str]) -> str:
 
 def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for number, line in enumerate(annotations.read_text("utf-8").splitlines(), 1):
+    with cell_errors():
+        lines = read_text(annotations).rstrip("\n").split("\n")
+    for number, line in enumerate(lines, 1):
         image, _, rest = line.partition("\t")
         wordnet_id = rest.partition("\t")[0]
         named = relative_path_fault(image) is None and (root / "images" / image).is_file()
@@ -132,7 +135,8 @@ def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
 def _class_names(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
     path = root / "classnames.txt"
     if path.exists():
-        names = read_lines(path)
+        with cell_errors():
+            names = read_list(path)
         if len(names) != len(folders):
             raise CellError(
                 f"{path}: got {len(names)} class names; needed: {len(folders)}, one per folder"

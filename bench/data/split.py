@@ -10,6 +10,7 @@ from bench.core.errors import CellError
 from bench.core.identifiers import shown, text_fault
 from bench.core.resolved_names import DatasetLock
 from radapt.shards import Label
+from radapt.text_files import read_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,37 +121,22 @@ def check_labels(split: Split, expected: int | None = None, *, whole: bool = Tru
 
 @contextmanager
 def cell_errors() -> Iterator[None]:
-    """Turn a ValueError of radapt's readers about a damaged file into a CellError."""
+    """Turn a ValueError of radapt's readers about a wrong file into a CellError."""
     try:
         yield
     except ValueError as error:
         raise CellError(str(error)) from error
 
 
-def read_lines(path: Path) -> tuple[str, ...]:
-    """Return the lines of a file without empty lines.
-
-    Raises:
-        CellError: The file is missing, is empty, or has an empty line.
-    """
-    if not path.exists():
-        raise CellError(f"{path} is missing")
-    lines = path.read_text("utf-8").rstrip().splitlines()
-    if not lines or not all(line.strip() for line in lines):
-        raise CellError(
-            f"{path}: is empty or has an empty line, which would shift the lines after it"
-        )
-    return tuple(lines)
-
-
 def read_templates(root: Path) -> tuple[str, ...]:
     """Return the prompt templates in a dataset's folder.
 
     Raises:
-        CellError: The file is missing, or a template has no placeholder.
+        CellError: The file is missing or no list of lines, or a template has no placeholder.
     """
     path = root / "zeroshot_classification_templates.txt"
-    templates = read_lines(path)
+    with cell_errors():
+        templates = read_list(path)
     for number, text in enumerate(templates, 1):
         if "{c}" not in text:
             raise CellError(f"{path}, line {number}: {text!r} has no placeholder {{c}}")

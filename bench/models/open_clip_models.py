@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.catalogue.repository_layouts import OPEN_CLIP_CONFIG
+from bench.catalogue.repository_layouts import OPEN_CLIP_CONFIG, read_json
 from bench.core.errors import CellError
 from bench.hub.weights import weight_files
 from bench.models.build_context import BuildContext
@@ -77,7 +77,7 @@ def _loadable_name(spec: OpenClipModel) -> Iterator[str]:
     with TemporaryDirectory() as place:
         for path in files:
             if path.name == OPEN_CLIP_CONFIG:
-                config = _with_booleans(json.loads(path.read_text("utf-8")))
+                config = _with_booleans(read_json(path))
                 (Path(place) / path.name).write_text(json.dumps(config), "utf-8")
             elif path != tower:
                 (Path(place) / path.name).symlink_to(path.resolve())

@@ -1,6 +1,5 @@
 """CLIP and SigLIP models of transformers."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.catalogue.repository_layouts import read_json
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import weight_files
@@ -107,7 +107,7 @@ def _tower(model: Any) -> nn.Module:
 
 def _preprocessing(folder: Path, size: int, resize: Resize) -> Preprocessing:
     path = folder / "preprocessor_config.json"
-    given = json.loads(path.read_text("utf-8"))
+    given = read_json(path)
     try:
         mean, std = (tuple(map(float, given[key])) for key in ("image_mean", "image_std"))
     except (KeyError, TypeError, ValueError) as error:

@@ -100,7 +100,7 @@ def spoil_a_header(root: Path) -> str:
 
 def blank_a_name(root: Path) -> str:
     (root / "classnames.txt").write_text("a\n\nb\n")
-    return "has an empty line"
+    return r"classnames\.txt, line 2: is empty, which would shift"
 
 
 def spoil_a_prompt(root: Path) -> str:
@@ -127,7 +127,7 @@ def remove_count(root: Path) -> str:
 
 def remove_names(root: Path) -> str:
     (root / "classnames.txt").unlink()
-    return r"classnames\.txt is missing"
+    return r"classnames\.txt: cannot be read \(No such file"
 
 
 @pytest.mark.parametrize(

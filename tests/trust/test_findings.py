@@ -67,7 +67,10 @@ def test_one_image_is_no_finding_and_many_are() -> None:
     assert verdicts == [*["pass"] * 7, *["warn"] * 3, *["fail"] * 2]
     drop, p = accuracy_drop(of(1000, 1000), of(980, 1000))
     assert verdict_of(p, drop) == "warn"  # sure, and small
-    assert [count_verdict(k, 20, 0.02)[0] for k in (0, 1, 2, 3, 4)] == ["pass"] * 3 + ["warn", "fail"]
+    assert [count_verdict(k, 20, 0.02)[0] for k in (0, 1, 2, 3, 4)] == ["pass"] * 3 + [
+        "warn",
+        "fail",
+    ]
 
 
 def test_every_check_has_a_meaning() -> None:

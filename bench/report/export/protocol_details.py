@@ -19,6 +19,7 @@ _MODEL_FIELDS = (
 _DATASET_FIELDS = (
     *("images", "pixels", "resize_in_model", "classes", "templates", "seed"),
     *("content", "content_origin", "image_ids", "class_names", "templates_hash"),
+    "vqa_rule",  # only if the metric has one
 )
 
 
@@ -40,7 +41,7 @@ def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs]]:
         if entry["model"] not in models:
             models[entry["model"]] = list(_flat(entry["weights"]))
         if entry["dataset"] not in datasets:
-            fields = {name: entry[name] for name in _DATASET_FIELDS}
+            fields = {name: entry[name] for name in _DATASET_FIELDS if name in entry}
             datasets[entry["dataset"]] = list(_flat(fields))
         for name, value in entry["ran_on"].items():
             if name != "backwards":

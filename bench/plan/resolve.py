@@ -12,7 +12,6 @@ from bench.core.errors import CellError
 from bench.core.identifiers import is_repository
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.data import index_dataset
-from bench.data.source_kinds import source_of
 from bench.hub.weights import origin, weight_files
 from bench.plan.cells import scores_all
 from bench.plan.identity import spec_digests
@@ -83,9 +82,8 @@ def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
                 f"{suite.samples}; all of them are used, and the tables show n = {count}"
             )
         yield from dataset.remarks()
-        if found is not None:
-            for remark in source_of(dataset).remarks():
-                yield f"datasets.{dataset.name}: {remark}"
+        for remark in found.remarks if found else ():
+            yield f"datasets.{dataset.name}: {remark.text}"
         if found is not None and dataset.has_own_class_names:
             yield from _text_remarks(dataset.name, found, suite)
 

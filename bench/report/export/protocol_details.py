@@ -18,7 +18,7 @@ _MODEL_FIELDS = (
 )
 _DATASET_FIELDS = (
     *("images", "pixels", "resize_in_model", "classes", "templates", "seed"),
-    *("content", "content_origin", "image_ids", "class_names", "templates_hash"),
+    *("content", "content_origin", "remarks", "image_ids", "class_names", "templates_hash"),
 )
 
 
@@ -40,7 +40,7 @@ def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs]]:
         if entry["model"] not in models:
             models[entry["model"]] = list(_flat(entry["weights"]))
         if entry["dataset"] not in datasets:
-            fields = {name: entry[name] for name in _DATASET_FIELDS}
+            fields = {name: entry[name] for name in _DATASET_FIELDS if name in entry}
             datasets[entry["dataset"]] = list(_flat(fields))
         for name, value in entry["ran_on"].items():
             if name != "backwards":
@@ -70,6 +70,15 @@ def evidence(examined: Mapping[Pair, Examined]) -> dict[str, dict[str, Any]]:
             "found": [[each.verdict, each.check, each.evidence] for each in record.findings],
         }
     return found
+
+
+def remarks(entries: Entries) -> dict[str, str]:
+    """Return what the remarks on datasets say, by the name that follows `data=` in a flag."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for entry in entries.values():
+        for name, text in entry.get("remarks", {}).items():
+            found[name][f"{entry['dataset']}: {text}."] = None
+    return {name: " ".join(texts) for name, texts in found.items()}
 
 
 def versions(entries: Entries) -> str:

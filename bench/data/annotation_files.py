@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bench.core.errors import CellError
+from bench.core.resolved_names import Remark
 from bench.data.annotation_reading import Reader
 from bench.data.caption_files import CAPTION_READERS
 from bench.data.questions import Questions, QuestionSample, questions_in_folder
@@ -27,7 +28,7 @@ class _Content:
     """The samples of annotation files by their ids, and remarks on how the files were read."""
 
     samples: Mapping[str, QuestionSample]
-    remarks: tuple[str, ...]
+    remarks: tuple[Remark, ...]
 
 
 def open_published(spec: LanguageDataset) -> Questions:
@@ -41,7 +42,7 @@ def open_published(spec: LanguageDataset) -> Questions:
     )
 
 
-def reading_remarks(spec: LanguageDataset) -> tuple[str, ...]:
+def reading_remarks(spec: LanguageDataset) -> tuple[Remark, ...]:
     """Return remarks on entries that were skipped or that replace others; see `open_published`."""
     return _content_of(spec).remarks
 
@@ -85,7 +86,7 @@ def _read(spec: LanguageDataset, _: tuple[tuple[Path, int, int], ...]) -> _Conte
     path = _reference_path(spec)
     samples: dict[str, QuestionSample] = {}
     repeated = []
-    remarks: list[str] = []
+    remarks: list[Remark] = []
     for key, sample in _READERS[spec.format](spec, path, remarks.append):
         if not isinstance(sample.image, str):
             raise CellError(

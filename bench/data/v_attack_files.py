@@ -12,12 +12,12 @@ from pathlib import Path
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.data.annotation_reading import (
-    Remark,
+    Note,
     Samples,
     as_list,
     as_text,
     json_content,
-    remark_on,
+    note_all,
 )
 from bench.data.questions import QuestionSample
 from bench.suite.metrics import ID_SEPARATOR
@@ -26,19 +26,21 @@ from bench.suite.specs import LanguageDataset
 _QUESTIONS_PER_IMAGE = 3  # as in V-Attack's code; four images have a fourth question
 
 
-def read_v_attack(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def read_v_attack(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     """Yield the samples: a caption or three questions per image, with its object and target."""
     targets_path, questions_path = Path(spec.targets or ""), Path(spec.questions or "")
-    objects = {image: _object(text) for image, (text, *_) in _texts(spec, path, "caption", remark)}
+    objects = {image: _object(text) for image, (text, *_) in _texts(spec, path, "caption", note)}
     targets = {
-        image: _object(text)[0]
-        for image, (text, *_) in _texts(spec, targets_path, "replace", remark)
+        image: _object(text)[0] for image, (text, *_) in _texts(spec, targets_path, "replace", note)
     }
     asked = {}
     if spec.question_type == "question":
-        asked = dict(_texts(spec, questions_path, "vqa", remark))
+        asked = dict(_texts(spec, questions_path, "vqa", note))
     own = [f"{image}: {name}" for image, (name, _) in objects.items() if targets.get(image) == name]
-    remark_on(remark, own, "images have their own object as the target of a targeted attack")
+    note_all(
+        note, "target-is-object", own,
+        "images have their own object as the target",
+    )  # fmt: skip
     for image, (name, caption) in objects.items():
         if image not in targets:
             raise CellError(f"{targets_path}: has no target for {image} of {path}")
@@ -57,7 +59,7 @@ def read_v_attack(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
 
 
 def _texts(
-    spec: LanguageDataset, path: Path, key: str, remark: Remark
+    spec: LanguageDataset, path: Path, key: str, note: Note
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield each image of a file with the texts of its last entry."""
     with json_content(spec, path) as content:
@@ -69,11 +71,10 @@ def _texts(
             texts[entry["image"]] = [as_text(text) for text in as_list(entry[key])]
         if empty := [image for image, found in texts.items() if not found]:
             raise CellError(f"{path}: {len(empty)} images have no `{key}` (first: {empty[0]})")
-        remark_on(
-            remark,
-            earlier,
+        note_all(
+            note, "repeated-images", earlier,
             f"images appear twice in {path.name}; their last entry counts",
-        )
+        )  # fmt: skip
         yield from texts.items()
 
 

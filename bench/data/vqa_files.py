@@ -20,15 +20,15 @@ from typing import Any
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.data.annotation_reading import (
+    Note,
     Reader,
-    Remark,
     Samples,
     as_list,
     as_text,
     format_errors,
     in_split,
     json_content,
-    remark_on,
+    note_all,
     text_lines,
 )
 from bench.data.questions import QuestionSample
@@ -41,7 +41,7 @@ _OPPOSITE = {"yes": "no", "no": "yes"}
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def _vqav2(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _vqav2(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         answers = {entry["question_id"]: _answers(entry) for entry in content["annotations"]}
         types = {entry["question_id"]: _answer_type(entry) for entry in content["annotations"]}
@@ -58,7 +58,10 @@ def _vqav2(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
             )
         asked = {entry["question_id"] for entry in questions}
         unasked = [f"question_id {key}" for key in answers if key not in asked]
-        remark_on(remark, unasked, f"answers belong to no question of {questions_path}")
+        note_all(
+            note, "answers-without-question", unasked,
+            f"answers belong to no question of {questions_path.name}",
+        )  # fmt: skip
         for entry in questions:
             name = f"COCO_{content['data_subtype']}_{entry['image_id']:012d}.jpg"
             key = entry["question_id"]
@@ -67,7 +70,7 @@ def _vqav2(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
             yield f"{name}{ID_SEPARATOR}{key}", QuestionSample(name, question)
 
 
-def _textvqa(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _textvqa(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         for entry in content["data"]:
             answers = tuple(map(str, as_list(entry["answers"])))
@@ -76,7 +79,7 @@ def _textvqa(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
             yield f"{name}{ID_SEPARATOR}{entry['question_id']}", QuestionSample(name, question)
 
 
-def _vizwiz(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _vizwiz(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         for entry in as_list(content):
             prompt = spec.prompt_for(entry["question"])
@@ -84,11 +87,14 @@ def _vizwiz(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
             yield entry["image"], QuestionSample(entry["image"], question)
 
 
-def _scienceqa(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _scienceqa(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         entries = in_split(spec, path, [{"id": key, **entry} for key, entry in content.items()])
         without = [f"question {entry['id']}" for entry in entries if not entry["image"]]
-        remark_on(remark, without, f"of {len(entries)} questions have no image and are not asked")
+        note_all(
+            note, "questions-without-image", without,
+            f"of {len(entries)} questions have no image and are not asked",
+        )  # fmt: skip
         for entry in entries:
             if entry["image"]:
                 image = f"{entry['split']}/{entry['id']}/{entry['image']}"
@@ -110,7 +116,7 @@ def _multiple_choice(spec: LanguageDataset, entry: Mapping[str, Any]) -> Questio
     return Question(prompt, (_LETTERS[answer],))
 
 
-def _pope(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _pope(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     for place, entry in _objects(path):
         with format_errors(spec, place):
             label = entry["label"]

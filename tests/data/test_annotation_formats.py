@@ -9,7 +9,7 @@ import pytest
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.data import index_dataset, load_questions
-from bench.suite.metrics import CIDER, VQA_ACCURACY, metric_of, metrics_of
+from bench.suite.metrics import CHOICE, CIDER, VQA_ACCURACY, metric_of, metrics_of
 from bench.suite.specs import LanguageDataset
 from tests.support.question_files import (
     coco_captions,
@@ -152,6 +152,7 @@ def test_scienceqa_asks_for_a_letter_where_there_is_an_image(tmp_path: Path) -> 
         "\nAnswer with the option's letter from the given choices directly."
     )
     assert questions(spec) == {"test/1/image.png#1": Question(prompt, ("B",))}
+    assert metrics_of(spec) == (metric_of(CHOICE),)
     assert remarks(spec) == [
         (
             "questions-without-image",

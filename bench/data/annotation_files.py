@@ -13,7 +13,7 @@ from types import MappingProxyType
 from bench.core.errors import CellError
 from bench.core.resolved_names import Remark
 from bench.data.annotation_reading import Reader
-from bench.data.caption_files import CAPTION_READERS
+from bench.data.caption_files import CAPTION_READERS, listed_images
 from bench.data.questions import Questions, QuestionSample, questions_in_folder
 from bench.data.v_attack_files import read_v_attack
 from bench.data.vqa_files import VQA_READERS
@@ -55,9 +55,11 @@ def files_of(spec: LanguageDataset) -> Iterator[Path]:
 
 
 def _annotation_paths(spec: LanguageDataset) -> Iterator[Path]:
-    for path in (spec.questions, spec.annotations, spec.objects, spec.targets, spec.listed):
+    for path in (spec.questions, spec.annotations, spec.objects, spec.targets):
         if path is not None:
             yield Path(path)
+    if listed := listed_images(spec):
+        yield listed
 
 
 def _reference_path(spec: LanguageDataset) -> Path:
@@ -68,7 +70,7 @@ def _reference_path(spec: LanguageDataset) -> Path:
 def _state(path: Path) -> tuple[Path, int, int]:
     try:
         state = path.stat()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a split's name may be no path
         raise CellError(f"{path}: cannot be read ({error})") from error
     return path.resolve(), state.st_size, state.st_mtime_ns
 

@@ -6,7 +6,6 @@ three images appear twice, with other descriptions of the same object. V-Attack'
 dictionary by image, so the last entry counts; it does here too.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.errors import CellError
@@ -29,18 +28,16 @@ _QUESTIONS_PER_IMAGE = 3  # as in V-Attack's code; four images have a fourth que
 def read_v_attack(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     """Yield the samples: a caption or three questions per image, with its object and target."""
     targets_path, questions_path = Path(spec.targets or ""), Path(spec.questions or "")
-    objects = {image: _object(text) for image, (text, *_) in _texts(spec, path, "caption", note)}
-    targets = {
-        image: _object(text)[0] for image, (text, *_) in _texts(spec, targets_path, "replace", note)
-    }
-    asked = {}
-    if spec.question_type == "question":
-        asked = dict(_texts(spec, questions_path, "vqa", note))
+    repeated: dict[str, None] = {}
+    shown = _texts(spec, path, "caption", repeated)
+    objects = {image: _object(texts[0]) for image, texts in shown.items()}
+    wanted = _texts(spec, targets_path, "replace", repeated)
+    targets = {image: _object(texts[0])[0] for image, texts in wanted.items()}
+    asks = spec.question_type == "question"
+    asked = _texts(spec, questions_path, "vqa", repeated) if asks else {}
+    note_all(note, "repeated-images", [*repeated], "images appear twice; their last entries count")
     own = [f"{image}: {name}" for image, (name, _) in objects.items() if targets.get(image) == name]
-    note_all(
-        note, "target-is-object", own,
-        "images have their own object as the target",
-    )  # fmt: skip
+    note_all(note, "target-is-object", own, "images have their own object as the target")
     for image, (name, caption) in objects.items():
         if image not in targets:
             raise CellError(f"{targets_path}: has no target for {image} of {path}")
@@ -59,23 +56,18 @@ def read_v_attack(spec: LanguageDataset, path: Path, note: Note) -> Samples:
 
 
 def _texts(
-    spec: LanguageDataset, path: Path, key: str, note: Note
-) -> Iterator[tuple[str, list[str]]]:
-    """Yield each image of a file with the texts of its last entry."""
+    spec: LanguageDataset, path: Path, key: str, repeated: dict[str, None]
+) -> dict[str, list[str]]:
+    """Return the texts of each image's last entry; add images with several to `repeated`."""
+    texts: dict[str, list[str]] = {}
     with json_content(spec, path) as content:
-        texts: dict[str, list[str]] = {}
-        earlier = []
         for entry in as_list(content):
             if entry["image"] in texts:
-                earlier.append(entry["image"])
+                repeated[entry["image"]] = None
             texts[entry["image"]] = [as_text(text) for text in as_list(entry[key])]
-        if empty := [image for image, found in texts.items() if not found]:
-            raise CellError(f"{path}: {len(empty)} images have no `{key}` (first: {empty[0]})")
-        note_all(
-            note, "repeated-images", earlier,
-            f"images appear twice in {path.name}; their last entry counts",
-        )  # fmt: skip
-        yield from texts.items()
+    if empty := [image for image, found in texts.items() if not found]:
+        raise CellError(f"{path}: {len(empty)} images have no `{key}` (first: {empty[0]})")
+    return texts
 
 
 def _object(text: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ shard. So batch t depends only on t, and a resumed run has exactly the batches o
 break. Streaming shards would be faster on a network disk, but would not allow this.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from radapt.class_folders import class_folders
 from radapt.pictures import opened, to_rgb
-from radapt.shards import Span, compressed_shards, read_shard
+from radapt.shards import Span, is_packed, read_shard
 from radapt.text_files import read_list
 
 
@@ -80,8 +81,11 @@ def open_images(root: Path, size: tuple[int, int], split: str = "train") -> Imag
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     shards = sorted(folder.glob("*.tar"), key=lambda path: (len(path.name), path.name))
-    if compressed := compressed_shards(folder):
-        raise ValueError(compressed)
+    if packed := _packed_shards(folder):
+        raise ValueError(
+            f"{folder}: {len(packed)} shards are compressed with gzip (first: {packed[0]}); images "
+            "are read in random order, so decompress them with gunzip; names must end in .tar"
+        )
     listed = root / "classnames.txt"
     names = read_list(listed) if listed.exists() else None
     if shards:
@@ -173,6 +177,17 @@ class _Parts(Sampler[list[int]]):
 @lru_cache(maxsize=2)
 def _order(count: int, seed: int, number: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, number)).permutation(count)
+
+
+def _packed_shards(folder: Path) -> list[str]:
+    """Return the names of compressed shards that are not there uncompressed too."""
+    return [
+        path.name
+        for path in sorted(folder.glob("*"))
+        if (stem := re.fullmatch(r"(.+?)\.(?:tar|tar\.gz|tgz)", path.name))
+        and is_packed(path)
+        and (path.suffix == ".tar" or not (folder / f"{stem[1]}.tar").exists())
+    ]
 
 
 def _in_shards(shards: list[Path], names: tuple[str, ...], listed: Path) -> Iterator[Entry]:

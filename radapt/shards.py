@@ -3,14 +3,19 @@
 A sample is KEY.(webp|png|jpg|jpeg) with KEY.cls, its class label, or KEY.txt, its captions.
 A key ends before the first dot of the file name, as in webdataset; its folders may have dots.
 A shard is indexed once by reading its headers and labels; images are then read at their offsets.
+A shard that is compressed with gzip is decompressed from its start up to the images that are read,
+so `read_spans` reads the images of a shard in their order.
 """
 
-import re
+import gzip
+import itertools
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal, cast
 
 from radapt.text_files import decode_text
 
@@ -18,10 +23,6 @@ EXTENSIONS = ("webp", "png", "jpg", "jpeg")
 # Members beside an image that are not read: img2dataset writes captions and metadata so.
 _BESIDE = ("cls", "txt", "json")
 _GZIP = b"\x1f\x8b"
-_DECOMPRESS = (
-    "images are read at their place in an archive, so decompress it with gunzip; its name must "
-    "end in .tar"
-)
 
 Label = int | tuple[str, ...]
 
@@ -32,19 +33,19 @@ class Span:
 
     Attributes:
         path: The image file, or the shard that contains it.
-        start: Offset of the first byte in the file.
+        start: Offset of the first byte in the file, or in what a compressed file contains.
         length: Number of bytes; -1 for the rest of the file.
+        packed: Whether the file is compressed with gzip.
     """
 
     path: Path
     start: int = 0
     length: int = -1
+    packed: bool = False
 
     def read(self) -> bytes:
         """Return the encoded image."""
-        with self.path.open("rb") as file:
-            file.seek(self.start)
-            return file.read(self.length)
+        return next(read_spans([("", self)]))[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +65,18 @@ def read_shard(shard: Path, suffix: Literal["cls", "txt"] = "cls") -> Iterator[S
         suffix: Suffix of the labels: `cls` for class numbers, `txt` for captions.
 
     Raises:
-        ValueError: The archive is compressed, damaged or truncated; it has no images; or it has an
-            image without a label, a label without an image, two images or two labels with the
-            same key, or a member with another extension. webdataset reads some of these archives,
-            but which image and label then belong together is a guess.
+        ValueError: The archive is damaged or truncated; it has no images; or it has an image
+            without a label, a label without an image, two images or two labels with the same key,
+            or a member with another extension. webdataset reads some of these archives, but which
+            image and label then belong together is a guess.
     """
+    packed = is_packed(shard)
     images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, tarfile.TarInfo] = {}
     seen: dict[tuple[str, str], str] = {}
     repeated: list[str] = []
     unknown: list[str] = []
-    for member in _members(shard):
+    for member in _members(shard, packed=packed):
         if member.isdir() or _is_hidden(member):
             continue
         _check_file(shard, member)
@@ -97,71 +99,92 @@ def read_shard(shard: Path, suffix: Literal["cls", "txt"] = "cls") -> Iterator[S
     if any(faults):
         raise ValueError(f"{shard}: {'; '.join(filter(None, faults))}")
     read = _captions if suffix == "txt" else _number
-    with shard.open("rb") as file:
-        for key, image in images.items():
-            member = labels[key]
-            file.seek(member.offset_data)
-            text = decode_text(file.read(member.size), f"{shard}: {member.name}").strip()
-            span = Span(shard, image.offset_data, image.size)
-            yield Sample(key, span, read(text, f"{shard}: {key}"))
+    texts = dict(read_spans((key, _span(shard, labels[key], packed=packed)) for key in images))
+    for key, image in images.items():
+        text = decode_text(texts[key], f"{shard}: {labels[key].name}").strip()
+        label = read(text, f"{shard}: {key}")
+        yield Sample(key, _span(shard, image, packed=packed), label)
+
+
+def read_spans(spans: Iterable[tuple[str, Span]]) -> Iterator[tuple[str, bytes]]:
+    """Yield each key with its content, in the order of the files and of the places in them.
+
+    A file is opened once, and a compressed file is decompressed once.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A compressed file is damaged or truncated.
+    """
+    ordered = sorted(spans, key=lambda item: (item[1].path, item[1].start))
+    for (path, packed), places in itertools.groupby(
+        ordered, lambda item: (item[1].path, item[1].packed)
+    ):
+        with _opened(path, packed=packed) as file:
+            for key, span in places:
+                file.seek(span.start)
+                yield key, file.read(span.length)
 
 
 def first_image(shard: Path) -> bytes | None:
     """Return the first encoded image of a shard, or None if it has no images.
 
     Raises:
-        OSError, tarfile.TarError: The archive cannot be read up to the image.
+        OSError, tarfile.TarError, ValueError: The archive cannot be read up to the image.
     """
-    with tarfile.open(shard, encoding="utf-8") as archive:
+    packed = is_packed(shard)
+    with (
+        _opened(shard, packed=packed) as file,
+        tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as archive,
+    ):
         for member in archive:
             if not _is_hidden(member) and _parts(member)[1] in EXTENSIONS:
                 _check_file(shard, member)
-                return Span(shard, member.offset_data, member.size).read()
+                return _span(shard, member, packed=packed).read()
     return None
 
 
-def compressed_shards(folder: Path) -> str:
-    """Return a sentence about compressed archives in a folder; empty if there are none.
-
-    An archive that is also there uncompressed does not count.
-    """
-    found = [
-        path.name
-        for path in sorted(folder.glob("*"))
-        if (stem := re.fullmatch(r"(.+)\.(?:tar\.gz|tgz)", path.name))
-        and not (folder / f"{stem[1]}.tar").exists()
-    ]
-    if not found:
-        return ""
-    return f"{folder}: {len(found)} shards are compressed (first: {found[0]}); {_DECOMPRESS}"
+def is_packed(path: Path) -> bool:
+    """Return whether a file is compressed with gzip; its name does not matter."""
+    with path.open("rb") as file:
+        return file.read(len(_GZIP)) == _GZIP
 
 
-def _members(shard: Path) -> list[tarfile.TarInfo]:
+@contextmanager
+def _opened(path: Path, *, packed: bool) -> Iterator[IO[bytes]]:
+    """Open a file; offsets in a compressed file are those of its content."""
+    if not packed:
+        with path.open("rb") as file:
+            yield file
+        return
+    try:
+        with gzip.open(path, "rb") as unpacked:
+            yield cast(IO[bytes], unpacked)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path}: damaged or truncated gzip file ({error})") from error
+
+
+def _span(shard: Path, member: tarfile.TarInfo, *, packed: bool) -> Span:
+    return Span(shard, member.offset_data, member.size, packed)
+
+
+def _members(shard: Path, *, packed: bool) -> list[tarfile.TarInfo]:
     """Return all entries of an archive, after a check that it is complete.
 
     tarfile treats an unreadable header as the end of the archive, so a damaged archive would look
     like a smaller dataset. Therefore the last entry must be followed by at least two zero blocks.
     """
-    with shard.open("rb") as file:
-        if file.read(len(_GZIP)) == _GZIP:
-            raise ValueError(f"{shard}: is compressed with gzip; {_DECOMPRESS}")
-    try:
-        # uncompressed only: images are read by offset
-        with tarfile.open(shard, "r:", encoding="utf-8") as archive:
-            members = archive.getmembers()
-    except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{shard}: damaged or truncated archive ({error})") from error
-    size = shard.stat().st_size
-    for member in members:
-        if member.offset_data + member.size > size:
-            raise ValueError(f"{shard}: truncated inside {member.name}")
-    last = members[-1] if members else None
-    block = tarfile.BLOCKSIZE
-    end = 0 if last is None else last.offset_data + -(-last.size // block) * block
-    with shard.open("rb") as file:
+    with _opened(shard, packed=packed) as file:
+        try:
+            with tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as archive:
+                members = archive.getmembers()
+        except tarfile.TarError as error:
+            raise ValueError(f"{shard}: damaged or truncated archive ({error})") from error
+        last = members[-1] if members else None
+        block = tarfile.BLOCKSIZE
+        end = 0 if last is None else last.offset_data + -(-last.size // block) * block
         file.seek(end)
         rest = file.read()
-    if size - end < 2 * block or rest.strip(b"\0"):
+    if len(rest) < 2 * block or rest.strip(b"\0"):
         raise ValueError(f"{shard}: damaged or truncated after entry {last and last.name}")
     return members
 

@@ -1,5 +1,6 @@
 """SHA-256 of files and folders; an unchanged file is hashed once per process."""
 
+import gzip
 import hashlib
 import os
 from collections.abc import Iterator
@@ -7,19 +8,24 @@ from functools import cache
 from pathlib import Path
 
 
-def sha256(path: Path) -> bytes:
+def sha256(path: Path, *, unpacked: bool = False) -> bytes:
     """Return the SHA-256 of a file's content.
+
+    Args:
+        path: The file.
+        unpacked: Whether to hash what a file compressed with gzip contains.
 
     Raises:
         OSError: The file cannot be read.
+        EOFError, zlib.error: The compressed file is truncated or damaged.
     """
     state = path.stat()
-    return _sha256(path.resolve(), state.st_size, state.st_mtime_ns)
+    return _sha256(path.resolve(), state.st_size, state.st_mtime_ns, unpacked)
 
 
 @cache
-def _sha256(path: Path, size: int, changed: int) -> bytes:
-    with path.open("rb") as file:
+def _sha256(path: Path, size: int, changed: int, unpacked: bool) -> bytes:
+    with gzip.open(path, "rb") if unpacked else path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 
 

@@ -23,12 +23,15 @@ class Question:
         names: Accepted names of the true object; empty if the dataset has none.
         decoy: The object that a targeted attack wants the model to see; empty if the dataset
             has none.
+        answer_type: Type of the answer as the dataset states it, such as `yes/no`, `number` and
+            `other`; None if it states none. Tables use it; scores do not depend on it.
     """
 
     prompt: str
     answers: tuple[str, ...]
     names: tuple[str, ...] = ()
     decoy: str = ""
+    answer_type: str | None = None
 
 
 @runtime_checkable

@@ -184,6 +184,37 @@ def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:
     return classes
 
 
+def read_answer_types(spec: DatasetSpec, known: DatasetLock) -> dict[str, str]:
+    """Return the types of the answers of a subset by question id; empty if none is stated.
+
+    No image is decoded and nothing is downloaded.
+
+    Args:
+        spec: The dataset.
+        known: Lock of the subset.
+
+    Raises:
+        CellError: The dataset is not on this machine, its questions differ from those of the lock,
+            its images have no questions, or only a part of them has a type.
+    """
+    index = source_of(spec).open()
+    if not isinstance(index, Questions):
+        raise CellError(f"{index.place}: has no questions about its images")
+    if set(known.sample_ids) - set(index.by_id) or index.fingerprint(known.sample_ids) != (
+        known.fingerprint
+    ):
+        raise CellError(f"{index.place}: its questions differ from the questions that were scored")
+    found = {key: index.by_id[key].question.answer_type for key in known.sample_ids}
+    types = {key: each for key, each in found.items() if each is not None}
+    if types and len(types) < len(found):
+        missing = [key for key in found if key not in types]
+        raise CellError(
+            f"{index.place}: {len(missing)} of {len(found)} questions state no type of their "
+            f"answer, first {missing[0]}"
+        )
+    return types
+
+
 def native_size(spec: DatasetSpec) -> tuple[int, int] | None:
     """Return height and width of a dataset's first image, or None if it cannot be read.
 

@@ -62,6 +62,7 @@ class Questions:
         hashes = self.digest(dict.fromkeys(images))
         for key, image in zip(sample_ids, images, strict=True):
             record = {"id": key, **asdict(self.by_id[key].question)}
+            del record["answer_type"]  # no score depends on it
             content.update(json.dumps(record, sort_keys=True).encode())
             content.update(hashes[image])
         return content.hexdigest()

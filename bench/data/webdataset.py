@@ -4,6 +4,8 @@
 <root>/zeroshot_classification_templates.txt     a prompt per line, placeholder {c}
 <root>/dataset_type.txt                          `retrieval` if images have captions
 <root>/<split>/nshards.txt, 0.tar, 1.tar ...     KEY.(webp|png|jpg|jpeg) with KEY.cls or KEY.txt
+
+A shard may be compressed with gzip, and may then be called 0.tar.gz or 0.tgz.
 """
 
 import hashlib
@@ -16,7 +18,7 @@ from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
 from bench.data.split import Split, cell_errors, read_templates
-from radapt.shards import Label, Span, compressed_shards, read_shard
+from radapt.shards import Label, Span, is_packed, read_shard, read_spans
 from radapt.text_files import read_list, read_text
 
 _COUNT = re.compile("0*[1-9][0-9]{0,5}")
@@ -103,19 +105,27 @@ def shard_paths(root: Path, split: str, numbers: Sequence[int] | None = None) ->
     """
     total = shard_count(root, split)
     chosen = range(total) if numbers is None else numbers
-    paths = [root / split / f"{number}.tar" for number in chosen]
-    for path in paths:
-        if not path.exists():
-            compressed = compressed_shards(path.parent)
-            raise CellError(compressed or f"{path} is missing, but nshards.txt says {total} shards")
-    return paths
+    return [_shard_path(root / split, number, total) for number in chosen]
+
+
+def _shard_path(folder: Path, number: int, total: int) -> Path:
+    """Return the path of a shard; with several, the one that is not called compressed."""
+    names = [f"{number}.{ending}" for ending in ("tar", "tar.gz", "tgz")]
+    for name in names:
+        if (folder / name).exists():
+            return folder / name
+    raise CellError(f"{folder / names[0]} is missing, but nshards.txt says {total} shards")
 
 
 def _digest(paths: Sequence[Path], keys: Sequence[str]) -> str:
-    """Return a hash of the whole shards, whatever samples are chosen."""
-    return hashlib.sha256(b"".join(map(sha256, paths))).hexdigest()
+    """Return a hash of the whole shards, whatever samples are chosen.
+
+    A compressed shard has the hash of its content, so that a dataset keeps its identity.
+    """
+    hashes = [sha256(path, unpacked=is_packed(path)) for path in paths]
+    return hashlib.sha256(b"".join(hashes)).hexdigest()
 
 
 def _read_images(images: Mapping[str, Span], keys: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    for key in keys:
-        yield key, images[key].read()
+    with cell_errors():
+        yield from read_spans((key, images[key]) for key in keys)

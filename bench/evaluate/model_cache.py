@@ -125,7 +125,8 @@ class ModelCache:
         if (dataset, metric) not in self._scorers:
             all_exchanges = self.images(dataset).questions
             judge = self._judge() if metric_of(metric).judged else match
-            self._scorers[dataset, metric] = build_scorer(metric, all_exchanges, judge)
+            rule = self.suite.protocol.vqa_rule
+            self._scorers[dataset, metric] = build_scorer(metric, all_exchanges, judge, rule)
         return self._scorers[dataset, metric]
 
     def _judge(self) -> Judge:

@@ -139,6 +139,7 @@ def _metric_cells(
         **versioned("metric_version", metric_of(metric).version),
         **(suite.protocol.model_dump(include={"answer_tokens"}) if answers else {}),
         **judge_identity(suite.protocol, metric, lock),
+        **_rule_identity(suite, metric),
     }
     images = data_identity(suite, dataset, _clean_images(suite, lock, dataset))
     clean = digest({**scored, "data": images, "attack": None})
@@ -171,6 +172,13 @@ def _metric_cells(
                 )  # fmt: skip
                 below = cell if nested else None
                 yield cell
+
+
+def _rule_identity(suite: Suite, metric: str) -> dict[str, str]:
+    """Return the rule by which a metric normalises answers, if it is not the default."""
+    if not metric_of(metric).has_rule:
+        return {}
+    return suite.protocol.model_dump(include={"vqa_rule"}, exclude_defaults=True)
 
 
 def _mode(threat: Threat | None, metric: str) -> Mode:

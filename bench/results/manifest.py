@@ -13,7 +13,7 @@ from bench.results.protocol_summary import judged_as
 from bench.results.tables import Scored
 from bench.suite.judge_prompt import judge_identity
 from bench.suite.load import Suite
-from bench.suite.metrics import metric_of
+from bench.suite.metrics import metric_of, rule_of
 from bench.suite.specs import (
     AnyAttack,
     LanguageDataset,
@@ -68,6 +68,7 @@ def _entry(
         "dataset": cell.dataset,
         "metric": cell.metric,
         **_prompt_and_judge(suite, lock, cell),
+        **({"vqa_rule": rule} if (rule := rule_of(protocol, cell.metric)) else {}),
         "content": resolved.fingerprint if resolved else UNRESOLVED,
         "content_origin": resolved.origin if resolved else "",
         **_remarks(resolved),

@@ -3,8 +3,9 @@
 Their rows have columns of `load_results`, so both kinds of rows can be concatenated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,14 @@ import pandas as pd
 from bench.core.errors import CellError, UserError
 from bench.core.resolved_names import DatasetLock
 from bench.core.types import Values
-from bench.data import read_labels
+from bench.data import read_answer_types, read_labels
 from bench.results.leaderboard import attacked_counts, survivors
 from bench.results.tables import Scored, cells_frame, load_scored
 from bench.stats import design_effect, wilson
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
-from bench.suite.metrics import metrics_of
+from bench.suite.metrics import image_id_of, metrics_of
 from bench.suite.specs import DatasetSpec, eps_value
 
 WORST = "worst"
@@ -92,27 +93,58 @@ def per_class(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
         UserError: A dataset is not available, has changed since it was scored, or has no class
             labels.
     """
+    scored, known = _with_numbers(suite, results)
+    datasets = [dataset for dataset in suite.datasets if dataset.name in known]
+    labels = {d.name: _labels(d, known[d.name]) for d in datasets}
+    rows = [
+        {**row, "label": label, "class": known[row["dataset"]].classes[label], **values}
+        for row, label, values in _by_group(suite, scored, labels)
+    ]
+    return _table(rows, "label", "class")
+
+
+def per_answer_type(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
+    """Return the value of every cell of questions per type of answer: yes/no, number, other.
+
+    The types are read from the datasets, which must be available and unchanged; no image is
+    decoded. Datasets that state no types are left out.
+
+    Args:
+        suite: A suite with datasets of questions.
+        results: Folder with the results of all suites.
+
+    Returns:
+        One row per cell with status `ok` and type of answer: `cell_id, model, dataset, threat,
+        source, attack, norm, eps, metric, seed, answer_type, n, value, ci_low, ci_high`. `n` is the
+        number of questions.
+
+    Raises:
+        UserError: A dataset is not available or has changed since it was scored, or no dataset
+            states the types of its answers.
+    """
+    scored, known = _with_numbers(suite, results)
+    asked = [d for d in suite.datasets if d.name in known and metrics_of(d)[0].task.answers]
+    types = {d.name: _answer_types(d, known[d.name]) for d in asked}
+    typed = {name: found for name, found in types.items() if found}
+    if not typed:
+        raise UserError(
+            f"suite {suite.suite}: no dataset with results states the types of its answers; "
+            "VQA v2's annotation file does, as `answer_type`"
+        )
+    rows = [
+        {**row, "answer_type": kind, **values}
+        for row, kind, values in _by_group(suite, scored, typed)
+    ]
+    return _table(rows, "answer_type")
+
+
+def _with_numbers(suite: Suite, results: str | Path) -> tuple[list[Scored], dict[str, DatasetLock]]:
+    """Return the cells that have a number, and the locks of their datasets."""
     stored = read_results(suite, Store(Path(results), suite.suite))
     scored = [item for item in load_scored(stored) if item.shares is not None]
-    lock = stored.lock
-    used = {item.cell.dataset for item in scored}
-    datasets = [dataset for dataset in suite.datasets if dataset.name in used]
-    known = {d.name: lock.whole.get(d.name) or lock.datasets[d.name] for d in datasets}
-    labels = {d.name: _labels(d, known[d.name]) for d in datasets}
-    cells = cells_frame(suite, scored)[[*_CELL]].to_dict("records")
-    rows = [
-        {
-            **cell,
-            "label": label,
-            "class": known[item.cell.dataset].classes[label],
-            "n": len(shares),
-            **_rate(shares, len(shares), item.metric.highest),
-        }
-        for cell, item in zip(cells, scored, strict=True)
-        for label, shares in _by_label(item, labels[item.cell.dataset])
-    ]
-    columns = [*_CELL, "label", "class", "n", "value", "ci_low", "ci_high"]
-    return pd.DataFrame(rows, columns=columns).astype({"seed": "Int64"})
+    lock, used = stored.lock, {item.cell.dataset for item in scored}
+    names = [dataset.name for dataset in suite.datasets if dataset.name in used]
+    return scored, {name: lock.whole.get(name) or lock.datasets[name] for name in names}
 
 
 def _labels(dataset: DatasetSpec, known: DatasetLock) -> dict[str, int]:
@@ -123,12 +155,44 @@ def _labels(dataset: DatasetSpec, known: DatasetLock) -> dict[str, int]:
         raise UserError(message) from error
 
 
-def _by_label(item: Scored, labels: dict[str, int]) -> Iterator[tuple[int, Values]]:
-    result, shares = item.result, item.shares
-    assert result is not None and shares is not None
-    found = np.array([labels[key] for key in result.sample_ids])
-    for label in np.unique(found).tolist():
-        yield label, shares[found == label]
+def _answer_types(dataset: DatasetSpec, known: DatasetLock) -> dict[str, str]:
+    try:
+        return read_answer_types(dataset, known)
+    except CellError as error:
+        message = f"datasets.{dataset.name}: the types of its answers cannot be read: {error}"
+        raise UserError(message) from error
+
+
+def _by_group(
+    suite: Suite, scored: Sequence[Scored], groups: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[dict[str, Any], Any, dict[str, float]]]:
+    """Yield each cell's columns with a group of its samples and the value of that group.
+
+    Args:
+        suite: The suite.
+        scored: Cells that have a number.
+        groups: By dataset, the group of each sample. Cells of other datasets are left out.
+    """
+    grouped = [item for item in scored if item.cell.dataset in groups]
+    cells = cells_frame(suite, grouped)[[*_CELL]].to_dict("records")
+    for cell, item in zip(cells, grouped, strict=True):
+        result, shares = item.result, item.shares
+        assert result is not None and shares is not None
+        group_of = groups[item.cell.dataset]
+        found = np.array([group_of[key] for key in result.sample_ids])
+        owners = np.array([image_id_of(key) for key in result.sample_ids])
+        for group in np.unique(found).tolist():
+            of_group = found == group
+            n = int(of_group.sum())
+            images = len(np.unique(owners[of_group])) if item.metric.shares_images else n
+            rate = _rate(shares[of_group], images, item.metric.highest)
+            row = {str(name): value for name, value in cell.items()}
+            yield row, group, {"n": n, **rate}
+
+
+def _table(rows: Sequence[Mapping[str, Any]], *groups: str) -> pd.DataFrame:
+    columns = [*_CELL, *groups, "n", "value", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns).astype({"seed": "Int64"})
 
 
 def _rate(shares: Values, images: int, best: float = 1.0) -> dict[str, float]:

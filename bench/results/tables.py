@@ -12,13 +12,13 @@ from bench.results.spreadsheet import unescaped
 from bench.stats import design_effect, wilson
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
-from bench.suite.metrics import Metric, image_id_of, metric_of
+from bench.suite.metrics import Metric, image_id_of, metric_of, rule_of
 from bench.trust.reported_number import Pair
 from bench.trust.stored_findings import Examined, examined_pairs, flags_by_pair
 
 CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
-    *("n", "metric", "value", "ci_low", "ci_high", "seconds", "queries"),
+    *("n", "metric", "vqa_rule", "value", "ci_low", "ci_high", "seconds", "queries"),
     *("status", "reason", "flags", "cell_id", "craft_id"),
     "seed",
 )
@@ -163,6 +163,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "eps": cell.eps,
         "n": n,
         "metric": cell.metric,
+        "vqa_rule": rule_of(suite.protocol, cell.metric),
         "value": value,
         "ci_low": low,
         "ci_high": high,

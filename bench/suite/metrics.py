@@ -1,13 +1,15 @@
 """Tasks and their metrics, under the names that CLIP_benchmark uses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.suite.specs import DatasetSpec, LanguageDataset, TaskName, task_of
+from bench.suite.specs import DatasetSpec, LanguageDataset, Protocol, TaskName, task_of
 
 ACCURACY = "accuracy"
 VQA_ACCURACY = "vqa_accuracy"
 YES_NO = "yes_no_accuracy"
+CHOICE = "choice_accuracy"
 NAMES_OBJECT = "names_object"
 CIDER = "cider"
 RECALL_DEPTHS = (1, 5, 10)  # k of recall@k
@@ -57,6 +59,7 @@ class Metric:
             if other metrics are computed from the same adversarial images.
         top_logit: Whether an image is right if and only if its label has the highest logit.
         judged: Whether `protocol.judge` decides which answers are right.
+        has_rule: Whether `protocol.vqa_rule` decides when answers are normalised.
         version: Raised when a change of the code changes the metric's numbers.
     """
 
@@ -70,6 +73,7 @@ class Metric:
     early_stop: bool = False
     top_logit: bool = False
     judged: bool = False
+    has_rule: bool = False
     version: int = 1
 
     def column(self, name: str) -> str:
@@ -107,8 +111,10 @@ METRICS = (
         for k in RECALL_DEPTHS
     ),
     # agreement with the annotators, in [0,1] per question
-    Metric(VQA_ACCURACY, ANSWERING, unit="questions", graded=True, early_stop=True),
+    Metric(VQA_ACCURACY, ANSWERING, unit="questions", graded=True, early_stop=True, has_rule=True),
     Metric(YES_NO, ANSWERING, unit="questions", early_stop=True),  # as POPE scores
+    # the letter of a multiple choice, as LLaVA reads it
+    Metric(CHOICE, ANSWERING, unit="questions", early_stop=True),
     # whether the answer names the object that the image shows
     Metric(NAMES_OBJECT, ANSWERING, unit="questions", early_stop=True, judged=True),
     # CIDEr-D per caption
@@ -128,6 +134,11 @@ def metric_of(name: str) -> Metric:
     return _BY_NAME[name]
 
 
+def rule_of(protocol: Protocol, metric: str) -> str:
+    """Return the rule of a protocol by which a metric normalises answers; empty if it has none."""
+    return protocol.vqa_rule if metric_of(metric).has_rule else ""
+
+
 def metrics_of(dataset: DatasetSpec) -> tuple[Metric, ...]:
     """Return the metrics of a dataset, the main metric first."""
     if isinstance(dataset, LanguageDataset):
@@ -136,12 +147,22 @@ def metrics_of(dataset: DatasetSpec) -> tuple[Metric, ...]:
     return tuple(metric for metric in METRICS if metric.task.name == task.name)
 
 
+# The metric of questions in published files; other questions ask for the name of an object.
+_METRIC_OF_FORMAT: Mapping[str, str] = {
+    "vqav2": VQA_ACCURACY,
+    "textvqa": VQA_ACCURACY,
+    "vizwiz": VQA_ACCURACY,
+    "scienceqa": CHOICE,
+    "pope": YES_NO,
+}
+
+
 def _language_metric(dataset: LanguageDataset) -> str:
     if task_of(dataset) == CAPTIONING.name:
         return CIDER
-    if dataset.format == "pope" or dataset.question_type == "whether":
+    if dataset.question_type == "whether":
         return YES_NO
-    return VQA_ACCURACY if dataset.format in ("vqav2", "textvqa") else NAMES_OBJECT
+    return _METRIC_OF_FORMAT.get(dataset.format, NAMES_OBJECT)
 
 
 def image_id_of(sample_id: str) -> str:

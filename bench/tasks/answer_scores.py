@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.language_types import Question
-from bench.suite.metrics import CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO
+from bench.suite.metrics import CHOICE, CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO
+from bench.suite.specs import VqaRule
 from bench.tasks.answer_judges import Judge
+from bench.tasks.chosen_letter import chosen_letter
 from bench.tasks.cider import Cider
 from bench.tasks.vqa import vqa_accuracy
 from bench.tasks.yes_no import yes_no
@@ -22,7 +24,9 @@ class Scorer(Protocol):
         ...
 
 
-def build_scorer(metric: str, all_exchanges: Sequence[Question], judge: Judge) -> Scorer:
+def build_scorer(
+    metric: str, all_exchanges: Sequence[Question], judge: Judge, rule: VqaRule = "official"
+) -> Scorer:
     """Build the scorer of a metric.
 
     Args:
@@ -30,11 +34,12 @@ def build_scorer(metric: str, all_exchanges: Sequence[Question], judge: Judge) -
         all_exchanges: The questions of all samples of the cell; CIDEr counts word frequencies in
             their references.
         judge: Decides whether an object is named.
+        rule: When VQA accuracy normalises answers.
     """
-    return _SCORERS[metric](all_exchanges, judge)
+    return _SCORERS[metric](all_exchanges, judge, rule)
 
 
-def _cider(all_exchanges: Sequence[Question], judge: Judge) -> Scorer:
+def _cider(all_exchanges: Sequence[Question], judge: Judge, rule: VqaRule) -> Scorer:
     cider = Cider(all_exchanges)
     return lambda texts, questions: cider(texts, questions).astype(np.float32)
 
@@ -48,13 +53,16 @@ def _per_text(score: Callable[[str, Question], float]) -> Scorer:
 
 
 # functions that build the scorer of a metric
-_SCORERS: dict[str, Callable[[Sequence[Question], Judge], Scorer]] = {
-    CIDER: _cider,
-    NAMES_OBJECT: lambda all_exchanges, judge: judge,
-    VQA_ACCURACY: lambda all_exchanges, judge: _per_text(
-        lambda text, e: vqa_accuracy(text, e.answers)
+_SCORERS: dict[str, Callable[[Sequence[Question], Judge, VqaRule], Scorer]] = {
+    CHOICE: lambda all_exchanges, judge, rule: _per_text(
+        lambda text, e: float(chosen_letter(text) == e.answers[0])
     ),
-    YES_NO: lambda all_exchanges, judge: _per_text(
+    CIDER: _cider,
+    NAMES_OBJECT: lambda all_exchanges, judge, rule: judge,
+    VQA_ACCURACY: lambda all_exchanges, judge, rule: _per_text(
+        lambda text, e: vqa_accuracy(text, e.answers, rule)
+    ),
+    YES_NO: lambda all_exchanges, judge, rule: _per_text(
         lambda text, e: float(yes_no(text) == e.answers[0])
     ),
 }

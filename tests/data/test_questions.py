@@ -29,6 +29,7 @@ from tests.support.question_files import (
     textvqa,
     v_attack,
     vqav2,
+    write,
 )
 
 Writer = Callable[..., Suite]
@@ -81,11 +82,27 @@ def test_vqav2(tmp_path: Path) -> None:
     spec = vqav2(tmp_path)
     found = questions(spec)
     assert [key.partition("#")[2] for key in found] == ["262148000", "262148001", "393225000"]
-    asked = Question(f"Where is he looking?{SHORT}", ("down",) * 6 + ("at table",) * 4)
+    answers = ("down",) * 6 + ("at table",) * 4
+    asked = Question(f"Where is he looking?{SHORT}", answers, answer_type="other")
     assert found["COCO_val2014_000000262148.jpg#262148000"] == asked
     assert metrics_of(spec) == (metric_of(VQA_ACCURACY),)
     with pytest.raises(CellError, match=r"1 questions have no answers in .*first 393225000"):
         index_dataset(vqav2(tmp_path, answered=(262148000, 262148001)), 1, 0)
+
+
+def test_the_answer_type_is_optional_and_in_no_identity(tmp_path: Path) -> None:
+    typed = index_dataset(spec := vqav2(tmp_path), 3, 0)
+    path = Path(spec.annotations or "")
+    content = json.loads(path.read_text())
+    for entry in content["annotations"]:
+        del entry["answer_type"]
+    write(path, content)
+    assert index_dataset(spec, 3, 0) == typed
+    assert {question.answer_type for question in questions(spec).values()} == {None}
+    content["annotations"][0]["answer_type"] = 7
+    write(path, content)
+    with pytest.raises(CellError, match="answer_type: a text is needed, got 7"):
+        index_dataset(spec, 3, 0)
 
 
 def test_textvqa(tmp_path: Path) -> None:

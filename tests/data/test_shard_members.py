@@ -6,13 +6,15 @@ import re
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.core.errors import CellError
-from bench.data import index_dataset
+from bench.data import index_dataset, load_images, native_size
 from bench.suite.specs import WebDataset
 from radapt.images import open_images
 from radapt.shards import first_image, read_shard
+from tests.conftest import png
 
 
 def shard(path: Path, *members: tuple[str, bytes], mode: str = "w") -> Path:
@@ -68,26 +70,68 @@ def test_pairs_are_not_guessed(
     tmp_path: Path, more: tuple[tuple[str, bytes], ...], message: str
 ) -> None:
     shard(tmp_path / "test" / "0.tar", *PAIR, *more)
-    (tmp_path / "test" / "nshards.txt").write_text("1")
-    (tmp_path / "classnames.txt").write_text("cat\ndog\n")
-    (tmp_path / "zeroshot_classification_templates.txt").write_text("a {c}\n")
-    spec = WebDataset(kind="webdataset", name="set", path=str(tmp_path))
+    spec = classified(tmp_path)
     with pytest.raises(CellError, match=message):
         index_dataset(spec, 9, 0)
     with pytest.raises(ValueError, match=message):
         open_images(tmp_path, (8, 8), "test")
 
 
+def classified(root: Path) -> WebDataset:
+    """Return a dataset of one shard, with class names and a prompt."""
+    (root / "test").mkdir(parents=True, exist_ok=True)
+    (root / "test" / "nshards.txt").write_text("1")
+    (root / "classnames.txt").write_text("cat\ndog\n")
+    (root / "zeroshot_classification_templates.txt").write_text("a {c}\n")
+    return WebDataset(kind="webdataset", name="set", path=str(root))
+
+
+def grey(value: int) -> bytes:
+    return png(np.full((4, 4, 3), value, np.uint8))
+
+
+# the labels of the first and last image stand before and after both images
+GREYS = (("b.cls", b"1"), ("a.png", grey(10)), ("b.png", grey(20)), ("a.cls", b"0"))
+
+
 @pytest.mark.parametrize("name", ["0.tar", "0.tar.gz", "0.tgz"])
-def test_compressed_shards_are_refused(tmp_path: Path, name: str) -> None:
-    whole = shard(tmp_path / "whole.tar", *PAIR).read_bytes()
-    (tmp_path / "test").mkdir()
-    (tmp_path / "test" / name).write_bytes(gzip.compress(whole))
-    (tmp_path / "test" / "nshards.txt").write_text("1")
-    (tmp_path / "classnames.txt").write_text("cat\ndog\n")
-    spec = WebDataset(kind="webdataset", name="set", path=str(tmp_path))
-    message = rf"{re.escape(name)}.*decompress it with gunzip"
-    with pytest.raises(CellError, match=message):
+def test_compressed_shards_are_the_same_dataset(tmp_path: Path, name: str) -> None:
+    plain, packed = classified(tmp_path / "plain"), classified(tmp_path / "packed")
+    whole = shard(tmp_path / "plain" / "test" / "0.tar", *GREYS).read_bytes()
+    (tmp_path / "packed" / "test" / name).write_bytes(gzip.compress(whole))
+    lock = index_dataset(packed, 9, 0)
+    assert lock == index_dataset(plain, 9, 0)
+    found = load_images(packed, ("b", "a"), "native")
+    assert (found.images[:, 0, 0, 0].tolist(), found.labels.tolist()) == ([20, 10], [1, 0])
+    assert native_size(packed) == (4, 4)
+
+
+def test_a_shard_that_is_there_uncompressed_is_read_so(tmp_path: Path) -> None:
+    spec = classified(tmp_path)
+    shard(tmp_path / "test" / "0.tar", *GREYS)
+    shard(tmp_path / "test" / "0.tar.gz", *PAIR, mode="w:gz")
+    assert index_dataset(spec, 9, 0).sample_ids == ("a", "b")
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.95])
+def test_a_truncated_compressed_shard_is_named(tmp_path: Path, kept: float) -> None:
+    spec = classified(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = shard(tmp_path / "test" / "0.tar", ("a.png", png(noise)), ("a.cls", b"0"))
+    packed = gzip.compress(path.read_bytes())
+    path.write_bytes(packed[: int(len(packed) * kept)])
+    with pytest.raises(CellError, match=r"0\.tar: damaged or truncated gzip file"):
         index_dataset(spec, 9, 0)
+    path.write_bytes(packed[:100] + bytes(100) + packed[200:])
+    with pytest.raises(CellError, match=r"0\.tar: damaged or truncated"):
+        index_dataset(spec, 9, 0)
+
+
+@pytest.mark.parametrize("name", ["0.tar", "0.tar.gz", "0.tgz"])
+def test_training_refuses_compressed_shards(tmp_path: Path, name: str) -> None:
+    classified(tmp_path)
+    whole = shard(tmp_path / "whole.tar", *PAIR).read_bytes()
+    (tmp_path / "test" / name).write_bytes(gzip.compress(whole))
+    message = rf"{re.escape(name)}.*random order, so decompress them with gunzip"
     with pytest.raises(ValueError, match=message):
         open_images(tmp_path, (8, 8), "test")

@@ -24,7 +24,7 @@ from bench.core.language_types import Question
 from bench.models.zero_shot import ZeroShotClassifier, text_vectors, zero_shot_head
 from bench.plan.versions import versions_of
 from bench.suite.load import Suite
-from bench.suite.metrics import ACCURACY, CIDER, METRICS, TASKS, VQA_ACCURACY, metric_of
+from bench.suite.metrics import ACCURACY, CHOICE, CIDER, METRICS, TASKS, VQA_ACCURACY, metric_of
 from bench.suite.specs import AnyAttack, ApgdTextTargeted
 from bench.tasks.answer_judges import match
 from bench.tasks.answer_scores import build_scorer
@@ -178,14 +178,24 @@ _QUESTIONS = [
     Question("?", ("yes",) * 10, ("yes",)),
     Question("?", ("no", "nothing"), ("nothing",)),
 ]  # fmt: skip
+# Answers to a multiple choice whose right letter is B.
+_CHOICES = ("B", "B. two dogs", "The answer is B.", "b", "B)", "A", "")
 
 
 def _metric(name: str, clean: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     if name == ACCURACY:
         return {"clean images": clean[name]}
+    if name == CHOICE:
+        asked = [Question("?", ("B",))] * len(_CHOICES)
+        scores = build_scorer(name, asked, match)(_CHOICES, asked)
+        return {"texts": {"scores": _numbers(torch.from_numpy(scores))}}
     if metric_of(name).task.answers:
         scores = build_scorer(name, _QUESTIONS, match)(_TEXTS, _QUESTIONS)
-        return {"texts": {"scores": _numbers(torch.from_numpy(scores))}}
+        found = {"texts": {"scores": _numbers(torch.from_numpy(scores))}}
+        if metric_of(name).has_rule:
+            always = build_scorer(name, _QUESTIONS, match, "always")(_TEXTS, _QUESTIONS)
+            found["texts, always normalised"] = {"scores": _numbers(torch.from_numpy(always))}
+        return found
     cosines = torch.sin(torch.arange(12 * 24, dtype=torch.float64) ** 2 * 0.37).view(12, 24)
     captioned = SimpleNamespace(captions=[("one", "other")] * 12)
     found = Retrieval().values(cosines.float(), torch.arange(12), captioned, name)

@@ -6,6 +6,7 @@ from bench.core.language_types import Question
 from bench.results.number_format import scale_of
 from bench.suite.metrics import (
     ACCURACY,
+    CHOICE,
     CIDER,
     METRICS,
     NAMES_OBJECT,
@@ -28,6 +29,7 @@ from bench.tasks.embedding_tasks import EMBEDDING_TASKS
         ("image_retrieval_recall@5", "zero-shot retrieval"),
         (VQA_ACCURACY, "visual question answering"),
         (YES_NO, "visual question answering"),
+        (CHOICE, "visual question answering"),
         (NAMES_OBJECT, "visual question answering"),
         (CIDER, "captioning"),
     ],
@@ -38,7 +40,7 @@ def test_tasks_have_names(metric: str, task: str) -> None:
 
 @pytest.mark.parametrize(
     ("metric", "shares"),
-    [(VQA_ACCURACY, True), (YES_NO, False), (NAMES_OBJECT, False), (CIDER, True)],
+    [(VQA_ACCURACY, True), (YES_NO, False), (CHOICE, False), (NAMES_OBJECT, False), (CIDER, True)],
 )
 def test_metrics_of_answers_stand_for_their_task(metric: str, shares: bool) -> None:
     known = metric_of(metric)
@@ -52,7 +54,7 @@ def test_questions_and_captions_are_of_an_image() -> None:
     assert image_id_of("a.jpg#17") == image_id_of("a.jpg#18") == "a.jpg"
     assert image_id_of("a#1.jpg#17") == "a#1.jpg"
     assert image_id_of("a.jpg") == "a.jpg"
-    told = (VQA_ACCURACY, YES_NO, NAMES_OBJECT, "image_retrieval_recall@1")
+    told = (VQA_ACCURACY, YES_NO, CHOICE, NAMES_OBJECT, "image_retrieval_recall@1")
     assert all(metric_of(name).shares_images for name in told)
     alone = (ACCURACY, CIDER, "text_retrieval_recall@1")
     assert not any(metric_of(name).shares_images for name in alone)

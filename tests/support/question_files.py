@@ -182,3 +182,100 @@ def v_attack(root: Path, ask: str) -> LanguageDataset:
         images=str(root / "val2017"),
         **asked,
     )
+
+
+def vizwiz_captions(root: Path) -> LanguageDataset:
+    """As annotations/val.json of VizWiz-Captions."""
+    for number in range(3):
+        picture(root / "val", f"VizWiz_val_{number:08d}.jpg", 10 * number)
+    images = [
+        {"file_name": f"VizWiz_val_{i:08d}.jpg", "vizwiz_url": "", "id": 23431 + i,
+         "text_detected": False}
+        for i in range(3)
+    ]  # fmt: skip
+    texts = [
+        (0, "A bottle of pills.", False, False),
+        (0, "Quality issues are too severe to recognize visual content.", False, True),
+        (1, "spam", True, False),
+        (2, "A dog.", False, False),
+    ]
+    annotations = [
+        {"caption": text, "image_id": 23431 + image, "is_precanned": precanned,
+         "is_rejected": rejected, "id": number, "text_detected": False}
+        for number, (image, text, rejected, precanned) in enumerate(texts)
+    ]  # fmt: skip
+    path = write(root / "val.json", {"info": {}, "images": images, "annotations": annotations})
+    return language("coco-captions", annotations=path, images=str(root / "val"))
+
+
+def flickr_tokens(root: Path, listed: str | None = None) -> LanguageDataset:
+    """As Flickr8k.token.txt: a name in it is not that of an image."""
+    lines = []
+    for number, name in enumerate(("1000092795.jpg", "10002456.jpg", "225_58.jpg.1")):
+        picture(root / "images", name, 10 * number)
+        lines += [f"{name}#{i}\tTwo  men , {number}-{i} ." for i in range(2)]
+    path = root / "results_20130124.token"
+    path.write_text("\n".join(lines) + "\n")
+    keys = {}
+    if listed is not None:
+        keys["listed"] = str(root / "test.txt")
+        (root / "test.txt").write_text(listed)
+    return language("flickr-tokens", annotations=str(path), images=str(root / "images"), **keys)
+
+
+def textcaps(root: Path) -> LanguageDataset:
+    """As TextCaps_0.1_val.json: an entry per caption."""
+    names = ("0054c91397f2fe05", "005635e119b9f32f")
+    for number, name in enumerate(names):
+        picture(root / "train_images", f"{name}.jpg", 10 * number)
+    content = {
+        "dataset_type": "val", "dataset_name": "textcaps", "dataset_version": "0.1",
+        "data": [
+            {
+                "image_id": name, "image_classes": [], "flickr_original_url": "",
+                "image_width": 16, "image_height": 12, "set_name": "val", "image_name": name,
+                "image_path": f"train/{name}.jpg", "caption_id": 2 * number + i,
+                "caption_str": f"A sign, {number}-{i}.", "caption_tokens": [],
+                "reference_strs": [f"A sign, {number}-{j}." for j in range(2)],
+                "reference_tokens": [],
+            }
+            for i in range(2) for number, name in enumerate(names)
+        ],
+    }  # fmt: skip
+    annotations = write(root / "TextCaps_0.1_val.json", content)
+    return language("textcaps", annotations=annotations, images=str(root / "train_images"))
+
+
+def vizwiz(root: Path) -> LanguageDataset:
+    """As val.json of VizWiz-VQA."""
+    entries = []
+    for number, (answer, kind) in enumerate((("unanswerable", "unanswerable"), ("advil", "other"))):
+        name = f"VizWiz_val_{number:08d}.jpg"
+        picture(root / "val", name, 10 * number)
+        answers = [{"answer": answer, "answer_confidence": "yes"}] * 9
+        entries.append(
+            {"image": name, "question": f"What is {number}?", "answer_type": kind,
+             "answers": [*answers, {"answer": "medicine", "answer_confidence": "maybe"}],
+             "answerable": number}
+        )  # fmt: skip
+    return language("vizwiz", questions=write(root / "val.json", entries), images=str(root / "val"))
+
+
+def scienceqa(root: Path, **keys: Any) -> LanguageDataset:
+    """As problems.json; the second question has no image, the third is of another split."""
+    content = {}
+    for number, (image, part) in enumerate(
+        (("image.png", "test"), (None, "test"), ("i.png", "val"))
+    ):
+        pid = str(number + 1)
+        if image:
+            picture(root / "images" / part / pid, image, 10 * number)
+        content[pid] = {
+            "question": "Which is older?", "choices": ["A fossil", "a tooth", "a shell"],
+            "answer": 1, "hint": "" if number else "The picture shows layers.", "image": image,
+            "task": "closed choice", "grade": "grade7", "subject": "natural science",
+            "topic": "earth-science", "category": "Fossils", "skill": "Compare ages",
+            "lecture": "", "solution": "", "split": part,
+        }  # fmt: skip
+    questions = write(root / "problems.json", content)
+    return language("scienceqa", questions=questions, images=str(root / "images"), **keys)

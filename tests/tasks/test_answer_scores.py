@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from bench.core.language_types import Question
-from bench.suite.metrics import CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO, metric_of
+from bench.suite.metrics import CHOICE, CIDER, NAMES_OBJECT, VQA_ACCURACY, YES_NO, metric_of
 from bench.tasks.answer_judges import match
 from bench.tasks.answer_scores import build_scorer
+from bench.tasks.chosen_letter import chosen_letter
 from bench.tasks.cider import Cider
 from bench.tasks.object_names import names_object
 from bench.tasks.ptb_tokenizer import words
@@ -193,7 +194,7 @@ MOST = ("red",) * 7 + ("dark red",) * 2 + ("maroon",)
     ],
 )
 def test_vqa_accuracy_by_hand(text: str, answers: Sequence[str], accuracy: float) -> None:
-    assert vqa_accuracy(text, answers) == pytest.approx(accuracy)
+    assert vqa_accuracy(text, answers, "official") == pytest.approx(accuracy)
     question = Question("?", tuple(answers))
     assert build_scorer(VQA_ACCURACY, [question], match)([text], [question]) == pytest.approx(
         accuracy
@@ -235,6 +236,28 @@ def test_yes_and_no_are_popes(text: str, said: str) -> None:
     question = Question("?", ("yes",), decoy="no")
     assert build_scorer(YES_NO, [question], match)([text], [question]).tolist() == [
         float(said == "yes")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("B", "B"),
+        (" B\n", "B"),  # LLaVA strips what a model says
+        ("B. a tooth", "B"),
+        ("The answer is B.", "B"),
+        ("The answer is B because", "B"),
+        ("Hmm. The answer is C. The answer is D.", ""),
+        ("The answer is F.", "F"),
+        # none of these is an answer to LLaVA's script
+        *((text, "") for text in ("b", "B.", "B.a", "B) a", "(B)", "F", "The answer is B", "")),
+    ],
+)
+def test_letters_are_read_as_llava_does(text: str, letter: str) -> None:
+    assert chosen_letter(text) == letter
+    question = Question("?", ("B",))
+    assert build_scorer(CHOICE, [question], match)([text], [question]).tolist() == [
+        float(letter == "B")
     ]
 
 

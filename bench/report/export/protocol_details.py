@@ -19,6 +19,7 @@ _MODEL_FIELDS = (
 _DATASET_FIELDS = (
     *("images", "pixels", "resize_in_model", "classes", "templates", "seed"),
     *("content", "content_origin", "remarks", "image_ids", "class_names", "templates_hash"),
+    "vqa_rule",  # only if the metric has one
 )
 
 

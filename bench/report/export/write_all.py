@@ -16,6 +16,7 @@ from bench.results.leaderboard import leaderboard
 from bench.results.manifest import manifest, manifest_text
 from bench.results.spreadsheet import csv_text
 from bench.results.tables import cells_frame, load_scored
+from bench.results.yes_no_table import yes_no_frame
 from bench.store.snapshot import Results
 from bench.store.writing import write_text
 from bench.trust.stored_findings import examined_pairs
@@ -62,9 +63,12 @@ def export(
     show(board)
     for name, text in texts.items():
         write_text(folder / name, text)
-    answer_table = answers_frame(suite, scored)
-    if not answer_table.empty:
-        write_text(folder / "answers.csv", csv_text(answer_table))
+    for name, table in (
+        ("answers.csv", answers_frame(suite, scored)),
+        ("yes_no.csv", yes_no_frame(suite, scored)),
+    ):
+        if not table.empty:
+            write_text(folder / name, csv_text(table))
     if parquet:
         write_parquet(cells, folder / "cells.parquet")
     if figures:

@@ -24,6 +24,7 @@ from bench.suite.specs.datasets import (
     FolderDataset,
     HubDataset,
     NanoDataset,
+    TableDataset,
     TaskName,
     TorchvisionDataset,
     WebDataset,
@@ -45,7 +46,15 @@ from bench.suite.specs.models import (
     TinyModel,
 )
 from bench.suite.specs.presets import ATTACK_PRESETS
-from bench.suite.specs.protocol import PRESETS, Pixels, Protocol, Resize, Storage, expand_preset
+from bench.suite.specs.protocol import (
+    PRESETS,
+    Pixels,
+    Protocol,
+    Resize,
+    Storage,
+    VqaRule,
+    expand_preset,
+)
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 from bench.suite.specs.published_numbers import Against
 from bench.suite.specs.threats import AnyThreat, Threat
@@ -98,6 +107,7 @@ __all__ = [
     "Resize",
     "Spec",
     "Storage",
+    "TableDataset",
     "TaskName",
     "Threat",
     "TinyModel",
@@ -105,6 +115,7 @@ __all__ = [
     "TorchvisionDataset",
     "TransformersJudge",
     "ValueFeatures",
+    "VqaRule",
     "WebDataset",
     "eps_value",
     "expand_dataset",

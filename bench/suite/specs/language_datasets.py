@@ -8,49 +8,85 @@ from pydantic_core import PydanticCustomError
 from bench.suite.specs.base import Dataset, Name, UserPath
 from bench.suite.specs.embedded_names import EMBEDDED_SUBSET, EmbeddedName
 
-Format = Literal["coco-captions", "karpathy", "vqav2", "textvqa", "pope", "v-attack", "embedded"]
+Format = Literal[
+    "coco-captions",
+    "karpathy",
+    "flickr-tokens",
+    "textcaps",
+    "vqav2",
+    "textvqa",
+    "vizwiz",
+    "scienceqa",
+    "pope",
+    "v-attack",
+    "embedded",
+]
 QuestionType = Literal["caption", "question", "what", "whether"]
 
 # The keys that each format needs.
 _NEEDS: dict[Format, tuple[str, ...]] = {
     "coco-captions": ("annotations", "images"),
     "karpathy": ("annotations", "images"),
+    "flickr-tokens": ("annotations", "images"),
+    "textcaps": ("annotations", "images"),
     "vqav2": ("questions", "annotations", "images"),
     "textvqa": ("questions", "images"),
+    "vizwiz": ("questions", "images"),
+    "scienceqa": ("questions", "images"),
     "pope": ("questions", "images"),
     "v-attack": ("ask", "objects", "targets", "images"),
     "embedded": ("ask", "of"),
+}
+# The keys that a format may have in addition.
+_MAY_HAVE: dict[Format, tuple[str, ...]] = {
+    "karpathy": ("split",),
+    "scienceqa": ("split",),
+    "flickr-tokens": ("listed",),
 }
 # The question types of each format; the first is the default.
 _QUESTION_TYPES: dict[Format, tuple[QuestionType, ...]] = {
     "coco-captions": ("caption",),
     "karpathy": ("caption",),
+    "flickr-tokens": ("caption",),
+    "textcaps": ("caption",),
     "vqav2": ("question",),
     "textvqa": ("question",),
+    "vizwiz": ("question",),
+    "scienceqa": ("question",),
     "pope": ("question",),
     "v-attack": ("caption", "question"),
     "embedded": ("what", "whether", "caption"),
 }
-_KEYS = ("questions", "annotations", "objects", "targets", "images", "split", "of", "ask")
+_KEYS = ("questions", "annotations", "objects", "targets", "images", "split", "listed", "of", "ask")
 
-# Prompts of RobustVLM (arXiv:2402.12336) for LLaVA, and of V-Attack (`_DESCRIBE`).
+# Prompts of RobustVLM (arXiv:2402.12336) for LLaVA, of V-Attack (`_DESCRIBE`), and of LLaVA 1.5's
+# evaluation (VizWiz and ScienceQA).
 _CAPTION = "Provide a short caption for this image."
 _DESCRIBE = "Describe the image briefly in one sentence."
 _SHORT = "{question}\nAnswer the question using a single word or phrase."
+_PROMPTS: dict[Format, str] = {
+    "vizwiz": "{question}\nWhen the provided information is insufficient, respond with "
+    "'Unanswerable'.\nAnswer the question using a single word or phrase.",
+    "scienceqa": "{question}\nAnswer with the option's letter from the given choices directly.",
+    "v-attack": "{question}",
+}
 
 
 class LanguageDataset(Dataset):
-    """Images with questions: COCO, Flickr30k, VQAv2, TextVQA, POPE, COCO-300, embedded sets.
+    """Images with questions or captions: published annotation files, or embedded sets.
 
     Attributes:
         format: Format of the files.
         name: Name in tables.
-        questions: File of the questions (VQAv2, TextVQA, POPE, V-Attack's VQA).
-        annotations: File of the answers (VQAv2) or captions (COCO, Karpathy's splits).
+        questions: File of the questions (VQAv2, TextVQA, VizWiz, ScienceQA, POPE, V-Attack's VQA).
+        annotations: File of the answers (VQAv2) or captions (COCO, Karpathy's splits, Flickr's
+            tokens, TextCaps).
         objects: V-Attack's file of the object that each image shows.
         targets: V-Attack's file of the attack's target for each image.
         images: Folder of the images.
-        split: Split in Karpathy's file; `test` by default.
+        split: Split in Karpathy's or ScienceQA's file; `test` by default.
+        listed: File with the name of an image per line: the split of Flickr's tokens that is
+            measured; all images by default.
         of: Name of the embedded images.
         ask: Question type. V-Attack: `caption`, or each `question` about an image. Embedded sets:
             `caption`, `what` an image shows, or `whether` it shows an object.
@@ -67,6 +103,7 @@ class LanguageDataset(Dataset):
     targets: UserPath | None = None
     images: UserPath | None = None
     split: str | None = None
+    listed: UserPath | None = None
     of: EmbeddedName | None = None
     ask: QuestionType | None = None
     prompt: Annotated[str, Field(min_length=1)] | None = None
@@ -86,7 +123,7 @@ class LanguageDataset(Dataset):
         given = [key for key in _KEYS if getattr(self, key) is not None]
         missing = [key for key in needs if key not in given]
         optional = [
-            *(["split"] if self.format == "karpathy" else []),
+            *_MAY_HAVE.get(self.format, ()),
             *(["ask"] if len(allowed) == 1 else []),
         ]
         unused = [key for key in given if key not in (*needs, *optional)]
@@ -135,7 +172,7 @@ class LanguageDataset(Dataset):
             return self.prompt
         if self.question_type == "caption":
             return _DESCRIBE if self.format == "v-attack" else _CAPTION
-        return "{question}" if self.format == "v-attack" else _SHORT
+        return _PROMPTS.get(self.format, _SHORT)
 
 
 def _listed(keys: list[str]) -> str:

@@ -64,6 +64,7 @@ class Resize(Spec):
 
 
 Storage = Literal["float16", "uint8-truncate", "uint8-round"]
+VqaRule = Literal["official", "always"]
 
 
 class Protocol(Spec):
@@ -79,6 +80,8 @@ class Protocol(Spec):
         clean: Whether clean accuracy is over the attacked `sample` or over `all` images.
         answer_tokens: Largest number of tokens of an answer.
         judge: Decides whether an answer in words names the object that the image shows.
+        vqa_rule: When VQA accuracy normalises answers: `official` only if annotators disagree, as
+            the official evaluation does; `always`, as LLaVA and RobustVLM do.
     """
 
     pixels: Pixels | Literal["native"]
@@ -89,6 +92,7 @@ class Protocol(Spec):
     clean: Literal["sample", "all"] = "sample"
     answer_tokens: Annotated[int, Field(ge=1)] = 20
     judge: JudgeSpec = MatchJudge()
+    vqa_rule: VqaRule = "official"
 
     def pixels_of(self, dataset: str) -> Pixels | Literal["native"]:
         """Return the size at which the images of a dataset are attacked."""
@@ -119,6 +123,7 @@ PRESETS = {
         templates="dataset",
         resize=_PLAIN,
         clean="all",
+        vqa_rule="always",
     ),
     # Mao et al. 2023 (arXiv:2212.07016), as in their code.
     "tecoa-paper": Protocol(
@@ -129,8 +134,13 @@ PRESETS = {
     ),
     # All models have one size, so that crafts transfer between them. It is the size of LLaVA-1.5,
     # whose processor then changes no pixel, and of 12 merged patches of Qwen2.5-VL. Images are
-    # squashed, as in V-Attack's code, so that no object of a question is cut off.
-    "lvlm": Protocol(pixels=Pixels(size=336, fit="squash"), templates=("a photo of a {c}",)),
+    # squashed, as in V-Attack's code, so that no object of a question is cut off. V-Attack asks no
+    # questions of VQA; LLaVA and RobustVLM, with which such numbers are compared, always normalise.
+    "lvlm": Protocol(
+        pixels=Pixels(size=336, fit="squash"),
+        templates=("a photo of a {c}",),
+        vqa_rule="always",
+    ),
 }
 
 

@@ -1,0 +1,262 @@
+"""Reads images with labels from Parquet files and from datasets that `datasets` saved.
+
+FILE.parquet, or a folder with *.parquet or data/*.parquet: the layout of the Hugging Face hub,
+    SPLIT-00000-of-00002.parquet
+a folder with state.json and *.arrow, or with dataset_dict.json and such a folder per split:
+    `save_to_disk` of Hugging Face's `datasets`
+
+An image is a struct of bytes and path, or binary. Class names stand in the metadata of the schema
+(`huggingface`, the feature ClassLabel). The library `datasets` is not needed.
+"""
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.core.digests import sha256
+from bench.core.errors import CellError
+from bench.core.identifiers import relative_path_fault, shown
+from bench.data.label_classes import Labelled
+from bench.data.split import cell_errors
+from bench.suite.specs import TableDataset
+from radapt.text_files import read_json
+
+_PARQUET = re.compile(r"(.*?)-?(\d{2,6})-of-(\d{2,6})\.parquet")
+# a part of a file: its number of rows, and a function that reads a column
+_Part = tuple[int, Callable[[str], Any]]
+
+
+def table_files(spec: TableDataset) -> list[Path]:
+    """Return the files of a table in the order of their rows.
+
+    Raises:
+        CellError: There are none, some are missing, or the split does not exist.
+    """
+    path = Path(spec.path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise CellError(f"{path}: no such file or folder")
+    if (path / "dataset_dict.json").is_file():
+        path = path / _chosen(spec, list(_json(path / "dataset_dict.json", "splits")))
+        return _saved(path)
+    if (path / "state.json").is_file():
+        _chosen(spec, [""])
+        return _saved(path)
+    files = sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
+    if not files:
+        raise CellError(
+            f"{path}: has no Parquet files, and is no dataset that `save_to_disk` of `datasets` "
+            "wrote (no state.json and no dataset_dict.json)"
+        )
+    splits = {file: _split_of(file) for file in files}
+    split = _chosen(spec, sorted(set(splits.values())))
+    return _complete([file for file in files if splits[file] == split])
+
+
+def open_table(spec: TableDataset) -> Labelled:
+    """Read the labels of a table; an image's id is the number of its row, with eight digits.
+
+    Raises:
+        CellError: pyarrow is not installed, a file is damaged, a column is missing or has another
+            type, or a row has no label.
+    """
+    files = table_files(spec)
+    schema = _schema(files[0])
+    image = _image_column(spec, schema)
+    label = spec.label or "label"
+    if label not in schema.names:
+        raise CellError(
+            f"{spec.path}: has no column {shown(label)}; give the column of the labels as `label`; "
+            f"allowed: {', '.join(schema.names)}"
+        )
+    found = [each for file in files for each in _column(file, label)]
+    wrong = [row for row, each in enumerate(found) if not _is_label(each)]
+    if wrong:
+        raise CellError(
+            f"{spec.path}: {len(wrong)} of {len(found)} rows have no class number or name in the "
+            f"column {shown(label)} (first: row {wrong[0]}, {shown(found[wrong[0]])}); does this "
+            "split have labels?"
+        )
+    labels = {f"{row:08d}": each for row, each in enumerate(found)}
+    return Labelled(
+        labels, _class_names(schema, label), partial(_read, files, image), partial(_content, files)
+    )
+
+
+def _chosen(spec: TableDataset, splits: list[str]) -> str:
+    """Return the split of the spec, or the only one."""
+    if spec.split is None and len(splits) == 1:
+        return splits[0]
+    if spec.split not in splits:
+        raise CellError(
+            f"{spec.path}: got the split {shown(spec.split)}; allowed: "
+            f"{', '.join(filter(None, splits)) or 'none, as it is a single split'}"
+        )
+    return spec.split
+
+
+def _saved(folder: Path) -> list[Path]:
+    """Return the files of a dataset that `save_to_disk` wrote."""
+    state = folder / "state.json"
+    names = [_json(each, "filename", state) for each in _json(state, "_data_files")]
+    for name in names:
+        if not isinstance(name, str) or relative_path_fault(name):
+            raise CellError(f"{state}: {shown(name)} is not the name of a file")
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise CellError(f"{folder}: {len(missing)} of {len(names)} files are missing: {missing[0]}")
+    return [folder / name for name in names]
+
+
+def _json(content: Any, key: str, place: Path | None = None) -> Any:
+    """Return the value of a key in a JSON file, or in an object of it."""
+    if isinstance(content, Path):
+        place = content
+        with cell_errors():
+            content = read_json(content)
+    if not isinstance(content, dict) or key not in content:
+        raise CellError(f"{place}: has no {key!r}; `save_to_disk` of `datasets` writes it")
+    return content[key]
+
+
+def _split_of(file: Path) -> str:
+    found = _PARQUET.fullmatch(file.name)
+    return found[1] if found else file.stem
+
+
+def _complete(files: list[Path]) -> list[Path]:
+    """Return files unchanged; refuse a part of those that `-of-` counts."""
+    found = [each for file in files if (each := _PARQUET.fullmatch(file.name))]
+    totals = {int(each[3]) for each in found}
+    if found and (len(totals) > 1 or len(found) != max(totals) or len(found) < len(files)):
+        raise CellError(
+            f"{files[0].parent}: has {len(files)} files like {files[0].name}, but the names say "
+            f"{max(totals)}"
+        )
+    return files
+
+
+def _image_column(spec: TableDataset, schema: Any) -> str:
+    import pyarrow
+
+    kinds = pyarrow.types
+    images: list[str] = [
+        field.name
+        for field in schema
+        if kinds.is_binary(field.type) or kinds.is_large_binary(field.type)
+        or (kinds.is_struct(field.type) and field.type.get_field_index("bytes") >= 0)
+    ]  # fmt: skip
+    wanted = [name for name in images if spec.image in (None, name)]
+    if len(wanted) != 1:
+        raise CellError(
+            f"{spec.path}: {len(images)} columns have images"
+            f"{': ' + ', '.join(images) if images else ''}; "
+            f"got {shown(spec.image)} as `image`, and exactly one is needed"
+        )
+    return wanted[0]
+
+
+def _is_label(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value.strip())
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _class_names(schema: Any, label: str) -> tuple[str, ...]:
+    """Return the names of the feature ClassLabel; empty if the schema has none."""
+    try:
+        stated = json.loads((schema.metadata or {})[b"huggingface"])
+        names = stated["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError):
+        return ()
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _read(files: Sequence[Path], image: str, keys: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    wanted = sorted(int(key) for key in keys)
+    first = 0
+    for file in files:
+        with _damage(file):
+            for count, column in _parts(file):
+                rows = wanted[bisect_left(wanted, first) : bisect_left(wanted, first + count)]
+                if rows:
+                    values = column(image).take([row - first for row in rows]).to_pylist()
+                    for row, value in zip(rows, values, strict=True):
+                        yield f"{row:08d}", _bytes(file, row, value)
+                first += count
+
+
+def _bytes(file: Path, row: int, value: Any) -> bytes:
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if not data:
+        path = value.get("path") if isinstance(value, dict) else None
+        raise CellError(f"{file}: row {row} has no image in it (its path is {shown(path)})")
+    return bytes(data)
+
+
+def _content(files: Sequence[Path], keys: Sequence[str]) -> Iterator[bytes]:
+    """Yield hashes of the whole files, whatever rows are chosen."""
+    yield from map(sha256, files)
+
+
+def _column(file: Path, name: str) -> Iterator[Any]:
+    with _damage(file):
+        for _, column in _parts(file):
+            yield from column(name).to_pylist()
+
+
+def _schema(file: Path) -> Any:
+    """Return the schema of a file.
+
+    Raises:
+        CellError: pyarrow is not installed, or the file is not of its format.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise CellError(
+            f"{file}: pyarrow is not installed; install the extra `tables`: pip install "
+            "'radapt-bench[tables]'"
+        ) from error
+    with _damage(file):
+        if file.suffix == ".parquet":
+            return parquet.read_schema(file)
+        with pyarrow.memory_map(str(file)) as mapped:
+            return pyarrow.ipc.open_stream(mapped).schema
+
+
+def _parts(file: Path) -> Iterator[_Part]:
+    """Yield the row groups of a Parquet file, or the record batches of an Arrow file."""
+    import pyarrow
+    from pyarrow import parquet
+
+    if file.suffix == ".parquet":
+        with parquet.ParquetFile(file) as opened:
+            for group in range(opened.num_row_groups):
+                rows = opened.metadata.row_group(group).num_rows
+                yield rows, partial(_group_column, opened, group)
+        return
+    with pyarrow.memory_map(str(file)) as mapped:
+        for batch in pyarrow.ipc.open_stream(mapped):
+            yield batch.num_rows, batch.column
+
+
+def _group_column(opened: Any, group: int, name: str) -> Any:
+    return opened.read_row_group(group, columns=[name]).column(name)
+
+
+@contextmanager
+def _damage(file: Path) -> Iterator[None]:
+    """Turn an error of pyarrow into a CellError that names the file."""
+    import pyarrow
+
+    try:
+        yield
+    except (OSError, KeyError, pyarrow.ArrowException) as error:
+        raise CellError(f"{file}: damaged, or of another format ({error})") from error

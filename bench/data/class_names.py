@@ -151,13 +151,13 @@ def _refuse_other_classes(root: Path, name: str, names: Sequence[str], *, chosen
             f"; {len(lacking)} are missing: {_some(lacking)}" if lacking else "",
         )
         remedy = (
-            f"or write {LISTED} with the names of the classes"
+            f"if it is this dataset, write {LISTED} with the names of its classes"
             if len(names) == count
-            else ("for example if it is a part of the dataset")
+            else "a part of a dataset needs another name too"
         )
         raise CellError(
             f"{root}: {which}, which has {count} classes; got {len(names)} classes"
-            f"{''.join(parts)}; give it another name, {remedy}"
+            f"{''.join(parts)}; give another dataset another name; {remedy}"
         )
 
 

@@ -63,6 +63,7 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
         read_templates(root) if has_prompts else catalogue.templates(name) or _PROMPTS,
         partial(_read, root),
         partial(_digest, root, labels),
+        folders=folders,
     )
 
 

@@ -14,6 +14,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,63 @@ _PARQUET = re.compile(r"(.*?)-?(\d{2,6})-of-(\d{2,6})\.parquet")
 _Part = tuple[int, Callable[[str], Any]]
 
 
-def table_files(spec: TableDataset) -> list[Path]:
-    """Return the files of a table in the order of their rows.
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The files of a table in the order of their rows, and its columns.
+
+    Attributes:
+        files: Parquet or Arrow files.
+        image: Name of the column of the images.
+        label: Name of the column of the labels.
+        names: Class names of labels that are numbers; empty if the table has none.
+    """
+
+    files: Sequence[Path]
+    image: str
+    label: str
+    names: tuple[str, ...]
+
+
+def columns_of(spec: TableDataset) -> Columns:
+    """Find the files and columns of a table; no row is read.
 
     Raises:
-        CellError: There are none, some are missing, or the split does not exist.
+        CellError: pyarrow is not installed, files are missing or damaged, or the table has no
+            split or column of the spec.
     """
+    files = _files(spec)
+    schema = _schema(files[0])
+    label = spec.label or "label"
+    if label not in schema.names:
+        raise CellError(
+            f"{spec.path}: has no column {shown(label)}; give the column of the labels as `label`; "
+            f"allowed: {', '.join(schema.names)}"
+        )
+    return Columns(files, _image_column(spec, schema), label, _class_names(schema, label))
+
+
+def open_table(spec: TableDataset) -> Labelled:
+    """Read the labels of a table; an image's id is the number of its row, with eight digits.
+
+    Raises:
+        CellError: A row has no label; see also `columns_of`.
+    """
+    table = columns_of(spec)
+    found = [each for file in table.files for each in _values(file, table.label)]
+    wrong = [row for row, each in enumerate(found) if not _is_label(each)]
+    if wrong:
+        raise CellError(
+            f"{spec.path}: {len(wrong)} of {len(found)} rows have no class number or name in the "
+            f"column {shown(table.label)} (first: row {wrong[0]}, {shown(found[wrong[0]])}); does "
+            "this split have labels?"
+        )
+    labels = {f"{row:08d}": each for row, each in enumerate(found)}
+    read = partial(_read, table.files, table.image)
+    return Labelled(labels, table.names, read, partial(_content, table.files))
+
+
+def _files(spec: TableDataset) -> list[Path]:
+    """Return the files of a table in the order of their rows."""
     path = Path(spec.path)
     if path.is_file():
         return [path]
@@ -57,36 +109,6 @@ def table_files(spec: TableDataset) -> list[Path]:
     splits = {file: _split_of(file) for file in files}
     split = _chosen(spec, sorted(set(splits.values())))
     return _complete([file for file in files if splits[file] == split])
-
-
-def open_table(spec: TableDataset) -> Labelled:
-    """Read the labels of a table; an image's id is the number of its row, with eight digits.
-
-    Raises:
-        CellError: pyarrow is not installed, a file is damaged, a column is missing or has another
-            type, or a row has no label.
-    """
-    files = table_files(spec)
-    schema = _schema(files[0])
-    image = _image_column(spec, schema)
-    label = spec.label or "label"
-    if label not in schema.names:
-        raise CellError(
-            f"{spec.path}: has no column {shown(label)}; give the column of the labels as `label`; "
-            f"allowed: {', '.join(schema.names)}"
-        )
-    found = [each for file in files for each in _column(file, label)]
-    wrong = [row for row, each in enumerate(found) if not _is_label(each)]
-    if wrong:
-        raise CellError(
-            f"{spec.path}: {len(wrong)} of {len(found)} rows have no class number or name in the "
-            f"column {shown(label)} (first: row {wrong[0]}, {shown(found[wrong[0]])}); does this "
-            "split have labels?"
-        )
-    labels = {f"{row:08d}": each for row, each in enumerate(found)}
-    return Labelled(
-        labels, _class_names(schema, label), partial(_read, files, image), partial(_content, files)
-    )
 
 
 def _chosen(spec: TableDataset, splits: list[str]) -> str:
@@ -204,7 +226,7 @@ def _content(files: Sequence[Path], keys: Sequence[str]) -> Iterator[bytes]:
     yield from map(sha256, files)
 
 
-def _column(file: Path, name: str) -> Iterator[Any]:
+def _values(file: Path, name: str) -> Iterator[Any]:
     with _damage(file):
         for _, column in _parts(file):
             yield from column(name).to_pylist()

@@ -1,6 +1,7 @@
 """Parquet files, and datasets as `save_to_disk` of Hugging Face's `datasets` writes them."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -218,6 +219,7 @@ def no_table(root: Path) -> tuple[TableDataset, str]:
 )
 def test_damaged_and_incomplete_tables_are_named(tmp_path: Path, damage: Any) -> None:
     spec, reason = damage(tmp_path)
+    assert re.search(reason, source_of(spec).missing(0) or "") or damage is truncate_saved
     with pytest.raises(CellError, match=reason):
         index_dataset(spec, 9, 0)
 
@@ -225,5 +227,6 @@ def test_damaged_and_incomplete_tables_are_named(tmp_path: Path, damage: Any) ->
 def test_tables_need_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = as_parquet(tmp_path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "install the extra `tables`" in str(source_of(spec).missing(0))
     with pytest.raises(CellError, match=r"install the extra `tables`"):
         index_dataset(spec, 1, 0)

@@ -1,7 +1,7 @@
 """Published annotation files: questions, captions and reference answers.
 
-Each format has a reader in `caption_files.py`, `vqa_files.py` or `v_attack_files.py`; these say
-what the files look like.
+Each format has a reader in `caption_files.py` or `vqa_files.py`; these say what the files look
+like.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,12 +15,11 @@ from bench.core.resolved_names import Remark
 from bench.data.annotation_reading import Reader
 from bench.data.caption_files import CAPTION_READERS, listed_images
 from bench.data.questions import Questions, QuestionSample, questions_in_folder
-from bench.data.v_attack_files import read_v_attack
 from bench.data.vqa_files import VQA_READERS
 from bench.suite.specs import LanguageDataset
 
 _CACHED = 4  # datasets in the cache: reading the 214,000 questions of VQAv2 takes seconds
-_READERS: Mapping[str, Reader] = {**CAPTION_READERS, **VQA_READERS, "v-attack": read_v_attack}
+_READERS: Mapping[str, Reader] = {**CAPTION_READERS, **VQA_READERS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def test_images_may_be_elsewhere_and_have_no_row(tmp_path: Path) -> None:
     assert labels(spec) == {"a.png": "cat", "sub/d.png": "dog"}
     assert remarks(spec) == [
         ("repeated-images", "1 rows repeat an image and its label (first: a.png)"),
-        ("images-not-listed", "2 images in images are not listed (first: b c.png)"),
+        ("images-not-listed", "2 images in the folder are not in the list (first: b c.png)"),
     ]
 
 

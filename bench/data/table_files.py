@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import CellError
-from bench.core.identifiers import relative_path_fault, shown
+from bench.core.identifiers import is_file_name, shown
 from bench.data.split import cell_errors
 from bench.suite.specs import TableDataset
 from radapt.text_files import read_json
@@ -31,8 +31,10 @@ def table_files(spec: TableDataset) -> list[Path]:
     if not path.is_dir():
         raise CellError(f"{path}: no such file or folder")
     if (path / "dataset_dict.json").is_file():
-        path = path / _chosen(spec, list(_json(path / "dataset_dict.json", "splits")))
-        return _saved(path)
+        splits = _listed(path / "dataset_dict.json", "splits")
+        if not all(isinstance(each, str) and is_file_name(each) for each in splits):
+            raise CellError(f"{path}: got the splits {shown(splits)}; needed: names of folders")
+        return _saved(path / _chosen(spec, splits))
     if (path / "state.json").is_file():
         _chosen(spec, [""])
         return _saved(path)
@@ -42,9 +44,8 @@ def table_files(spec: TableDataset) -> list[Path]:
             f"{path}: has no Parquet files, and is no dataset that `save_to_disk` of `datasets` "
             "wrote (no state.json and no dataset_dict.json)"
         )
-    splits = {file: _split_of(file) for file in files}
-    split = _chosen(spec, sorted(set(splits.values())))
-    return _complete([file for file in files if splits[file] == split])
+    split = _chosen(spec, sorted(set(map(_split_of, files))))
+    return _complete([file for file in files if _split_of(file) == split])
 
 
 def _chosen(spec: TableDataset, splits: list[str]) -> str:
@@ -62,24 +63,25 @@ def _chosen(spec: TableDataset, splits: list[str]) -> str:
 def _saved(folder: Path) -> list[Path]:
     """Return the files of a dataset that `save_to_disk` wrote."""
     state = folder / "state.json"
-    names = [_json(each, "filename", state) for each in _json(state, "_data_files")]
-    for name in names:
-        if not isinstance(name, str) or relative_path_fault(name):
-            raise CellError(f"{state}: {shown(name)} is not the name of a file")
+    if not state.is_file():
+        raise CellError(f"{state} is missing; `save_to_disk` of `datasets` writes it")
+    listed = _listed(state, "_data_files")
+    names = [each.get("filename") if isinstance(each, dict) else None for each in listed]
+    if not names or not all(isinstance(name, str) and is_file_name(name) for name in names):
+        raise CellError(f"{state}: got the files {shown(names)}; needed: names of files")
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise CellError(f"{folder}: {len(missing)} of {len(names)} files are missing: {missing[0]}")
     return [folder / name for name in names]
 
 
-def _json(content: Any, key: str, place: Path | None = None) -> Any:
-    """Return the value of a key in a JSON file, or in an object of it."""
-    if isinstance(content, Path):
-        place = content
-        with cell_errors():
-            content = read_json(content)
-    if not isinstance(content, dict) or key not in content:
-        raise CellError(f"{place}: has no {key!r}; `save_to_disk` of `datasets` writes it")
-    return content[key]
+def _listed(path: Path, key: str) -> list[Any]:
+    """Return a list in a JSON file that `save_to_disk` wrote."""
+    with cell_errors():
+        content = read_json(path)
+    found = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(found, list):
+        raise CellError(f"{path}: has no list {key!r}, which `save_to_disk` of `datasets` writes")
+    return found
 
 
 def _split_of(file: Path) -> str:

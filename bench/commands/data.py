@@ -3,13 +3,11 @@
 import argparse
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench.commands.arguments import add_suite, positive
+from bench.commands.open_suite import open_suite
 from bench.report.data_overview import Overview, overview
 from bench.report.export.data_page import write_data
-from bench.store.results_folder import Store
-from bench.suite.load import load_suite
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +34,12 @@ def data_lines(found: Overview) -> Iterator[str]:
 
 def command(options: argparse.Namespace) -> int:
     """Write the page, and print a summary and the page's path; 1 if a dataset cannot be read."""
-    suite = load_suite(options.suite)
+    suite, store = open_suite(options)
     overviews = [overview(suite, spec, options.count) for spec in suite.datasets]
     for found in overviews:
         for line in data_lines(found):
             print(line)
-    print(write_data(suite, Store(Path(options.results), suite.suite), overviews))
+    print(write_data(suite, store, overviews))
     return 1 if any(found.fault for found in overviews) else 0
 
 

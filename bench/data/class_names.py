@@ -143,21 +143,16 @@ def _refuse_other_classes(root: Path, name: str, names: Sequence[str], *, chosen
         lacking = [each for each in listed if _plain(each) not in here]
         if len(names) == count and (chosen or not others):
             continue
-        which = (
-            f"the dataset is called {known}" if known == name else f"the folder is called {known}"
-        )
+        named = "dataset" if known == name else "folder"
         parts = (
             f"; {len(others)} have other names: {_some(others)}" if others else "",
             f"; {len(lacking)} are missing: {_some(lacking)}" if lacking else "",
         )
-        remedy = (
-            f"if it is this dataset, write {LISTED} with the names of its classes"
-            if len(names) == count
-            else "a part of a dataset needs another name too"
-        )
+        remedy = f"; else write {LISTED} with the names of its classes"
         raise CellError(
-            f"{root}: {which}, which has {count} classes; got {len(names)} classes"
-            f"{''.join(parts)}; give another dataset another name; {remedy}"
+            f"{root}: the {named} is called {known}, which has {count} classes; got {len(names)} "
+            f"classes{''.join(parts)}; if it is another dataset or a part of {known}, give the "
+            f"{named} another name{remedy if len(names) == count else ''}"
         )
 
 

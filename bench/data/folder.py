@@ -138,9 +138,10 @@ def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
 
 def _read(root: Path, keys: Collection[str]) -> Iterator[tuple[str, bytes]]:
     for key in keys:
-        path = root / key
-        if path.is_file():
-            yield key, path.read_bytes()
+        try:
+            yield key, (root / key).read_bytes()
+        except OSError as error:
+            raise CellError(f"{root / key}: cannot be read ({error.strerror})") from error
 
 
 def _digest(root: Path, labels: Mapping[str, int], keys: Sequence[str]) -> str:

@@ -92,22 +92,19 @@ def overview(suite: Suite, spec: DatasetSpec, count: int) -> Overview:
     source = source_of(spec)
     missing = source.missing(suite.seed)
     if missing:
-        return Overview(spec.name, fault=missing)
+        advice = "; run `fetch`" if source.download_folder else ""
+        return Overview(spec.name, fault=f"{missing}{advice}")
     try:
         index = source.open(suite.seed)
         chosen = choose(index.samples, suite.samples, suite.seed)
-        found = DatasetLock("", chosen)
-        classes: tuple[ClassRow, ...] = ()
-        templates: tuple[str, ...] = ()
-        if isinstance(index, Split) and not index.captioned:
-            found = DatasetLock("", chosen, index.classes, index.templates)
-            own = suite.protocol.templates
-            templates = index.templates if own == "dataset" else own
-            classes = tuple(_classes(index, chosen, templates[0]))
-        read = (*source.remarks(), *equal_names(spec.name, found.classes))
-        found = DatasetLock("", chosen, found.classes, found.templates, remarks=read)
+        split = index if isinstance(index, Split) and not index.captioned else None
+        names, prompts = (split.classes, split.templates) if split else ((), ())
+        read = (*source.remarks(), *equal_names(spec.name, names))
     except (CellError, OSError, tarfile.TarError, ValueError) as error:
         return Overview(spec.name, fault=str(error))
+    found = DatasetLock("", chosen, names, prompts, remarks=read)
+    own = suite.protocol.templates
+    templates = (prompts if own == "dataset" else own) if split else ()
     shown, fault = _shown(suite, spec, index, choose(chosen, count, suite.seed))
     return Overview(
         spec.name,
@@ -115,7 +112,7 @@ def overview(suite: Suite, spec: DatasetSpec, count: int) -> Overview:
         len(index.samples),
         "questions" if isinstance(index, Questions) else "images",
         len(chosen),
-        classes,
+        tuple(_classes(split, chosen, templates[0])) if split else (),
         templates,
         _frequent_answers(index) if isinstance(index, Questions) else (),
         shown,

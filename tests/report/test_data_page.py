@@ -87,12 +87,12 @@ def test_shards_captions_and_prompts(dataset: Callable[..., Path], tmp_path: Pat
 def test_nothing_is_downloaded(hub: Hub, dataset: Callable[..., Path], tmp_path: Path) -> None:
     hub.add(REPO, dataset())
     suite = suite_of({"kind": "hub", "name": "set", "repo": REPO})
-    assert "is not in the hub's cache" in first(suite).fault
+    assert first(suite).fault == f"{REPO} is not in the hub's cache; run `fetch`"
     assert hub.bodies() == []
     index_dataset(suite.datasets[0], 4, suite.seed)
     assert [row.name for row in first(suite).classes] == ["thing 0", "thing 1", "thing 2"]
     suite = suite_of({"kind": "torchvision", "name": "caltech256", "root": str(tmp_path)})
-    assert first(suite).fault == f"{tmp_path}/caltech256 is missing or incomplete"
+    assert first(suite).fault == f"{tmp_path}/caltech256 is missing or incomplete; run `fetch`"
     (tmp_path / "caltech256").mkdir()
     caltech256(tmp_path / "caltech256" / "a.tar")
     with tarfile.open(tmp_path / "caltech256" / "a.tar") as archive:
@@ -172,3 +172,12 @@ def test_a_damaged_image_is_the_fault_of_its_dataset(folders: Path) -> None:
     assert (len(found.classes), found.shown) == (2, ())
     assert re.search(r"set: [^ ]+\.png: ", found.fault)
     assert "Cannot be read" in data_page(suite_of("digits"), [found])
+
+
+def test_a_link_to_nothing_is_the_fault_of_its_dataset(folders: Path) -> None:
+    for folder in folders.iterdir():
+        for path in folder.iterdir():
+            path.unlink()
+        (folder / "0.png").symlink_to(folders / "gone.png")
+    found = first(suite_of({"kind": "folder", "name": "mine", "path": str(folders)}))
+    assert re.search(r"0\.png: cannot be read \(No such file", found.fault)

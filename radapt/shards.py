@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, cast
 
 from radapt.text_files import decode_text
 
@@ -158,7 +158,7 @@ def _opened(path: Path, *, packed: bool) -> Iterator[IO[bytes]]:
         return
     try:
         with gzip.open(path, "rb") as unpacked:
-            yield unpacked
+            yield cast(IO[bytes], unpacked)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: damaged or truncated gzip file ({error})") from error
 

@@ -52,6 +52,7 @@ LIBRARIES = {
     "urllib3": ("bench.tasks.judge_connection",),
     "jinja2": ("bench.report.export",),
     "matplotlib": ("bench.report.figures", "radapt.figures"),
+    "pyarrow": ("bench.data.arrow_tables", "bench.nano.recipe"),
 }
 
 LINES = 300  # of a file at most

@@ -90,8 +90,25 @@ def imagenet_names() -> dict[str, str]:
 
     The ids are sorted; a class's label is the position of its id.
     """
+    return {wordnet_id: name for wordnet_id, name, _ in _imagenet()}
+
+
+@cache
+def imagenet_devkit_order() -> tuple[str, ...]:
+    """Return the WordNet ids of ImageNet's classes in the order of `ILSVRC2012_ID`, from 1.
+
+    ImageNet's development kit counts the classes so (meta.mat, map_clsloc.txt).
+    """
+    numbers = {int(number): wordnet_id for wordnet_id, _, number in _imagenet()}
+    return tuple(numbers[number] for number in range(1, len(numbers) + 1))
+
+
+@cache
+def _imagenet() -> tuple[tuple[str, str, str], ...]:
+    """Return WordNet id, name and `ILSVRC2012_ID` of each class."""
     lines = (_FOLDER / "imagenet.tsv").read_text("utf-8").splitlines()
-    return dict(line.split("\t") for line in lines)
+    rows = (line.split("\t") for line in lines)
+    return tuple((wordnet_id, name, number) for wordnet_id, name, number in rows)
 
 
 @cache

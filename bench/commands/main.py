@@ -18,6 +18,7 @@ COMMANDS = {
     "plan": "show what a run would compute and what it costs",
     "status": "show finished cells and the current run",
     "export": "write the tables from stored results",
+    "data": "show the classes, prompts and some samples of the datasets, on a page",
     "images": "write a page with clean and adversarial images of a cell",
     "merge": "add results of the same suite from elsewhere; exit code 1 if cells conflict",
     "check": "find numbers that should not be trusted or that differ from published numbers",

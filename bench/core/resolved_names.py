@@ -6,6 +6,24 @@ UNRESOLVED = "unresolved"
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a reader of numbers on a dataset should know about how its files were read.
+
+    Attributes:
+        name: Short name; the rows of the dataset have the flag `data=NAME`.
+        text: A sentence for the run's closing lines.
+    """
+
+    name: str
+    text: str
+
+    @property
+    def flag(self) -> str:
+        """The remark in the column `flags`."""
+        return f"data={self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetLock:
     """A dataset's name, resolved to content.
 
@@ -16,6 +34,7 @@ class DatasetLock:
         templates: Prompt templates of the dataset.
         origin: Source of the content, `REPOSITORY@COMMIT` on the hub. It is not part of the
             identity: equal content from another source has the same identity.
+        remarks: Remarks on how the files were read; not part of the identity either.
     """
 
     fingerprint: str
@@ -23,6 +42,7 @@ class DatasetLock:
     classes: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     origin: str = ""
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

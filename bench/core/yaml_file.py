@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from bench.core.errors import SuiteError
-from radapt.text_files import read_text
+from radapt.text_files import decode_text
 
 # A suite of 10,000 models has about 500,000 bytes. PyYAML reads 1,000,000 in seconds.
 BYTES = 1_000_000
@@ -29,14 +29,14 @@ def read_yaml(path: Path) -> Any:
             raise SuiteError(str(path), ["is not a regular file"])
         if about.st_size > BYTES:
             raise SuiteError(str(path), [f"has {about.st_size:,} bytes; allowed: {BYTES:,}"])
-        text = read_text(path)
+        text = decode_text(path.read_bytes(), str(path))
     except OSError as error:
         raise SuiteError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except ValueError as error:
         raise SuiteError(str(path), [str(error)]) from error
     try:
         return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError is about a date of month 13
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: a date of month 13
         raise SuiteError(str(path), [f"is not valid YAML: {error}"]) from error
 
 

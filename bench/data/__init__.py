@@ -2,7 +2,7 @@
 
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.core.resolved_names import DatasetLock
+from bench.data.class_names import equal_names
 from bench.data.decode import decode, fit
 from bench.data.embedded_source import NANO_DATA
 from bench.data.questions import Questions
@@ -88,8 +89,10 @@ def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
     Raises:
         CellError: The dataset cannot be downloaded, has the wrong layout, or is damaged.
     """
-    index = source_of(spec).open(seed)
-    return index.lock(choose(index.samples, samples, seed))
+    source = source_of(spec)
+    index = source.open(seed)
+    lock = index.lock(choose(index.samples, samples, seed))
+    return replace(lock, remarks=(*source.remarks(), *equal_names(spec.name, lock.classes)))
 
 
 def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str) -> ImageSet:

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import CellError
+from bench.core.identifiers import shown
+from bench.core.resolved_names import Remark
 from bench.data.questions import QuestionSample
 from bench.data.split import cell_errors
 from bench.suite.specs import LanguageDataset
 from radapt.text_files import read_json, read_text
 
 Samples = Iterator[tuple[str, QuestionSample]]
-Remark = Callable[[str], None]
-# Takes the dataset, its file of reference answers, and a function that keeps a remark for the
-# reader of the results; yields the samples with their ids.
-Reader = Callable[[LanguageDataset, Path, Remark], Samples]
+Note = Callable[[Remark], None]
+# Takes the dataset, its file of reference answers, and a function that keeps remarks on how the
+# file was read; yields the samples with their ids.
+Reader = Callable[[LanguageDataset, Path, Note], Samples]
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def in_split(spec: LanguageDataset, path: Path, entries: list[Any]) -> list[Any]
     return chosen
 
 
-def remark_on(remark: Remark, found: list[str], what: str) -> None:
+def note_all(note: Note, name: str, found: list[str], what: str) -> None:
     """Keep a remark with the number of occurrences and the first; nothing if there are none."""
     if found:
-        remark(f"{len(found)} {what} (first: {found[0]})")
+        note(Remark(name, f"{len(found)} {what} (first: {shown(found[0])[1:-1]})"))

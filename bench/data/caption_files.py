@@ -18,15 +18,15 @@ from bench.core.errors import CellError
 from bench.core.identifiers import shown
 from bench.core.language_types import Question
 from bench.data.annotation_reading import (
+    Note,
     Reader,
-    Remark,
     Samples,
     as_list,
     as_text,
     in_split,
     json_content,
+    note_all,
     one_line,
-    remark_on,
     text_lines,
 )
 from bench.data.questions import QuestionSample
@@ -37,7 +37,7 @@ from radapt.text_files import read_list
 _NOT_COUNTED = ("is_rejected", "is_precanned")  # of VizWiz-Captions
 
 
-def _coco_captions(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _coco_captions(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         captions: dict[int, list[str]] = {}
         skipped = []
@@ -46,19 +46,25 @@ def _coco_captions(spec: LanguageDataset, path: Path, remark: Remark) -> Samples
                 skipped.append(f"annotation {entry['id']}")
             else:
                 captions.setdefault(entry["image_id"], []).append(one_line(entry["caption"]))
-        remark_on(remark, skipped, "rejected or precanned captions were skipped, as VizWiz does")
+        note_all(
+            note, "captions-skipped", skipped,
+            "rejected or precanned captions were skipped, as VizWiz does",
+        )  # fmt: skip
         named = {entry["id"] for entry in content["images"]}
         unknown = [f"image_id {key}" for key in captions if key not in named]
-        remark_on(remark, unknown, "images with captions have no entry in `images`")
+        note_all(
+            note, "captions-without-image", unknown,
+            "images with captions have no entry in `images`",
+        )  # fmt: skip
         without = [as_text(entry["file_name"]) for entry in content["images"]
                    if entry["id"] not in captions]  # fmt: skip
-        remark_on(remark, without, "images without captions were skipped")
+        note_all(note, "images-without-captions", without, "images without captions were skipped")
         for entry in content["images"]:
             if entry["id"] in captions:
                 yield _captioned(spec, entry["file_name"], captions[entry["id"]])
 
 
-def _karpathy(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _karpathy(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         for entry in in_split(spec, path, as_list(content["images"])):
             name = entry["filename"]
@@ -69,7 +75,7 @@ def _karpathy(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
             yield key, QuestionSample(image, sample.question)
 
 
-def _flickr_tokens(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _flickr_tokens(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     captions: dict[str, list[str]] = {}
     damaged = []
     for number, line in text_lines(path):
@@ -84,33 +90,41 @@ def _flickr_tokens(spec: LanguageDataset, path: Path, remark: Remark) -> Samples
             captions.setdefault(name, []).append(one_line(caption))
         else:  # Flickr8k.token.txt has five captions of `2258277193_586949ec62.jpg.1`
             damaged.append(name)
-    remark_on(remark, damaged, "captions of names that are not images were skipped")
+    note_all(
+        note, "captions-skipped", damaged, "captions of names that are not images were skipped"
+    )
     for name, texts in _listed(spec, path, captions).items():
         yield _captioned(spec, name, texts)
+
+
+def listed_images(spec: LanguageDataset) -> Path | None:
+    """Return the file with the images of a split of Flickr's tokens; None if there is none."""
+    return Path(spec.split) if spec.format == "flickr-tokens" and spec.split else None
 
 
 def _listed(
     spec: LanguageDataset, path: Path, captions: Mapping[str, list[str]]
 ) -> Mapping[str, list[str]]:
-    """Return the captions of the images that the spec's list names, or all of them."""
-    if spec.listed is None:
+    """Return the captions of the images that the split's list names, or all of them."""
+    listed = listed_images(spec)
+    if listed is None:
         return captions
     with cell_errors():
-        names = read_list(Path(spec.listed))
+        names = read_list(listed)
     # the splits of Flickr30k Entities have names without `.jpg`
     wanted = [name if name in captions else f"{name}.jpg" for name in names]
     if missing := [name for name in wanted if name not in captions]:
         raise CellError(
-            f"{spec.listed}: {len(missing)} of {len(names)} images have no captions in {path} "
+            f"{listed}: {len(missing)} of {len(names)} images have no captions in {path} "
             f"(first: {shown(missing[0])})"
         )
     if len(set(wanted)) < len(wanted):
         twice = next(name for name in wanted if wanted.count(name) > 1)
-        raise CellError(f"{spec.listed}: names {shown(twice)} twice")
+        raise CellError(f"{listed}: names {shown(twice)} twice")
     return {name: captions[name] for name in wanted}
 
 
-def _textcaps(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _textcaps(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         captions: dict[str, list[str]] = {}
         for entry in content["data"]:

@@ -8,7 +8,6 @@ The layout of TinyImageNet's validation set is read too: `images/`, `val_annotat
 """
 
 import hashlib
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,8 @@ from bench import catalogue
 from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import relative_path_fault, shown
+from bench.core.resolved_names import Remark
+from bench.data.class_names import LISTED, class_names
 from bench.data.split import Split, cell_errors, read_templates
 from radapt.class_folders import (
     are_numbers,
@@ -25,9 +26,8 @@ from radapt.class_folders import (
     ignored_files,
     is_wordnet_id,
 )
-from radapt.text_files import read_list, read_text
+from radapt.text_files import read_text
 
-_NUMBER = re.compile(r"^\d+\.(?!\d)")  # not the `1.` of `1.5mm_screw`
 _PROMPTS = ("a photo of a {c}.",)
 
 
@@ -45,8 +45,8 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
         nested: Whether images in subfolders of a class folder belong to the class.
 
     Raises:
-        CellError: There are fewer than two class folders, two of them have the same class name,
-            or the class names do not match them; see also `radapt.class_folders`.
+        CellError: There are fewer than two class folders; see also `radapt.class_folders` and
+            `bench.data.class_names`.
     """
     if not root.is_dir():
         raise CellError(f"{root}: no such dataset folder")
@@ -59,33 +59,37 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
     return Split(
         str(root),
         labels,
-        _class_names(root, folders),
+        class_names(root, folders, name),
         read_templates(root) if has_prompts else catalogue.templates(name) or _PROMPTS,
         partial(_read, root),
         partial(_digest, root, labels),
+        folders=folders,
     )
 
 
-def reading_remarks(root: Path) -> Iterator[str]:
+def reading_remarks(root: Path) -> Iterator[Remark]:
     """Yield remarks on numbered class folders, and on files that are not read."""
     if (root / "val_annotations.txt").exists():
         return
     with cell_errors():
         folders, ignored = folder_names(root), ignored_files(root)
     if are_numbers(folders) and (as_text := sorted(folders)) != folders:
-        yield (
+        yield Remark(
+            "numeric-order",
             f"its class folders are sorted as numbers ({_outline(folders)}), where torchvision's "
-            f"ImageFolder sorts them as text ({_outline(as_text)})"
+            f"ImageFolder sorts them as text ({_outline(as_text)})",
         )
-    if are_numbers(folders) and not (root / "classnames.txt").exists():
-        yield (
+    if are_numbers(folders) and not (root / LISTED).exists():
+        yield Remark(
+            "numbers-as-names",
             "its class names are the numbers of the folders; if these stand for other names, write "
-            f"classnames.txt with a name for each folder, in the order {_outline(folders)}"
+            f"{LISTED} with a name for each folder, in the order {_outline(folders)}",
         )
     if ignored:
-        yield (
+        yield Remark(
+            "files-not-read",
             f"{len(ignored)} files were not read: they have another extension or are outside of "
-            f"the class folders (first: {ignored[0]})"
+            f"the class folders (first: {shown(ignored[0])[1:-1]})",
         )
 
 
@@ -132,48 +136,12 @@ def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
     return found
 
 
-def _class_names(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
-    path = root / "classnames.txt"
-    if path.exists():
-        with cell_errors():
-            names = read_list(path)
-        if len(names) != len(folders):
-            raise CellError(
-                f"{path}: got {len(names)} class names; needed: {len(folders)}, one per folder"
-            )
-        return names
-    others = [folder for folder in folders if not is_wordnet_id(folder)]
-    if not others:
-        known = catalogue.imagenet_names()
-        if unknown := [folder for folder in folders if folder not in known]:
-            raise CellError(
-                f"{root}: {unknown[0]} is not a class of ImageNet-1k, so its name is unknown; "
-                f"write {path.name} with a name for each of the {len(folders)} sorted folders"
-            )
-        return tuple(known[folder] for folder in folders)
-    if len(others) < len(folders):
-        raise CellError(
-            f"{root}: {len(folders) - len(others)} class folders have WordNet ids as names, and "
-            f"{len(others)} have not (first: {others[0]!r}); move these elsewhere, or write "
-            f"{path.name} with a name for each of the {len(folders)} sorted folders"
-        )
-    names = tuple(_NUMBER.sub("", name).replace("_", " ").replace("-", " ") for name in folders)
-    first: dict[str, str] = {}
-    for folder, name in zip(folders, names, strict=True):
-        other = first.setdefault(" ".join(name.casefold().split()), folder)
-        if other != folder:
-            raise CellError(
-                f"{root}: the class folders {other!r} and {folder!r} have the same class name "
-                f"{name!r}; merge them, or write {path.name} with different names"
-            )
-    return names
-
-
 def _read(root: Path, keys: Collection[str]) -> Iterator[tuple[str, bytes]]:
     for key in keys:
-        path = root / key
-        if path.is_file():
-            yield key, path.read_bytes()
+        try:
+            yield key, (root / key).read_bytes()
+        except OSError as error:
+            raise CellError(f"{root / key}: cannot be read ({error.strerror})") from error
 
 
 def _digest(root: Path, labels: Mapping[str, int], keys: Sequence[str]) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.core.resolved_names import Remark
+from bench.data.class_names import name_remarks
 from bench.data.folder import open_folder, reading_remarks
 from bench.data.source import Source
 from bench.data.split import Split, check_labels
@@ -25,7 +27,8 @@ class FolderSource(Source):
         """List the images of the class folders."""
         return check_labels(open_folder(Path(self.spec.path), self.spec.name))
 
-    def remarks(self) -> Iterator[str]:
-        """Yield remarks on numbered folders, and on files that are not read."""
-        if Path(self.spec.path).is_dir():
-            yield from reading_remarks(Path(self.spec.path))
+    def remarks(self) -> Iterator[Remark]:
+        """Yield remarks on numbered folders, files that are not read, and class names."""
+        root = Path(self.spec.path)
+        yield from reading_remarks(root)
+        yield from name_remarks(root, self.spec.name, lambda: self.open().classes)

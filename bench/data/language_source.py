@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench.core.resolved_names import Remark
 from bench.data.annotation_files import files_of, open_published, reading_remarks
 from bench.data.embedded_questions import open_embedded
 from bench.data.embedded_source import embedded_split
@@ -28,7 +29,7 @@ class LanguageSource(Source):
             return open_embedded(self.spec, embedded_split(self.spec.of))
         return open_published(self.spec)
 
-    def remarks(self) -> Iterator[str]:
+    def remarks(self) -> Iterator[Remark]:
         """Yield remarks on entries that were skipped or that replace others."""
         if self.spec.of is None:
             yield from reading_remarks(self.spec)

@@ -94,6 +94,11 @@ def questions_in_folder(
                 f"{place}: the image of {shown(key)[1:-1]} is {shown(sample.image)}, which is not "
                 f"allowed in {folder}: it {why}"
             )
+        question = sample.question
+        texts = (question.prompt, *question.answers, *question.names, question.decoy)
+        if why := text_fault("".join(texts)):  # JSON can write half of a character, `\ud83d`
+            text = next(filter(text_fault, texts))
+            raise CellError(f"{place}: {shown(key)[1:-1]}: the text {shown(text)} {why}")
     if not folder.is_dir():
         raise CellError(f"{folder}: no such folder of images")
     return Questions(str(place), by_id, partial(_read, folder), partial(_digest, folder))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bench.core.resolved_names import DatasetLock
+from bench.core.resolved_names import DatasetLock, Remark
 from bench.data.decode import size_of
 from bench.hub.download import Download
 
@@ -78,7 +78,7 @@ class Source(ABC):
             CellError: The dataset is not on this machine, has the wrong layout, or is damaged.
         """
 
-    def remarks(self) -> Iterator[str]:
+    def remarks(self) -> Iterator[Remark]:
         """Yield remarks on how the files were read where a reader may expect otherwise."""
         yield from ()
 

@@ -8,6 +8,7 @@ from bench.data.folder_source import FolderSource
 from bench.data.hub_source import HubSource
 from bench.data.language_source import LanguageSource
 from bench.data.source import Source
+from bench.data.table_source import TableSource
 from bench.data.torchvision_source import TorchvisionSource
 from bench.data.webdataset_source import WebDatasetSource
 from bench.suite.specs import DatasetSpec
@@ -18,6 +19,7 @@ _SOURCES: Mapping[str, Callable[[Any], Source]] = {
     "torchvision": TorchvisionSource,
     "webdataset": WebDatasetSource,
     "folder": FolderSource,
+    "table": TableSource,
     "language": LanguageSource,
 }
 

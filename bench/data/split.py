@@ -25,6 +25,7 @@ class Split:
         read: Takes ids and yields each id with its encoded image, in any order.
         digest: Takes the ids of a subset and returns a hash of the content.
         origin: `REPOSITORY@COMMIT` of a dataset on the hub, else empty.
+        folders: Name of each class's folder or its WordNet id; empty unless classes are folders.
     """
 
     place: str
@@ -34,6 +35,7 @@ class Split:
     read: Callable[[Collection[str]], Iterator[tuple[str, bytes]]]
     digest: Callable[[Sequence[str]], str]
     origin: str = ""
+    folders: tuple[str, ...] = ()
 
     @property
     def captioned(self) -> bool:

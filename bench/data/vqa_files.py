@@ -11,6 +11,11 @@ scienceqa      {ID: {"question", "choices": [TEXT], "answer": INDEX, "hint", "im
                lmms-eval (`sqa_doc_to_text`).
 pope           one JSON object per line, or in one array as for A-OKVQA and GQA: {"question_id",
                "image", "text", "label"}
+v-attack       [{"image", "caption": ["OBJECT: TEXT"]}], [{"image", "replace": ["OBJECT: TEXT"]}]
+               and [{"image", "vqa": [QUESTION]}]: COCO-300 (github.com/Summu77/V-Attack). As
+               published, each file has 300 entries for 297 images: three images appear twice, with
+               other descriptions of the same object. V-Attack's code makes a dictionary by image,
+               so the last entry counts; it does here too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,15 +25,15 @@ from typing import Any
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.data.annotation_reading import (
+    Note,
     Reader,
-    Remark,
     Samples,
     as_list,
     as_text,
     format_errors,
     in_split,
     json_content,
-    remark_on,
+    note_all,
     text_lines,
 )
 from bench.data.questions import QuestionSample
@@ -38,10 +43,11 @@ from bench.suite.specs import LanguageDataset
 from radapt.text_files import parse_json
 
 _OPPOSITE = {"yes": "no", "no": "yes"}
+_QUESTIONS_PER_IMAGE = 3  # as in V-Attack's code; four images have a fourth question
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def _vqav2(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _vqav2(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         answers = {entry["question_id"]: _answers(entry) for entry in content["annotations"]}
         types = {entry["question_id"]: _answer_type(entry) for entry in content["annotations"]}
@@ -58,7 +64,10 @@ def _vqav2(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
             )
         asked = {entry["question_id"] for entry in questions}
         unasked = [f"question_id {key}" for key in answers if key not in asked]
-        remark_on(remark, unasked, f"answers belong to no question of {questions_path}")
+        note_all(
+            note, "answers-without-question", unasked,
+            f"answers belong to no question of {questions_path.name}",
+        )  # fmt: skip
         for entry in questions:
             name = f"COCO_{content['data_subtype']}_{entry['image_id']:012d}.jpg"
             key = entry["question_id"]
@@ -67,7 +76,7 @@ def _vqav2(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
             yield f"{name}{ID_SEPARATOR}{key}", QuestionSample(name, question)
 
 
-def _textvqa(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _textvqa(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         for entry in content["data"]:
             answers = tuple(map(str, as_list(entry["answers"])))
@@ -76,7 +85,7 @@ def _textvqa(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
             yield f"{name}{ID_SEPARATOR}{entry['question_id']}", QuestionSample(name, question)
 
 
-def _vizwiz(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _vizwiz(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         for entry in as_list(content):
             prompt = spec.prompt_for(entry["question"])
@@ -84,11 +93,14 @@ def _vizwiz(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
             yield entry["image"], QuestionSample(entry["image"], question)
 
 
-def _scienceqa(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _scienceqa(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     with json_content(spec, path) as content:
         entries = in_split(spec, path, [{"id": key, **entry} for key, entry in content.items()])
         without = [f"question {entry['id']}" for entry in entries if not entry["image"]]
-        remark_on(remark, without, f"of {len(entries)} questions have no image and are not asked")
+        note_all(
+            note, "questions-without-image", without,
+            f"of {len(entries)} questions have no image and are not asked",
+        )  # fmt: skip
         for entry in entries:
             if entry["image"]:
                 image = f"{entry['split']}/{entry['id']}/{entry['image']}"
@@ -110,7 +122,7 @@ def _multiple_choice(spec: LanguageDataset, entry: Mapping[str, Any]) -> Questio
     return Question(prompt, (_LETTERS[answer],))
 
 
-def _pope(spec: LanguageDataset, path: Path, remark: Remark) -> Samples:
+def _pope(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     for place, entry in _objects(path):
         with format_errors(spec, place):
             label = entry["label"]
@@ -149,10 +161,62 @@ def _answer_type(entry: Mapping[str, Any]) -> str | None:
     return found
 
 
+def _v_attack(spec: LanguageDataset, path: Path, note: Note) -> Samples:
+    """Yield the samples: a caption or three questions per image, with its object and target."""
+    targets_path, questions_path = Path(spec.targets or ""), Path(spec.questions or "")
+    repeated: dict[str, None] = {}
+    shown = _texts(spec, path, "caption", repeated)
+    objects = {image: _object(texts[0]) for image, texts in shown.items()}
+    wanted = _texts(spec, targets_path, "replace", repeated)
+    targets = {image: _object(texts[0])[0] for image, texts in wanted.items()}
+    asks = spec.question_type == "question"
+    asked = _texts(spec, questions_path, "vqa", repeated) if asks else {}
+    note_all(note, "repeated-images", [*repeated], "images appear twice; their last entries count")
+    own = [f"{image}: {name}" for image, (name, _) in objects.items() if targets.get(image) == name]
+    note_all(note, "target-is-object", own, "images have their own object as the target")
+    for image, (name, caption) in objects.items():
+        if image not in targets:
+            raise CellError(f"{targets_path}: has no target for {image} of {path}")
+        decoy = targets[image]
+        if spec.question_type == "caption":
+            question = Question(spec.prompt_for(), (caption,), (name,), decoy)
+            yield image, QuestionSample(image, question)
+            continue
+        # the files have no reference answers; all questions are about the object
+        texts = [text for text in asked.get(image, ())[:_QUESTIONS_PER_IMAGE] if text.strip()]
+        if not texts:
+            raise CellError(f"{questions_path}: has no question about {image} of {path}")
+        for number, text in enumerate(texts, 1):
+            question = Question(spec.prompt_for(text), (name,), (name,), decoy)
+            yield f"{image}{ID_SEPARATOR}{number}", QuestionSample(image, question)
+
+
+def _texts(
+    spec: LanguageDataset, path: Path, key: str, repeated: dict[str, None]
+) -> dict[str, list[str]]:
+    """Return the texts of each image's last entry; add images with several to `repeated`."""
+    texts: dict[str, list[str]] = {}
+    with json_content(spec, path) as content:
+        for entry in as_list(content):
+            if entry["image"] in texts:
+                repeated[entry["image"]] = None
+            texts[entry["image"]] = [as_text(text) for text in as_list(entry[key])]
+    if empty := [image for image, found in texts.items() if not found]:
+        raise CellError(f"{path}: {len(empty)} images have no `{key}` (first: {empty[0]})")
+    return texts
+
+
+def _object(text: str) -> tuple[str, str]:
+    """Split `OBJECT: TEXT` into both parts; without a text, return the object twice."""
+    name, _, rest = text.partition(":")
+    return name.strip().lower(), rest.strip() or name.strip()
+
+
 VQA_READERS: Mapping[str, Reader] = {
     "vqav2": _vqav2,
     "textvqa": _textvqa,
     "vizwiz": _vizwiz,
     "scienceqa": _scienceqa,
     "pope": _pope,
+    "v-attack": _v_attack,
 }

@@ -12,13 +12,13 @@ from bench.core.errors import CellError
 from bench.core.identifiers import is_repository
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.data import index_dataset
-from bench.data.source_kinds import source_of
 from bench.hub.weights import origin, weight_files
 from bench.plan.cells import scores_all
 from bench.plan.identity import spec_digests
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import (
+    DatasetSpec,
     LanguageDataset,
     ModelSpec,
     TransformersJudge,
@@ -74,20 +74,23 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
 def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
     """Yield remarks on datasets that have fewer images or other texts than a user expects."""
     for dataset in suite.datasets:
-        found = lock.datasets.get(dataset.name)
-        if found is not None and len(found.sample_ids) < suite.samples:
-            count = len(found.sample_ids)
-            unit = "questions" if isinstance(dataset, LanguageDataset) else "images"
-            yield (
-                f"datasets.{dataset.name}: has {count} {unit}, fewer than samples: "
-                f"{suite.samples}; all of them are used, and the tables show n = {count}"
-            )
-        yield from dataset.remarks()
-        if found is not None:
-            for remark in source_of(dataset).remarks():
-                yield f"datasets.{dataset.name}: {remark}"
-        if found is not None and dataset.has_own_class_names:
-            yield from _text_remarks(dataset.name, found, suite)
+        yield from remarks_on(suite, dataset, lock.datasets.get(dataset.name))
+
+
+def remarks_on(suite: Suite, dataset: DatasetSpec, found: DatasetLock | None) -> Iterator[str]:
+    """Yield the remarks on a dataset; `found` is None if it could not be resolved."""
+    if found is not None and len(found.sample_ids) < suite.samples:
+        count = len(found.sample_ids)
+        unit = "questions" if isinstance(dataset, LanguageDataset) else "images"
+        yield (
+            f"datasets.{dataset.name}: has {count} {unit}, fewer than samples: "
+            f"{suite.samples}; all of them are used, and the tables show n = {count}"
+        )
+    yield from dataset.remarks()
+    for remark in found.remarks if found else ():
+        yield f"datasets.{dataset.name}: {remark.text}"
+    if found is not None and dataset.has_own_class_names:
+        yield from _text_remarks(dataset.name, found, suite)
 
 
 def _text_remarks(name: str, found: DatasetLock, suite: Suite) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from bench.core.resolved_names import UNRESOLVED, Lock
+from bench.core.resolved_names import UNRESOLVED, DatasetLock, Lock
 from bench.plan.cells import Cell
 from bench.results.attack_summary import settings
 from bench.results.protocol_summary import judged_as
@@ -71,6 +71,7 @@ def _entry(
         **({"vqa_rule": rule} if (rule := rule_of(protocol, cell.metric)) else {}),
         "content": resolved.fingerprint if resolved else UNRESOLVED,
         "content_origin": resolved.origin if resolved else "",
+        **_remarks(resolved),
         "images": len(result.sample_ids),
         "image_ids": _hash(result.sample_ids),
         "seed": cell.seed,
@@ -99,6 +100,12 @@ def _entry(
         if item.trust_flags:
             entry["trust"] = list(item.trust_flags)
     return entry
+
+
+def _remarks(resolved: DatasetLock | None) -> dict[str, Any]:
+    """Return the remarks on how the dataset's files were read, by name, if there are any."""
+    found = {remark.name: remark.text for remark in resolved.remarks} if resolved else {}
+    return {"remarks": found} if found else {}
 
 
 def _precision(suite: Suite, name: str) -> str:

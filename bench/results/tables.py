@@ -34,11 +34,13 @@ class Scored:
         cell: The planned cell.
         result: Its result; None if the cell has not run.
         trust_flags: Flags of the trust battery for the cell's model and dataset.
+        data_flags: Flags of the remarks on how the dataset's files were read.
     """
 
     cell: Cell
     result: CellResult | None
     trust_flags: tuple[str, ...] = ()
+    data_flags: tuple[str, ...] = ()
 
     @property
     def metric(self) -> Metric:
@@ -101,16 +103,23 @@ class Scored:
 
 
 def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = None) -> list[Scored]:
-    """Return a suite's cells with their results and the flags of the trust battery.
+    """Return a suite's cells with their results, and the flags of datasets and trust battery.
 
     Args:
         results: Stored results of the suite.
         examined: Findings of the trust battery; read from the store if None.
     """
     trust_flags = flags_by_pair(examined_pairs(results) if examined is None else examined)
+    data_flags = {
+        name: tuple(remark.flag for remark in found.remarks)
+        for name, found in results.lock.datasets.items()
+    }
     return [
         Scored(
-            cell, result, trust_flags.get((cell.target, cell.dataset), ()) if cell.attack else ()
+            cell,
+            result,
+            trust_flags.get((cell.target, cell.dataset), ()) if cell.attack else (),
+            data_flags.get(cell.dataset, ()),
         )
         for cell, result in results.cells_with_results
     ]
@@ -174,7 +183,7 @@ def _flags(item: Scored) -> list[str]:
     result = item.result
     assert result is not None
     same = [SAME_SOURCE] if item.same_source else []
-    return [*same, *result.flags, *item.trust_flags]
+    return [*same, *item.data_flags, *result.flags, *item.trust_flags]
 
 
 def _interval(item: Scored, share: float) -> tuple[float, float]:

@@ -9,7 +9,6 @@ import pytest
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.data import index_dataset, load_questions
-from bench.data.source_kinds import source_of
 from bench.suite.metrics import CHOICE, CIDER, VQA_ACCURACY, metric_of, metrics_of
 from bench.suite.specs import LanguageDataset
 from tests.support.question_files import (
@@ -37,8 +36,8 @@ def captions(spec: LanguageDataset) -> dict[str, tuple[str, ...]]:
     return {key: question.answers for key, question in questions(spec).items()}
 
 
-def remarks(spec: LanguageDataset) -> list[str]:
-    return list(source_of(spec).remarks())
+def remarks(spec: LanguageDataset) -> list[tuple[str, str]]:
+    return [(remark.name, remark.text) for remark in index_dataset(spec, 1, 0).remarks]
 
 
 def change(path: str | None, edit: Any) -> None:
@@ -54,8 +53,14 @@ def test_captions_that_vizwiz_does_not_count_are_skipped(tmp_path: Path) -> None
         "VizWiz_val_00000002.jpg": ("A dog.",),
     }
     assert remarks(spec) == [
-        "2 rejected or precanned captions were skipped, as VizWiz does (first: annotation 1)",
-        "1 images without captions were skipped (first: VizWiz_val_00000001.jpg)",
+        (
+            "captions-skipped",
+            "2 rejected or precanned captions were skipped, as VizWiz does (first: annotation 1)",
+        ),
+        (
+            "images-without-captions",
+            "1 images without captions were skipped (first: VizWiz_val_00000001.jpg)",
+        ),
     ]
 
 
@@ -64,8 +69,14 @@ def test_captions_without_an_image_are_remarked_on(tmp_path: Path) -> None:
     change(spec.annotations, lambda content: content["images"].pop(0))
     assert list(captions(spec)) == ["000000000285.jpg"]
     assert remarks(spec) == [
-        "1 images with captions have no entry in `images` (first: image_id 139)",
-        "1 images without captions were skipped (first: 000000000632.jpg)",
+        (
+            "captions-without-image",
+            "1 images with captions have no entry in `images` (first: image_id 139)",
+        ),
+        (
+            "images-without-captions",
+            "1 images without captions were skipped (first: 000000000632.jpg)",
+        ),
     ]
 
 
@@ -76,7 +87,10 @@ def test_flickrs_tokens(tmp_path: Path) -> None:
         "10002456.jpg": ("Two men , 1-0 .", "Two men , 1-1 ."),
     }
     assert remarks(spec) == [
-        "2 captions of names that are not images were skipped (first: 225_58.jpg.1)"
+        (
+            "captions-skipped",
+            "2 captions of names that are not images were skipped (first: 225_58.jpg.1)",
+        )
     ]
 
 
@@ -139,7 +153,12 @@ def test_scienceqa_asks_for_a_letter_where_there_is_an_image(tmp_path: Path) -> 
     )
     assert questions(spec) == {"test/1/image.png#1": Question(prompt, ("B",))}
     assert metrics_of(spec) == (metric_of(CHOICE),)
-    assert remarks(spec) == ["1 of 2 questions have no image and are not asked (first: question 2)"]
+    assert remarks(spec) == [
+        (
+            "questions-without-image",
+            "1 of 2 questions have no image and are not asked (first: question 2)",
+        )
+    ]
     (other,) = questions(scienceqa(tmp_path, split="val")).values()
     assert other.prompt.startswith("Which is older?\nA. ")
     with pytest.raises(CellError, match="no split 'dev'; allowed: test, val"):
@@ -180,10 +199,8 @@ def test_the_last_entry_of_an_image_of_coco_300_counts(tmp_path: Path) -> None:
     assert (found[bear].names, found[bear].decoy) == (("bear",), "wolf")
     assert [key for key in questions(asked) if key.startswith(bear)] == [f"{bear}#1"]
     assert questions(asked)[f"{bear}#1"].prompt == "Which animal?"
-    assert remarks(asked) == [
-        f"1 images appear twice in {Path(str(path)).name}; their last entry counts (first: {bear})"
-        for path in (asked.objects, asked.targets, asked.questions)
-    ]
+    text = "1 images appear twice; their last entries count (first: 000000000285.jpg)"
+    assert remarks(asked) == [("repeated-images", text)]
 
 
 def test_a_target_that_is_the_object_itself_stays_and_is_remarked_on(tmp_path: Path) -> None:
@@ -191,8 +208,10 @@ def test_a_target_that_is_the_object_itself_stays_and_is_remarked_on(tmp_path: P
     change(spec.targets, lambda content: content[0].update(replace=["BEAR: A bear in the grass."]))
     assert questions(spec)["000000000285.jpg"].decoy == "bear"
     assert remarks(spec) == [
-        "1 images have their own object as the target of a targeted attack (first: "
-        "000000000285.jpg: bear)"
+        (
+            "target-is-object",
+            "1 images have their own object as the target (first: 000000000285.jpg: bear)",
+        )
     ]
 
 
@@ -217,7 +236,10 @@ def test_answers_of_other_questions_are_remarked_on(tmp_path: Path) -> None:
     change(spec.questions, lambda content: content["questions"].pop())
     assert len(questions(spec)) == 2
     assert remarks(spec) == [
-        f"1 answers belong to no question of {spec.questions} (first: question_id 393225000)"
+        (
+            "answers-without-question",
+            "1 answers belong to no question of questions.json (first: question_id 393225000)",
+        )
     ]
     change(spec.annotations, lambda c: c["annotations"].append(c["annotations"][0]))
     with pytest.raises(CellError, match=r"annotations.json: 1 question ids appear twice"):

@@ -39,6 +39,10 @@ def said(root: Path) -> list[str]:
     return list(remarks(load_suite(suite), lock))
 
 
+def flags(root: Path) -> list[str]:
+    return [remark.flag for remark in index_dataset(spec(root), 1, 0).remarks]
+
+
 def test_the_extensions_are_those_of_image_folder(tmp_path: Path) -> None:
     datasets = ensure_torchvision().datasets
     assert set(SUFFIXES) == set(datasets.folder.IMG_EXTENSIONS)
@@ -55,6 +59,7 @@ def test_the_extensions_are_those_of_image_folder(tmp_path: Path) -> None:
     assert dict(zip(lock.sample_ids, data.labels, strict=True)) == expected
     assert len(open_images(tmp_path / "set", (8, 8))) == len(reference)
     assert said(tmp_path / "set") == []
+    assert lock.remarks == ()
 
 
 def test_numbers_are_sorted_as_numbers(tmp_path: Path) -> None:
@@ -71,9 +76,11 @@ def test_numbers_are_sorted_as_numbers(tmp_path: Path) -> None:
     assert "sorted as numbers (0, 1, 2, ..., 11), where" in order
     assert "as text (0, 1, 10, ..., 9)" in order
     assert "write classnames.txt" in names
+    assert flags(root) == ["data=numeric-order", "data=numbers-as-names"]
     (root / "classnames.txt").write_text("".join(f"thing {number}\n" for number in range(12)))
     assert index_dataset(spec(root), 9, 0).classes[10] == "thing 10"
     assert said(root) == [order]
+    assert flags(root) == ["data=numeric-order"]
     (root / "classnames.txt").write_text("".join(f"thing {number}\n" for number in range(13)))
     with pytest.raises(CellError, match="got 13 class names; needed: 12"):
         index_dataset(spec(root), 9, 0)
@@ -97,6 +104,7 @@ def test_hidden_files_are_skipped_and_other_files_are_remarked_upon(tmp_path: Pa
     (remark,) = said(root)
     assert "3 files were not read" in remark
     assert "(first: dog/0.heic)" in remark
+    assert flags(root) == ["data=files-not-read"]
 
 
 @pytest.mark.parametrize(

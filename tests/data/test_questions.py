@@ -291,6 +291,11 @@ def break_blank(root: Path) -> str:
     return "/annotations.json: .*#262148000 has no reference answer"
 
 
+def break_character(root: Path) -> str:
+    change(root, "annotations", answers=[{"answer": "a \ud83d"}])
+    return r"#262148000: the text 'a \\ud83d' has a lone surrogate"
+
+
 def break_file(root: Path) -> str:
     (root / "annotations.json").unlink()
     return "annotations.json: cannot be read"
@@ -308,6 +313,7 @@ def break_ids(root: Path) -> str:
     [
         *(break_images, break_folder, break_json, break_format, break_file, break_ids),
         *(break_questions, break_question, break_number, break_answers, break_answer, break_blank),
+        break_character,
     ],
 )
 def test_damage_is_the_datasets_problem(

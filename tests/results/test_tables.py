@@ -1,5 +1,7 @@
 """Tables and pages from made-up results whose every number is known."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bench import load_results
-from bench.core.resolved_names import DatasetLock, Lock
+from bench.core.resolved_names import DatasetLock, Lock, Remark
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
@@ -174,6 +176,24 @@ def test_cells_csv(store: Store) -> None:
     assert attacked["eps"] == "1/255"
     assert attacked["value"] == pytest.approx(0.25)
     assert attacked["ci_low"] < 0.25 < attacked["ci_high"]
+
+
+def test_remarks_on_a_dataset_are_flags_of_its_rows(store: Store) -> None:
+    """The cells keep their ids: the results of the lock without remarks are found."""
+    read = Remark("files-not-read", "3 files <were> not read")
+    digits = replace(LOCK.datasets["digits"], remarks=(read,))
+    store.put_lock(replace(LOCK, datasets={**LOCK.datasets, "digits": digits}))
+    board = export(read_results(SUITE, store))
+    cells = load_results(store.folder)
+    flagged = cells["flags"].str.contains("data=files-not-read")
+    assert (flagged == (cells["dataset"] == "digits")).all()
+    assert row(board, "A", "transfer")["flags"] == "source=target data=files-not-read"
+    assert "digits: 3 files \\u003cwere\\u003e not read." in (
+        (store.folder / "leaderboard.html").read_text()
+    )
+    entries = json.loads((store.folder / "manifest.json").read_text())
+    named = {entry["dataset"] for entry in entries.values() if "remarks" in entry}
+    assert named == {"digits"}
 
 
 def test_cells_join_the_leaderboard(store: Store) -> None:

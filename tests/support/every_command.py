@@ -20,6 +20,7 @@ def commands(folder: Path, suite: Path, baseline: str, cell: str) -> list[list[s
     theirs = str(folder / "results" / name)
     calls = {
         "run": ["--device", "cpu"], "plan": [], "status": [], "fetch": [], "doctor": [],
+        "data": [],
         "check": ["--device", "cpu"], "compare": ["--baseline", baseline],
         "export": ["--bundle", bundle], "images": ["--cell", cell, "--device", "cpu"],
         "merge": [theirs],

@@ -12,7 +12,13 @@ from markupsafe import Markup
 from bench.report.export.assets import scripts, styles, template
 from bench.report.export.leaderboard_values import Boards, Column, Key, Row, columns, threat_name
 from bench.report.export.numbers import rounded, shown
-from bench.report.export.protocol_details import Entries, details, evidence, versions
+from bench.report.export.protocol_details import (
+    Entries,
+    details,
+    evidence,
+    remarks,
+    versions,
+)
 from bench.results.number_format import sample_noun, scale_of_suite, surviving_samples
 from bench.stats import Interval
 from bench.suite.load import Suite
@@ -115,7 +121,10 @@ def _data(
     }
     return {
         "suite": suite.suite,
-        "meanings": {check: " ".join(meaning) for check, meaning in EXPLANATIONS.items()},
+        "meanings": {
+            **{check: " ".join(meaning) for check, meaning in EXPLANATIONS.items()},
+            **remarks(entries),
+        },
         "models": list(suite.models),
         "datasets": [dataset.name for dataset in suite.datasets],
         "threats": [

@@ -18,7 +18,7 @@ _MODEL_FIELDS = (
 )
 _DATASET_FIELDS = (
     *("images", "pixels", "resize_in_model", "classes", "templates", "seed"),
-    *("content", "content_origin", "image_ids", "class_names", "templates_hash"),
+    *("content", "content_origin", "remarks", "image_ids", "class_names", "templates_hash"),
     "vqa_rule",  # only if the metric has one
 )
 
@@ -71,6 +71,15 @@ def evidence(examined: Mapping[Pair, Examined]) -> dict[str, dict[str, Any]]:
             "found": [[each.verdict, each.check, each.evidence] for each in record.findings],
         }
     return found
+
+
+def remarks(entries: Entries) -> dict[str, str]:
+    """Return what the remarks on datasets say, by the name that follows `data=` in a flag."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for entry in entries.values():
+        for name, text in entry.get("remarks", {}).items():
+            found[name][f"{entry['dataset']}: {text}."] = None
+    return {name: " ".join(texts) for name, texts in found.items()}
 
 
 def versions(entries: Entries) -> str:

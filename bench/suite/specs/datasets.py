@@ -13,6 +13,7 @@ from bench.suite.specs.embedded_names import EMBEDDED, EMBEDDED_SUBSET, Embedded
 from bench.suite.specs.language_datasets import LanguageDataset
 
 ArchiveTask = Literal["classification", "retrieval"]
+Column = Annotated[str, Field(min_length=1, max_length=80)]
 TaskName = ArchiveTask | Literal["answering", "captioning"]
 
 
@@ -128,10 +129,64 @@ class FolderDataset(Dataset):
     path: UserPath
 
 
+class TableDataset(Dataset):
+    """A list or table of images with labels: text, CSV, Parquet, or saved by `datasets`.
+
+    Attributes:
+        name: Name in tables; a dataset of the catalogue gets its prompts.
+        path: A list (.txt, .csv, .tsv); a Parquet file or a folder with such files; or a folder
+            that `save_to_disk` of Hugging Face's `datasets` wrote.
+        images: Folder that the paths in a list start from; the list's folder by default.
+        split: Split of a folder that has several.
+        image: Column of the images; by default the first of two in a list, and the only column of
+            images in other tables.
+        label: Column of the labels; by default the second of two in a list, else `label`.
+        classes: File with a class name per line, for labels that are numbers (in their order) or
+            names.
+        order: Order in which the labels count ImageNet's classes: `wordnet` (0 to 999, sorted
+            WordNet ids) or `devkit` (1 to 1000, ILSVRC2012_ID). Not needed for a list with the
+            first ten images of the validation set, which show it.
+    """
+
+    has_own_class_names: ClassVar[bool] = True
+
+    kind: Literal["table"]
+    name: Name
+    path: UserPath
+    images: UserPath | None = None
+    split: RelativePath | None = None
+    image: Column | None = None
+    label: Column | None = None
+    classes: UserPath | None = None
+    order: Literal["wordnet", "devkit"] | None = None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the file has paths of images, and not the images themselves."""
+        return self.path.lower().endswith(_LISTS)
+
+    @model_validator(mode="after")
+    def _has_keys_of_file(self) -> Self:
+        unused: tuple[str, ...] = ("split",) if self.is_list else ("images",)
+        if self.path.lower().endswith(".txt"):
+            unused = (*unused, "image", "label")
+        if self.classes is not None:
+            unused = (*unused, "order")
+        given = [key for key in unused if getattr(self, key) is not None]
+        if given:
+            raise PydanticCustomError(
+                "keys",
+                "not used for this path, or together with `classes`: {given}",
+                {"given": ", ".join(given)},
+            )
+        return self
+
+
 def _split_deviation(split: str) -> str:
     return f"the split {split}" if split != _PUBLISHED_SPLIT else ""
 
 
+_LISTS = (".txt", ".csv", ".tsv")
 _PUBLISHED_SPLIT = "test"  # also of ImageNet, whose validation set CLIP_benchmark calls `test`
 # Caltech-256 and Tiny ImageNet are the two datasets of the catalogue without a repository.
 _ELSEWHERE = " (use `torchvision/caltech256`, or `kind: folder` for tiny-imagenet)"
@@ -196,6 +251,7 @@ DatasetSpec = Annotated[
         | TorchvisionDataset
         | WebDataset
         | FolderDataset
+        | TableDataset
         | LanguageDataset,
         Field(discriminator="kind"),
     ],

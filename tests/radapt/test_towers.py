@@ -275,12 +275,15 @@ def test_towers_without_a_first_attention_are_refused() -> None:
     for tower in (resnet, nn.Sequential(nn.Conv2d(3, 8, 4))):
         with pytest.raises(TypeError, match="has no known blocks"):
             extract_anchor(tower)
-    eva = build("timm-siglip")
-    eva.trunk = timm.models.eva.Eva(
-        img_size=SIZE, patch_size=8, embed_dim=WIDTH, depth=2, num_heads=2, num_classes=0
-    )
-    with pytest.raises(TypeError, match="TimmModel with a Eva is not supported"):
-        extract_anchor(eva)
+    other = build("timm-siglip")
+    for trunk, reason in (
+        (timm.create_model("fastvit_t8"), "a FastVit is not supported: its blocks are convolu"),
+        (timm.create_model("convnext_atto"), "a ConvNeXt is not supported: it has no attention"),
+        (timm.create_model("test_byobnet"), "a ByobNet is not supported; allowed: VisionTr"),
+    ):
+        other.trunk = trunk
+        with pytest.raises(TypeError, match=f"TimmModel with {reason}"):
+            extract_anchor(other)
     hybrid = build("timm-siglip")
     hybrid.get_submodule("trunk.patch_embed").proj = nn.Identity()
     with pytest.raises(TypeError, match="does not embed patches by one convolution"):

@@ -47,7 +47,7 @@ class Inputs(Protocol):
 class Packed:
     """Qwen2-VL, Qwen2.5-VL and Qwen3-VL."""
 
-    names = ("hidden_states", "grid_thw")
+    names: Sequence[str] = ("hidden_states", "grid_thw")
 
     def of_images(self, images: Tensor, order: Grids) -> Arguments:
         """Cut images into patches, and return them with their grids."""
@@ -72,7 +72,7 @@ class Packed:
 class Padded:
     """SigLIP2-NaFlex; the values of a patch are ordered by row, column and channel."""
 
-    names = ("pixel_values", "pixel_attention_mask", "spatial_shapes")
+    names: Sequence[str] = ("pixel_values", "pixel_attention_mask", "spatial_shapes")
 
     def of_images(self, images: Tensor, order: Grids) -> Arguments:
         """Cut images into patches without padding, and return them with their grids."""
@@ -111,7 +111,7 @@ class Padded:
 class SizedImages:
     """Pixtral; all images' tokens follow one another in one sequence `[1,n,d]`."""
 
-    names = ("pixel_values", "image_sizes")
+    names: Sequence[str] = ("pixel_values", "image_sizes")
 
     def of_images(self, images: Tensor, order: Grids) -> Arguments:
         """Return images that are not padded."""

@@ -167,7 +167,12 @@ def layout_of(tower: nn.Module) -> Layout:
 
 def _matches(tower: nn.Module, layout: Layout) -> bool:
     first = (f"{layout.blocks}.0.{name}" for name in layout.attention[:2])
-    return all(has_part(tower, path) for path in (layout.patches, *first))
+    try:
+        for path in (layout.patches, *first):
+            tower.get_submodule(path)
+    except AttributeError:
+        return False
+    return True
 
 
 def _check_embedding(tower: nn.Module, layout: Layout) -> None:

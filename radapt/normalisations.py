@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from radapt.filters import ONES, ZEROS
+
 MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -70,6 +72,8 @@ def _read(path: Path) -> MeanStd | None:
     try:
         content = json.loads(path.read_text("utf-8"))
         settings = content.get("image_processor", content)
+        if settings.get("do_normalize") is False:
+            return ZEROS, ONES
         mean, std = settings.get("image_mean"), settings.get("image_std")
         if mean is None or std is None:
             return None

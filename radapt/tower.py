@@ -142,6 +142,11 @@ def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
     Raises:
         TypeError: The tower has no embedding of a whole image.
     """
+    order = grids_of(tower)
+    if order is not None and order.form == "packed":
+        raise TypeError(
+            f"{type(tower).__name__} has no embedding of an image, only of squares of patches"
+        )
     output: Any = run(tower, inputs)
     if isinstance(output, Tensor):
         return output
@@ -149,9 +154,7 @@ def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
         return cast(Tensor, output[0])
     projected = getattr(output, "image_embeds", None)
     found = getattr(output, "pooler_output", None) if projected is None else projected
-    order = grids_of(tower)
-    # Qwen's pooled output has an embedding of each merged square of patches
-    if found is None or (order is not None and order.form == "packed"):
+    if found is None:
         raise TypeError(f"{type(tower).__name__} has no embedding of an image")
     return cast(Tensor, found)
 

@@ -13,7 +13,8 @@ from radapt.analysis import attention_weights, cka, heat_map, input_dependence, 
 from radapt.analysis.cka import Tokens
 from radapt.analysis.taps import inputs_for, output_of
 from radapt.layout import block_paths, layout_of
-from radapt.tower import CLIP_MEAN, CLIP_STD, prefix_tokens
+from radapt.normalisations import CLIP_MEAN, CLIP_STD
+from radapt.tower import prefix_tokens
 from tests.support.random_towers import pixels, random_tower, randomised
 from tests.support.tower_families import build_family
 from tests.support.towers import TOWERS, open_clip_tower, timm_tower
@@ -155,7 +156,7 @@ def test_attention_with_norms_of_queries_and_keys() -> None:
 
 
 def test_attention_behind_a_stem() -> None:
-    check_attention(build_family("vitamin"), 1)
+    check_attention(build_family("vitamin"), 1, patches=4)
 
 
 @pytest.mark.parametrize(
@@ -179,10 +180,10 @@ def test_without_kernels_of_pixels_there_is_no_spectrum(name: str) -> None:
         spectral_shift(build_family(name, 0), build_family(name, 1))
 
 
-def check_attention(tower: nn.Module, block: int) -> None:
+def check_attention(tower: nn.Module, block: int, patches: int = 16) -> None:
     images = pixels(3)
     weights = attention_weights(tower, images, block=block)
-    count = 16 + prefix_tokens(tower)
+    count = patches + prefix_tokens(tower)
     assert weights.shape == (3, 2, count, count)
     assert torch.allclose(weights.sum(-1), torch.ones(3, 2, count))
     norm, attention, *_ = layout_of(tower).attention

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from radapt import Anchor, GaussianFilter, PerGrid, adapt, extract_anchor, resize_anchor
 from radapt.graft import graft, units
+from radapt.normalisations import CLIP_MEAN, CLIP_STD
 from radapt.tower import (
-    CLIP_MEAN,
-    CLIP_STD,
     attention_path,
     embedding,
     image_size,

@@ -11,9 +11,8 @@ from torch.utils.hooks import RemovableHandle
 
 from radapt import Anchor, FitOptions, adapt, extract_anchor, fit_anchor, resize_anchor
 from radapt.graft import graft
+from radapt.normalisations import CLIP_MEAN, CLIP_STD
 from radapt.tower import (
-    CLIP_MEAN,
-    CLIP_STD,
     attention_path,
     embedding,
     normalisation,

@@ -131,12 +131,13 @@ _KNOWN = (
     *(_OPEN_CLIP, _hugging_face("vision_model."), _hugging_face(""), _TIMM, _QWEN),
     *(_PIXTRAL, _MLLAMA, _DINO_V2, _DINO_V3, _INTERN_VIT),
 )
-# timm's trunks with a list of equal blocks of attention, and why others are refused
+# timm's trunks with a list of equal blocks of attention
 _TRUNKS = ("VisionTransformer", "Eva", "VisionTransformerRelPos")
+# classes of timm, open_clip and transformers, and why they are refused
 _NO_FIRST_ATTENTION = {
     "FastVit": "its blocks are convolutions, and attention follows only in its last stages",
-    "ConvNeXt": "it has no attention",
-    "ResNet": "its blocks are convolutions",
+    **dict.fromkeys(("ConvNeXt", "DINOv3ConvNextModel"), "it has no attention"),
+    **dict.fromkeys(("ModifiedResNet", "ResNet"), "its blocks are convolutions"),
     "SwinTransformer": "its attention is in windows, so its tokens are not in one sequence",
 }
 
@@ -150,13 +151,12 @@ def layout_of(tower: nn.Module) -> Layout:
     if hasattr(tower, "text_model") or hasattr(tower, "lm_head"):
         raise TypeError(f"{type(tower).__name__} is a whole model; pass its vision tower")
     trunk = getattr(tower, "trunk", None)
-    if trunk is not None and type(trunk).__name__ not in _TRUNKS:
-        kind = type(trunk).__name__
-        reason = _NO_FIRST_ATTENTION.get(kind)
-        raise TypeError(
-            f"{type(tower).__name__} with a {kind} is not supported"
-            + (f": {reason}" if reason else f"; allowed: {', '.join(_TRUNKS)}")
-        )
+    kind = type(tower if trunk is None else trunk).__name__
+    named = kind if trunk is None else f"{type(tower).__name__} with a {kind}"
+    if kind in _NO_FIRST_ATTENTION:
+        raise TypeError(f"{named} is not supported: {_NO_FIRST_ATTENTION[kind]}")
+    if trunk is not None and kind not in _TRUNKS:
+        raise TypeError(f"{named} is not supported; allowed: {', '.join(_TRUNKS)}")
     for layout in _KNOWN:
         if _matches(tower, layout):
             _check_embedding(tower, layout)

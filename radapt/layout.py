@@ -138,6 +138,7 @@ _NO_FIRST_ATTENTION = {
     "FastVit": "its blocks are convolutions, and attention follows only in its last stages",
     **dict.fromkeys(("ConvNeXt", "DINOv3ConvNextModel"), "it has no attention"),
     **dict.fromkeys(("ModifiedResNet", "ResNet"), "its blocks are convolutions"),
+    "XCLIPVisionModel": "it takes the frames of videos",
     "SwinTransformer": "its attention is in windows, so its tokens are not in one sequence",
 }
 
@@ -178,12 +179,13 @@ def _matches(tower: nn.Module, layout: Layout) -> bool:
 def _check_embedding(tower: nn.Module, layout: Layout) -> None:
     """Raise TypeError for variants of the known towers that make their tokens in another way."""
     order = grids_of(tower)
-    linear = order is not None and order.form == "padded"
-    kinds = nn.Linear if linear else (nn.Conv2d, nn.Conv3d)
-    if isinstance(tower.get_submodule(layout.patches), kinds) or has_stem(tower):
+    form = None if order is None else order.form
+    kind = {"packed": nn.Conv3d, "padded": nn.Linear}.get(form or "", nn.Conv2d)
+    if isinstance(tower.get_submodule(layout.patches), kind) or has_stem(tower):
         return
     raise TypeError(
         f"{type(tower).__name__} is not supported: it does not embed patches by one convolution"
+        + (", or takes them in an order that is not known" if layout is _QWEN else "")
     )
 
 

@@ -9,7 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from radapt import Anchor, GaussianFilter, PerGrid, adapt, extract_anchor, resize_anchor
+from radapt import (
+    Anchor,
+    FitOptions,
+    GaussianFilter,
+    PerGrid,
+    adapt,
+    extract_anchor,
+    fit_anchor,
+    resize_anchor,
+)
 from radapt.graft import graft, units
 from radapt.normalisations import CLIP_MEAN, CLIP_STD
 from radapt.tower import (
@@ -159,6 +168,18 @@ def test_units_divide_a_tower_and_make_it_whole(name: str) -> None:
     for path, parameter in grafted.named_parameters():
         if path.endswith(scales):
             assert (id(parameter) in theirs) == (".0." in path)
+
+
+@pytest.mark.parametrize("name", ["pe-core", "vitamin", "dinov3", "siglip2-naflex"])
+def test_an_anchor_is_fitted(name: str) -> None:
+    tower = build_family(name)
+    rows: list[float] = []
+    fit_anchor(
+        tower, family_images(8), start=extract_anchor(tower, **OWN), alpha=0.8, cutoff=40,
+        options=FitOptions(steps=2, epochs=8, batch=4, lr=0.05), **OWN,
+        report=lambda epoch: rows.append(epoch.loss),
+    )  # fmt: skip
+    assert rows[-1] < 0.9 * rows[0]
 
 
 @pytest.mark.parametrize("name", ["dinov2", "dinov2-registers", "dinov3"])
@@ -318,3 +339,11 @@ def test_normalisation_of_open_clips_towers_is_the_one_that_it_notes() -> None:
     assert not torch.allclose(
         extract_anchor(tower, mean=CLIP_MEAN, std=CLIP_STD).value, given, atol=1e-4
     )
+
+
+def test_towers_of_patches_in_an_order_that_is_not_known_are_refused() -> None:
+    """As those of GLM-4V and Qwen3.5, whose parts have the names of Qwen2-VL's."""
+    tower: Any = build_family("qwen2-vl")
+    tower.config.model_type = "glm4v_vision"
+    with pytest.raises(TypeError, match="takes them in an order that is not known"):
+        extract_anchor(tower, **OWN)

@@ -7,7 +7,7 @@ Three forms are known (`Grids.form`):
 - `images`: images padded at the right and bottom to one size, and their sizes (Pixtral).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
 import torch
@@ -22,7 +22,7 @@ Change = Callable[[Tensor], Tensor]  # of images [b,c,h,w] to images of the same
 class Inputs(Protocol):
     """A form of giving images of any size to a tower."""
 
-    names: Sequence[str]  # arguments of the tower's forward method, in their order
+    names: tuple[str, ...]  # arguments of the tower's forward method, in their order
 
     def of_images(self, images: Tensor, order: Grids) -> Arguments:
         """Return a tower's arguments for normalised images `[b,c,h,w]` of one size."""
@@ -42,12 +42,13 @@ class Inputs(Protocol):
             anchor: Scaled anchors of all images, one after another, `[tokens,d]`.
             grid_thw: Frames, rows and columns of patches of each image.
         """
+        return scale * response + anchor
 
 
-class Packed:
+class Packed(Inputs):
     """Qwen2-VL, Qwen2.5-VL and Qwen3-VL."""
 
-    names: Sequence[str] = ("hidden_states", "grid_thw")
+    names = ("hidden_states", "grid_thw")
 
     def of_images(self, images: Tensor, order: Grids) -> Arguments:
         """Cut images into patches, and return them with their grids."""
@@ -64,15 +65,11 @@ class Packed:
         patches = on_frames(change, given["hidden_states"], given["grid_thw"], order)
         return {**given, "hidden_states": patches}
 
-    def mixed(self, response: Tensor, scale: float, anchor: Tensor, grid_thw: Tensor) -> Tensor:
-        """Mix all tokens: there is no padding."""
-        return scale * response + anchor
 
-
-class Padded:
+class Padded(Inputs):
     """SigLIP2-NaFlex; the values of a patch are ordered by row, column and channel."""
 
-    names: Sequence[str] = ("pixel_values", "pixel_attention_mask", "spatial_shapes")
+    names = ("pixel_values", "pixel_attention_mask", "spatial_shapes")
 
     def of_images(self, images: Tensor, order: Grids) -> Arguments:
         """Cut images into patches without padding, and return them with their grids."""
@@ -108,10 +105,10 @@ class Padded:
         return _placed(scale * response[real] + anchor, real, response)
 
 
-class SizedImages:
+class SizedImages(Inputs):
     """Pixtral; all images' tokens follow one another in one sequence `[1,n,d]`."""
 
-    names: Sequence[str] = ("pixel_values", "image_sizes")
+    names = ("pixel_values", "image_sizes")
 
     def of_images(self, images: Tensor, order: Grids) -> Arguments:
         """Return images that are not padded."""
@@ -130,10 +127,6 @@ class SizedImages:
         for index, (height, width) in enumerate(_sizes(given)):
             changed[index, :, :height, :width] = change(images[None, index, :, :height, :width])[0]
         return {**given, "pixel_values": changed}
-
-    def mixed(self, response: Tensor, scale: float, anchor: Tensor, grid_thw: Tensor) -> Tensor:
-        """Mix all tokens: those of padding are not in the sequence."""
-        return scale * response + anchor
 
 
 INPUTS: Mapping[Form, Inputs] = {"packed": Packed(), "padded": Padded(), "images": SizedImages()}

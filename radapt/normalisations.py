@@ -62,9 +62,12 @@ def _stored(source: str, name: str, commit: str | None) -> Path | None:
     folder = Path(source)
     if folder.is_dir():
         return folder / name if (folder / name).is_file() else None
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import errors, try_to_load_from_cache
 
-    cached = try_to_load_from_cache(source, name, revision=commit)
+    try:
+        cached = try_to_load_from_cache(source, name, revision=commit)
+    except errors.HFValidationError:  # a folder that has been removed
+        return None
     return Path(cached) if isinstance(cached, str) else None
 
 

@@ -64,7 +64,7 @@ def attention_weights(
 def _check_plain(tower: nn.Module, attention: nn.Module) -> None:
     """Raise TypeError unless attention is a softmax of the product of queries and keys alone.
 
-    Rotary or relative positions and norms of queries would change the product.
+    Rotary or relative positions, for example, change the product.
     """
     trunk = getattr(tower, "trunk", None)
     plain = isinstance(attention, nn.MultiheadAttention)

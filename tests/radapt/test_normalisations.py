@@ -88,6 +88,13 @@ def test_the_processors_file_beside_the_weights_comes_first(saved: Path, nested:
     assert torch.equal(extract_anchor(tower).value, expected)
 
 
+def test_a_folder_that_has_been_removed_is_as_none(saved: Path) -> None:
+    write(saved, {"image_mean": MEAN, "image_std": STD}, nested=False)
+    tower = transformers.CLIPVisionModel.from_pretrained(saved)
+    shutil.rmtree(saved)
+    assert normalisation(tower) == (CLIP_MEAN, CLIP_STD)
+
+
 def test_a_processor_without_values_or_a_damaged_one(saved: Path) -> None:
     write(saved, {"size": 32}, nested=False)
     tower = transformers.CLIPVisionModel.from_pretrained(saved)

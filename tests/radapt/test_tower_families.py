@@ -243,7 +243,7 @@ def test_naflex_images_of_any_grid_are_adapted_each_by_itself_without_padding() 
 
 
 def test_a_naflex_anchor_of_one_grid_is_interpolated_as_positions_are() -> None:
-    """With a first attention that is linear in positions the interpolation is exact."""
+    """At alpha 1 the response is the anchor, resized as the tower resizes its positions."""
     tower = build_family("siglip2-naflex")
     anchor = extract_anchor(tower, **OWN)
     assert anchor.size == (32, 32)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from radapt.compat import ensure_torchvision
-from radapt.tower import CLIP_MEAN, CLIP_STD
+from radapt.normalisations import CLIP_MEAN, CLIP_STD
 
 MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
 

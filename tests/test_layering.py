@@ -41,7 +41,7 @@ ROOMS = (
 LIBRARIES = {
     "open_clip": ("bench.models", "bench.hub.weights", "bench.nano", "radapt"),
     "transformers": ("bench.models", "bench.tasks.local_judge", "radapt.remote_code"),
-    "huggingface_hub": ("bench.hub.files",),
+    "huggingface_hub": ("bench.hub.files", "radapt.normalisations"),
     "radapt": ("bench", "radapt"),
     "accelerate": ("bench.nano.recipe", "radapt.loop", "radapt.finetune", "radapt.cli.finetune"),
     "ray": ("bench.run.executors",),

@@ -1,7 +1,7 @@
 """Published annotation files: questions, captions and reference answers.
 
-Each format has a reader in `caption_files.py`, `vqa_files.py` or `v_attack_files.py`; these say
-what the files look like.
+Each format has a reader in `caption_files.py` or `vqa_files.py`; these say what the files look
+like.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,14 +13,13 @@ from types import MappingProxyType
 from bench.core.errors import CellError
 from bench.core.resolved_names import Remark
 from bench.data.annotation_reading import Reader
-from bench.data.caption_files import CAPTION_READERS
+from bench.data.caption_files import CAPTION_READERS, listed_images
 from bench.data.questions import Questions, QuestionSample, questions_in_folder
-from bench.data.v_attack_files import read_v_attack
 from bench.data.vqa_files import VQA_READERS
 from bench.suite.specs import LanguageDataset
 
 _CACHED = 4  # datasets in the cache: reading the 214,000 questions of VQAv2 takes seconds
-_READERS: Mapping[str, Reader] = {**CAPTION_READERS, **VQA_READERS, "v-attack": read_v_attack}
+_READERS: Mapping[str, Reader] = {**CAPTION_READERS, **VQA_READERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +54,11 @@ def files_of(spec: LanguageDataset) -> Iterator[Path]:
 
 
 def _annotation_paths(spec: LanguageDataset) -> Iterator[Path]:
-    for path in (spec.questions, spec.annotations, spec.objects, spec.targets, spec.listed):
+    for path in (spec.questions, spec.annotations, spec.objects, spec.targets):
         if path is not None:
             yield Path(path)
+    if listed := listed_images(spec):
+        yield listed
 
 
 def _reference_path(spec: LanguageDataset) -> Path:
@@ -68,7 +69,7 @@ def _reference_path(spec: LanguageDataset) -> Path:
 def _state(path: Path) -> tuple[Path, int, int]:
     try:
         state = path.stat()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a split's name may be no path
         raise CellError(f"{path}: cannot be read ({error})") from error
     return path.resolve(), state.st_size, state.st_mtime_ns
 

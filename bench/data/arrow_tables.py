@@ -1,144 +1,82 @@
 """Reads images with labels from Parquet files and from datasets that `datasets` saved.
 
-FILE.parquet, or a folder with *.parquet or data/*.parquet: the layout of the Hugging Face hub,
-    SPLIT-00000-of-00002.parquet
-a folder with state.json and *.arrow, or with dataset_dict.json and such a folder per split:
-    `save_to_disk` of Hugging Face's `datasets`
-
 An image is a struct of bytes and path, or binary. Class names stand in the metadata of the schema
 (`huggingface`, the feature ClassLabel). The library `datasets` is not needed.
 """
 
 import json
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.core.digests import sha256
 from bench.core.errors import CellError
-from bench.core.identifiers import relative_path_fault, shown
+from bench.core.identifiers import shown
 from bench.data.label_classes import Labelled
-from bench.data.split import cell_errors
+from bench.data.table_files import table_files
 from bench.suite.specs import TableDataset
-from radapt.text_files import read_json
 
-_PARQUET = re.compile(r"(.*?)-?(\d{2,6})-of-(\d{2,6})\.parquet")
 # a part of a file: its number of rows, and a function that reads a column
 _Part = tuple[int, Callable[[str], Any]]
 
 
-def table_files(spec: TableDataset) -> list[Path]:
-    """Return the files of a table in the order of their rows.
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The files of a table in the order of their rows, and its columns.
 
-    Raises:
-        CellError: There are none, some are missing, or the split does not exist.
+    Attributes:
+        files: Parquet or Arrow files.
+        image: Name of the column of the images.
+        label: Name of the column of the labels.
+        names: Class names of labels that are numbers; empty if the table has none.
     """
-    path = Path(spec.path)
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise CellError(f"{path}: no such file or folder")
-    if (path / "dataset_dict.json").is_file():
-        path = path / _chosen(spec, list(_json(path / "dataset_dict.json", "splits")))
-        return _saved(path)
-    if (path / "state.json").is_file():
-        _chosen(spec, [""])
-        return _saved(path)
-    files = sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
-    if not files:
-        raise CellError(
-            f"{path}: has no Parquet files, and is no dataset that `save_to_disk` of `datasets` "
-            "wrote (no state.json and no dataset_dict.json)"
-        )
-    splits = {file: _split_of(file) for file in files}
-    split = _chosen(spec, sorted(set(splits.values())))
-    return _complete([file for file in files if splits[file] == split])
+
+    files: Sequence[Path]
+    image: str
+    label: str
+    names: tuple[str, ...]
 
 
-def open_table(spec: TableDataset) -> Labelled:
-    """Read the labels of a table; an image's id is the number of its row, with eight digits.
+def columns_of(spec: TableDataset) -> Columns:
+    """Find the files and columns of a table; no row is read.
 
     Raises:
-        CellError: pyarrow is not installed, a file is damaged, a column is missing or has another
-            type, or a row has no label.
+        CellError: pyarrow is not installed, files are missing or damaged, or the table has no
+            split or column of the spec.
     """
     files = table_files(spec)
     schema = _schema(files[0])
-    image = _image_column(spec, schema)
     label = spec.label or "label"
     if label not in schema.names:
         raise CellError(
             f"{spec.path}: has no column {shown(label)}; give the column of the labels as `label`; "
             f"allowed: {', '.join(schema.names)}"
         )
-    found = [each for file in files for each in _column(file, label)]
+    return Columns(files, _image_column(spec, schema), label, _class_names(schema, label))
+
+
+def open_table(spec: TableDataset) -> Labelled:
+    """Read the labels of a table; an image's id is the number of its row, with eight digits.
+
+    Raises:
+        CellError: A row has no label; see also `columns_of`.
+    """
+    table = columns_of(spec)
+    found = [each for file in table.files for each in _values(file, table.label)]
     wrong = [row for row, each in enumerate(found) if not _is_label(each)]
     if wrong:
         raise CellError(
             f"{spec.path}: {len(wrong)} of {len(found)} rows have no class number or name in the "
-            f"column {shown(label)} (first: row {wrong[0]}, {shown(found[wrong[0]])}); does this "
-            "split have labels?"
+            f"column {shown(table.label)} (first: row {wrong[0]}, {shown(found[wrong[0]])}); does "
+            "this split have labels?"
         )
     labels = {f"{row:08d}": each for row, each in enumerate(found)}
-    return Labelled(
-        labels, _class_names(schema, label), partial(_read, files, image), partial(_content, files)
-    )
-
-
-def _chosen(spec: TableDataset, splits: list[str]) -> str:
-    """Return the split of the spec, or the only one."""
-    if spec.split is None and len(splits) == 1:
-        return splits[0]
-    if spec.split not in splits:
-        raise CellError(
-            f"{spec.path}: got the split {shown(spec.split)}; allowed: "
-            f"{', '.join(filter(None, splits)) or 'none, as it is a single split'}"
-        )
-    return spec.split
-
-
-def _saved(folder: Path) -> list[Path]:
-    """Return the files of a dataset that `save_to_disk` wrote."""
-    state = folder / "state.json"
-    names = [_json(each, "filename", state) for each in _json(state, "_data_files")]
-    for name in names:
-        if not isinstance(name, str) or relative_path_fault(name):
-            raise CellError(f"{state}: {shown(name)} is not the name of a file")
-    if missing := [name for name in names if not (folder / name).is_file()]:
-        raise CellError(f"{folder}: {len(missing)} of {len(names)} files are missing: {missing[0]}")
-    return [folder / name for name in names]
-
-
-def _json(content: Any, key: str, place: Path | None = None) -> Any:
-    """Return the value of a key in a JSON file, or in an object of it."""
-    if isinstance(content, Path):
-        place = content
-        with cell_errors():
-            content = read_json(content)
-    if not isinstance(content, dict) or key not in content:
-        raise CellError(f"{place}: has no {key!r}; `save_to_disk` of `datasets` writes it")
-    return content[key]
-
-
-def _split_of(file: Path) -> str:
-    found = _PARQUET.fullmatch(file.name)
-    return found[1] if found else file.stem
-
-
-def _complete(files: list[Path]) -> list[Path]:
-    """Return files unchanged; refuse a part of those that `-of-` counts."""
-    found = [each for file in files if (each := _PARQUET.fullmatch(file.name))]
-    totals = {int(each[3]) for each in found}
-    if found and (len(totals) > 1 or len(found) != max(totals) or len(found) < len(files)):
-        raise CellError(
-            f"{files[0].parent}: has {len(files)} files like {files[0].name}, but the names say "
-            f"{max(totals)}"
-        )
-    return files
+    read = partial(_read, table.files, table.image)
+    return Labelled(labels, table.names, read, partial(_content, table.files))
 
 
 def _image_column(spec: TableDataset, schema: Any) -> str:
@@ -204,7 +142,7 @@ def _content(files: Sequence[Path], keys: Sequence[str]) -> Iterator[bytes]:
     yield from map(sha256, files)
 
 
-def _column(file: Path, name: str) -> Iterator[Any]:
+def _values(file: Path, name: str) -> Iterator[Any]:
     with _damage(file):
         for _, column in _parts(file):
             yield from column(name).to_pylist()

@@ -97,24 +97,30 @@ def _flickr_tokens(spec: LanguageDataset, path: Path, note: Note) -> Samples:
         yield _captioned(spec, name, texts)
 
 
+def listed_images(spec: LanguageDataset) -> Path | None:
+    """Return the file with the images of a split of Flickr's tokens; None if there is none."""
+    return Path(spec.split) if spec.format == "flickr-tokens" and spec.split else None
+
+
 def _listed(
     spec: LanguageDataset, path: Path, captions: Mapping[str, list[str]]
 ) -> Mapping[str, list[str]]:
-    """Return the captions of the images that the spec's list names, or all of them."""
-    if spec.listed is None:
+    """Return the captions of the images that the split's list names, or all of them."""
+    listed = listed_images(spec)
+    if listed is None:
         return captions
     with cell_errors():
-        names = read_list(Path(spec.listed))
+        names = read_list(listed)
     # the splits of Flickr30k Entities have names without `.jpg`
     wanted = [name if name in captions else f"{name}.jpg" for name in names]
     if missing := [name for name in wanted if name not in captions]:
         raise CellError(
-            f"{spec.listed}: {len(missing)} of {len(names)} images have no captions in {path} "
+            f"{listed}: {len(missing)} of {len(names)} images have no captions in {path} "
             f"(first: {shown(missing[0])})"
         )
     if len(set(wanted)) < len(wanted):
         twice = next(name for name in wanted if wanted.count(name) > 1)
-        raise CellError(f"{spec.listed}: names {shown(twice)} twice")
+        raise CellError(f"{listed}: names {shown(twice)} twice")
     return {name: captions[name] for name in wanted}
 
 

@@ -55,17 +55,10 @@ def open_list(spec: TableDataset) -> Labelled:
 def unlisted(spec: TableDataset, labels: Mapping[str, object]) -> Iterator[Remark]:
     """Yield a remark if the folder has images that the list does not have."""
     root = images_folder(spec)
-    others = sorted(
-        path
-        for folder, _, names in os.walk(root)
-        for name in names
-        if name[0] != "." and Path(name).suffix.lower() in SUFFIXES
-        and (path := (Path(folder) / name).relative_to(root).as_posix()) not in labels
-    )  # fmt: skip
+    others = [key for key in _images_below(root) if key not in labels]
     if others:
-        text = (
-            f"{len(others)} images in {root.name} are not listed (first: {shown(others[0])[1:-1]})"
-        )
+        first = shown(min(others))[1:-1]
+        text = f"{len(others)} images in the folder are not in the list (first: {first})"
         yield Remark("images-not-listed", text)
 
 
@@ -131,7 +124,7 @@ def _named(
                 f"{spec.path}, line {line}: {shown(key)} has the label {shown(label)} here and "
                 f"{shown(labels[key])} before"
             )
-    if missing := [key for key in labels if not (root / key).is_file()]:
+    if missing := [key for key in labels if not os.path.isfile(os.path.join(root, key))]:
         raise CellError(
             f"{spec.path}: {len(missing)} of {len(labels)} images are not in {root} (first: "
             f"{shown(missing[0])}); give the folder that the paths start from as `images`"
@@ -167,8 +160,17 @@ def _numbered(
     return labels, (Remark("labels-without-image", text),)
 
 
+def _images_below(root: Path) -> Iterator[str]:
+    """Yield the paths of the images in a folder and its subfolders, with `/`."""
+    for folder, _, names in os.walk(root):
+        inside = os.path.relpath(folder, root).replace(os.sep, "/")
+        for name in names:
+            if name[0] != "." and _is_image(name):
+                yield name if inside == "." else f"{inside}/{name}"
+
+
 def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES
+    return name.lower().endswith(SUFFIXES)
 
 
 def _read(root: Path, keys: Collection[str]) -> Iterator[tuple[str, bytes]]:

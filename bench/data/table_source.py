@@ -9,7 +9,7 @@ from pathlib import Path
 from bench import catalogue
 from bench.core.errors import CellError
 from bench.core.resolved_names import Remark
-from bench.data.arrow_tables import open_table, table_files
+from bench.data.arrow_tables import columns_of, open_table
 from bench.data.image_lists import images_folder, open_list, unlisted
 from bench.data.label_classes import Labelled, classes_of
 from bench.data.source import Source
@@ -33,7 +33,7 @@ class TableSource(Source):
             return f"{', '.join(missing)}: no such file or folder"
         try:
             if not spec.is_list:
-                table_files(spec)
+                columns_of(spec)
         except CellError as error:
             return str(error)
         return None

@@ -11,6 +11,11 @@ scienceqa      {ID: {"question", "choices": [TEXT], "answer": INDEX, "hint", "im
                lmms-eval (`sqa_doc_to_text`).
 pope           one JSON object per line, or in one array as for A-OKVQA and GQA: {"question_id",
                "image", "text", "label"}
+v-attack       [{"image", "caption": ["OBJECT: TEXT"]}], [{"image", "replace": ["OBJECT: TEXT"]}]
+               and [{"image", "vqa": [QUESTION]}]: COCO-300 (github.com/Summu77/V-Attack). As
+               published, each file has 300 entries for 297 images: three images appear twice, with
+               other descriptions of the same object. V-Attack's code makes a dictionary by image,
+               so the last entry counts; it does here too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,6 +43,7 @@ from bench.suite.specs import LanguageDataset
 from radapt.text_files import parse_json
 
 _OPPOSITE = {"yes": "no", "no": "yes"}
+_QUESTIONS_PER_IMAGE = 3  # as in V-Attack's code; four images have a fourth question
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -155,10 +161,62 @@ def _answer_type(entry: Mapping[str, Any]) -> str | None:
     return found
 
 
+def _v_attack(spec: LanguageDataset, path: Path, note: Note) -> Samples:
+    """Yield the samples: a caption or three questions per image, with its object and target."""
+    targets_path, questions_path = Path(spec.targets or ""), Path(spec.questions or "")
+    repeated: dict[str, None] = {}
+    shown = _texts(spec, path, "caption", repeated)
+    objects = {image: _object(texts[0]) for image, texts in shown.items()}
+    wanted = _texts(spec, targets_path, "replace", repeated)
+    targets = {image: _object(texts[0])[0] for image, texts in wanted.items()}
+    asks = spec.question_type == "question"
+    asked = _texts(spec, questions_path, "vqa", repeated) if asks else {}
+    note_all(note, "repeated-images", [*repeated], "images appear twice; their last entries count")
+    own = [f"{image}: {name}" for image, (name, _) in objects.items() if targets.get(image) == name]
+    note_all(note, "target-is-object", own, "images have their own object as the target")
+    for image, (name, caption) in objects.items():
+        if image not in targets:
+            raise CellError(f"{targets_path}: has no target for {image} of {path}")
+        decoy = targets[image]
+        if spec.question_type == "caption":
+            question = Question(spec.prompt_for(), (caption,), (name,), decoy)
+            yield image, QuestionSample(image, question)
+            continue
+        # the files have no reference answers; all questions are about the object
+        texts = [text for text in asked.get(image, ())[:_QUESTIONS_PER_IMAGE] if text.strip()]
+        if not texts:
+            raise CellError(f"{questions_path}: has no question about {image} of {path}")
+        for number, text in enumerate(texts, 1):
+            question = Question(spec.prompt_for(text), (name,), (name,), decoy)
+            yield f"{image}{ID_SEPARATOR}{number}", QuestionSample(image, question)
+
+
+def _texts(
+    spec: LanguageDataset, path: Path, key: str, repeated: dict[str, None]
+) -> dict[str, list[str]]:
+    """Return the texts of each image's last entry; add images with several to `repeated`."""
+    texts: dict[str, list[str]] = {}
+    with json_content(spec, path) as content:
+        for entry in as_list(content):
+            if entry["image"] in texts:
+                repeated[entry["image"]] = None
+            texts[entry["image"]] = [as_text(text) for text in as_list(entry[key])]
+    if empty := [image for image, found in texts.items() if not found]:
+        raise CellError(f"{path}: {len(empty)} images have no `{key}` (first: {empty[0]})")
+    return texts
+
+
+def _object(text: str) -> tuple[str, str]:
+    """Split `OBJECT: TEXT` into both parts; without a text, return the object twice."""
+    name, _, rest = text.partition(":")
+    return name.strip().lower(), rest.strip() or name.strip()
+
+
 VQA_READERS: Mapping[str, Reader] = {
     "vqav2": _vqav2,
     "textvqa": _textvqa,
     "vizwiz": _vizwiz,
     "scienceqa": _scienceqa,
     "pope": _pope,
+    "v-attack": _v_attack,
 }

@@ -1,6 +1,7 @@
 """Parquet files, and datasets as `save_to_disk` of Hugging Face's `datasets` writes them."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,6 +126,14 @@ def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
         index_dataset(spec_of(tmp_path / "set.parquet", image="img"), 1, 0)
 
 
+def test_imagenets_numbers_need_an_order(tmp_path: Path) -> None:
+    parquet.write_table(rows((490, 361), names=None), tmp_path / "set.parquet")
+    spec = spec_of(tmp_path / "set.parquet", order="devkit")
+    assert [each[2] for each in found(spec)] == ["sea snake", "mountain"]
+    text = "its numbers are ImageNet's classes in the order devkit, as the suite says"
+    assert text in [remark.text for remark in index_dataset(spec, 1, 0).remarks]
+
+
 def test_the_identity_follows_the_file(tmp_path: Path) -> None:
     spec = as_parquet(tmp_path)
     first = index_dataset(spec, 1, 0).fingerprint
@@ -174,13 +183,25 @@ def lose_a_saved_part(root: Path) -> tuple[TableDataset, str]:
 def lead_elsewhere(root: Path) -> tuple[TableDataset, str]:
     spec = as_saved(root)
     (root / "set" / "state.json").write_text('{"_data_files": [{"filename": "../x.arrow"}]}')
-    return spec, r"state.json: '../x.arrow' is not the name of a file"
+    return spec, r"state.json: got the files .'../x.arrow'.; needed: names of files"
 
 
 def empty_state(root: Path) -> tuple[TableDataset, str]:
     spec = as_saved(root)
     (root / "set" / "state.json").write_text("{}")
-    return spec, "state.json: has no '_data_files'"
+    return spec, "state.json: has no list '_data_files'"
+
+
+def splits_elsewhere(root: Path) -> tuple[TableDataset, str]:
+    spec = as_saved_splits(root)
+    (root / "set" / "dataset_dict.json").write_text('{"splits": ["../set"]}')
+    return spec, r"got the splits .'../set'.; needed: names of folders"
+
+
+def lose_a_split(root: Path) -> tuple[TableDataset, str]:
+    spec = as_saved_splits(root)
+    (root / "set" / "test" / "state.json").unlink()
+    return spec, "test/state.json is missing"
 
 
 def truncate(root: Path) -> tuple[TableDataset, str]:
@@ -213,11 +234,13 @@ def no_table(root: Path) -> tuple[TableDataset, str]:
     "damage",
     [
         *(lose_a_part, lose_a_saved_part, lead_elsewhere, empty_state, truncate, truncate_saved),
+        *(splits_elsewhere, lose_a_split),
         *(no_split, other_split, no_table),
     ],
 )
 def test_damaged_and_incomplete_tables_are_named(tmp_path: Path, damage: Any) -> None:
     spec, reason = damage(tmp_path)
+    assert re.search(reason, source_of(spec).missing(0) or "") or damage is truncate_saved
     with pytest.raises(CellError, match=reason):
         index_dataset(spec, 9, 0)
 
@@ -225,5 +248,6 @@ def test_damaged_and_incomplete_tables_are_named(tmp_path: Path, damage: Any) ->
 def test_tables_need_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = as_parquet(tmp_path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "install the extra `tables`" in str(source_of(spec).missing(0))
     with pytest.raises(CellError, match=r"install the extra `tables`"):
         index_dataset(spec, 1, 0)

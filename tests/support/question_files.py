@@ -218,7 +218,7 @@ def flickr_tokens(root: Path, listed: str | None = None) -> LanguageDataset:
     path.write_text("\n".join(lines) + "\n")
     keys = {}
     if listed is not None:
-        keys["listed"] = str(root / "test.txt")
+        keys["split"] = str(root / "test.txt")
         (root / "test.txt").write_text(listed)
     return language("flickr-tokens", annotations=str(path), images=str(root / "images"), **keys)
 

@@ -41,7 +41,7 @@ _NEEDS: dict[Format, tuple[str, ...]] = {
 _MAY_HAVE: dict[Format, tuple[str, ...]] = {
     "karpathy": ("split",),
     "scienceqa": ("split",),
-    "flickr-tokens": ("listed",),
+    "flickr-tokens": ("split",),
 }
 # The question types of each format; the first is the default.
 _QUESTION_TYPES: dict[Format, tuple[QuestionType, ...]] = {
@@ -57,7 +57,7 @@ _QUESTION_TYPES: dict[Format, tuple[QuestionType, ...]] = {
     "v-attack": ("caption", "question"),
     "embedded": ("what", "whether", "caption"),
 }
-_KEYS = ("questions", "annotations", "objects", "targets", "images", "split", "listed", "of", "ask")
+_KEYS = ("questions", "annotations", "objects", "targets", "images", "split", "of", "ask")
 
 # Prompts of RobustVLM (arXiv:2402.12336) for LLaVA, of V-Attack (`_DESCRIBE`), and of LLaVA 1.5's
 # evaluation (VizWiz and ScienceQA).
@@ -84,9 +84,8 @@ class LanguageDataset(Dataset):
         objects: V-Attack's file of the object that each image shows.
         targets: V-Attack's file of the attack's target for each image.
         images: Folder of the images.
-        split: Split in Karpathy's or ScienceQA's file; `test` by default.
-        listed: File with the name of an image per line: the split of Flickr's tokens that is
-            measured; all images by default.
+        split: Split in Karpathy's or ScienceQA's file; `test` by default. For Flickr's tokens, a
+            file with the name of an image per line; all images by default.
         of: Name of the embedded images.
         ask: Question type. V-Attack: `caption`, or each `question` about an image. Embedded sets:
             `caption`, `what` an image shows, or `whether` it shows an object.
@@ -103,7 +102,6 @@ class LanguageDataset(Dataset):
     targets: UserPath | None = None
     images: UserPath | None = None
     split: str | None = None
-    listed: UserPath | None = None
     of: EmbeddedName | None = None
     ask: QuestionType | None = None
     prompt: Annotated[str, Field(min_length=1)] | None = None

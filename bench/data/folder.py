@@ -20,6 +20,7 @@ from bench.core.resolved_names import Remark
 from bench.data.class_names import LISTED, class_names
 from bench.data.split import Split, cell_errors, read_templates
 from radapt.class_folders import (
+    SUFFIXES,
     are_numbers,
     class_folders,
     folder_names,
@@ -116,6 +117,8 @@ def _too_few(root: Path, folders: Sequence[str]) -> str:
         inside = [path for path in (root / folder).iterdir() if path.is_dir()]
         if len(inside) > 1:
             return f"{message}; if the classes are the folders in {folder}, give {root / folder}"
+    if any(path.suffix.lower() in SUFFIXES for path in root.iterdir()):
+        return f"{message}; images in a single folder with a list of their labels are `kind: table`"
     return message
 
 

@@ -10,7 +10,7 @@ from bench import catalogue
 from bench.core.errors import CellError, SuiteError
 from bench.data import index_dataset, load_images, native_size
 from bench.data.source_kinds import source_of
-from bench.suite.specs import TableDataset
+from bench.suite.specs import FolderDataset, TableDataset
 from tests.support.question_files import picture
 
 # the classes of the first ten images of ImageNet's validation set: in Caffe's val.txt, in the
@@ -217,6 +217,12 @@ def test_wordnet_ids_and_kaggles_list_are_the_same_dataset(tmp_path: Path) -> No
     for spec in others:
         found = index_dataset(spec, 100, 0)
         assert (found.fingerprint, found.classes) == (lock.fingerprint, lock.classes)
+
+
+def test_class_folders_without_folders_point_to_lists(tmp_path: Path) -> None:
+    folder = {"kind": "folder", "name": "set", "path": str(imagenet(tmp_path))}
+    with pytest.raises(CellError, match=r"got 0 folders .* a list of their labels are `kind: tab"):
+        index_dataset(FolderDataset.model_validate(folder), 1, 0)
 
 
 def test_other_orders_are_refused(tmp_path: Path) -> None:

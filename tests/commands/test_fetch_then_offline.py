@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from huggingface_hub import constants
 
 from bench.commands.downloads import FetchWatcher, fetch
 from bench.commands.machine import examine
+from bench.models import ClipModel, build_model
 from bench.run.suite_run import run_suite
 from bench.suite.load import load_suite
+from bench.suite.specs import HuggingFaceModel
+from radapt import extract_anchor
 from tests.support.hub_server import Hub
 from tests.support.published_models import (
     TEXT,
@@ -54,7 +58,7 @@ def published(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     places = tmp_path / "published"
     places.mkdir()
     words = {**TEXT, "hf_tokenizer_name": "org/words"}
-    config = register(monkeypatch, places, "tiny-words", "org/tiny-words", words)
+    config = register(monkeypatch, "tiny-words", "org/tiny-words", words)
     hub.repos["org/tiny-words"] = {WEIGHTS: weights_of(config)}
     hub.repos["org/words"] = tokenizer_files()
 
@@ -62,7 +66,7 @@ def published(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     (places / "roberta").mkdir()
     (places / "roberta" / "config.json").write_bytes(roberta_config())
     config = register(
-        monkeypatch, places, "tiny-text-tower", "org/text", {**named, "hf_proj_type": "linear"}
+        monkeypatch, "tiny-text-tower", "org/text", {**named, "hf_proj_type": "linear"}
     )
     weights = weights_of(config, hf_model_name=str(places / "roberta"))
     hub.repos["org/text"] = {WEIGHTS: weights}
@@ -94,8 +98,15 @@ def test_models_that_embed(
     published: dict[str, Any],
 ) -> None:
     adapted = {"kind": "radapt", "base": "clip", "alpha": 1, "cutoff": 10}
-    models = {**published, "adapted": {**adapted, "anchor": {"white": "repository"}}}
-    models["adapted"]["anchor"] = {"white": "clip"}
+    local = HuggingFaceModel(kind="hugging_face", name=str(tmp_path / "published" / "clip"))
+    donor = build_model(local, torch.device("cpu"), lambda name: pytest.fail(name))
+    assert isinstance(donor, ClipModel)
+    extract_anchor(donor.tower).save(tmp_path / "anchor.safetensors")
+    models = {
+        **published,
+        "white anchor": {**adapted, "anchor": {"white": "clip"}},
+        "anchor in a file": {**adapted, "anchor": {"file": str(tmp_path / "anchor.safetensors")}},
+    }
     path = suite_file(
         models=models, datasets=["digits"], samples=4, protocol=PROTOCOL, attacks=None,
         threats=None,

@@ -14,6 +14,7 @@ from tests.support.small_clip import CONFIG, MEAN, STD, hub_files, pickled, smal
 
 # ruff: isort: split
 import open_clip
+import open_clip.factory
 import open_clip.pretrained
 
 WORDS = ("</s>", "<unk>", "<pad>", "a", "photo", "of", "cat", "dog", "bird", "number")
@@ -64,13 +65,11 @@ def weights_of(config: dict[str, Any], **texts: Any) -> bytes:
 
 
 def register(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, repository: str, text: dict[str, Any]
+    monkeypatch: pytest.MonkeyPatch, name: str, repository: str, text: dict[str, Any]
 ) -> dict[str, Any]:
     """Make a model known to open_clip by name, with the tag `tiny`; return its configuration."""
     config = {**CONFIG, "text_cfg": text}
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(config))
-    open_clip.add_model_config(folder / f"{name}.json")
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, config)
     tag = {"hf_hub": f"{repository}/", "mean": MEAN, "std": STD}
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, {"tiny": tag})
     return config

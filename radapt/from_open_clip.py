@@ -12,11 +12,14 @@ import torch
 from radapt.compat import ensure_torchvision
 from radapt.file_settings import MeanStd
 from radapt.remote_code import no_remote_code, refuse_remote_code
-from radapt.state_dicts import VISION, read_state
+from radapt.state_dicts import VISION, State, mismatch, read_state
 
 _CONFIG = "open_clip_config.json"
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
 _BIG_VISION = (".npz", ".npy")  # formats that open_clip reads
+_TOWER = ("proj", "conv1.", "trunk.")  # names of a vision tower's weights start with these
+# open_clip resizes these silently if a file has another number of positions
+_POSITIONS = (f"{VISION}positional_embedding", "positional_embedding", "text.positional_embedding")
 
 
 def pretrained_tag(name: str, tag: str) -> dict[str, Any]:
@@ -77,41 +80,65 @@ def load_open_clip(
     places = [str(path.parent) if path else name]
     places += [str(text[key]) for key in ("hf_model_name", "hf_tokenizer_name") if text.get(key)]
     forced = None if normalisation is None else dict(mean=normalisation[0], std=normalisation[1])
-    with no_remote_code(*places), _readable_weights(name, pretrained) as weights:
-        model = open_clip.create_model(
-            name,
-            pretrained=weights,
-            force_quick_gelu=quick_gelu,
-            force_preprocess_cfg=forced,
-        )
+    with no_remote_code(*places), _readable_weights(name, pretrained) as (weights, positions):
+        try:
+            model = open_clip.create_model(
+                name,
+                pretrained=weights,
+                force_quick_gelu=quick_gelu,
+                force_preprocess_cfg=forced,
+            )
+        except RuntimeError as error:
+            if "loading state_dict" not in str(error):
+                raise
+            source = f"{pretrained}: " if pretrained else ""
+            raise ValueError(f"{source}{mismatch(error)}") from error
+        _check_positions(pretrained, positions, model.state_dict())
         return model, open_clip.get_tokenizer(name)
 
 
 @contextmanager
-def _readable_weights(name: str, pretrained: str | None) -> Iterator[str | None]:
-    """Yield a checked tag, or a file of weights in a layout that open_clip reads."""
+def _readable_weights(
+    name: str, pretrained: str | None
+) -> Iterator[tuple[str | None, dict[str, int]]]:
+    """Yield a checked tag, or a file of weights in a layout that open_clip reads.
+
+    The second value has the numbers of positions in a file, by the names of their embeddings.
+    """
     file = Path(pretrained or "")
     if pretrained is None or (file.is_file() and file.suffix in _BIG_VISION):
-        yield pretrained
+        yield pretrained, {}
         return
     if not file.is_file():
         pretrained_tag(name, pretrained)
-        yield pretrained
+        yield pretrained, {}
         return
     state, wrapped = read_state(file)
-    if not any(key.startswith(VISION) for key in state) and {"proj", "conv1.weight"} & set(state):
+    if not any(key.startswith(VISION) for key in state) and any(
+        key.startswith(_TOWER) for key in state
+    ):
         raise ValueError(
             f"{file}: has only a vision tower, but a whole CLIP is needed; load the CLIP that it "
             "was fine-tuned from, and give this file as its tower"
         )
-    if not wrapped:
-        yield str(file.absolute())  # a path: open_clip takes the bare name of a tag as the tag
-        return
+    positions = {key: len(state[key]) for key in _POSITIONS if key in state}
     with TemporaryDirectory() as folder:
-        rewritten = Path(folder) / "weights.pt"
-        torch.save(state, rewritten)
+        path = file.absolute()  # open_clip takes the bare name of a tag as the tag
+        if wrapped:
+            path = Path(folder) / "weights.pt"
+            torch.save(state, path)
         del state
-        yield str(rewritten)
+        yield str(path), positions
+
+
+def _check_positions(file: str | None, positions: dict[str, int], model: State) -> None:
+    for name, count in positions.items():
+        built = f"text.{name}" if name == _POSITIONS[1] and name not in model else name
+        if built in model and len(model[built]) != count:
+            raise ValueError(
+                f"{file}: {name} has {count} positions, but the model has {len(model[built])}; use "
+                "the name of a model with the image size and context length of the file"
+            )
 
 
 def _config_file(name: str) -> Path | None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from radapt.activations import Activation, activation
 from radapt.compat import ensure_torchvision
-from radapt.file_settings import MeanStd
+from radapt.file_settings import UNSET, FileSettings
 from radapt.remote_code import no_remote_code, refuse_remote_code
 from radapt.state_dicts import VISION, State, mismatch, read_state
 
@@ -51,9 +52,7 @@ def pretrained_tag(name: str, tag: str) -> dict[str, Any]:
 def load_open_clip(
     name: str,
     pretrained: str | None = None,
-    *,
-    normalisation: MeanStd | None = None,
-    quick_gelu: bool = False,
+    settings: FileSettings = UNSET,
 ) -> tuple[Any, Any]:
     """Return a model of open_clip and its tokenizer, without running code of the checkpoint.
 
@@ -61,9 +60,8 @@ def load_open_clip(
         name: Name of an open_clip model, `hf-hub:OWNER/NAME`, or `local-dir:FOLDER`.
         pretrained: A tag, or a file of weights in any layout of `radapt.state_dicts`; None for
             `hf-hub:` and `local-dir:`, which include the weights.
-        normalisation: Mean and standard deviation per channel, in place of those of the tag or
-            configuration. A file has none of its own, so open_clip gives it CLIP's.
-        quick_gelu: Whether to build QuickGELU in place of the configuration's activation.
+        settings: Normalisation and activation in place of those of the tag or configuration. A
+            file has no normalisation of its own, so open_clip gives it CLIP's.
 
     Raises:
         RemoteCodeError: The checkpoint needs its own code.
@@ -79,22 +77,40 @@ def load_open_clip(
     # a text tower and tokenizer of transformers may be in another folder or repository
     places = [str(path.parent) if path else name]
     places += [str(text[key]) for key in ("hf_model_name", "hf_tokenizer_name") if text.get(key)]
-    forced = None if normalisation is None else dict(mean=normalisation[0], std=normalisation[1])
+    values = settings.normalisation
+    forced = None if values is None else dict(mean=values[0], std=values[1])
     with no_remote_code(*places), _readable_weights(name, pretrained) as (weights, positions):
-        try:
+        with _short_mismatch(pretrained):
             model = open_clip.create_model(
                 name,
                 pretrained=weights,
-                force_quick_gelu=quick_gelu,
+                force_quick_gelu=settings.activation == "quick_gelu",
                 force_preprocess_cfg=forced,
             )
-        except RuntimeError as error:
-            if "loading state_dict" not in str(error):
-                raise
-            source = f"{pretrained}: " if pretrained else ""
-            raise ValueError(f"{source}{mismatch(error)}") from error
         _check_positions(pretrained, positions, model.state_dict())
+        _check_activation(name, settings.activation, activation(model))
         return model, open_clip.get_tokenizer(name)
+
+
+@contextmanager
+def _short_mismatch(pretrained: str | None) -> Iterator[None]:
+    """Replace the error for weights of another architecture, which lists all their names."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        source = f"{pretrained}: " if pretrained else ""
+        raise ValueError(f"{source}{mismatch(error)}") from error
+
+
+def _check_activation(name: str, wanted: Activation | None, built: str) -> None:
+    if wanted is not None and built != wanted:
+        raise ValueError(
+            f"activation: got {wanted!r}, but the layers of {name} have "
+            f"{built or 'none of the known activations'}; remove the activation, or use the name "
+            "of a model that has it"
+        )
 
 
 @contextmanager

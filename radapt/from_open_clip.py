@@ -1,10 +1,11 @@
 """Load a model of open_clip: by name and tag, from a file, from the hub, or from a folder."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from radapt.state_dicts import VISION, State, mismatch, read_state
 
 _CONFIG = "open_clip_config.json"
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
+_TOKENIZER, _TEXT_TOWER = "hf_tokenizer_name", "hf_model_name"  # names of other repositories
 _BIG_VISION = (".npz", ".npy")  # formats that open_clip reads
 _TOWER = ("proj", "conv1.", "trunk.")  # names of a vision tower's weights start with these
 # open_clip resizes these silently if a file has another number of positions
@@ -53,6 +55,7 @@ def load_open_clip(
     name: str,
     pretrained: str | None = None,
     settings: FileSettings = UNSET,
+    folders: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Any, Any]:
     """Return a model of open_clip and its tokenizer, without running code of the checkpoint.
 
@@ -62,6 +65,8 @@ def load_open_clip(
             `hf-hub:` and `local-dir:`, which include the weights.
         settings: Normalisation and activation in place of those of the tag or configuration. A
             file has no normalisation of its own, so open_clip gives it CLIP's.
+        folders: For a name of open_clip: local folders in place of the repositories that its
+            configuration names under `hf_tokenizer_name` and `hf_model_name`, by these keys.
 
     Raises:
         RemoteCodeError: The checkpoint needs its own code.
@@ -73,12 +78,16 @@ def load_open_clip(
     path = _config_file(name)
     config = json.loads(path.read_text("utf-8")) if path else {}
     refuse_remote_code(config, path or name)
-    text = config.get("model_cfg", {}).get("text_cfg", {})
+    if path is None:
+        config = {"model_cfg": open_clip.get_model_config(name.replace("/", "-")) or {}}
     # a text tower and tokenizer of transformers may be in another folder or repository
+    text = {**config.get("model_cfg", {}).get("text_cfg", {}), **folders}
     places = [str(path.parent) if path else name]
-    places += [str(text[key]) for key in ("hf_model_name", "hf_tokenizer_name") if text.get(key)]
+    places += [str(text[key]) for key in (_TEXT_TOWER, _TOKENIZER) if text.get(key)]
     values = settings.normalisation
     forced = None if values is None else dict(mean=values[0], std=values[1])
+    # the weights of the text tower are in the checkpoint
+    tower = {"text_cfg": {**text, "hf_model_pretrained": False}} if _TEXT_TOWER in folders else {}
     with no_remote_code(*places), _readable_weights(name, pretrained) as (weights, positions):
         with _short_mismatch(pretrained):
             model = open_clip.create_model(
@@ -86,10 +95,24 @@ def load_open_clip(
                 pretrained=weights,
                 force_quick_gelu=settings.activation == "quick_gelu",
                 force_preprocess_cfg=forced,
+                **tower,
             )
         _check_positions(pretrained, positions, model.state_dict())
         _check_activation(name, settings.activation, activation(model))
-        return model, open_clip.get_tokenizer(name)
+        own = _TOKENIZER not in folders
+        return model, open_clip.get_tokenizer(name) if own else _tokenizer(text)
+
+
+def _tokenizer(text: Mapping[str, Any]) -> Any:
+    """Return the tokenizer of a configuration `text_cfg`, as `open_clip.get_tokenizer` makes it."""
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
+
+    return HFTokenizer(
+        text[_TOKENIZER],
+        context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH),
+        tokenizer_mode=text.get("tokenizer_mode"),
+        **text.get("tokenizer_kwargs", {}),
+    )
 
 
 @contextmanager

@@ -9,16 +9,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bench.catalogue.repository_layouts import SHARD_INDEX
+from bench.catalogue.repository_layouts import INDEX
 from bench.core.errors import CellError, UserError
 from bench.core.resolved_names import Lock
 from bench.data.source_kinds import source_of
 from bench.hub.download import Download, hub_download
 from bench.hub.files import HubFile, unreachable
-from bench.hub.weights import hub_files
-from bench.plan.resolve import resolve
+from bench.hub.weights import HasWeights, check_before_download, hub_files, weight_files
+from bench.plan.resolve import judge_weights, resolve, uses_judge
 from bench.suite.load import Suite
-from bench.suite.specs import ModelSpec
+from bench.suite.specs import TransformersJudge
+
+# ends of the names of small files that tell which further files are needed
+_NAMES_OTHERS = (INDEX, "config.json", "vocab.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class FetchWatcher:
 def needed_files(suite: Suite) -> NeededFiles:
     """Return all files that a suite needs, with their sizes from the hub.
 
-    It downloads no file but the indices of sharded weights, which list further files.
+    It downloads no file but the configurations and indices that name further files. A model that
+    cannot be loaded is a problem, and none of its weights are listed.
     """
     found: dict[str, NeededFile] = {}
     problems: dict[str, str] = {}
@@ -82,6 +86,7 @@ def needed_files(suite: Suite) -> NeededFiles:
             for d in suite.datasets
         },
         **{f"models.{name}": partial(_of_model, spec) for name, spec in suite.models.items()},
+        **{key: partial(_of_judge, judge) for key, judge in _judges(suite).items()},
     }
     for key, find in needs.items():
         try:
@@ -91,12 +96,25 @@ def needed_files(suite: Suite) -> NeededFiles:
     return NeededFiles(tuple(found.values()), problems)
 
 
-def _of_model(spec: ModelSpec) -> Iterator[Download]:
+def _judges(suite: Suite) -> dict[str, TransformersJudge]:
+    """Return the judge by its key path, if it is a model on this machine that the suite uses."""
+    judge = suite.protocol.judge
+    local = isinstance(judge, TransformersJudge) and uses_judge(suite)
+    return {"protocol.judge": judge} if local else {}
+
+
+def _of_judge(judge: TransformersJudge) -> Iterator[Download]:
+    judge_weights(judge)  # checks the name
+    yield from _of_model(judge)
+
+
+def _of_model(spec: HasWeights) -> Iterator[Download]:
+    check_before_download(spec)
     seen: set[tuple[HubFile, ...]] = set()
     while missing := [each for each in hub_files(spec) if each not in seen]:
         for alternatives in missing:
             file = hub_download(*alternatives)
-            if file.name.endswith(SHARD_INDEX):  # it lists further files
+            if file.name.endswith(_NAMES_OTHERS):
                 file.fetch(lambda _: None)
                 file = replace(file, left=0)
             yield file
@@ -135,6 +153,11 @@ def fetch(suite: Suite, watcher: FetchWatcher) -> tuple[Lock, dict[str, str]]:
             except CellError as error:
                 problems[each.key] = str(error)
     lock, unresolved = resolve(suite)
+    for key, judge in _judges(suite).items():
+        try:
+            weight_files(judge)  # also files that not every judge has, such as its chat template
+        except CellError as error:
+            problems.setdefault(key, str(error))
     return lock, {**unresolved, **problems}
 
 

@@ -1,15 +1,17 @@
 """The weight files of a model: on the hub, in a folder with the hub's layout, or a single file."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from bench.catalogue.repository_layouts import OPEN_CLIP_WEIGHTS, Find, read_json
+from bench.catalogue.repository_layouts import OPEN_CLIP, OPEN_CLIP_WEIGHTS, Find, read_json
 from bench.core.errors import CellError
+from bench.hub.companions import builtin_config, companions_of
 from bench.hub.files import HubFile, NoSuchFile, fetch_file, find
+from bench.hub.model_types import has_model_types, refuse_model_type
 from bench.hub.undecided import refuse_undecided
-from bench.suite.specs import ModelSpec
 from bench.suite.specs.model_base import (
     LocalFile,
     OpenClipFile,
@@ -21,38 +23,94 @@ from bench.suite.specs.model_base import (
 Alternatives = tuple[HubFile, ...]  # a model needs the first of these files that exists
 
 
-def hub_files(spec: ModelSpec) -> list[Alternatives]:
+class HasWeights(Protocol):
+    """A model or judge with files of weights."""
+
+    def weight_sources(self) -> tuple[WeightSource, ...]:
+        """Return where the weights are."""
+
+
+def hub_files(spec: HasWeights) -> list[Alternatives]:
     """Return the hub files that a model needs, with alternatives; download nothing.
 
     The list has a tokenizer's files only after the configuration that names it was downloaded,
     and shards of weights only after their index was downloaded. It is empty for models without
     files on the hub.
     """
-    return [each for source in spec.weight_sources() for each in _needed(source)]
+    return [each for source in _sources(spec) for each in _needed(source)]
 
 
-def weight_files(spec: ModelSpec) -> list[Path]:
+def weight_files(spec: HasWeights) -> list[Path]:
     """Return a model's files on this machine; missing files are downloaded from the hub.
 
     The files of a repository are in this order: weights or their index, configurations and
-    tokenizers, shards of weights, optional files. The checkpoint of a `tower` comes last.
+    tokenizers, shards of weights, optional files. Files of other repositories, which the
+    configuration names, are next. The checkpoint of a `tower` comes last.
 
     Raises:
         CellError: A file is missing and cannot be downloaded, or a file needs settings that the
-            suite does not have.
+            suite does not have, or the model type is not supported.
     """
-    sources = spec.weight_sources()
-    for source in sources:  # check local files before any download
-        if isinstance(source, LocalFile) and not source.path.exists():
-            raise CellError(f"{source.path}: no such {source.what}")
-        if isinstance(source, OpenClipFile):
-            refuse_undecided(source)
-    return [path for source in sources for path in _files(source)]
+    check_before_download(spec)
+    # a source's companions are known after its configuration is downloaded
+    return [path for source in _sources(spec) for path in _files(source)]
 
 
-def origin(spec: ModelSpec) -> str:
+def own_files(spec: HasWeights) -> list[Path]:
+    """Return the part of `weight_files` that is in the model's own repository or folder."""
+    return _files(spec.weight_sources()[0])
+
+
+def companion_folders(spec: HasWeights) -> dict[str, Path]:
+    """Return folders with the files of other repositories, by the setting that names them.
+
+    They are known after `weight_files` was called. Settings are those of open_clip, such as
+    `hf_tokenizer_name`.
+    """
+    named = [each for source in spec.weight_sources() for each in _companions(source).items()]
+    return {key: _files(companion)[0].parent for key, companion in named}
+
+
+def check_before_download(spec: HasWeights) -> None:
+    """Check all that can be known before weights are downloaded: local files and model types.
+
+    Raises:
+        CellError: A local file is missing, or a model cannot be loaded.
+    """
+    for source in spec.weight_sources():
+        if isinstance(source, LocalFile):
+            _check_file(source)
+        elif isinstance(source, RepositoryFiles):
+            if source.folder is None and has_model_types(source.layout):
+                fetch_file(_hub_file(source, source.layout.config))
+            _check_model_type(source)
+
+
+def missing_files(spec: HasWeights) -> str | None:
+    """Return which file of a model is missing or wrong, or None; use no network.
+
+    For a model of open_clip this imports torch.
+    """
+    try:
+        for source in _sources(spec):
+            if isinstance(source, LocalFile):
+                _check_file(source)
+            elif isinstance(source, RepositoryFiles):
+                _check_model_type(source)
+                if source.folder is not None:
+                    _in_folder(source, source.folder)
+            for alternatives in _needed(source):
+                if not any(find(file) for file in alternatives):
+                    names = " or ".join(file.path for file in alternatives)
+                    return f"{alternatives[0].repo}: {names} is not in the hub's cache"
+    except (CellError, ImportError) as error:
+        return str(error)
+    return None
+
+
+def origin(spec: HasWeights) -> str:
     """Return `REPOSITORY@COMMIT` of a model in the hub's cache, else an empty text."""
-    for alternatives in hub_files(spec):
+    for alternatives in (each for source in spec.weight_sources() for each in _needed(source)):
         for file in alternatives:
             path = find(file)
             if path is not None:
@@ -60,7 +118,7 @@ def origin(spec: ModelSpec) -> str:
     return ""
 
 
-def remote_sources(spec: ModelSpec) -> tuple[WeightSource, ...]:
+def remote_sources(spec: HasWeights) -> tuple[WeightSource, ...]:
     """Return the sources of a model's weights that are not local files."""
     return tuple(each for each in spec.weight_sources() if not isinstance(each, LocalFile))
 
@@ -68,14 +126,14 @@ def remote_sources(spec: ModelSpec) -> tuple[WeightSource, ...]:
 def in_cache(source: WeightSource) -> bool:
     """Return whether the cache has all files of a source; False for an open_clip tag.
 
-    A tag is not resolved to files here.
+    A tag is not resolved to files here, which would import torch.
     """
     if isinstance(source, OpenClipTag):
         return False
     return all(any(find(file) for file in alternatives) for alternatives in _needed(source))
 
 
-def local_config(spec: ModelSpec) -> dict[str, Any]:
+def local_config(spec: HasWeights) -> dict[str, Any]:
     """Return a model's configuration from its folder or the cache; empty if it is not there."""
     for source in spec.weight_sources():
         if isinstance(source, RepositoryFiles):
@@ -83,7 +141,7 @@ def local_config(spec: ModelSpec) -> dict[str, Any]:
     return {}
 
 
-def local_processor(spec: ModelSpec) -> dict[str, Any]:
+def local_processor(spec: HasWeights) -> dict[str, Any]:
     """Return the configuration of a model's image processor; empty if it is not here."""
     for source in spec.weight_sources():
         if isinstance(source, RepositoryFiles):
@@ -105,6 +163,39 @@ def published_tag(name: str, tag: str) -> dict[str, Any]:
         return pretrained_tag(name, tag)
     except ValueError as error:
         raise CellError(str(error)) from error
+
+
+def _sources(spec: HasWeights) -> Iterator[WeightSource]:
+    """Yield each source of a model's weights, followed by its companions in other repositories."""
+    for source in spec.weight_sources():
+        yield source
+        yield from _companions(source).values()
+
+
+def _companions(source: WeightSource) -> dict[str, RepositoryFiles]:
+    """Return the parts of other repositories that a source needs, as far as they are known."""
+    match source:
+        case OpenClipTag() | OpenClipFile():
+            return companions_of(builtin_config(source.model))
+        case RepositoryFiles() if source.layout is OPEN_CLIP:
+            config = read_json(_finder(source)(OPEN_CLIP.config))
+            # tokenizers of repositories are in the repositories themselves
+            return companions_of(config.get("model_cfg"), own_tokenizer=True)
+        case _:
+            return {}
+
+
+def _check_file(source: LocalFile) -> None:
+    if not source.path.exists():
+        raise CellError(f"{source.path}: no such {source.what}")
+    if isinstance(source, OpenClipFile):
+        refuse_undecided(source)
+
+
+def _check_model_type(source: RepositoryFiles) -> None:
+    config = _finder(source)(source.layout.config)
+    if config is not None:
+        refuse_model_type(source, read_json(config).get("model_type"))
 
 
 def _needed(source: WeightSource) -> list[Alternatives]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from bench.catalogue.repository_layouts import OPEN_CLIP_CONFIG
 from bench.core.errors import CellError
-from bench.hub.weights import weight_files
+from bench.hub.companions import located
+from bench.hub.weights import companion_folders, own_files, weight_files
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
 from bench.suite.specs import OpenClipModel, Resize
@@ -39,8 +40,8 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
     values = None if spec.preprocess is None else (spec.preprocess.mean, spec.preprocess.std)
     settings = FileSettings(values, spec.activation)
     try:
-        with _loadable_name(spec) as name:
-            clip, tokenizer = load_open_clip(name, spec.pretrained, settings)
+        with _loadable(spec) as (name, folders):
+            clip, tokenizer = load_open_clip(name, spec.pretrained, settings, folders)
     except CellError:
         raise
     except Exception as error:  # open_clip raises many types when a model cannot be loaded
@@ -58,22 +59,26 @@ def as_clip_model(clip: Any, tokenizer: Any, device: torch.device, resize: Resiz
 
 
 @contextmanager
-def _loadable_name(spec: OpenClipModel) -> Iterator[str]:
-    """Yield a model name under which open_clip loads exactly the files that the lock hashes."""
-    files = weight_files(spec)
+def _loadable(spec: OpenClipModel) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield a model name under which open_clip loads exactly the files that the lock hashes.
+
+    With it come the local folders of repositories that the name's built-in configuration names.
+    """
+    weight_files(spec)
+    others = {key: str(folder) for key, folder in companion_folders(spec).items()}
     if spec.pretrained is not None:
-        yield spec.name
+        yield spec.name, others
         return
-    tower = Path(spec.tower) if spec.tower else None
+    files = own_files(spec)
     with TemporaryDirectory() as place:
         for path in files:
             if path.name == OPEN_CLIP_CONFIG:
-                config = _with_booleans(json.loads(path.read_text("utf-8")))
+                config = located(_with_booleans(json.loads(path.read_text("utf-8"))), others)
                 (Path(place) / path.name).write_text(json.dumps(config), "utf-8")
-            elif path != tower:
+            else:
                 (Path(place) / path.name).symlink_to(path.resolve())
         try:
-            yield f"local-dir:{place}"
+            yield f"local-dir:{place}", {}
         except RemoteCodeError as error:  # its message names a file in the temporary folder
             own = next(path.parent for path in files if path.name == OPEN_CLIP_CONFIG)
             raise CellError(str(error).replace(place, str(own))) from error

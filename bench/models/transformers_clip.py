@@ -16,8 +16,6 @@ from bench.models.clip import ClipModel, Preprocessing
 from bench.models.transformers_loading import loading
 from bench.suite.specs import HuggingFaceModel, Resize
 
-_MODEL_TYPES = ("clip", "siglip")
-
 
 class _Projected(nn.Module):
     """CLIP's vision model followed by its projection, with transformers' module names."""
@@ -47,11 +45,6 @@ def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipMod
     folder = weight_files(spec)[1].parent  # of the configuration; weight files may be links
     with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        if config.model_type not in _MODEL_TYPES:
-            raise CellError(
-                f"{spec.name}: `model_type` is {config.model_type!r}; allowed: "
-                f"{', '.join(_MODEL_TYPES)}"
-            )
         # without `dtype`, a float16 checkpoint stays in float16
         model, report = transformers.AutoModel.from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False

@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from bench.catalogue.repository_layouts import LANGUAGE
 from bench.suite.specs.base import Spec, UserPath
+from bench.suite.specs.model_base import RepositoryFiles, WeightSource, local_folder
 
 
 class MatchJudge(Spec):
@@ -40,6 +42,12 @@ class TransformersJudge(Spec):
     kind: Literal["transformers"]
     name: UserPath
     revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
+
+    def weight_sources(self) -> tuple[WeightSource, ...]:
+        """Return the repository or folder."""
+        folder = local_folder(self.name)
+        repository = "" if folder else self.name
+        return (RepositoryFiles(self.name, LANGUAGE, folder, repository, self.revision),)
 
 
 def _expand(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from bench.catalogue.repository_layouts import RepositoryLayout
+from bench.core.identifiers import is_repository
 from bench.suite.specs.base import Spec
 
 Component = Literal["filter", "anchor"]  # the two components of R-Adapt
@@ -75,6 +76,12 @@ class RepositoryFiles:
 
 
 WeightSource = LocalFile | OpenClipTag | RepositoryFiles
+
+
+def local_folder(name: str) -> Path | None:
+    """Return the folder that a name refers to, whether it exists or not; None for a repository."""
+    place = Path(name)
+    return place if place.is_dir() or not is_repository(name) else None
 
 
 class Model(Spec):

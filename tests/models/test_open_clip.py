@@ -17,7 +17,8 @@ from bench.core.errors import CellError, SuiteError
 from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import ImageTextModel
-from bench.hub.weights import origin, published_tag, weight_files
+from bench.hub.open_clip_tags import published_tag
+from bench.hub.weights import origin, weight_files
 from bench.models import ClipModel, build_model
 from bench.plan.identity import model_identity
 from bench.plan.resolve import fingerprint

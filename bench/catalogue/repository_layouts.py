@@ -23,7 +23,9 @@ _WHOLE, _WHOLE_PICKLED = "model.safetensors", "pytorch_model.bin"
 _TRANSFORMERS_WEIGHTS = (_WHOLE, _WHOLE + INDEX, _WHOLE_PICKLED, _WHOLE_PICKLED + INDEX)
 _CONFIG = "config.json"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
-_VOCABULARIES: tuple[str, ...] = (  # `tokenizer.json` is complete; the others are read if it is missing
+_VOCABULARIES: tuple[
+    str, ...
+] = (  # `tokenizer.json` is complete; the others are read if it is missing
     *("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model"),
     *("sentencepiece.bpe.model", "vocab.txt"),
 )

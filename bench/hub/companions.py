@@ -1,4 +1,4 @@
-"""What open_clip's configurations name: pretrained tags, and parts in other repositories.
+"""Parts of a model of open_clip that are in other repositories, as its configuration names them.
 
 A built-in configuration may name a repository with the tokenizer. Any configuration may name a
 repository or folder with the configuration of a text tower of transformers or an image tower of
@@ -15,7 +15,6 @@ from bench.catalogue.repository_layouts import (
     RepositoryLayout,
     section,
 )
-from bench.core.errors import CellError
 from bench.suite.specs.model_base import RepositoryFiles
 
 TOKENIZER_NAME, TEXT_NAME, IMAGE_NAME = "hf_tokenizer_name", "hf_model_name", "timm_model_name"
@@ -31,22 +30,6 @@ def builtin_config(name: str) -> dict[str, Any]:
     from open_clip import factory
 
     return factory.get_model_config(name.replace("/", "-")) or {}
-
-
-def published_tag(name: str, tag: str) -> dict[str, Any]:
-    """Return open_clip's configuration of a pretrained tag.
-
-    Raises:
-        CellError: The model or tag does not exist, or the weights need a different activation.
-    """
-    from radapt.from_open_clip import pretrained_tag  # here, since it imports torch
-
-    if "/" in tag or "." in tag:  # no tag has these
-        raise CellError(f"{tag}: no such file; allowed: a file of weights, or a tag of {name}")
-    try:
-        return pretrained_tag(name, tag)
-    except ValueError as error:
-        raise CellError(str(error)) from error
 
 
 def companions_of(config: object, own_tokenizer: bool = False) -> dict[str, RepositoryFiles]:

@@ -1,14 +1,37 @@
-"""Model types of transformers that can be loaded, checked before weights are downloaded."""
+"""Repositories of transformers that can be loaded, checked before weights are downloaded."""
 
-from bench.catalogue.repository_layouts import RepositoryLayout
+from pathlib import Path
+
+from bench.catalogue.repository_layouts import RepositoryLayout, read_json
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
 from bench.suite.specs.model_base import RepositoryFiles
+
+ADAPTER_CONFIG = "adapter_config.json"  # peft's
 
 
 def has_model_types(layout: RepositoryLayout) -> bool:
     """Return whether the configuration of a layout has a model type that is checked."""
     return bool(layout.model_types or layout.auto_table)
+
+
+def refuse_adapter(name: str, path: Path | None) -> None:
+    """Refuse an adapter, since transformers with peft loads the base model that it names.
+
+    Args:
+        name: Name of the repository or folder.
+        path: Its configuration of an adapter; None if it has none.
+
+    Raises:
+        CellError: There is such a configuration.
+    """
+    if path is not None:
+        base = read_json(path).get("base_model_name_or_path")
+        raise CellError(
+            f"{name}: has {ADAPTER_CONFIG}, an adapter of {shown(base)}, a model that the suite "
+            "does not name; merge the adapter into that model, and save the whole model: "
+            "merge_and_unload().save_pretrained(FOLDER)"
+        )
 
 
 def refuse_model_type(source: RepositoryFiles, kind: object) -> None:

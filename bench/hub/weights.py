@@ -6,11 +6,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.catalogue.repository_layouts import OPEN_CLIP, OPEN_CLIP_WEIGHTS, Find, read_json
+from bench.catalogue.repository_layouts import (
+    OPEN_CLIP,
+    OPEN_CLIP_WEIGHTS,
+    Find,
+    read_json,
+    section,
+)
 from bench.core.errors import CellError
-from bench.hub.companions import builtin_config, companions_of, published_tag
+from bench.hub.companions import builtin_config, companions_of
 from bench.hub.files import HubFile, NoSuchFile, fetch_file, find
-from bench.hub.model_types import has_model_types, refuse_model_type
+from bench.hub.model_types import (
+    ADAPTER_CONFIG,
+    has_model_types,
+    refuse_adapter,
+    refuse_model_type,
+)
+from bench.hub.open_clip_tags import download_tag, published_tag
 from bench.hub.undecided import refuse_undecided
 from bench.suite.specs.model_base import (
     HasWeights,
@@ -76,8 +88,11 @@ def check_before_download(spec: HasWeights) -> None:
             _check_file(source)
         elif isinstance(source, RepositoryFiles):
             if source.folder is None and has_model_types(source.layout):
+                with suppress(NoSuchFile):
+                    fetch_file(_hub_file(source, ADAPTER_CONFIG))
+                _check_configuration(source)
                 fetch_file(_hub_file(source, source.layout.config))
-            _check_model_type(source)
+            _check_configuration(source)
 
 
 def missing_files(spec: HasWeights) -> str | None:
@@ -126,9 +141,9 @@ def local_processor(spec: HasWeights) -> dict[str, Any]:
     """Return the configuration of a model's image processor; empty if it is not here."""
     for source in spec.weight_sources():
         if isinstance(source, RepositoryFiles):
-            names = ("preprocessor_config.json", "processor_config.json")
-            image, combined = (read_json(_finder(source)(name)) for name in names)
-            return image or dict(combined.get("image_processor") or {})
+            names = ("processor_config.json", "preprocessor_config.json")  # transformers' order
+            combined, image = (read_json(_finder(source)(name)) for name in names)
+            return section(combined, "image_processor") or image
     return {}
 
 
@@ -158,7 +173,7 @@ def _fault(source: WeightSource) -> str:
         if isinstance(source, LocalFile):
             _check_file(source)
         elif isinstance(source, RepositoryFiles):
-            _check_model_type(source)
+            _check_configuration(source)
             if source.folder is not None:
                 _in_folder(source, source.folder)
         needed = _needed(source)
@@ -178,9 +193,11 @@ def _check_file(source: LocalFile) -> None:
         refuse_undecided(source)
 
 
-def _check_model_type(source: RepositoryFiles) -> None:
-    config = _finder(source)(source.layout.config)
-    if config is not None:
+def _check_configuration(source: RepositoryFiles) -> None:
+    find_file = _finder(source)
+    if has_model_types(source.layout):
+        refuse_adapter(source.name, find_file(ADAPTER_CONFIG))
+    if (config := find_file(source.layout.config)) is not None:
         refuse_model_type(source, read_json(config).get("model_type"))
 
 
@@ -204,20 +221,10 @@ def _files(source: WeightSource) -> list[Path]:
         case LocalFile():
             return [source.path]
         case OpenClipTag():
-            return [*map(_fetch_first, _needed(source))] or [_download_tag(source)]
+            return [*map(_fetch_first, _needed(source))] or [download_tag(source.model, source.tag)]
         case RepositoryFiles():
             own = _fetch_all(source) if source.folder is None else _in_folder(source, source.folder)
             return [*own, *_optional(source)]
-
-
-def _download_tag(source: OpenClipTag) -> Path:
-    from open_clip.pretrained import download_pretrained
-
-    try:
-        return Path(download_pretrained(published_tag(source.model, source.tag)))
-    except Exception as error:  # open_clip raises many kinds of network errors
-        tag = f"{source.model}: the weights {source.tag!r}"
-        raise CellError(f"{tag} cannot be downloaded: {error}") from error
 
 
 def _fetch_all(source: RepositoryFiles) -> list[Path]:

@@ -16,9 +16,10 @@ from bench.core.errors import CellError
 from bench.hub.companions import located
 from bench.hub.weights import companion_folders, own_files, weight_files
 from bench.models.build_context import BuildContext
-from bench.models.clip import ClipModel, Preprocessing, activation
+from bench.models.clip import ClipModel, Preprocessing
 from bench.suite.specs import OpenClipModel, Resize
 from radapt.clip import frozen
+from radapt.file_settings import FileSettings
 from radapt.from_open_clip import load_open_clip
 from radapt.remote_code import RemoteCodeError
 from radapt.state_dicts import load_tower
@@ -37,25 +38,14 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
             belongs to another model.
     """
     values = None if spec.preprocess is None else (spec.preprocess.mean, spec.preprocess.std)
+    settings = FileSettings(values, spec.activation)
     try:
         with _loadable(spec) as (name, folders):
-            clip, tokenizer = load_open_clip(
-                name,
-                spec.pretrained,
-                normalisation=values,
-                quick_gelu=spec.activation == "quick_gelu",
-                folders=folders,
-            )
+            clip, tokenizer = load_open_clip(name, spec.pretrained, settings, folders)
     except CellError:
         raise
     except Exception as error:  # open_clip raises many types when a model cannot be loaded
         raise CellError(f"{spec.name} cannot be loaded: {error}") from error
-    if spec.activation is not None and (built := activation(clip)) != spec.activation:
-        raise CellError(
-            f"{spec.name}: activation: got {spec.activation!r}, but the layers of this model have "
-            f"{built or 'none of the known activations'}; remove `activation`, or use the name of "
-            "a model that has it"
-        )
     if spec.tower is not None:
         _put_tower(clip.visual, Path(spec.tower), spec)
     return as_clip_model(clip, tokenizer, context.device, context.resize)

@@ -14,7 +14,7 @@ from bench.catalogue.repository_layouts import (
     section,
 )
 from bench.core.errors import CellError
-from bench.hub.companions import builtin_config, companions_of
+from bench.hub.companions import companions_of
 from bench.hub.files import HubFile, NoSuchFile, fetch_file, find
 from bench.hub.model_types import (
     ADAPTER_CONFIG,
@@ -22,7 +22,7 @@ from bench.hub.model_types import (
     refuse_adapter,
     refuse_model_type,
 )
-from bench.hub.open_clip_tags import download_tag, published_tag
+from bench.hub.open_clip_tags import builtin_config, download_tag, published_tag
 from bench.hub.undecided import refuse_undecided
 from bench.suite.specs.model_base import (
     HasWeights,

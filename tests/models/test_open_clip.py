@@ -17,7 +17,8 @@ from bench.core.errors import CellError, SuiteError
 from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import ImageTextModel
-from bench.hub.weights import origin, published_tag, weight_files
+from bench.hub.open_clip_tags import published_tag
+from bench.hub.weights import origin, weight_files
 from bench.models import ClipModel, build_model
 from bench.plan.identity import model_identity
 from bench.plan.resolve import fingerprint
@@ -26,9 +27,18 @@ from bench.store.results_folder import Store
 from bench.suite.load import load_suite
 from bench.suite.specs import OpenClipModel
 from radapt.state_dicts import LAYOUTS
-from tests.support.checkpoint_layouts import WRAPPED
+from tests.support.checkpoint_layouts import WRAPPED, torchscript
 from tests.support.hub_cache import FIRST, SECOND, offline, put
-from tests.support.small_clip import MEAN, STD, as_of_numpy_1, hub_files, pickled, small_clip, tuned
+from tests.support.small_clip import (
+    CONFIG,
+    MEAN,
+    STD,
+    as_of_numpy_1,
+    hub_files,
+    pickled,
+    small_clip,
+    tuned,
+)
 
 ensure_torchvision()
 import open_clip  # noqa: E402
@@ -309,6 +319,72 @@ def test_pretrained_reads_the_layouts_that_tower_reads(
     assert all(torch.equal(loaded[key], value) for key, value in clip.visual.state_dict().items())
     tokens = open_clip.get_tokenizer("ViT-B-32")(["a dog"])
     assert torch.allclose(model.encode_text(["a dog"]), clip.encode_text(tokens), atol=1e-6)
+
+
+def as_open_clip_trains(state: dict[str, Tensor]) -> bytes:
+    parallel = {f"module.{key}": value for key, value in state.items()}
+    rate = {"param_groups": [{"lr": np.float64(1e-3)}]}
+    return pickled({"epoch": 1, "name": "x", "state_dict": parallel, "optimizer": rate})
+
+
+def in_halves(state: dict[str, Tensor]) -> bytes:
+    return pickled({key: value.half() for key, value in state.items()})
+
+
+@pytest.mark.parametrize("layout", [pickled, as_open_clip_trains, in_halves])
+def test_a_file_is_read_as_open_clip_reads_it(
+    base: dict[str, str], tmp_path: Path, layout: Callable[[dict[str, Tensor]], bytes]
+) -> None:
+    path = tmp_path / "whole.pt"
+    path.write_bytes(layout(small_clip(seed=8, quick_gelu=True).state_dict()))
+    reference = small_clip(seed=9, quick_gelu=True)
+    open_clip.load_checkpoint(reference, str(path), weights_only=False)
+    loaded = build(name=base["name"], pretrained=str(path)).tower.state_dict()
+    expected = reference.visual.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in expected.items())
+
+
+@pytest.mark.parametrize("key", ["pretrained", "tower"])
+def test_torchscript_as_openai_publishes_it(base: dict[str, str], tmp_path: Path, key: str) -> None:
+    clip = small_clip(quick_gelu=True)
+    state = tuned(clip)
+    clip.visual.load_state_dict(state)
+    for name, number in (("input_resolution", 32), ("context_length", 77), ("vocab_size", 49408)):
+        clip.__dict__.pop(name, None)
+        clip.register_buffer(name, torch.tensor(number))
+    torchscript(clip, tmp_path / "clip.pt")
+    loaded = build(**{**base, key: str(tmp_path / "clip.pt")}).tower.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in state.items())
+
+
+def test_a_file_with_another_number_of_positions_is_refused(
+    base: dict[str, str], tmp_path: Path
+) -> None:
+    """open_clip resizes the embeddings, and says so only in its log."""
+    vision = {**CONFIG["vision_cfg"], "image_size": 64}
+    large = small_clip(vision_cfg=vision).state_dict()
+    long = small_clip(text_cfg={**CONFIG["text_cfg"], "context_length": 80}).state_dict()
+    for state, message in (
+        (large, r"visual\.positional_embedding has 65 positions, but the model has 17"),
+        (long, r"w\.pt: positional_embedding has 80 positions, but the model has 77"),
+    ):
+        (tmp_path / "w.pt").write_bytes(pickled(state))
+        with pytest.raises(CellError, match=message):
+            build(name=base["name"], pretrained=str(tmp_path / "w.pt"))
+
+
+def test_a_refusal_of_a_whole_clip_names_the_keys_that_differ(
+    base: dict[str, str], tmp_path: Path
+) -> None:
+    state = small_clip(seed=8).state_dict()
+    del state["text_projection"]
+    state |= {f"head.{index}.weight": torch.ones(1) for index in range(500)}
+    (tmp_path / "w.pt").write_bytes(pickled(state))
+    with pytest.raises(CellError) as error:
+        build(name=base["name"], pretrained=str(tmp_path / "w.pt"))
+    message = str(error.value).replace(str(tmp_path), "")
+    assert "1 missing (text_projection), 500 not in the model (head.0.weight)" in message
+    assert len(message) <= 300
 
 
 def test_a_tower_alone_is_no_whole_clip(base: dict[str, str], tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from bench.models.clip import activation
 from bench.models.language.chat import Chat
 from bench.models.language.families import Family
 from bench.models.language.pixels import Normalisation, Pixels
+from radapt.activations import activation
 from radapt.clone import clone
 from radapt.grids import grids_of
 from radapt.tower import image_size

@@ -83,6 +83,10 @@ SEVERAL = {
         "state_dict": {"pad": torch.ones(1)},
         "vision_encoder_state_dict": STATE,
     },
+    "TeCoA with a prompt in token space": {
+        "vision_encoder_state_dict": STATE,
+        "add_prompter": {"module.prompt": torch.ones(1, 5, 768)},
+    },
     "a Lightning module with EMA": {
         "state_dict": {
             f"{part}.{name}": value

@@ -40,7 +40,7 @@ ROOMS = (
 # library -> the only places that import it, beside what radapt needs of it
 LIBRARIES = {
     "open_clip": (
-        *("bench.models", "bench.hub.weights", "bench.hub.companions", "bench.nano", "radapt"),
+        *("bench.models", "bench.hub.open_clip_tags", "bench.hub.companions", "bench.nano", "radapt"),
     ),
     "transformers": (
         *("bench.models", "bench.hub.model_types", "bench.tasks.local_judge"),

@@ -1,6 +1,7 @@
 """Loading and saving with transformers: no progress bars, no remote code, short errors."""
 
 import importlib
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from bench.core.errors import CellError
 from bench.models.batch_size import out_of_memory
 from radapt.remote_code import RemoteCodeError, no_remote_code
+from radapt.weight_files import unreadable
 
 
 @contextmanager
@@ -40,6 +42,8 @@ def loading(name: str, folder: Path | str) -> Iterator[None]:
                 yield
         except RemoteCodeError as error:
             raise CellError(str(error)) from error
+        except pickle.UnpicklingError as error:
+            raise CellError(f"{name}: {unreadable(error)}") from error
         except Exception as error:  # transformers raises many types when a model cannot be loaded
             if isinstance(error, CellError) or out_of_memory(error):
                 raise

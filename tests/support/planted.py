@@ -219,7 +219,9 @@ CLIPS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
         r"tokenizer/tokenizer_config\.json: auto_map: got .*planted",
     ),
     "text-tower": (_clip(text_tower), r"text-tower-text/config\.json: auto_map: got .*planted"),
-    "weights": (_clip(lambda f, name: weights(f, "open_clip", name)), "Weights only load failed"),
+    "weights": (
+        _clip(lambda f, name: weights(f, "open_clip", name)), "not loaded because it may run code",
+    ),
     "tower": (_tower, "not a checkpoint with only weights"),
     "anchor": (_anchor, "not an anchor"),
     "hf-config": (
@@ -231,7 +233,7 @@ CLIPS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
     ),
     "hf-weights": (
         _transformers("hugging_face", lambda f, name: weights(f, "hugging_face", name)),
-        "transformers cannot load",
+        "not loaded because it may run code",
     ),
 }  # fmt: skip
 SPEAKERS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {

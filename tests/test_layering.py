@@ -39,9 +39,7 @@ ROOMS = (
 
 # library -> the only places that import it, beside what radapt needs of it
 LIBRARIES = {
-    "open_clip": (
-        *("bench.models", "bench.hub.open_clip_tags", "bench.hub.companions", "bench.nano", "radapt"),
-    ),
+    "open_clip": ("bench.models", "bench.hub.open_clip_tags", "bench.nano", "radapt"),
     "transformers": (
         *("bench.models", "bench.hub.model_types", "bench.tasks.local_judge"),
         "radapt.remote_code",

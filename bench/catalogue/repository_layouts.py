@@ -23,10 +23,13 @@ _WHOLE, _WHOLE_PICKLED = "model.safetensors", "pytorch_model.bin"
 _TRANSFORMERS_WEIGHTS = (_WHOLE, _WHOLE + INDEX, _WHOLE_PICKLED, _WHOLE_PICKLED + INDEX)
 _CONFIG = "config.json"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
-_VOCABULARIES = (  # `tokenizer.json` is complete; the others are read if it is missing
+_VOCABULARIES: tuple[
+    str, ...
+] = (  # `tokenizer.json` is complete; the others are read if it is missing
     *("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model"),
     *("sentencepiece.bpe.model", "vocab.txt"),
 )
+_QFORMER = "qformer_tokenizer"  # a folder
 _SPECIAL_TOKENS = ("special_tokens_map.json", "added_tokens.json")
 _IMAGES, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
@@ -92,6 +95,15 @@ def _transformers_files(find: Find) -> Files:
     return [*head, *_text_files(find), *shards]
 
 
+def _chat_files(find: Find) -> Files:
+    found = _transformers_files(find)
+    if str(read_json(find(_CONFIG)).get("model_type")).startswith("instructblip"):
+        # its Q-Former reads the question with a tokenizer of its own
+        inner = _text_files(lambda name: find(f"{_QFORMER}/{name}"))
+        found += [tuple(f"{_QFORMER}/{name}" for name in names) for names in inner]
+    return found
+
+
 def _language_files(find: Find) -> Files:
     return [names for names in _transformers_files(find) if _IMAGES not in names]
 
@@ -152,7 +164,7 @@ LANGUAGE = RepositoryLayout(  # text models of transformers
 )
 CHAT = RepositoryLayout(  # vision-language models of transformers
     _CONFIG,
-    _transformers_files,
+    _chat_files,
     optional=(
         "generation_config.json",
         _PROCESSOR,

@@ -15,10 +15,11 @@ from bench.core.resolved_names import Lock
 from bench.data.source_kinds import source_of
 from bench.hub.download import Download, hub_download
 from bench.hub.files import HubFile, unreachable
-from bench.hub.weights import HasWeights, check_before_download, hub_files, weight_files
+from bench.hub.weights import check_before_download, hub_files, weight_files
 from bench.plan.resolve import judge_weights, resolve, uses_judge
 from bench.suite.load import Suite
 from bench.suite.specs import TransformersJudge
+from bench.suite.specs.model_base import HasWeights
 
 # ends of the names of small files that tell which further files are needed
 _NAMES_OTHERS = (INDEX, "config.json", "vocab.json")
@@ -99,8 +100,9 @@ def needed_files(suite: Suite) -> NeededFiles:
 def _judges(suite: Suite) -> dict[str, TransformersJudge]:
     """Return the judge by its key path, if it is a model on this machine that the suite uses."""
     judge = suite.protocol.judge
-    local = isinstance(judge, TransformersJudge) and uses_judge(suite)
-    return {"protocol.judge": judge} if local else {}
+    if isinstance(judge, TransformersJudge) and uses_judge(suite):
+        return {"protocol.judge": judge}
+    return {}
 
 
 def _of_judge(judge: TransformersJudge) -> Iterator[Download]:

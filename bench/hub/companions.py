@@ -22,16 +22,6 @@ _TIMM_HUB = ("hf-hub", "hf_hub")  # in front of the names of repositories
 _TIMM_FOLDER = "local-dir"
 
 
-def builtin_config(name: str) -> dict[str, Any]:
-    """Return the configuration of a model that open_clip knows by name; empty if unknown."""
-    from radapt.compat import ensure_torchvision  # here, since it imports torch
-
-    ensure_torchvision()
-    from open_clip import factory
-
-    return factory.get_model_config(name.replace("/", "-")) or {}
-
-
 def companions_of(config: object, own_tokenizer: bool = False) -> dict[str, RepositoryFiles]:
     """Return the parts in other repositories or folders, by the setting that names them.
 

@@ -1,9 +1,19 @@
-"""Weights that open_clip downloads by the name of a pretrained tag."""
+"""What open_clip knows by name: configurations of models, and pretrained tags of weights."""
 
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import CellError
+
+
+def builtin_config(name: str) -> dict[str, Any]:
+    """Return the configuration of a model that open_clip knows by name; empty if unknown."""
+    from radapt.compat import ensure_torchvision  # here, since it imports torch
+
+    ensure_torchvision()
+    from open_clip import factory
+
+    return factory.get_model_config(name.replace("/", "-")) or {}
 
 
 def published_tag(name: str, tag: str) -> dict[str, Any]:
@@ -14,6 +24,8 @@ def published_tag(name: str, tag: str) -> dict[str, Any]:
     """
     from radapt.from_open_clip import pretrained_tag  # here, since it imports torch
 
+    if "/" in tag or "." in tag:  # no tag has these
+        raise CellError(f"{tag}: no such file; allowed: a file of weights, or a tag of {name}")
     try:
         return pretrained_tag(name, tag)
     except ValueError as error:

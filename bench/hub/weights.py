@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bench.catalogue.repository_layouts import (
     OPEN_CLIP,
@@ -14,7 +14,7 @@ from bench.catalogue.repository_layouts import (
     section,
 )
 from bench.core.errors import CellError
-from bench.hub.companions import builtin_config, companions_of
+from bench.hub.companions import companions_of
 from bench.hub.files import HubFile, NoSuchFile, fetch_file, find
 from bench.hub.model_types import (
     ADAPTER_CONFIG,
@@ -22,9 +22,10 @@ from bench.hub.model_types import (
     refuse_adapter,
     refuse_model_type,
 )
-from bench.hub.open_clip_tags import download_tag, published_tag
+from bench.hub.open_clip_tags import builtin_config, download_tag, published_tag
 from bench.hub.undecided import refuse_undecided
 from bench.suite.specs.model_base import (
+    HasWeights,
     LocalFile,
     OpenClipFile,
     OpenClipTag,
@@ -33,13 +34,6 @@ from bench.suite.specs.model_base import (
 )
 
 Alternatives = tuple[HubFile, ...]  # a model needs the first of these files that exists
-
-
-class HasWeights(Protocol):
-    """A model or judge with files of weights."""
-
-    def weight_sources(self) -> tuple[WeightSource, ...]:
-        """Return where the weights are."""
 
 
 def hub_files(spec: HasWeights) -> list[Alternatives]:
@@ -102,25 +96,12 @@ def check_before_download(spec: HasWeights) -> None:
 
 
 def missing_files(spec: HasWeights) -> str | None:
-    """Return which file of a model is missing or wrong, or None; use no network.
+    """Return which files of a model are missing or wrong, or None; use no network.
 
-    For a model of open_clip this imports torch.
+    For a model of open_clip or transformers this imports torch.
     """
-    try:
-        for source in _sources(spec):
-            if isinstance(source, LocalFile):
-                _check_file(source)
-            elif isinstance(source, RepositoryFiles):
-                _check_configuration(source)
-                if source.folder is not None:
-                    _in_folder(source, source.folder)
-            for alternatives in _needed(source):
-                if not any(find(file) for file in alternatives):
-                    names = " or ".join(file.path for file in alternatives)
-                    return f"{alternatives[0].repo}: {names} is not in the hub's cache"
-    except (CellError, ImportError) as error:
-        return str(error)
-    return None
+    found = [fault for source in _sources(spec) if (fault := _fault(source))]
+    return "; ".join(found) or None
 
 
 def origin(spec: HasWeights) -> str:
@@ -184,6 +165,25 @@ def _companions(source: WeightSource) -> dict[str, RepositoryFiles]:
             return companions_of(config.get("model_cfg"), own_tokenizer=True)
         case _:
             return {}
+
+
+def _fault(source: WeightSource) -> str:
+    """Return which file of a source is missing or wrong, or an empty text; use no network."""
+    try:
+        if isinstance(source, LocalFile):
+            _check_file(source)
+        elif isinstance(source, RepositoryFiles):
+            _check_configuration(source)
+            if source.folder is not None:
+                _in_folder(source, source.folder)
+        needed = _needed(source)
+    except (CellError, ImportError) as error:
+        return str(error)
+    for alternatives in needed:
+        if not any(find(file) for file in alternatives):
+            names = " or ".join(file.path for file in alternatives)
+            return f"{alternatives[0].repo}: {names} is not in the hub's cache"
+    return ""
 
 
 def _check_file(source: LocalFile) -> None:

@@ -173,6 +173,26 @@ def test_what_a_chat_may_have_is_brought_where_it_is(hub: Hub, suite_file: Maker
     assert "Real" in lock.models
 
 
+def test_a_second_tokenizer_in_a_folder_is_brought(hub: Hub, suite_file: Maker) -> None:
+    names = {
+        *("model.safetensors", "config.json", "preprocessor_config.json", "tokenizer_config.json"),
+        *("tokenizer.json", "qformer_tokenizer/tokenizer_config.json"),
+        "qformer_tokenizer/vocab.txt",
+    }
+    hub.repos["some/blip"] = {
+        name: json.dumps({"model_type": "instructblip", "name": name}).encode() for name in names
+    }
+    entry = {"kind": "lvlm", "name": "some/blip"}
+    asked = {"kind": "language", "format": "embedded", "name": "d", "of": "digits", "ask": "what"}
+    suite = load_suite(
+        suite_file(datasets=[asked], models={"Real": entry}, attacks=None, threats=None)
+    )
+    told = Told()
+    assert fetch(suite, told)[1] == {}
+    assert "some/blip qformer_tokenizer/vocab.txt" in told.names
+    assert len(weight_files(LvlmModel.model_validate(entry))) == len(names)
+
+
 def test_a_small_disk_is_told_before_anything_comes(
     hub: Hub, suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

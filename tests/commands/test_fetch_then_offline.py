@@ -1,6 +1,7 @@
 """After `fetch` says that all is here, a run works without the hub, for every kind of model."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bench.run.suite_run import run_suite
 from bench.suite.load import load_suite
 from bench.suite.specs import HuggingFaceModel
 from radapt import extract_anchor
-from tests.support.hub_server import Hub
+from tests.support.hub_server import COMMIT, Hub
 from tests.support.published_models import (
     TEXT,
     plain_open_clip,
@@ -28,7 +29,8 @@ from tests.support.published_models import (
     written,
 )
 from tests.support.small_hugging_face import small_clip, small_siglip
-from tests.support.small_language import small_llava
+from tests.support.small_language import small_llava, small_llava_next, small_onevision
+from tests.support.small_qwen import small_qwen
 from tests.tasks.test_judges import small_model
 
 Maker = Callable[..., Path]
@@ -114,16 +116,26 @@ def test_models_that_embed(
     fetched_then_run(path, hub, tmp_path, monkeypatch)
 
 
-def test_a_model_that_answers_and_its_judge(
+def test_models_that_answer_and_a_judge(
     hub: Hub, suite_file: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.repos["org/llava"] = written(small_llava, tmp_path / "llava")
+    families: dict[str, Any] = {
+        "llava": small_llava,
+        "llava-next": small_llava_next,
+        "onevision": small_onevision,
+        "qwen2.5": partial(small_qwen, "qwen2_5_vl"),
+        "qwen3": partial(small_qwen, "qwen3_vl"),
+    }
+    for name, make in families.items():
+        hub.repos[f"org/{name}"] = written(make, tmp_path / name)
     hub.repos["org/judge"] = written(small_model, tmp_path / "judge")
-    judge = {"kind": "transformers", "name": "org/judge", "revision": "a" * 40}
+    judge = {"kind": "transformers", "name": "org/judge", "revision": COMMIT}
     what = {"kind": "language", "format": "embedded", "name": "set", "of": "digits", "ask": "what"}
     path = suite_file(
-        models={"M": {"kind": "lvlm", "name": "org/llava", "precision": "fp32"}},
-        datasets=[what], samples=2, protocol={"preset": "lvlm", "judge": judge}, attacks=None,
+        models={
+            name: {"kind": "lvlm", "name": f"org/{name}", "precision": "fp32"} for name in families
+        },
+        datasets=[what], samples=1, protocol={"preset": "lvlm", "judge": judge}, attacks=None,
         threats=None,
     )  # fmt: skip
     fetched_then_run(path, hub, tmp_path, monkeypatch)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from bench.core.errors import CellError
-from bench.hub.companions import builtin_config, companions_of
+from bench.hub.companions import companions_of
 from bench.hub.files import HubFile
+from bench.hub.open_clip_tags import builtin_config
 from bench.hub.weights import hub_files, origin, weight_files
 from bench.models import ClipModel, build_model
 from bench.plan.resolve import fingerprint

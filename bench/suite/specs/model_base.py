@@ -6,7 +6,7 @@ A kind of model overrides the methods whose default does not fit it.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
@@ -76,6 +76,13 @@ class RepositoryFiles:
 
 
 WeightSource = LocalFile | OpenClipTag | RepositoryFiles
+
+
+class HasWeights(Protocol):
+    """A model or judge with files of weights."""
+
+    def weight_sources(self) -> tuple[WeightSource, ...]:
+        """Return where the weights are."""
 
 
 def local_folder(name: str) -> Path | None:

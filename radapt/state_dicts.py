@@ -155,7 +155,7 @@ def mismatch(error: RuntimeError) -> str:
         name, found, needed = shapes[0]
         shown = f"{_short(name)}: {found} in the file, {needed} in the model"
         parts.append(f"{len(shapes)} with another shape ({shown})")
-    reason = ", ".join(parts) or text.splitlines()[0]
+    reason = ", ".join(parts) or " ".join(text.split())
     return f"weights of another architecture: {reason}"[:300]
 
 

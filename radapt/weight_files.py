@@ -45,6 +45,7 @@ _INERT: Allowed = [
 # are numbers of the configuration; the mask follows from the text's length.
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 _CONSTANTS = "constants.pkl"  # in a TorchScript archive only
+_TREE = 2**26  # bytes; torch compresses the tree of modules, and stores tensors as they are
 
 
 class _Object:
@@ -146,8 +147,10 @@ def _torchscript_weights(path: Path) -> dict[str, Tensor]:
 
 def _copy_without_code(path: Path, copy: IO[bytes]) -> None:
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as tensors:
-        for entry in archive.infolist():
-            part = entry.filename.partition("/")[2]
+        entries = {entry: entry.filename.partition("/")[2] for entry in archive.infolist()}
+        if sum(entry.file_size for entry in entries) > path.stat().st_size + _TREE:
+            raise ValueError("its parts are far larger than the file")
+        for entry, part in entries.items():
             if part == _CONSTANTS or part.startswith("code/"):
                 continue
             copied = zipfile.ZipInfo(entry.filename)

@@ -250,7 +250,7 @@ SPEAKERS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
         r"lvlm-images/preprocessor_config\.json: auto_map: got",
     ),
     "lvlm-weights": (
-        _transformers("lvlm", lambda f, name: weights(f, "lvlm", name)), "transformers cannot load",
+        _transformers("lvlm", lambda f, name: weights(f, "lvlm", name)), "not loaded because it may run code",
     ),
     "lvlm-generation": (_transformers("lvlm", generation), ""),
     "lvlm-template": (_transformers("lvlm", template), "is unsafe"),
@@ -258,7 +258,10 @@ SPEAKERS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
 JUDGES: dict[str, tuple[Callable[[Planter, str], Path], str]] = {
     "judge-config": (lambda f, name: config(f, "judge", name), r"config\.json: auto_map: got"),
     "judge-tokenizer": (lambda f, name: tokenizer(f, "judge", name), "tokenizer_config.json: auto"),
-    "judge-weights": (lambda f, name: weights(f, "judge", name), "transformers cannot load"),
+    "judge-weights": (
+        lambda f, name: weights(f, "judge", name),
+        "not loaded because it may run code",
+    ),
 }
 
 

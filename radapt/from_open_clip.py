@@ -83,9 +83,11 @@ def load_open_clip(
     if path is None:
         config = {"model_cfg": open_clip.get_model_config(name.replace("/", "-")) or {}}
     # a text tower and tokenizer of transformers may be in another folder or repository
-    text = {**config.get("model_cfg", {}).get("text_cfg", {}), **folders}
+    named = (_TEXT_TOWER, _TOKENIZER)
+    text = dict(config.get("model_cfg", {}).get("text_cfg", {}))
+    text |= {key: folders[key] for key in named if key in folders}
     places = [str(path.parent) if path else name]
-    places += [str(text[key]) for key in (_TEXT_TOWER, _TOKENIZER) if text.get(key)]
+    places += [str(text[key]) for key in named if text.get(key)]
     values = settings.normalisation
     forced = None if values is None else dict(mean=values[0], std=values[1])
     # the weights of the text tower are in the checkpoint

@@ -23,9 +23,8 @@ _WHOLE, _WHOLE_PICKLED = "model.safetensors", "pytorch_model.bin"
 _TRANSFORMERS_WEIGHTS = (_WHOLE, _WHOLE + INDEX, _WHOLE_PICKLED, _WHOLE_PICKLED + INDEX)
 _CONFIG = "config.json"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
-_VOCABULARIES: tuple[
-    str, ...
-] = (  # `tokenizer.json` is complete; the others are read if it is missing
+# `tokenizer.json` is complete; one of the others is read if it is missing
+_VOCABULARIES: tuple[str, ...] = (
     *("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model"),
     *("sentencepiece.bpe.model", "vocab.txt"),
 )
@@ -129,7 +128,8 @@ def _vocabulary(find: Find, kind: object) -> Files:
 
 
 def _tokenizer_files(find: Find) -> Files:
-    return _vocabulary(find, read_json(find(_TOKENIZER_CONFIG)).get("tokenizer_class"))
+    # not every such repository has a configuration that names the class
+    return _vocabulary(find, None)
 
 
 def _config_files(find: Find) -> Files:

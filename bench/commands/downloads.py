@@ -14,7 +14,7 @@ from bench.core.errors import CellError, UserError
 from bench.core.resolved_names import Lock
 from bench.data.source_kinds import source_of
 from bench.hub.download import Download, hub_download
-from bench.hub.files import HubFile, unreachable
+from bench.hub.files import HubFile, NoSuchFile, unreachable
 from bench.hub.weights import check_before_download, hub_files, weight_files
 from bench.plan.resolve import judge_weights, resolve, uses_judge
 from bench.suite.load import Suite
@@ -45,10 +45,12 @@ class NeededFiles:
     Attributes:
         files: The files, also those that are already here.
         problems: Reasons why files cannot be downloaded, by key path of their dataset or model.
+        absent: Those key paths whose files the hub lacks, or are not here if it is unreachable.
     """
 
     files: tuple[NeededFile, ...]
     problems: dict[str, str]
+    absent: tuple[str, ...]
 
     @property
     def left(self) -> int:
@@ -81,6 +83,7 @@ def needed_files(suite: Suite) -> NeededFiles:
     """
     found: dict[str, NeededFile] = {}
     problems: dict[str, str] = {}
+    absent: list[str] = []
     needs = {
         **{
             f"datasets.{d.name}": partial(source_of(d).downloads, suite.seed)
@@ -94,7 +97,8 @@ def needed_files(suite: Suite) -> NeededFiles:
             found |= {file.name: NeededFile(key, file) for file in find()}
         except CellError as error:
             problems[key] = str(error)
-    return NeededFiles(tuple(found.values()), problems)
+            absent += [key] if isinstance(error, NoSuchFile) else []
+    return NeededFiles(tuple(found.values()), problems, tuple(absent))
 
 
 def _judges(suite: Suite) -> dict[str, TransformersJudge]:
@@ -137,9 +141,9 @@ def fetch(suite: Suite, watcher: FetchWatcher) -> tuple[Lock, dict[str, str]]:
         UserError: The hub is unreachable, or the disk is too small for the download.
     """
     needed = needed_files(suite)
-    if needed.problems and (reason := unreachable()):
+    if needed.absent and (reason := unreachable()):
         raise UserError(
-            f"{reason}, and these are not here: {', '.join(needed.problems)}; check the network "
+            f"{reason}, and these are not here: {', '.join(needed.absent)}; check the network "
             "and HTTPS_PROXY, set HF_ENDPOINT to a mirror, or copy the hub's cache from another "
             "machine"
         )

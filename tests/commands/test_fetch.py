@@ -213,6 +213,17 @@ def test_an_unreachable_hub_is_one_message(suite: Suite, monkeypatch: pytest.Mon
         fetch(suite, Told())
 
 
+def test_a_fault_of_a_local_file_is_not_the_networks(
+    hub: Hub, suite_file: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    models = {"M": {"kind": "hugging_face", "name": str(tmp_path / "gone")}}
+    suite = load_suite(suite_file(datasets=["digits"], models=models, attacks=None, threats=None))
+    _, problems = fetch(suite, Told())
+    assert problems.keys() == {"models.M"}
+    assert "gone: no such folder" in problems["models.M"]
+
+
 def test_a_set_with_fewer_images_than_asked(hub: Hub, suite: Suite) -> None:
     lock, _ = fetch(suite, Told())
     (line,) = remarks(suite, lock)

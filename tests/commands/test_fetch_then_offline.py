@@ -29,7 +29,7 @@ from tests.support.published_models import (
     written,
 )
 from tests.support.small_hugging_face import small_clip, small_siglip
-from tests.support.small_language import small_llava, small_llava_next, small_onevision
+from tests.support.small_language import small_llava, small_onevision
 from tests.support.small_qwen import small_qwen
 from tests.tasks.test_judges import small_model
 
@@ -121,10 +121,8 @@ def test_models_that_answer_and_a_judge(
 ) -> None:
     families: dict[str, Any] = {
         "llava": small_llava,
-        "llava-next": small_llava_next,
         "onevision": small_onevision,
         "qwen2.5": partial(small_qwen, "qwen2_5_vl"),
-        "qwen3": partial(small_qwen, "qwen3_vl"),
     }
     for name, make in families.items():
         hub.repos[f"org/{name}"] = written(make, tmp_path / name)

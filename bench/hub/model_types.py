@@ -34,7 +34,7 @@ def refuse_adapter(name: str, path: Path | None) -> None:
         )
 
 
-def refuse_model_type(source: RepositoryFiles, kind: object) -> None:
+def refuse_model_type(source: RepositoryFiles, path: Path) -> None:
     """Check the model type of a repository.
 
     Without transformers, types that only its table has are not checked: the loader then asks for
@@ -42,25 +42,27 @@ def refuse_model_type(source: RepositoryFiles, kind: object) -> None:
 
     Args:
         source: The repository or folder.
-        kind: Value of `model_type` in its configuration.
+        path: Its configuration.
 
     Raises:
         CellError: A model of this type cannot be loaded.
     """
-    layout = source.layout
+    layout, config = source.layout, read_json(path)
+    kind, code = config.get("model_type"), config.get("auto_map")
+    own = f" ({path}: auto_map: got {shown(code)}: code of a checkpoint is not run)" if code else ""
     if layout.model_types and kind not in layout.model_types:
         raise CellError(
             f"{source.name}: `model_type` is {shown(kind)}; allowed: "
-            f"{', '.join(layout.model_types)}"
+            f"{', '.join(layout.model_types)}{own}"
         )
     if layout.auto_table and (table := _table(layout.auto_table)) and kind not in table:
         raise CellError(
             f"{source.name}: `model_type` is {shown(kind)}; the installed transformers has no "
-            f"model of this type {layout.purpose}"
+            f"model of this type {layout.purpose}{own}"
         )
 
 
-def _table(name: str) -> frozenset[str]:
+def _table(name: str) -> tuple[str, ...]:
     """Return the model types in a table of transformers; empty if it is not installed."""
     from radapt.compat import ensure_torchvision  # here, since it imports torch
 
@@ -68,5 +70,5 @@ def _table(name: str) -> frozenset[str]:
     try:
         from transformers.models.auto import modeling_auto
     except ImportError:
-        return frozenset()
-    return frozenset(getattr(modeling_auto, name))
+        return ()
+    return tuple(getattr(modeling_auto, name))

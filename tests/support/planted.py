@@ -250,7 +250,8 @@ SPEAKERS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
         r"lvlm-images/preprocessor_config\.json: auto_map: got",
     ),
     "lvlm-weights": (
-        _transformers("lvlm", lambda f, name: weights(f, "lvlm", name)), "not loaded because it may run code",
+        _transformers("lvlm", lambda f, name: weights(f, "lvlm", name)),
+        "not loaded because it may run code",
     ),
     "lvlm-generation": (_transformers("lvlm", generation), ""),
     "lvlm-template": (_transformers("lvlm", template), "is unsafe"),

@@ -34,7 +34,7 @@ def refuse_adapter(name: str, path: Path | None) -> None:
         )
 
 
-def refuse_model_type(source: RepositoryFiles, path: Path) -> None:
+def refuse_model_type(source: RepositoryFiles, kind: object) -> None:
     """Check the model type of a repository.
 
     Without transformers, types that only its table has are not checked: the loader then asks for
@@ -42,27 +42,25 @@ def refuse_model_type(source: RepositoryFiles, path: Path) -> None:
 
     Args:
         source: The repository or folder.
-        path: Its configuration.
+        kind: Value of `model_type` in its configuration.
 
     Raises:
         CellError: A model of this type cannot be loaded.
     """
-    layout, config = source.layout, read_json(path)
-    kind, code = config.get("model_type"), config.get("auto_map")
-    own = f" ({path}: auto_map: got {shown(code)}: code of a checkpoint is not run)" if code else ""
+    layout = source.layout
     if layout.model_types and kind not in layout.model_types:
         raise CellError(
             f"{source.name}: `model_type` is {shown(kind)}; allowed: "
-            f"{', '.join(layout.model_types)}{own}"
+            f"{', '.join(layout.model_types)}"
         )
     if layout.auto_table and (table := _table(layout.auto_table)) and kind not in table:
         raise CellError(
             f"{source.name}: `model_type` is {shown(kind)}; the installed transformers has no "
-            f"model of this type {layout.purpose}{own}"
+            f"model of this type {layout.purpose}"
         )
 
 
-def _table(name: str) -> tuple[str, ...]:
+def _table(name: str) -> frozenset[str]:
     """Return the model types in a table of transformers; empty if it is not installed."""
     from radapt.compat import ensure_torchvision  # here, since it imports torch
 
@@ -70,5 +68,5 @@ def _table(name: str) -> tuple[str, ...]:
     try:
         from transformers.models.auto import modeling_auto
     except ImportError:
-        return ()
-    return tuple(getattr(modeling_auto, name))
+        return frozenset()
+    return frozenset(getattr(modeling_auto, name))

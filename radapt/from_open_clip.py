@@ -1,5 +1,6 @@
 """Load a model of open_clip: by name and tag, from a file, from the hub, or from a folder."""
 
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from radapt.file_settings import UNSET, FileSettings
 from radapt.remote_code import no_remote_code, refuse_remote_code
 from radapt.state_dicts import VISION, State, mismatch, read_state
 from radapt.text_files import read_json
+from radapt.weight_files import inert_values, unreadable
 
 _CONFIG = "open_clip_config.json"
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
@@ -91,7 +93,7 @@ def load_open_clip(
     # the weights of the text tower are in the checkpoint
     tower = {"text_cfg": {**text, "hf_model_pretrained": False}} if _TEXT_TOWER in folders else {}
     with no_remote_code(*places), _readable_weights(name, pretrained) as (weights, positions):
-        with _short_mismatch(pretrained):
+        with _short_errors(pretrained), inert_values():
             model = open_clip.create_model(
                 name,
                 pretrained=weights,
@@ -118,14 +120,16 @@ def _tokenizer(text: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def _short_mismatch(pretrained: str | None) -> Iterator[None]:
-    """Replace the error for weights of another architecture, which lists all their names."""
+def _short_errors(pretrained: str | None) -> Iterator[None]:
+    """Shorten errors that list all names of weights, or that recommend unsafe loading."""
+    source = f"{pretrained}: " if pretrained else ""
     try:
         yield
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{source}{unreadable(error)}") from error
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise
-        source = f"{pretrained}: " if pretrained else ""
         raise ValueError(f"{source}{mismatch(error)}") from error
 
 

@@ -82,6 +82,7 @@ LAYOUTS: dict[str, Layout] = {
     "weights of a Lightning module with only averaged weights (EMA)": _averaged_module,
     "weights of torch's AveragedModel": _averaged_by_torch,
 }
+_PROMPT = "add_prompter"  # TeCoA's prompt in token space; of no size if it was not trained
 VISION = "visual."  # prefix of the vision tower's weights in CLIPs of open_clip and OpenAI
 
 
@@ -154,7 +155,7 @@ def mismatch(error: RuntimeError) -> str:
         name, found, needed = shapes[0]
         shown = f"{_short(name)}: {found} in the file, {needed} in the model"
         parts.append(f"{len(shapes)} with another shape ({shown})")
-    reason = ", ".join(parts) or text.splitlines()[0]
+    reason = ", ".join(parts) or " ".join(text.split())
     return f"weights of another architecture: {reason}"[:300]
 
 
@@ -164,6 +165,7 @@ def _inner(state: Any, path: Path) -> State | None:
         return None
     found = [inner for read in LAYOUTS.values() if (inner := read(state)) is not None]
     keys = [key for key, value in state.items() if any(value is inner for inner in found)]
+    keys += [_PROMPT] if _holds_weights(state.get(_PROMPT)) else []
     if len(keys) > 1:
         raise ValueError(_several(path, keys, "lie under"))
     return found[0] if found else None
@@ -182,9 +184,11 @@ def _named(state: Any) -> bool:
 
 
 def _holds_weights(value: Any, depth: int = _DEPTH) -> bool:
-    """Return whether a value is a dictionary with tensors, possibly within dictionaries."""
+    """Return whether a value is a dictionary with numbers in tensors, at some depth."""
     return isinstance(value, dict) and any(
-        isinstance(each, Tensor) or (depth > 0 and _holds_weights(each, depth - 1))
+        each.numel() > 0
+        if isinstance(each, Tensor)
+        else depth > 0 and _holds_weights(each, depth - 1)
         for each in value.values()
     )
 

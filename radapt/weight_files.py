@@ -11,6 +11,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -44,6 +45,7 @@ _INERT: Allowed = [
 # are numbers of the configuration; the mask follows from the text's length.
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 _CONSTANTS = "constants.pkl"  # in a TorchScript archive only
+_TREE = 2**26  # bytes; torch compresses the tree of modules, and stores tensors as they are
 
 
 class _Object:
@@ -66,6 +68,11 @@ _TORCHSCRIPT: Allowed = [
 ]
 
 
+def inert_values() -> AbstractContextManager[Any]:
+    """Let torch's restricted unpickler read the types of `_INERT` inside the context."""
+    return torch.serialization.safe_globals(_INERT)
+
+
 def read_content(path: Path) -> Any:
     """Return what a checkpoint holds.
 
@@ -81,19 +88,28 @@ def read_content(path: Path) -> Any:
             return load_file(path)
         if _is_torchscript(path):
             return {"state_dict": _torchscript_weights(path)}
-        with torch.serialization.safe_globals(_INERT):
+        with inert_values():
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such checkpoint") from error
     except MemoryError:
         raise
     except Exception as error:  # a damaged file raises errors of many types
-        raise ValueError(f"{path}: not a checkpoint with only weights ({_why(error)})") from error
+        raise ValueError(f"{path}: {unreadable(error)}") from error
+
+
+def unreadable(error: Exception) -> str:
+    """Return why a checkpoint cannot be read; torch's own message recommends unsafe loading.
+
+    Args:
+        error: The error that torch raised.
+    """
+    return f"not a checkpoint with only weights ({_why(error)})"
 
 
 def _why(error: Exception) -> str:
     message = str(error)
-    if isinstance(error, pickle.UnpicklingError):  # its first lines recommend unsafe loading
+    if isinstance(error, pickle.UnpicklingError):
         if found := re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", message):
             return (
                 f"it holds an object of {found[1][:80]}, which is not loaded because it may run "
@@ -118,7 +134,7 @@ def _torchscript_weights(path: Path) -> dict[str, Tensor]:
     """
     with TemporaryFile() as copy:
         _copy_without_code(path, copy)
-        with torch.serialization.safe_globals(_INERT):
+        with inert_values():
             others = torch.serialization.get_unsafe_globals_in_checkpoint(copy)
         classes: Allowed = [(_Object, name) for name in others if name.startswith("__torch__.")]
         copy.seek(0)
@@ -131,8 +147,10 @@ def _torchscript_weights(path: Path) -> dict[str, Tensor]:
 
 def _copy_without_code(path: Path, copy: IO[bytes]) -> None:
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as tensors:
-        for entry in archive.infolist():
-            part = entry.filename.partition("/")[2]
+        entries = {entry: entry.filename.partition("/")[2] for entry in archive.infolist()}
+        if sum(entry.file_size for entry in entries) > path.stat().st_size + _TREE:
+            raise ValueError("its parts are far larger than the file")
+        for entry, part in entries.items():
             if part == _CONSTANTS or part.startswith("code/"):
                 continue
             copied = zipfile.ZipInfo(entry.filename)

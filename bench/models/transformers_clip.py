@@ -11,7 +11,7 @@ from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import local_processor, weight_files
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
-from bench.models.transformers_loading import loading
+from bench.models.transformers_loading import loading, whole_model
 from bench.suite.specs import HuggingFaceModel, Resize
 
 _RESCALE = 1 / 255  # from 8 bits to [0,1]
@@ -46,16 +46,8 @@ def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipMod
     with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         # without `dtype`, a float16 checkpoint stays in float16
-        model, report = transformers.AutoModel.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
-        )
+        model = whole_model(transformers.AutoModel, spec.name, folder, dtype=torch.float32)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
-    if missing:  # transformers only warns, and uses random weights
-        raise CellError(
-            f"{spec.name}: {len(missing)} tensors of the checkpoint are missing or have another "
-            f"shape, the first is {missing[0]}; use a complete checkpoint of this model type"
-        )
     model = model.to(context.device).eval().requires_grad_(False)
     return ClipModel(
         _tower(model),

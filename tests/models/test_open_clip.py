@@ -1,5 +1,6 @@
 """Models of open_clip and towers over them, in the formats in which they are published."""
 
+import argparse
 import json
 import resource
 from collections.abc import Callable
@@ -387,8 +388,37 @@ def test_a_refusal_of_a_whole_clip_names_the_keys_that_differ(
     assert len(message) <= 300
 
 
-def test_a_tower_alone_is_no_whole_clip(base: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "tower.pt").write_bytes(robustvlm(small_clip().visual.state_dict()))
+def folder_with(folder: Path, beside: Any) -> str:
+    """Write a folder of open_clip whose weights are in a training state, and return its name."""
+    clip = small_clip()
+    state = pickled({"state_dict": clip.state_dict(), "beside": beside})
+    for name, data in {**hub_files(clip), "open_clip_pytorch_model.bin": state}.items():
+        (folder / name).write_bytes(data)
+    return f"local-dir:{folder}"
+
+
+def test_a_folders_weights_may_lie_beside_inert_values(tmp_path: Path) -> None:
+    name = folder_with(tmp_path, [np.float64(1), argparse.Namespace(lr=0.1)])
+    loaded = build(name=name).tower.state_dict()
+    expected = small_clip().visual.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in expected.items())
+
+
+def test_a_folders_weights_beside_other_objects_are_refused_in_short(tmp_path: Path) -> None:
+    name = folder_with(tmp_path, SimpleNamespace(lr=0.1))
+    with pytest.raises(CellError, match=r"holds an object of .* save the weights alone") as error:
+        build(name=name)
+    assert "weights_only" not in str(error.value)
+
+
+TIMM = {"trunk.patch_embed.proj.weight": torch.ones(2, 3, 4, 4), "head.proj.weight": torch.ones(2)}
+
+
+@pytest.mark.parametrize("state", [small_clip().visual.state_dict(), TIMM])
+def test_a_tower_alone_is_no_whole_clip(
+    base: dict[str, str], tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    (tmp_path / "tower.pt").write_bytes(robustvlm(state))
     with pytest.raises(CellError, match=r"tower\.pt: has only a vision tower"):
         build(name=base["name"], pretrained=str(tmp_path / "tower.pt"))
 

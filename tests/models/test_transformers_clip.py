@@ -167,6 +167,20 @@ def test_weights_that_lack_tensors_are_refused(tmp_path: Path) -> None:
         build(at(tmp_path))
 
 
+def test_weights_of_another_shape_are_named(tmp_path: Path) -> None:
+    """transformers only says that there are some."""
+    small_clip(tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    config["vision_config"]["intermediate_size"] = 48
+    path.write_text(json.dumps(config))
+    with pytest.raises(
+        CellError,
+        match=r"6 tensors .* the first is vision_model\.encoder\.layers\.0\.mlp\.fc1\.bias",
+    ):
+        build(at(tmp_path))
+
+
 def in_parts(folder: Path) -> Any:
     """Write a CLIP with its weights in several files, and return its model."""
     model = small_clip(folder)

@@ -83,6 +83,10 @@ SEVERAL = {
         "state_dict": {"pad": torch.ones(1)},
         "vision_encoder_state_dict": STATE,
     },
+    "TeCoA with a prompt in token space": {
+        "vision_encoder_state_dict": STATE,
+        "add_prompter": {"module.prompt": torch.ones(1, 5, 768)},
+    },
     "a Lightning module with EMA": {
         "state_dict": {
             f"{part}.{name}": value
@@ -174,3 +178,9 @@ def test_a_refusal_names_the_keys_that_differ_in_300_characters() -> None:
     assert len(message) <= 300 < len(str(error.value))
     assert "2 missing (a), 999 not in the model (...k.block." in message
     assert "1 with another shape (b: [4, 3] in the file, [2, 3] in the model)" in message
+
+
+def test_a_value_that_is_no_tensor_is_named(tmp_path: Path) -> None:
+    state = {"weight": 3, "bias": torch.zeros(1)}
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: .*weight.* expected torch\.Tensor"):
+        load_tower(nn.Linear(1, 1), written(tmp_path, state))

@@ -129,6 +129,17 @@ def test_code_in_a_torchscript_archive_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
+def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("x/constants.pkl", b"")
+        with archive.open("x/data/0", "w") as tensor:
+            for _ in range(80):
+                tensor.write(bytes(2**20))
+    with pytest.raises(ValueError, match="its parts are far larger than the file"):
+        read_content(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04", b"\x80\x02}q\x00."])
 def test_a_damaged_file_is_named_in_a_short_message(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.pt"

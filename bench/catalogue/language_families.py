@@ -1,6 +1,10 @@
 """Families of vision-language models whose use is tested, by `model_type` in config.json."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from bench.core.errors import CellError
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +59,23 @@ FAMILIES = {
     "mllama": Family(),
     "instructblip": Family(_INSTRUCTBLIP, _BARE),
 }
+
+
+def family_of(name: str, config: Mapping[str, Any]) -> Family:
+    """Return the family of a model, or a plain one for a family that is not tested.
+
+    Args:
+        name: Name of the model, for the message.
+        config: The content of its `config.json`, of which no weights are needed.
+
+    Raises:
+        CellError: The model has an encoder for the prompt.
+    """
+    text = config.get("text_config") or {}
+    if config.get("is_encoder_decoder") or text.get("is_encoder_decoder"):
+        kind = text.get("model_type", config.get("model_type"))
+        raise CellError(
+            f"{name}: its language model has an encoder for the prompt ({kind}); allowed: models "
+            "with a decoder only"
+        )
+    return FAMILIES.get(str(config.get("model_type")), Family())

@@ -10,11 +10,12 @@ import transformers
 from torch import Tensor
 
 from bench.catalogue.language_families import FAMILIES as KNOWN
+from bench.catalogue.language_families import family_of
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.models import LanguageModel, build_model
 from bench.models.language import verification
-from bench.models.language.families import family_of
+from bench.plan.resolve import fingerprint
 from bench.suite.specs import LvlmModel
 from tests.support.hub_cache import folder_files
 from tests.support.small_families import FAMILIES, small_vipllava, without_num2words
@@ -217,11 +218,17 @@ def test_a_prompt_with_an_encoder_of_its_own_is_refused(vipllava: Path, tmp_path
         build(tmp_path)
 
 
-def test_a_type_is_known_from_the_configuration_alone() -> None:
+def test_a_family_is_known_from_the_configuration_alone() -> None:
     assert family_of("M", {"model_type": "paligemma"}) is KNOWN["paligemma"]
     assert family_of("M", {"model_type": "aya_vision"}).template is None
-    with pytest.raises(CellError, match=r"`model_type` is 'clip'; allowed: llava, .* and other"):
-        family_of("M", {"model_type": "clip"})
+
+
+def test_the_reader_of_instructblips_prompts_is_in_the_fingerprint(tmp_path: Path) -> None:
+    FAMILIES["instructblip"](tmp_path)
+    spec = LvlmModel(kind="lvlm", name=str(tmp_path))
+    before, path = fingerprint(spec), tmp_path / "qformer_tokenizer" / "tokenizer.json"
+    path.write_text(path.read_text().replace('"##q"', '"##Q"'))
+    assert fingerprint(spec) != before
 
 
 def test_an_old_repository_of_llava_that_does_not_count_tokens(tmp_path: Path) -> None:

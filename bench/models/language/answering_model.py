@@ -231,7 +231,9 @@ class LanguageModel(nn.Module):
         """
         network: Any = self.network
         tower = network.get_encoder(modality="image")
-        paths = [name for name, module in self.network.named_modules() if module is tower]
+        paths: list[str] = [
+            name for name, module in self.network.named_modules() if module is tower
+        ]
         if not paths or not paths[0]:
             raise CellError(f"{type(network).__name__} has no separate vision tower")
         return paths[0]

@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 
-from bench.catalogue.language_families import FAMILIES
+from bench.catalogue.language_families import FAMILIES, family_of
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import weight_files
 from bench.models.build_context import BuildContext
 from bench.models.language.answering_model import LanguageModel
 from bench.models.language.chat import Chat
-from bench.models.language.families import family_of
 from bench.models.language.pixels import Pixels
 from bench.models.language.towers import replace_tower
 from bench.models.language.verification import verify_answers, verify_pixels
@@ -40,6 +39,7 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
     folder = weight_files(spec)[1].parent  # of the configuration; weight files may be links
     with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        _require_type(spec.name, config.model_type)
         family = family_of(spec.name, config.to_dict())
         processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         _complete(processor, config)
@@ -76,6 +76,16 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
     if spec.tower is None:
         return model
     return replace_tower(model, context.refer(spec.tower), spec.tower)
+
+
+def _require_type(name: str, kind: str) -> None:
+    from transformers.models.auto import modeling_auto
+
+    if kind not in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        raise CellError(
+            f"{name}: `model_type` is {kind!r}; allowed: {', '.join(FAMILIES)}, and other types "
+            "that transformers loads with AutoModelForImageTextToText"
+        )
 
 
 def _ends(transformers: Any, folder: Path, config: Any) -> Iterable[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.core.types import CellResult, Values
+from bench.core.types import VERIFIED_FAMILY, CellResult, Values
 from bench.plan.cells import Cell
 from bench.results.spreadsheet import unescaped
 from bench.stats import design_effect, wilson
@@ -23,6 +23,7 @@ CELL_COLUMNS = (
     "seed",
 )
 SAME_SOURCE = "source=target"
+PREPROCESSING_VERIFIED = "preprocessing=verified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,8 @@ def _flags(item: Scored) -> list[str]:
     result = item.result
     assert result is not None
     same = [SAME_SOURCE] if item.same_source else []
-    return [*same, *result.flags, *item.trust_flags]
+    verified = [PREPROCESSING_VERIFIED] if VERIFIED_FAMILY in result.provenance else []
+    return [*same, *verified, *result.flags, *item.trust_flags]
 
 
 def _interval(item: Scored, share: float) -> tuple[float, float]:

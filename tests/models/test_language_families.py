@@ -13,6 +13,7 @@ from bench.catalogue.language_families import FAMILIES as KNOWN
 from bench.catalogue.language_families import family_of
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
+from bench.core.types import VERIFIED_FAMILY
 from bench.models import LanguageModel, build_model
 from bench.models.language import verification
 from bench.plan.resolve import fingerprint
@@ -71,6 +72,7 @@ def test_all_known_families_are_tested() -> None:
 
 def test_the_row_says_that_preprocessing_is_verified(model: LanguageModel) -> None:
     found = model.facts()
+    assert VERIFIED_FAMILY not in found
     assert found["preprocessing"] == "verified on 6 images, largest difference 0"
     kind = model.network.config.model_type
     bare = kind in ("paligemma", "instructblip")
@@ -167,6 +169,7 @@ def test_another_family_is_checked_when_it_is_loaded(vipllava: Path) -> None:
     assert "vipllava" not in KNOWN
     model = build(vipllava)
     assert model.facts()["preprocessing"] == "verified on 6 images, largest difference 0"
+    assert model.facts()[VERIFIED_FAMILY] == "vipllava"
     assert len(model.answer(images(2), ASKED[:2], tokens=3)) == 2
 
 

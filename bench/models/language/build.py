@@ -10,6 +10,7 @@ import torch
 from bench.catalogue.language_families import FAMILIES, family_of
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
+from bench.core.types import VERIFIED_FAMILY
 from bench.hub.weights import weight_files
 from bench.models.build_context import BuildContext
 from bench.models.language.answering_model import LanguageModel
@@ -67,11 +68,13 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
         if hasattr(module, "generation_config"):
             module.generation_config = greedy
     network = network.to(context.device).eval().requires_grad_(False)
+    tested = config.model_type in FAMILIES
+    facts = {} if tested else {VERIFIED_FAMILY: str(config.model_type)}
     model = LanguageModel(
         network, pixels, chat, checkpointing=spec.checkpointing,
-        extra_facts={"preprocessing": preprocessing},
+        extra_facts={"preprocessing": preprocessing, **facts},
     )  # fmt: skip
-    if config.model_type not in FAMILIES:
+    if not tested:
         verify_answers(model, spec.name)
     if spec.tower is None:
         return model

@@ -69,13 +69,16 @@ class Pixels:
 
         Args:
             images: 8-bit images `[3,h,w]` of one size.
+
+        Raises:
+            ValueError: The processor returns something else than tensors.
         """
         found = processed(self._processor, [self._text] * len(images), images)
-        return {
-            name: value.to(images[0].device)
-            for name, value in found.items()
-            if name not in self._text_inputs
-        }
+        own = {name: value for name, value in found.items() if name not in self._text_inputs}
+        for name, value in own.items():
+            if not isinstance(value, Tensor):
+                raise ValueError(f"the processor's {name} is a {type(value).__name__}, no tensor")
+        return {name: value.to(images[0].device) for name, value in own.items()}
 
 
 def _levels(images: Tensor) -> Tensor:

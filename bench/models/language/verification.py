@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import CellError
+from bench.models.batch_size import out_of_memory
 from bench.models.language.answering_model import LanguageModel
 from bench.models.language.pixels import Pixels
 
 TOLERANCE = 1e-6  # of a normalised pixel
 _NATS = {torch.float32: 1e-2, torch.bfloat16: 0.5, torch.float16: 0.1}  # of a token; rounding
-_QUESTION, _TOKENS = "What is in the image?", 4
+_QUESTIONS = ("What is in the image?", "Is there a dog in the image? Answer yes or no.")
+_TOKENS = 6
 _SIZES = ((224, 224), (100, 260), (61, 37))  # height and width: square, wide, tall and small
 
 
@@ -42,39 +44,51 @@ def verify_pixels(pixels: Pixels) -> str:
 
 
 def verify_answers(model: LanguageModel, name: str) -> None:
-    """Check that an answer has the likelihood with which the model generates it.
+    """Check that answers have the likelihoods with which the model generates them in a batch.
 
-    A family that is not known may mark the tokens of answers in its own way, or read them both
-    ways. Then likelihoods with the answer given would be wrong.
+    A family that is not known may mark the tokens of answers or of padding in its own way, or read
+    answers both ways. Then likelihoods of a given answer would be wrong.
 
     Raises:
-        CellError: The likelihoods of some token differ by more than rounding, or the model cannot
-            be called like the known families.
+        CellError: The likelihoods of a token differ by more than rounding, or the model cannot be
+            called like the known families.
     """
-    network: Any = model.network
     parameter = next(model.parameters())
-    images = (next(_images())[:1].float() / 255).to(parameter.device)
-    size = images.shape[-2], images.shape[-1]
+    images = (next(_images()).float() / 255).to(parameter.device)
     try:
-        given = model.inputs([model.chat.inputs(_QUESTION, size)], images, left=True)
         with torch.no_grad():
-            found = network.generate(
-                **given, max_new_tokens=_TOKENS, output_logits=True, return_dict_in_generate=True
-            )
-            ids = found.sequences[0, given["input_ids"].shape[1] :]
-            theirs = torch.stack(found.logits)[:, 0].float().log_softmax(dim=-1)
-            theirs = theirs.gather(1, ids[:, None])[:, 0]
-            ours = model.token_likelihoods(images, [_QUESTION], [ids.tolist()])[0]
+            largest = max(_gaps(model, images))
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if out_of_memory(error):
+            raise
         raise CellError(
             f"{name}: this family cannot be called like the known ones: {error}"
         ) from error
-    largest = float((ours - theirs).abs().max())
     if not largest <= _NATS[parameter.dtype]:
         raise CellError(
             f"{name}: the likelihood of an answer's token differs by {largest:.3g} nats from that "
             f"in generation; allowed: {_NATS[parameter.dtype]:g}"
         )
+
+
+def _gaps(model: LanguageModel, images: Tensor) -> Iterator[float]:
+    """Yield, per image, how far the likelihoods of its answer's tokens are from generation's."""
+    network: Any = model.network
+    size = images.shape[-2], images.shape[-1]
+    rows = [model.chat.inputs(question, size) for question in _QUESTIONS]
+    given = model.inputs(rows, images, left=True)
+    found = network.generate(
+        **given, max_new_tokens=_TOKENS, output_logits=True, return_dict_in_generate=True
+    )
+    answers = found.sequences[:, given["input_ids"].shape[1] :]
+    values = torch.stack(found.logits, dim=1).float().log_softmax(dim=-1)
+    theirs = values.gather(-1, answers[..., None]).squeeze(-1)
+    for at, question in enumerate(_QUESTIONS):
+        ids = answers[at].tolist()
+        ends = [place + 1 for place, token in enumerate(ids) if token in model.chat.ends]
+        count = ends[0] if ends else len(ids)  # what follows the end is padding
+        ours = model.token_likelihoods(images[at : at + 1], [question], [ids[:count]])[0]
+        yield float((ours - theirs[at, :count]).abs().max())
 
 
 def _images() -> Iterator[Tensor]:

@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: bench test lint parity perf faults clean
+.PHONY: bench test lint parity perf faults fuzz clean
 
 bench: $(READY)  ## set up, then run the quickstart suite on the embedded models
 	$(BIN)/python run_bench.py suites/quickstart.yaml
@@ -21,6 +21,9 @@ perf: $(READY)  ## wall times as ratios, each in one run; writes docs/perf.md
 
 faults: $(READY)  ## hit runs at random moments: all must end as if nothing had happened
 	$(BIN)/python -m tests.faults
+
+fuzz: $(READY)  ## give `plan` 20,000 hostile suites: none may end in a traceback
+	$(BIN)/python -m tests.fuzz
 
 parity: $(READY)  ## native attacks against the reference implementations
 	$(BIN)/python -m tests.attacks.parity

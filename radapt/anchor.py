@@ -117,9 +117,11 @@ def extract_anchor(
         std: Standard deviation of the tower's normalisation per channel; None for its own.
 
     Raises:
-        TypeError: The tower's layout is not known.
-        ValueError: The tower is adapted.
+        TypeError: The tower's layout is not known, or the image is not a tensor of floats.
+        ValueError: The tower is adapted, or the image is not one RGB image in [0,1].
     """
+    if image is not None:
+        _check_image(image)
     if is_adapted(tower):
         raise ValueError(f"this {type(tower).__name__} is adapted; extract from its base tower")
     probe, attention = clone_to(tower, attention_path(tower))
@@ -152,6 +154,22 @@ def extract_anchor(
         if image is None and order.side is None:
             value, origin = value[:, :1], "uniform white image, one vector at every grid"
     return Anchor(value, describe(tower), (height, width), origin)
+
+
+def _check_image(image: Tensor) -> None:
+    """Raise an error if an image is not a float tensor `[1,3,h,w]` in [0,1]."""
+    kind = image.dtype if isinstance(image, Tensor) else type(image).__name__
+    if not isinstance(kind, torch.dtype) or not kind.is_floating_point:
+        raise TypeError(f"image: got {kind}; allowed: a tensor of floats in [0,1]")
+    shape = tuple(image.shape)
+    if len(shape) != 4 or shape[:2] != (1, 3) or 0 in shape:
+        raise ValueError(f"image: got the shape {shape}; allowed: one RGB image, (1, 3, h, w)")
+    low, high = float(image.min()), float(image.max())  # NaN fails both comparisons
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"image: got values from {low:.4g} to {high:.4g}; allowed: pixels from 0 to 1, before "
+            "the model's normalisation"
+        )
 
 
 def resize_anchor(anchor: Anchor, tower: nn.Module) -> Anchor:

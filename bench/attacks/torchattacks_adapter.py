@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from bench.attacks.library_chunks import NORMS, as_module, in_chunks
+from bench.catalogue.torchattacks_list import TORCHATTACKS
 from bench.core.types import Budget, Classifier, Mode
-from bench.suite.specs.torchattacks_list import TORCHATTACKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """`check`: finds numbers that should not be trusted or that differ from published numbers."""
 
 import argparse
-from pathlib import Path
 
 from bench.commands.arguments import add_device, add_suite
 
@@ -22,23 +21,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Run the trust battery on pairs that it has not examined; compare with published numbers."""
+    from bench.commands.open_suite import open_suite
     from bench.compare.published_table import HEAD, check, check_lines, check_rows
     from bench.compare.verdicts import Comparison
     from bench.core.signals import stoppable
     from bench.report.export import export
     from bench.run.console.terminal_table import print_table
-    from bench.store.results_folder import Store
     from bench.store.snapshot import read_results
     from bench.store.writing import refusal
-    from bench.suite.load import load_suite
     from bench.trust.findings_table import trust_lines, unexamined_datasets
     from bench.trust.stored_findings import findings_and_todo
 
-    suite = load_suite(options.suite)
-    results = read_results(suite, Store(Path(options.results), suite.suite))
+    suite, store = open_suite(options)
+    results = read_results(suite, store)
     examined, todo = findings_and_todo(results, options.deep)
     # findings that cannot be stored are not worth the time; stored findings are still printed
-    refused = refusal(results.store.folder / "trust" / "new findings") if todo else None
+    refused = refusal(store.folder / "trust" / "new findings") if todo else None
     if todo and refused is None:
         from bench.core.devices import pick_device  # imports torch
         from bench.evaluate.model_cache import ModelCache
@@ -75,5 +73,5 @@ def command(options: argparse.Namespace) -> int:
     found, _ = check(results, options.against, examined, show)
     if refused:
         raise refused
-    print(results.store.folder / "check.csv")
+    print(store.folder / "check.csv")
     return 1 if failed or any(item.verdict == "differs" for item in found) else 0

@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Compare, write `compare.csv` and print the comparison."""
+    from bench.commands.open_suite import open_suite
     from bench.compare.paired import with_baseline, with_published, with_results
     from bench.compare.paired_table import (
         HEAD,
@@ -37,12 +38,9 @@ def command(options: argparse.Namespace) -> int:
         write_comparison,
     )
     from bench.run.console.terminal_table import print_table
-    from bench.store.results_folder import Store
     from bench.store.snapshot import read_results
-    from bench.suite.load import load_suite
 
-    suite = load_suite(options.suite)
-    store = Store(Path(options.results), suite.suite)
+    suite, store = open_suite(options)
     results = read_results(suite, store)
     if options.baseline is not None:
         found = with_baseline(results, options.baseline, options.force)

@@ -21,15 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Write the tables and print the leaderboard."""
+    from bench.commands.open_suite import open_suite
     from bench.report.export import export
     from bench.results.number_format import scale_of_suite
     from bench.run.console.closing_table import print_leaderboard
-    from bench.store.results_folder import Store
     from bench.store.snapshot import read_results
-    from bench.suite.load import load_suite
 
-    suite = load_suite(options.suite)
-    store = Store(Path(options.results), suite.suite)
+    suite, store = open_suite(options)
     if options.bundle:
         from bench.share.bundle import check_bundle_path, write_bundle
 

@@ -1,7 +1,6 @@
 """`images`: writes a page with clean and adversarial images of a cell."""
 
 import argparse
-from pathlib import Path
 
 from bench.commands.arguments import add_device, add_suite, positive
 
@@ -21,14 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Write the page and print its path."""
+    from bench.commands.open_suite import open_suite
     from bench.report.export.images_page import write_images
     from bench.report.image_viewer.select import find_cell
-    from bench.store.results_folder import Store
     from bench.store.snapshot import read_results
-    from bench.suite.load import load_suite
 
-    suite = load_suite(options.suite)
-    store = Store(Path(options.results), suite.suite)
+    suite, store = open_suite(options)
     wanted = options.cell
     results = read_results(
         suite, store, wanted=lambda cell: cell.attack is None or cell.id.startswith(wanted)

@@ -5,9 +5,11 @@ import importlib
 import os
 import sys
 import traceback
+from pathlib import Path
 from types import ModuleType
 
 from bench.core.errors import UserError
+from bench.core.suggestions import suggestion
 from bench.core.terminal import legible_output
 
 # Help texts by command. Each is a module of this folder with `add_arguments` and `command`.
@@ -42,6 +44,9 @@ def main(arguments: list[str], about: str | None = None) -> int:
 
 def _main(arguments: list[str], about: str | None) -> int:
     if arguments and arguments[0] not in (*COMMANDS, "-h", "--help"):
+        if near := _mistyped(arguments[0]):
+            print(f"got the command {arguments[0]!r}; allowed: {near}", file=sys.stderr)
+            return 2
         arguments = ["run", *arguments]
     options = _parser(arguments[:1], about).parse_args(arguments)
     try:
@@ -59,6 +64,14 @@ def _main(arguments: list[str], about: str | None) -> int:
     except Exception:  # a bug; printed here so that `legible_output` cleans what it quotes
         print(traceback.format_exc(), end="", file=sys.stderr)
         return 1
+
+
+def _mistyped(word: str) -> str:
+    """Return the commands, if a word is like one and neither a path of a suite nor an option."""
+    if word.startswith("-") or Path(word).suffix or os.path.lexists(word):
+        return ""
+    near = suggestion(word, COMMANDS)
+    return f"{', '.join(COMMANDS)}, or a suite file{near}" if near else ""
 
 
 def _parser(requested: list[str], about: str | None) -> argparse.ArgumentParser:

@@ -16,13 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Merge, write the tables, and print added and conflicting results."""
+    from bench.commands.open_suite import open_suite
     from bench.report.export import export
     from bench.share.merging import merge, merge_lines
-    from bench.store.results_folder import Store
-    from bench.suite.load import load_suite
 
-    suite = load_suite(options.suite)
-    store = Store(Path(options.results), suite.suite)
+    suite, store = open_suite(options)
     merged = merge(suite, store, Path(options.other))
     export(merged.results)
     print("\n".join(merge_lines(merged)))

@@ -2,18 +2,17 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench.commands.arguments import add_suite
 from bench.commands.missing_files import download_line
+from bench.commands.open_suite import open_suite
 from bench.core.resolved_names import Lock
 from bench.plan.cells import Cell, expand
 from bench.plan.cost.estimate import cost_lines
 from bench.plan.cost.lvlm_estimate import memory_lines
 from bench.plan.identity import still_valid
 from bench.plan.judge_keys import judge_lines, key_faults
-from bench.store.results_folder import Store
-from bench.suite.load import Suite, load_suite
+from bench.suite.load import Suite
 
 _COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps", "seed")
 
@@ -72,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Print the plan."""
-    suite = load_suite(options.suite)
-    lock = Store(Path(options.results), suite.suite).lock()
+    suite, store = open_suite(options)
+    lock = store.lock()
     for line in plan_lines(suite, lock, options.gpu):
         print(line)
     if options.cells:

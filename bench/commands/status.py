@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.commands.arguments import add_suite
+from bench.commands.open_suite import open_suite
 from bench.plan.labels import duration
 from bench.results.tables import Scored
 from bench.run.events import read_events
 from bench.run.progress import Progress, progress_of
 from bench.store.folder_lock import RunOwner, killed_owner, running_owner
-from bench.store.results_folder import Store
 from bench.store.snapshot import Results, read_results
-from bench.suite.load import load_suite
 
 
 def status_lines(results: Results) -> Iterator[str]:
@@ -102,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Print the status."""
-    suite = load_suite(options.suite)
-    results = read_results(suite, Store(Path(options.results), suite.suite))
+    suite, store = open_suite(options)
+    results = read_results(suite, store)
     print("\n".join(status_lines(results)))
     return 0

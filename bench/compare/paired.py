@@ -18,6 +18,7 @@ from bench.compare.numbers_by_row import differing_fields, flags, numbers_by_row
 from bench.compare.published import MEAN, given, read_published
 from bench.compare.verdicts import Comparison, compare, printed
 from bench.core.errors import UserError
+from bench.core.suggestions import listed
 from bench.results.tables import load_scored
 from bench.stats import unpaired_interval
 from bench.store.snapshot import Results
@@ -54,7 +55,7 @@ def with_baseline(results: Results, baseline: str, force: bool) -> ComparisonTab
     suite, ours = results.suite, own_results(results)
     names = _scored_models(suite, ours)
     if baseline not in names:
-        raise UserError(f"--baseline: got {baseline!r}; allowed: {', '.join(names)}")
+        raise UserError(f"--baseline: got {baseline!r}; allowed: {listed(baseline, names)}")
     if len(names) == 1:
         raise UserError(
             f"--baseline: suite {suite.suite} has no other model to compare with {baseline!r}"

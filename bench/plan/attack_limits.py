@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
+from bench.catalogue.torchattacks_list import TORCHATTACKS
 from bench.core.errors import CellSkip
 from bench.core.types import Mode
 from bench.plan.attack_limits_language import fit_language
@@ -19,7 +20,6 @@ from bench.suite.specs import (
     TorchAttacks,
     members_of,
 )
-from bench.suite.specs.torchattacks_list import TORCHATTACKS
 
 _OFFICIAL_LEAST = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}  # minimum classes; 1 for others
 _TARGETED = ("apgd-t", "fab-t")

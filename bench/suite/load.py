@@ -1,16 +1,16 @@
 """Reads a suite from YAML and reports all its faults at once."""
 
-from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from bench.core.errors import SuiteError
-from bench.core.identifiers import path_fault, shown
+from bench.core.identifiers import path_fault
+from bench.core.yaml_file import read_yaml
 from bench.suite.applicability import applicability_faults
+from bench.suite.field_faults import field_faults
 from bench.suite.metrics import TASKS
 from bench.suite.references import duplicates, reference_faults
 from bench.suite.specs import (
@@ -27,13 +27,12 @@ from bench.suite.specs import (
     task_of,
 )
 from bench.suite.specs.adaptive import surrogate_faults
+from bench.suite.specs.base import matching
 from bench.suite.specs.presets import expand_attacks, preset_faults
 from bench.suite.sweep import Origin, expand_sweeps, sweep_faults
 
+_MOST_CELLS = 5_000_000
 _RESERVED = ("crafts", "judged")  # folders that all suites share: `bench.store.results_folder`
-_LONG = 300  # characters; a longer value is shortened in a message
-# beginnings of the keys that pydantic adds to the path of a fault
-_VALIDATORS = ("function-", "tagged-union[", "literal[", "tuple[", "constrained-str")
 
 
 class Suite(Spec):
@@ -53,9 +52,11 @@ class Suite(Spec):
         note: A warning for readers, shown on the page, in `plan` and in the manifest.
     """
 
-    suite: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
+    suite: Annotated[
+        str, matching(r"[A-Za-z0-9][\w.-]{0,79}", "up to 80 letters, digits, `.`, `_` and `-`")
+    ]
     protocol: Annotated[Protocol, BeforeValidator(expand_preset)]
-    samples: Annotated[int, Field(ge=1)]
+    samples: Annotated[int, Field(ge=1, le=1_000_000_000)]
     seed: int = 0
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     models: Annotated[dict[Name, ModelSpec], Field(min_length=1)]
@@ -63,7 +64,7 @@ class Suite(Spec):
     attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)] = ()
     threats: Annotated[tuple[AnyThreat, ...], Field(min_length=1)] = ()
     against: Against | None = None
-    note: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = None
+    note: Annotated[str, Field(min_length=1, max_length=300)] | None = None
 
     @property
     def attack_seeds(self) -> tuple[int, ...]:
@@ -122,12 +123,7 @@ def load_suite(path: str | Path) -> Suite:
     Raises:
         SuiteError: The file cannot be read, or has faults; all are listed.
     """
-    try:
-        raw = yaml.load(Path(path).read_text("utf-8"), Loader=_UniqueKeyLoader)
-    except OSError as error:
-        raise SuiteError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SuiteError(str(path), [f"is not valid YAML: {error}"]) from error
+    raw = read_yaml(Path(path))
     if not isinstance(raw, dict):
         raise SuiteError(str(path), ["a mapping is needed, with the key `suite` and others"])
     faults: list[str] = []
@@ -152,78 +148,20 @@ def load_suite(path: str | Path) -> Suite:
     try:
         suite = Suite.model_validate(raw, context={"folder": Path(path).absolute().parent})
     except ValidationError as error:
-        faults = [*_field_faults(error, origins, places), *faults]
+        faults = [*field_faults(error, Suite, origins, places), *faults]
     if faults:
         # each model of a sweep repeats the faults of its entry
         raise SuiteError(str(path), list(dict.fromkeys(faults)))
+    if (number := _number_of_cells(suite)) > _MOST_CELLS:
+        raise SuiteError(str(path), [f"has up to {number:,} cells; allowed: {_MOST_CELLS:,}"])
     parts = (suite.models, suite.datasets, suite.attacks, suite.threats)
     if faults := list(applicability_faults(*parts, places)):
         raise SuiteError(str(path), faults)
     return suite
 
 
-def _field_faults(
-    error: ValidationError, origins: dict[str, Origin], places: list[int]
-) -> Iterator[str]:
-    for item in error.errors():
-        # pydantic's path contains validators and the matched tag of a union
-        keys = [str(key) for key in item["loc"] if not str(key).startswith(_VALIDATORS)]
-        keys = list(_without_tags(keys))
-        if keys[0] == "attacks" and len(keys) > 1:
-            if keys[2:3] == ["attacks"] and keys[4:5] in (["eps"], ["norm"]):
-                continue  # the ensemble has the same fault, and it is reported there
-            keys[1] = str(places[int(keys[1])])
-        origin = origins.get(keys[1]) if keys[0] == "models" and len(keys) > 1 else None
-        path = origin.path(keys[2:]) if origin else ".".join(keys)
-        match item["type"]:
-            case "extra_forbidden":
-                named = origin.path(keys[2:], value=False) if origin else path
-                yield f"{named}: unknown key"
-            case "missing" if origin and keys[2] in origin.swept:
-                pass  # the sweep's values are invalid, which `sweep_faults` reports
-            case "missing":
-                yield f"{path}: missing"
-            case "union_tag_invalid":
-                context = item["ctx"]
-                yield f"{path}.kind: got {context['tag']!r}; allowed: {context['expected_tags']}"
-            case "union_tag_not_found":
-                yield f"{path}: the key `kind` is missing"
-            case "too_short" if item["input"]:
-                pass  # pydantic does not count invalid entries, whose faults are reported
-            case "too_short":
-                yield f"{path}: is empty; at least one entry is needed"
-            case _:
-                given = item["input"]
-                got = shown(given) if isinstance(given, str) and len(given) > _LONG else repr(given)
-                yield f"{path}: got {got}; {item['msg']}"
-
-
-def _without_tags(keys: list[str]) -> Iterator[str]:
-    for index, key in enumerate(keys):
-        is_tag = index == 2 and keys[0] in ("models", "datasets", "attacks")
-        is_tag = is_tag or (index == 5 and keys[0] == keys[3] == "attacks")
-        is_tag = is_tag or (index == 2 and keys[:2] == ["protocol", "judge"])
-        is_branch = keys[0] == "protocol" and key in ("Pixels", "tuple")
-        if not is_tag and not is_branch:
-            yield key
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML's safe loader with an error for duplicate keys, of which PyYAML keeps the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"a key must be a word; got {key!r}", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} appears twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+def _number_of_cells(suite: Suite) -> int:
+    """Return the number of cells, each with one metric."""
+    radii = sum(len(attack.eps) for attack in suite.attacks)
+    attacked = radii * len(suite.threats) * len(suite.attack_seeds)
+    return len(suite.models) * len(suite.datasets) * (1 + attacked)

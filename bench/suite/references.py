@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from bench.core.suggestions import listed
 from bench.suite.specs import expand_dataset
 from bench.suite.specs.models import KINDS
 from bench.suite.specs.protocol import native_faults
@@ -26,13 +27,12 @@ def reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterato
     """
     models = raw.get("models")
     models = models if isinstance(models, dict) else {}
-    declared = ", ".join(str(name) for name in models) or "none"
     for name, model in models.items():
         origin = origins[str(name)]
         for key, target in _references(model).items():
             if target not in models:
                 path = origin.path(key.split("."))
-                yield f"{path}: got {target!r}; declared models: {declared}"
+                yield f"{path}: got {target!r}; declared models: {listed(target, models)}"
         if name in _ancestors(name, models):
             yield f"{origin.path([])}: the model is built from itself; name another model"
     yield from source_faults(_entries(raw, "threats"), models)

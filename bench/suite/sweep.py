@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from typing import Any
 
 import yaml
 
 KEY = "sweep"
+_MOST = 10_000  # models
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Origin:
 def expand_sweeps(models: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Origin]]:
     """Yield the name, the entry without `sweep`, and the origin of each expanded model.
 
+    A sweep of too many models is left out.
+
     Several swept fields give all combinations of their values. The name of an expanded model
     contains its values: `R-Adapt[alpha=0.2,cutoff=none]`. An invalid sweep is left out here, and
     `sweep_faults` reports it.
@@ -52,7 +56,7 @@ def expand_sweeps(models: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Origin]
         sweep = entry[KEY] if isinstance(entry[KEY], dict) else {}
         rest = {key: value for key, value in entry.items() if key != KEY}
         valid = {key: values for key, values in sweep.items() if _is_valid(values)}
-        if not valid:
+        if not valid or _number_of_models(sweep) > _MOST:
             yield name, rest, Origin(str(name), swept=frozenset(map(str, sweep)))
             continue
         for places in product(*(range(len(values)) for values in valid.values())):
@@ -75,6 +79,12 @@ def sweep_faults(models: Mapping[Any, Any]) -> Iterator[str]:
         for key, values in sweep.items():
             if not _is_valid(values):
                 yield f"{path}.{key}: got {values!r}; a list of at least one value is needed"
+        if (number := _number_of_models(sweep)) > _MOST:
+            yield f"{path}: makes {number:,} models; allowed: {_MOST:,}"
+
+
+def _number_of_models(sweep: Mapping[Any, Any]) -> int:
+    return prod(len(values) for values in sweep.values() if _is_valid(values))
 
 
 def _is_valid(values: object) -> bool:

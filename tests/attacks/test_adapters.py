@@ -12,9 +12,9 @@ from torch import Tensor
 from bench.attacks import build_attack
 from bench.attacks.balls import length, project
 from bench.attacks.pyautoattack_adapter import library_warnings
+from bench.catalogue.torchattacks_list import TORCHATTACKS
 from bench.core.types import Budget, Mode, Norm
 from bench.suite.specs import PyAutoAttack, TorchAttacks
-from bench.suite.specs.torchattacks_list import TORCHATTACKS
 from tests.conftest import LinearModel, grey_images
 
 EPS = ("0",)

@@ -32,7 +32,7 @@ def cell_ids(write: Write, attack: dict[str, Any], **changes: Any) -> set[str]:
 @pytest.mark.parametrize(
     ("attack", "expected"),
     [
-        ({"kind": "pgd", "norm": "l3"}, "attacks.0.norm: got 'l3'; Input should be 'linf' or 'l2'"),
+        ({"kind": "pgd", "norm": "l3"}, "attacks.0.norm: got 'l3'; allowed: 'linf' or 'l2'"),
         ({"kind": "pgd", "eps": 1.5}, "attacks.0.eps.0: got 1.5; a radius in [0,1] pixels"),
         (
             {"kind": "pgd", "norm": "l2", "eps": -1},

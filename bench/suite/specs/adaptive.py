@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from bench.core.suggestions import listed
 from bench.suite.specs.base import Name, Spec, as_list
 from bench.suite.specs.model_base import Component
 
@@ -62,12 +63,12 @@ def surrogate_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterato
     """
     for place, entry in enumerate(entries):
         members = entry.get("attacks") if isinstance(entry, dict) else None
-        listed = members if isinstance(members, list) else []
+        inside = members if isinstance(members, list) else []
         paths = {f"attacks.{place}": entry}
-        paths |= {f"attacks.{place}.attacks.{at}": member for at, member in enumerate(listed)}
+        paths |= {f"attacks.{place}.attacks.{at}": member for at, member in enumerate(inside)}
         for path, attack in paths.items():
             backward = attack.get("backward") if isinstance(attack, dict) else None
             name = backward.get("model") if isinstance(backward, dict) else None
             if isinstance(name, str) and name not in models:
-                declared = ", ".join(map(str, models)) or "none"
+                declared = listed(name, models)
                 yield f"{path}.backward.model: got {name!r}; declared models: {declared}"

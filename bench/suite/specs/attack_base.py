@@ -9,7 +9,8 @@ from bench.core.types import Norm
 from bench.suite.specs.base import Name, Spec
 from bench.suite.specs.budgets import EpsList
 
-Count = Annotated[int, Field(ge=1)]
+MOST = 1_000_000  # steps, restarts, draws, queries
+Count = Annotated[int, Field(ge=1, le=MOST)]
 Precision = Literal["fp32", "tf32", "bf16"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 # What the loss is computed from. `outputs` are logits of a classifier or the likelihood of an

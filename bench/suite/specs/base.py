@@ -1,17 +1,29 @@
 """Base classes and types that all specs use."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
 from bench.core.identifiers import is_repository, path_fault, relative_path_fault
 
-# A display name; control characters are refused.
-Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
-]
+
+def matching(pattern: str, allowed: str) -> AfterValidator:
+    """Return a validator that refuses a text which a pattern does not match as a whole.
+
+    Args:
+        pattern: A regular expression.
+        allowed: What the pattern allows, for the message.
+    """
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise PydanticCustomError("text", "allowed: {allowed}", {"allowed": allowed})
+        return text
+
+    return AfterValidator(check)
 
 
 def _refuse(fault: Callable[[str], str | None]) -> AfterValidator:
@@ -29,6 +41,9 @@ def _repository_fault(text: str) -> str | None:
     return None if is_repository(text) else "must be a repository of the hub: OWNER/NAME"
 
 
+Name = Annotated[  # a display name
+    str, matching(r"[^\x00-\x1f\x7f-\x9f]{1,80}", "1 to 80 characters, no control characters")
+]
 # Any path on the user's machine.
 UserPath = Annotated[str, _refuse(path_fault)]
 # A path inside a folder or repository, or a revision.

@@ -1,5 +1,6 @@
 """Validation of radii (`eps`)."""
 
+import re
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -7,6 +8,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from bench.suite.specs.base import as_list
+
+# An exponent of three digits at most: Fraction computes all digits of 1e999999999.
+_NUMBER = re.compile(r"[0-9.]{1,20}(e[+-]?[0-9]{1,3})?(/[0-9]{1,20})?", re.IGNORECASE)
 
 
 def eps_value(text: str) -> float:
@@ -21,7 +25,7 @@ def eps_value(text: str) -> float:
 def _eps(value: Any, info: ValidationInfo) -> str:
     text = str(value).strip()
     try:
-        number = -1.0 if isinstance(value, bool) else eps_value(text)
+        number = eps_value(text) if _NUMBER.fullmatch(text) else -1.0
     except (ValueError, ZeroDivisionError, OverflowError):
         number = -1.0
     # An invalid norm is reported separately and is missing in `info.data`.

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench import catalogue
+from bench.core.suggestions import suggestion
 from bench.suite.specs.base import Dataset, Name, RelativePath, Repository, UserPath
 from bench.suite.specs.embedded_names import EMBEDDED, EMBEDDED_SUBSET, EmbeddedName
 from bench.suite.specs.language_datasets import LanguageDataset
@@ -159,13 +160,15 @@ def _expand_known(value: Any) -> Any:
     """Expand a name; raise a fault for a name without source that is not an embedded set."""
     has_source = isinstance(value, str) and value.startswith(("wds/", "torchvision/"))
     if isinstance(value, str) and not has_source and value not in EMBEDDED:
+        on_hub = [_wds_name(repo) for repo in catalogue.names_by_repo()]
         raise PydanticCustomError(
             "dataset",
             "allowed: embedded: {embedded}; on the hub: {hub}; of torchvision: "
-            "torchvision/caltech256",
+            "torchvision/caltech256{near}",
             {
                 "embedded": ", ".join(EMBEDDED),
-                "hub": ", ".join(map(_wds_name, catalogue.names_by_repo())),
+                "hub": ", ".join(on_hub),
+                "near": suggestion(value, (*EMBEDDED, *on_hub)),
             },
         )
     return expand_dataset(value)

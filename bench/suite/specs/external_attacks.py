@@ -12,8 +12,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.attack_base import AttackSpec, Count, LossInput
-from bench.suite.specs.torchattacks_list import TORCHATTACKS
+from bench.catalogue.torchattacks_list import TORCHATTACKS
+from bench.core.suggestions import listed
+from bench.suite.specs.attack_base import MOST, AttackSpec, Count, LossInput
 
 Official = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
 Version = Literal["standard", "rand"]
@@ -134,7 +135,9 @@ class TorchAttacks(AttackSpec):
         norm = info.data.get("norm", "linf")
         allowed = [name for name, entry in TORCHATTACKS.items() if norm in entry.norms]
         if attack not in allowed:
-            raise PydanticCustomError("attack", f"allowed at norm {norm}: {', '.join(allowed)}")
+            raise PydanticCustomError(
+                "attack", f"allowed at norm {norm}: {listed(attack, allowed)}"
+            )
         return attack
 
     @field_validator("args")
@@ -143,6 +146,10 @@ class TorchAttacks(AttackSpec):
         steps = args.get("steps", 1)
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise PydanticCustomError("steps", "`steps` must be an integer of at least 1")
+        if large := [key for key, value in args.items() if isinstance(value, int) and value > MOST]:
+            raise PydanticCustomError(
+                "args", f"{', '.join(large)}: allowed: a number of at most {MOST:,}"
+            )
         attack = info.data.get("attack")
         if attack is not None and (unknown := args.keys() - set(TORCHATTACKS[attack].args)):
             allowed = ", ".join(TORCHATTACKS[attack].args) or "none"

@@ -2,9 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field
 
-from bench.suite.specs.base import Spec, UserPath
+from bench.suite.specs.base import Spec, UserPath, matching
+
+_VariableName = Annotated[str, matching(r"[A-Za-z_]\w*", "the name of an environment variable")]
+_Commit = Annotated[str, matching("[0-9a-f]{40}", "the 40 hexadecimal digits of a commit")]
 
 
 class MatchJudge(Spec):
@@ -23,9 +26,11 @@ class OpenAIJudge(Spec):
     """
 
     kind: Literal["openai"]
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+[^\s?#@]*$")]
-    model: Annotated[str, StringConstraints(min_length=1)]
-    key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
+    url: Annotated[
+        str, matching(r"https?://[^\s/?#@]+[^\s?#@]*", "http(s)://HOST/PATH, no user, query or #")
+    ]
+    model: Annotated[str, Field(min_length=1)]
+    key: _VariableName | None = None
 
 
 class TransformersJudge(Spec):
@@ -39,7 +44,7 @@ class TransformersJudge(Spec):
 
     kind: Literal["transformers"]
     name: UserPath
-    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
+    revision: _Commit | None = None
 
 
 def _expand(value: Any) -> Any:

@@ -10,14 +10,13 @@ from pydantic import (
     Field,
     JsonValue,
     PrivateAttr,
-    StringConstraints,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from bench.core.code_content import hash_code
 from bench.core.errors import CellError
-from bench.suite.specs.base import Name, Spec, UserPath, as_list
+from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
 from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 
@@ -203,7 +202,7 @@ class PythonModel(Model):
     runs_own_code: ClassVar = True
 
     kind: Literal["python"]
-    target: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
+    target: Annotated[str, matching(r"[\w.]+:[\w.]+", "MODULE:FUNCTION")]
     args: dict[str, JsonValue] = Field(default={})
     answers: bool = False
     _suite_folder: Path = PrivateAttr(default=Path())  # not part of the identity

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.core.suggestions import listed
+
 KEY = "preset"
 _ALLOWED_KEYS = (KEY, "eps", "norm")
 
@@ -82,7 +84,7 @@ def preset_faults(entries: Sequence[Any]) -> Iterator[str]:
 def _faults(place: int, entry: Mapping[Any, Any]) -> Iterator[str]:
     name = entry[KEY]
     if not isinstance(name, str) or name not in ATTACK_PRESETS:
-        yield f"attacks.{place}.{KEY}: got {name!r}; allowed: {', '.join(ATTACK_PRESETS)}"
+        yield f"attacks.{place}.{KEY}: got {name!r}; allowed: {listed(name, ATTACK_PRESETS)}"
     for key in entry:
         if key not in _ALLOWED_KEYS:
             allowed = ", ".join(_ALLOWED_KEYS)

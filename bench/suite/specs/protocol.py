@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from bench.core.suggestions import listed
 from bench.suite.specs.base import Name, Spec
 from bench.suite.specs.judge import JudgeSpec, MatchJudge
 
@@ -24,9 +25,9 @@ class Pixels(Spec):
         kernel: Interpolation.
     """
 
-    size: Annotated[int, Field(ge=8)]
+    size: Annotated[int, Field(ge=8, le=4096)]
     fit: Literal["crop", "squash"]
-    short: Annotated[int, Field(ge=8)] | None = None
+    short: Annotated[int, Field(ge=8, le=8192)] | None = None
     kernel: Kernel = "bicubic"
 
     @model_validator(mode="after")
@@ -87,7 +88,7 @@ class Protocol(Spec):
     storage: Storage = "float16"
     resize: Resize = Resize()
     clean: Literal["sample", "all"] = "sample"
-    answer_tokens: Annotated[int, Field(ge=1)] = 20
+    answer_tokens: Annotated[int, Field(ge=1, le=4096)] = 20
     judge: JudgeSpec = MatchJudge()
 
     def pixels_of(self, dataset: str) -> Pixels | Literal["native"]:
@@ -144,10 +145,12 @@ def native_faults(value: Any, datasets: Sequence[str]) -> Iterator[str]:
         datasets: Names of the suite's datasets.
     """
     native = value.get("native") if isinstance(value, dict) else None
-    declared = ", ".join(datasets) or "none"
     for place, name in enumerate(native if isinstance(native, list) else []):
         if isinstance(name, str) and name not in datasets:
-            yield f"protocol.native.{place}: got {name!r}; datasets of the suite: {declared}"
+            yield (
+                f"protocol.native.{place}: got {name!r}; datasets of the suite: "
+                f"{listed(name, datasets)}"
+            )
 
 
 def expand_preset(value: Any) -> Any:
@@ -157,7 +160,9 @@ def expand_preset(value: Any) -> Any:
         return given
     if not isinstance(given["preset"], str) or given["preset"] not in PRESETS:
         raise PydanticCustomError(
-            "preset", "unknown preset; allowed: {allowed}", {"allowed": ", ".join(PRESETS)}
+            "preset",
+            "unknown preset; allowed: {allowed}",
+            {"allowed": listed(given["preset"], PRESETS)},
         )
     overrides = {key: item for key, item in given.items() if key != "preset"}
     return {**PRESETS[given["preset"]].model_dump(), **overrides}

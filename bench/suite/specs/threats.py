@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, PlainSerializer
 from pydantic_core import PydanticCustomError
 
+from bench.core.suggestions import listed
 from bench.suite.specs.base import Name, Spec, as_list
 
 _JOINT = " + "  # joins the names of sources that are attacked as an ensemble
@@ -60,7 +61,7 @@ def source_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterator[s
         for at, source in enumerate(as_list(named)):
             if isinstance(source, str) and source not in models:
                 path = f"threats.{place}.transfer" + (f".{at}" if isinstance(named, list) else "")
-                yield f"{path}: got {source!r}; declared models: {', '.join(map(str, models))}"
+                yield f"{path}: got {source!r}; declared models: {listed(source, models)}"
 
 
 AnyThreat = Annotated[Threat, BeforeValidator(_threat), PlainSerializer(_as_written)]

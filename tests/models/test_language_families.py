@@ -173,6 +173,16 @@ def test_another_family_is_checked_when_it_is_loaded(vipllava: Path) -> None:
     assert len(model.answer(images(2), ASKED[:2], tokens=3)) == 2
 
 
+def test_a_model_without_a_separate_tower_answers(
+    vipllava: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(vipllava)
+    monkeypatch.setattr(type(model.network), "get_encoder", lambda network, modality: network)
+    assert model.facts()["model_pixels"] == "any"
+    with pytest.raises(CellError, match="has no separate vision tower"):
+        model.tower  # noqa: B018  a property
+
+
 def test_another_family_whose_answers_are_marked_otherwise_is_refused(
     vipllava: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,45 @@ def test_a_model_that_is_loaded_is_verified(made: Made) -> None:
     assert verify_pixels(made.pixels) == "verified on 6 images, largest difference 0"
 
 
+class ImagesAlone:
+    """Has an image processor of a family of which no small model is made here."""
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        self.image_processor = getattr(transformers, name)(**settings)
+        self.text_inputs = frozenset({"num_patches", "rows", "cols"})
+
+    def __call__(self, text: list[str], images: list[list[Tensor]], return_tensors: str) -> Any:
+        return self.image_processor([image for [image] in images], return_tensors=return_tensors)
+
+    def blank(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Llama4ImageProcessor", "PixtralImageProcessor"),
+        "Glm4vImageProcessor",
+    ],
+)
+def test_image_processors_of_other_families_are_verified(name: str) -> None:
+    other: Any = ImagesAlone(name)
+    assert verify_pixels(Pixels(other, other)).endswith("largest difference 0")
+
+
+def test_an_image_processor_that_resizes_otherwise_is_refused() -> None:
+    """In numbers from 0 to 1, which are not rounded to 8 bits."""
+    other: Any = ImagesAlone("Molmo2ImageProcessor")
+    with pytest.raises(ValueError, match=r"differs from the processor's by 0\.0039"):
+        verify_pixels(Pixels(other, other))
+
+
+def test_an_image_processor_without_a_mean_is_refused() -> None:
+    other: Any = ImagesAlone("Pix2StructImageProcessor")
+    with pytest.raises(ValueError, match="Pix2StructImageProcessor has no `image_mean`"):
+        Pixels(other, other)
+
+
 @pytest.mark.parametrize("made", ["internvl"], indirect=True)
 def test_preprocessing_that_differs_is_refused_with_the_largest_difference(
     made: Made, monkeypatch: pytest.MonkeyPatch

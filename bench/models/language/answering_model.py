@@ -56,8 +56,14 @@ class LanguageModel(nn.Module):
 
     @property
     def tower(self) -> nn.Module:
-        """The vision tower, which takes normalised pixels."""
-        return self.network.get_submodule(self._tower_path())
+        """The vision tower, which takes normalised pixels.
+
+        Raises:
+            CellError: The model has no separate vision tower.
+        """
+        if not (path := self._tower_path()):
+            raise CellError(f"{type(self.network).__name__} has no separate vision tower")
+        return self.network.get_submodule(path)
 
     @property
     def preprocessing(self) -> Normalisation:
@@ -81,10 +87,11 @@ class LanguageModel(nn.Module):
 
     def facts(self) -> dict[str, str]:
         """Return the properties of the built model that results report."""
-        normalisation = self.preprocessing
+        normalisation, path = self.preprocessing, self._tower_path()
+        tower = self.network.get_submodule(path)
         return {
-            "activation": activation(self.tower),
-            "model_pixels": self._input_size(),
+            "activation": activation(tower),
+            "model_pixels": _input_size(tower) if path else "any",
             "precision": str(next(self.network.parameters()).dtype).removeprefix("torch."),
             "mean": " ".join(f"{value:.8g}" for value in normalisation.mean),
             "std": " ".join(f"{value:.8g}" for value in normalisation.std),
@@ -224,27 +231,10 @@ class LanguageModel(nn.Module):
         }
 
     def _tower_path(self) -> str:
-        """Return the module path of the vision tower.
-
-        Raises:
-            CellError: The model has no separate vision tower.
-        """
+        """Return the module path of the vision tower; empty if there is no separate tower."""
         network: Any = self.network
         tower = network.get_encoder(modality="image")
-        paths: list[str] = [
-            name for name, module in self.network.named_modules() if module is tower
-        ]
-        if not paths or not paths[0]:
-            raise CellError(f"{type(network).__name__} has no separate vision tower")
-        return paths[0]
-
-    def _input_size(self) -> str:
-        """Return the tower's input size in pixels, or `any`."""
-        try:
-            size = image_size(self.tower)
-        except TypeError:
-            return "any"
-        return "any" if grids_of(self.tower) is not None else "x".join(map(str, size))
+        return next((name for name, each in self.network.named_modules() if each is tower), "")
 
     @contextmanager
     def _checkpointing(self) -> Iterator[None]:
@@ -273,3 +263,12 @@ class LanguageModel(nn.Module):
 
 def _size(images: Tensor) -> Size:
     return images.shape[-2], images.shape[-1]
+
+
+def _input_size(tower: nn.Module) -> str:
+    """Return a tower's input size in pixels, or `any`."""
+    try:
+        size = image_size(tower)
+    except TypeError:
+        return "any"
+    return "any" if grids_of(tower) is not None else "x".join(map(str, size))

@@ -104,6 +104,8 @@ def _ends(transformers: Any, folder: Path, config: Any) -> Iterable[int]:
 def _complete(processor: Any, config: Any) -> None:
     """Set what old repositories of LLaVA do not say: how many tokens stand for an image."""
     if getattr(processor, "patch_size", 0) is None:
-        processor.patch_size = config.vision_config.patch_size
+        vision = config.vision_config
+        processor.patch_size = vision.patch_size
         processor.vision_feature_select_strategy = config.vision_feature_select_strategy
-        processor.num_additional_image_tokens = 1  # CLIP's class token
+        class_tokens = int(vision.model_type == "clip_vision_model")  # SigLIP has none
+        processor.num_additional_image_tokens = class_tokens

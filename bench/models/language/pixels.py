@@ -43,7 +43,8 @@ class Pixels:
             chat: The processor's chat, which knows the inputs that are not of the image.
 
         Raises:
-            ValueError: The processor does not use torchvision.
+            ValueError: The processor does not use torchvision, or normalises each image by its
+                own mean.
         """
         own = processor.image_processor
         if getattr(own, "backend", None) != "torchvision":
@@ -51,11 +52,7 @@ class Pixels:
                 f"the image processor {type(own).__name__} has no torchvision backend, which "
                 "gradients need"
             )
-        scaled = bool(getattr(own, "do_normalize", None))
-        self.normalisation = Normalisation(
-            tuple(map(float, own.image_mean)) if scaled else (0.0,) * 3,
-            tuple(map(float, own.image_std)) if scaled else (1.0,) * 3,
-        )
+        self.normalisation = _normalisation(own)
         self._processor = processor
         self._text, self._text_inputs = chat.blank(), chat.text_inputs
 
@@ -79,6 +76,18 @@ class Pixels:
             if not isinstance(value, Tensor):
                 raise ValueError(f"the processor's {name} is a {type(value).__name__}, no tensor")
         return {name: value.to(images[0].device) for name, value in own.items()}
+
+
+def _normalisation(processor: Any) -> Normalisation:
+    if not processor.do_normalize:
+        return Normalisation((0.0,) * 3, (1.0,) * 3)
+    mean, std = processor.image_mean, processor.image_std
+    if mean is None or std is None:
+        raise ValueError(
+            f"the image processor {type(processor).__name__} has no `image_mean` and `image_std`, "
+            "which normalisation needs"
+        )
+    return Normalisation(tuple(map(float, mean)), tuple(map(float, std)))
 
 
 def _levels(images: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.core.types import CellResult, Values
+from bench.core.types import VERIFIED_FAMILY, CellResult, Values
 from bench.plan.cells import Cell
 from bench.results.spreadsheet import unescaped
 from bench.stats import design_effect, wilson
@@ -24,6 +24,7 @@ CELL_COLUMNS = (
     "seed",
 )
 SAME_SOURCE = "source=target"
+PREPROCESSING_VERIFIED = "preprocessing=verified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,8 @@ def _flags(item: Scored) -> list[str]:
     result = item.result
     assert result is not None
     same = [SAME_SOURCE] if item.same_source else []
-    return [*same, *item.data_flags, *result.flags, *item.trust_flags]
+    verified = [PREPROCESSING_VERIFIED] if VERIFIED_FAMILY in result.provenance else []
+    return [*same, *verified, *item.data_flags, *result.flags, *item.trust_flags]
 
 
 def _interval(item: Scored, share: float) -> tuple[float, float]:

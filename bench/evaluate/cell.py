@@ -28,7 +28,8 @@ from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell, expand, scores_all
 from bench.plan.precisions import stages
 from bench.plan.shards import part_key, part_name, parts_of
-from bench.store.results_folder import Craft, Store
+from bench.store.crafts import Craft
+from bench.store.results_folder import Store
 from bench.suite.load import Suite
 from bench.suite.metrics import metric_of
 from bench.suite.specs import AnyAttack
@@ -255,9 +256,7 @@ class Evaluator:
         part_case = replace(case, images=case.images.span(rows))
 
         def read_craft() -> Craft | None:
-            found = self.store.craft(key)
-            shape = tuple(part_case.images.pixels.shape)
-            return found if found is not None and found.kept.shape == shape else None
+            return self.store.craft(key, tuple(part_case.images.pixels.shape))
 
         def make_and_keep() -> Craft:
             craft = attack_all(part_case, attack, self.suite.protocol.storage)

@@ -105,8 +105,8 @@ def _stored_rows(
     for part in parts_of(attack, total):
         if not (wanted := [row for row in rows if row in part]):
             continue
-        craft = store.craft(part_key(case.cell.craft_id, part))
-        if craft is None or craft.kept.shape != (len(part), *shape):
+        craft = store.craft(part_key(case.cell.craft_id, part), (len(part), *shape))
+        if craft is None:
             return None
         found |= {row: craft.kept[row - part.start] for row in wanted}
     return np.stack([found[row] for row in rows])

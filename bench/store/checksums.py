@@ -13,7 +13,7 @@ _END = re.compile(rb'[0-9a-f]{64}"\}\s*')
 _DIGITS = 64
 
 
-def checksum(name: str, *content: bytes) -> str:
+def checksum(name: str, *content: bytes | memoryview) -> str:
     """Return the SHA-256, in hexadecimal, of a name and the content that is stored under it."""
     hashed = hashlib.sha256(f"{name}\n".encode())
     for part in content:

@@ -31,6 +31,7 @@ from bench.suite.specs.presets import expand_attacks, preset_faults
 from bench.suite.sweep import Origin, expand_sweeps, sweep_faults
 
 _RESERVED = ("crafts", "judged")  # folders that all suites share: `bench.store.results_folder`
+Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what a column of a table can hold
 _LONG = 300  # characters; a longer value is shortened in a message
 # beginnings of the keys that pydantic adds to the path of a fault
 _VALIDATORS = ("function-", "tagged-union[", "literal[", "tuple[", "constrained-str")
@@ -56,8 +57,8 @@ class Suite(Spec):
     suite: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=80)]
     protocol: Annotated[Protocol, BeforeValidator(expand_preset)]
     samples: Annotated[int, Field(ge=1)]
-    seed: int = 0
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    seed: Seed = 0
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None
     models: Annotated[dict[Name, ModelSpec], Field(min_length=1)]
     datasets: Annotated[tuple[DatasetSpec, ...], Field(min_length=1)]
     attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)] = ()

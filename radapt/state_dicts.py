@@ -4,14 +4,12 @@
 all layouts again.
 """
 
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -78,8 +76,10 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], bool]:
         ValueError: The file is missing, unsafe to load, or has no weights.
     """
     state = found = _content(path)
-    while (inner := _inner(found)) is not None:
+    outer = []  # a damaged state may contain itself
+    while (inner := _inner(found)) is not None and not any(inner is each for each in outer):
         found = inner
+        outer.append(inner)
     if not _named(found) or not any(isinstance(each, Tensor) for each in found.values()):
         keys = ", ".join(map(str, list(found)[:5])) if isinstance(found, dict) else ""
         content = f"keys: {keys or 'none'}" if isinstance(found, dict) else type(found).__name__
@@ -117,7 +117,9 @@ def _content(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such checkpoint") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # pickle raises nearly every type for damaged bytes
         raise ValueError(f"{path}: not a checkpoint with only weights ({error})") from error
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from bench.commands.downloads import format_bytes
 from bench.commands.missing_files import missing_weights
-from bench.core.errors import CellError
+from bench.core.errors import MALFORMED, CellError
 from bench.data.source_kinds import source_of
 from bench.hub.files import HubFile, cache, find, unreachable
 from bench.plan.judge_keys import judge_lines, key_fault
@@ -180,8 +180,8 @@ def _contents(suite: Suite) -> Iterator[Finding]:
     for name, model in suite.models.items():
         try:
             reason = missing_weights(model)
-        except (CellError, ImportError) as error:
-            reason = str(error)
+        except (*MALFORMED, ImportError) as error:
+            reason = str(error) or type(error).__name__
         yield _content(f"models.{name}", reason)
 
 

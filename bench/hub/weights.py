@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalogue.repository_layouts import OPEN_CLIP_WEIGHTS, Find, read_json
-from bench.core.errors import CellError
+from bench.core.errors import MALFORMED, CellError
 from bench.hub.files import HubFile, NoSuchFile, fetch_file, find
 from bench.suite.specs import ModelSpec
 from bench.suite.specs.model_base import (
@@ -67,11 +67,15 @@ def remote_sources(spec: ModelSpec) -> tuple[WeightSource, ...]:
 def in_cache(source: WeightSource) -> bool:
     """Return whether the cache has all files of a source; False for an open_clip tag.
 
-    A tag is not resolved to files here.
+    A tag is not resolved to files here. A malformed configuration counts as not cached; a run
+    reports what is wrong with it.
     """
     if isinstance(source, OpenClipTag):
         return False
-    return all(any(find(file) for file in alternatives) for alternatives in _needed(source))
+    try:
+        return all(any(find(file) for file in alternatives) for alternatives in _needed(source))
+    except MALFORMED:
+        return False
 
 
 def local_config(spec: ModelSpec) -> dict[str, Any]:

@@ -23,7 +23,10 @@ T = TypeVar("T")
 MAX_FILE_BYTES = 64 << 20  # bytes of a stored file: a cell of a million images
 _TRANSIENT = (errno.ESTALE, errno.EIO)  # a network file system may recover from these
 _PAUSE = 0.2  # seconds before the second try
-DAMAGE = (ValueError, KeyError, TypeError, AttributeError, SafetensorError)
+DAMAGE = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+    SafetensorError,
+)  # fmt: skip
 
 
 def read_with_retry(path: str, read: Callable[[], T]) -> T | None:

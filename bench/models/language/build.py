@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from bench.catalogue.repository_layouts import MAX_TEMPLATE
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import weight_files
@@ -47,6 +48,7 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
             raise CellError(
                 f"{spec.name}: the checkpoint has no chat template; add chat_template.jinja"
             )
+        _refuse_long_template(spec.name, processor.chat_template)
         network, report = transformers.AutoModelForImageTextToText.from_pretrained(
             folder, dtype=_TYPES[spec.precision], attn_implementation="sdpa",
             output_loading_info=True, trust_remote_code=False,
@@ -70,6 +72,18 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
     if spec.tower is None:
         return model
     return replace_tower(model, context.refer(spec.tower), spec.tower)
+
+
+def _refuse_long_template(name: str, template: object) -> None:
+    """Refuse a template of a configuration file that no published checkpoint comes near to.
+
+    Rendering needs many times its length in memory.
+    """
+    texts = template.values() if isinstance(template, dict) else [template or ""]
+    if (length := max((len(str(text)) for text in texts), default=0)) > MAX_TEMPLATE:
+        raise CellError(
+            f"{name}: its chat template has {length:,} characters; allowed: {MAX_TEMPLATE:,}"
+        )
 
 
 def _ends(network: Any) -> Iterable[int]:

@@ -76,7 +76,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], bool]:
         ValueError: The file is missing, unsafe to load, or has no weights.
     """
     state = found = _content(path)
-    outer = []  # a damaged state may contain itself
+    outer: list[State] = []  # a damaged state may contain itself
     while (inner := _inner(found)) is not None and not any(inner is each for each in outer):
         found = inner
         outer.append(inner)

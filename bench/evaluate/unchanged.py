@@ -6,13 +6,14 @@ and time of change are those of an earlier look is not read again (`bench.core.d
 
 from bench.core.errors import CellError
 from bench.core.resolved_names import DatasetLock
+from bench.data.source import Index
 from bench.data.source_kinds import source_of
 from bench.hub.weights import weight_files
 from bench.plan.resolve import fingerprint, judge_weights
 from bench.suite.specs import DatasetSpec, ModelSpec, TransformersJudge
 
 _ADVICE = (
-    "changed after this run had identified it, so its number would have the identity of the old "
+    "changed after the run had identified it, so its number would have the identity of the old "
     "content; run the suite again when the files no longer change"
 )
 
@@ -44,6 +45,23 @@ def require_unchanged_dataset(spec: DatasetSpec, known: DatasetLock, seed: int) 
     Raises:
         CellError: The dataset has changed.
     """
+    _unchanged_index(spec, known, seed)
+
+
+def lock_of_some(
+    spec: DatasetSpec, known: DatasetLock, seed: int, sample_ids: tuple[str, ...]
+) -> DatasetLock:
+    """Return the lock of some samples of a dataset that has not changed.
+
+    The arguments are those of `require_unchanged_dataset`, and the ids of the samples.
+
+    Raises:
+        CellError: The dataset has changed.
+    """
+    return _unchanged_index(spec, known, seed).lock(sample_ids)
+
+
+def _unchanged_index(spec: DatasetSpec, known: DatasetLock, seed: int) -> Index:
     index = source_of(spec).subset(seed)
     index.images(known.sample_ids)  # raises an error if some are missing
     now = index.lock(known.sample_ids)
@@ -51,6 +69,7 @@ def require_unchanged_dataset(spec: DatasetSpec, known: DatasetLock, seed: int) 
         known.fingerprint, known.classes, known.templates,
     ):  # fmt: skip
         raise CellError(f"datasets.{spec.name}: {index.place}: {_ADVICE}")
+    return index
 
 
 def require_unchanged_judge(spec: TransformersJudge, known: str) -> None:

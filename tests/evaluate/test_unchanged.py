@@ -64,7 +64,7 @@ def test_overwritten_weights_fail_the_cells_of_their_model(
     }  # fmt: skip
     for name in ("changed ", "changed 1/255"):
         reason = results[name].reason or ""
-        assert reason.startswith("models.changed: ") and "changed after this run" in reason
+        assert reason.startswith("models.changed: ") and "changed after the run" in reason
 
 
 @pytest.mark.parametrize("clean", ["sample", "all"])
@@ -86,7 +86,7 @@ def test_overwritten_images_fail_the_cells_of_their_dataset(
     assert {result.status for result in results.values()} == {"failed"}
     for result in results.values():
         reason = result.reason or ""
-        assert reason.startswith("datasets.set: ") and "changed after this run" in reason
+        assert reason.startswith("datasets.set: ") and "changed after the run" in reason
     assert not list((tmp_path / "crafts").glob("*.safetensors"))
 
 

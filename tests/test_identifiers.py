@@ -32,7 +32,8 @@ from bench.hub.files import HubFile, check
 from bench.hub.weights import weight_files
 from bench.plan.cells import expand
 from bench.report.export import export
-from bench.store.results_folder import Craft, Store
+from bench.store.crafts import Craft
+from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.suite.specs import HuggingFaceModel, LanguageDataset

@@ -12,6 +12,7 @@ from bench.core.errors import CellError
 from bench.core.identifiers import is_file_name, shown
 from radapt import text_files
 
+MAX_TEMPLATE = 1 << 20  # bytes; the longest published chat templates have 20,000
 Find = Callable[[str], Path | None]  # returns a local file by its name, or None if it is not here
 Files = list[tuple[str, ...]]  # for each file, its alternative names; the first that exists is used
 
@@ -22,6 +23,7 @@ OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin
 _WHOLE, _WHOLE_PICKLED = "model.safetensors", "pytorch_model.bin"
 _TRANSFORMERS_WEIGHTS = (_WHOLE, _WHOLE + INDEX, _WHOLE_PICKLED, _WHOLE_PICKLED + INDEX)
 _CONFIG = "config.json"
+_LARGEST = (256 << 20, MAX_TEMPLATE)  # bytes of other text files, and of chat templates
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 # `tokenizer.json` is complete; one of the others is read if it is missing
 _VOCABULARIES: tuple[str, ...] = (
@@ -56,14 +58,27 @@ class RepositoryLayout:
     purpose: str = ""
 
 
+def refuse_large(path: Path) -> None:
+    """Refuse a text file of a repository that is too large to be read into memory, or is a pipe.
+
+    Raises:
+        CellError: It is not a regular file, or larger than any published file of its kind.
+    """
+    largest = _LARGEST[path.suffix == ".jinja" or path.stem == "chat_template"]
+    if path.exists() and not (path.is_file() and path.stat().st_size <= largest):
+        raise CellError(f"{path}: not a file of at most {largest >> 20} MiB")
+
+
 def read_json(path: Path | None) -> dict[str, Any]:
     """Return the mapping in a JSON file; an empty mapping for None.
 
     Raises:
-        CellError: The file cannot be read, is not valid JSON, or does not contain a mapping.
+        CellError: The file cannot be read, is not valid JSON, is too large or nested too deeply, or
+            does not contain a mapping.
     """
     if path is None:
         return {}
+    refuse_large(path)
     try:
         content = text_files.read_json(path)
     except ValueError as error:

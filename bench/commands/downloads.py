@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.catalogue.repository_layouts import INDEX
-from bench.core.errors import CellError, UserError
+from bench.core.errors import MALFORMED, CellError, UserError
 from bench.core.resolved_names import Lock
 from bench.data.source_kinds import source_of
 from bench.hub.download import Download, hub_download
@@ -95,8 +95,8 @@ def needed_files(suite: Suite) -> NeededFiles:
     for key, find in needs.items():
         try:
             found |= {file.name: NeededFile(key, file) for file in find()}
-        except CellError as error:
-            problems[key] = str(error)
+        except MALFORMED as error:
+            problems[key] = str(error) or type(error).__name__
             absent += [key] if isinstance(error, NoSuchFile) else []
     return NeededFiles(tuple(found.values()), problems, tuple(absent))
 

@@ -1,7 +1,7 @@
 """Finds what a suite's files on this machine lack, without network and without decoding."""
 
 from bench import catalogue
-from bench.core.errors import CellError
+from bench.core.errors import MALFORMED, CellError
 from bench.data import index_dataset
 from bench.data.source_kinds import source_of
 from bench.hub.weights import missing_files
@@ -32,12 +32,12 @@ def model_fault(spec: ModelSpec) -> str | None:
 
     For a model of open_clip or transformers this imports torch.
     """
-    if spec.weight_sources():
-        return missing_files(spec)
     try:
+        if spec.weight_sources():
+            return missing_files(spec)
         spec.content()
-    except (CellError, OSError) as error:
-        return str(error)
+    except (*MALFORMED, ImportError) as error:
+        return str(error) or type(error).__name__
     return None
 
 

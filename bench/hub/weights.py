@@ -13,7 +13,7 @@ from bench.catalogue.repository_layouts import (
     read_json,
     section,
 )
-from bench.core.errors import CellError
+from bench.core.errors import MALFORMED, CellError
 from bench.hub.companions import companions_of
 from bench.hub.files import HubFile, NoSuchFile, fetch_file, find
 from bench.hub.model_types import (
@@ -122,11 +122,15 @@ def remote_sources(spec: HasWeights) -> tuple[WeightSource, ...]:
 def in_cache(source: WeightSource) -> bool:
     """Return whether the cache has all files of a source; False for an open_clip tag.
 
-    A tag is not resolved to files here, which would import torch.
+    A tag is not resolved to files here, which would import torch. A malformed configuration counts
+    as not cached; a run reports what is wrong with it.
     """
     if isinstance(source, OpenClipTag):
         return False
-    return all(any(find(file) for file in alternatives) for alternatives in _needed(source))
+    try:
+        return all(any(find(file) for file in alternatives) for alternatives in _needed(source))
+    except MALFORMED:
+        return False
 
 
 def local_config(spec: HasWeights) -> dict[str, Any]:

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.catalogue.repository_layouts import refuse_large
 from bench.core.errors import CellError
 from bench.models.batch_size import out_of_memory
 from radapt.remote_code import RemoteCodeError, no_remote_code
 from radapt.weight_files import unreadable
+
+_TEXTS = (".json", ".jinja", ".txt", ".model")
 
 
 @contextmanager
@@ -38,6 +41,8 @@ def loading(name: str, folder: Path | str) -> Iterator[None]:
     """
     with quiet():
         try:
+            for path in _text_files(Path(folder)):
+                refuse_large(path)
             with no_remote_code(folder):
                 yield
         except RemoteCodeError as error:
@@ -48,6 +53,13 @@ def loading(name: str, folder: Path | str) -> Iterator[None]:
             if isinstance(error, CellError) or out_of_memory(error):
                 raise
             raise CellError(f"transformers cannot load {name!r}: {error}") from error
+
+
+def _text_files(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder that transformers reads whole, weights left out."""
+    for place in (folder, folder / "additional_chat_templates"):
+        for suffix in _TEXTS:
+            yield from sorted(place.glob(f"*{suffix}"))
 
 
 def whole_model(kind: Any, name: str, folder: Path, **options: Any) -> Any:

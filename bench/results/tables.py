@@ -19,8 +19,8 @@ from bench.trust.stored_findings import examined_pairs, flags_by_pair
 
 CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
-    *("n", "metric", "vqa_rule", "value", "ci_low", "ci_high", "seconds", "queries"),
-    *("status", "reason", "flags", "cell_id", "craft_id"),
+    *("n", "metric", "vqa_rule", "value", "ci_low", "ci_high", "seconds", "load_seconds"),
+    *("queries", "status", "reason", "flags", "cell_id", "craft_id"),
     "seed",
 )
 SAME_SOURCE = "source=target"
@@ -131,7 +131,7 @@ def load_results(folder: str | Path) -> pd.DataFrame:
 
     `value` is a fraction in [0,1], except for the metric `cider`, which is from 0 to 10.
     """
-    numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries", "seed")
+    numbers = ("n", "value", "ci_low", "ci_high", "seconds", "load_seconds", "queries", "seed")
     frame = pd.read_csv(
         Path(folder) / "cells.csv",
         dtype={"seed": "Int64"} | {name: "str" for name in CELL_COLUMNS if name not in numbers},
@@ -170,6 +170,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "ci_low": low,
         "ci_high": high,
         "seconds": round(result.seconds, 3),
+        "load_seconds": round(result.load_seconds, 3),
         "queries": result.queries,
         "status": result.status,
         "reason": result.reason or "",

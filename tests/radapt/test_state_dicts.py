@@ -1,6 +1,8 @@
 """Reading the weights of checkpoints in all layouts."""
 
+import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from torch import nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.optim.swa_utils import AveragedModel
 
+from radapt.checkpoint import save_atomically
+from radapt.loop import _restore
 from radapt.state_dicts import LAYOUTS, load_tower, mismatch, read_state
 from tests.support.checkpoint_layouts import WRAPPED
 
@@ -148,6 +152,39 @@ def test_a_damaged_file_of_safetensors_is_told(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"no header")
     with pytest.raises(ValueError, match=r"x\.safetensors: not a checkpoint with only weights"):
         read_state(tmp_path / "x.safetensors")
+
+
+def test_a_state_that_contains_itself_is_told(tmp_path: Path) -> None:
+    state: dict[str, Any] = {}
+    state["model"] = state
+    with pytest.raises(ValueError, match="has no weights by name; it has keys: model"):
+        read_state(written(tmp_path, state))
+
+
+def test_damaged_bytes_are_told_with_the_name_of_the_file(tmp_path: Path) -> None:
+    """Weights, and the state of a run that would resume, with 200 kinds of damage each."""
+    module = nn.Linear(3, 2)
+    optimiser = torch.optim.AdamW(module.parameters())
+    module(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    path, draw = tmp_path / "state.pt", random.Random(0)
+    trained = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
+    save_atomically({**trained, "step": 3, "identity": "x"}, path)
+    whole, told = path.read_bytes(), 0
+    for _ in range(200):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(1200)] = draw.randrange(256)  # where the structure is
+        path.write_bytes(damaged[: draw.choice((len(whole), draw.randrange(len(whole))))])
+        for read in (
+            partial(read_state, path),
+            partial(_restore, path, "x", nn.Linear(3, 2), torch.optim.AdamW(module.parameters())),
+        ):
+            try:
+                read()
+            except ValueError as error:
+                told += 1
+                assert str(error).startswith(f"{path}: ")
+    assert told > 200
 
 
 def test_a_tower_with_a_visual_part_of_its_own_is_not_cut(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from bench.catalogue.language_families import FAMILIES, family_of
+from bench.catalogue.repository_layouts import MAX_TEMPLATE
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import VERIFIED_FAMILY
@@ -44,6 +45,7 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
         family = family_of(spec.name, config.to_dict())
         processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         _complete(processor, config)
+        _refuse_long_template(spec.name, processor.chat_template)
         try:  # before the weights, which may be large
             chat = Chat(processor, _ends(transformers, folder, config), family)
             pixels = Pixels(processor, chat)
@@ -88,6 +90,18 @@ def _require_type(name: str, kind: str) -> None:
         raise CellError(
             f"{name}: `model_type` is {kind!r}; allowed: {', '.join(FAMILIES)}, and other types "
             "that transformers loads with AutoModelForImageTextToText"
+        )
+
+
+def _refuse_long_template(name: str, template: object) -> None:
+    """Refuse a template of a configuration file that no published checkpoint comes near to.
+
+    Rendering needs many times its length in memory.
+    """
+    texts = template.values() if isinstance(template, dict) else [template or ""]
+    if (length := max((len(str(text)) for text in texts), default=0)) > MAX_TEMPLATE:
+        raise CellError(
+            f"{name}: its chat template has {length:,} characters; allowed: {MAX_TEMPLATE:,}"
         )
 
 

@@ -17,11 +17,13 @@ def command(options: argparse.Namespace) -> int:
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite) if options.suite else None
-    problems = 0
+    problems, advice = 0, ""
     for finding in examine(suite, Path(options.results)):
-        problems += finding.level == "bad"
+        if advice and finding.advice != advice:
+            print(f"      -> {advice}")
+        problems, advice = problems + (finding.level == "bad"), finding.advice
         print(f"{finding.level:<5} {finding.what}", flush=True)
-        if finding.advice:
-            print(f"      -> {finding.advice}")
+    if advice:
+        print(f"      -> {advice}")
     print(f"{problems} problems to solve before a run" if problems else "ready")
     return 1 if problems else 0

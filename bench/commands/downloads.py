@@ -4,7 +4,7 @@ Complete files are kept, so that a stopped fetch continues with the next file.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -75,11 +75,15 @@ class FetchWatcher:
         """
 
 
-def needed_files(suite: Suite) -> NeededFiles:
+def needed_files(suite: Suite, keys: Collection[str] | None = None) -> NeededFiles:
     """Return all files that a suite needs, with their sizes from the hub.
 
     It downloads no file but the configurations and indices that name further files. A model that
     cannot be loaded is a problem, and none of its weights are listed.
+
+    Args:
+        suite: The suite.
+        keys: Key paths of the datasets, models and judge that are asked for; all if None.
     """
     found: dict[str, NeededFile] = {}
     problems: dict[str, str] = {}
@@ -93,6 +97,8 @@ def needed_files(suite: Suite) -> NeededFiles:
         **{key: partial(_of_judge, judge) for key, judge in _judges(suite).items()},
     }
     for key, find in needs.items():
+        if keys is not None and key not in keys:
+            continue
         try:
             found |= {file.name: NeededFile(key, file) for file in find()}
         except MALFORMED as error:

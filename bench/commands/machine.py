@@ -12,32 +12,37 @@ from pathlib import Path
 from typing import Literal
 
 from bench.commands.downloads import format_bytes
-from bench.commands.missing_files import dataset_fault, model_fault
-from bench.core.errors import CellError
 from bench.data.source_kinds import source_of
 from bench.hub.files import cache, unreachable
-from bench.hub.weights import missing_files
-from bench.plan.judge_keys import judge_lines, key_fault
-from bench.plan.resolve import judge_weights, uses_judge
+from bench.plan.judge_keys import judge_lines
+from bench.plan.missing_files import (
+    JUDGE,
+    JUDGE_KEY,
+    Fault,
+    find_faults,
+    libraries,
+    package_advice,
+)
+from bench.plan.resolve import uses_judge
 from bench.suite.load import Suite
-from bench.suite.specs import OpenAIJudge, TransformersJudge, members_of
+from bench.suite.specs import OpenAIJudge, TransformersJudge
 
 _OLDEST_PYTHON = (3, 11)
 _PACKAGES = (
     *("torch", "torchvision", "open_clip_torch", "huggingface_hub", "pyautoattack"),
     *("pandas", "numpy", "pillow", "pydantic", "pyyaml", "safetensors", "jinja2", "rich"),
 )
-_TRANSFORMERS = "transformers"
-_PIP_ARGUMENTS = {
-    # torchattacks requires a version of `requests` from 2021, which pip would install
-    "torchattacks": "--no-deps torchattacks",
-    _TRANSFORMERS: "'.[lvlm]'",  # the extra includes the dependencies of its tokenizers
-}
 _RESULTS, _CACHE = "results", "the hub's cache"
 _MOVES = {
     _RESULTS: "choose another folder with --results",
     _CACHE: "set HF_HOME to another folder",
 }
+# files of the drivers of CUDA, also on Jetson, of ROCm and of WSL; importing torch takes seconds
+_DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/kfd", "/dev/dxg")
+_NO_GPU = (
+    "the embedded models run on a CPU; for real models install a GPU driver and a torch build for "
+    "it"
+)
 _SMALL_MEMORY = 8 * 10**9  # bytes; a ViT-L/14 in float32 with gradients needs about half
 _SMALL_DISK = 5 * 10**9  # bytes; enough for the weights of a ViT-L/14 and a few datasets
 
@@ -70,9 +75,11 @@ def examine(suite: Suite | None, results: Path) -> Iterator[Finding]:
     yield _memory()
     yield from _disks(suite, results)
     yield _compiler()
-    missing = [*_contents(suite), *_judge(suite)] if suite else []
-    yield from missing
-    yield _network(needed=any(finding.level == "bad" for finding in missing))
+    faults = [] if suite is None else find_faults(suite)
+    if suite is not None:
+        # `_packages` has said which packages are missing
+        yield from _contents(suite, [fault for fault in faults if not fault.package])
+    yield _network(needed=any(fault.download for fault in faults))
 
 
 def _python() -> Finding:
@@ -85,7 +92,7 @@ def _python() -> Finding:
 
 def _packages(suite: Suite | None) -> Iterator[Finding]:
     found, absent = [], []
-    for name in (*_PACKAGES, *_libraries(suite)):
+    for name in (*_PACKAGES, *(libraries(suite) if suite else ())):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -93,27 +100,12 @@ def _packages(suite: Suite | None) -> Iterator[Finding]:
     if found:
         yield Finding("ok", f"packages: {', '.join(found)}")
     for name in absent:
-        advice = f"pip install {_PIP_ARGUMENTS.get(name, name)}"
-        yield Finding("bad", f"package {name} is missing", advice)
-
-
-def _libraries(suite: Suite | None) -> list[str]:
-    attacks = [
-        member for attack in (suite.attacks if suite else ()) for member in members_of(attack)
-    ]
-    models = suite.models.values() if suite else ()
-    local_judge = (
-        suite is not None and suite.protocol.judge.kind == "transformers" and uses_judge(suite)
-    )
-    needed = [
-        *(["torchattacks"] if any(member.kind == "torchattacks" for member in attacks) else []),
-        *([_TRANSFORMERS] if local_judge else []),
-        *(library for model in models for library in model.libraries),
-    ]
-    return list(dict.fromkeys(needed))
+        yield Finding("bad", f"package {name} is missing", package_advice(name))
 
 
 def _accelerator() -> Finding:
+    if sys.platform == "linux" and not any(map(os.path.exists, _DRIVERS)):
+        return Finding("note", "GPU: this machine has no driver for one", _NO_GPU)
     if find_spec("torch") is None:
         return Finding("note", "GPU: unknown, since torch is missing", "install torch")
     import torch
@@ -124,8 +116,7 @@ def _accelerator() -> Finding:
         return Finding(
             "note",
             f"GPU: torch {torch.__version__} ({detail}) finds none",
-            "the embedded models run on a CPU; for real models install a GPU driver and a torch "
-            "build for it",
+            _NO_GPU,
         )
     cards = []
     for index in range(torch.cuda.device_count()):
@@ -173,51 +164,32 @@ def _compiler() -> Finding:
     return Finding("note", "C compiler: none", "torch.compile needs one, e.g. the package gcc")
 
 
-def _contents(suite: Suite) -> Iterator[Finding]:
-    for dataset in suite.datasets:
-        yield _content(f"datasets.{dataset.name}", dataset_fault(suite, dataset))
-    for name, model in suite.models.items():
-        yield _content(f"models.{name}", model_fault(model))
+def _contents(suite: Suite, faults: list[Fault]) -> Iterator[Finding]:
+    """Yield what is here, then the faults; faults with the same advice follow each other."""
+    faulty = {fault.key for fault in faults}
+    datasets = (f"datasets.{dataset.name}" for dataset in suite.datasets)
+    for key in (*datasets, *(f"models.{name}" for name in suite.models)):
+        if key not in faulty:
+            yield Finding("ok", f"{key}: here")
+    yield from _judge(suite, faulty)
+    for advice in dict.fromkeys(fault.advice for fault in faults):
+        for fault in faults:
+            if fault.advice == advice:
+                yield Finding("bad", f"{fault.key}: {fault.reason}", advice)
 
 
-def _content(key: str, missing: str | None) -> Finding:
-    if missing is None:
-        return Finding("ok", f"{key}: here")
-    return Finding(
-        "bad",
-        f"{key}: {missing}",
-        "download public files with `run_bench.py fetch SUITE`; for a file of your own, correct "
-        "its path or create it: anchors with `python -m radapt fit`, towers with `python -m radapt "
-        "finetune`",
-    )
-
-
-def _judge(suite: Suite) -> Iterator[Finding]:
+def _judge(suite: Suite, faulty: set[str]) -> Iterator[Finding]:
+    """Yield what is right about a judge: its address, its key, or its files."""
     judge = suite.protocol.judge
     if not uses_judge(suite):
         return
-    if isinstance(judge, TransformersJudge):
-        yield _local_judge(judge)
+    if isinstance(judge, TransformersJudge) and JUDGE not in faulty:
+        yield Finding("ok", f"{JUDGE}: here")
     if isinstance(judge, OpenAIJudge):
         for line in judge_lines(suite):
-            yield Finding("ok", f"protocol.judge: {line}")
-    if isinstance(judge, OpenAIJudge) and judge.key is not None:
-        if fault := key_fault(judge):
-            yield Finding("bad", *fault)
-        key = f"protocol.judge.key: {judge.key}"
-        if os.environ.get(judge.key):
-            yield Finding("ok", f"{key} is set")
-        else:
-            yield Finding("bad", f"{key} is not set", f"export {judge.key}=... before a run")
-
-
-def _local_judge(judge: TransformersJudge) -> Finding:
-    try:
-        judge_weights(judge)
-    except CellError as error:
-        advice = "correct the name, or give the commit as `revision`"
-        return Finding("bad", f"protocol.judge: {error}", advice)
-    return _content("protocol.judge", missing_files(judge))
+            yield Finding("ok", f"{JUDGE}: {line}")
+        if judge.key and os.environ.get(judge.key):
+            yield Finding("ok", f"{JUDGE_KEY}: {judge.key} is set")
 
 
 def _network(*, needed: bool) -> Finding:

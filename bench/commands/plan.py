@@ -4,14 +4,14 @@ import argparse
 from collections.abc import Iterator
 
 from bench.commands.arguments import add_suite
-from bench.commands.missing_files import download_line
 from bench.commands.open_suite import open_suite
 from bench.core.resolved_names import Lock
 from bench.plan.cells import Cell, expand
 from bench.plan.cost.estimate import cost_lines
 from bench.plan.cost.lvlm_estimate import memory_lines
 from bench.plan.identity import still_valid
-from bench.plan.judge_keys import judge_lines, key_faults
+from bench.plan.judge_keys import judge_lines
+from bench.plan.missing_files import download_line, fault_lines, find_faults
 from bench.suite.load import Suite
 
 _COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps", "seed")
@@ -40,11 +40,11 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
         yield f"  threat    {f'transfer from {threat.source}' if threat.source else threat.kind}"
     for line in judge_lines(suite):
         yield f"  judge     {line}"
-    for fault in key_faults(suite):
-        yield f"  judge     {fault}"
     yield from cost_lines(suite, lock, planned, gpu)
     yield from memory_lines(suite)
     yield f"  download  {download_line(suite)}"
+    for line in fault_lines(find_faults(suite, contents=False, torch=False)):
+        yield f"  missing   {line}"
     sets = {dataset.name for dataset in suite.datasets}
     if suite.models.keys() - lock.models.keys() or sets - lock.datasets.keys():
         yield "  ids       preliminary: the first run adds hashes of weights and images to them"

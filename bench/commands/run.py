@@ -1,14 +1,20 @@
 """`run`: computes missing cells and writes the tables."""
 
 import argparse
+import sys
 
 from bench.commands.arguments import add_device, add_suite, positive, seconds
+from bench.core.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_suite(parser)
     add_device(parser)
+    parser.add_argument(
+        "--go-on", action="store_true",
+        help="if models or data are missing, compute the cells that need none of them",
+    )  # fmt: skip
     parser.add_argument(
         "--no-check", action="store_true", help="do not run the trust checks at the end"
     )
@@ -36,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Run the suite and print the leaderboard."""
+    from bench.commands.before_run import faults_before_run
+    from bench.plan.missing_files import fault_lines, refusal
     from bench.plan.resolve import remarks
     from bench.results.number_format import scale_of_suite
     from bench.run.console.board import Progression
@@ -45,13 +53,18 @@ def command(options: argparse.Namespace) -> int:
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
+    if faults := faults_before_run(suite, options.trust):
+        if not options.go_on:
+            raise UserError(refusal(faults))
+        for line in fault_lines(faults):
+            print(line, file=sys.stderr)
     watcher = Progression()
     try:
         report = run_suite(
             suite, results=options.results, device=options.device, batch=options.batch,
             trust=options.trust, compiled=options.compile, limit=options.limit,
             executor=options.executor, address=options.address, workers=options.workers,
-            check=not options.no_check, watcher=watcher,
+            check=not options.no_check, go_on=options.go_on, watcher=watcher,
         )  # fmt: skip
     finally:
         watcher.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.core.errors import UserError
 from bench.core.identifiers import path_fault, shown
+from bench.core.suite_paths import find_path
 from bench.suite.specs import ATTACK_PRESETS, Against, eps_value
 from radapt.text_files import read_text
 
@@ -123,7 +124,7 @@ def read_published(against: Against) -> tuple[Published, ...]:
     Raises:
         UserError: The file cannot be read, lacks columns or the table, or has an invalid row.
     """
-    path = Path(against.file)
+    path = find_path(against.file)
     try:
         reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
         missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]

@@ -49,6 +49,10 @@ MALFORMED = (
 )  # fmt: skip
 
 
+class NoSuchPath(CellError):
+    """A file or folder of the user does not exist."""
+
+
 class TimeUp(CellError):
     """A cell exceeded its time limit; another run can continue from its stored parts."""
 

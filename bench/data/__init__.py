@@ -90,6 +90,8 @@ def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
         CellError: The dataset cannot be downloaded, has the wrong layout, or is damaged.
     """
     source = source_of(spec)
+    if source.download_folder is None and (reason := source.missing(seed)):
+        raise CellError(reason)
     index = source.open(seed)
     lock = index.lock(choose(index.samples, samples, seed))
     return replace(lock, remarks=(*source.remarks(), *list_remarks(spec, lock.classes)))

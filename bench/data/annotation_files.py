@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from bench.core.errors import CellError
 from bench.core.resolved_names import Remark
+from bench.core.suite_paths import find_path
 from bench.data.annotation_reading import Reader
 from bench.data.caption_files import CAPTION_READERS, listed_images
 from bench.data.questions import Questions, QuestionSample, questions_in_folder
@@ -37,7 +38,7 @@ def open_published(spec: LanguageDataset) -> Questions:
         CellError: A file is missing or has the wrong format, or an image is outside the folder.
     """
     return questions_in_folder(
-        _reference_path(spec), _content_of(spec).samples, Path(spec.images or "")
+        _reference_path(spec), _content_of(spec).samples, find_path(spec.images or "")
     )
 
 
@@ -46,24 +47,23 @@ def reading_remarks(spec: LanguageDataset) -> tuple[Remark, ...]:
     return _content_of(spec).remarks
 
 
-def files_of(spec: LanguageDataset) -> Iterator[Path]:
-    """Yield the files and folders that a dataset needs."""
-    yield from _annotation_paths(spec)
+def files_of(spec: LanguageDataset) -> Iterator[str]:
+    """Yield the files and folders that a dataset needs, as the suite names them."""
+    yield from _annotation_files(spec)
     if spec.images is not None:
-        yield Path(spec.images)
+        yield spec.images
 
 
-def _annotation_paths(spec: LanguageDataset) -> Iterator[Path]:
-    for path in (spec.questions, spec.annotations, spec.objects, spec.targets):
-        if path is not None:
-            yield Path(path)
-    if listed := listed_images(spec):
-        yield listed
+def _annotation_files(spec: LanguageDataset) -> Iterator[str]:
+    listed = spec.split if listed_images(spec) else None
+    for file in (spec.questions, spec.annotations, spec.objects, spec.targets, listed):
+        if file is not None:
+            yield file
 
 
 def _reference_path(spec: LanguageDataset) -> Path:
     """Return the file with the reference answers."""
-    return Path(spec.objects or spec.annotations or spec.questions or "")
+    return find_path(spec.objects or spec.annotations or spec.questions or "")
 
 
 def _state(path: Path) -> tuple[Path, int, int]:
@@ -75,7 +75,7 @@ def _state(path: Path) -> tuple[Path, int, int]:
 
 
 def _content_of(spec: LanguageDataset) -> _Content:
-    return _read(spec, tuple(_state(path) for path in _annotation_paths(spec)))
+    return _read(spec, tuple(_state(find_path(file)) for file in _annotation_files(spec)))
 
 
 @lru_cache(maxsize=_CACHED)

@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
 from bench.core.language_types import Question
+from bench.core.suite_paths import find_path
 from bench.data.annotation_reading import (
     Note,
     Reader,
@@ -99,7 +100,7 @@ def _flickr_tokens(spec: LanguageDataset, path: Path, note: Note) -> Samples:
 
 def listed_images(spec: LanguageDataset) -> Path | None:
     """Return the file with the images of a split of Flickr's tokens; None if there is none."""
-    return Path(spec.split) if spec.format == "flickr-tokens" and spec.split else None
+    return find_path(spec.split) if spec.format == "flickr-tokens" and spec.split else None
 
 
 def _listed(

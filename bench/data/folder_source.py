@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.resolved_names import Remark
+from bench.core.suite_paths import find_path, tried
 from bench.data.class_names import folder_remarks
 from bench.data.folder import open_folder, reading_remarks
 from bench.data.source import Source
@@ -18,17 +19,21 @@ class FolderSource(Source):
 
     spec: FolderDataset
 
+    @property
+    def _folder(self) -> Path:
+        return find_path(self.spec.path)
+
     def missing(self, seed: int) -> str | None:
         """Return a message if the folder is missing, else None."""
-        place = self.spec.path
-        return None if Path(place).is_dir() else f"{place}: no such dataset folder"
+        place = self._folder
+        return None if place.is_dir() else f"{place}: no such dataset folder{tried(self.spec.path)}"
 
     def open(self, seed: int | None = None) -> Split:
         """List the images of the class folders."""
-        return check_labels(open_folder(Path(self.spec.path), self.spec.name))
+        return check_labels(open_folder(self._folder, self.spec.name))
 
     def remarks(self) -> Iterator[Remark]:
         """Yield remarks on numbered folders, files that are not read, and class names."""
-        root = Path(self.spec.path)
+        root = self._folder
         yield from reading_remarks(root)
         yield from folder_remarks(root, self.spec.name, lambda: self.open().classes)

@@ -18,6 +18,7 @@ from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import relative_path_fault, shown
 from bench.core.resolved_names import Remark
+from bench.core.suite_paths import find_path
 from bench.data.label_classes import Labelled, validation_number
 from bench.data.split import cell_errors
 from bench.suite.specs import TableDataset
@@ -31,7 +32,7 @@ _Row = tuple[int, list[str]]
 
 def images_folder(spec: TableDataset) -> Path:
     """Return the folder that the paths in a list start from."""
-    return Path(spec.images) if spec.images is not None else Path(spec.path).parent
+    return find_path(spec.path).parent if spec.images is None else find_path(spec.images)
 
 
 def open_list(spec: TableDataset) -> Labelled:
@@ -41,7 +42,7 @@ def open_list(spec: TableDataset) -> Labelled:
         CellError: A row has no path or label, leads out of the folder, or names an image that is
             not there; or an image has two labels.
     """
-    path, root = Path(spec.path), images_folder(spec)
+    path, root = find_path(spec.path), images_folder(spec)
     rows = _text_rows(path) if path.suffix.lower() == ".txt" else _csv_rows(path)
     if not rows:
         raise CellError(f"{path}: is empty")

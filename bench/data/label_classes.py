@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import catalogue
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
 from bench.core.resolved_names import Remark
+from bench.core.suite_paths import find_path
 from bench.data.split import cell_errors
 from bench.suite.specs import TableDataset
 from radapt.class_folders import is_wordnet_id
@@ -101,7 +101,7 @@ def _listed(spec: TableDataset) -> tuple[str, ...]:
     if spec.classes is None:
         return ()
     with cell_errors():
-        return read_list(Path(spec.classes))
+        return read_list(find_path(spec.classes))
 
 
 def _numbers(spec: TableDataset, labels: Mapping[str, int | str]) -> dict[str, int] | None:

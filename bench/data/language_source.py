@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.core.resolved_names import Remark
+from bench.core.suite_paths import find_path, tried
 from bench.data.annotation_files import files_of, open_published, reading_remarks
 from bench.data.embedded_questions import open_embedded
 from bench.data.embedded_source import embedded_split
@@ -20,8 +21,8 @@ class LanguageSource(Source):
 
     def missing(self, seed: int) -> str | None:
         """Return a message that names the missing files of the spec, or None."""
-        missing = [str(path) for path in files_of(self.spec) if not path.exists()]
-        return f"{', '.join(missing)}: no such file or folder" if missing else None
+        texts = [text for text in files_of(self.spec) if not find_path(text).exists()]
+        return f"{', '.join(texts)}: no such file or folder{tried(*texts)}" if texts else None
 
     def open(self, seed: int | None = None) -> Questions:
         """Read the questions."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.core.errors import CellError
 from bench.core.identifiers import is_file_name, shown
+from bench.core.suite_paths import find_path
 from bench.data.split import cell_errors
 from bench.suite.specs import TableDataset
 from radapt.text_files import read_json
@@ -25,7 +26,7 @@ def table_files(spec: TableDataset) -> list[Path]:
     Raises:
         CellError: There are none, some are missing, or the split does not exist.
     """
-    path = Path(spec.path)
+    path = find_path(spec.path)
     if path.is_file():
         return [path]
     if not path.is_dir():

@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from bench import catalogue
 from bench.core.errors import CellError
 from bench.core.resolved_names import Remark
+from bench.core.suite_paths import find_path, tried
 from bench.data.arrow_tables import columns_of, open_table
 from bench.data.image_lists import images_folder, open_list, unlisted
 from bench.data.label_classes import Labelled, classes_of
@@ -28,9 +28,9 @@ class TableSource(Source):
     def missing(self, seed: int) -> str | None:
         """Return a message that names missing files, or None."""
         spec = self.spec
-        needed = [Path(path) for path in (spec.path, spec.images, spec.classes) if path is not None]
-        if missing := [str(path) for path in needed if not path.exists()]:
-            return f"{', '.join(missing)}: no such file or folder"
+        named = (spec.path, spec.images, spec.classes)
+        if missing := [each for each in named if each and not find_path(each).exists()]:
+            return f"{', '.join(missing)}: no such file or folder{tried(*missing)}"
         try:
             if not spec.is_list:
                 columns_of(spec)
@@ -59,7 +59,7 @@ class TableSource(Source):
     def _labelled(self) -> Labelled:
         if not self.spec.is_list:
             return open_table(self.spec)
-        for path in (Path(self.spec.path), images_folder(self.spec)):
+        for path in (find_path(self.spec.path), images_folder(self.spec)):
             if not path.exists():
                 raise CellError(f"{path}: no such file or folder")
         return open_list(self.spec)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench import catalogue
 from bench.core.errors import CellError
+from bench.core.suite_paths import find_path
 from bench.data.folder import open_folder
 from bench.data.source import Source
 from bench.data.split import Split, check_labels
@@ -27,7 +28,7 @@ class TorchvisionSource(Source):
     @property
     def download_folder(self) -> Path:
         """Folder of the unpacked dataset."""
-        return Path(self.spec.root) / self.spec.name
+        return find_path(self.spec.root) / self.spec.name
 
     def downloads(self, seed: int) -> Iterator[Download]:
         """Yield the archive; torchvision shows the progress of its download."""

@@ -24,6 +24,7 @@ from typing import Any
 
 from bench.core.errors import CellError
 from bench.core.language_types import Question
+from bench.core.suite_paths import find_path
 from bench.data.annotation_reading import (
     Note,
     Reader,
@@ -54,7 +55,7 @@ def _vqav2(spec: LanguageDataset, path: Path, note: Note) -> Samples:
         doubled = len(content["annotations"]) - len(answers)
         if doubled:
             raise CellError(f"{path}: {doubled} question ids appear twice")
-    questions_path = Path(spec.questions or "")
+    questions_path = find_path(spec.questions or "")
     with json_content(spec, questions_path) as content:
         questions = content["questions"]
         if unanswered := [q for q in questions if q["question_id"] not in answers]:
@@ -163,7 +164,7 @@ def _answer_type(entry: Mapping[str, Any]) -> str | None:
 
 def _v_attack(spec: LanguageDataset, path: Path, note: Note) -> Samples:
     """Yield the samples: a caption or three questions per image, with its object and target."""
-    targets_path, questions_path = Path(spec.targets or ""), Path(spec.questions or "")
+    targets_path, questions_path = find_path(spec.targets or ""), find_path(spec.questions or "")
     repeated: dict[str, None] = {}
     shown = _texts(spec, path, "caption", repeated)
     objects = {image: _object(texts[0]) for image, texts in shown.items()}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import CellError
+from bench.core.suite_paths import find_path, tried
 from bench.data.decode import size_of
 from bench.data.source import Source
 from bench.data.split import Split, check_labels
@@ -18,8 +19,15 @@ class WebDatasetSource(Source):
 
     spec: WebDataset
 
+    @property
+    def _folder(self) -> Path:
+        return find_path(self.spec.path)
+
     def missing(self, seed: int) -> str | None:
         """Return a message that names a missing file of the layout, or None."""
+        folder = self._folder
+        if not folder.is_dir():
+            return f"{folder}: no such dataset folder{tried(self.spec.path)}"
         try:
             self._shards()
         except CellError as error:
@@ -28,11 +36,11 @@ class WebDatasetSource(Source):
 
     def open(self, seed: int | None = None) -> Split:
         """Read ids and labels of all shards."""
-        return check_labels(open_webdataset(Path(self.spec.path), self.spec.split))
+        return check_labels(open_webdataset(self._folder, self.spec.split))
 
     def native_size(self) -> tuple[int, int]:
         """Return height and width of the first image of the first shard, without indexing it."""
         return size_of(first_image(self._shards()[0]) or b"")
 
     def _shards(self) -> list[Path]:
-        return shard_paths(Path(self.spec.path), self.spec.split)
+        return shard_paths(self._folder, self.spec.split)

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import CellError
+from bench.core.errors import CellError, NoSuchPath
+from bench.core.suite_paths import tried
 
 
 def builtin_config(name: str) -> dict[str, Any]:
@@ -25,7 +26,9 @@ def published_tag(name: str, tag: str) -> dict[str, Any]:
     from radapt.from_open_clip import pretrained_tag  # here, since it imports torch
 
     if "/" in tag or "." in tag:  # no tag has these
-        raise CellError(f"{tag}: no such file; allowed: a file of weights, or a tag of {name}")
+        raise NoSuchPath(
+            f"{tag}: no such file; allowed: a file of weights, or a tag of {name}{tried(tag)}"
+        )
     try:
         return pretrained_tag(name, tag)
     except ValueError as error:

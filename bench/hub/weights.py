@@ -13,7 +13,8 @@ from bench.catalogue.repository_layouts import (
     read_json,
     section,
 )
-from bench.core.errors import MALFORMED, CellError
+from bench.core.errors import MALFORMED, CellError, NoSuchPath
+from bench.core.suite_paths import tried
 from bench.hub.companions import companions_of
 from bench.hub.files import HubFile, NoSuchFile, fetch_file, find
 from bench.hub.model_types import (
@@ -95,13 +96,19 @@ def check_before_download(spec: HasWeights) -> None:
             _check_configuration(source)
 
 
-def missing_files(spec: HasWeights) -> str | None:
-    """Return which files of a model are missing or wrong, or None; use no network.
+def weight_faults(spec: HasWeights, torch: bool = True) -> list[Exception]:
+    """Return which files of a model are missing or wrong; use no network.
 
-    For a model of open_clip or transformers this imports torch.
+    A file that the hub may have is a `NoSuchFile`, and a missing file of the user a `NoSuchPath`.
+
+    Args:
+        spec: The model.
+        torch: Whether sources are checked that open_clip's or transformers' tables describe: this
+            imports torch.
     """
-    found = [fault for source in _sources(spec) if (fault := _fault(source))]
-    return "; ".join(found) or None
+    own = [each for each in spec.weight_sources() if torch or not _in_table(each)]
+    sources = [each for source in own for each in _with_companions(source)]
+    return [fault for source in sources if (fault := _fault(source))]
 
 
 def origin(spec: HasWeights) -> str:
@@ -151,11 +158,22 @@ def local_processor(spec: HasWeights) -> dict[str, Any]:
     return {}
 
 
+def _in_table(source: WeightSource) -> bool:
+    """Return whether a table of open_clip or transformers, which import torch, has a source."""
+    if isinstance(source, RepositoryFiles):
+        return bool(source.layout.auto_table)
+    return isinstance(source, OpenClipTag | OpenClipFile)
+
+
 def _sources(spec: HasWeights) -> Iterator[WeightSource]:
     """Yield each source of a model's weights, followed by its companions in other repositories."""
     for source in spec.weight_sources():
-        yield source
-        yield from _companions(source).values()
+        yield from _with_companions(source)
+
+
+def _with_companions(source: WeightSource) -> Iterator[WeightSource]:
+    yield source
+    yield from _companions(source).values()
 
 
 def _companions(source: WeightSource) -> dict[str, RepositoryFiles]:
@@ -171,8 +189,8 @@ def _companions(source: WeightSource) -> dict[str, RepositoryFiles]:
             return {}
 
 
-def _fault(source: WeightSource) -> str:
-    """Return which file of a source is missing or wrong, or an empty text; use no network."""
+def _fault(source: WeightSource) -> Exception | None:
+    """Return which file of a source is missing or wrong, or None; use no network."""
     try:
         if isinstance(source, LocalFile):
             _check_file(source)
@@ -182,17 +200,17 @@ def _fault(source: WeightSource) -> str:
                 _in_folder(source, source.folder)
         needed = _needed(source)
     except (CellError, ImportError) as error:
-        return str(error)
+        return error
     for alternatives in needed:
         if not any(find(file) for file in alternatives):
             names = " or ".join(file.path for file in alternatives)
-            return f"{alternatives[0].repo}: {names} is not in the hub's cache"
-    return ""
+            return NoSuchFile(f"{alternatives[0].repo}: {names} is not in the hub's cache")
+    return None
 
 
 def _check_file(source: LocalFile) -> None:
     if not source.path.exists():
-        raise CellError(f"{source.path}: no such {source.what}")
+        raise NoSuchPath(f"{source.path}: no such {source.what}{source.tried}")
     if isinstance(source, OpenClipFile):
         refuse_undecided(source)
 
@@ -248,8 +266,9 @@ def _fetch_first(alternatives: Alternatives) -> Path:
 
 def _in_folder(source: RepositoryFiles, folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise CellError(
+        raise NoSuchPath(
             f"{source.name}: no such folder; allowed: a folder, or OWNER/NAME of the hub"
+            f"{tried(source.name)}"
         )
     if source.revision is not None:
         raise CellError(

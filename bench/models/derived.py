@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from bench.core.errors import CellError
+from bench.core.suite_paths import find_path
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel
 from bench.models.language import LanguageModel
@@ -30,7 +31,7 @@ def build_radapt(spec: RAdaptModel, context: BuildContext) -> ModelWithTower:
         if spec.anchor.white is not None:
             anchor = _white_anchor(model_with_tower(spec.anchor.white, context))
         else:
-            anchor = Anchor.load(str(spec.anchor.file))
+            anchor = Anchor.load(find_path(spec.anchor.file))
     base = model_with_tower(spec.base, context)
     normalisation = base.preprocessing
     with _errors_explained(spec.base):

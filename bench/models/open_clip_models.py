@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.catalogue.repository_layouts import OPEN_CLIP_CONFIG, read_json
 from bench.core.errors import CellError
+from bench.core.suite_paths import find_path
 from bench.hub.companions import located
 from bench.hub.weights import companion_folders, own_files, weight_files
 from bench.models.build_context import BuildContext
@@ -41,13 +42,13 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
     settings = FileSettings(values, spec.activation)
     try:
         with _loadable(spec) as (name, folders):
-            clip, tokenizer = load_open_clip(name, spec.pretrained, settings, folders)
+            clip, tokenizer = load_open_clip(name, _tag_or_file(spec), settings, folders)
     except CellError:
         raise
     except Exception as error:  # open_clip raises many types when a model cannot be loaded
         raise CellError(f"{spec.name} cannot be loaded: {error}") from error
     if spec.tower is not None:
-        _put_tower(clip.visual, Path(spec.tower), spec)
+        _put_tower(clip.visual, find_path(spec.tower), spec)
     return as_clip_model(clip, tokenizer, context.device, context.resize)
 
 
@@ -56,6 +57,11 @@ def as_clip_model(clip: Any, tokenizer: Any, device: torch.device, resize: Resiz
     loaded = frozen(clip, tokenizer, device, "")
     preprocessing = Preprocessing(image_size(loaded.tower), loaded.mean, loaded.std, resize)
     return ClipModel(loaded.tower, loaded.encode, loaded.scale, preprocessing)
+
+
+def _tag_or_file(spec: OpenClipModel) -> str | None:
+    file = spec.weights_file
+    return spec.pretrained if file is None else str(file)
 
 
 @contextmanager

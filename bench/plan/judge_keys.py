@@ -23,7 +23,7 @@ def key_fault(spec: OpenAIJudge) -> tuple[str, str] | None:
         return None
     names = ", ".join(filter(None, allowed)) or f"none, as {LISTED} is empty"
     return (
-        f"protocol.judge.key: got {spec.key!r}, an environment variable whose value would be sent "
+        f"got {spec.key!r}, an environment variable whose value would be sent "
         f"to {spec.url}; allowed: {names}",
         f"to allow it, run `export {LISTED}={spec.key}`, or run with --trust",
     )
@@ -35,9 +35,9 @@ def check_key(suite: Suite, trust: bool) -> None:
     Raises:
         UserError: The judge's key is not listed, and `trust` is False.
     """
-    for fault in key_faults(suite):
-        if not trust:
-            raise UserError(fault)
+    for judge in _endpoint_judge(suite):
+        if not trust and (fault := key_fault(judge)):
+            raise UserError(f"protocol.judge.key: {'; '.join(fault)}")
 
 
 def judge_lines(suite: Suite) -> Iterator[str]:
@@ -45,13 +45,6 @@ def judge_lines(suite: Suite) -> Iterator[str]:
     for judge in _endpoint_judge(suite):
         key = f"the key in {judge.key}" if judge.key else "no key"
         yield f"answers are sent to the judge {judge.model} at {judge.url}, with {key}"
-
-
-def key_faults(suite: Suite) -> Iterator[str]:
-    """Yield the reasons why a run without `--trust` refuses the judge's key."""
-    for judge in _endpoint_judge(suite):
-        if fault := key_fault(judge):
-            yield "; ".join(fault)
 
 
 def _endpoint_judge(suite: Suite) -> Iterator[OpenAIJudge]:

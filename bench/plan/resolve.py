@@ -1,9 +1,9 @@
 """Resolve the names of a suite to content: hashes of weights and images, class names, prompts."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from bench import catalogue
@@ -11,6 +11,7 @@ from bench.core.digests import hash_files
 from bench.core.errors import CellError
 from bench.core.identifiers import is_repository
 from bench.core.resolved_names import DatasetLock, Lock
+from bench.core.suite_paths import find_path
 from bench.data import index_dataset
 from bench.hub.weights import origin, weight_files
 from bench.plan.cells import scores_all
@@ -127,7 +128,7 @@ def judge_weights(spec: TransformersJudge) -> str:
     Raises:
         CellError: The name is neither a folder nor a hub repository with a commit.
     """
-    folder = Path(spec.name)
+    folder = find_path(spec.name, os.path.isdir)
     if not folder.is_dir():
         if is_repository(spec.name) and spec.revision:
             return f"{spec.name}@{spec.revision}"

@@ -16,6 +16,7 @@ from bench.core.signals import stoppable
 from bench.core.types import CellResult
 from bench.plan.cells import Cell
 from bench.plan.judge_keys import check_key, judge_lines
+from bench.plan.missing_files import Fault, refusal
 from bench.plan.resolve import resolve
 from bench.report.export import export
 from bench.run.events import EventFile
@@ -77,6 +78,7 @@ def run_suite(
     address: str | None = None,
     workers: int | None = None,
     check: bool = True,
+    go_on: bool = True,
     watcher: Watcher | None = None,
 ) -> Report:
     """Compute the missing cells of a suite, examine numbers, and write the tables.
@@ -97,11 +99,13 @@ def run_suite(
         check: Whether the trust battery examines numbers after the cells, within a fraction of
             the cells' time (`bench.trust.end_of_run`). It runs in this process, so not under Ray,
             whose driver may have no device. A run that computes nothing examines nothing.
+        go_on: Whether a model or dataset that cannot be read or downloaded fails its cells alone;
+            else nothing is computed.
         watcher: Receives the events of the run.
 
     Raises:
-        UserError: The suite or an argument is wrong, another run of the suite is active, or the
-            disk is full.
+        UserError: The suite or an argument is wrong, another run of the suite is active, the disk
+            is full, or something is missing and `go_on` is False.
     """
     if not isinstance(suite, Suite):
         suite = load_suite(suite)
@@ -123,8 +127,10 @@ def run_suite(
     with stoppable(), lock_folder(store.folder, executor, logs):
         store.sweep()
         before = dict(reasons(store.set_aside))
-        watchers = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
         lock, problems = resolve(suite)
+        if problems and not go_on:
+            raise UserError(refusal([Fault(key, why, "") for key, why in problems.items()]))
+        watchers = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
         setup = Setup(
             suite, lock, problems, store.folder.parent, Path.cwd(), device, batch, trust, compiled,
             limit, logs,

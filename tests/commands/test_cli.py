@@ -72,11 +72,22 @@ def test_wrong_suites_and_calls_exit_with_2(
     assert call("--help").returncode == 0
 
 
-def test_a_failed_cell_exits_with_1(suite_file: Callable[..., Path], tmp_path: Path) -> None:
-    gone = [{"name": "gone", "kind": "webdataset", "path": str(tmp_path / "gone")}]
-    done = call(suite_file(datasets=gone, attacks=None), "--results", tmp_path / "r")
+def test_what_is_missing_ends_a_run_before_it_or_fails_its_cells(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    gone = {"name": "gone", "kind": "webdataset", "path": "gone"}
+    suite = suite_file(datasets=[gone, "digits"], attacks=None)
+    words = (suite, "--results", tmp_path / "r", "--no-check")
+    done = call(*words)
+    assert done.returncode == 2
+    assert "datasets.gone: gone: no such dataset folder; looked for in" in done.stderr
+    assert str(suite.parent) in done.stderr
+    assert not (tmp_path / "r").exists()
+    done = call(*words, "--go-on")
     assert done.returncode == 1
-    assert "no such dataset folder" in done.stderr
+    assert "datasets.gone: gone: no such dataset folder" in done.stderr
+    status = load_results(tmp_path / "r" / "small").groupby("dataset")["status"].agg(set)
+    assert status.to_dict() == {"gone": {"failed"}, "digits": {"ok"}}
 
 
 @pytest.mark.parametrize("name", ["quickstart", "nano_full", "zero_shot"])

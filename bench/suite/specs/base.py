@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from bench.core.identifiers import is_repository, path_fault, relative_path_fault
+from bench.core.suite_paths import SuitePath
 
 
 def matching(pattern: str, allowed: str) -> AfterValidator:
@@ -37,6 +38,15 @@ def _refuse(fault: Callable[[str], str | None]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _in_suite(text: str, info: ValidationInfo) -> str:
+    """Keep the folder of the suite's file with a text, if there is a file."""
+    folder = (info.context or {}).get("folder")
+    return text if folder is None else SuitePath.of(text, folder)
+
+
+IN_SUITE = AfterValidator(_in_suite)
+
+
 def _repository_fault(text: str) -> str | None:
     return None if is_repository(text) else "must be a repository of the hub: OWNER/NAME"
 
@@ -44,8 +54,8 @@ def _repository_fault(text: str) -> str | None:
 Name = Annotated[  # a display name
     str, matching(r"[^\x00-\x1f\x7f-\x9f]{1,80}", "1 to 80 characters, no control characters")
 ]
-# Any path on the user's machine.
-UserPath = Annotated[str, _refuse(path_fault)]
+# Any path on the user's machine: `bench.core.suite_paths.find_path` finds it.
+UserPath = Annotated[str, _refuse(path_fault), IN_SUITE]
 # A path inside a folder or repository, or a revision.
 RelativePath = Annotated[str, _refuse(relative_path_fault)]
 Repository = Annotated[str, _refuse(_repository_fault)]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.base import Dataset, Name, UserPath
+from bench.suite.specs.base import IN_SUITE, Dataset, Name, UserPath
 from bench.suite.specs.embedded_names import EMBEDDED_SUBSET, EmbeddedName
 
 Format = Literal[
@@ -101,7 +101,7 @@ class LanguageDataset(Dataset):
     objects: UserPath | None = None
     targets: UserPath | None = None
     images: UserPath | None = None
-    split: str | None = None
+    split: Annotated[str, IN_SUITE] | None = None
     of: EmbeddedName | None = None
     ask: QuestionType | None = None
     prompt: Annotated[str, Field(min_length=1)] | None = None

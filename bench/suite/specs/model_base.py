@@ -3,6 +3,7 @@
 A kind of model overrides the methods whose default does not fit it.
 """
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from bench.catalogue.repository_layouts import RepositoryLayout
 from bench.core.identifiers import is_repository
+from bench.core.suite_paths import find_path
 from bench.suite.specs.base import Spec
 
 Component = Literal["filter", "anchor"]  # the two components of R-Adapt
@@ -25,10 +27,12 @@ class LocalFile:
     Attributes:
         path: Path of the file.
         what: Name of its content in messages.
+        tried: Folders in which it was looked for, as the end of a message.
     """
 
     path: Path
     what: str = "checkpoint"
+    tried: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,7 @@ class HasWeights(Protocol):
 
 def local_folder(name: str) -> Path | None:
     """Return the folder that a name refers to, whether it exists or not; None for a repository."""
-    place = Path(name)
+    place = find_path(name, os.path.isdir)
     return place if place.is_dir() or not is_repository(name) else None
 
 

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.core.code_content import hash_code, without_paths
 from bench.core.errors import CellError
+from bench.core.suite_paths import find_path, tried
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
 from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
@@ -135,7 +136,8 @@ class RAdaptModel(Model):
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Return the anchor's file, if it comes from a file."""
-        return (LocalFile(Path(self.anchor.file), "anchor"),) if self.anchor.file else ()
+        file = self.anchor.file
+        return (LocalFile(find_path(file), "anchor", tried(file)),) if file else ()
 
     def content(self) -> str:
         """Return `white`: the anchor comes from a model, which has a hash of its own."""

@@ -1,5 +1,6 @@
 """Specs of models of open_clip and transformers."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -9,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.catalogue.repository_layouts import CHAT, CLIP, OPEN_CLIP
 from bench.core.identifiers import is_repository
+from bench.core.suite_paths import find_path, tried
 from bench.suite.specs.base import Name, RelativePath, Spec, UserPath
 from bench.suite.specs.model_base import (
     FloatType,
@@ -72,9 +74,15 @@ class OpenClipModel(Model):
         return self.name.removeprefix(HUB) if self.name.startswith(HUB) else None
 
     @property
-    def folder(self) -> str | None:
+    def folder(self) -> Path | None:
         """The local folder that `name` refers to, or None."""
-        return self.name.removeprefix(FOLDER) if self.name.startswith(FOLDER) else None
+        return find_path(self.name, prefix=FOLDER) if self.name.startswith(FOLDER) else None
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The file that `pretrained` refers to, or None; a folder may have the name of a tag."""
+        file = None if self.pretrained is None else find_path(self.pretrained, os.path.isfile)
+        return file if file is not None and file.is_file() else None
 
     @property
     def config_name(self) -> str:
@@ -83,16 +91,16 @@ class OpenClipModel(Model):
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Return the source of the whole CLIP, then the file of the vision tower."""
-        tower = (LocalFile(Path(self.tower)),) if self.tower else ()
+        file = self.tower
+        tower = (LocalFile(find_path(file), tried=tried(file)),) if file else ()
         if self.pretrained is None:
-            folder = None if self.folder is None else Path(self.folder)
             repository = self.repository or ""
             whole: WeightSource = RepositoryFiles(
-                self.name, OPEN_CLIP, folder, repository, self.revision
+                self.name, OPEN_CLIP, self.folder, repository, self.revision
             )
-        elif Path(self.pretrained).is_file():  # a folder may have the name of a tag
+        elif (weights := self.weights_file) is not None:
             whole = OpenClipFile(
-                Path(self.pretrained),
+                weights,
                 model=self.name,
                 preprocess=self.preprocess is not None,
                 activation=self.activation is not None,
@@ -229,7 +237,7 @@ class LvlmModel(Model):
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Return the repository or folder."""
         local = self.name.startswith(FOLDER)
-        folder = Path(self.name.removeprefix(FOLDER)) if local else local_folder(self.name)
+        folder = find_path(self.name, prefix=FOLDER) if local else local_folder(self.name)
         repository = "" if folder else self.name
         return (RepositoryFiles(self.name, CHAT, folder, repository, self.revision),)
 

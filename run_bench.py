@@ -16,6 +16,7 @@ python run_bench.py list                            list everything that a suite
 import sys
 
 from bench.commands.main import main
+from bench.core.exits import end_process
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], __doc__))
+    end_process(main(sys.argv[1:], __doc__))

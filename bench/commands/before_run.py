@@ -14,31 +14,17 @@ _OFFLINE = (
 )
 
 
-def faults_before_run(suite: Suite, trust: bool) -> list[Fault]:
+def faults_before_run(suite: Suite) -> list[Fault]:
     """Return what a run of a suite would fail at, as far as it is known before.
 
     The hub is asked only for files that are missing here. If none is, the samples of the user's
     own datasets are not listed: a run begins with that.
-
-    Args:
-        suite: The suite.
-        trust: Whether the run may use code and keys that the suite names.
     """
-    faults = find_faults(suite, contents=False, trust=trust)
+    faults = find_faults(suite, contents=False, trust=True)
     if any(fault.download for fault in faults):
-        faults = find_faults(suite, trust=trust)
-    return [*_untrusted(suite, trust), *_local(faults), *_not_downloadable(suite, faults)]
-
-
-def _untrusted(suite: Suite, trust: bool) -> Iterator[Fault]:
-    for name, spec in suite.models.items():
-        if spec.runs_own_code and not trust:
-            reason = f"got {spec.kind!r}, which imports code named by the suite"
-            yield Fault(f"models.{name}.kind", reason, "run with --trust to allow it")
-
-
-def _local(faults: list[Fault]) -> Iterator[Fault]:
-    return (fault for fault in faults if not fault.download)
+        faults = find_faults(suite, trust=True)
+    here = [fault for fault in faults if not fault.download]
+    return [*here, *_not_downloadable(suite, faults)]
 
 
 def _not_downloadable(suite: Suite, faults: list[Fault]) -> Iterator[Fault]:

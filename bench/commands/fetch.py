@@ -16,6 +16,7 @@ def command(options: argparse.Namespace) -> int:
     """Download what the suite needs, and write the lock."""
     from bench.commands.download_board import DownloadBoard
     from bench.commands.downloads import fetch
+    from bench.plan.missing_files import Fault, fault_lines
     from bench.plan.resolve import remarks
     from bench.store.results_folder import Store
     from bench.suite.load import load_suite
@@ -29,8 +30,8 @@ def command(options: argparse.Namespace) -> int:
     Store(Path(options.results), suite.suite).put_lock(lock)
     for line in remarks(suite, lock):
         print(line)
-    for key, reason in problems.items():
-        print(f"{key}: {reason}", file=sys.stderr)
+    for line in fault_lines([Fault(key, reason, "") for key, reason in problems.items()]):
+        print(line, file=sys.stderr)
     if problems:
         return 1
     print("all files are here; set HF_HUB_OFFLINE=1 to run without the hub")

@@ -48,12 +48,13 @@ def command(options: argparse.Namespace) -> int:
     from bench.results.number_format import scale_of_suite
     from bench.run.console.board import Progression
     from bench.run.console.closing_table import print_leaderboard
-    from bench.run.suite_run import run_suite
+    from bench.run.suite_run import check_trust, run_suite
     from bench.store.set_aside import FOLDER
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
-    if faults := faults_before_run(suite, options.trust):
+    check_trust(suite, options.trust)
+    if faults := faults_before_run(suite):
         if not options.go_on:
             raise UserError(refusal(faults))
         for line in fault_lines(faults):

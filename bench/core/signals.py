@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from bench.core.exits import exit_at_once
+
 _STOPPED = 130  # exit code of a command that Ctrl-C ended, as shells report it
 
 
@@ -28,7 +30,7 @@ def stoppable() -> Iterator[None]:
         if interrupted:
             if sys.stderr.isatty():
                 os.write(2, b"\x1b[?25h")  # shows the cursor, which the live board hides
-            os._exit(_STOPPED)
+            exit_at_once(_STOPPED)
         interrupted = True
         raise KeyboardInterrupt
 

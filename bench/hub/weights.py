@@ -1,6 +1,6 @@
 """The weight files of a model: on the hub, in a folder with the hub's layout, or a single file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,7 @@ def hub_files(spec: HasWeights) -> list[Alternatives]:
     and shards of weights only after their index was downloaded. It is empty for models without
     files on the hub.
     """
-    return [each for source in _sources(spec) for each in _needed(source)]
+    return [each for source in _all(spec.weight_sources()) for each in _needed(source)]
 
 
 def weight_files(spec: HasWeights) -> list[Path]:
@@ -60,7 +60,7 @@ def weight_files(spec: HasWeights) -> list[Path]:
     """
     check_before_download(spec)
     # a source's companions are known after its configuration is downloaded
-    return [path for source in _sources(spec) for path in _files(source)]
+    return [path for source in _all(spec.weight_sources()) for path in _files(source)]
 
 
 def own_files(spec: HasWeights) -> list[Path]:
@@ -96,19 +96,12 @@ def check_before_download(spec: HasWeights) -> None:
             _check_configuration(source)
 
 
-def weight_faults(spec: HasWeights, torch: bool = True) -> list[Exception]:
-    """Return which files of a model are missing or wrong; use no network.
+def weight_faults(sources: Iterable[WeightSource]) -> list[Exception]:
+    """Return which files of a model's sources are missing or wrong; use no network.
 
     A file that the hub may have is a `NoSuchFile`, and a missing file of the user a `NoSuchPath`.
-
-    Args:
-        spec: The model.
-        torch: Whether sources are checked that open_clip's or transformers' tables describe: this
-            imports torch.
     """
-    own = [each for each in spec.weight_sources() if torch or not _in_table(each)]
-    sources = [each for source in own for each in _with_companions(source)]
-    return [fault for source in sources if (fault := _fault(source))]
+    return [fault for source in _all(sources) if (fault := _fault(source))]
 
 
 def origin(spec: HasWeights) -> str:
@@ -158,22 +151,11 @@ def local_processor(spec: HasWeights) -> dict[str, Any]:
     return {}
 
 
-def _in_table(source: WeightSource) -> bool:
-    """Return whether a table of open_clip or transformers, which import torch, has a source."""
-    if isinstance(source, RepositoryFiles):
-        return bool(source.layout.auto_table)
-    return isinstance(source, OpenClipTag | OpenClipFile)
-
-
-def _sources(spec: HasWeights) -> Iterator[WeightSource]:
+def _all(sources: Iterable[WeightSource]) -> Iterator[WeightSource]:
     """Yield each source of a model's weights, followed by its companions in other repositories."""
-    for source in spec.weight_sources():
-        yield from _with_companions(source)
-
-
-def _with_companions(source: WeightSource) -> Iterator[WeightSource]:
-    yield source
-    yield from _companions(source).values()
+    for source in sources:
+        yield source
+        yield from _companions(source).values()
 
 
 def _companions(source: WeightSource) -> dict[str, RepositoryFiles]:

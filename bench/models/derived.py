@@ -28,10 +28,10 @@ def build_radapt(spec: RAdaptModel, context: BuildContext) -> ModelWithTower:
     """
     anchor: Anchor | PerGrid
     with _errors_explained(spec.base):
-        if spec.anchor.white is not None:
-            anchor = _white_anchor(model_with_tower(spec.anchor.white, context))
-        else:
+        if spec.anchor.file is not None:
             anchor = Anchor.load(find_path(spec.anchor.file))
+        else:
+            anchor = _white_anchor(model_with_tower(str(spec.anchor.white), context))
     base = model_with_tower(spec.base, context)
     normalisation = base.preprocessing
     with _errors_explained(spec.base):

@@ -4,7 +4,7 @@ Each fault belongs to one entry of the suite: a model that is made of others has
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -23,6 +23,12 @@ from bench.suite.specs import (
     OpenAIJudge,
     TransformersJudge,
     members_of,
+)
+from bench.suite.specs.model_base import (
+    OpenClipFile,
+    OpenClipTag,
+    RepositoryFiles,
+    WeightSource,
 )
 
 JUDGE, JUDGE_KEY = "protocol.judge", "protocol.judge.key"
@@ -156,15 +162,27 @@ def _of_dataset(suite: Suite, dataset: DatasetSpec, contents: bool) -> Iterator[
 def _of_model(name: str, spec: ModelSpec, torch: bool) -> Iterator[Fault]:
     key = f"models.{name}"
     try:
-        if spec.weight_sources():
-            yield from (_of_weights(key, error) for error in weight_faults(spec, torch))
+        if sources := spec.weight_sources():
+            yield from _of_weights(key, sources, torch)
         elif not spec.libraries:  # a missing package is a fault of its own
             spec.content()
     except MALFORMED as error:
-        yield _of_weights(key, error)
+        yield _of_error(key, error)
 
 
-def _of_weights(key: str, error: Exception) -> Fault:
+def _of_weights(key: str, sources: Iterable[WeightSource], torch: bool) -> Iterator[Fault]:
+    checked = (source for source in sources if torch or not _is_in_table(source))
+    yield from (_of_error(key, error) for error in weight_faults(checked))
+
+
+def _is_in_table(source: WeightSource) -> bool:
+    """Return whether a table of open_clip or transformers describes a source; they import torch."""
+    if isinstance(source, RepositoryFiles):
+        return bool(source.layout.auto_table)
+    return isinstance(source, OpenClipTag | OpenClipFile)
+
+
+def _of_error(key: str, error: Exception) -> Fault:
     reason = str(error) or type(error).__name__
     match error:
         case NoSuchFile():
@@ -197,7 +215,7 @@ def _of_judge(suite: Suite, torch: bool, trust: bool) -> Iterator[Fault]:
             advice = "correct the name, or give the commit as `revision`"
             yield Fault(JUDGE, str(error), advice)
         else:
-            yield from (_of_weights(JUDGE, error) for error in weight_faults(judge, torch))
+            yield from _of_weights(JUDGE, judge.weight_sources(), torch)
     if isinstance(judge, OpenAIJudge) and judge.key is not None:
         if not trust and (refused := key_fault(judge)):
             yield Fault(JUDGE_KEY, *refused)

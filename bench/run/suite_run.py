@@ -109,13 +109,7 @@ def run_suite(
     """
     if not isinstance(suite, Suite):
         suite = load_suite(suite)
-    named = [name for name, spec in suite.models.items() if spec.runs_own_code]
-    if named and not trust:
-        raise UserError(
-            f"models.{named[0]}.kind: got {suite.models[named[0]].kind!r}, which imports code "
-            "named by the suite; run with --trust to allow it"
-        )
-    check_key(suite, trust)
+    check_trust(suite, trust)
     store = Store(Path(results).absolute(), suite.suite)
     logs = store.folder / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     failures = _Failures()
@@ -147,6 +141,21 @@ def run_suite(
     failed = sum(1 for cell in cells if cell.id in failures.cells)
     folder = Path(results) / suite.suite
     return Report(folder, board, len(cells), len(todo), failed, lock, unexamined, aside)
+
+
+def check_trust(suite: Suite, trust: bool) -> None:
+    """Refuse a suite that names code, or a judge's key that is not listed.
+
+    Raises:
+        UserError: The suite does so, and `trust` is False.
+    """
+    named = [name for name, spec in suite.models.items() if spec.runs_own_code]
+    if named and not trust:
+        raise UserError(
+            f"models.{named[0]}.kind: got {suite.models[named[0]].kind!r}, which imports code "
+            "named by the suite; run with --trust to allow it"
+        )
+    check_key(suite, trust)
 
 
 def _compute(

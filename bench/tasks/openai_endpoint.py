@@ -53,7 +53,7 @@ def _key(spec: OpenAIJudge, trust: bool) -> str:
     if spec.key is None:
         return ""
     if not trust and (fault := key_fault(spec)):
-        raise CellError("; ".join(fault))
+        raise CellError(f"protocol.judge.key: {'; '.join(fault)}")
     key = os.environ.get(spec.key, "").strip()
     if not key:
         raise CellError(f"protocol.judge.key: the environment variable {spec.key} is not set")

@@ -74,7 +74,7 @@ def test_malformed_configurations(
     path = suite_file(models=models, attacks=None, threats=None, samples=2)
     options = [str(path), "--results", str(tmp_path / "results")]
     assert run_bench.main(["plan", *options]) == 0
-    assert run_bench.main(["run", *options, "--device", "cpu"]) == 1
+    assert run_bench.main(["run", *options, "--device", "cpu", "--go-on"]) == 1
     assert "Traceback" not in "".join(capsys.readouterr())
     rows = load_results(tmp_path / "results" / "small").set_index("model")
     assert rows["status"].to_dict() == {

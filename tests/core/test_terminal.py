@@ -160,7 +160,7 @@ def test_no_command_hands_on_what_a_terminal_obeys(
     assert (code, f"datasets.{name}3" in out) == (1, True)
     code, _, err = call("fetch", hostile, *to)
     assert (code, f"datasets.{name}3" in err) == (1, True)
-    code, out, err = call("run", hostile, *to, "--device", "cpu", "--no-check")
+    code, out, err = call("run", hostile, *to, "--device", "cpu", "--no-check", "--go-on")
     assert (code, name in out, f"failed: {name}" in err) == (1, True, True)
     bundle = tmp_path / f"{CODES}.zip"
     assert call("export", hostile, *to, "--bundle", bundle)[0] == 0

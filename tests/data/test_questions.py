@@ -241,7 +241,7 @@ def break_images(root: Path) -> str:
 
 def break_folder(root: Path) -> str:
     (root / "val2014").rename(root / "val")
-    return "val2014: no such folder of images"
+    return "val2014: no such file or folder"
 
 
 def break_json(root: Path) -> str:
@@ -298,7 +298,7 @@ def break_character(root: Path) -> str:
 
 def break_file(root: Path) -> str:
     (root / "annotations.json").unlink()
-    return "annotations.json: cannot be read"
+    return "annotations.json: no such file or folder"
 
 
 def break_ids(root: Path) -> str:

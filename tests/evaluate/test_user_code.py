@@ -22,13 +22,14 @@ CPU = torch.device("cpu")
 CLIP = NanoModel(kind="nano", weights="clip")
 
 EXITS = """
-import argparse, sys, torch
+import argparse, os, sys, torch
 class Model:
     logit_scale = 1.0
     def __init__(self, device): pass
     def encode_image(self, images): sys.exit("no images today")
     def encode_text(self, texts): return torch.ones(len(texts), 3)
 def build(device): sys.exit(0)
+def at_once(device): os._exit(0)
 def options(device): argparse.ArgumentParser().parse_args(["--what"])
 """
 
@@ -36,11 +37,17 @@ def options(device): argparse.ArgumentParser().parse_args(["--what"])
 def test_code_that_calls_exit_fails_its_cells_alone(
     suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exit at import, in the factory and in a method; the last model is still computed."""
+    """An exit at import, in factories and in a method; the last model is still computed."""
     (tmp_path / "exits_later.py").write_text(EXITS)
     (tmp_path / "exits_at_import.py").write_text("import sys\nsys.exit(3)\n")
     monkeypatch.syspath_prepend(tmp_path)
-    targets = ("exits_at_import:m", "exits_later:build", "exits_later:options", "exits_later:Model")
+    targets = (
+        "exits_at_import:m",
+        "exits_later:build",
+        "exits_later:options",
+        "exits_later:Model",
+        "exits_later:at_once",
+    )
     models = {target[6:]: {"kind": "python", "target": target} for target in targets}
     suite = load_suite(
         suite_file(
@@ -54,13 +61,14 @@ def test_code_that_calls_exit_fails_its_cells_alone(
     frame = load_results(report.folder)
     status = frame.groupby("model")["status"].agg(set).to_dict()
     assert status.pop("CLIP") == {"ok"}
-    assert list(status.values()) == [{"failed"}] * 4
+    assert list(status.values()) == [{"failed"}] * 5
     # without the path of the traceback, which differs from run to run
     frame["reason"] = frame["reason"].str.partition("; traceback: ")[0]
     reasons = frame.groupby("model")["reason"].agg(set).to_dict()
     told = "code of the model called exit: SystemExit: "
     assert reasons["at_import:m"] == {f"{told}3"}
     assert reasons["later:build"] == {f"{told}0"}
+    assert reasons["later:at_once"] == {f"{told}0"}
     assert reasons["later:options"] == {f"{told}2"}
     assert reasons["later:Model"] == {f"{told}no images today"}
 

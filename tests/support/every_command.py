@@ -19,7 +19,7 @@ def commands(folder: Path, suite: Path, baseline: str, cell: str) -> list[list[s
     bundle = str(folder / f"{name}.zip")
     theirs = str(folder / "results" / name)
     calls = {
-        "run": ["--device", "cpu"], "plan": [], "status": [], "fetch": [], "doctor": [],
+        "run": ["--device", "cpu", "--go-on"], "plan": [], "status": [], "fetch": [], "doctor": [],
         "data": [],
         "check": ["--device", "cpu"], "compare": ["--baseline", baseline],
         "export": ["--bundle", bundle], "images": ["--cell", cell, "--device", "cpu"],

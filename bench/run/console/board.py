@@ -20,7 +20,7 @@ class Progression(Events):
     """Shows a live board on a terminal; without a terminal, prints a line every few seconds.
 
     Failures, retries, lost workers and the judge's address are printed at once and stay on the
-    screen.
+    screen. Of failures with the same reason only the first is printed; the others are counted.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,12 @@ class Progression(Events):
         )  # fmt: skip
         self.live = sys.stderr.isatty()
         self.last_line = -_PLAIN_EVERY
+        self.reasons: set[str] = set()
 
     def tell(self, event: Event) -> None:
         """Update the output after an event."""
         progress = self.progress = after(self.progress, event)
-        if text := _at_once(event):
+        if (text := _at_once(event)) and not self._repeats(event):
             self._say(text)
         match event["event"]:
             case "began":
@@ -63,6 +64,14 @@ class Progression(Events):
     def close(self) -> None:
         """Remove the board from the terminal."""
         self.board.stop()
+
+    def _repeats(self, event: Event) -> bool:
+        """Return whether a failure has the reason of an earlier failure."""
+        if event["event"] != "finished":
+            return False
+        known = event["reason"] in self.reasons
+        self.reasons.add(event["reason"])
+        return known
 
     def _say(self, text: str) -> None:
         with suppress(OSError):  # the reader of a pipe has ended, or the log's disk is full

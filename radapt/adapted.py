@@ -1,11 +1,12 @@
 """Adapt a frozen tower: filter its input, and mix an anchor into its first attention's output."""
 
 import math
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from radapt.anchor import Anchor
+from radapt.anchor import Anchor, read_anchor
 from radapt.clone import clone_to
 from radapt.filters import PAPER_SIZE, GaussianFilter
 from radapt.grids import Grids, grids_of
@@ -39,7 +40,7 @@ __all__ = ["Mix", "adapt", "check_fits"]
 
 def adapt(
     tower: nn.Module,
-    anchor: Anchor | PerGrid,
+    anchor: Anchor | PerGrid | str | Path,
     *,
     alpha: float,
     cutoff: float | None,
@@ -60,8 +61,8 @@ def adapt(
             (`radapt.any_size`: Qwen-VL, SigLIP2-NaFlex, Pixtral) or tiles (`radapt.tiles`:
             Mllama). Each image or tile is filtered by itself. With images of any size each image's
             tokens get the anchor for the image's grid; each tile gets the same anchor.
-        anchor: An anchor from `extract_anchor`, `fit_anchor` or a file, made for a tower of the
-            same shape. A tower that takes patches also accepts a `PerGrid`, which is exact for
+        anchor: An anchor from `extract_anchor` or `fit_anchor`, or its file, made for a tower of
+            the same shape. A tower that takes patches also accepts a `PerGrid`, which is exact for
             every grid; an `Anchor` is interpolated to other grids.
         alpha: Strength of the anchor. The paper sweeps 0 to 2; R-Adapt+ has 0.8.
         cutoff: D0 of the input filter in frequency offsets at 224 pixels; None for no filter.
@@ -72,15 +73,19 @@ def adapt(
         std: Standard deviation of the tower's normalisation per channel; None for its own.
 
     Raises:
-        TypeError: The tower's layout is not known.
-        ValueError: The anchor was made for a tower of another shape, the tower is already
-            adapted, `mix` is not allowed, or a number is not finite.
+        FileNotFoundError: The anchor's file does not exist.
+        TypeError: The tower's layout is not known, it is a whole model, or the anchor is a tensor.
+        ValueError: The anchor's file has another format, the anchor was made for a tower of
+            another shape, the tower is already adapted, `mix` is not allowed, or a number is not
+            finite.
     """
     check_word("mix", mix, Mix)
     for name, value in (("alpha", alpha), ("cutoff", cutoff)):
         if value is not None and not math.isfinite(value):
             raise ValueError(f"{name}: got {value}; allowed: a finite number")
     path = attention_path(tower)
+    if not isinstance(anchor, PerGrid):
+        anchor = read_anchor(anchor)
     if is_adapted(tower):
         raise ValueError(f"this {type(tower).__name__} is adapted already; adapt its base tower")
     adapted, attention = clone_to(tower, path)

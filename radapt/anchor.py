@@ -1,5 +1,6 @@
 """The robustness anchor: its data, its file format, and its extraction from a tower."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,26 @@ class Anchor:
             )
 
 
+def read_anchor(given: object) -> Anchor:
+    """Return an anchor that is given as such or as the path of its file.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        TypeError: It is another object, such as a tensor.
+        ValueError: The file is not an anchor.
+    """
+    if isinstance(given, Anchor):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return Anchor.load(Path(given))
+    kind = "a tensor" if isinstance(given, Tensor) else type(given).__name__
+    raise TypeError(
+        f"anchor: got {kind}; allowed: an Anchor, from extract_anchor() or fit_anchor(), or the "
+        "path of its file. A tensor does not tell its tower and its image's size: "
+        "Anchor(value, tower, size, origin) does"
+    )
+
+
 def extract_anchor(
     tower: nn.Module,
     image: Tensor | None = None,
@@ -122,7 +143,8 @@ def extract_anchor(
         std: Standard deviation of the tower's normalisation per channel; None for its own.
 
     Raises:
-        TypeError: The tower's layout is not known, or the image is not a tensor of floats.
+        TypeError: The tower's layout is not known, it is a whole model, or the image is not a
+            tensor of floats.
         ValueError: The tower is adapted, or the image is not one RGB image in [0,1].
     """
     if image is not None:
@@ -177,7 +199,7 @@ def _check_image(image: Tensor) -> None:
         )
 
 
-def resize_anchor(anchor: Anchor, tower: nn.Module) -> Anchor:
+def resize_anchor(anchor: Anchor | str | Path, tower: nn.Module) -> Anchor:
     """Return an anchor resampled to a tower's token grid, for example from 224 to 336 pixels.
 
     The patch tokens are interpolated (bicubic) and a class token is copied. The result only
@@ -185,12 +207,14 @@ def resize_anchor(anchor: Anchor, tower: nn.Module) -> Anchor:
     tower that takes images of any size the anchor is returned unchanged: `adapt` interpolates it.
 
     Args:
-        anchor: An anchor made on a tower of the same width and patch size, at another image size.
+        anchor: An anchor made on a tower of the same width and patch size, at another image size;
+            or its file.
         tower: The tower that the result should fit.
 
     Raises:
         ValueError: The tower differs in token width, class token or patch size.
     """
+    anchor = read_anchor(anchor)
     if grids_of(tower) is not None:
         return anchor
     prefix, width = prefix_tokens(tower), anchor.value.shape[-1]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from radapt.adapted import Mix, adapt
-from radapt.anchor import Anchor
+from radapt.anchor import Anchor, read_anchor
 from radapt.checkpoint import damage_named, load_state, save_atomically
 from radapt.filters import PAPER_SIZE
 from radapt.fingerprint import fingerprint
@@ -39,7 +39,7 @@ def fit_anchor(
     tower: nn.Module,
     images: Tensor,
     *,
-    start: Anchor,
+    start: Anchor | str | Path,
     alpha: float,
     cutoff: float | None,
     options: FitOptions | None = None,
@@ -57,7 +57,7 @@ def fit_anchor(
     Args:
         tower: The frozen tower; its inputs are normalised pixels.
         images: Clean images `[n,3,h,w]` in [0,1], of the tower's size, on any device.
-        start: The initial anchor.
+        start: The initial anchor, or its file.
         alpha: Strength of the anchor, as for `adapt`; the anchor is fitted for this value.
         cutoff: Cutoff of the filter, as for `adapt`.
         options: Loss, attack, optimiser, early stopping.
@@ -81,7 +81,7 @@ def fit_anchor(
             text; images are not in [0,1]; the checkpoint belongs to another fit; or the loss is
             not finite.
     """
-    chosen = options or FitOptions()
+    start, chosen = read_anchor(start), options or FitOptions()
     if alpha == 0:
         raise ValueError("alpha: got 0, with which the anchor has no effect; allowed: not 0")
     if "ce" in (chosen.loss, chosen.attack_loss) and (labels is None or text is None):

@@ -131,6 +131,12 @@ _KNOWN = (
     *(_OPEN_CLIP, _hugging_face("vision_model."), _hugging_face(""), _TIMM, _QWEN),
     *(_PIXTRAL, _MLLAMA, _DINO_V2, _DINO_V3, _INTERN_VIT),
 )
+# parts that whole models have and vision towers lack, and where whole models have their tower
+_OTHER_PARTS = ("text_model", "language_model", "lm_head", "encode_text")
+_TOWERS = (
+    *("visual", "vision_model", "vision_tower"),
+    *("model.visual", "model.vision_model", "model.vision_tower"),
+)
 # timm's trunks with a list of equal blocks of attention
 _TRUNKS = ("VisionTransformer", "Eva", "VisionTransformerRelPos")
 # classes of timm, open_clip and transformers, and why they are refused
@@ -149,8 +155,9 @@ def layout_of(tower: nn.Module) -> Layout:
     Raises:
         TypeError: The tower is of another kind, such as a ResNet, a ConvNeXt or FastViT.
     """
-    if hasattr(tower, "text_model") or hasattr(tower, "lm_head"):
-        raise TypeError(f"{type(tower).__name__} is a whole model; pass its vision tower")
+    if any(hasattr(tower, part) for part in _OTHER_PARTS):
+        found = next((f": model.{path}" for path in _TOWERS if has_part(tower, path)), "")
+        raise TypeError(f"{type(tower).__name__} is a whole model; pass its vision tower{found}")
     trunk = getattr(tower, "trunk", None)
     kind = type(tower if trunk is None else trunk).__name__
     named = kind if trunk is None else f"{type(tower).__name__} with a {kind}"

@@ -10,6 +10,7 @@ import torch
 from bench.attacks.query_counter import QueryCounter
 from bench.core.deadline import Deadline
 from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
+from bench.core.exits import exit_raises
 from bench.core.resolved_names import Lock
 from bench.data import index_dataset, load_images
 from bench.evaluate.craft import sample_seed
@@ -75,6 +76,7 @@ def examine_pairs(
                 yield pair, None
 
 
+@exit_raises()
 def _examine_pair(
     store: Store,
     stored: Lock,

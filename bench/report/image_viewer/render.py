@@ -14,6 +14,7 @@ from bench.attacks.passes import logits_at
 from bench.attacks.stored_images import decode
 from bench.core.deadline import Deadline
 from bench.core.errors import FAILURES, UserError
+from bench.core.exits import exit_raises
 from bench.core.types import CellResult
 from bench.evaluate.craft import Case
 from bench.evaluate.model_cache import ModelCache
@@ -39,6 +40,7 @@ from bench.store.snapshot import Results
 from bench.suite.specs import AnyAttack, Storage
 
 
+@exit_raises()
 def show_images(
     results: Results,
     cell: Cell,

@@ -6,7 +6,6 @@ import platform
 import time
 
 from bench.core.errors import UserError
-from bench.core.exits import exit_raises
 from bench.run.executors.interface import Opened, Outcome, RunJob
 from bench.run.jobs import Job, describe_job
 
@@ -57,8 +56,7 @@ class Inline:
             return []
         job, self._job = self._job, None
         try:
-            with exit_raises():
-                return [Outcome(_NAME, job, self._function(job))]
+            return [Outcome(_NAME, job, self._function(job))]
         except UserError:
             raise
         except Exception as error:  # an error of a cell is a result, so this one is not a cell's

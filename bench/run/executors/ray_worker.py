@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 from bench.core.errors import UserError
+from bench.core.exits import exit_raises
 from bench.core.resolved_names import Lock
 from bench.core.terminal import Legible
 from bench.core.types import CellResult
@@ -90,7 +91,12 @@ def on_device(setup: Setup, device: "torch.device") -> RunJob:
         setup.suite, setup.lock, setup.problems, Store(setup.results, setup.suite.suite), device,
         setup.batch, setup.trust, setup.compiled, setup.limit, setup.logs,
     )  # fmt: skip
-    return lambda job: evaluate(job.cell, job.part)
+
+    @exit_raises()
+    def run(job: Job) -> CellResult:
+        return evaluate(job.cell, job.part)
+
+    return run
 
 
 class Worker:

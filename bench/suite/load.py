@@ -117,9 +117,9 @@ def load_suite(path: str | Path) -> Suite:
     """Read and check a suite.
 
     A model with `sweep` is expanded to one model per combination, and an attack with `preset` to
-    the preset's attacks. Relative paths in the file (checkpoints, datasets, anchors) are relative
-    to the current folder, as on the command line. Modules of `kind: python` are also
-    looked for beside the file.
+    the preset's attacks. Relative paths in the file (checkpoints, datasets, anchors) start at
+    the file's folder or, failing that, at the working folder (`bench.core.suite_paths`). Modules
+    of `kind: python` are looked for in both, too.
 
     Raises:
         SuiteError: The file cannot be read, or has faults; all are listed.

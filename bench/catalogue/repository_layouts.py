@@ -22,7 +22,6 @@ _WHOLE = "model.safetensors"
 OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _TRANSFORMERS_WEIGHTS = (_WHOLE, SHARD_INDEX, "pytorch_model.bin")
 _TOKENIZER_CONFIG = "tokenizer_config.json"
-_READER = (_TOKENIZER_CONFIG, "tokenizer.json", "vocab.txt", "special_tokens_map.json")
 _IMAGES, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
 
@@ -128,6 +127,5 @@ CHAT = RepositoryLayout(  # vision-language models of transformers
         "chat_template.json",
         "special_tokens_map.json",
         "added_tokens.json",
-        *(f"qformer_tokenizer/{name}" for name in _READER),  # InstructBLIP's
     ),
 )

@@ -158,6 +158,16 @@ def test_preprocessing_that_differs_is_refused_with_the_largest_difference(
 
 
 @pytest.mark.parametrize("made", ["internvl"], indirect=True)
+def test_what_is_no_number_is_not_equal(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "bench.models.language.pixels.resize_bits",
+        lambda images, size, kernel: resize_bits(images, size, kernel) * float("nan"),
+    )
+    with pytest.raises(ValueError, match="differs from the processor's by inf"):
+        verify_pixels(made.pixels)
+
+
+@pytest.mark.parametrize("made", ["internvl"], indirect=True)
 def test_preprocessing_without_gradients_is_refused(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Compares a model's differentiable preprocessing and its likelihoods with transformers' own."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,7 +87,7 @@ def _gaps(model: LanguageModel, images: Tensor) -> Iterator[float]:
         ends = [place + 1 for place, token in enumerate(ids) if token in model.chat.ends]
         count = ends[0] if ends else len(ids)  # what follows the end is padding
         ours = model.token_likelihoods(images[at : at + 1], [question], [ids[:count]])[0]
-        yield float((ours - theirs[at, :count]).abs().max())
+        yield _difference(ours, theirs[at, :count])
 
 
 def _images() -> Iterator[Tensor]:
@@ -98,9 +99,10 @@ def _images() -> Iterator[Tensor]:
 
 
 def _difference(ours: Tensor, theirs: Tensor) -> float:
+    """Return the largest difference; infinity for other shapes, or where there is no number."""
     if ours.shape != theirs.shape:
-        return float("inf")
-    return float((ours.double() - theirs.double()).abs().max())
+        return math.inf
+    return float((ours.double() - theirs.double()).abs().nan_to_num(nan=math.inf).max())
 
 
 def _require_gradient(pixels: Pixels) -> None:

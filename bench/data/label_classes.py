@@ -117,7 +117,9 @@ def _numbers(spec: TableDataset, labels: Mapping[str, int | str]) -> dict[str, i
 
 
 def _is_number(label: int | str) -> bool:
-    return label >= 0 if isinstance(label, int) else label.isascii() and label.isdigit()
+    if isinstance(label, int):
+        return label >= 0
+    return label.isascii() and label.isdigit() and len(label) < 10
 
 
 def _refuse_numbers(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.core.resolved_names import DatasetLock
-from bench.data.class_names import equal_names
+from bench.data.class_names import list_remarks
 from bench.data.decode import decode, fit
 from bench.data.embedded_source import NANO_DATA
 from bench.data.questions import Questions
@@ -92,7 +92,7 @@ def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
     source = source_of(spec)
     index = source.open(seed)
     lock = index.lock(choose(index.samples, samples, seed))
-    return replace(lock, remarks=(*source.remarks(), *equal_names(spec.name, lock.classes)))
+    return replace(lock, remarks=(*source.remarks(), *list_remarks(spec, lock.classes)))
 
 
 def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str) -> ImageSet:

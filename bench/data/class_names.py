@@ -9,6 +9,7 @@ from bench.core.errors import CellError
 from bench.core.identifiers import shown
 from bench.core.resolved_names import Remark
 from bench.data.split import cell_errors
+from bench.suite.specs import DatasetSpec
 from radapt.class_folders import is_wordnet_id
 from radapt.text_files import read_list
 
@@ -45,7 +46,7 @@ def class_names(root: Path, folders: Sequence[str], name: str) -> tuple[str, ...
     return names
 
 
-def name_remarks(root: Path, name: str, names: Callable[[], Sequence[str]]) -> Iterator[Remark]:
+def folder_remarks(root: Path, name: str, names: Callable[[], Sequence[str]]) -> Iterator[Remark]:
     """Yield a remark if the class names of a public dataset are spelt otherwise in the catalogue.
 
     Args:
@@ -62,13 +63,33 @@ def name_remarks(root: Path, name: str, names: Callable[[], Sequence[str]]) -> I
             )
 
 
-def equal_names(name: str, names: Sequence[str]) -> Iterator[Remark]:
-    """Yield a remark if classes have equal names, unless the catalogue's list is the same.
+def list_remarks(spec: DatasetSpec, names: tuple[str, ...]) -> Iterator[Remark]:
+    """Yield remarks on class names that differ from the catalogue's, or that are equal."""
+    known = catalogue.class_names(spec.name)
+    if names == known:
+        return  # ImageNet's own list has `missile` and `sunglasses` twice
+    if spec.has_own_class_names and known is not None and names:
+        yield Remark("class-names", _difference(names, known))
+    yield from _equal_names(names)
 
-    Of classes with equal prompts a model always chooses the first.
-    """
-    if names == catalogue.class_names(name):
-        return  # ImageNet's list has `missile` and `sunglasses` twice
+
+def _difference(names: Sequence[str], known: Sequence[str]) -> str:
+    """Return how a list of classes differs from the catalogue's, label by label."""
+    if len(names) != len(known):
+        return (
+            f"the dataset's files have {len(names)} class names, the catalogue has {len(known)}; "
+            "check that this is the right dataset"
+        )
+    pairs = [pair for pair in zip(names, known, strict=True) if pair[0] != pair[1]]
+    first, second = pairs[0]
+    return (
+        f"{len(pairs)} of {len(known)} class names differ from the catalogue's, first {first!r} in "
+        f"place of {second!r}; those of the dataset's files are used"
+    )
+
+
+def _equal_names(names: Sequence[str]) -> Iterator[Remark]:
+    """Yield a remark if classes have equal names: a model always chooses the first of them."""
     first: dict[str, int] = {}
     pairs = [
         (first[key], label, each)

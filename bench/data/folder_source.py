@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.resolved_names import Remark
-from bench.data.class_names import name_remarks
+from bench.data.class_names import folder_remarks
 from bench.data.folder import open_folder, reading_remarks
 from bench.data.source import Source
 from bench.data.split import Split, check_labels
@@ -31,4 +31,4 @@ class FolderSource(Source):
         """Yield remarks on numbered folders, files that are not read, and class names."""
         root = Path(self.spec.path)
         yield from reading_remarks(root)
-        yield from name_remarks(root, self.spec.name, lambda: self.open().classes)
+        yield from folder_remarks(root, self.spec.name, lambda: self.open().classes)

@@ -90,24 +90,11 @@ def remarks_on(suite: Suite, dataset: DatasetSpec, found: DatasetLock | None) ->
     for remark in found.remarks if found else ():
         yield f"datasets.{dataset.name}: {remark.text}"
     if found is not None and dataset.has_own_class_names:
-        yield from _text_remarks(dataset.name, found, suite)
+        yield from _prompt_remarks(dataset.name, found, suite)
 
 
-def _text_remarks(name: str, found: DatasetLock, suite: Suite) -> Iterator[str]:
-    """Yield differences between the class names and prompts of a dataset and of the catalogue."""
-    known = catalogue.class_names(name) or found.classes
-    if len(known) != len(found.classes):
-        yield (
-            f"datasets.{name}: the dataset's files have {len(found.classes)} class names, the "
-            f"catalogue has {len(known)}; check that this is the right dataset"
-        )
-    elif pairs := [pair for pair in zip(found.classes, known, strict=True) if pair[0] != pair[1]]:
-        first, second = pairs[0]
-        yield (
-            f"datasets.{name}: {len(pairs)} of {len(known)} class names differ from the "
-            f"catalogue's, first {first!r} in place of {second!r}; those of the dataset's files "
-            "are used"
-        )
+def _prompt_remarks(name: str, found: DatasetLock, suite: Suite) -> Iterator[str]:
+    """Yield a remark if the prompts that come with a dataset are not the catalogue's."""
     prompts = catalogue.templates(name) if suite.protocol.templates == "dataset" else None
     if prompts and set(prompts) != set(found.templates):
         other = len(set(found.templates) - set(prompts))

@@ -12,7 +12,7 @@ from PIL import Image
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.core.resolved_names import DatasetLock
-from bench.data.class_names import equal_names
+from bench.data.class_names import list_remarks
 from bench.data.decode import decode
 from bench.data.questions import Questions
 from bench.data.source import Index
@@ -99,7 +99,7 @@ def overview(suite: Suite, spec: DatasetSpec, count: int) -> Overview:
         chosen = choose(index.samples, suite.samples, suite.seed)
         split = index if isinstance(index, Split) and not index.captioned else None
         names, prompts = (split.classes, split.templates) if split else ((), ())
-        read = (*source.remarks(), *equal_names(spec.name, names))
+        read = (*source.remarks(), *list_remarks(spec, names))
     except (CellError, OSError, tarfile.TarError, ValueError) as error:
         return Overview(spec.name, fault=str(error))
     found = DatasetLock("", chosen, names, prompts, remarks=read)

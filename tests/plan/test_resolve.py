@@ -90,6 +90,8 @@ def test_texts_that_are_not_the_catalogue_s_are_remarked(
     assert len(found) == len(expected)
     for line, start in zip(found, expected, strict=True):
         assert line.startswith(f"datasets.pcam: {start}")
+    flags = [remark.flag for remark in lock.datasets["pcam"].remarks]
+    assert flags == (["data=class-names"] if classes != PCAM else [])
 
 
 @pytest.mark.parametrize("changes", [{}, {"shards": 1}])

@@ -92,9 +92,7 @@ def _pairs(spec: TableDataset, root: Path, rows: list[_Row]) -> Iterator[tuple[i
                 f"{spec.path}: has no column {shown(absent[0])}; allowed: {', '.join(head)}"
             )
         width, columns, first = len(head), (head.index(wanted[0]), head.index(wanted[1])), 1
-    elif not (
-        spec.path.lower().endswith(".txt") or _is_image(head[0]) or (root / head[0]).is_file()
-    ):
+    elif not (is_text or _is_image(head[0]) or (root / head[0]).is_file()):
         first = 1  # a header, such as `path,label`
     for line, cells in rows[first:]:
         if len(cells) != width or not all(cells[column] for column in columns):

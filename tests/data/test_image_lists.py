@@ -237,6 +237,9 @@ def test_other_orders_are_refused(tmp_path: Path) -> None:
     from_zero = flat(tmp_path, named([number - 1 for number in DEVKIT]))
     with pytest.raises(CellError, match=r"00000001.JPEG has the label 489 and shows n01751748"):
         index_dataset(from_zero, 1, 0)
+    one_off = flat(tmp_path, named([*CAFFE[:4], 515, *CAFFE[5:]]))
+    with pytest.raises(CellError, match=r"00000005.JPEG has the label 515 and shows n03125729"):
+        index_dataset(one_off, 1, 0)
     wrong = flat(tmp_path, named(CAFFE), order="devkit")
     with pytest.raises(CellError, match="so the labels are not in the order devkit; allowed"):
         index_dataset(wrong, 1, 0)

@@ -88,6 +88,14 @@ def test_images_may_be_elsewhere_and_have_no_row(tmp_path: Path) -> None:
     ]
 
 
+def test_a_list_with_a_public_name_is_compared_with_the_catalogue(tmp_path: Path) -> None:
+    spec = listed(tmp_path, "l.csv", "a.png,cat\nb c.png,dog\nsub/d.png,cat\ne.JPEG,dog\n")
+    public = spec.model_copy(update={"name": "cifar10"})
+    text = "the dataset's files have 2 class names, the catalogue has 10; check that this is the "
+    assert remarks(public) == [("class-names", f"{text}right dataset")]
+    assert remarks(spec) == []
+
+
 def test_numbers_and_names_may_stand_for_the_lines_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "names").mkdir()
     names = tmp_path / "names" / "classes.txt"

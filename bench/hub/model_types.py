@@ -60,7 +60,7 @@ def refuse_model_type(source: RepositoryFiles, path: Path) -> None:
     raise CellError(f"{source.name}: `model_type` is {shown(kind)}; {which}")
 
 
-def _table(name: str) -> frozenset[str]:
+def _table(name: str) -> tuple[str, ...]:
     """Return the model types in a table of transformers; empty if it is not installed."""
     from radapt.compat import ensure_torchvision  # here, since it imports torch
 
@@ -68,5 +68,5 @@ def _table(name: str) -> frozenset[str]:
     try:
         from transformers.models.auto import modeling_auto
     except ImportError:
-        return frozenset()
-    return frozenset(getattr(modeling_auto, name))
+        return ()
+    return tuple(getattr(modeling_auto, name))

@@ -82,6 +82,7 @@ def read_content(path: Path) -> Any:
 
     Raises:
         ValueError: The file is missing or damaged, or it holds objects that may run code.
+        OSError: The file cannot be read.
     """
     try:
         if path.suffix == ".safetensors":
@@ -92,7 +93,7 @@ def read_content(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such checkpoint") from error
-    except MemoryError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # a damaged file raises errors of many types
         raise ValueError(f"{path}: {unreadable(error)}") from error

@@ -230,12 +230,15 @@ class ModelCache:
         return self._models[key]
 
     def _build(self, name: str, without: tuple[Component, ...]) -> ImageTextModel:
-        spec = self.suite.models[name]
+        spec, known = self.suite.models[name], self.lock.models.get(name)
+        if spec.runs_own_code:  # before it is built, since it may write into a folder of its `args`
+            require_unchanged_model(name, spec, known)
         built = build_model(
             spec.without_components(without), self.device, self.model,
             resize=self.suite.protocol.resize, trust=self.trust,
         )  # fmt: skip
-        require_unchanged_model(name, spec, self.lock.models.get(name))
+        if not spec.runs_own_code:
+            require_unchanged_model(name, spec, known)
         return cast(ImageTextModel, built)
 
     def _make_room(self) -> None:

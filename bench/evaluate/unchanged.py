@@ -1,7 +1,8 @@
 """Compares what was loaded with the lock: files may be overwritten while a run goes on.
 
-The check comes after loading, so it also finds files that change during loading. A file whose size
-and time of change are those of an earlier look is not read again (`bench.core.digests`).
+The check comes after loading where possible, so it also finds files that change during loading. A
+file whose size and time of change are those of an earlier look is not read again
+(`bench.core.digests`).
 """
 
 from bench.core.errors import CellError

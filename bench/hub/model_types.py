@@ -6,6 +6,7 @@ from bench.catalogue.repository_layouts import RepositoryLayout, read_json
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
 from bench.suite.specs.model_base import RepositoryFiles
+from radapt.remote_code import RULE, code_keys
 
 ADAPTER_CONFIG = "adapter_config.json"  # peft's
 
@@ -34,7 +35,7 @@ def refuse_adapter(name: str, path: Path | None) -> None:
         )
 
 
-def refuse_model_type(source: RepositoryFiles, kind: object) -> None:
+def refuse_model_type(source: RepositoryFiles, path: Path) -> None:
     """Check the model type of a repository.
 
     Without transformers, types that only its table has are not checked: the loader then asks for
@@ -42,25 +43,24 @@ def refuse_model_type(source: RepositoryFiles, kind: object) -> None:
 
     Args:
         source: The repository or folder.
-        kind: Value of `model_type` in its configuration.
+        path: Its configuration.
 
     Raises:
-        CellError: A model of this type cannot be loaded.
+        CellError: A model of this type cannot be loaded, or only with code of the checkpoint.
     """
-    layout = source.layout
-    if layout.model_types and kind not in layout.model_types:
-        raise CellError(
-            f"{source.name}: `model_type` is {shown(kind)}; allowed: "
-            f"{', '.join(layout.model_types)}"
-        )
-    if layout.auto_table and (table := _table(layout.auto_table)) and kind not in table:
-        raise CellError(
-            f"{source.name}: `model_type` is {shown(kind)}; the installed transformers has no "
-            f"model of this type {layout.purpose}"
-        )
+    layout, kind = source.layout, read_json(path).get("model_type")
+    allowed = layout.model_types or (_table(layout.auto_table) if layout.auto_table else ())
+    if not allowed or kind in allowed:
+        return
+    if own := next(code_keys(path.parent), None):
+        raise CellError(f"{own}: {RULE}")
+    which = f"allowed: {', '.join(layout.model_types)}"
+    if layout.auto_table:
+        which = f"the installed transformers has no model of this type {layout.purpose}"
+    raise CellError(f"{source.name}: `model_type` is {shown(kind)}; {which}")
 
 
-def _table(name: str) -> frozenset[str]:
+def _table(name: str) -> tuple[str, ...]:
     """Return the model types in a table of transformers; empty if it is not installed."""
     from radapt.compat import ensure_torchvision  # here, since it imports torch
 
@@ -68,5 +68,5 @@ def _table(name: str) -> frozenset[str]:
     try:
         from transformers.models.auto import modeling_auto
     except ImportError:
-        return frozenset()
-    return frozenset(getattr(modeling_auto, name))
+        return ()
+    return tuple(getattr(modeling_auto, name))

@@ -202,7 +202,7 @@ def _check_configuration(source: RepositoryFiles) -> None:
     if has_model_types(source.layout):
         refuse_adapter(source.name, find_file(ADAPTER_CONFIG))
     if (config := find_file(source.layout.config)) is not None:
-        refuse_model_type(source, read_json(config).get("model_type"))
+        refuse_model_type(source, config)
 
 
 def _needed(source: WeightSource) -> list[Alternatives]:

@@ -69,9 +69,16 @@ def test_paths_with_class_names(tmp_path: Path, name: str, text: str, keys: dict
     assert source_of(spec).missing(0) is None
 
 
+def test_a_first_row_that_names_a_file_is_no_header(tmp_path: Path) -> None:
+    picture(tmp_path, "scan1", 1)
+    picture(tmp_path, "scan2", 2)
+    (tmp_path / "list.csv").write_text("scan1,cat\nscan2,dog\n")
+    assert labels(table(tmp_path / "list.csv")) == {"scan1": "cat", "scan2": "dog"}
+
+
 def test_images_may_be_elsewhere_and_have_no_row(tmp_path: Path) -> None:
     listed(tmp_path / "images", "unused.csv", "")
-    text = "a.png,cat\na.png,cat\nsub/d.png,dog\n"
+    text = "a.png,cat\n./a.png,cat\nsub//d.png,dog\n"
     (tmp_path / "list.csv").write_text(text)
     spec = table(tmp_path / "list.csv", images=str(tmp_path / "images"))
     assert labels(spec) == {"a.png": "cat", "sub/d.png": "dog"}
@@ -79,6 +86,14 @@ def test_images_may_be_elsewhere_and_have_no_row(tmp_path: Path) -> None:
         ("repeated-images", "1 rows repeat an image and its label (first: a.png)"),
         ("images-not-listed", "2 images in the folder are not in the list (first: b c.png)"),
     ]
+
+
+def test_a_list_with_a_public_name_is_compared_with_the_catalogue(tmp_path: Path) -> None:
+    spec = listed(tmp_path, "l.csv", "a.png,cat\nb c.png,dog\nsub/d.png,cat\ne.JPEG,dog\n")
+    public = spec.model_copy(update={"name": "cifar10"})
+    text = "the dataset's files have 2 class names, the catalogue has 10; check that this is the "
+    assert remarks(public) == [("class-names", f"{text}right dataset")]
+    assert remarks(spec) == []
 
 
 def test_numbers_and_names_may_stand_for_the_lines_of_a_file(tmp_path: Path) -> None:
@@ -122,6 +137,7 @@ def test_the_identity_follows_labels_and_images(tmp_path: Path) -> None:
         ("l.csv", "a.png,cat\na.png,dog\n", "line 2: 'a.png' has the label 'dog' here and 'cat'"),
         ("l.csv", "a.png,cat\n../b.png,dog\n", r"line 2: got the path '../b.png'; it must stay"),
         ("l.csv", "a.png,cat\n/b.png,dog\n", r"line 2: got the path '/b.png'; it must stay"),
+        ("l.csv", "a.png,0\nb c.png,12345678901\n", r"1 of 2 labels are class numbers"),
         ("l.csv", "a.png,cat\n7.png,dog\n", r"1 of 2 images are not in .*first: '7.png'\); give"),
         ("l.csv", "a.png,0\nb c.png,1\n", "labels are numbers, and no names belong to them"),
         ("l.csv", "a.png,0\nb c.png,dog\n", r"1 of 2 labels are class numbers .*'dog' of 'b c"),
@@ -229,6 +245,9 @@ def test_other_orders_are_refused(tmp_path: Path) -> None:
     from_zero = flat(tmp_path, named([number - 1 for number in DEVKIT]))
     with pytest.raises(CellError, match=r"00000001.JPEG has the label 489 and shows n01751748"):
         index_dataset(from_zero, 1, 0)
+    one_off = flat(tmp_path, named([*CAFFE[:4], 515, *CAFFE[5:]]))
+    with pytest.raises(CellError, match=r"00000005.JPEG has the label 515 and shows n03125729"):
+        index_dataset(one_off, 1, 0)
     wrong = flat(tmp_path, named(CAFFE), order="devkit")
     with pytest.raises(CellError, match="so the labels are not in the order devkit; allowed"):
         index_dataset(wrong, 1, 0)

@@ -19,8 +19,10 @@ import torch
 
 class Model:
     logit_scale = 10.0
-    def __init__(self, device, weights):
+    def __init__(self, device, weights, cache=None):
         self.weight = torch.load(weights)
+        if cache:
+            open(cache + "/notes.txt", "w").close()
     def encode_image(self, images):
         return images.mean(dim=(2, 3)) @ self.weight
     def encode_text(self, texts):
@@ -46,10 +48,12 @@ def test_overwritten_weights_fail_the_cells_of_their_model(
     paths = {name: tmp_path / f"{name}.pt" for name in ("kept", "touched", "changed")}
     for path in paths.values():
         torch.save(torch.ones(3, 4), path)
-    models = {
+    models: dict[str, dict[str, Any]] = {
         name: {"kind": "python", "target": "reads_weights:Model", "args": {"weights": str(path)}}
         for name, path in paths.items()
     }
+    (tmp_path / "cache").mkdir()
+    models["kept"]["args"]["cache"] = str(tmp_path / "cache")  # which it may fill
     attacks = [{"kind": "pgd", "eps": "1/255", "steps": 1}]
     path = suite_file(models=models, attacks=attacks, threats=["white-box"], samples=2)
     evaluate, cells = evaluator(load_suite(path), tmp_path, trust=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from bench.core.errors import CellError
 from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
-from bench.hub.weights import weight_files
+from bench.hub.weights import check_before_download, own_files, weight_files
 from bench.models import ClipModel, build_model
 from bench.plan.identity import model_identity, spec_digests
 from bench.plan.resolve import fingerprint
@@ -97,7 +97,7 @@ def test_a_file_is_refused_with_the_line_that_open_clips_tags_agree_on(
     file: str, name: str, line: str
 ) -> None:
     assert lines(refusal(name=name, pretrained=file)) == [line]
-    weight_files(spec(name=name, pretrained=file, **yaml.safe_load(line)))
+    check_before_download(spec(name=name, pretrained=file, **yaml.safe_load(line)))
 
 
 @pytest.mark.parametrize("name", TAGGED)
@@ -117,7 +117,8 @@ def test_a_file_needs_no_setting_only_where_all_tags_build_what_it_builds(
     if not quick and any(tag.get("quick_gelu") for tag in tags):
         wanted.add("activation")
     if not wanted:
-        assert weight_files(spec(name=name, pretrained=file)) == [Path(file)]
+        check_before_download(spec(name=name, pretrained=file))
+        assert own_files(spec(name=name, pretrained=file)) == [Path(file)]
         return
     found = [yaml.safe_load(line) for line in lines(refusal(name=name, pretrained=file))]
     assert {key for line in found for key in line} == wanted

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from bench.catalogue.language_families import FAMILIES as KNOWN
@@ -16,8 +17,7 @@ from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import VERIFIED_FAMILY
 from bench.models import LanguageModel, build_model
 from bench.models.language import verification
-from bench.plan.resolve import fingerprint
-from bench.suite.specs import LvlmModel
+from bench.suite.specs import LvlmModel, ModelSpec
 from tests.support.hub_cache import folder_files
 from tests.support.small_families import FAMILIES, small_vipllava, without_num2words
 from tests.support.small_language import SMALL
@@ -28,6 +28,7 @@ ensure_torchvision()
 ASKED = ["is the cat a dog?", "ab", "what is the dog in the ab cat?"]
 SAID = ["yes", "the cat is", "no ab dog, a"]
 SIDES = (40, 70)
+ADAPTED = tuple(FAMILIES)
 
 
 def build(place: Path, **changes: Any) -> LanguageModel:
@@ -165,6 +166,30 @@ def test_half_precision_and_checkpointing(saved: Path) -> None:
     assert torch.autograd.grad(value.sum(), points)[0].isfinite().all()
 
 
+@pytest.mark.parametrize("saved", ADAPTED, indirect=True)
+def test_radapt_acts_on_the_tower_inside(saved: Path) -> None:
+    """Without anchor and filter the model is as before; with them its outputs move."""
+    adapted = {"kind": "radapt", "base": "Base", "anchor": {"white": "Base"}}
+    specs = TypeAdapter(dict[str, ModelSpec]).validate_python(
+        {
+            "Base": {"kind": "lvlm", "name": str(saved), "precision": "fp32"},
+            "Same": {**adapted, "alpha": 0.0, "cutoff": None},
+            "Moved": {**adapted, "alpha": 1.0, "cutoff": 20},
+        }
+    )
+
+    def refer(name: str) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            without_num2words(patch)
+            return build_model(specs[name], torch.device("cpu"), refer)
+
+    base, same, moved = (
+        refer(name).log_likelihood(images(2), ASKED[:2], SAID[:2]) for name in specs
+    )
+    assert torch.equal(same, base)
+    assert float((moved - base).abs().max()) > 1e-3
+
+
 def test_another_family_is_checked_when_it_is_loaded(vipllava: Path) -> None:
     assert "vipllava" not in KNOWN
     model = build(vipllava)
@@ -234,14 +259,6 @@ def test_a_prompt_with_an_encoder_of_its_own_is_refused(vipllava: Path, tmp_path
 def test_a_family_is_known_from_the_configuration_alone() -> None:
     assert family_of("M", {"model_type": "paligemma"}) is KNOWN["paligemma"]
     assert family_of("M", {"model_type": "aya_vision"}).template is None
-
-
-def test_the_reader_of_instructblips_prompts_is_in_the_fingerprint(tmp_path: Path) -> None:
-    FAMILIES["instructblip"](tmp_path)
-    spec = LvlmModel(kind="lvlm", name=str(tmp_path))
-    before, path = fingerprint(spec), tmp_path / "qformer_tokenizer" / "tokenizer.json"
-    path.write_text(path.read_text().replace('"##q"', '"##Q"'))
-    assert fingerprint(spec) != before
 
 
 def test_an_old_repository_of_llava_that_does_not_count_tokens(tmp_path: Path) -> None:

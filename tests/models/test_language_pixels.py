@@ -132,6 +132,16 @@ def test_an_image_processor_without_a_mean_is_refused() -> None:
         Pixels(other, other)
 
 
+def test_a_processor_that_returns_lists_is_refused() -> None:
+    class WithGrids(ImagesAlone):
+        def __call__(self, *given: Any, **more: Any) -> Any:
+            return {**super().__call__(*given, **more), "grids": [1, 2]}
+
+    refused: Any = WithGrids("GotOcr2ImageProcessor")
+    with pytest.raises(ValueError, match="the processor's grids is a list, no tensor"):
+        verify_pixels(Pixels(refused, refused))
+
+
 @pytest.mark.parametrize("made", ["internvl"], indirect=True)
 def test_preprocessing_that_differs_is_refused_with_the_largest_difference(
     made: Made, monkeypatch: pytest.MonkeyPatch
@@ -144,6 +154,16 @@ def test_preprocessing_that_differs_is_refused_with_the_largest_difference(
 
     monkeypatch.setattr("bench.models.language.pixels.resize_bits", in_floats)
     with pytest.raises(ValueError, match=r"differs from the processor's by \d.* allowed: 1e-06"):
+        verify_pixels(made.pixels)
+
+
+@pytest.mark.parametrize("made", ["internvl"], indirect=True)
+def test_what_is_no_number_is_not_equal(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "bench.models.language.pixels.resize_bits",
+        lambda images, size, kernel: resize_bits(images, size, kernel) * float("nan"),
+    )
+    with pytest.raises(ValueError, match="differs from the processor's by inf"):
         verify_pixels(made.pixels)
 
 

@@ -13,7 +13,7 @@ from bench.core.errors import CellError
 from bench.hub.weights import weight_files
 from bench.models import ClipModel, build_model
 from bench.plan.resolve import fingerprint
-from bench.suite.specs import HuggingFaceModel
+from bench.suite.specs import HuggingFaceModel, LvlmModel
 from tests.support.hub_cache import folder_files, offline, put
 from tests.support.small_hugging_face import small_clip
 
@@ -162,3 +162,12 @@ def test_an_adapter_of_a_model_that_the_suite_does_not_name_is_refused(
     for place in (folder, "org/clip"):
         with pytest.raises(CellError, match=r"an adapter of 'org/other', .* does not name"):
             weight_files(spec(place))
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 3])
+def test_a_model_type_that_is_no_text_is_refused(tmp_path: Path, kind: object) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    named = {"hugging_face": HuggingFaceModel, "lvlm": LvlmModel}
+    for name, model in named.items():
+        with pytest.raises(CellError, match="`model_type` is "):
+            weight_files(model(kind=name, name=str(tmp_path)))

@@ -19,7 +19,7 @@ from bench.models.language.chat import Chat
 from bench.models.language.pixels import Pixels
 from bench.models.language.towers import replace_tower
 from bench.models.language.verification import verify_answers, verify_pixels
-from bench.models.transformers_loading import loading
+from bench.models.transformers_loading import loading, whole_model
 from bench.suite.specs import LvlmModel
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -52,16 +52,8 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
             preprocessing = verify_pixels(pixels)
         except ValueError as error:
             raise CellError(f"{spec.name}: {error}") from error
-        network, report = transformers.AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=_TYPES[spec.precision], output_loading_info=True,
-            trust_remote_code=False,
-        )  # fmt: skip
-    missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
-    if missing:  # transformers only warns, and uses random weights
-        raise CellError(
-            f"{spec.name}: {len(missing)} tensors of the checkpoint are missing or have another "
-            f"shape, the first is {missing[0]}; use a complete checkpoint of this model type"
-        )
+        kind = transformers.AutoModelForImageTextToText
+        network = whole_model(kind, spec.name, folder, dtype=_TYPES[spec.precision])
     # greedy decoding: the checkpoint's own settings may sample, or penalise repetition
     greedy = transformers.GenerationConfig(
         do_sample=False, num_beams=1, eos_token_id=chat.ends, pad_token_id=chat.ends[0]

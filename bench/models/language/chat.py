@@ -169,7 +169,8 @@ class Chat:
             processed(self._processor, [self._render(prompt, None)], [image])
             for prompt in (_BLANK, f"{_BLANK} {_PROBE}")
         )
-        return frozenset(name for name in short if not torch.equal(short[name], long[name]))
+        tensors = (name for name, value in short.items() if isinstance(value, Tensor))
+        return frozenset(name for name in tensors if not torch.equal(short[name], long[name]))
 
     def _refuse_image_token(self, text: str) -> None:
         for mark in self._marks:

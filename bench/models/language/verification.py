@@ -1,5 +1,6 @@
 """Compares a model's differentiable preprocessing and its likelihoods with transformers' own."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,8 +31,6 @@ def verify_pixels(pixels: Pixels) -> str:
     for images in _images():
         theirs = pixels.processed(list(images))
         ours = pixels(images.float() / 255)
-        if ours.keys() != theirs.keys():
-            raise ValueError(f"the processor returns {', '.join(ours)}, not {', '.join(theirs)}")
         count += len(images)
         largest = max(largest, *(_difference(ours[name], theirs[name]) for name in theirs))
     if not largest <= TOLERANCE:
@@ -88,7 +87,7 @@ def _gaps(model: LanguageModel, images: Tensor) -> Iterator[float]:
         ends = [place + 1 for place, token in enumerate(ids) if token in model.chat.ends]
         count = ends[0] if ends else len(ids)  # what follows the end is padding
         ours = model.token_likelihoods(images[at : at + 1], [question], [ids[:count]])[0]
-        yield float((ours - theirs[at, :count]).abs().max())
+        yield _difference(ours, theirs[at, :count])
 
 
 def _images() -> Iterator[Tensor]:
@@ -100,9 +99,10 @@ def _images() -> Iterator[Tensor]:
 
 
 def _difference(ours: Tensor, theirs: Tensor) -> float:
+    """Return the largest difference; infinity for other shapes, or where there is no number."""
     if ours.shape != theirs.shape:
-        return float("inf")
-    return float((ours.double() - theirs.double()).abs().max())
+        return math.inf
+    return float((ours.double() - theirs.double()).abs().nan_to_num(nan=math.inf).max())
 
 
 def _require_gradient(pixels: Pixels) -> None:

@@ -35,14 +35,7 @@ def hash_code(module: str, args: Mapping[str, object], folders: Sequence[Path] =
         CellError: The module has no file.
         OSError: A file cannot be read.
     """
-    file = module_file(module, folders)
-    if file is None:
-        places = ", ".join(map(str, folders))
-        raise CellError(
-            f"no module named {module!r} with a file on Python's path or in {places}; correct "
-            "`target`"
-        )
-    code = hash_files([file])
+    code = hash_files([require_module(module, folders)])
     package = [hash_folder(folder, ".py") for folder in package_folders(module, folders)]
     named = list(_named_files((), args))
     if not package and not named:
@@ -51,6 +44,20 @@ def hash_code(module: str, args: Mapping[str, object], folders: Sequence[Path] =
     contents = [f"{key} {content}" for key, (_, content) in zip(keys, named, strict=True)]
     whole = hashlib.sha256("\n".join([code, *package, *contents]).encode()).hexdigest()
     return f"{whole} {json.dumps([path for path, _ in named])}" if named else whole
+
+
+def require_module(module: str, folders: Sequence[Path] = ()) -> Path:
+    """Return the file of a module; arguments are those of `hash_code`.
+
+    Raises:
+        CellError: The module has no file.
+    """
+    if (file := module_file(module, folders)) is not None:
+        return file
+    places = ", ".join(map(str, folders))
+    raise CellError(
+        f"no module named {module!r} with a file on Python's path or in {places}; correct `target`"
+    )
 
 
 def without_paths(args: Mapping[str, Any], content: str) -> dict[str, Any]:

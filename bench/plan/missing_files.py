@@ -162,10 +162,8 @@ def _of_dataset(suite: Suite, dataset: DatasetSpec, contents: bool) -> Iterator[
 def _of_model(name: str, spec: ModelSpec, torch: bool) -> Iterator[Fault]:
     key = f"models.{name}"
     try:
-        if sources := spec.weight_sources():
-            yield from _of_weights(key, sources, torch)
-        elif not spec.libraries:  # a missing package is a fault of its own
-            spec.content()
+        spec.check_code()
+        yield from _of_weights(key, spec.weight_sources(), torch)
     except MALFORMED as error:
         yield _of_error(key, error)
 

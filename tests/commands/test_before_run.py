@@ -130,6 +130,18 @@ def test_a_missing_module_is_named_with_the_places(
     assert str(Path.cwd()) in told
 
 
+def test_looking_reads_neither_modules_nor_the_files_of_arguments(
+    suite_file: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beside_the_suite.py").write_text("raise AssertionError")
+    (tmp_path / "large.pt").write_bytes(b"weights")
+    own = {"kind": "python", "target": "beside_the_suite:make"}
+    models = {"M": {**own, "args": {"weights": str(tmp_path / "large.pt")}}}
+    suite = load_suite(suite_file(models=models, attacks=None, threats=None))
+    monkeypatch.setattr("bench.core.code_content.hash_files", None)
+    assert faults_before_run(suite) == []
+
+
 def test_lines_are_grouped_by_advice_and_reason() -> None:
     faults = [
         *(Fault(f"models.{n}", "no file", "correct it") for n in range(20)),

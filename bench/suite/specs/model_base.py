@@ -182,6 +182,13 @@ class Model(Spec):
         """Return the sources of the model's own weights; empty if it has none."""
         return ()
 
+    def check_code(self) -> None:
+        """Check that the model's code is found, without reading or importing it.
+
+        Raises:
+            CellError: It is not found.
+        """
+
     def content(self) -> str:
         """Return a text that replaces the hash of weights, for a model without `weight_sources`.
 

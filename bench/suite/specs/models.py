@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.core.code_content import hash_code, without_paths
+from bench.core.code_content import hash_code, require_module, without_paths
 from bench.core.errors import CellError
 from bench.core.suite_paths import find_path, tried
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
@@ -236,8 +236,19 @@ class PythonModel(Model):
             CellError: The module has no file.
             OSError: A file cannot be read.
         """
-        module = self.target.partition(":")[0]
-        return hash_code(module, self.args, self.module_folders)
+        return hash_code(self._module, self.args, self.module_folders)
+
+    def check_code(self) -> None:
+        """Check that the module has a file.
+
+        Raises:
+            CellError: It has none.
+        """
+        require_module(self._module, self.module_folders)
+
+    @property
+    def _module(self) -> str:
+        return self.target.partition(":")[0]
 
 
 ModelSpec = Annotated[

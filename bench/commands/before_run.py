@@ -34,5 +34,6 @@ def _not_downloadable(suite: Suite, faults: list[Fault]) -> Iterator[Fault]:
         yield from (replace(fault, advice=f"{reason}; {_OFFLINE}") for fault in absent)
     elif absent:
         problems = needed_files(suite, {fault.key for fault in absent}).problems
-        for key, reason in problems.items():
-            yield Fault(key, reason, "correct the name, or ask its owner for access")
+        yield from (
+            Fault(key, reason, "") for key, reason in problems.items()
+        )  # they say what to do

@@ -18,7 +18,7 @@ def exit_raises() -> Iterator[None]:
 
     A forked process still ends by it: multiprocessing calls it in its workers.
     """
-    here = os.getpid()
+    here, before = os.getpid(), os._exit
 
     def raising(status: int) -> NoReturn:
         if os.getpid() != here:
@@ -29,7 +29,7 @@ def exit_raises() -> Iterator[None]:
     try:
         yield
     finally:
-        os._exit = exit_at_once
+        os._exit = before
 
 
 def end_process(code: int) -> NoReturn:

@@ -248,9 +248,9 @@ def _fetch_first(alternatives: Alternatives) -> Path:
 
 def _in_folder(source: RepositoryFiles, folder: Path) -> list[Path]:
     if not folder.is_dir():
+        looked = "" if folder.is_absolute() else tried(source.name)
         raise NoSuchPath(
-            f"{source.name}: no such folder; allowed: a folder, or OWNER/NAME of the hub"
-            f"{tried(source.name)}"
+            f"{source.name}: no such folder; allowed: a folder, or OWNER/NAME of the hub{looked}"
         )
     if source.revision is not None:
         raise CellError(

@@ -58,7 +58,9 @@ def test_a_variable_that_is_not_for_judges_is_refused_before_anything_is_compute
     assert not results.exists()
     code, out, _ = called(capsys, "plan", suite, "--results", results)
     assert code == 0
-    assert err.strip() in out
+    fault, _, advice = err.strip().partition("; to allow it")
+    assert f"  {fault}\n" in out
+    assert f"  -> to allow it{advice}\n" in out
     assert f"judge-1 at {room.url}, with the key in CLOUD_SECRET" in out
     found = {each.what: each for each in examine(load_suite(suite), results)}
     (fault,) = (what for what in found if "got 'CLOUD_SECRET'" in what)

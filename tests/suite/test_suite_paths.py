@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.suite_paths import find_path, tried
+from bench.core.suite_paths import SuitePath, find_path, tried
 from bench.data import index_dataset
 from bench.plan.identity import spec_digests
 from bench.plan.missing_files import find_faults
@@ -97,6 +97,7 @@ def test_identities_do_not_depend_on_the_folder(
     assert identities[0] == identities[1]
     assert find_path("a") == Path("a")
     assert tried("a") == ""  # of no file
+    assert tried(SuitePath.of(str(suites / "a"), suites)) == ""  # absolute
 
 
 def test_datasets_and_messages_name_both_folders(
@@ -108,7 +109,9 @@ def test_datasets_and_messages_name_both_folders(
         {"kind": "folder", "name": "gone", "path": "gone"},
         {"kind": "table", "name": "rows", "path": "rows.csv"},
     ]
-    written = suite_file(models=MODELS, datasets=sets, attacks=None, threats=None)
+    elsewhere = {"kind": "open_clip", "name": f"local-dir:{suites / 'gone'}"}
+    models = {**MODELS, "elsewhere": elsewhere}
+    written = suite_file(models=models, datasets=sets, attacks=None, threats=None)
     suite = load_suite(written.rename(suites / "suite.yaml"))
     assert len(index_dataset(suite.datasets[0], 4, 0).sample_ids) == 4
     looked = f"; looked for in {suites} and {Path.cwd()}"
@@ -117,4 +120,5 @@ def test_datasets_and_messages_name_both_folders(
     assert told["datasets.rows"] == f"rows.csv: no such file or folder{looked}"
     assert told["models.anchor"] == f"a: no such anchor{looked}"
     assert told["models.folder"].endswith(looked)
+    assert told["models.elsewhere"].endswith("OWNER/NAME of the hub")  # an absolute path
     assert "datasets.set" not in told

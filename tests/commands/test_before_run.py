@@ -16,6 +16,7 @@ from bench.hub import files as client
 from bench.plan.missing_files import Fault, fault_lines, find_faults, refusal
 from bench.suite.load import load_suite
 from tests.support.hub_server import Hub
+from tests.support.question_files import picture
 
 ROOT = Path(__file__).parents[2]
 CLIP = {"kind": "nano", "weights": "clip"}
@@ -116,6 +117,19 @@ def test_each_entry_has_its_own_faults_only(suite_file: Maker, tmp_path: Path) -
     }
     suite = load_suite(suite_file(models=models, attacks=None, threats=None))
     assert [fault.key for fault in find_faults(suite)] == ["models.gone"]
+
+
+def test_a_dataset_that_cannot_be_read_ends_a_run_too(
+    suite_file: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(tmp_path / "one" / "cat", "0.png", 0)
+    one = {"kind": "folder", "name": "one", "path": "one"}
+    path = suite_file(models={"CLIP": CLIP}, datasets=[one], attacks=None, threats=None)
+    assert run(path, tmp_path) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "1 entry of the suite cannot be used here"
+    assert told[1].startswith(f"  datasets.one: {tmp_path / 'one'}")
+    assert not list((tmp_path / "results").glob("*/cells/*"))
 
 
 def test_a_missing_module_is_named_with_the_places(

@@ -529,7 +529,7 @@ def test_names_of_models_are_looked_up_and_not_opened(tmp_path: Path) -> None:
     for text in (*HOSTILE.values(), str(tmp_path / "x")):
         assert catalogue.class_names(text) is None
         assert _shipped(text) == {}
-    assert OpenClipModel(kind="open_clip", name=f"local-dir:{tmp_path}").folder == str(tmp_path)
+    assert OpenClipModel(kind="open_clip", name=f"local-dir:{tmp_path}").folder == tmp_path
 
 
 @pytest.mark.parametrize("kind", ["lvlm", "hugging_face"])

@@ -18,17 +18,21 @@ from bench.store.snapshot import Results, read_results
 
 
 def status_lines(results: Results) -> Iterator[str]:
-    """Yield the number of cells by status, the state of the run, and the failed cells."""
+    """Yield the number of cells by status, the state of the run, and each reason of failures."""
     suite, folder = results.suite, results.store.folder
     scored = [Scored(cell, result) for cell, result in results.cells_with_results]
     counts = Counter(item.result.status if item.result else "missing" for item in scored)
     yield f"suite {suite.suite}: {len(scored)} cells in {folder}"
     yield "  " + ", ".join(f"{counts[key]} {key}" for key in ("ok", "skip", "failed", "missing"))
     yield from run_lines(folder, datetime.now(UTC))
+    failed: dict[str | None, list[str]] = {}  # cells by reason
     for item in scored:
         if item.result and item.result.status == "failed":
             cell = f"{item.cell.target} · {item.cell.dataset} · {item.column}"
-            yield f"  failed: {cell}: {item.result.reason}"
+            failed.setdefault(item.result.reason, []).append(cell)
+    for reason, (first, *others) in failed.items():
+        more = f" and {len(others)} more" if others else ""
+        yield f"  failed: {first}{more}: {reason}"
 
 
 def run_lines(folder: Path, now: datetime) -> Iterator[str]:

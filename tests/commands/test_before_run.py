@@ -1,5 +1,6 @@
 """A run looks first: what it would fail at, in a few lines, before it computes or downloads."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,6 +79,12 @@ def test_go_on_computes_the_rest_and_tells_each_reason_once(
     assert len(set(reasons)) == len(reasons) == 4  # of the dataset, the anchor and two models
     frame = load_results(tmp_path / "results" / "small")
     assert len(frame) == 12
+    results = ("--results", str(tmp_path / "results"))
+    assert run_bench.main(["status", str(suite), *results]) == 0
+    status = [line for line in capsys.readouterr().out.splitlines() if "failed: " in line]
+    assert [line.split(": ", 2)[2] for line in status] == reasons
+    others = (re.search(r" and (\d+) more: ", line) for line in status)
+    assert len(status) + sum(int(each[1]) for each in others if each) == 11
     fine = frame[frame["status"] == "ok"]
     assert fine[["model", "dataset"]].to_numpy().tolist() == [["CLIP", "digits"]]
 

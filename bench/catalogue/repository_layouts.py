@@ -79,13 +79,19 @@ def _chat_files(find: Find) -> Files:
 
 
 def _transformers_files(find: Find, images: tuple[str, ...]) -> Files:
+    weights, config, *shards = _weight_files(find)
+    return [weights, config, *_processor_files(find, images), *shards]
+
+
+def _weight_files(find: Find) -> Files:
+    shards = [] if find(_WHOLE) else _shards(find(SHARD_INDEX))
+    return [_TRANSFORMERS_WEIGHTS, ("config.json",), *shards]
+
+
+def _processor_files(find: Find, images: tuple[str, ...] = (_IMAGES,)) -> Files:
     tokenizer = find(_TOKENIZER_CONFIG)
     vocabulary = [_vocabulary(read_json(tokenizer).get("tokenizer_class"))] if tokenizer else []
-    shards = [] if find(_WHOLE) else _shards(find(SHARD_INDEX))
-    return [
-        *(_TRANSFORMERS_WEIGHTS, ("config.json",), images, (_TOKENIZER_CONFIG,)),
-        *(vocabulary + shards),
-    ]
+    return [images, (_TOKENIZER_CONFIG,), *vocabulary]
 
 
 def _vocabulary(kind: object) -> tuple[str, ...]:
@@ -116,6 +122,8 @@ def _shards(index: Path | None) -> Files:
 
 OPEN_CLIP = RepositoryLayout(OPEN_CLIP_CONFIG, _open_clip_files)
 CLIP = RepositoryLayout("config.json", _clip_files)  # CLIP and SigLIP of transformers
+CLIP_WEIGHTS = RepositoryLayout("config.json", _weight_files)  # the same without a processor
+CLIP_PROCESSOR = RepositoryLayout(_IMAGES, _processor_files)  # only the processor
 CHAT = RepositoryLayout(  # vision-language models of transformers
     "config.json",
     _chat_files,

@@ -1,8 +1,5 @@
 """Checks which files of a suite are on this machine, without network and without decoding."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 from bench import catalogue
 from bench.data.source_kinds import source_of
 from bench.hub.files import find
@@ -17,9 +14,12 @@ def missing_weights(spec: ModelSpec) -> str | None:
 
     For a pretrained tag of open_clip this imports torch.
     """
-    for path in _local_files(spec):
-        if not path.exists():
-            return f"{path}: no such file or folder"
+    for source in spec.weight_sources():
+        if isinstance(source, LocalFile) and not source.path.exists():
+            return source.absent
+        folder = source.folder if isinstance(source, RepositoryFiles) else None
+        if folder is not None and not folder.exists():
+            return f"{folder}: no such folder"
     for alternatives in hub_files(spec):
         if not any(find(file) for file in alternatives):
             names = " or ".join(file.path for file in alternatives)
@@ -41,12 +41,3 @@ def download_line(suite: Suite) -> str:
     unknown = sum(1 for size in sizes.values() if size is None)
     rest = f", and {unknown} of unknown size" if unknown else ""
     return f"{len(sizes)} datasets, about {known / 1000:.1f} GB{rest}; `fetch` shows the exact size"
-
-
-def _local_files(spec: ModelSpec) -> Iterator[Path]:
-    """Yield the local files and folders that a model's spec names."""
-    for source in spec.weight_sources():
-        if isinstance(source, LocalFile):
-            yield source.path
-        elif isinstance(source, RepositoryFiles) and source.folder is not None:
-            yield source.folder

@@ -10,6 +10,7 @@ from bench.core.errors import CellError
 from bench.hub.files import HubFile, NoSuchFile, fetch_file, find
 from bench.suite.specs import ModelSpec
 from bench.suite.specs.model_base import (
+    HubCheckpoint,
     LocalFile,
     OpenClipFile,
     OpenClipTag,
@@ -34,7 +35,8 @@ def weight_files(spec: ModelSpec) -> list[Path]:
     """Return a model's files on this machine; missing files are downloaded from the hub.
 
     The files of a repository are in this order: weights or their index, configurations and
-    tokenizers, shards of weights, optional files. The checkpoint of a `tower` comes last.
+    tokenizers, shards of weights, optional files. The checkpoint of a `tower` comes last, and so
+    do the files of a `processor`.
 
     Raises:
         CellError: A file is missing and cannot be downloaded, or a file needs settings that the
@@ -43,7 +45,7 @@ def weight_files(spec: ModelSpec) -> list[Path]:
     sources = spec.weight_sources()
     for source in sources:  # check local files before any download
         if isinstance(source, LocalFile) and not source.path.exists():
-            raise CellError(f"{source.path}: no such {source.what}")
+            raise CellError(source.absent)
         if isinstance(source, OpenClipFile):
             _refuse_undecided(source)
     return [path for source in sources for path in _files(source)]
@@ -151,6 +153,8 @@ def _needed(source: WeightSource) -> list[Alternatives]:
             repo, _, file = location.rpartition("/")
             names = (file,) if file else OPEN_CLIP_WEIGHTS
             return [tuple(HubFile(repo, each, kind="model") for each in names)] if repo else []
+        case HubCheckpoint():
+            return [(HubFile(source.repository, source.path, kind="model"),)]
         case RepositoryFiles() if source.folder is None:
             needed = source.layout.needed(_finder(source))
             return [tuple(_hub_file(source, name) for name in names) for names in needed]
@@ -164,6 +168,8 @@ def _files(source: WeightSource) -> list[Path]:
             return [source.path]
         case OpenClipTag():
             return [*map(_fetch_first, _needed(source))] or [_download_tag(source)]
+        case HubCheckpoint():
+            return [*map(_fetch_first, _needed(source))]
         case RepositoryFiles():
             own = _fetch_all(source) if source.folder is None else _in_folder(source, source.folder)
             return [*own, *_optional(source)]

@@ -35,9 +35,10 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
         CellError: The model cannot be loaded, it cannot have the activation, or the tower file
             belongs to another model.
     """
+    files = weight_files(spec)
     values = None if spec.preprocess is None else (spec.preprocess.mean, spec.preprocess.std)
     try:
-        with _loadable_name(spec) as name:
+        with _loadable_name(spec, files) as name:
             clip, tokenizer = load_open_clip(
                 name,
                 spec.pretrained,
@@ -55,7 +56,7 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
             "a model that has it"
         )
     if spec.tower is not None:
-        _put_tower(clip.visual, Path(spec.tower), spec)
+        _put_tower(clip.visual, files[-1], spec)
     return as_clip_model(clip, tokenizer, context.device, context.resize)
 
 
@@ -67,13 +68,12 @@ def as_clip_model(clip: Any, tokenizer: Any, device: torch.device, resize: Resiz
 
 
 @contextmanager
-def _loadable_name(spec: OpenClipModel) -> Iterator[str]:
+def _loadable_name(spec: OpenClipModel, files: list[Path]) -> Iterator[str]:
     """Yield a model name under which open_clip loads exactly the files that the lock hashes."""
-    files = weight_files(spec)
     if spec.pretrained is not None:
         yield spec.name
         return
-    tower = Path(spec.tower) if spec.tower else None
+    tower = files[-1] if spec.tower else None
     with TemporaryDirectory() as place:
         for path in files:
             if path.name == OPEN_CLIP_CONFIG:

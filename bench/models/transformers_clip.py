@@ -17,6 +17,7 @@ from bench.models.transformers_loading import loading
 from bench.suite.specs import HuggingFaceModel, Resize
 
 _MODEL_TYPES = ("clip", "siglip")
+_IMAGES = "preprocessor_config.json"  # settings for images
 
 
 class _Projected(nn.Module):
@@ -44,7 +45,9 @@ def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipMod
         import transformers
     except ImportError as error:
         raise CellError("`kind: hugging_face` needs the extra: pip install '.[lvlm]'") from error
-    folder = weight_files(spec)[1].parent  # of the configuration; weight files may be links
+    files = weight_files(spec)
+    folder = files[1].parent  # of the configuration; weight files may be links
+    images = next(path for path in files if path.name == _IMAGES)
     with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type not in _MODEL_TYPES:
@@ -56,7 +59,10 @@ def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipMod
         model, report = transformers.AutoModel.from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    with loading(spec.processor or spec.name, images.parent):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            images.parent, trust_remote_code=False
+        )
     missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
     if missing:  # transformers only warns, and uses random weights
         raise CellError(
@@ -68,7 +74,7 @@ def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipMod
         _tower(model),
         _Encoder(model, tokenizer, context.device),
         float(model.logit_scale.exp()),
-        _preprocessing(folder, config.vision_config.image_size, context.resize),
+        _preprocessing(images, config.vision_config.image_size, context.resize),
     )
 
 
@@ -105,8 +111,7 @@ def _tower(model: Any) -> nn.Module:
     return _Projected(vision, model.visual_projection, model.config.vision_config)
 
 
-def _preprocessing(folder: Path, size: int, resize: Resize) -> Preprocessing:
-    path = folder / "preprocessor_config.json"
+def _preprocessing(path: Path, size: int, resize: Resize) -> Preprocessing:
     given = read_json(path)
     try:
         mean, std = (tuple(map(float, given[key])) for key in ("image_mean", "image_std"))

@@ -122,6 +122,27 @@ def test_a_revision_is_pinned_and_content_is_the_identity(cache: Path, small: An
     assert identities[0] == identities[1]
 
 
+def test_a_tower_on_the_hub_is_the_same_file_on_the_disk(cache: Path, tmp_path: Path) -> None:
+    clip = small_clip()
+    put(cache, "chs20/fare2-clip", hub_files(clip))
+    put(cache, "some/towers", {"one.pt": pickled(tuned(clip))})
+    (tmp_path / "one.pt").write_bytes(pickled(tuned(clip)))
+    images = torch.rand(2, 3, 32, 32)
+    here, there = str(tmp_path / "one.pt"), "hf-hub:some/towers/one.pt"
+    assert torch.equal(
+        build(tower=there).encode_image(images), build(tower=here).encode_image(images)
+    )
+    assert not torch.allclose(build(tower=there).encode_image(images), build().encode_image(images))
+    specs = [OpenClipModel(kind="open_clip", name=HUB, tower=tower) for tower in (here, there)]
+    assert len({fingerprint(spec) for spec in specs}) == 1
+    assert specs[1].description(str) == "chs20/fare2-clip one.pt"
+    with pytest.raises(CellError, match=r"two\.pt is not in the cache"):
+        build(tower="hf-hub:some/towers/two.pt")
+    for wrong in ("hf-hub:towers", "hf-hub:some/towers", "hf-hub:some/towers/../one.pt"):
+        with pytest.raises(ValueError, match="must be hf-hub:OWNER/NAME/FILE"):
+            OpenClipModel(kind="open_clip", name=HUB, tower=wrong)
+
+
 def test_a_hub_models_config_is_part_of_its_identity(cache: Path) -> None:
     spec = OpenClipModel(kind="open_clip", name=HUB)
     found = set()

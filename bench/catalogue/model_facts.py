@@ -28,6 +28,7 @@ class ModelFacts:
         licence: Licence of the weights.
         paper: Number of the paper at arXiv.
         published: Published numbers: a file in results/published, a table, and the name there.
+        note: What a user should know before using the model.
         verified: How and when the weights were loaded with this project; empty if nobody has.
     """
 
@@ -41,14 +42,16 @@ class ModelFacts:
     licence: str = ""
     paper: str = ""
     published: tuple[tuple[str, str, str], ...] = ()
+    note: str = ""
     verified: str | Mapping[str, Any] = ""
 
     @property
-    def verified_text(self) -> str:
-        """How and when the weights were loaded, or `no`."""
-        if isinstance(self.verified, Mapping):
-            return str(self.verified["date"])
-        return self.verified or "no"
+    def state(self) -> str:
+        """How and when the weights were loaded, or `no`; then the refusal or the note."""
+        if self.refused:
+            return f"no; not usable: {self.refused}"
+        loaded = self.verified["date"] if isinstance(self.verified, Mapping) else self.verified
+        return "; ".join(filter(None, (str(loaded or "no"), self.note)))
 
 
 @cache

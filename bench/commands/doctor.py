@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 
 from bench.commands.arguments import add_suite
-from bench.core.errors import CellError
+from bench.core.errors import CellError, UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Print the findings, and how many of them prevent a run; or confirm a model."""
+    if options.model is not None and options.suite is not None:
+        raise UserError("--model: got a suite as well; give one of the two")
     if options.model is not None:
         return _confirm(options.model)
     from bench.commands.machine import examine

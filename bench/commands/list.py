@@ -32,7 +32,7 @@ def list_lines() -> Iterator[str]:
             own = [text for text in fields if not text.startswith("kind")]
             yield f"  {kind:<18} {(spec.__doc__ or '').splitlines()[0]}"
             yield f"  {'':<18} {', '.join(own)}"
-    yield "models by short name, in any place of a model's entry (docs/models.md):"
+    yield "models by short name, in place of entries (docs/models.md):"
     yield from model_lines()
     yield "datasets of the catalogue (hub, or as docs/data.md says):"
     for name, facts in catalogue.datasets().items():

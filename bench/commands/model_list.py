@@ -43,11 +43,9 @@ def model_lines() -> Iterator[str]:
     """Yield a line per model: short name, what it is, licence, paper, and whether it was loaded."""
     for name, facts in known_models().items():
         licence, paper = facts.licence or _NOT_READ, facts.paper or _NOT_READ
-        state = (
-            f"not usable: {facts.refused}" if facts.refused else f"loaded: {facts.verified_text}"
-        )
         radius = f", radius {facts.radius}" if facts.radius else ""
-        yield f"  {name:<24} {facts.what}{radius}; licence: {licence}; arXiv: {paper}; {state}"
+        sources = f"licence: {licence}; arXiv: {paper}; loaded: {facts.state}"
+        yield f"  {name:<24} {facts.what}{radius}; {sources}"
 
 
 def page() -> str:
@@ -62,7 +60,7 @@ def _table() -> Iterator[str]:
         cells = (
             *(f"`{name}`", facts.what, facts.trained or _NOT_READ, facts.radius),
             *(facts.activation, facts.licence or _NOT_READ, _paper(facts), _numbers(facts)),
-            f"not usable: {facts.refused}" if facts.refused else facts.verified_text,
+            facts.state,
         )
         yield f"| {' | '.join(cells)} |"
 

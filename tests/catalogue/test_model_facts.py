@@ -120,4 +120,4 @@ def test_the_page_is_made_from_the_catalogue() -> None:
     [("", "no"), ("by a test", "by a test"), ({"date": "2026-12-01", "sha256": {}}, "2026-12-01")],
 )
 def test_who_loaded_it(verified: object, text: str) -> None:
-    assert ModelFacts("a model", verified=verified).verified_text == text  # type: ignore[arg-type]
+    assert ModelFacts("a model", verified=verified).state == text  # type: ignore[arg-type]

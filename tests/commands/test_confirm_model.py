@@ -21,7 +21,7 @@ def test_the_line_goes_into_the_catalogue(capsys: pytest.CaptureFixture[str]) ->
     assert found["sha256"]["clip.safetensors"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
     assert found["cifar10"] > 0.5
     assert set(found["libraries"]) == {"torch", "open_clip_torch"}
-    assert ModelFacts("a model", verified=found).verified_text == found["date"]
+    assert ModelFacts("a model", verified=found).state == found["date"]
 
 
 def test_a_model_that_cannot_be_confirmed_is_told(
@@ -39,6 +39,8 @@ def test_a_model_that_cannot_be_confirmed_is_told(
         "--model: got 'nano-clop'; allowed: a name that `run_bench.py list models` prints; did "
         "you mean 'nano-clip'?",
     )
+    assert run_bench.main(["doctor", "suite.yaml", "--model", "nano-clip"]) == 2
+    assert "--model: got a suite as well" in capsys.readouterr().err
     code, said = told("advxl-h14")
     assert code == 2
     assert known_models()["advxl-h14"].refused in said

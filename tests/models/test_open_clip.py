@@ -17,6 +17,8 @@ from bench.core.errors import CellError, SuiteError
 from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import ImageTextModel
+from bench.hub.files import HubFile
+from bench.hub.weights import hub_files as needed_files
 from bench.hub.weights import origin, published_tag, weight_files
 from bench.models import ClipModel, build_model
 from bench.plan.identity import model_identity
@@ -136,6 +138,7 @@ def test_a_tower_on_the_hub_is_the_same_file_on_the_disk(cache: Path, tmp_path: 
     specs = [OpenClipModel(kind="open_clip", name=HUB, tower=tower) for tower in (here, there)]
     assert len({fingerprint(spec) for spec in specs}) == 1
     assert specs[1].description(str) == "chs20/fare2-clip one.pt"
+    assert needed_files(specs[1])[-1] == (HubFile("some/towers", "one.pt", kind="model"),)
     with pytest.raises(CellError, match=r"two\.pt is not in the cache"):
         build(tower="hf-hub:some/towers/two.pt")
     for wrong in ("hf-hub:towers", "hf-hub:some/towers", "hf-hub:some/towers/../one.pt"):

@@ -6,7 +6,7 @@ They are read from `models.yaml`, which names its sources.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -72,20 +72,20 @@ def _facts(
 
 
 def download_advice(path: str) -> str:
-    """Return where a missing checkpoint can be downloaded, if the catalogue has a file of its name.
+    """Return where a missing checkpoint can be downloaded, if a model of the catalogue has it.
 
     Args:
         path: Path of a local file.
     """
-    page = _pages().get(PurePath(path).name)
-    return f"download it from {page} and save it as {path}" if page else ""
+    page = _pages().get(path)
+    return f"download it from {page} and save it under this path" if page else ""
 
 
 @cache
 def _pages() -> dict[str, str]:
-    """Return the addresses of the files that users must download, by the files' names."""
+    """Return the addresses of the files that users must download, by the files' paths."""
     return {
-        PurePath(facts.model["tower"]).name: facts.page
+        facts.model["tower"]: facts.page
         for facts in known_models().values()
         if facts.model and facts.page
     }

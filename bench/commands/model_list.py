@@ -31,11 +31,15 @@ it stands for: the results are those of a suite that writes the entry out.
 
 - `?`: the fact was not found in a public repository or on the model's page.
 - **radius**: of the adversarial training, in the l-inf norm.
-- **numbers**: tables with published numbers, in `results/published/`.
+- **numbers**: tables with published numbers in `results/published/`, and the model's name there.
+  A suite that is compared with a table (`against`) needs this name: `- FARE4: fare4-l14`.
 - **loaded**: whether somebody has loaded the files with this project. On a machine with network,
   `python run_bench.py doctor --model NAME` downloads and loads a model, classifies 100 embedded
   images of CIFAR-10, and prints the line that replaces `verified: no` in
   `bench/catalogue/models.yaml`. Please send it.
+
+To add a model, add it to `bench/catalogue/models.yaml`, and run
+`python -m bench.commands.model_list`, which writes this page.
 """
 
 
@@ -81,10 +85,10 @@ def _paper(facts: ModelFacts) -> str:
 
 
 def _numbers(facts: ModelFacts) -> str:
-    """Return the tables with published numbers of a model."""
+    """Return the tables with published numbers of a model, and its names there."""
     tables: dict[str, list[str]] = {}
-    for file, table, _ in facts.published:
-        tables.setdefault(file, []).append(table)
+    for file, table, model in facts.published:
+        tables.setdefault(file, []).append(f"{table} (`{model}`)")
     return "; ".join(f"{file}: {', '.join(found)}" for file, found in tables.items())
 
 

@@ -6,6 +6,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from bench.catalogue.model_facts import ModelFacts, known_models
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
@@ -54,7 +56,7 @@ def model_lines() -> Iterator[str]:
 
 def page() -> str:
     """Return the page docs/models.md."""
-    return "\n".join([_ABOUT, *_table(), "", *_files(), ""])
+    return "\n".join([_ABOUT, *_table(), "", *_files(), "", *_entries(), ""])
 
 
 def _table() -> Iterator[str]:
@@ -78,6 +80,18 @@ def _files() -> Iterator[str]:
     for name, facts in known_models().items():
         if facts.model and facts.page:
             yield f"| `{name}` | `{facts.model['tower']}` | {facts.page} |"
+
+
+def _entries() -> Iterator[str]:
+    yield "## What the names stand for"
+    yield "```yaml"
+    for name, facts in known_models().items():
+        if facts.model:
+            entry = yaml.safe_dump(
+                dict(facts.model), default_flow_style=True, sort_keys=False, width=10_000
+            )
+            yield f"{name}: {entry.strip()}"
+    yield "```"
 
 
 def _paper(facts: ModelFacts) -> str:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bench.catalogue.model_facts import ModelFacts, download_advice, known_models
 from bench.commands.list import list_lines
@@ -114,6 +115,8 @@ def test_the_page_is_made_from_the_catalogue() -> None:
         assert f"\n| `{name}` | " in made
         assert sum(line.startswith(f"  {name} ") for line in lines) == 1
     assert set(lines) <= set(list_lines())
+    entries = yaml.safe_load(made.rpartition("```yaml\n")[2].partition("```")[0])
+    assert entries == {name: facts.model for name, facts in USABLE.items()}
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from bench.suite.specs.model_base import (
     OpenClipTag,
     RepositoryFiles,
     WeightSource,
+    local_folder,
 )
 
 HUB, FOLDER = "hf-hub:", "local-dir:"
@@ -99,7 +100,7 @@ class OpenClipModel(Model):
             whole: WeightSource = RepositoryFiles(
                 self.name, OPEN_CLIP, folder, repository, self.revision
             )
-        elif Path(self.pretrained).exists():
+        elif Path(self.pretrained).is_file():  # a folder may have the name of a tag
             whole = OpenClipFile(
                 Path(self.pretrained),
                 model=self.name,
@@ -256,7 +257,7 @@ class LvlmModel(Model):
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Return the repository or folder."""
         local = self.name.startswith(FOLDER)
-        folder = Path(self.name.removeprefix(FOLDER)) if local else _folder(self.name)
+        folder = Path(self.name.removeprefix(FOLDER)) if local else local_folder(self.name)
         repository = "" if folder else self.name
         return (RepositoryFiles(self.name, CHAT, folder, repository, self.revision),)
 
@@ -273,7 +274,7 @@ class LvlmModel(Model):
 
 def _files_of(name: str, layout: RepositoryLayout, revision: str | None) -> RepositoryFiles:
     """Return the files of a repository, or of a local folder in its layout."""
-    folder = _folder(name)
+    folder = local_folder(name)
     return RepositoryFiles(name, layout, folder, "" if folder else name, revision)
 
 
@@ -286,9 +287,3 @@ def _tower_source(tower: str) -> WeightSource:
 def _repository_and_file(tower: str) -> tuple[str, str]:
     owner, name, file = [*tower.removeprefix(HUB).split("/", 2), "", ""][:3]
     return f"{owner}/{name}", file
-
-
-def _folder(name: str) -> Path | None:
-    """Return the folder that a name refers to, whether it exists or not; None for a repository."""
-    place = Path(name)
-    return place if place.is_dir() or not is_repository(name) else None

@@ -18,6 +18,7 @@ from bench.core.code_content import hash_code, without_paths
 from bench.core.errors import CellError
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
 from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
+from bench.suite.specs.model_names import expand_known_model
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 
 _EMBEDDED = Path(__file__).parents[2] / "nano" / "weights"
@@ -238,7 +239,7 @@ class PythonModel(Model):
         return hash_code(module, self.args, self.module_folders)
 
 
-ModelSpec = Annotated[
+_Entry = Annotated[
     NanoModel
     | OpenClipModel
     | HuggingFaceModel
@@ -249,10 +250,11 @@ ModelSpec = Annotated[
     | PythonModel,
     Field(discriminator="kind"),
 ]
+ModelSpec = Annotated[_Entry, BeforeValidator(expand_known_model)]
 
 KINDS: dict[str, type[Model]] = {
     get_args(kind.model_fields["kind"].annotation)[0]: kind
-    for kind in get_args(get_args(ModelSpec)[0])
+    for kind in get_args(get_args(_Entry)[0])
 }
 
 

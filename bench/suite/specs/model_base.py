@@ -186,6 +186,10 @@ class Model(Spec):
         """
         return self.kind
 
+    def unhashed(self) -> tuple[str, ...]:
+        """Return the parts of the content that cannot be hashed, each with the reason."""
+        return ()
+
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         """Return all settings that change the model's output, without names and paths.
 

@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.core.code_content import hash_code, without_paths
+from bench.core.code_content import Content, content_of, without_paths
 from bench.core.errors import CellError
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
 from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
@@ -228,14 +228,21 @@ class PythonModel(Model):
         return {**settings, "args": args} if self.args else settings
 
     def content(self) -> str:
-        """Return a hash of the module's file, its package's files, and what `args` name.
+        """Return a hash of the code, and of the files that code and `args` name.
 
         Raises:
             CellError: The module has no file.
-            OSError: A file cannot be read.
+            OSError: The module's file cannot be read.
         """
+        return self._content().fingerprint
+
+    def unhashed(self) -> tuple[str, ...]:
+        """Return the parts of the content that cannot be hashed, each with the reason."""
+        return self._content().unhashed
+
+    def _content(self) -> Content:
         module = self.target.partition(":")[0]
-        return hash_code(module, self.args, self.module_folders)
+        return content_of(module, self.args, self.module_folders)
 
 
 ModelSpec = Annotated[

@@ -18,9 +18,9 @@ from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import unmeasured
 from bench.plan.cells import expand
-from bench.plan.unhashed import unhashed_flags, unhashed_lines
 from bench.plan.identity import still_valid
 from bench.plan.resolve import judge_weights, resolve
+from bench.plan.unhashed import unhashed_flags, unhashed_lines
 from bench.results.manifest import manifest
 from bench.results.tables import Scored
 from bench.run.suite_run import run_suite

@@ -156,6 +156,11 @@ class Model(Spec):
         return False
 
     @property
+    def gives_logits(self) -> bool:
+        """Whether the model returns logits of classes and has no embeddings."""
+        return False
+
+    @property
     def compute_dtype(self) -> FloatType:
         """Float type of the model while it is scored, if `architecture_of` is None."""
         return "fp32"

@@ -195,17 +195,26 @@ class PythonModel(Model):
     Attributes:
         target: The factory.
         args: Arguments of the factory.
-        answers: Whether the factory returns a `bench.core.language_types.AnsweringModel`; else it
-            returns a model that embeds images and texts.
+        answers: Whether the factory returns a `bench.core.language_types.AnsweringModel`.
+        logits: Whether the factory returns a model of logits, see `bench.models.own_outputs`. If
+            neither is true, it returns a model that embeds images and texts.
     """
 
+    newer: ClassVar = frozenset({"logits"})
     runs_own_code: ClassVar = True
 
     kind: Literal["python"]
     target: Annotated[str, matching(r"[\w.]+:[\w.]+", "MODULE:FUNCTION")]
     args: dict[str, JsonValue] = Field(default={})
     answers: bool = False
+    logits: bool = False
     _suite_folder: Path = PrivateAttr(default=Path())  # not part of the identity
+
+    @model_validator(mode="after")
+    def _one_output(self) -> Self:
+        if self.answers and self.logits:
+            raise PydanticCustomError("output", "at most one of `answers` and `logits` may be true")
+        return self
 
     def model_post_init(self, context: Any) -> None:
         """Take the folder of the suite's file from the context, if there is a file."""
@@ -220,6 +229,11 @@ class PythonModel(Model):
     def answers_in_words(self) -> bool:
         """Whether the model answers questions in words, as the suite declares."""
         return self.answers
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether the model returns logits of classes, as the suite declares."""
+        return self.logits
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         """Return the settings, without paths in `args` of files whose content is hashed."""

@@ -13,7 +13,7 @@ _FIELDS = {
     "encode_image": ("image_embeds", "pooler_output"),
     "encode_text": ("text_embeds", "pooler_output"),
 }
-_TYPE_ERROR = re.compile("dtype|scalar type|should be the same")  # in the messages of torch
+_TYPE_ERROR = re.compile("same dtype|scalar type|type .* should be the same")  # of torch
 
 
 class OwnEmbeddings:
@@ -35,11 +35,12 @@ class OwnEmbeddings:
         """
         self._model, self._name = model, name
         self._size: int | None = None  # of the embeddings of texts
+        scale = model.logit_scale
         try:
-            self.logit_scale = float(model.logit_scale)
+            self.logit_scale = float(scale.detach() if isinstance(scale, Tensor) else scale)
         except (TypeError, ValueError, RuntimeError) as error:
             raise CellError(
-                f"{name}: `logit_scale` must be a number, got {_described(model.logit_scale)}"
+                f"{name}: `logit_scale` must be a number, got {_described(scale)}"
             ) from error
 
     def encode_image(self, images: Tensor) -> Tensor:
@@ -97,6 +98,46 @@ class OwnLogits:
         return _floats(found, method, wanted, (len(images), len(classes)))
 
 
+class OwnAnswers:
+    """A user's model that answers in words; all other attributes are those of the user's object."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        """Wrap a model; `name` is that of the factory, for messages."""
+        self._model, self._name = model, name
+
+    def log_likelihood(
+        self, images: Tensor, prompts: Sequence[str], texts: Sequence[str]
+    ) -> Tensor:
+        """Return the log-likelihoods of texts, `[b]`; see `AnsweringModel`."""
+        method = f"{self._name}: `log_likelihood`"
+        found = _called(self._model.log_likelihood, method, images, prompts, texts)
+        wanted = f"a tensor [{len(texts)}] of floats, a number per text"
+        return _floats(found, method, wanted, (len(texts),))
+
+    def visual_tokens(self, images: Tensor) -> Tensor:
+        """Return the visual tokens of images, `[b,t,d]`; see `AnsweringModel`."""
+        method = f"{self._name}: `visual_tokens`"
+        found = _called(self._model.visual_tokens, method, images)
+        wanted = f"a tensor [{len(images)},t,d] of floats, t tokens per image"
+        return _floats(found, method, wanted, (len(images), None, None))
+
+    def answer(self, images: Tensor, prompts: Sequence[str], *, tokens: int) -> list[str]:
+        """Return answers; see `AnsweringModel`."""
+        found = self._model.answer(images, prompts, tokens=tokens)
+        texts = isinstance(found, list | tuple) and all(isinstance(each, str) for each in found)
+        if not texts or len(found) != len(prompts):
+            count = f" of {len(found)}" if isinstance(found, list | tuple) else ""
+            raise CellError(
+                f"{self._name}: `answer` must return a list of {len(prompts)} texts, an answer per "
+                f"question, got {_described(found)}{count}"
+            )
+        return list(found)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return another attribute of the user's object."""
+        return getattr(object.__getattribute__(self, "_model"), name)  # not this method again
+
+
 class ModelOfLogits(Protocol):
     """A model of logits, in any precision."""
 
@@ -130,16 +171,19 @@ def _called(function: Callable[..., Any], method: str, *given: Any) -> Any:
         ) from error
 
 
-def _floats(found: Any, method: str, wanted: str, shape: tuple[int, int | None]) -> Tensor:
-    """Return a method's output in float32; raise CellError if it is not what it must return."""
-    fits = (
-        isinstance(found, Tensor)
-        and found.is_floating_point()
-        and found.ndim == 2
-        and found.shape[0] == shape[0]
-        and shape[1] in (None, found.shape[1])
-    )
-    if not fits:
+def _floats(found: Any, method: str, wanted: str, shape: tuple[int | None, ...]) -> Tensor:
+    """Return a method's output in float32; raise CellError if it is not what it must return.
+
+    Args:
+        found: What the method returned.
+        method: The method, for the message.
+        wanted: What it must return, for the message.
+        shape: The shape; None for a size that is free.
+    """
+    fits = isinstance(found, Tensor) and found.is_floating_point() and found.ndim == len(shape)
+    if not fits or any(
+        size not in (None, got) for size, got in zip(shape, found.shape, strict=True)
+    ):
         raise CellError(f"{method} must return {wanted}, got {_described(found)}")
     converted: Tensor = found.float()
     return converted

@@ -13,7 +13,8 @@ from bench.core.module_files import import_module
 from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel
-from bench.models.own_outputs import OwnEmbeddings, OwnLogits
+from bench.models.language import LanguageModel
+from bench.models.own_outputs import OwnAnswers, OwnEmbeddings, OwnLogits
 from bench.suite.specs import PythonModel
 
 _EMBEDDING_MEMBERS = ("encode_image", "encode_text", "logit_scale")
@@ -22,7 +23,9 @@ _LEVELS = 8  # of objects and containers between the model, or a module of it, a
 _NO_MODULES_IN = (type, ModuleType, Tensor, str, bytes, int, float, complex, range)
 
 
-def build_python_model(spec: PythonModel, context: BuildContext) -> ImageTextModel | OwnLogits:
+def build_python_model(
+    spec: PythonModel, context: BuildContext
+) -> ImageTextModel | LanguageModel | OwnAnswers | OwnLogits:
     """Import the factory that the suite names, and call it.
 
     Raises:
@@ -59,9 +62,9 @@ def build_python_model(spec: PythonModel, context: BuildContext) -> ImageTextMod
         part.requires_grad_(False)
     if spec.logits:
         return OwnLogits(model, spec.target)
-    if spec.answers or isinstance(model, ClipModel):
-        return model  # type: ignore[no-any-return]
-    return OwnEmbeddings(model, spec.target)
+    if isinstance(model, ClipModel | LanguageModel):  # the user has used our classes
+        return model
+    return (OwnAnswers if spec.answers else OwnEmbeddings)(model, spec.target)
 
 
 def modules_in(model: object) -> Iterator[nn.Module]:

@@ -12,8 +12,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from bench import load_results
 from bench.core.errors import CellError, SuiteError
+from bench.core.language_types import AnsweringModel, HasValueFeatures
 from bench.core.resolved_names import Lock
-from bench.models.own_outputs import OwnEmbeddings, OwnLogits
+from bench.models.own_outputs import OwnAnswers, OwnEmbeddings, OwnLogits
 from bench.plan.cells import expand
 from bench.run.suite_run import run_suite
 from bench.suite.load import load_suite
@@ -58,7 +59,7 @@ def test_other_precisions_and_output_objects_are_read(returned: Any) -> None:
 
 def test_features_of_transformers_are_read(tmp_path: Path) -> None:
     clip = small_clip(tmp_path)
-    images, tokens = torch.rand(2, 3, 32, 32), torch.tensor([[53, 3, 4, 54]] * 2)
+    images, tokens = torch.rand(2, 3, 32, 32), torch.tensor([[52, 3, 4, 53]] * 2)
     model = embeddings(
         encode_image=clip.get_image_features,
         encode_text=lambda texts: clip.get_text_features(tokens[: len(texts)]),
@@ -129,6 +130,46 @@ def test_logits_are_read_from_classify_or_from_the_model_itself() -> None:
     assert OwnLogits(output, "mine:build").logits(IMAGES, [*"wxyz"]) is EMBEDDINGS
     with pytest.raises(CellError, match=r"called with images, must return a tensor \[2,2\]"):
         OwnLogits(wide, "mine:build").logits(IMAGES, ["x", "y"])
+
+
+ANSWERING: dict[str, tuple[Any, str]] = {
+    "log_likelihood": (torch.ones(2, 1), r"a tensor [2] of floats, a number per text"),
+    "visual_tokens": (torch.ones(2, 4), r"a tensor [2,t,d] of floats, t tokens per image"),
+    "answer": ("yes", "a list of 2 texts, an answer per question"),
+}
+ASKED = ["?", "?"]
+
+
+def answers(**members: Any) -> OwnAnswers:
+    given = {
+        "log_likelihood": lambda images, prompts, texts: torch.ones(2).half(),
+        "visual_tokens": lambda images: torch.ones(2, 3, 4, dtype=torch.bfloat16),
+        "answer": lambda images, prompts, *, tokens: ("yes", "no"),
+        "family": "mine",
+        **members,
+    }
+    return OwnAnswers(SimpleNamespace(**given), "mine:build")
+
+
+@pytest.mark.parametrize("method", ANSWERING)
+def test_what_an_answering_model_returns_is_read_or_refused(method: str) -> None:
+    given: dict[str, tuple[Any, ...]] = {
+        "log_likelihood": (IMAGES, ASKED, ASKED),
+        "visual_tokens": (IMAGES,),
+        "answer": (IMAGES, ASKED),
+    }
+    tokens = {"tokens": 4} if method == "answer" else {}
+    found = getattr(answers(), method)(*given[method], **tokens)
+    assert found == ["yes", "no"] if method == "answer" else found.dtype == torch.float32
+    returned, wanted = ANSWERING[method]
+    for wrong in (returned, None, ["yes"]):
+        model = answers(**{method: lambda *args, wrong=wrong, **keys: wrong})
+        with pytest.raises(CellError) as told:
+            getattr(model, method)(*given[method], **tokens)
+        assert f"mine:build: `{method}` must return {wanted}, got " in str(told.value)
+    assert isinstance(answers(), AnsweringModel)
+    assert not isinstance(answers(), HasValueFeatures)
+    assert answers().family == "mine"
 
 
 MODULE = """

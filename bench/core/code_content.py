@@ -46,9 +46,9 @@ class _Parts:
 def content_of(module: str, args: Mapping[str, object], folders: Sequence[Path] = ()) -> Content:
     """Return the content of a factory and its arguments; import nothing.
 
-    Hashed are the module's file, all files of its package, modules that these import and that are
-    not installed, files of weights that this code names in a literal text, and files and folders
-    that `args` name.
+    Hashed are the module's file, all files of its package (if installed, its Python files), modules
+    that these import and that are not installed, files of weights that this code names in a literal
+    text, and files and folders that `args` name.
 
     Args:
         module: Dotted name of the module.
@@ -105,8 +105,9 @@ def _package(module: str, folders: Sequence[Path], parts: _Parts) -> list[Path]:
             parts.unhashed.append(
                 f"files other than Python's in the package {folder}: it contains the working folder"
             )
+        python_only = inside or is_library(module.partition(".")[0], folders)
         try:
-            parts.hashes.append(hash_folder(folder, ".py" if inside else ""))
+            parts.hashes.append(hash_folder(folder, ".py" if python_only else ""))
             code += sorted(files_below(folder, ".py"))
         except OSError as error:
             parts.unhashed.append(f"the package {folder}: {error}")

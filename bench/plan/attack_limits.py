@@ -31,7 +31,7 @@ def fit_cell(
 ) -> tuple[AnyAttack, tuple[str, ...]]:
     """Return a cell's attack, adapted to the cell's sources and number of classes; see `fit`."""
     components = _removable(suite.models[name] for name in cell.sources)
-    for name in cell.sources:
+    for name in (*cell.sources, *attack.surrogates):
         if suite.models[name].gives_logits:
             _refuse_embedding_loss(attack, name)
     if not cell.task.answers:
@@ -42,11 +42,11 @@ def fit_cell(
     return fit_language(attack, cell.sources, answering, cell.mode)
 
 
-def _refuse_embedding_loss(attack: AnyAttack, source: str) -> None:
+def _refuse_embedding_loss(attack: AnyAttack, name: str) -> None:
     for member in members_of(attack):
         if member.loss_input == "embedding":
             raise CellSkip(
-                f"{member.label} needs embeddings of images, but {source} returns logits only"
+                f"{member.label} needs embeddings of images, but {name} returns logits only"
             )
 
 

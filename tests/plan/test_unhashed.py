@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench import load_results
+from bench.core import module_files
 from bench.core.resolved_names import is_unhashed
 from bench.plan.resolve import fingerprint
 from bench.run.suite_run import run_suite
@@ -45,6 +46,20 @@ def test_modules_that_a_model_imports_are_part_of_it(here: Path) -> None:
     assert fingerprint(model("outer")) == seen[-1]
     assert len(set(seen)) == 3
     assert not any(map(is_unhashed, seen))
+
+
+def test_of_an_installed_package_only_the_code_counts(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module_files, "_INSTALLED", {os.path.realpath(here)})
+    (here / "library").mkdir()
+    (here / "library" / "__init__.py").write_text("import beside\n" + BUILD)
+    first = fingerprint(model("library"))
+    (here / "library" / "binary.so").write_bytes(b"much")
+    (here / "beside.py").write_text("x = 1\n")
+    assert fingerprint(model("library")) == first
+    (here / "library" / "more.py").write_text("x = 1\n")
+    assert fingerprint(model("library")) != first
 
 
 def test_weights_that_code_names_are_part_of_a_model(here: Path) -> None:

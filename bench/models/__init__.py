@@ -32,9 +32,8 @@ from bench.suite.specs import (
 
 __all__ = ["ClipModel", "LanguageModel", "OwnLogits", "Preprocessing", "build_model"]
 
-Builder = Callable[
-    [Any, BuildContext], ImageTextModel | LanguageModel | OwnLogits
-]  # Any: the kind's spec
+# Any: the kind's spec
+Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel | OwnLogits]
 
 BUILDERS: dict[type[Model], Builder] = {
     NanoModel: build_nano,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalogue.repository_layouts import (
+    MORE_TEMPLATES,
     OPEN_CLIP,
     OPEN_CLIP_WEIGHTS,
     Find,
@@ -271,7 +272,8 @@ def _optional(source: RepositoryFiles) -> list[Path]:
     """Return the optional files that a source has; missing files are downloaded from the hub."""
     names = source.layout.optional
     if source.folder is not None:
-        return [path for name in names if (path := _finder(source)(name))]
+        here = [path for name in names if (path := _finder(source)(name))]
+        return [*here, *sorted(source.folder.glob(MORE_TEMPLATES))]
     found = []
     for name in names:
         with suppress(NoSuchFile):

@@ -176,6 +176,11 @@ class Model(Spec):
         return False
 
     @property
+    def gives_logits(self) -> bool:
+        """Whether the model returns logits of classes and has no embeddings."""
+        return False
+
+    @property
     def compute_dtype(self) -> FloatType:
         """Float type of the model while it is scored, if `architecture_of` is None."""
         return "fp32"
@@ -205,6 +210,10 @@ class Model(Spec):
             CellError: The text cannot be determined.
         """
         return self.kind
+
+    def unhashed(self) -> tuple[str, ...]:
+        """Return the parts of the content that cannot be hashed, each with the reason."""
+        return ()
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         """Return all settings that change the model's output, without names and paths.

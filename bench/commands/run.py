@@ -45,6 +45,7 @@ def command(options: argparse.Namespace) -> int:
     from bench.commands.before_run import faults_before_run
     from bench.plan.missing_files import fault_lines, refusal
     from bench.plan.resolve import remarks
+    from bench.plan.unhashed import unhashed_lines
     from bench.results.number_format import scale_of_suite
     from bench.run.console.board import Progression
     from bench.run.console.closing_table import print_leaderboard
@@ -70,7 +71,7 @@ def command(options: argparse.Namespace) -> int:
     finally:
         watcher.close()
     print_leaderboard(report.board, suite.suite, scale_of_suite(suite))
-    for line in remarks(suite, report.lock):
+    for line in (*remarks(suite, report.lock), *unhashed_lines(suite, report.lock)):
         print(line)
     print(f"{report.cells} cells, {report.computed} computed now, {report.failed} failed")
     if report.set_aside:

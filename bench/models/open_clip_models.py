@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from bench.catalogue.repository_layouts import OPEN_CLIP_CONFIG, read_json
 from bench.core.errors import CellError
-from bench.core.suite_paths import find_path
 from bench.hub.companions import located
 from bench.hub.weights import companion_folders, own_files, weight_files
 from bench.models.build_context import BuildContext
@@ -38,6 +37,7 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
         CellError: The model cannot be loaded, it cannot have the activation, or the tower file
             belongs to another model.
     """
+    files = weight_files(spec)
     values = None if spec.preprocess is None else (spec.preprocess.mean, spec.preprocess.std)
     settings = FileSettings(values, spec.activation)
     try:
@@ -48,7 +48,7 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
     except Exception as error:  # open_clip raises many types when a model cannot be loaded
         raise CellError(f"{spec.name} cannot be loaded: {error}") from error
     if spec.tower is not None:
-        _put_tower(clip.visual, find_path(spec.tower), spec)
+        _put_tower(clip.visual, files[-1], spec)
     return as_clip_model(clip, tokenizer, context.device, context.resize)
 
 
@@ -70,7 +70,6 @@ def _loadable(spec: OpenClipModel) -> Iterator[tuple[str, dict[str, str]]]:
 
     With it come the local folders of repositories that the name's built-in configuration names.
     """
-    weight_files(spec)
     others = {key: str(folder) for key, folder in companion_folders(spec).items()}
     if spec.pretrained is not None:
         yield spec.name, others

@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from bench.core.errors import UserError
-from bench.core.resolved_names import Lock
+from bench.core.resolved_names import Lock, of_run
 from bench.core.signals import stoppable
 from bench.core.types import CellResult
 from bench.plan.cells import Cell
@@ -121,9 +121,10 @@ def run_suite(
     with stoppable(), lock_folder(store.folder, executor, logs):
         store.sweep()
         before = dict(reasons(store.set_aside))
-        lock, problems = resolve(suite)
+        resolved, problems = resolve(suite)
         if problems and not go_on:
             raise UserError(refusal([Fault(key, why, "") for key, why in problems.items()]))
+        lock = of_run(resolved, logs.name)
         watchers = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
         setup = Setup(
             suite, lock, problems, store.folder.parent, Path.cwd(), device, batch, trust, compiled,

@@ -18,6 +18,7 @@ from bench.evaluate.craft import Case, batch_of
 from bench.evaluate.gpu_usage import Usage
 from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.provenance import provenance
+from bench.evaluate.random_numbers import seeded
 from bench.evaluate.score import Points, score
 from bench.evaluate.tally import Tally, concatenate, extra_fields, new_tally
 from bench.evaluate.tracebacks import reason
@@ -89,7 +90,7 @@ class Evaluator:
         started = time.perf_counter()
         facts = provenance(self.suite, cell, self.device)
         deadline, retry = Deadline(self.limit), False
-        with Usage(self.device) as usage:
+        with Usage(self.device) as usage, seeded(cell.id, part, self.device):
             try:
                 found = self._compute(cell, part, deadline)
                 self._cache.memory_freed = False

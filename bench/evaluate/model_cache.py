@@ -14,8 +14,9 @@ from bench.core.language_types import AnsweringModel
 from bench.core.resolved_names import Lock
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images, in_parts, load
+from bench.evaluate.text_vectors import TextVectors
 from bench.evaluate.tracebacks import reason
-from bench.models import ClipModel, LanguageModel, build_model
+from bench.models import ClipModel, DefendedModel, LanguageModel, build_model
 from bench.models.batch_dependence import require_independence
 from bench.models.batch_size import Batch, batch_for, memory_too_small
 from bench.models.compiled import Compiled, use_channels_last
@@ -25,7 +26,6 @@ from bench.suite.metrics import TASKS, Task, metric_of
 from bench.suite.specs import Component, Precision, task_of
 from bench.tasks.answer_judges import Judge, build_judge, match
 from bench.tasks.answer_scores import Scorer, build_scorer
-from bench.tasks.embedding_tasks import EMBEDDING_TASKS
 from bench.tasks.prompted_models import PromptedModel, ValueFeatureModel
 
 T = TypeVar("T")
@@ -66,11 +66,15 @@ class ModelCache:
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
     _models: dict[Hashable, ImageTextModel] = field(default_factory=dict)
     _images: dict[str, Images] = field(default_factory=dict)
-    _vectors: dict[Hashable, Tensor] = field(default_factory=dict)
+    _vectors: TextVectors = field(init=False)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
     _scorers: dict[tuple[str, str], Scorer] = field(default_factory=dict)
     _independent: set[str] = field(default_factory=set)
     _built_judge: Judge | None = None
+
+    def __post_init__(self) -> None:
+        """Create an empty cache of text vectors."""
+        self._vectors = TextVectors(self.suite.protocol)
 
     def classifier(
         self,
@@ -85,12 +89,11 @@ class ModelCache:
             model: Name of the model.
             dataset: Name of the dataset.
             precision: Floating-point precision of the image tower.
-            without: Components that are left out of an adapted model.
+            without: Components that are left out of an adapted or defended model.
         """
-        if self.compiled and not without:
-            tower: ImageTextModel = self._tower(model, dataset)
-        else:
-            tower = self.model(model, without)
+        tower = self._image_tower(model, dataset, *without)
+        if self.compiled and not without and not isinstance(tower, DefendedModel):
+            tower = self._tower(model, dataset)
         if precision == "bf16":
             tower = Bfloat16Model(tower, self.device)
         return self._with_head(tower, model, dataset)
@@ -148,16 +151,11 @@ class ModelCache:
             image = images.floats(torch.arange(1))[0]
             self.once(f"models.{model}", lambda: require_independence(built, image, model))
             self._independent.add(model)
-        # adapted models differ only in their image tower, so they share the text vectors
-        text = built.encode if isinstance(built, ClipModel) else built
-        templates = self.suite.protocol.templates
-        prompts = images.templates if templates == "dataset" else templates
-        name = self.task(dataset).name
-        key = (text, name, images.classes, images.captions, prompts)
-        if key not in self._vectors:
-            self._vectors[key] = EMBEDDING_TASKS[name].vectors(built, images, prompts)
-        head: EmbeddingClassifier = EMBEDDING_TASKS[name].head(tower, self._vectors[key], images)
-        return head
+        return self._vectors.head(tower, built, images, self.task(dataset).name)
+
+    def _image_tower(self, model: str, dataset: str, *without: Component) -> ImageTextModel:
+        built = self.model(model, without)
+        return self._vectors.told_to(built, self.images(dataset), self.task(dataset).name)
 
     def _tower(self, model: str, dataset: str) -> Compiled:
         batch = self.batch(model, dataset)
@@ -189,7 +187,7 @@ class ModelCache:
     def _outputs(self, model: str, dataset: str) -> Callable[[Tensor], Tensor]:
         """Return the function that an attack differentiates, with the longest text if any."""
         if not self.task(dataset).answers:
-            return self._with_head(self.model(model), model, dataset)
+            return self._with_head(self._image_tower(model, dataset), model, dataset)
         questions = self.images(dataset).questions
         longest = max(
             ((each.prompt, text) for each in questions for text in (*each.answers, each.decoy)),
@@ -201,7 +199,7 @@ class ModelCache:
         return lambda points: source.likelihood(points, torch.zeros(len(points), dtype=torch.long))
 
     def model(self, name: str, without: tuple[Component, ...] = ()) -> ImageTextModel:
-        """Return a model of the suite, `without` some components if it is an adapted model."""
+        """Return a model of the suite, `without` some components if it is adapted or defended."""
         key = (name, without)
         if key not in self._models:
             self._make_room()
@@ -254,8 +252,10 @@ class ModelCache:
     def facts(self, model: str) -> dict[str, str]:
         """Return facts of a built model: its own, and whether it is compiled or re-laid out."""
         built = self.model(model)
-        model_facts = built.facts() if isinstance(built, ClipModel | LanguageModel) else {}
-        compiled = {"compiled": "full batches"} if self.compiled else {}
+        known = isinstance(built, ClipModel | LanguageModel | DefendedModel)
+        model_facts = built.facts() if known else {}  # type: ignore[attr-defined]
+        compiles = self.compiled and not isinstance(built, DefendedModel)
+        compiled = {"compiled": "full batches"} if compiles else {}
         layout = {"layout": self._layouts[model]} if model in self._layouts else {}
         return {**model_facts, **compiled, **layout}
 

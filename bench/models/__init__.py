@@ -8,6 +8,7 @@ import torch
 from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
+from bench.models.defended import DefendedModel, build_defended
 from bench.models.derived import build_graft, build_radapt
 from bench.models.embedded_clip import build_nano
 from bench.models.language import LanguageModel
@@ -28,8 +29,9 @@ from bench.suite.specs import (
     Resize,
     TinyModel,
 )
+from bench.suite.specs.defences import DEFENCES
 
-__all__ = ["ClipModel", "LanguageModel", "Preprocessing", "build_model"]
+__all__ = ["ClipModel", "DefendedModel", "LanguageModel", "Preprocessing", "build_model"]
 
 Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel]  # Any: the kind's spec
 
@@ -42,6 +44,7 @@ BUILDERS: dict[type[Model], Builder] = {
     RAdaptModel: build_radapt,
     GraftModel: build_graft,
     PythonModel: build_python_model,
+    **dict.fromkeys(DEFENCES, build_defended),
 }
 
 

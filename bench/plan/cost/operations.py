@@ -9,6 +9,7 @@ from bench.plan.cost.architecture import size_of
 from bench.plan.cost.lvlm_estimate import forward_flops
 from bench.suite.load import Suite
 from bench.suite.specs import AnyAttack
+from bench.suite.specs.models import forwards_of
 
 _BACKWARD = 2  # forward passes per gradient: a backward pass costs about one forward pass
 
@@ -51,6 +52,10 @@ def passes_in(attack: AnyAttack, stage: int, stages: int) -> int:
 def forward_operations(suite: Suite) -> dict[str, float]:
     """Return the operations of a forward pass per image, for each model whose size is known."""
     sizes = {name: size_of(suite, name) for name in suite.models}
-    clips = {name: size.image.flops for name, size in sizes.items() if size}
+    clips = {
+        name: size.image.flops * forwards_of(suite.models, name)
+        for name, size in sizes.items()
+        if size
+    }
     others = {name: forward_flops(suite, name) for name in suite.models if name not in clips}
     return {**clips, **{name: flops for name, flops in others.items() if flops}}

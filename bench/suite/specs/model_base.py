@@ -13,7 +13,9 @@ from pydantic import Field
 from bench.catalogue.repository_layouts import RepositoryLayout
 from bench.suite.specs.base import Spec
 
-Component = Literal["filter", "anchor"]  # the two components of R-Adapt
+# What a surrogate's gradient can leave out: the two components of R-Adapt; a defence, or only how
+# the defence's change of an image depends on the image.
+Component = Literal["filter", "anchor", "defence", "unrolling"]
 FloatType = Literal["fp32", "bf16", "fp16"]
 
 
@@ -150,6 +152,11 @@ class Model(Spec):
     def config_name(self) -> str:
         """Name of its configuration in open_clip or the catalogue; empty if neither has it."""
         return ""
+
+    @property
+    def forwards(self) -> int:
+        """Cost of embedding an image, in forward passes of `architecture_of` or its own."""
+        return 1
 
     @property
     def components(self) -> tuple[Component, ...]:

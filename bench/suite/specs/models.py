@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from bench.core.code_content import hash_code
 from bench.core.errors import CellError
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
+from bench.suite.specs.defences import DefenceSpec
 from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 
@@ -240,7 +241,8 @@ ModelSpec = Annotated[
     | TinyModel
     | RAdaptModel
     | GraftModel
-    | PythonModel,
+    | PythonModel
+    | DefenceSpec,
     Field(discriminator="kind"),
 ]
 
@@ -259,3 +261,15 @@ def root_model(models: Mapping[str, ModelSpec], name: str) -> ModelSpec:
     """
     spec = models[name]
     return spec if spec.architecture_of is None else root_model(models, spec.architecture_of)
+
+
+def forwards_of(models: Mapping[str, ModelSpec], name: str) -> int:
+    """Return the cost of embedding an image, in forward passes of a model's innermost base.
+
+    Args:
+        models: The suite's models, by name.
+        name: Name of a model.
+    """
+    spec = models[name]
+    inner = 1 if spec.architecture_of is None else forwards_of(models, spec.architecture_of)
+    return spec.forwards * inner

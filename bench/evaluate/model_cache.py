@@ -14,6 +14,7 @@ from bench.core.language_types import AnsweringModel
 from bench.core.resolved_names import Lock
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images, in_parts, load
+from bench.evaluate.random_numbers import unmoved
 from bench.evaluate.text_vectors import TextVectors
 from bench.evaluate.tracebacks import reason
 from bench.models import ClipModel, DefendedModel, LanguageModel, build_model
@@ -115,13 +116,12 @@ class ModelCache:
         if not self.task(dataset).answers:
             return self.classifier(model, dataset, precision, without)
         built = self.model(model, without)
+        lowered = precision == "bf16"
         if isinstance(built, AnsweringModel):
-            lowered = precision == "bf16"
             return PromptedModel(
                 Bfloat16AnsweringModel(built, self.device) if lowered else built, asked
             )
-        lowered_tower = Bfloat16Model(built, self.device) if precision == "bf16" else built
-        return ValueFeatureModel(lowered_tower, asked)
+        return ValueFeatureModel(Bfloat16Model(built, self.device) if lowered else built, asked)
 
     def scorer(self, dataset: str, metric: str) -> Scorer:
         """Return the scorer of a dataset's answers for a metric."""
@@ -166,9 +166,8 @@ class ModelCache:
     def batch(self, model: str, dataset: str) -> Batch:
         """Return the batch size of a model for a dataset's images."""
         height, width = self.images(dataset).pixels.shape[-2:]
-        key: Hashable = (model, height, width)
-        if self.task(dataset).answers:  # memory also depends on the length of texts
-            key = (model, height, width, dataset)
+        # memory also depends on the length of texts
+        key = (model, height, width, dataset if self.task(dataset).answers else None)
         if key not in self._batches:
             fixed = Batch(self.batch_size) if self.batch_size else None
             self._batches[key] = fixed or self._trial(model, dataset, height, width)
@@ -293,7 +292,8 @@ class ModelCache:
         if key in self.problems:
             raise CellError(self.problems[key])
         try:
-            return make()
+            with unmoved(self.device):
+                return make()
         except FAILURES as error:
             if not (memory_too_small(error) or isinstance(error, TimeUp | StoreError)):  # may pass
                 self.problems[key] = reason(error, self.logs)

@@ -7,6 +7,13 @@ import torch
 
 
 @contextmanager
+def unmoved(device: torch.device) -> Iterator[None]:
+    """Restore the states of torch's global generators afterwards, for what cells share."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+
+
+@contextmanager
 def seeded(cell_id: str, part: int | None, device: torch.device) -> Iterator[None]:
     """Seed torch's global generators for a cell, and restore their states afterwards.
 
@@ -17,6 +24,6 @@ def seeded(cell_id: str, part: int | None, device: torch.device) -> Iterator[Non
         part: Index of the part of its images; None for all.
         device: Device of the models.
     """
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with unmoved(device):
         torch.manual_seed(int(cell_id[:8], 16) + (part or 0))
         yield

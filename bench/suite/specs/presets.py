@@ -45,8 +45,8 @@ def _adaptive(name: str, eot: int) -> Sequence[Mapping[str, Any]]:
         "base": {"backward": {"without": "defence"}},
     }
     members = [
-        {"kind": "apgd-ce", "name": name, "eot": eot, **backward}
-        for name, backward in gradients.items()
+        {"kind": "apgd-ce", "name": way, "eot": eot, **backward}
+        for way, backward in gradients.items()
     ]
     square = {"kind": "pyautoattack", "name": "square", "attack": "square"}
     return [{"kind": "ensemble", "name": name, "attacks": [*members, square]}]

@@ -9,9 +9,19 @@ from radapt.anchor import Anchor
 from radapt.clone import clone_to
 from radapt.filters import PAPER_SIZE, GaussianFilter
 from radapt.grids import Grids, grids_of
-from radapt.hooks import GridMixer, Mix, Mixer, PatchFilter, filter_pixels, pass_grid
+from radapt.hooks import (
+    GridMixer,
+    GridPass,
+    Mix,
+    Mixer,
+    PatchFilter,
+    TileMixer,
+    filter_pixels,
+)
+from radapt.layout import layout_of
 from radapt.options import check_word
 from radapt.per_grid import PerGrid
+from radapt.tiles import tiles_of
 from radapt.tower import (
     attention_path,
     describe,
@@ -46,9 +56,10 @@ def adapt(
     outputs equal those of `tower` to the last bit.
 
     Args:
-        tower: A vision tower. Its inputs are normalised pixels `[b,3,h,w]`, or patches and grids
-            as for Qwen2.5-VL and Qwen3-VL (`radapt.grids`). In the second case each image is
-            filtered by itself, and each image's tokens get the anchor for the image's grid.
+        tower: A vision tower. Its inputs are normalised pixels `[b,3,h,w]`, images of any size
+            (`radapt.any_size`: Qwen-VL, SigLIP2-NaFlex, Pixtral) or tiles (`radapt.tiles`:
+            Mllama). Each image or tile is filtered by itself. With images of any size each image's
+            tokens get the anchor for the image's grid; each tile gets the same anchor.
         anchor: An anchor from `extract_anchor`, `fit_anchor` or a file, made for a tower of the
             same shape. A tower that takes patches also accepts a `PerGrid`, which is exact for
             every grid; an `Anchor` is interpolated to other grids.
@@ -82,13 +93,14 @@ def adapt(
         if isinstance(anchor, Anchor):
             response = anchor.value.to(device)
             attention.register_buffer("radapt_anchor", response, persistent=False)
-        if order is None:
-            handles.append(attention.register_forward_hook(Mixer(alpha, mix)))
-        else:
+        mixer, tiles = Mixer(alpha, mix), tiles_of(tower)
+        if order is not None:
             source = anchor if isinstance(anchor, PerGrid) else order.of(anchor.size)
             mixer = GridMixer(alpha, mix, order, source)
-            handles.append(attention.register_forward_hook(mixer, with_kwargs=True))
-            handles.append(adapted.register_forward_pre_hook(pass_grid, with_kwargs=True))
+            handles.append(adapted.register_forward_pre_hook(GridPass(order), with_kwargs=True))
+        elif tiles is not None:
+            mixer = TileMixer(alpha, mix, tiles.tokens)
+        handles.append(attention.register_forward_hook(mixer, with_kwargs=True))
     if cutoff is not None:
         # A Gaussian filter does not change constants, so it commutes with the normalisation;
         # only the bounds 0 and 1 of pixels must be normalised.
@@ -116,9 +128,10 @@ def check_fits(anchor: Anchor | PerGrid, tower: nn.Module) -> None:
     if order is not None:
         _check_grid(anchor, tower, order)
         return
-    rows, columns = token_grid(tower)
+    size = anchor.size if layout_of(tower).resizes else image_size(tower)
+    rows, columns = token_grid(tower, size)
     expected = (1, prefix_tokens(tower) + rows * columns, token_width(tower))
-    if tuple(anchor.value.shape) == expected and anchor.size == image_size(tower):
+    if tuple(anchor.value.shape) == expected and anchor.size == size:
         return
     hint = "" if anchor.value.shape[-1] != expected[-1] else "; resize_anchor() makes it fit"
     raise ValueError(

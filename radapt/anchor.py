@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from radapt.atomic_write import write_atomically
 from radapt.clone import clone_to
-from radapt.grids import grid_rows, grids_of, patchify, row_by_row
+from radapt.grids import grids_of, row_by_row
+from radapt.tiles import tiles_of
 from radapt.tower import (
     attention_path,
     batch_leads,
@@ -22,6 +23,7 @@ from radapt.tower import (
     normalisation,
     normalise,
     prefix_tokens,
+    run,
     token_grid,
     token_width,
 )
@@ -102,11 +104,14 @@ def extract_anchor(
     the model-guided anchor of R-Adapt_M (through that tower's own embedding and first attention).
 
     For towers that take images of any size (`radapt.grids`): all patches of a white image are
-    equal. If positions are only rotary (Qwen2.5-VL), they rotate queries and keys but not values,
-    so the output is the same vector for every token. The anchor is this vector, exact for every
-    grid up to rounding. If positions are also learned (Qwen3-VL), the output depends on the token
-    and the grid. The anchor then belongs to one grid, and `adapt` interpolates it to other grids
-    as the tower interpolates its positions. `radapt.PerGrid` extracts an exact anchor per grid.
+    equal. If positions are only rotary (Qwen2-VL, Qwen2.5-VL, Pixtral), they rotate queries and
+    keys but not values, so the output is the same vector for every token. The anchor is this
+    vector, exact for every grid up to rounding. If positions are also learned (Qwen3-VL,
+    SigLIP2-NaFlex), the output depends on the token and the grid. The anchor then belongs to one
+    grid, and `adapt` interpolates it to other grids as the tower interpolates its positions.
+    `radapt.PerGrid` extracts an exact anchor per grid.
+
+    For Mllama (`radapt.tiles`) the image is the only tile, and the anchor has the tile's tokens.
 
     Args:
         tower: A vision tower that takes normalised pixels, or patches of them.
@@ -140,19 +145,19 @@ def extract_anchor(
     # normalised in fp32 even for a tower in half precision, as image processors do
     single = pixels.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
     inputs = normalise(single, *normalisation(tower, mean, std)).to(weight)
-    order = grids_of(tower)
     with torch.no_grad():
-        if order is None:
-            probe(inputs)
-        else:
-            grid = order.of((height, width))
-            probe(patchify(inputs, order), grid_thw=grid_rows(grid, 1, inputs.device))
+        run(probe, inputs)
     value = captured[0].detach().clone()
+    order = grids_of(tower)
     if order is not None:
-        value = row_by_row(value, grid, order)[None]
+        grid = order.of((height, width))
+        value = row_by_row(value.reshape(-1, value.shape[-1]), grid, order)[None]
         origin += f" at {grid[0]}x{grid[1]} tokens, interpolated to other grids"
         if image is None and order.side is None:
             value, origin = value[:, :1], "uniform white image, one vector at every grid"
+    elif tiles_of(tower) is not None:  # the image is the first tile; the others are padding
+        rows, columns = token_grid(tower)
+        value = value[:, : prefix_tokens(tower) + rows * columns]
     return Anchor(value, describe(tower), (height, width), origin)
 
 

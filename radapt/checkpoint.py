@@ -1,7 +1,7 @@
 """Write and read training states."""
 
-import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,24 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
         ValueError: The file is damaged. It is not deleted: the user decides whether to start again.
         OSError: The file is missing or cannot be read.
     """
-    try:
+    with damage_named(path):
         state: Any = torch.load(path, map_location=device, weights_only=True)
         _ = state["identity"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError) as error:
+        return dict(state)
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turn the errors of the block, which reads a training state, into a sentence.
+
+    Raises:
+        ValueError: The state is damaged.
+        OSError: The file is missing or cannot be read.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # pickle raises nearly every type for damaged bytes
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: damaged ({why}); remove it to start again") from error
-    return dict(state)

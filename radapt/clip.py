@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from radapt.class_folders import is_wordnet_id
 from radapt.compat import ensure_torchvision
+from radapt.file_settings import UNSET, FileSettings, MeanStd, undecided
 from radapt.from_open_clip import load_open_clip
 from radapt.state_dicts import load_tower
 from radapt.tower import normalisation
@@ -71,17 +72,25 @@ def _class_names(names: Sequence[str]) -> Sequence[str]:
     )
 
 
-def load_clip(reference: str, device: torch.device | str = "cpu") -> Clip:
+def load_clip(
+    reference: str,
+    device: torch.device | str = "cpu",
+    settings: FileSettings = UNSET,
+) -> Clip:
     """Load a CLIP by its reference.
 
     Args:
         reference: See `REFERENCE`.
         device: Device of the model.
+        settings: Used if PRETRAINED is a file. Other models have their own settings.
 
     Raises:
-        ValueError: The model cannot be loaded.
+        ValueError: The model cannot be loaded, or a file needs settings that are not given.
     """
-    model, tokenizer = _python(reference) if reference.startswith("python:") else _named(reference)
+    if reference.startswith("python:"):
+        model, tokenizer = _python(reference)
+    else:
+        model, tokenizer = _named(reference, settings)
     return frozen(model, tokenizer, device, reference)
 
 
@@ -114,17 +123,37 @@ def _python(reference: str) -> tuple[Any, Any]:
     return factory(argument) if argument else factory()  # type: ignore[no-any-return]
 
 
-def _named(reference: str) -> tuple[Any, Any]:
+def _named(reference: str, settings: FileSettings) -> tuple[Any, Any]:
     if reference.startswith("hf-hub:"):
         name, pretrained, tower = reference, "", ""
     else:
         name, pretrained, tower = [*reference.split(":", 2), "", ""][:3]
         if not pretrained:
             raise ValueError(f"{reference}: gives no PRETRAINED; allowed is {REFERENCE}")
+    if Path(pretrained).is_file():
+        _refuse_undecided(reference, name, settings)
+    else:
+        settings = UNSET
     try:
-        model, tokenizer = load_open_clip(name, pretrained or None)
+        model, tokenizer = load_open_clip(name, pretrained or None, settings)
     except Exception as error:  # open_clip raises many kinds of errors if a model cannot be loaded
         raise ValueError(f"{reference}: cannot be loaded: {error}") from error
     if tower:
         load_tower(model.visual, Path(tower))
     return model, tokenizer
+
+
+def _refuse_undecided(reference: str, name: str, settings: FileSettings) -> None:
+    """Raise an error with the options that decide what a file of weights does not contain."""
+
+    def normalisation(value: MeanStd) -> str:
+        mean, std = (" ".join(map(str, numbers)) for numbers in value)
+        return f"--mean {mean} --std {std}"
+
+    missing = undecided(
+        name,
+        None if settings.normalisation else normalisation,
+        None if settings.activation else "--activation {}".format,
+    )
+    if missing:
+        raise ValueError(f"{reference}: {missing}")

@@ -1,11 +1,66 @@
 """Settings that a file of weights does not contain, by open_clip's table of pretrained tags."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from radapt.activations import Activation
 from radapt.compat import ensure_torchvision
-from radapt.tower import CLIP_MEAN, CLIP_STD
+from radapt.normalisations import CLIP_MEAN, CLIP_STD
 
 MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """Settings of a model whose weights are in a file.
+
+    Attributes:
+        normalisation: Mean and standard deviation per channel; None for CLIP's.
+        activation: The activation function; None for that of the model's configuration.
+    """
+
+    normalisation: MeanStd | None = None
+    activation: Activation | None = None
+
+
+UNSET = FileSettings()
+
+
+def undecided(
+    model: str,
+    normalisation: Callable[[MeanStd], str] | None,
+    activation: Callable[[str], str] | None,
+) -> str:
+    """Return which settings a file of weights needs, with the values to choose from.
+
+    So weights under one name that are normalised in two ways always say which way is theirs.
+
+    Args:
+        model: Name of an open_clip model.
+        normalisation: Writes a normalisation as a user sets it; None if it is set.
+        activation: Writes the name of an activation as a user sets it; None if it is set.
+
+    Returns:
+        The end of a message; empty if the file needs no setting.
+    """
+    wanted = []
+    if normalisation and (values := undecided_normalisations(model)):
+        written = {normalisation(value): tags for value, tags in values.items()}
+        wanted.append(f"the normalisation of images; add {_choices(written)}")
+    if activation and (names := undecided_activations(model)):
+        written = {activation(name): tags for name, tags in names.items()}
+        wanted.append(f"the activation; add {_choices(written)}")
+    return f"weights of {model} in a file do not tell {', nor '.join(wanted)}" if wanted else ""
+
+
+def _choices(written: Mapping[str, list[str]]) -> str:
+    """Return the choices, each with up to two pretrained tags of open_clip that have it."""
+    parts = []
+    for text, tags in written.items():
+        more = ", ..." if len(tags) > 2 else ""
+        parts.append(f"`{text}`" + (f" (as {', '.join(tags[:2])}{more})" if tags else ""))
+    return " or ".join(parts)
 
 
 def undecided_normalisations(name: str) -> dict[MeanStd, list[str]]:

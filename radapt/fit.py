@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from radapt.adapted import Mix, adapt
 from radapt.anchor import Anchor
-from radapt.checkpoint import load_state, save_atomically
+from radapt.checkpoint import damage_named, load_state, save_atomically
 from radapt.filters import PAPER_SIZE
 from radapt.fingerprint import fingerprint
 from radapt.fit_task import FitOptions, FitTask, seeded
@@ -207,7 +207,7 @@ def _restore(path: Path, identity: str, value: Tensor, optimiser: torch.optim.Op
             f"{path}: the state of another fit, with other settings, images or weights "
             f"({kept['identity']}, not {identity}); choose another file or remove it"
         )
-    with torch.no_grad():
+    with damage_named(path), torch.no_grad():
         value.copy_(kept["value"])
-    optimiser.load_state_dict(kept["optimiser"])
-    return _State(kept["epoch"], kept["best"], kept["least"], kept["waited"])
+        optimiser.load_state_dict(kept["optimiser"])
+        return _State(kept["epoch"], kept["best"], kept["least"], kept["waited"])

@@ -1,22 +1,30 @@
 """Load a model of open_clip: by name and tag, from a file, from the hub, or from a folder."""
 
-from collections.abc import Iterator
+import pickle
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
+from radapt.activations import Activation, activation
 from radapt.compat import ensure_torchvision
-from radapt.file_settings import MeanStd
+from radapt.file_settings import UNSET, FileSettings
 from radapt.remote_code import no_remote_code, refuse_remote_code
-from radapt.state_dicts import VISION, read_state
+from radapt.state_dicts import VISION, State, mismatch, read_state
 from radapt.text_files import read_json
+from radapt.weight_files import inert_values, unreadable
 
 _CONFIG = "open_clip_config.json"
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
+_TOKENIZER, _TEXT_TOWER = "hf_tokenizer_name", "hf_model_name"  # names of other repositories
 _BIG_VISION = (".npz", ".npy")  # formats that open_clip reads
+_TOWER = ("proj", "conv1.", "trunk.")  # names of a vision tower's weights start with these
+# open_clip resizes these silently if a file has another number of positions
+_POSITIONS = (f"{VISION}positional_embedding", "positional_embedding", "text.positional_embedding")
 
 
 def pretrained_tag(name: str, tag: str) -> dict[str, Any]:
@@ -48,9 +56,8 @@ def pretrained_tag(name: str, tag: str) -> dict[str, Any]:
 def load_open_clip(
     name: str,
     pretrained: str | None = None,
-    *,
-    normalisation: MeanStd | None = None,
-    quick_gelu: bool = False,
+    settings: FileSettings = UNSET,
+    folders: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Any, Any]:
     """Return a model of open_clip and its tokenizer, without running code of the checkpoint.
 
@@ -58,9 +65,10 @@ def load_open_clip(
         name: Name of an open_clip model, `hf-hub:OWNER/NAME`, or `local-dir:FOLDER`.
         pretrained: A tag, or a file of weights in any layout of `radapt.state_dicts`; None for
             `hf-hub:` and `local-dir:`, which include the weights.
-        normalisation: Mean and standard deviation per channel, in place of those of the tag or
-            configuration. A file has none of its own, so open_clip gives it CLIP's.
-        quick_gelu: Whether to build QuickGELU in place of the configuration's activation.
+        settings: Normalisation and activation in place of those of the tag or configuration. A
+            file has no normalisation of its own, so open_clip gives it CLIP's.
+        folders: For a name of open_clip: local folders in place of the repositories that its
+            configuration names under `hf_tokenizer_name` and `hf_model_name`, by these keys.
 
     Raises:
         RemoteCodeError: The checkpoint needs its own code.
@@ -72,46 +80,110 @@ def load_open_clip(
     path = _config_file(name)
     config = read_json(path) if path else {}
     refuse_remote_code(config, path or name)
-    text = config.get("model_cfg", {}).get("text_cfg", {})
+    if path is None:
+        config = {"model_cfg": open_clip.get_model_config(name.replace("/", "-")) or {}}
     # a text tower and tokenizer of transformers may be in another folder or repository
+    named = (_TEXT_TOWER, _TOKENIZER)
+    text = dict(config.get("model_cfg", {}).get("text_cfg", {}))
+    text |= {key: folders[key] for key in named if key in folders}
     places = [str(path.parent) if path else name]
-    places += [str(text[key]) for key in ("hf_model_name", "hf_tokenizer_name") if text.get(key)]
-    forced = None if normalisation is None else dict(mean=normalisation[0], std=normalisation[1])
-    with no_remote_code(*places), _readable_weights(name, pretrained) as weights:
-        model = open_clip.create_model(
-            name,
-            pretrained=weights,
-            force_quick_gelu=quick_gelu,
-            force_preprocess_cfg=forced,
-        )
-        return model, open_clip.get_tokenizer(name)
+    places += [str(text[key]) for key in named if text.get(key)]
+    values = settings.normalisation
+    forced = None if values is None else dict(mean=values[0], std=values[1])
+    # the weights of the text tower are in the checkpoint
+    tower = {"text_cfg": {**text, "hf_model_pretrained": False}} if _TEXT_TOWER in folders else {}
+    with no_remote_code(*places), _readable_weights(name, pretrained) as (weights, positions):
+        with _short_errors(pretrained), inert_values():
+            model = open_clip.create_model(
+                name,
+                pretrained=weights,
+                force_quick_gelu=settings.activation == "quick_gelu",
+                force_preprocess_cfg=forced,
+                **tower,
+            )
+        _check_positions(pretrained, positions, model.state_dict())
+        _check_activation(name, settings.activation, activation(model))
+        own = _TOKENIZER not in folders
+        return model, open_clip.get_tokenizer(name) if own else _tokenizer(text)
+
+
+def _tokenizer(text: Mapping[str, Any]) -> Any:
+    """Return the tokenizer of a configuration `text_cfg`, as `open_clip.get_tokenizer` makes it."""
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
+
+    return HFTokenizer(
+        text[_TOKENIZER],
+        context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH),
+        tokenizer_mode=text.get("tokenizer_mode"),
+        **text.get("tokenizer_kwargs", {}),
+    )
 
 
 @contextmanager
-def _readable_weights(name: str, pretrained: str | None) -> Iterator[str | None]:
-    """Yield a checked tag, or a file of weights in a layout that open_clip reads."""
+def _short_errors(pretrained: str | None) -> Iterator[None]:
+    """Shorten errors that list all names of weights, or that recommend unsafe loading."""
+    source = f"{pretrained}: " if pretrained else ""
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{source}{unreadable(error)}") from error
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        raise ValueError(f"{source}{mismatch(error)}") from error
+
+
+def _check_activation(name: str, wanted: Activation | None, built: str) -> None:
+    if wanted is not None and built != wanted:
+        raise ValueError(
+            f"activation: got {wanted!r}, but the layers of {name} have "
+            f"{built or 'none of the known activations'}; remove the activation, or use the name "
+            "of a model that has it"
+        )
+
+
+@contextmanager
+def _readable_weights(
+    name: str, pretrained: str | None
+) -> Iterator[tuple[str | None, dict[str, int]]]:
+    """Yield a checked tag, or a file of weights in a layout that open_clip reads.
+
+    The second value has the numbers of positions in a file, by the names of their embeddings.
+    """
     file = Path(pretrained or "")
     if pretrained is None or (file.is_file() and file.suffix in _BIG_VISION):
-        yield pretrained
+        yield pretrained, {}
         return
     if not file.is_file():
         pretrained_tag(name, pretrained)
-        yield pretrained
+        yield pretrained, {}
         return
     state, wrapped = read_state(file)
-    if not any(key.startswith(VISION) for key in state) and {"proj", "conv1.weight"} & set(state):
+    if not any(key.startswith(VISION) for key in state) and any(
+        key.startswith(_TOWER) for key in state
+    ):
         raise ValueError(
             f"{file}: has only a vision tower, but a whole CLIP is needed; load the CLIP that it "
             "was fine-tuned from, and give this file as its tower"
         )
-    if not wrapped:
-        yield str(file.absolute())  # a path: open_clip takes the bare name of a tag as the tag
-        return
+    positions = {key: len(state[key]) for key in _POSITIONS if key in state}
     with TemporaryDirectory() as folder:
-        rewritten = Path(folder) / "weights.pt"
-        torch.save(state, rewritten)
+        path = file.absolute()  # open_clip takes the bare name of a tag as the tag
+        if wrapped:
+            path = Path(folder) / "weights.pt"
+            torch.save(state, path)
         del state
-        yield str(rewritten)
+        yield str(path), positions
+
+
+def _check_positions(file: str | None, positions: dict[str, int], model: State) -> None:
+    for name, count in positions.items():
+        built = f"text.{name}" if name == _POSITIONS[1] and name not in model else name
+        if built in model and len(model[built]) != count:
+            raise ValueError(
+                f"{file}: {name} has {count} positions, but the model has {len(model[built])}; use "
+                "the name of a model with the image size and context length of the file"
+            )
 
 
 def _config_file(name: str) -> Path | None:

@@ -31,7 +31,7 @@ def graft(base: nn.Module, donor: nn.Module, modules: Sequence[str]) -> nn.Modul
     Hooks on the root module of `base` are copied too.
 
     Args:
-        base: An open_clip `VisionTransformer`, or a vision tower of Hugging Face's CLIP or SigLIP.
+        base: A vision tower that `radapt.layout` knows.
         donor: A tower of the same kind and shape.
         modules: Units and ranges of units. `Emb` is everything before the blocks (patch
             embedding, class token, positions, norm), `Head` everything after them (norm, pooling,
@@ -88,8 +88,9 @@ def _paths(tower: nn.Module, half: str) -> Iterator[str]:
         return
     number, _, kind = half.removeprefix("B").partition("-")
     block = block_paths(tower)[int(number) - 1]
-    for name, _ in tower.get_submodule(block).named_children():
-        if (name in layout.attention) == (kind == "Attn"):
+    holder = tower.get_submodule(block)
+    for name, part in (*holder._modules.items(), *holder._parameters.items()):
+        if part is not None and (name in layout.attention) == (kind == "Attn"):
             yield f"{block}.{name}"
 
 

@@ -1,23 +1,25 @@
-"""Order of patches and tokens in vision towers that take patches of images of any size.
+"""Order of patches and tokens in vision towers that take images of any size.
 
-Qwen2.5-VL and Qwen3-VL take `hidden_states` `[patches, c*t*p*p]`, the patches of all images one
-after another, and `grid_thw` `[images, 3]`. The patches of a square of `merge` by `merge`, which
-become one token of the language model, are adjacent; squares are ordered row by row. A patch spans
-`frames` frames in time, and an image is repeated for all of them. Qwen2.5-VL also groups squares
-into windows.
+Qwen2-VL, Qwen2.5-VL and Qwen3-VL take `hidden_states` `[patches, c*t*p*p]`, the patches of all
+images one after another, and `grid_thw` `[images, 3]`. The patches of a square of `merge` by
+`merge`, which become one token of the language model, are adjacent; squares are ordered row by row.
+A patch spans `frames` frames in time, and an image is repeated for all of them. Qwen2.5-VL also
+groups squares into windows. The tokens of SigLIP2-NaFlex and Pixtral are ordered row by row.
+`radapt.any_size` has the arguments of each kind of tower.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 Grid = tuple[int, int]  # rows and columns of patches
+Form = Literal["packed", "padded", "images"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Grids:
         merge: Side, in patches, of a square of adjacent patches.
         window: Side of an attention window in pixels; None if the tower has no windows.
         side: Side, in patches, of the grid of learned positions; None if all positions are rotary.
+        form: How images are given to the tower (`radapt.any_size`).
     """
 
     patch: int
@@ -37,6 +40,7 @@ class Grids:
     merge: int
     window: int | None
     side: int | None
+    form: Form = "packed"
 
     @property
     def step(self) -> int:
@@ -58,16 +62,18 @@ class Grids:
 
 
 def grids_of(tower: nn.Module) -> Grids | None:
-    """Return the order of a tower's patches; None for towers that take whole images."""
+    """Return the order of a tower's patches; None for towers that take images of one size."""
     config: Any = getattr(tower, "config", None)
-    kind = str(getattr(config, "model_type", "")).removesuffix("_vision")
-    if not hasattr(tower, "patch_embed") or kind not in ("qwen2_5_vl", "qwen3_vl"):
+    kind = str(getattr(config, "model_type", ""))
+    if kind == "siglip2_vision_model":
+        return Grids(int(config.patch_size), 1, 1, None, int(config.num_patches**0.5), "padded")
+    if kind == "pixtral" and hasattr(tower, "patch_conv"):
+        return Grids(int(config.patch_size), 1, 1, None, None, "images")
+    kind = kind.removesuffix("_vision")
+    if not hasattr(tower, "patch_embed") or kind not in ("qwen2_vl", "qwen2_5_vl", "qwen3_vl"):
         return None
-    window, side = None, None
-    if kind == "qwen2_5_vl":
-        window = int(config.window_size)
-    else:
-        side = int(config.num_position_embeddings**0.5)
+    window = int(config.window_size) if kind == "qwen2_5_vl" else None
+    side = int(config.num_position_embeddings**0.5) if kind == "qwen3_vl" else None
     merge = int(config.spatial_merge_size)
     return Grids(int(config.patch_size), int(config.temporal_patch_size), merge, window, side)
 
@@ -140,15 +146,19 @@ def lay_out(anchor: Callable[[Grid], Tensor], grid_thw: Tensor, order: Grids) ->
     return torch.cat(parts)
 
 
-def interpolated(tokens: Tensor, made_at: Grid, grid: Grid) -> Tensor:
+def interpolated(tokens: Tensor, made_at: Grid, form: Form, grid: Grid) -> Tensor:
     """Interpolate tokens `[n,d]`, row by row, from one grid to another.
 
-    Bilinear with aligned corners, as Qwen3-VL interpolates its learned positions.
+    Bilinear, as the tower interpolates its learned positions: Qwen3-VL with aligned corners,
+    SigLIP2-NaFlex (`padded`) without them and with antialiasing.
     """
     if grid == made_at:
         return tokens
     plane = tokens.float().transpose(0, 1).reshape(1, -1, *made_at)
-    sized = F.interpolate(plane, grid, mode="bilinear", align_corners=True)
+    corners = form == "packed"
+    sized = F.interpolate(
+        plane, grid, mode="bilinear", align_corners=corners, antialias=not corners
+    )
     return sized[0].flatten(1).transpose(0, 1).to(tokens)
 
 

@@ -1,6 +1,6 @@
 """Names of the parts of vision towers, for each supported kind of tower."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -13,12 +13,16 @@ class Layout:
 
     Attributes:
         blocks: The list of blocks.
-        patches: The convolution of the patch embedding.
+        patches: The convolution of the patch embedding, or the linear layer of a tower that takes
+            patches.
         class_token: The class token.
         embedding: All modules and parameters before the blocks.
-        attention: Modules of a block's attention half, named relative to the block: the norm, the
-            attention, then modules that scale its output.
+        attention: Modules and parameters of a block's attention half, named relative to the block:
+            the norm, the attention, then those that scale its output.
         head: All modules and parameters after the blocks.
+        registers: The register tokens `[1,r,d]`, which follow the class token.
+        resizes: Whether the tower takes images of every multiple of its patch, although its
+            configuration names one size.
     """
 
     blocks: str
@@ -27,6 +31,8 @@ class Layout:
     embedding: tuple[str, ...]
     attention: tuple[str, ...]
     head: tuple[str, ...]
+    registers: str = ""
+    resizes: bool = False
 
 
 _OPEN_CLIP = Layout(
@@ -50,18 +56,23 @@ def _hugging_face(root: str) -> Layout:
     )
 
 
-_TIMM = Layout(  # open_clip uses timm for SigLIP
+_TIMM = Layout(  # in open_clip: SigLIP, EVA, EVA-02, PE-Core, ViTamin, MobileCLIP-B and -L
     blocks="trunk.blocks",
     patches="trunk.patch_embed.proj",
     class_token="trunk.cls_token",
     embedding=tuple(
-        f"trunk.{name}" for name in ("patch_embed", "cls_token", "pos_embed", "norm_pre")
+        f"trunk.{name}"
+        for name in (
+            *("patch_embed", "cls_token", "reg_token", "pos_embed", "norm_pre"),
+            *("rope", "shared_rel_pos"),
+        )
     ),
-    attention=("norm1", "attn", "ls1", "drop_path1"),
+    attention=("norm1", "attn", "ls1", "gamma_1", "drop_path1"),
     head=("trunk.norm", "trunk.attn_pool", "trunk.fc_norm", "trunk.head", "head"),
 )
+_STEM = "trunk.patch_embed.backbone"  # convolutions in place of the patch embedding
 
-_QWEN = Layout(  # the vision tower of Qwen2.5-VL and Qwen3-VL
+_QWEN = Layout(  # the vision tower of Qwen2-VL, Qwen2.5-VL and Qwen3-VL
     blocks="blocks",
     patches="patch_embed.proj",
     class_token="class_embedding",  # the tower has none
@@ -70,36 +81,117 @@ _QWEN = Layout(  # the vision tower of Qwen2.5-VL and Qwen3-VL
     head=("merger", "deepstack_merger_list"),
 )
 
-_KNOWN = (_OPEN_CLIP, _hugging_face("vision_model."), _hugging_face(""), _TIMM)
+_PIXTRAL = Layout(
+    blocks="transformer.layers",
+    patches="patch_conv",
+    class_token="class_embedding",  # the tower has none
+    embedding=("patch_conv", "ln_pre"),
+    attention=("attention_norm", "attention"),
+    head=(),
+)
+
+_MLLAMA = Layout(  # Llama 3.2 Vision; its global blocks count as the head
+    blocks="transformer.layers",
+    patches="patch_embedding",
+    class_token="class_embedding",
+    embedding=(
+        *("patch_embedding", "class_embedding", "gated_positional_embedding"),
+        *("pre_tile_positional_embedding", "layernorm_pre"),
+    ),
+    attention=("input_layernorm", "self_attn"),
+    head=("layernorm_post", "post_tile_positional_embedding", "global_transformer"),
+)
+
+_DINO_V2 = Layout(  # with registers or without
+    blocks="encoder.layer",
+    patches="embeddings.patch_embeddings.projection",
+    class_token="embeddings.cls_token",
+    embedding=("embeddings",),
+    attention=("norm1", "attention", "layer_scale1"),
+    head=("layernorm",),
+    registers="embeddings.register_tokens",
+    resizes=True,
+)
+
+_DINO_V3 = replace(
+    _DINO_V2,
+    blocks="model.layer",
+    patches="embeddings.patch_embeddings",
+    embedding=("embeddings", "rope_embeddings"),
+    head=("norm",),
+)
+
+_INTERN_VIT = replace(
+    _DINO_V2,
+    attention=("layernorm_before", "attention", "lambda_1"),
+    registers="",
+)
+
+_KNOWN = (
+    *(_OPEN_CLIP, _hugging_face("vision_model."), _hugging_face(""), _TIMM, _QWEN),
+    *(_PIXTRAL, _MLLAMA, _DINO_V2, _DINO_V3, _INTERN_VIT),
+)
+# timm's trunks with a list of equal blocks of attention
+_TRUNKS = ("VisionTransformer", "Eva", "VisionTransformerRelPos")
+# classes of timm, open_clip and transformers, and why they are refused
+_NO_FIRST_ATTENTION = {
+    "FastVit": "its blocks are convolutions, and attention follows only in its last stages",
+    **dict.fromkeys(("ConvNeXt", "DINOv3ConvNextModel"), "it has no attention"),
+    **dict.fromkeys(("ModifiedResNet", "ResNet"), "its blocks are convolutions"),
+    "XCLIPVisionModel": "it takes the frames of videos",
+    "SwinTransformer": "its attention is in windows, so its tokens are not in one sequence",
+}
 
 
 def layout_of(tower: nn.Module) -> Layout:
-    """Return the layout of a vision tower of open_clip or Hugging Face.
+    """Return the layout of a vision tower of open_clip, timm (inside open_clip) or Hugging Face.
 
     Raises:
-        TypeError: The tower is of another kind, such as a ResNet or timm's EVA.
+        TypeError: The tower is of another kind, such as a ResNet, a ConvNeXt or FastViT.
     """
     if hasattr(tower, "text_model") or hasattr(tower, "lm_head"):
         raise TypeError(f"{type(tower).__name__} is a whole model; pass its vision tower")
-    if grids_of(tower) is not None and has_part(tower, _QWEN.blocks):
-        return _QWEN
+    trunk = getattr(tower, "trunk", None)
+    kind = type(tower if trunk is None else trunk).__name__
+    named = kind if trunk is None else f"{type(tower).__name__} with a {kind}"
+    if kind in _NO_FIRST_ATTENTION:
+        raise TypeError(f"{named} is not supported: {_NO_FIRST_ATTENTION[kind]}")
+    if trunk is not None and kind not in _TRUNKS:
+        raise TypeError(f"{named} is not supported; allowed: {', '.join(_TRUNKS)}")
     for layout in _KNOWN:
-        if has_part(tower, layout.blocks):
-            _check_kind(tower, layout)
+        if _matches(tower, layout):
+            _check_embedding(tower, layout)
             return layout
-    looked_for = ", ".join(layout.blocks for layout in _KNOWN)
+    looked_for = ", ".join(dict.fromkeys(layout.blocks for layout in _KNOWN))
     raise TypeError(f"{type(tower).__name__} has no known blocks; searched for {looked_for}")
 
 
-def _check_kind(tower: nn.Module, layout: Layout) -> None:
-    """Raise TypeError for variants of the known towers with other parts."""
-    trunk = getattr(tower, "trunk", None)
-    if trunk is not None and type(trunk).__name__ != "VisionTransformer":
-        raise TypeError(f"{type(tower).__name__} with a {type(trunk).__name__} is not supported")
-    if not isinstance(tower.get_submodule(layout.patches), nn.Conv2d):
-        raise TypeError(
-            f"{type(tower).__name__} is not supported: it does not embed patches by one convolution"
-        )
+def _matches(tower: nn.Module, layout: Layout) -> bool:
+    first = (f"{layout.blocks}.0.{name}" for name in layout.attention[:2])
+    try:
+        for path in (layout.patches, *first):
+            tower.get_submodule(path)
+    except AttributeError:
+        return False
+    return True
+
+
+def _check_embedding(tower: nn.Module, layout: Layout) -> None:
+    """Raise TypeError for variants of the known towers that make their tokens in another way."""
+    order = grids_of(tower)
+    form = None if order is None else order.form
+    kind = {"packed": nn.Conv3d, "padded": nn.Linear}.get(form or "", nn.Conv2d)
+    if isinstance(tower.get_submodule(layout.patches), kind) or has_stem(tower):
+        return
+    raise TypeError(
+        f"{type(tower).__name__} is not supported: it does not embed patches by one convolution"
+        + (", or takes them in an order that is not known" if layout is _QWEN else "")
+    )
+
+
+def has_stem(tower: nn.Module) -> bool:
+    """Return whether a stem of several convolutions makes a tower's patch tokens."""
+    return has_part(tower, _STEM)
 
 
 def has_part(tower: nn.Module, path: str) -> bool:

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from radapt.atomic_write import write_atomically
-from radapt.checkpoint import load_state, save_atomically
+from radapt.checkpoint import damage_named, load_state, save_atomically
 from radapt.options import check_word
 
 Optimiser = Literal["adamw", "sgd"]
@@ -195,9 +195,10 @@ def _restore(path: Path, identity: str, module: nn.Module, optimiser: torch.opti
             f"{path}: is the checkpoint of a run with other settings ({state['identity']}, not "
             f"{identity}); choose another folder or remove it"
         )
-    module.load_state_dict(state["module"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
+    with damage_named(path):
+        module.load_state_dict(state["module"])
+        optimiser.load_state_dict(state["optimiser"])
+        return int(state["step"])
 
 
 def _cut(log: Path, step: int) -> None:

@@ -13,10 +13,10 @@ _CACHE_SIZE = 32  # anchors; an anchor has a few megabytes
 class PerGrid:
     """Extracts an anchor from a tower for each grid (image size) that occurs.
 
-    Qwen3-VL adds learned positions to its tokens, so its first attention's output for a white
-    image depends on the token and the grid, and interpolating an anchor to another grid is an
-    approximation. This class extracts an exact anchor instead: each image gets the anchor of a
-    white image of its own size. The most recent anchors are cached.
+    Qwen3-VL and SigLIP2-NaFlex add learned positions to their tokens, so the first attention's
+    output for a white image depends on the token and the grid, and interpolating an anchor to
+    another grid is an approximation. This class extracts an exact anchor instead: each image gets
+    the anchor of a white image of its own size. The most recent anchors are cached.
 
     Attributes:
         source: The tower that anchors are extracted from.

@@ -16,7 +16,7 @@ from radapt.text_files import read_json
 
 _ASKS = "trust_remote_code"
 _MAP = "auto_map"
-_RULE = (
+RULE = (
     "Python code of a checkpoint is not run; allowed are checkpoints whose classes are part of "
     "transformers"
 )
@@ -39,7 +39,7 @@ def refuse_remote_code(config: Mapping[str, Any], path: Path | str) -> None:
     """
     for key, value in _found(config, _ASKS):
         if value not in (False, None):
-            raise RemoteCodeError(f"{path}: {key}: got {value!r}, allowed is false: {_RULE}")
+            raise RemoteCodeError(f"{path}: {key}: got {value!r}, allowed is false: {RULE}")
 
 
 @contextmanager
@@ -61,9 +61,9 @@ def no_remote_code(*places: Path | str) -> Iterator[None]:
         except Exception as error:
             if _ASKS not in str(error):  # transformers' message tells users to set this option
                 raise
-            keys = (key for place in places for key in _code_keys(Path(place)))
+            keys = (key for place in places for key in code_keys(Path(place)))
             culprit = next(keys, f"{_names(places)}: a configuration file has an `{_MAP}`")
-            raise RemoteCodeError(f"{culprit}: {_RULE}") from error
+            raise RemoteCodeError(f"{culprit}: {RULE}") from error
 
 
 def _guard(undo: ExitStack) -> None:
@@ -90,12 +90,12 @@ def _guard(undo: ExitStack) -> None:
 
 def _refused(what: str) -> Callable[..., NoReturn]:
     def refuse(name: object, *_: object, **__: object) -> NoReturn:
-        raise RemoteCodeError(f"needs {what}, {name!r}: {_RULE}")
+        raise RemoteCodeError(f"needs {what}, {name!r}: {RULE}")
 
     return refuse
 
 
-def _code_keys(folder: Path) -> Iterator[str]:
+def code_keys(folder: Path) -> Iterator[str]:
     """Yield configuration files of a folder that name code, with the key and its value."""
     for path in sorted(folder.glob("*config.json")):
         try:

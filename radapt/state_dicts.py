@@ -4,39 +4,25 @@
 all layouts again.
 """
 
-import pickle
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from radapt.weight_files import read_content
 
 State = Mapping[str, Any]
 Layout = Callable[[State], State | None]  # returns the inner state; None for another layout
 
-# Checkpoints of TeCoA and TGA-ZSR have their best accuracy as a NumPy scalar, which torch loads
-# safely only if all functions and types that construct it are allowed.
-_scalar: Any = np.float64(0).__reduce__()[0]
-_NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in (np.float32, np.float64)),
-    (_scalar, "numpy._core.multiarray.scalar"),
-    (_scalar, "numpy.core.multiarray.scalar"),
-]
+_AVERAGED = re.compile("(^|_)ema(_|$)")  # as in state_dict_ema, model_ema, ema_model
+_DEPTH = 8  # of nested layouts, since a dictionary of a file may contain itself
 
 
 def under(key: str) -> Layout:
     """Return the layout of a training state with the weights under a key."""
-
-    def inner(state: State) -> State | None:
-        found = state.get(key)
-        return found if isinstance(found, dict) and found else None
-
-    return inner
+    return lambda state: state[key] if _holds_weights(state.get(key)) else None
 
 
 def prefixed(prefix: str) -> Layout:
@@ -50,18 +36,53 @@ def prefixed(prefix: str) -> Layout:
     return inner
 
 
-# The known layouts, tried in this order. If a file has several states, the first layout wins:
-# TeCoA and TGA-ZSR have an empty `state_dict` besides the tower's.
+def without(*parts: str) -> Layout:
+    """Return the layout of weights with parts in their names, at any place, that are removed."""
+
+    def inner(state: State) -> State | None:
+        names = [".".join(p for p in name.split(".") if p not in parts) for name in state]
+        changed = names != list(state) and len(set(names)) == len(names)
+        return dict(zip(names, state.values(), strict=True)) if changed else None
+
+    return inner
+
+
+def _averaged_state(state: State) -> State | None:
+    keys = [key for key in state if _AVERAGED.search(key) and _holds_weights(state[key])]
+    return state[keys[0]] if len(keys) == 1 else None
+
+
+def _averaged_module(state: State) -> State | None:
+    first = next(iter(state), "").partition(".")[0]
+    return prefixed(f"{first}.")(state) if _AVERAGED.search(first) else None
+
+
+def _averaged_by_torch(state: State) -> State | None:
+    counter = "n_averaged"
+    weights = {name: value for name, value in state.items() if name != counter}
+    return prefixed("module.")(weights) if counter in state else None
+
+
+# The known layouts, tried in this order. A file with weights under several keys is refused. TeCoA
+# and TGA-ZSR have an empty `state_dict` besides the tower's.
 LAYOUTS: dict[str, Layout] = {
     "a training state of TeCoA or TGA-ZSR": under("vision_encoder_state_dict"),
     "a training state of Lightning, open_clip or timm": under("state_dict"),
     "a training state with `model_state_dict`": under("model_state_dict"),
     "a training state of DeiT or MAE": under("model"),
     "a training state of DeepSpeed's `module`": under("module"),
+    "a training state with only averaged weights (EMA)": _averaged_state,
+    "weights that Lightning's WeightAveraging has not averaged": under("current_model_state"),
     "weights of DataParallel": prefixed("module."),
-    "weights of torch.compile": prefixed("_orig_mod."),
+    "weights of torch.compile": without("_orig_mod"),
+    "weights of FSDP or activation checkpointing": without(
+        "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"
+    ),
     "weights of a Lightning module with the attribute `model`": prefixed("model."),
+    "weights of a Lightning module with only averaged weights (EMA)": _averaged_module,
+    "weights of torch's AveragedModel": _averaged_by_torch,
 }
+_PROMPT = "add_prompter"  # TeCoA's prompt in token space; of no size if it was not trained
 VISION = "visual."  # prefix of the vision tower's weights in CLIPs of open_clip and OpenAI
 
 
@@ -69,21 +90,29 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], bool]:
     """Read the weights of a checkpoint without running code of the file.
 
     Args:
-        path: A safetensors file, or a torch file with only weights and numbers.
+        path: A safetensors file, a TorchScript archive, or a torch file with weights and inert
+            values.
 
     Returns:
-        The weights by name, and whether the file had a layout of `LAYOUTS` (False: plain weights).
+        The weights by name, and whether the file has another form than a dictionary of weights.
 
     Raises:
-        ValueError: The file is missing, unsafe to load, or has no weights.
+        ValueError: The file is missing, unsafe to load, has no weights, or has several copies of
+            them.
     """
-    state = found = _content(path)
-    while (inner := _inner(found)) is not None:
+    state = found = read_content(path)
+    for _ in range(_DEPTH):
+        if (inner := _inner(found, path)) is None:
+            break
         found = inner
     if not _named(found) or not any(isinstance(each, Tensor) for each in found.values()):
         keys = ", ".join(map(str, list(found)[:5])) if isinstance(found, dict) else ""
         content = f"keys: {keys or 'none'}" if isinstance(found, dict) else type(found).__name__
         raise ValueError(f"{path}: has no weights by name; it has {content}")
+    modules = {name.partition(".")[0] for name in found}
+    if averaged := [name for name in sorted(modules) if _AVERAGED.search(name)]:
+        others = sorted(modules.difference(averaged))
+        raise ValueError(_several(path, [*averaged, *others], "start their names with"))
     return found, found is not state
 
 
@@ -97,36 +126,76 @@ def load_tower(tower: nn.Module, path: Path) -> None:
         ValueError: The file is missing, unsafe to load, or of another architecture.
     """
     state, _ = read_state(path)
-    in_a_clip = {name: f"{VISION}{name}" for name in tower.state_dict()}
-    if state.keys() >= set(in_a_clip.values()):
-        state = {name: state[whole] for name, whole in in_a_clip.items()}
+    if not _in_a_clip(tower.state_dict()) and _in_a_clip(state):
+        state = {
+            name.removeprefix(VISION): value
+            for name, value in state.items()
+            if name.startswith(VISION)
+        }
     try:
         tower.load_state_dict(state)
     except RuntimeError as error:
-        first = str(error).splitlines()
-        raise ValueError(
-            f"{path}: weights of another architecture: {' '.join(first[:2])}"
-        ) from error
+        raise ValueError(f"{path}: {mismatch(error)}") from error
 
 
-def _content(path: Path) -> Any:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with torch.serialization.safe_globals(_NUMBERS):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such checkpoint") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
-        raise ValueError(f"{path}: not a checkpoint with only weights ({error})") from error
+def mismatch(error: RuntimeError) -> str:
+    """Return what differs between a model and a state dict, in at most 300 characters.
+
+    Args:
+        error: The error of `load_state_dict`, whose message lists all names.
+    """
+    text = str(error)
+    parts = []
+    for title, what in (("Missing", "missing"), ("Unexpected", "not in the model")):
+        line = re.search(rf'{title} key\(s\) in state_dict: (".*")', text)
+        if line and (names := re.findall('"([^"]+)"', line[1])):
+            parts.append(f"{len(names)} {what} ({_short(names[0])})")
+    shapes = re.findall(r"size mismatch for (\S+): .*?Size\((.*?)\).*?Size\((.*?)\)", text)
+    if shapes:
+        name, found, needed = shapes[0]
+        shown = f"{_short(name)}: {found} in the file, {needed} in the model"
+        parts.append(f"{len(shapes)} with another shape ({shown})")
+    reason = ", ".join(parts) or " ".join(text.split())
+    return f"weights of another architecture: {reason}"[:300]
+
+
+def _inner(state: Any, path: Path) -> State | None:
+    """Return the inner state by the first layout that matches; None if none matches."""
+    if not _named(state):
+        return None
+    found = [inner for read in LAYOUTS.values() if (inner := read(state)) is not None]
+    keys = [key for key, value in state.items() if any(value is inner for inner in found)]
+    keys += [_PROMPT] if _holds_weights(state.get(_PROMPT)) else []
+    if len(keys) > 1:
+        raise ValueError(_several(path, keys, "lie under"))
+    return found[0] if found else None
+
+
+def _several(path: Path, keys: list[str], where: str) -> str:
+    shown = ", ".join(map(_short, keys[:4]))
+    return (
+        f"{path}: has several sets of weights, which {where} {shown}; a checkpoint must have one "
+        "set, so save the wanted set into a file of its own with torch.save"
+    )
 
 
 def _named(state: Any) -> bool:
     return isinstance(state, dict) and all(isinstance(name, str) for name in state)
 
 
-def _inner(state: Any) -> State | None:
-    """Return the inner state by the first layout that matches; None if none matches."""
-    if not _named(state):
-        return None
-    return next((inner for read in LAYOUTS.values() if (inner := read(state)) is not None), None)
+def _holds_weights(value: Any, depth: int = _DEPTH) -> bool:
+    """Return whether a value is a dictionary with numbers in tensors, at some depth."""
+    return isinstance(value, dict) and any(
+        each.numel() > 0
+        if isinstance(each, Tensor)
+        else depth > 0 and _holds_weights(each, depth - 1)
+        for each in value.values()
+    )
+
+
+def _in_a_clip(state: State) -> bool:
+    return any(name.startswith(VISION) for name in state)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 48 else f"...{name[-45:]}"

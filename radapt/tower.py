@@ -5,11 +5,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from radapt.any_size import INPUTS
 from radapt.grids import grids_of
 from radapt.layout import has_part, layout_of
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+from radapt.normalisations import CLIP_MEAN, CLIP_STD, MeanStd, of_model_type, of_processor_file
+from radapt.tiles import tiles_of
 
 
 def attention_path(tower: nn.Module) -> str:
@@ -53,39 +53,84 @@ def describe(tower: nn.Module) -> str:
 
 def token_width(tower: nn.Module) -> int:
     """Return the width of a tower's tokens."""
-    return _patches(tower).out_channels
+    trunk: Any = getattr(tower, "trunk", None)
+    if trunk is not None:
+        return int(trunk.embed_dim)
+    patches: Any = tower.get_submodule(layout_of(tower).patches)
+    return int(patches.out_features if isinstance(patches, nn.Linear) else patches.out_channels)
 
 
-def token_grid(tower: nn.Module) -> tuple[int, int]:
-    """Return the rows and columns of a tower's patch tokens for its image size."""
-    *_, down, across = _patches(tower).stride
-    height, width = image_size(tower)
-    return height // down, width // across
+def token_grid(tower: nn.Module, size: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return the rows and columns of a tower's patch tokens for images of a size.
+
+    Args:
+        tower: A vision tower.
+        size: Height and width in pixels; None for the tower's own.
+    """
+    if (order := grids_of(tower)) is not None:
+        return order.of(size or image_size(tower))
+    height, width = size or image_size(tower)
+    trunk: Any = getattr(tower, "trunk", None)
+    if trunk is not None:  # timm knows the stride of a stem
+        rows, columns = trunk.patch_embed.dynamic_feat_size((height, width))
+        return int(rows), int(columns)
+    patches: Any = tower.get_submodule(layout_of(tower).patches)
+    return height // patches.stride[-2], width // patches.stride[-1]
 
 
 def prefix_tokens(tower: nn.Module) -> int:
-    """Return the number of tokens before the patch tokens, usually 1: the class token."""
-    # timm's count includes register tokens
-    timm = getattr(getattr(tower, "trunk", None), "num_prefix_tokens", None)
-    return int(has_part(tower, layout_of(tower).class_token) if timm is None else timm)
+    """Return the number of tokens before the patch tokens: the class token and registers."""
+    trunk: Any = getattr(tower, "trunk", None)
+    if trunk is not None:
+        return int(trunk.num_prefix_tokens)
+    layout = layout_of(tower)
+    registers = 0
+    if layout.registers and has_part(tower, layout.registers):
+        registers = tower.get_parameter(layout.registers).shape[1]
+    return int(has_part(tower, layout.class_token)) + registers
 
 
 def normalisation(
     tower: nn.Module,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+) -> MeanStd:
     """Return the mean and standard deviation per channel for normalising [0,1] pixels.
 
-    Given values come first, then the tower's attributes, which open_clip sets. Hugging Face has
-    the values in the image processor, not on the tower: its SigLIP and Qwen3-VL towers have 0.5
-    for both. All other towers have CLIP's values.
+    Given values come first. Then, for towers of open_clip, the attributes that open_clip sets, or
+    its own default, which is CLIP's. For towers of Hugging Face: the processor's file that is
+    stored with the weights, then the value that all checkpoints of the kind have.
+
+    Raises:
+        ValueError: The tower's processor is not known, and a value is not given.
     """
+    if mean and std:
+        return tuple(mean), tuple(std)
+    own = _own_normalisation(tower)
+    return tuple(mean or own[0]), tuple(std or own[1])
+
+
+def _own_normalisation(tower: nn.Module) -> MeanStd:
     config: Any = getattr(tower, "config", None)
-    halves = str(getattr(config, "model_type", "")).startswith(("siglip", "qwen3_vl"))
-    own_mean = getattr(tower, "image_mean", None) or ((0.5,) * 3 if halves else CLIP_MEAN)
-    own_std = getattr(tower, "image_std", None) or ((0.5,) * 3 if halves else CLIP_STD)
-    return tuple(mean or own_mean), tuple(std or own_std)
+    if config is None:
+        noted: Any = (getattr(tower, "image_mean", None), getattr(tower, "image_std", None))
+        return tuple(noted[0] or CLIP_MEAN), tuple(noted[1] or CLIP_STD)
+    found = of_processor_file(config) or of_model_type(str(getattr(config, "model_type", "")))
+    if found is None:
+        raise ValueError(
+            f"{type(tower).__name__} does not have the mean and standard deviation of its "
+            "normalisation; give them as `mean` and `std` (`image_mean` and `image_std` of the "
+            "model's image processor)"
+        )
+    return found
+
+
+def run(tower: nn.Module, images: Tensor) -> Any:
+    """Return a tower's output for normalised pixels `[b,3,h,w]`, given as the tower takes them."""
+    if (order := grids_of(tower)) is not None:
+        return tower(**INPUTS[order.form].of_images(images, order))
+    tiles = tiles_of(tower)
+    return tower(images) if tiles is None else tower(**tiles.of_images(images))
 
 
 def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
@@ -95,17 +140,23 @@ def embedding(tower: nn.Module, inputs: Tensor) -> Tensor:
     has a projection, else the pooled output.
 
     Raises:
-        TypeError: The tower takes patches and has no embedding of a whole image.
+        TypeError: The tower has no embedding of a whole image.
     """
-    if grids_of(tower) is not None:
-        raise TypeError(f"{type(tower).__name__} takes patches and has no embedding of an image")
-    output: Any = tower(inputs)
+    order = grids_of(tower)
+    if order is not None and order.form == "packed":
+        raise TypeError(
+            f"{type(tower).__name__} has no embedding of an image, only of squares of patches"
+        )
+    output: Any = run(tower, inputs)
     if isinstance(output, Tensor):
         return output
     if isinstance(output, tuple):  # open_clip with output_tokens
         return cast(Tensor, output[0])
     projected = getattr(output, "image_embeds", None)
-    return cast(Tensor, output.pooler_output if projected is None else projected)
+    found = getattr(output, "pooler_output", None) if projected is None else projected
+    if found is None:
+        raise TypeError(f"{type(tower).__name__} has no embedding of an image")
+    return cast(Tensor, found)
 
 
 def is_adapted(tower: nn.Module) -> bool:
@@ -116,10 +167,6 @@ def is_adapted(tower: nn.Module) -> bool:
 def batch_leads(attention: nn.Module) -> bool:
     """Return whether an attention module takes `[b,n,d]`; else it takes `[n,b,d]`."""
     return bool(getattr(attention, "batch_first", True))
-
-
-def _patches(tower: nn.Module) -> nn.Conv2d | nn.Conv3d:
-    return cast(nn.Conv2d | nn.Conv3d, tower.get_submodule(layout_of(tower).patches))
 
 
 def normalise(

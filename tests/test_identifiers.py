@@ -32,7 +32,8 @@ from bench.hub.files import HubFile, check
 from bench.hub.weights import weight_files
 from bench.plan.cells import expand
 from bench.report.export import export
-from bench.store.results_folder import Craft, Store
+from bench.store.crafts import Craft
+from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from bench.suite.specs import HuggingFaceModel, LanguageDataset
@@ -488,7 +489,7 @@ def test_members_of_a_shard_are_not_unpacked(tmp_path: Path, outside: Path) -> N
 def test_parts_of_weights_are_beside_their_index(tmp_path: Path, outside: Path) -> None:
     for name in ("config.json", "preprocessor_config.json", "tokenizer_config.json",
                  "tokenizer.json"):  # fmt: skip
-        (tmp_path / name).write_text("{}")
+        (tmp_path / name).write_text('{"model_type": "clip"}')
     index = tmp_path / "model.safetensors.index.json"
     spec = HuggingFaceModel(kind="hugging_face", name=str(tmp_path))
     for text in (*texts(outside).values(), ".", "sub/x", 5, None, ["a"]):

@@ -39,9 +39,12 @@ ROOMS = (
 
 # library -> the only places that import it, beside what radapt needs of it
 LIBRARIES = {
-    "open_clip": ("bench.models", "bench.hub.weights", "bench.nano", "radapt"),
-    "transformers": ("bench.models", "bench.tasks.local_judge", "radapt.remote_code"),
-    "huggingface_hub": ("bench.hub.files",),
+    "open_clip": ("bench.models", "bench.hub.open_clip_tags", "bench.nano", "radapt"),
+    "transformers": (
+        *("bench.models", "bench.hub.model_types", "bench.tasks.local_judge"),
+        "radapt.remote_code",
+    ),
+    "huggingface_hub": ("bench.hub.files", "radapt.normalisations"),
     "radapt": ("bench", "radapt"),
     "accelerate": ("bench.nano.recipe", "radapt.loop", "radapt.finetune", "radapt.cli.finetune"),
     "ray": ("bench.run.executors",),

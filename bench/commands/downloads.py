@@ -9,16 +9,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bench.catalogue.repository_layouts import SHARD_INDEX
-from bench.core.errors import CellError, UserError
+from bench.catalogue.repository_layouts import INDEX
+from bench.core.errors import MALFORMED, CellError, UserError
 from bench.core.resolved_names import Lock
 from bench.data.source_kinds import source_of
 from bench.hub.download import Download, hub_download
-from bench.hub.files import HubFile, unreachable
-from bench.hub.weights import hub_files
-from bench.plan.resolve import resolve
+from bench.hub.files import HubFile, NoSuchFile, unreachable
+from bench.hub.weights import check_before_download, hub_files, weight_files
+from bench.plan.resolve import judge_weights, resolve, uses_judge
 from bench.suite.load import Suite
-from bench.suite.specs import ModelSpec
+from bench.suite.specs import TransformersJudge
+from bench.suite.specs.model_base import HasWeights
+
+# ends of the names of small files that tell which further files are needed
+_NAMES_OTHERS = (INDEX, "config.json", "vocab.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,12 @@ class NeededFiles:
     Attributes:
         files: The files, also those that are already here.
         problems: Reasons why files cannot be downloaded, by key path of their dataset or model.
+        absent: Those key paths whose files the hub lacks, or are not here if it is unreachable.
     """
 
     files: tuple[NeededFile, ...]
     problems: dict[str, str]
+    absent: tuple[str, ...]
 
     @property
     def left(self) -> int:
@@ -72,31 +78,49 @@ class FetchWatcher:
 def needed_files(suite: Suite) -> NeededFiles:
     """Return all files that a suite needs, with their sizes from the hub.
 
-    It downloads no file but the indices of sharded weights, which list further files.
+    It downloads no file but the configurations and indices that name further files. A model that
+    cannot be loaded is a problem, and none of its weights are listed.
     """
     found: dict[str, NeededFile] = {}
     problems: dict[str, str] = {}
+    absent: list[str] = []
     needs = {
         **{
             f"datasets.{d.name}": partial(source_of(d).downloads, suite.seed)
             for d in suite.datasets
         },
         **{f"models.{name}": partial(_of_model, spec) for name, spec in suite.models.items()},
+        **{key: partial(_of_judge, judge) for key, judge in _judges(suite).items()},
     }
     for key, find in needs.items():
         try:
             found |= {file.name: NeededFile(key, file) for file in find()}
-        except CellError as error:
-            problems[key] = str(error)
-    return NeededFiles(tuple(found.values()), problems)
+        except MALFORMED as error:
+            problems[key] = str(error) or type(error).__name__
+            absent += [key] if isinstance(error, NoSuchFile) else []
+    return NeededFiles(tuple(found.values()), problems, tuple(absent))
 
 
-def _of_model(spec: ModelSpec) -> Iterator[Download]:
+def _judges(suite: Suite) -> dict[str, TransformersJudge]:
+    """Return the judge by its key path, if it is a model on this machine that the suite uses."""
+    judge = suite.protocol.judge
+    if isinstance(judge, TransformersJudge) and uses_judge(suite):
+        return {"protocol.judge": judge}
+    return {}
+
+
+def _of_judge(judge: TransformersJudge) -> Iterator[Download]:
+    judge_weights(judge)  # checks the name
+    yield from _of_model(judge)
+
+
+def _of_model(spec: HasWeights) -> Iterator[Download]:
+    check_before_download(spec)
     seen: set[tuple[HubFile, ...]] = set()
     while missing := [each for each in hub_files(spec) if each not in seen]:
         for alternatives in missing:
             file = hub_download(*alternatives)
-            if file.name.endswith(SHARD_INDEX):  # it lists further files
+            if file.name.endswith(_NAMES_OTHERS):
                 file.fetch(lambda _: None)
                 file = replace(file, left=0)
             yield file
@@ -117,9 +141,9 @@ def fetch(suite: Suite, watcher: FetchWatcher) -> tuple[Lock, dict[str, str]]:
         UserError: The hub is unreachable, or the disk is too small for the download.
     """
     needed = needed_files(suite)
-    if needed.problems and (reason := unreachable()):
+    if needed.absent and (reason := unreachable()):
         raise UserError(
-            f"{reason}, and these are not here: {', '.join(needed.problems)}; check the network "
+            f"{reason}, and these are not here: {', '.join(needed.absent)}; check the network "
             "and HTTPS_PROXY, set HF_ENDPOINT to a mirror, or copy the hub's cache from another "
             "machine"
         )
@@ -135,6 +159,11 @@ def fetch(suite: Suite, watcher: FetchWatcher) -> tuple[Lock, dict[str, str]]:
             except CellError as error:
                 problems[each.key] = str(error)
     lock, unresolved = resolve(suite)
+    for key, judge in _judges(suite).items():
+        try:
+            weight_files(judge)  # also files that not every judge has, such as its chat template
+        except CellError as error:
+            problems.setdefault(key, str(error))
     return lock, {**unresolved, **problems}
 
 

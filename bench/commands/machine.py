@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from bench.commands.downloads import format_bytes
-from bench.commands.missing_files import missing_weights
+from bench.commands.missing_files import dataset_fault, model_fault
 from bench.core.errors import CellError
 from bench.data.source_kinds import source_of
-from bench.hub.files import HubFile, cache, find, unreachable
+from bench.hub.files import cache, unreachable
+from bench.hub.weights import missing_files
 from bench.plan.judge_keys import judge_lines, key_fault
 from bench.plan.resolve import judge_weights, uses_judge
 from bench.suite.load import Suite
@@ -69,10 +70,8 @@ def examine(suite: Suite | None, results: Path) -> Iterator[Finding]:
     yield _memory()
     yield from _disks(suite, results)
     yield _compiler()
-    missing = list(_contents(suite)) if suite else []
+    missing = [*_contents(suite), *_judge(suite)] if suite else []
     yield from missing
-    if suite:
-        yield from _judge(suite)
     yield _network(needed=any(finding.level == "bad" for finding in missing))
 
 
@@ -176,13 +175,9 @@ def _compiler() -> Finding:
 
 def _contents(suite: Suite) -> Iterator[Finding]:
     for dataset in suite.datasets:
-        yield _content(f"datasets.{dataset.name}", source_of(dataset).missing(suite.seed))
+        yield _content(f"datasets.{dataset.name}", dataset_fault(suite, dataset))
     for name, model in suite.models.items():
-        try:
-            reason = missing_weights(model)
-        except (CellError, ImportError) as error:
-            reason = str(error)
-        yield _content(f"models.{name}", reason)
+        yield _content(f"models.{name}", model_fault(model))
 
 
 def _content(key: str, missing: str | None) -> Finding:
@@ -217,17 +212,12 @@ def _judge(suite: Suite) -> Iterator[Finding]:
 
 
 def _local_judge(judge: TransformersJudge) -> Finding:
-    key = f"protocol.judge: {judge.name}"
     try:
         judge_weights(judge)
     except CellError as error:
         advice = "correct the name, or give the commit as `revision`"
         return Finding("bad", f"protocol.judge: {error}", advice)
-    commit = judge.revision  # None for a local folder
-    if commit is None or find(HubFile(judge.name, "config.json", commit, "model")):
-        return Finding("ok", f"{key}: here")
-    advice = "transformers downloads it at the first use; `fetch` does not download judges"
-    return Finding("note", f"{key}: not in the hub's cache", advice)
+    return _content("protocol.judge", missing_files(judge))
 
 
 def _network(*, needed: bool) -> Finding:

@@ -1,29 +1,43 @@
-"""Checks which files of a suite are on this machine, without network and without decoding."""
-
-from collections.abc import Iterator
-from pathlib import Path
+"""Finds what a suite's files on this machine lack, without network and without decoding."""
 
 from bench import catalogue
+from bench.core.errors import MALFORMED, CellError
+from bench.data import index_dataset
 from bench.data.source_kinds import source_of
-from bench.hub.files import find
-from bench.hub.weights import hub_files
+from bench.hub.weights import missing_files
 from bench.suite.load import Suite
-from bench.suite.specs import ModelSpec
-from bench.suite.specs.model_base import LocalFile, RepositoryFiles
+from bench.suite.specs import DatasetSpec, ModelSpec
 
 
-def missing_weights(spec: ModelSpec) -> str | None:
-    """Return which file of a model is missing, or None.
+def dataset_fault(suite: Suite, dataset: DatasetSpec) -> str | None:
+    """Return which file of a dataset is missing, or why its layout cannot be read, or None.
 
-    For a pretrained tag of open_clip this imports torch.
+    Of downloaded datasets only the presence of files is checked.
     """
-    for path in _local_files(spec):
-        if not path.exists():
-            return f"{path}: no such file or folder"
-    for alternatives in hub_files(spec):
-        if not any(find(file) for file in alternatives):
-            names = " or ".join(file.path for file in alternatives)
-            return f"{alternatives[0].repo}: {names} is not in the hub's cache"
+    source = source_of(dataset)
+    reason = source.missing(suite.seed)
+    if reason or source.download_folder is not None:
+        return reason
+    try:
+        index_dataset(dataset, suite.samples, suite.seed)
+    except CellError as error:
+        return str(error)
+    except Exception as error:  # readers raise many kinds, and a run fails with each
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def model_fault(spec: ModelSpec) -> str | None:
+    """Return which file of a model is missing or wrong, or None.
+
+    For a model of open_clip or transformers this imports torch.
+    """
+    try:
+        if spec.weight_sources():
+            return missing_files(spec)
+        spec.content()
+    except (*MALFORMED, ImportError) as error:
+        return str(error) or type(error).__name__
     return None
 
 
@@ -41,12 +55,3 @@ def download_line(suite: Suite) -> str:
     unknown = sum(1 for size in sizes.values() if size is None)
     rest = f", and {unknown} of unknown size" if unknown else ""
     return f"{len(sizes)} datasets, about {known / 1000:.1f} GB{rest}; `fetch` shows the exact size"
-
-
-def _local_files(spec: ModelSpec) -> Iterator[Path]:
-    """Yield the local files and folders that a model's spec names."""
-    for source in spec.weight_sources():
-        if isinstance(source, LocalFile):
-            yield source.path
-        elif isinstance(source, RepositoryFiles) and source.folder is not None:
-            yield source.folder

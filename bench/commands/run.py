@@ -41,6 +41,7 @@ def command(options: argparse.Namespace) -> int:
     from bench.run.console.board import Progression
     from bench.run.console.closing_table import print_leaderboard
     from bench.run.suite_run import run_suite
+    from bench.store.set_aside import FOLDER
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
@@ -58,6 +59,10 @@ def command(options: argparse.Namespace) -> int:
     for line in remarks(suite, report.lock):
         print(line)
     print(f"{report.cells} cells, {report.computed} computed now, {report.failed} failed")
+    if report.set_aside:
+        print(f"damaged files, now in {report.folder / FOLDER}; a run computes them again:")
+        for name, reason in report.set_aside:
+            print(f"  {name}: {reason}")
     if report.unexamined:
         print(report.unexamined)
     for name in ("cells.csv", "leaderboard.csv", "leaderboard.html"):

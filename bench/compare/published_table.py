@@ -9,6 +9,7 @@ from bench.compare.protocol_mismatch import unstated
 from bench.compare.published import given, read_published
 from bench.compare.verdicts import Comparison, compare
 from bench.core.errors import UserError
+from bench.results.number_format import PERCENT, decimal_text
 from bench.results.spreadsheet import csv_text
 from bench.results.tables import load_scored
 from bench.store.snapshot import Results
@@ -81,10 +82,14 @@ def _row(item: Comparison) -> tuple[str, ...]:
         item.attack,
         row.eps or "-",
         row.value_percent,
-        f"{100 * measured.value:.1f}" if measured else "-",
-        f"{100 * measured.low:.1f}-{100 * measured.high:.1f}" if measured else "-",
+        PERCENT.text(measured.value) if measured else "-",
+        f"{PERCENT.text(measured.low)}-{PERCENT.text(measured.high)}" if measured else "-",
         f"{item.verdict}{f': {item.why}' if item.why else ''}{_remarks(item)}",
     )
+
+
+def _percent(share: float) -> float:
+    return float(decimal_text(share, 2, PERCENT.factor))
 
 
 def _remarks(item: Comparison) -> str:
@@ -111,9 +116,9 @@ def _record(item: Comparison) -> dict[str, object]:
         "published_threat": row.threat_model,
         "published_threat_basis": row.threat_basis,
         "published_samples": row.samples,
-        "measured": round(100 * measured.value, 2) if measured else None,
-        "ci_low": round(100 * measured.low, 2) if measured else None,
-        "ci_high": round(100 * measured.high, 2) if measured else None,
+        "measured": _percent(measured.value) if measured else None,
+        "ci_low": _percent(measured.low) if measured else None,
+        "ci_high": _percent(measured.high) if measured else None,
         "n": item.n,
         "verdict": item.verdict,
         "why": item.why,

@@ -41,6 +41,14 @@ class CellError(Exception):
     """A cell cannot be computed, for a reason that the user can fix."""
 
 
+# What the content of a stranger's file may raise where it is used: a list in place of a mapping, a
+# patch of 0 pixels, a nesting of a million, a number with a thousand digits.
+MALFORMED = (
+    CellError, ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+
+
 class TimeUp(CellError):
     """A cell exceeded its time limit; another run can continue from its stored parts."""
 

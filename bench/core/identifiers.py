@@ -11,7 +11,9 @@ ID = rf"[0-9a-f]{{{ID_LENGTH}}}"  # of cells, crafts and findings
 _ID = re.compile(ID)
 _PART = re.compile("[0-9]{7,12}")  # see `bench.plan.shards.part_name`
 # accepted by the hub's client; a leading `-` is refused, since programs take it for an option
-_REPOSITORY = re.compile(r"\w(?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?")
+_NAME = r"\w(?:[\w.-]{0,94}\w)?"
+_REPOSITORY = re.compile(f"{_NAME}/{_NAME}")
+_OLD_REPOSITORY = re.compile(_NAME)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes; usual limits of file systems
@@ -36,8 +38,19 @@ def is_key(text: str) -> bool:
 
 def is_repository(text: str) -> bool:
     """Return whether a text is the name of a hub repository, `OWNER/NAME`."""
-    fits = _REPOSITORY.fullmatch(text) is not None
-    return fits and not any(part in text for part in ("..", "--"))
+    return _is_name(_REPOSITORY, text)
+
+
+def is_old_repository(text: str) -> bool:
+    """Return whether a text may be an old name of a hub repository without owner: `roberta-base`.
+
+    The hub forwards such names, and many configurations contain them.
+    """
+    return _is_name(_OLD_REPOSITORY, text)
+
+
+def _is_name(pattern: re.Pattern[str], text: str) -> bool:
+    return pattern.fullmatch(text) is not None and not any(part in text for part in ("..", "--"))
 
 
 def text_fault(text: str) -> str | None:

@@ -29,7 +29,7 @@ class Declared:
 
     Attributes:
         kind: Kind of the value.
-        optional: Whether a file or line omits the field if the result has no value for it.
+        optional: Whether a file or line omits the field if the result has no value for it, or 0.
         maximum: Highest float that is accepted in a bundle; the lowest is 0.
         decimals: Digits after the point of a sent float; None keeps full float32 precision.
     """

@@ -18,6 +18,8 @@ Mode = Literal["success", "full"]
 Norm = Literal["linf", "l2"]
 Status = Literal["ok", "skip", "failed"]
 REACHED = "reached="  # flag: share of images on which the model said the attack's target
+# fact: a family of models that no test knows, so that each model was verified when it was loaded
+VERIFIED_FAMILY = "verified_family"
 Facts = Mapping[str, str | int]  # by name
 Values = NDArray[np.bool_] | NDArray[np.float64]  # correct or not, or scores
 
@@ -126,7 +128,7 @@ class CellResult:
             whether the score is above zero, so that an attack can lower it.
         sample_ids: Ids of the images, in the order of `correct`.
         distance: Per image, the norm of the perturbation in [0,1] pixels; zero if clean.
-        seconds: Wall time, including the craft if this cell made it.
+        seconds: Wall time without loading, including the craft if this cell made it.
         queries: Number of images sent forward through any model. The queries of a shared craft
             count for the first cell of the suite that uses it.
         provenance: Versions, device and settings that do not change the result.
@@ -135,6 +137,8 @@ class CellResult:
         again: Whether a retry may succeed: memory ran out, or a worker died. Not stored.
         scores: Per image, the metric's score; None if the metric is only correct or wrong.
         texts: Per image, the answer of a model that answers in words; it may hold any characters.
+        load_seconds: Wall time of loading what cells share: models, images, class vectors, and the
+            trial of batch sizes. The first cell that needs them pays.
         reached: Per image, whether a targeted attack ever made the model say its target, which
             `texts` need not show; None without a target.
     """
@@ -154,6 +158,7 @@ class CellResult:
         default=None, metadata=declared("floats", optional=True, maximum=10.0)
     )
     texts: tuple[str, ...] = field(default=(), metadata=declared("texts", optional=True))
+    load_seconds: float = field(default=0.0, metadata=declared("seconds", optional=True))
     reached: NDArray[np.bool_] | None = field(
         default=None, metadata=declared("booleans", optional=True)
     )
@@ -184,9 +189,11 @@ def unmeasured(
     provenance: Facts,
     *,
     again: bool = False,
+    load_seconds: float = 0.0,
 ) -> CellResult:
     """Return the result of a skipped or failed cell, which has no images."""
     correct, distance = np.zeros(0, np.bool_), np.zeros(0, np.float32)
     return CellResult(
-        cell_id, status, correct, (), distance, seconds, 0, provenance, reason, again=again
-    )
+        cell_id, status, correct, (), distance, seconds, 0, provenance, reason, again=again,
+        load_seconds=load_seconds,
+    )  # fmt: skip

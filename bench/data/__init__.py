@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.errors import CellError
+from bench.core.errors import MALFORMED, CellError
 from bench.core.language_types import Question
 from bench.core.resolved_names import DatasetLock
 from bench.data.class_names import list_remarks
@@ -222,7 +222,7 @@ def native_size(spec: DatasetSpec) -> tuple[int, int] | None:
     """
     try:
         return source_of(spec).native_size()
-    except (CellError, OSError, tarfile.TarError, ValueError):
+    except (*MALFORMED, tarfile.TarError):
         return None  # the run reports what is wrong with the dataset
 
 

@@ -20,8 +20,9 @@ from bench.data.label_classes import Labelled
 from bench.data.table_files import table_files
 from bench.suite.specs import TableDataset
 
-# a part of a file: its number of rows, and a function that reads a column
-_Part = tuple[int, Callable[[str], Any]]
+_ROWS = 256  # rows that are read at once: images of a whole row group may not fit into memory
+# a part of a file: its number of rows, and a function that yields the arrays of a column
+_Part = tuple[int, Callable[[str], Iterator[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def open_table(spec: TableDataset) -> Labelled:
         )
     labels = {f"{row:08d}": each for row, each in enumerate(found)}
     read = partial(_read, table.files, table.image)
-    return Labelled(labels, table.names, read, partial(_content, table.files))
+    content = partial(_content, table.files, table.image)
+    return Labelled(labels, table.names, read, content)
 
 
 def _image_column(spec: TableDataset, schema: Any) -> str:
@@ -121,12 +123,15 @@ def _read(files: Sequence[Path], image: str, keys: Collection[str]) -> Iterator[
     for file in files:
         with _damage(file):
             for count, column in _parts(file):
-                rows = wanted[bisect_left(wanted, first) : bisect_left(wanted, first + count)]
-                if rows:
-                    values = column(image).take([row - first for row in rows]).to_pylist()
-                    for row, value in zip(rows, values, strict=True):
-                        yield f"{row:08d}", _bytes(file, row, value)
-                first += count
+                end = first + count
+                if bisect_left(wanted, first) < bisect_left(wanted, end):
+                    for array in column(image):
+                        after = first + len(array)
+                        rows = wanted[bisect_left(wanted, first) : bisect_left(wanted, after)]
+                        for row in rows:
+                            yield f"{row:08d}", _bytes(file, row, array[row - first].as_py())
+                        first = after
+                first = end
 
 
 def _bytes(file: Path, row: int, value: Any) -> bytes:
@@ -137,15 +142,17 @@ def _bytes(file: Path, row: int, value: Any) -> bytes:
     return bytes(data)
 
 
-def _content(files: Sequence[Path], keys: Sequence[str]) -> Iterator[bytes]:
-    """Yield hashes of the whole files, whatever rows are chosen."""
+def _content(files: Sequence[Path], image: str, keys: Sequence[str]) -> Iterator[bytes]:
+    """Yield the column of the images and hashes of the whole files, whatever rows are chosen."""
+    yield image.encode()
     yield from map(sha256, files)
 
 
 def _values(file: Path, name: str) -> Iterator[Any]:
     with _damage(file):
         for _, column in _parts(file):
-            yield from column(name).to_pylist()
+            for array in column(name):
+                yield from array.to_pylist()
 
 
 def _schema(file: Path) -> Any:
@@ -182,11 +189,16 @@ def _parts(file: Path) -> Iterator[_Part]:
         return
     with pyarrow.memory_map(str(file)) as mapped:
         for batch in pyarrow.ipc.open_stream(mapped):
-            yield batch.num_rows, batch.column
+            yield batch.num_rows, partial(_batch_column, batch)
 
 
-def _group_column(opened: Any, group: int, name: str) -> Any:
-    return opened.read_row_group(group, columns=[name]).column(name)
+def _group_column(opened: Any, group: int, name: str) -> Iterator[Any]:
+    for batch in opened.iter_batches(_ROWS, row_groups=[group], columns=[name]):
+        yield batch.column(0)
+
+
+def _batch_column(batch: Any, name: str) -> Iterator[Any]:
+    yield batch.column(name)
 
 
 @contextmanager

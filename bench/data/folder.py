@@ -8,7 +8,7 @@ The layout of TinyImageNet's validation set is read too: `images/`, `val_annotat
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from bench.core.errors import CellError
 from bench.core.identifiers import relative_path_fault, shown
 from bench.core.resolved_names import Remark
 from bench.data.class_names import LISTED, class_names
-from bench.data.split import Split, cell_errors, read_templates
+from bench.data.split import PLAIN_PROMPTS, Split, cell_errors, read_files, read_templates
 from radapt.class_folders import (
+    SUFFIXES,
     are_numbers,
     class_folders,
     folder_names,
@@ -27,8 +28,6 @@ from radapt.class_folders import (
     is_wordnet_id,
 )
 from radapt.text_files import read_text
-
-_PROMPTS = ("a photo of a {c}.",)
 
 
 def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
@@ -60,8 +59,8 @@ def open_folder(root: Path, name: str, *, nested: bool = True) -> Split:
         str(root),
         labels,
         class_names(root, folders, name),
-        read_templates(root) if has_prompts else catalogue.templates(name) or _PROMPTS,
-        partial(_read, root),
+        read_templates(root) if has_prompts else catalogue.templates(name) or PLAIN_PROMPTS,
+        partial(read_files, root),
         partial(_digest, root, labels),
         folders=folders,
     )
@@ -116,6 +115,8 @@ def _too_few(root: Path, folders: Sequence[str]) -> str:
         inside = [path for path in (root / folder).iterdir() if path.is_dir()]
         if len(inside) > 1:
             return f"{message}; if the classes are the folders in {folder}, give {root / folder}"
+    if any(path.suffix.lower() in SUFFIXES for path in root.iterdir()):
+        return f"{message}; images in a single folder with a list of their labels are `kind: table`"
     return message
 
 
@@ -134,14 +135,6 @@ def _annotated(root: Path, annotations: Path) -> dict[str, list[str]]:
             )
         found.setdefault(wordnet_id, []).append(f"images/{image}")
     return found
-
-
-def _read(root: Path, keys: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    for key in keys:
-        try:
-            yield key, (root / key).read_bytes()
-        except OSError as error:
-            raise CellError(f"{root / key}: cannot be read ({error.strerror})") from error
 
 
 def _digest(root: Path, labels: Mapping[str, int], keys: Sequence[str]) -> str:

@@ -55,6 +55,10 @@ class HubSource(Source):
         """
         return self._open_cached() if seed is None else self._open_subset(seed)
 
+    def subset(self, seed: int) -> Split:
+        """Read ids and labels of a seed's subset again, from the cache."""
+        return self._open_cached(seed)
+
     def native_size(self) -> tuple[int, int] | None:
         """Return the image size from the catalogue, so that a plan needs no download."""
         return catalogue.native_size(self.spec.name)
@@ -72,12 +76,13 @@ class HubSource(Source):
             whole=spec.split == "test" and len(shards) == shard_count(root, spec.split),
         )
 
-    def _open_cached(self) -> Split:
+    def _open_cached(self, seed: int | None = None) -> Split:
         spec, root = self.spec, self._cached_root()
         if root is None:
             raise CellError(f"{spec.repository} is not in the hub's cache; run `fetch`")
-        every = range(shard_count(root, spec.split))
-        here = [number for number in every if (root / spec.split / f"{number}.tar").exists()]
+        total = shard_count(root, spec.split)
+        wanted = range(total) if seed is None else choose_shards(total, spec.shards, seed)
+        here = [number for number in wanted if (root / spec.split / f"{number}.tar").exists()]
         return check_labels(open_webdataset(root, spec.split, here))
 
     def _fetch_metadata(self) -> Path:

@@ -10,7 +10,8 @@
 import csv
 import io
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from bench.core.errors import CellError
 from bench.core.identifiers import relative_path_fault, shown
 from bench.core.resolved_names import Remark
 from bench.data.label_classes import Labelled, validation_number
-from bench.data.split import cell_errors
+from bench.data.split import cell_errors, read_files
 from bench.suite.specs import TableDataset
 from radapt.class_folders import SUFFIXES
 from radapt.text_files import read_text
@@ -48,8 +49,8 @@ def open_list(spec: TableDataset) -> Labelled:
     if path.suffix.lower() == ".txt" and all(len(cells) == 1 for _, cells in rows):
         labels, remarks = _numbered(path, root, rows)
     else:
-        labels, remarks = _named(spec, root, _pairs(spec, rows))
-    return Labelled(labels, (), partial(_read, root), partial(_content, root), remarks)
+        labels, remarks = _named(spec, root, _pairs(spec, root, rows))
+    return Labelled(labels, (), partial(read_files, root), partial(_content, root), remarks)
 
 
 def unlisted(spec: TableDataset, labels: Mapping[str, object]) -> Iterator[Remark]:
@@ -80,9 +81,9 @@ def _csv_rows(path: Path) -> list[_Row]:
     return [(line, cells) for line, cells in rows if any(cells)]
 
 
-def _pairs(spec: TableDataset, rows: list[_Row]) -> Iterator[tuple[int, str, str]]:
+def _pairs(spec: TableDataset, root: Path, rows: list[_Row]) -> Iterator[tuple[int, str, str]]:
     """Yield line, path and label of each row."""
-    head = rows[0][1]
+    head, is_text = rows[0][1], spec.path.lower().endswith(".txt")
     width, columns, first = 2, (0, 1), 0
     if spec.image is not None or spec.label is not None:
         wanted = (spec.image or "image", spec.label or "label")
@@ -91,7 +92,7 @@ def _pairs(spec: TableDataset, rows: list[_Row]) -> Iterator[tuple[int, str, str
                 f"{spec.path}: has no column {shown(absent[0])}; allowed: {', '.join(head)}"
             )
         width, columns, first = len(head), (head.index(wanted[0]), head.index(wanted[1])), 1
-    elif not spec.path.lower().endswith(".txt") and not _is_image(head[0]):
+    elif not (is_text or _is_image(head[0]) or (root / head[0]).is_file()):
         first = 1  # a header, such as `path,label`
     for line, cells in rows[first:]:
         if len(cells) != width or not all(cells[column] for column in columns):
@@ -112,9 +113,9 @@ def _named(
     labels: dict[str, str] = {}
     repeated = []
     for line, image, label in rows:
-        key = image.removeprefix("./")
-        if why := relative_path_fault(key):
+        if why := relative_path_fault(image):
             raise CellError(f"{spec.path}, line {line}: got the path {shown(image)}; it {why}")
+        key = posixpath.normpath(image)  # `./a.png` and `a.png` are one image
         if key not in labels:
             labels[key] = label
         elif labels[key] == label:
@@ -171,11 +172,6 @@ def _images_below(root: Path) -> Iterator[str]:
 
 def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
-
-
-def _read(root: Path, keys: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    for key in keys:
-        yield key, (root / key).read_bytes()
 
 
 def _content(root: Path, keys: Sequence[str]) -> Iterator[bytes]:

@@ -117,7 +117,9 @@ def _numbers(spec: TableDataset, labels: Mapping[str, int | str]) -> dict[str, i
 
 
 def _is_number(label: int | str) -> bool:
-    return label >= 0 if isinstance(label, int) else label.isascii() and label.isdigit()
+    if isinstance(label, int):
+        return label >= 0
+    return label.isascii() and label.isdigit() and len(label) < 10
 
 
 def _refuse_numbers(
@@ -171,39 +173,55 @@ def _of_imagenet(spec: TableDataset, numbers: Mapping[str, int]) -> Classes:
             f"{spec.path}: its labels are numbers, and no names belong to them; write a file with "
             "a class name per line, in the order of the numbers, and give it as `classes`"
         )
-    ids = catalogue.imagenet_names()
-    orders = {
-        "wordnet": dict(enumerate(ids)),
-        "devkit": dict(enumerate(catalogue.imagenet_devkit_order(), 1)),
-    }
-    shown_ids = {
+    first = {
         key: _SHOWN[image - 1]
         for key, image in images.items()
         if image is not None and 1 <= image <= len(_SHOWN)
     }
-    fitting = [
-        order
-        for order, known in orders.items()
+    order = _order_of(spec, numbers, first)
+    known = _orders()[order]
+    stated = f"the order {order} has the numbers {min(known)} to {max(known)}"
+    _refuse_numbers(spec, numbers, range(min(known), max(known) + 1), stated)
+    ids = catalogue.imagenet_names()
+    place = {each: number for number, each in enumerate(ids)}
+    labels = {key: place[known[number]] for key, number in numbers.items()}
+    why = "as its first images show" if first else "as the suite says"
+    text = f"its numbers are ImageNet's classes in the order {order}, {why}"
+    return Classes(labels, tuple(ids.values()), (Remark("imagenet-order", text),))
+
+
+def _orders() -> dict[str, dict[int, str]]:
+    """Return the WordNet ids of ImageNet's class numbers in both orders."""
+    return {
+        "wordnet": dict(enumerate(catalogue.imagenet_names())),
+        "devkit": dict(enumerate(catalogue.imagenet_devkit_order(), 1)),
+    }
+
+
+def _order_of(spec: TableDataset, numbers: Mapping[str, int], first: Mapping[str, str]) -> str:
+    """Return the order of ImageNet's class numbers.
+
+    Args:
+        spec: The dataset, which may state the order.
+        numbers: The class number of each image.
+        first: The WordNet ids of the images that show the order.
+    """
+    wrong = {
+        order: [key for key, shown_id in first.items() if known.get(numbers[key]) != shown_id]
+        for order, known in _orders().items()
         if spec.order in (None, order)
-        and all(known.get(numbers[key]) == shown_id for key, shown_id in shown_ids.items())
-    ]
+    }
+    fitting = [order for order, keys in wrong.items() if not keys]
     if not fitting:
-        key = next(iter(shown_ids))
+        key = min(wrong.values(), key=len)[0]
+        name = catalogue.imagenet_names()[first[key]]
         raise CellError(
-            f"{spec.path}: {key} has the label {numbers[key]} and shows {shown_ids[key]} "
-            f"({ids[shown_ids[key]]}), so the labels are not in the order "
-            f"{spec.order or 'wordnet or devkit'}; {_ORDERS}"
+            f"{spec.path}: {key} has the label {numbers[key]} and shows {first[key]} ({name}), so "
+            f"the labels are not in the order {' or '.join(wrong)}; {_ORDERS}"
         )
     if len(fitting) > 1:
         raise CellError(
             f"{spec.path}: its labels are ImageNet's class numbers, and none of the images 1 to "
             f"{len(_SHOWN)}, which would show their order, is in it; {_ORDERS}"
         )
-    known = orders[fitting[0]]
-    why = f"the order {fitting[0]} has the numbers {min(known)} to {max(known)}"
-    _refuse_numbers(spec, numbers, range(min(known), max(known) + 1), why)
-    place = {each: number for number, each in enumerate(ids)}
-    labels = {key: place[known[number]] for key, number in numbers.items()}
-    why = "as its first images show" if shown_ids else "as the suite says"
-    text = f"its numbers are ImageNet's classes in the order {fitting[0]}, {why}"
-    return Classes(labels, tuple(ids.values()), (Remark("imagenet-order", text),))
+    return fitting[0]

@@ -78,6 +78,14 @@ class Source(ABC):
             CellError: The dataset is not on this machine, has the wrong layout, or is damaged.
         """
 
+    def subset(self, seed: int) -> Index:
+        """Read the samples again that `open(seed)` read; nothing is downloaded.
+
+        Raises:
+            CellError: See `open`.
+        """
+        return self.open()
+
     def remarks(self) -> Iterator[Remark]:
         """Yield remarks on how the files were read where a reader may expect otherwise."""
         yield from ()

@@ -12,6 +12,8 @@ from bench.core.resolved_names import DatasetLock
 from radapt.shards import Label
 from radapt.text_files import read_list
 
+PLAIN_PROMPTS = ("a photo of a {c}.",)  # of datasets that neither have prompts nor are public
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -128,6 +130,19 @@ def cell_errors() -> Iterator[None]:
         yield
     except ValueError as error:
         raise CellError(str(error)) from error
+
+
+def read_files(root: Path, keys: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield each key with the content of the file that it is the path of.
+
+    Raises:
+        CellError: A file cannot be read.
+    """
+    for key in keys:
+        try:
+            yield key, (root / key).read_bytes()
+        except OSError as error:
+            raise CellError(f"{root / key}: cannot be read ({error.strerror})") from error
 
 
 def read_templates(root: Path) -> tuple[str, ...]:

@@ -66,8 +66,8 @@ def _saved(folder: Path) -> list[Path]:
     if not state.is_file():
         raise CellError(f"{state} is missing; `save_to_disk` of `datasets` writes it")
     listed = _listed(state, "_data_files")
-    names = [each.get("filename") if isinstance(each, dict) else None for each in listed]
-    if not names or not all(isinstance(name, str) and is_file_name(name) for name in names):
+    names = [str(each.get("filename")) if isinstance(each, dict) else "" for each in listed]
+    if not names or not all(map(is_file_name, names)):
         raise CellError(f"{state}: got the files {shown(names)}; needed: names of files")
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise CellError(f"{folder}: {len(missing)} of {len(names)} files are missing: {missing[0]}")

@@ -13,10 +13,8 @@ from bench.data.arrow_tables import columns_of, open_table
 from bench.data.image_lists import images_folder, open_list, unlisted
 from bench.data.label_classes import Labelled, classes_of
 from bench.data.source import Source
-from bench.data.split import Split, check_labels
+from bench.data.split import PLAIN_PROMPTS, Split, check_labels
 from bench.suite.specs import TableDataset
-
-_PROMPTS = ("a photo of a {c}.",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class TableSource(Source):
         """Read the labels."""
         images = self._labelled()
         classes = classes_of(self.spec, images)
-        prompts = catalogue.templates(self.spec.name) or _PROMPTS
+        prompts = catalogue.templates(self.spec.name) or PLAIN_PROMPTS
         digest = partial(_digest, classes.labels, images.content)
         return check_labels(
             Split(self.spec.path, classes.labels, classes.names, prompts, images.read, digest)
@@ -59,9 +57,8 @@ class TableSource(Source):
     def _labelled(self) -> Labelled:
         if not self.spec.is_list:
             return open_table(self.spec)
-        for path in (Path(self.spec.path), images_folder(self.spec)):
-            if not path.exists():
-                raise CellError(f"{path}: no such file or folder")
+        if not images_folder(self.spec).is_dir():
+            raise CellError(f"{images_folder(self.spec)}: no such folder of images")
         return open_list(self.spec)
 
 

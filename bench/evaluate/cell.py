@@ -1,21 +1,20 @@
 """Compute a cell: run its attack on its model and images, and score the result."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bench.attacks.stored_images import decode
 from bench.core.deadline import Deadline
 from bench.core.errors import FAILURES, CellError, CellSkip, StoreError
 from bench.core.resolved_names import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
+from bench.evaluate.cell_results import result_of, scores_of, tally_of
 from bench.evaluate.craft import Case, batch_of
 from bench.evaluate.gpu_usage import Usage
+from bench.evaluate.loading import Stopwatch
 from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.provenance import provenance
 from bench.evaluate.random_numbers import seeded
@@ -29,9 +28,9 @@ from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell, expand, scores_all
 from bench.plan.precisions import stages
 from bench.plan.shards import part_key, part_name, parts_of
-from bench.store.results_folder import Craft, Store
+from bench.store.crafts import Craft
+from bench.store.results_folder import Store
 from bench.suite.load import Suite
-from bench.suite.metrics import metric_of
 from bench.suite.specs import AnyAttack
 from bench.tasks.answer_targets import targets_reached
 
@@ -87,7 +86,7 @@ class Evaluator:
             StoreError: Results cannot be written or read, so no cell can be computed.
             torch.AcceleratorError: This process cannot use the accelerator any more.
         """
-        started = time.perf_counter()
+        watch = Stopwatch(self._cache.loading)
         facts = provenance(self.suite, cell, self.device)
         deadline, retry = Deadline(self.limit), False
         with Usage(self.device) as usage, seeded(cell.id, part, self.device):
@@ -103,12 +102,7 @@ class Evaluator:
                     **(self._cache.facts(cell.target) if part is None else {}),
                     **self._answer_batch(cell),
                 }
-                return CellResult(
-                    cell.id, "ok", found.correct, found.sample_ids, found.distance,
-                    time.perf_counter() - started + found.seconds, found.forwards, facts,
-                    flags=found.flags, scores=_graded_scores(found, cell.metric),
-                    texts=tuple(found.texts), reached=found.reached, **found.extra,
-                )  # fmt: skip
+                return result_of(cell, found, watch.read(), facts)
             except StoreError:
                 raise
             except CellSkip as skip:
@@ -121,8 +115,10 @@ class Evaluator:
                 retry = memory_too_small(error)
         if retry:  # after the handler, since the error keeps the tensors of its frames alive
             self._cache.free_memory()
-        seconds = time.perf_counter() - started
-        return unmeasured(cell.id, status, text, seconds, facts, again=retry)
+        seconds, load_seconds = watch.read()
+        return unmeasured(
+            cell.id, status, text, seconds, facts, again=retry, load_seconds=load_seconds
+        )
 
     def _answer_batch(self, cell: Cell) -> dict[str, int]:
         """Return the batch size of answers; in half precision, answers depend on it."""
@@ -187,22 +183,14 @@ class Evaluator:
         part_case = replace(case, images=case.images.span(rows))
         known = self.store.part(cell.id, key) if kept else None
         if known is not None and known.sample_ids == part_case.images.sample_ids:
-            return _tally_of(known, cell)
-        started = time.perf_counter()
+            return tally_of(known, cell)
+        watch = Stopwatch(self._cache.loading)
         tally = self._attack(part_case, attack, rows)
         tally.batch = batch_of(self._cache, cell).size
         if kept:
-            self.store.put_part(
-                cell.id,
-                key,
-                CellResult(
-                    cell.id, "ok", tally.correct, tally.sample_ids, tally.distance,
-                    time.perf_counter() - started, tally.forwards,
-                    {"backwards": tally.backwards, "batch": tally.batch},
-                    flags=tally.flags, scores=_graded_scores(tally, cell.metric),
-                    texts=tuple(tally.texts), reached=tally.reached, **tally.extra,
-                ),
-            )  # fmt: skip
+            facts = {"backwards": tally.backwards, "batch": tally.batch}
+            part = result_of(cell, tally, watch.read(), facts)
+            self.store.put_part(cell.id, key, part)
         return tally
 
     def _attack(self, case: Case, attack: AnyAttack, rows: range) -> Tally:
@@ -213,7 +201,7 @@ class Evaluator:
             tally.correct = below.correct[part].copy()
             tally.distance = below.distance[part].copy()
             if cell.task.answers:
-                tally.scores, tally.texts = _scores(below)[part].copy(), list(below.texts[part])
+                tally.scores, tally.texts = scores_of(below)[part].copy(), list(below.texts[part])
             if below.reached is not None:
                 tally.reached = below.reached[part].copy()
             tally.extra = extra_fields(below, part)
@@ -256,9 +244,7 @@ class Evaluator:
         part_case = replace(case, images=case.images.span(rows))
 
         def read_craft() -> Craft | None:
-            found = self.store.craft(key)
-            shape = tuple(part_case.images.pixels.shape)
-            return found if found is not None and found.kept.shape == shape else None
+            return self.store.craft(key, tuple(part_case.images.pixels.shape))
 
         def make_and_keep() -> Craft:
             craft = attack_all(part_case, attack, self.suite.protocol.storage)
@@ -268,7 +254,9 @@ class Evaluator:
         if found := read_craft():
             return found
         with self.store.crafting(key, case.deadline.check):  # another run may be making it
-            return read_craft() or self._cache.once(f"crafts.{case.cell.craft_id}", make_and_keep)
+            return read_craft() or self._cache.loading.once(
+                f"crafts.{case.cell.craft_id}", make_and_keep
+            )
 
     def _paying_cell(self, craft_id: str) -> str:
         """Return the id of the cell that counts a craft's passes: the first that needs it."""
@@ -276,22 +264,3 @@ class Evaluator:
             for cell in reversed(expand(self.suite, self.lock)):
                 self._paying_cells[cell.craft_id] = cell.id
         return self._paying_cells[craft_id]
-
-
-def _tally_of(kept: CellResult, cell: Cell) -> Tally:
-    # earlier versions stored these integers as text
-    backwards, batch = (int(kept.provenance[name]) for name in ("backwards", "batch"))
-    return Tally(
-        kept.correct, kept.distance, kept.sample_ids, kept.flags, kept.queries, backwards,
-        kept.seconds, batch, _scores(kept) if cell.task.answers else None,
-        list(kept.texts), kept.reached, extra_fields(kept),
-    )  # fmt: skip
-
-
-def _graded_scores(tally: Tally, metric: str) -> NDArray[np.float32] | None:
-    """Return the scores of a graded metric; None if the metric has only right and wrong."""
-    return tally.scores if metric_of(metric).graded else None
-
-
-def _scores(result: CellResult) -> NDArray[np.float32]:
-    return result.correct.astype(np.float32) if result.scores is None else result.scores

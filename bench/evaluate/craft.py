@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from bench.attacks import build_attack
@@ -111,6 +112,8 @@ def craft(
             f"{attack.label}: chunks of {chunk} images do not fit into the device's memory; set "
             "a smaller `chunk` in the suite (a new cell, since its random numbers differ)"
         ) from error
+    if not torch.isfinite(proposal).all():
+        raise CellError(f"{attack.label}: the attack proposed pixels that are not finite numbers")
     for model in counted:
         tally.add(model)
     return project(proposal.detach(), clean, cell.budget)

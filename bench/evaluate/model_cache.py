@@ -1,35 +1,34 @@
-"""A cache of what cells share: models, zero-shot heads, decoded images, batch sizes, judges."""
+"""A cache of what cells share: models, zero-shot heads, batch sizes, judges, and images."""
 
 import gc
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
+from bench.core.errors import CellError
 from bench.core.language_types import AnsweringModel
 from bench.core.resolved_names import Lock
 from bench.core.types import EmbeddingClassifier, ImageTextModel
-from bench.data.tensors import Images, in_parts, load
-from bench.evaluate.random_numbers import unmoved
+from bench.data.tensors import Images
+from bench.evaluate.image_cache import ImageCache
+from bench.evaluate.loading import Loading
 from bench.evaluate.text_vectors import TextVectors
-from bench.evaluate.tracebacks import reason
+from bench.evaluate.unchanged import require_unchanged_judge, require_unchanged_model
 from bench.models import ClipModel, DefendedModel, LanguageModel, build_model
 from bench.models.batch_dependence import require_independence
-from bench.models.batch_size import Batch, batch_for, memory_too_small
+from bench.models.batch_size import Batch, batch_for
 from bench.models.compiled import Compiled, use_channels_last
 from bench.models.lowered_precision import Bfloat16AnsweringModel, Bfloat16Model
 from bench.suite.load import Suite
 from bench.suite.metrics import TASKS, Task, metric_of
-from bench.suite.specs import Component, Precision, task_of
+from bench.suite.specs import Component, Precision, TransformersJudge, task_of
 from bench.tasks.answer_judges import Judge, build_judge, match
 from bench.tasks.answer_scores import Scorer, build_scorer
 from bench.tasks.prompted_models import PromptedModel, ValueFeatureModel
-
-T = TypeVar("T")
 
 _FULL = 0.5  # share of the accelerator's memory above which models are dropped
 
@@ -51,6 +50,7 @@ class ModelCache:
         logs: Folder of the run, where tracebacks are written; None for none.
         memory_freed: Whether the cache was cleared because memory ran out, and no cell has been
             computed since.
+        loading: Remembers errors, and measures the time of loading.
     """
 
     suite: Suite
@@ -66,16 +66,19 @@ class ModelCache:
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
     _models: dict[Hashable, ImageTextModel] = field(default_factory=dict)
-    _images: dict[str, Images] = field(default_factory=dict)
-    _vectors: TextVectors = field(init=False)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
     _scorers: dict[tuple[str, str], Scorer] = field(default_factory=dict)
     _independent: set[str] = field(default_factory=set)
     _built_judge: Judge | None = None
+    loading: Loading = field(init=False)
+    _images: ImageCache = field(init=False)
+    _vectors: TextVectors = field(init=False)
 
     def __post_init__(self) -> None:
-        """Create an empty cache of text vectors."""
-        self._vectors = TextVectors(self.suite.protocol)
+        """Create empty caches of images and text vectors."""
+        self.loading = Loading(self.problems, self.logs, self.device)
+        self._images = ImageCache(self.suite, self.lock, self.device, self.loading)
+        self._vectors = TextVectors(self.suite.protocol, self.loading)
 
     def classifier(
         self,
@@ -135,12 +138,16 @@ class ModelCache:
     def _judge(self) -> Judge:
         """Return the judge that decides whether an answer names an object."""
         if self._built_judge is None:
-            judge, weights = self.suite.protocol.judge, self.lock.judge
-            self._built_judge = self.once(
-                "protocol.judge",
-                lambda: build_judge(judge, self.judge_replies, weights, self.device, self.trust),
-            )
+            with self.loading.timed():
+                self._built_judge = self.loading.once("protocol.judge", self._build_judge)
         return self._built_judge
+
+    def _build_judge(self) -> Judge:
+        judge, weights = self.suite.protocol.judge, self.lock.judge
+        built = build_judge(judge, self.judge_replies, weights, self.device, self.trust)
+        if isinstance(judge, TransformersJudge):
+            require_unchanged_judge(judge, weights)
+        return built
 
     def _with_head(self, tower: ImageTextModel, model: str, dataset: str) -> EmbeddingClassifier:
         """Join a model's image tower (also compiled or in bf16) with its head for a dataset."""
@@ -149,7 +156,10 @@ class ModelCache:
             raise CellError(f"{model!r} answers in words; classes need a model with embeddings")
         if self.suite.models[model].runs_own_code and model not in self._independent:
             image = images.floats(torch.arange(1))[0]
-            self.once(f"models.{model}", lambda: require_independence(built, image, model))
+            with self.loading.timed():
+                self.loading.once(
+                    f"models.{model}", lambda: require_independence(built, image, model)
+                )
             self._independent.add(model)
         return self._vectors.head(tower, built, images, self.task(dataset).name)
 
@@ -170,7 +180,8 @@ class ModelCache:
         key = (model, height, width, dataset if self.task(dataset).answers else None)
         if key not in self._batches:
             fixed = Batch(self.batch_size) if self.batch_size else None
-            self._batches[key] = fixed or self._trial(model, dataset, height, width)
+            with self.loading.timed():
+                self._batches[key] = fixed or self._trial(model, dataset, height, width)
         return self._batches[key]
 
     def _trial(self, model: str, dataset: str, height: int, width: int) -> Batch:
@@ -202,25 +213,25 @@ class ModelCache:
         key = (name, without)
         if key not in self._models:
             self._make_room()
-            spec = self.suite.models[name].without_components(without)
-            built = self.once(
-                f"models.{name}",
-                lambda: cast(
-                    ImageTextModel,
-                    build_model(
-                        spec,
-                        self.device,
-                        self.model,
-                        resize=self.suite.protocol.resize,
-                        trust=self.trust,
-                    ),
-                ),
-            )
+            with self.loading.timed():
+                built = self.loading.once(f"models.{name}", lambda: self._build(name, without))
             layout = use_channels_last(built.tower) if isinstance(built, ClipModel) else None
             if layout:
                 self._layouts[name] = layout
             self._models[key] = built
         return self._models[key]
+
+    def _build(self, name: str, without: tuple[Component, ...]) -> ImageTextModel:
+        spec, known = self.suite.models[name], self.lock.models.get(name)
+        if spec.runs_own_code:  # before it is built, since it may write into a folder of its `args`
+            require_unchanged_model(name, spec, known)
+        built = build_model(
+            spec.without_components(without), self.device, self.model,
+            resize=self.suite.protocol.resize, trust=self.trust,
+        )  # fmt: skip
+        if not spec.runs_own_code:
+            require_unchanged_model(name, spec, known)
+        return cast(ImageTextModel, built)
 
     def _make_room(self) -> None:
         """Clear the cache if it holds more than `_FULL` of an accelerator's memory."""
@@ -264,37 +275,8 @@ class ModelCache:
 
     def images(self, name: str) -> Images:
         """Return the images of a dataset of the suite."""
-        if name not in self._images:
-            self._images[name] = self.once(f"datasets.{name}", lambda: self._load(name))
-        return self._images[name]
+        return self._images.images(name)
 
     def parts(self, name: str) -> Iterator[Images]:
         """Yield all images of a dataset in parts; parts are not cached."""
-        spec, size = self.suite.dataset(name), self.suite.protocol.pixels_of(name)
-        for key in (f"datasets.{name}", f"datasets.{name}.whole"):
-            if key in self.problems:
-                raise CellError(self.problems[key])
-        yield from in_parts(spec, self.lock.whole[name].sample_ids, size, self.device)
-
-    def _load(self, name: str) -> Images:
-        spec, size = self.suite.dataset(name), self.suite.protocol.pixels_of(name)
-        return load(spec, self.lock.datasets[name].sample_ids, size, self.device)
-
-    def once(self, key: str, make: Callable[[], T]) -> T:
-        """Call `make` for something that cells share.
-
-        An error is raised again for each later call with the same key. Errors that may pass
-        (memory, time limit, store) are not remembered.
-
-        Raises:
-            CellError: An earlier call with the same key failed.
-        """
-        if key in self.problems:
-            raise CellError(self.problems[key])
-        try:
-            with unmoved(self.device):
-                return make()
-        except FAILURES as error:
-            if not (memory_too_small(error) or isinstance(error, TimeUp | StoreError)):  # may pass
-                self.problems[key] = reason(error, self.logs)
-            raise
+        return self._images.parts(name)

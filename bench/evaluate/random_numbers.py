@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def unmoved(device: torch.device) -> Iterator[None]:
-    """Restore the states of torch's global generators afterwards, for what cells share."""
+    """Restore the states of torch's global generators afterwards."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
 

@@ -22,13 +22,14 @@ class Tally:
         flags: Warnings that belong beside the number.
         forwards: Number of images sent forward.
         backwards: Number of images for which a gradient was computed.
-        seconds: Time that earlier runs and other workers spent on the cell.
+        seconds: Time that earlier runs and other workers spent on the cell, without loading.
         batch: Smallest batch size of the attack; 0 if nothing was attacked.
         scores: Score of each image, `[n]`; None if the metric has only right and wrong.
         texts: The target's answer to each image; empty if it does not answer in words.
         reached: Whether the target ever said the text that the attack aims at, `[n]`; None if the
             attack aims at no text.
         extra: Other quantities per image, by the name of their field in `CellResult`.
+        load_seconds: Time that earlier runs and other workers spent on loading.
     """
 
     correct: NDArray[np.bool_]
@@ -43,6 +44,7 @@ class Tally:
     texts: list[str] = field(default_factory=list)
     reached: NDArray[np.bool_] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    load_seconds: float = 0.0
 
     def note(self, name: str, rows: NDArray[np.int64], values: NDArray[Any]) -> None:
         """Set an extra quantity of some images; it is 0 for images that are never set."""
@@ -91,4 +93,5 @@ def concatenate(parts: Sequence[Tally]) -> Tally:
             for name in parts[0].extra
             if all(name in part.extra for part in parts)
         },
+        sum(part.load_seconds for part in parts),
     )

@@ -8,6 +8,7 @@ from torch import Tensor
 from bench.core.errors import CellError
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
+from bench.evaluate.loading import Loading
 from bench.models import ClipModel, DefendedModel
 from bench.models.defended import undefended
 from bench.suite.metrics import CLASSIFICATION
@@ -21,9 +22,11 @@ class TextVectors:
 
     Attributes:
         protocol: States the prompt templates.
+        loading: Measures the time of loading.
     """
 
     protocol: Protocol
+    loading: Loading
     _known: dict[Hashable, Tensor] = field(default_factory=dict)
 
     def of(self, model: ImageTextModel, images: Images, task: TaskName) -> Tensor:
@@ -35,7 +38,8 @@ class TextVectors:
         prompts = images.templates if templates == "dataset" else templates
         key = (text, task, images.classes, images.captions, prompts)
         if key not in self._known:
-            self._known[key] = EMBEDDING_TASKS[task].vectors(built, images, prompts)
+            with self.loading.timed():
+                self._known[key] = EMBEDDING_TASKS[task].vectors(built, images, prompts)
         return self._known[key]
 
     def head(

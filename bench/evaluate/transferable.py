@@ -12,7 +12,7 @@ from bench.evaluate.attack_stages import Stage, StageInput, run_stages
 from bench.evaluate.craft import Case
 from bench.evaluate.tally import new_tally
 from bench.plan.precisions import stages
-from bench.store.results_folder import Craft
+from bench.store.crafts import Craft
 from bench.suite.specs import AnyAttack, Storage
 
 

@@ -15,7 +15,12 @@ from typing import Any, Literal
 
 from bench.core.digests import sha256
 from bench.core.errors import CellError
-from bench.core.identifiers import is_repository, relative_path_fault, shown
+from bench.core.identifiers import (
+    is_old_repository,
+    is_repository,
+    relative_path_fault,
+    shown,
+)
 
 Kind = Literal["dataset", "model"]
 
@@ -33,7 +38,7 @@ class HubFile:
     """A file of a repository.
 
     Attributes:
-        repo: Name of the repository, `OWNER/NAME`.
+        repo: Name of the repository, `OWNER/NAME`, or an old name of a model without owner.
         path: Path of the file in the repository.
         revision: A branch, a tag or a commit.
         kind: Kind of the repository.
@@ -50,7 +55,8 @@ class HubFile:
         Raises:
             CellError: The repository, path or revision has a wrong form.
         """
-        if not is_repository(self.repo):
+        old = self.kind == "model" and is_old_repository(self.repo)
+        if not (is_repository(self.repo) or old):
             raise CellError(f"got the repository {shown(self.repo)}; allowed: OWNER/NAME")
         for what, text in (("file", self.path), ("revision", self.revision)):
             if why := relative_path_fault(text):

@@ -1,15 +1,31 @@
 """The weight files of a model: on the hub, in a folder with the hub's layout, or a single file."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.catalogue.repository_layouts import OPEN_CLIP_WEIGHTS, Find, read_json
-from bench.core.errors import CellError
+from bench.catalogue.repository_layouts import (
+    OPEN_CLIP,
+    OPEN_CLIP_WEIGHTS,
+    Find,
+    read_json,
+    section,
+)
+from bench.core.errors import MALFORMED, CellError
+from bench.hub.companions import companions_of
 from bench.hub.files import HubFile, NoSuchFile, fetch_file, find
-from bench.suite.specs import ModelSpec
+from bench.hub.model_types import (
+    ADAPTER_CONFIG,
+    has_model_types,
+    refuse_adapter,
+    refuse_model_type,
+)
+from bench.hub.open_clip_tags import builtin_config, download_tag, published_tag
+from bench.hub.undecided import refuse_undecided
 from bench.suite.specs.model_base import (
+    HasWeights,
     LocalFile,
     OpenClipFile,
     OpenClipTag,
@@ -20,38 +36,77 @@ from bench.suite.specs.model_base import (
 Alternatives = tuple[HubFile, ...]  # a model needs the first of these files that exists
 
 
-def hub_files(spec: ModelSpec) -> list[Alternatives]:
+def hub_files(spec: HasWeights) -> list[Alternatives]:
     """Return the hub files that a model needs, with alternatives; download nothing.
 
     The list has a tokenizer's files only after the configuration that names it was downloaded,
     and shards of weights only after their index was downloaded. It is empty for models without
     files on the hub.
     """
-    return [each for source in spec.weight_sources() for each in _needed(source)]
+    return [each for source in _sources(spec) for each in _needed(source)]
 
 
-def weight_files(spec: ModelSpec) -> list[Path]:
+def weight_files(spec: HasWeights) -> list[Path]:
     """Return a model's files on this machine; missing files are downloaded from the hub.
 
     The files of a repository are in this order: weights or their index, configurations and
-    tokenizers, shards of weights, optional files. The checkpoint of a `tower` comes last.
+    tokenizers, shards of weights, optional files. Files of other repositories, which the
+    configuration names, are next. The checkpoint of a `tower` comes last.
 
     Raises:
         CellError: A file is missing and cannot be downloaded, or a file needs settings that the
-            suite does not have.
+            suite does not have, or the model type is not supported.
     """
-    sources = spec.weight_sources()
-    for source in sources:  # check local files before any download
-        if isinstance(source, LocalFile) and not source.path.exists():
-            raise CellError(f"{source.path}: no such {source.what}")
-        if isinstance(source, OpenClipFile):
-            _refuse_undecided(source)
-    return [path for source in sources for path in _files(source)]
+    check_before_download(spec)
+    # a source's companions are known after its configuration is downloaded
+    return [path for source in _sources(spec) for path in _files(source)]
 
 
-def origin(spec: ModelSpec) -> str:
+def own_files(spec: HasWeights) -> list[Path]:
+    """Return the part of `weight_files` that is in the model's own repository or folder."""
+    return _files(spec.weight_sources()[0])
+
+
+def companion_folders(spec: HasWeights) -> dict[str, Path]:
+    """Return folders with the files of other repositories, by the setting that names them.
+
+    They are known after `weight_files` was called. Settings are those of open_clip, such as
+    `hf_tokenizer_name`.
+    """
+    named = [each for source in spec.weight_sources() for each in _companions(source).items()]
+    return {key: _files(companion)[0].parent for key, companion in named}
+
+
+def check_before_download(spec: HasWeights) -> None:
+    """Check all that can be known before weights are downloaded: local files and model types.
+
+    Raises:
+        CellError: A local file is missing, or a model cannot be loaded.
+    """
+    for source in spec.weight_sources():
+        if isinstance(source, LocalFile):
+            _check_file(source)
+        elif isinstance(source, RepositoryFiles):
+            if source.folder is None and has_model_types(source.layout):
+                with suppress(NoSuchFile):
+                    fetch_file(_hub_file(source, ADAPTER_CONFIG))
+                _check_configuration(source)
+                fetch_file(_hub_file(source, source.layout.config))
+            _check_configuration(source)
+
+
+def missing_files(spec: HasWeights) -> str | None:
+    """Return which files of a model are missing or wrong, or None; use no network.
+
+    For a model of open_clip or transformers this imports torch.
+    """
+    found = [fault for source in _sources(spec) if (fault := _fault(source))]
+    return "; ".join(found) or None
+
+
+def origin(spec: HasWeights) -> str:
     """Return `REPOSITORY@COMMIT` of a model in the hub's cache, else an empty text."""
-    for alternatives in hub_files(spec):
+    for alternatives in (each for source in spec.weight_sources() for each in _needed(source)):
         for file in alternatives:
             path = find(file)
             if path is not None:
@@ -59,7 +114,7 @@ def origin(spec: ModelSpec) -> str:
     return ""
 
 
-def remote_sources(spec: ModelSpec) -> tuple[WeightSource, ...]:
+def remote_sources(spec: HasWeights) -> tuple[WeightSource, ...]:
     """Return the sources of a model's weights that are not local files."""
     return tuple(each for each in spec.weight_sources() if not isinstance(each, LocalFile))
 
@@ -67,14 +122,18 @@ def remote_sources(spec: ModelSpec) -> tuple[WeightSource, ...]:
 def in_cache(source: WeightSource) -> bool:
     """Return whether the cache has all files of a source; False for an open_clip tag.
 
-    A tag is not resolved to files here.
+    A tag is not resolved to files here, which would import torch. A malformed configuration counts
+    as not cached; a run reports what is wrong with it.
     """
     if isinstance(source, OpenClipTag):
         return False
-    return all(any(find(file) for file in alternatives) for alternatives in _needed(source))
+    try:
+        return all(any(find(file) for file in alternatives) for alternatives in _needed(source))
+    except MALFORMED:
+        return False
 
 
-def local_config(spec: ModelSpec) -> dict[str, Any]:
+def local_config(spec: HasWeights) -> dict[str, Any]:
     """Return a model's configuration from its folder or the cache; empty if it is not there."""
     for source in spec.weight_sources():
         if isinstance(source, RepositoryFiles):
@@ -82,65 +141,68 @@ def local_config(spec: ModelSpec) -> dict[str, Any]:
     return {}
 
 
-def local_processor(spec: ModelSpec) -> dict[str, Any]:
+def local_processor(spec: HasWeights) -> dict[str, Any]:
     """Return the configuration of a model's image processor; empty if it is not here."""
     for source in spec.weight_sources():
         if isinstance(source, RepositoryFiles):
-            names = ("preprocessor_config.json", "processor_config.json")
-            image, combined = (read_json(_finder(source)(name)) for name in names)
-            return image or dict(combined.get("image_processor") or {})
+            names = ("processor_config.json", "preprocessor_config.json")  # transformers' order
+            combined, image = (read_json(_finder(source)(name)) for name in names)
+            return section(combined, "image_processor") or image
     return {}
 
 
-def published_tag(name: str, tag: str) -> dict[str, Any]:
-    """Return open_clip's configuration of a pretrained tag.
+def _sources(spec: HasWeights) -> Iterator[WeightSource]:
+    """Yield each source of a model's weights, followed by its companions in other repositories."""
+    for source in spec.weight_sources():
+        yield source
+        yield from _companions(source).values()
 
-    Raises:
-        CellError: The model or tag does not exist, or the weights need a different activation.
-    """
-    from radapt.from_open_clip import pretrained_tag  # here, since it imports torch
 
+def _companions(source: WeightSource) -> dict[str, RepositoryFiles]:
+    """Return the parts of other repositories that a source needs, as far as they are known."""
+    match source:
+        case OpenClipTag() | OpenClipFile():
+            return companions_of(builtin_config(source.model))
+        case RepositoryFiles() if source.layout is OPEN_CLIP:
+            config = read_json(_finder(source)(OPEN_CLIP.config))
+            # tokenizers of repositories are in the repositories themselves
+            return companions_of(config.get("model_cfg"), own_tokenizer=True)
+        case _:
+            return {}
+
+
+def _fault(source: WeightSource) -> str:
+    """Return which file of a source is missing or wrong, or an empty text; use no network."""
     try:
-        return pretrained_tag(name, tag)
-    except ValueError as error:
-        raise CellError(str(error)) from error
+        if isinstance(source, LocalFile):
+            _check_file(source)
+        elif isinstance(source, RepositoryFiles):
+            _check_configuration(source)
+            if source.folder is not None:
+                _in_folder(source, source.folder)
+        needed = _needed(source)
+    except (CellError, ImportError) as error:
+        return str(error)
+    for alternatives in needed:
+        if not any(find(file) for file in alternatives):
+            names = " or ".join(file.path for file in alternatives)
+            return f"{alternatives[0].repo}: {names} is not in the hub's cache"
+    return ""
 
 
-def _refuse_undecided(source: OpenClipFile) -> None:
-    """Raise an error with the lines that the suite needs, if other values than CLIP's are known.
-
-    So weights under one name that are normalised in two ways always have two identities: a file
-    has its `preprocess` in the identity unless all tags of the name have CLIP's values.
-    """
-    from radapt.file_settings import (  # here, since it imports torch
-        undecided_activations,
-        undecided_normalisations,
-    )
-
-    wanted = []
-    if not source.preprocess and (known := undecided_normalisations(source.model)):
-        lines = {
-            f"preprocess: {{mean: {list(mean)}, std: {list(std)}}}": tags
-            for (mean, std), tags in known.items()
-        }
-        wanted.append(f"the normalisation of images; add {_choices(lines)}")
-    if not source.activation and (activations := undecided_activations(source.model)):
-        lines = {f"activation: {name}": tags for name, tags in activations.items()}
-        wanted.append(f"the activation; add {_choices(lines)}")
-    if wanted:
-        raise CellError(
-            f"{source.path}: weights of {source.model} in a file do not tell "
-            f"{', nor '.join(wanted)}"
-        )
+def _check_file(source: LocalFile) -> None:
+    if not source.path.exists():
+        raise CellError(f"{source.path}: no such {source.what}")
+    if isinstance(source, OpenClipFile):
+        refuse_undecided(source)
 
 
-def _choices(lines: dict[str, list[str]]) -> str:
-    """Return lines of a suite, each with up to two pretrained tags of open_clip that have it."""
-    parts = []
-    for line, tags in lines.items():
-        more = ", ..." if len(tags) > 2 else ""
-        parts.append(f"`{line}`" + (f" (as {', '.join(tags[:2])}{more})" if tags else ""))
-    return " or ".join(parts)
+def _check_configuration(source: RepositoryFiles) -> None:
+    find_file = _finder(source)
+    if has_model_types(source.layout):
+        refuse_adapter(source.name, find_file(ADAPTER_CONFIG))
+    if (config := find_file(source.layout.config)) is not None:
+        refuse_model_type(source, config)
 
 
 def _needed(source: WeightSource) -> list[Alternatives]:
@@ -163,20 +225,10 @@ def _files(source: WeightSource) -> list[Path]:
         case LocalFile():
             return [source.path]
         case OpenClipTag():
-            return [*map(_fetch_first, _needed(source))] or [_download_tag(source)]
+            return [*map(_fetch_first, _needed(source))] or [download_tag(source.model, source.tag)]
         case RepositoryFiles():
             own = _fetch_all(source) if source.folder is None else _in_folder(source, source.folder)
             return [*own, *_optional(source)]
-
-
-def _download_tag(source: OpenClipTag) -> Path:
-    from open_clip.pretrained import download_pretrained
-
-    try:
-        return Path(download_pretrained(published_tag(source.model, source.tag)))
-    except Exception as error:  # open_clip raises many kinds of network errors
-        tag = f"{source.model}: the weights {source.tag!r}"
-        raise CellError(f"{tag} cannot be downloaded: {error}") from error
 
 
 def _fetch_all(source: RepositoryFiles) -> list[Path]:

@@ -121,8 +121,7 @@ def batch_for(device: torch.device, height: int, width: int, work: Callable[[sli
         torch.cuda.reset_peak_memory_stats(device)
         return 2 * used < available
 
-    with torch.random.fork_rng([device]):  # trials leave a cell's random numbers as they are
-        return Batch(largest(work, fits_twice))
+    return Batch(largest(work, fits_twice))
 
 
 def largest(work: Callable[[slice], T], fits_twice: Callable[[], bool]) -> int:

@@ -8,16 +8,8 @@ from torch import Tensor, nn
 
 from bench.models.value_features import value_features
 from bench.suite.specs import Resize
+from radapt.activations import activation
 from radapt.tower import embedding, normalise
-
-# Names of activations in configurations, by the class names in open_clip and transformers.
-ACTIVATIONS = {
-    "QuickGELU": "quick_gelu",
-    "QuickGELUActivation": "quick_gelu",
-    "GELU": "gelu",
-    "GELUActivation": "gelu",
-    "GELUTanh": "gelu_tanh",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +91,6 @@ class ClipModel(nn.Module):
             "std": " ".join(f"{value:.8g}" for value in settings.std),
             "logit_scale": f"{self.logit_scale:.6g}",
         }
-
-
-def activation(tower: nn.Module) -> str:
-    """Return the name of a tower's activation function; several names are joined with `+`."""
-    found = {ACTIVATIONS.get(type(module).__name__) for module in tower.modules()}
-    return "+".join(sorted(name for name in found if name))
 
 
 def resized(images: Tensor, size: tuple[int, int], how: Resize) -> Tensor:

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from bench.catalogue.repository_layouts import OPEN_CLIP_CONFIG, read_json
 from bench.core.errors import CellError
-from bench.hub.weights import weight_files
+from bench.hub.companions import located
+from bench.hub.weights import companion_folders, own_files, weight_files
 from bench.models.build_context import BuildContext
-from bench.models.clip import ClipModel, Preprocessing, activation
+from bench.models.clip import ClipModel, Preprocessing
 from bench.suite.specs import OpenClipModel, Resize
 from radapt.clip import frozen
+from radapt.file_settings import FileSettings
 from radapt.from_open_clip import load_open_clip
 from radapt.remote_code import RemoteCodeError
 from radapt.state_dicts import load_tower
@@ -36,24 +38,14 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
             belongs to another model.
     """
     values = None if spec.preprocess is None else (spec.preprocess.mean, spec.preprocess.std)
+    settings = FileSettings(values, spec.activation)
     try:
-        with _loadable_name(spec) as name:
-            clip, tokenizer = load_open_clip(
-                name,
-                spec.pretrained,
-                normalisation=values,
-                quick_gelu=spec.activation == "quick_gelu",
-            )
+        with _loadable(spec) as (name, folders):
+            clip, tokenizer = load_open_clip(name, spec.pretrained, settings, folders)
     except CellError:
         raise
     except Exception as error:  # open_clip raises many types when a model cannot be loaded
         raise CellError(f"{spec.name} cannot be loaded: {error}") from error
-    if spec.activation is not None and (built := activation(clip)) != spec.activation:
-        raise CellError(
-            f"{spec.name}: activation: got {spec.activation!r}, but the layers of this model have "
-            f"{built or 'none of the known activations'}; remove `activation`, or use the name of "
-            "a model that has it"
-        )
     if spec.tower is not None:
         _put_tower(clip.visual, Path(spec.tower), spec)
     return as_clip_model(clip, tokenizer, context.device, context.resize)
@@ -67,22 +59,26 @@ def as_clip_model(clip: Any, tokenizer: Any, device: torch.device, resize: Resiz
 
 
 @contextmanager
-def _loadable_name(spec: OpenClipModel) -> Iterator[str]:
-    """Yield a model name under which open_clip loads exactly the files that the lock hashes."""
-    files = weight_files(spec)
+def _loadable(spec: OpenClipModel) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield a model name under which open_clip loads exactly the files that the lock hashes.
+
+    With it come the local folders of repositories that the name's built-in configuration names.
+    """
+    weight_files(spec)
+    others = {key: str(folder) for key, folder in companion_folders(spec).items()}
     if spec.pretrained is not None:
-        yield spec.name
+        yield spec.name, others
         return
-    tower = Path(spec.tower) if spec.tower else None
+    files = own_files(spec)
     with TemporaryDirectory() as place:
         for path in files:
             if path.name == OPEN_CLIP_CONFIG:
-                config = _with_booleans(read_json(path))
+                config = located(_with_booleans(read_json(path)), others)
                 (Path(place) / path.name).write_text(json.dumps(config), "utf-8")
-            elif path != tower:
+            else:
                 (Path(place) / path.name).symlink_to(path.resolve())
         try:
-            yield f"local-dir:{place}"
+            yield f"local-dir:{place}", {}
         except RemoteCodeError as error:  # its message names a file in the temporary folder
             own = next(path.parent for path in files if path.name == OPEN_CLIP_CONFIG)
             raise CellError(str(error).replace(place, str(own))) from error

@@ -1,22 +1,20 @@
 """CLIP and SigLIP models of transformers."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.catalogue.repository_layouts import read_json
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
-from bench.hub.weights import weight_files
+from bench.hub.weights import local_processor, weight_files
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
-from bench.models.transformers_loading import loading
+from bench.models.transformers_loading import loading, whole_model
 from bench.suite.specs import HuggingFaceModel, Resize
 
-_MODEL_TYPES = ("clip", "siglip")
+_RESCALE = 1 / 255  # from 8 bits to [0,1]
 
 
 class _Projected(nn.Module):
@@ -47,28 +45,15 @@ def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipMod
     folder = weight_files(spec)[1].parent  # of the configuration; weight files may be links
     with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        if config.model_type not in _MODEL_TYPES:
-            raise CellError(
-                f"{spec.name}: `model_type` is {config.model_type!r}; allowed: "
-                f"{', '.join(_MODEL_TYPES)}"
-            )
         # without `dtype`, a float16 checkpoint stays in float16
-        model, report = transformers.AutoModel.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
-        )
+        model = whole_model(transformers.AutoModel, spec.name, folder, dtype=torch.float32)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
-    if missing:  # transformers only warns, and uses random weights
-        raise CellError(
-            f"{spec.name}: {len(missing)} tensors of the checkpoint are missing or have another "
-            f"shape, the first is {missing[0]}; use a complete checkpoint of this model type"
-        )
     model = model.to(context.device).eval().requires_grad_(False)
     return ClipModel(
         _tower(model),
         _Encoder(model, tokenizer, context.device),
         float(model.logit_scale.exp()),
-        _preprocessing(folder, config.vision_config.image_size, context.resize),
+        _preprocessing(spec, config.vision_config.image_size, context.resize),
     )
 
 
@@ -105,14 +90,19 @@ def _tower(model: Any) -> nn.Module:
     return _Projected(vision, model.visual_projection, model.config.vision_config)
 
 
-def _preprocessing(folder: Path, size: int, resize: Resize) -> Preprocessing:
-    path = folder / "preprocessor_config.json"
-    given = read_json(path)
+def _preprocessing(spec: HuggingFaceModel, size: int, resize: Resize) -> Preprocessing:
+    given = local_processor(spec)
+    where = f"{spec.name}: settings of the image processor"
+    for key in ("do_rescale", "do_normalize"):
+        if given.get(key, True) is not True:
+            raise CellError(f"{where}: {key}: got {given[key]!r}; allowed: true")
+    if given.get("rescale_factor", _RESCALE) != _RESCALE:
+        raise CellError(f"{where}: rescale_factor: got {given['rescale_factor']!r}; allowed: 1/255")
     try:
         mean, std = (tuple(map(float, given[key])) for key in ("image_mean", "image_std"))
     except (KeyError, TypeError, ValueError) as error:
         raise CellError(
-            f"{path}: `image_mean` and `image_std` must be lists of three numbers "
+            f"{where}: `image_mean` and `image_std` must be lists of three numbers "
             f"({type(error).__name__}: {error})"
         ) from error
     return Preprocessing((size, size), mean, std, resize)

@@ -52,8 +52,8 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     origins: dict[str, str] = {}
     for name, spec in suite.models.items():
         models |= attempt("models", name, partial(fingerprint, spec))
-        if name in models and (source := origin(spec)):
-            origins[name] = source
+        if name in models:
+            origins |= attempt("models", name, partial(origin, spec))
     datasets: dict[str, DatasetLock] = {}
     for entry in suite.datasets:
         datasets |= attempt(
@@ -68,7 +68,8 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     if isinstance(suite.protocol.judge, TransformersJudge) and uses_judge(suite):
         found = attempt("protocol", "judge", partial(judge_weights, suite.protocol.judge))
     resolved = found.get("judge", "")
-    return Lock(models, datasets, spec_digests(suite), origins, whole, resolved), problems
+    known = {name: source for name, source in origins.items() if source}
+    return Lock(models, datasets, spec_digests(suite), known, whole, resolved), problems
 
 
 def remarks(suite: Suite, lock: Lock) -> Iterator[str]:

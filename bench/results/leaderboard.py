@@ -15,6 +15,10 @@ from bench.suite.specs import eps_value
 
 INCOMPLETE = "incomplete"
 SKIPPED = "skipped"
+ABOUT_RANKS = (
+    "Models share a rank where a paired test of their worst cases does not separate them; ranks "
+    "hold within a threat model."
+)
 
 
 def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:

@@ -1,7 +1,12 @@
-"""Number formats of a suite's metrics: accuracies in percent, other scores as they are."""
+"""Number formats of a suite's metrics: accuracies in percent, other scores as they are.
+
+All numbers for readers are rounded here; the page has the same rounding in `data.js`.
+"""
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
+from bench.results.spreadsheet import DIGITS
 from bench.suite.load import Suite
 from bench.suite.metrics import Metric, metrics_of
 
@@ -40,7 +45,22 @@ class Scale:
 
     def text(self, value: float, sign: str = "") -> str:
         """Return the formatted number; with sign `+`, positive numbers have a sign too."""
-        return f"{self.factor * value:{sign}.{self.digits}f}"
+        return decimal_text(value, self.digits, self.factor, sign)
+
+
+def decimal_text(value: float, digits: int, factor: float = 1.0, sign: str = "") -> str:
+    """Return a number times a factor, rounded to some decimals; ties go to the even digit.
+
+    The number is first rounded to the significant digits of the CSV tables, and then as a decimal
+    number. So whoever rounds a number of a table gets the same digits: 0.58749999 is 0.5875 there.
+
+    Args:
+        value: The number.
+        digits: Number of decimals.
+        factor: The factor.
+        sign: `+` gives positive numbers a sign too.
+    """
+    return f"{Decimal(f'{value:.{DIGITS}g}') * Decimal(factor):{sign}.{digits}f}"
 
 
 PERCENT = Scale("accuracy", 100.0, 1, "%", "in percent")

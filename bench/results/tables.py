@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.core.types import CellResult, Values
+from bench.core.types import VERIFIED_FAMILY, CellResult, Values
 from bench.plan.cells import Cell
 from bench.results.spreadsheet import unescaped
 from bench.stats import design_effect, wilson
@@ -19,11 +19,12 @@ from bench.trust.stored_findings import examined_pairs, flags_by_pair
 
 CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
-    *("n", "metric", "vqa_rule", "value", "ci_low", "ci_high", "seconds", "queries"),
-    *("status", "reason", "flags", "cell_id", "craft_id"),
+    *("n", "metric", "vqa_rule", "value", "ci_low", "ci_high", "seconds", "load_seconds"),
+    *("queries", "status", "reason", "flags", "cell_id", "craft_id"),
     "seed",
 )
 SAME_SOURCE = "source=target"
+PREPROCESSING_VERIFIED = "preprocessing=verified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def load_results(folder: str | Path) -> pd.DataFrame:
 
     `value` is a fraction in [0,1], except for the metric `cider`, which is from 0 to 10.
     """
-    numbers = ("n", "value", "ci_low", "ci_high", "seconds", "queries", "seed")
+    numbers = ("n", "value", "ci_low", "ci_high", "seconds", "load_seconds", "queries", "seed")
     frame = pd.read_csv(
         Path(folder) / "cells.csv",
         dtype={"seed": "Int64"} | {name: "str" for name in CELL_COLUMNS if name not in numbers},
@@ -169,6 +170,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "ci_low": low,
         "ci_high": high,
         "seconds": round(result.seconds, 3),
+        "load_seconds": round(result.load_seconds, 3),
         "queries": result.queries,
         "status": result.status,
         "reason": result.reason or "",
@@ -183,7 +185,8 @@ def _flags(item: Scored) -> list[str]:
     result = item.result
     assert result is not None
     same = [SAME_SOURCE] if item.same_source else []
-    return [*same, *item.data_flags, *result.flags, *item.trust_flags]
+    verified = [PREPROCESSING_VERIFIED] if VERIFIED_FAMILY in result.provenance else []
+    return [*same, *verified, *item.data_flags, *result.flags, *item.trust_flags]
 
 
 def _interval(item: Scored, share: float) -> tuple[float, float]:

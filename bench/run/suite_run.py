@@ -27,6 +27,7 @@ from bench.run.split_jobs import jobs_of
 from bench.run.watchers import Watcher, Watchers
 from bench.store.folder_lock import lock_folder
 from bench.store.results_folder import Store
+from bench.store.set_aside import reasons
 from bench.store.snapshot import Results, read_results
 from bench.suite.load import Suite, load_suite
 from bench.trust.end_of_run import allowance, examine_within, unexamined_line
@@ -46,6 +47,8 @@ class Report:
         lock: The hashes that the suite's names stand for.
         unexamined: A line on numbers that the trust battery has not examined; empty if it has
             examined all, or if `check` was False.
+        set_aside: The damaged files that were set aside during this run, each with its reason
+            (`bench.store.set_aside`).
     """
 
     folder: Path
@@ -55,6 +58,7 @@ class Report:
     failed: int
     lock: Lock
     unexamined: str = ""
+    set_aside: tuple[tuple[str, str], ...] = ()
 
 
 _Make = Callable[[Setup], Executor]
@@ -118,6 +122,7 @@ def run_suite(
         make = _inline(device, compiled, address, workers)
     with stoppable(), lock_folder(store.folder, executor, logs):
         store.sweep()
+        before = dict(reasons(store.set_aside))
         watchers = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
         lock, problems = resolve(suite)
         setup = Setup(
@@ -131,10 +136,11 @@ def run_suite(
         if check and todo:
             within = "in their share of the time" if examine else "by a run under Ray"
             unexamined = unexamined_line(stored, within)
+        aside = tuple(each for each in reasons(store.set_aside) if each[0] not in before)
     cells = stored.cells
     failed = sum(1 for cell in cells if cell.id in failures.cells)
     folder = Path(results) / suite.suite
-    return Report(folder, board, len(cells), len(todo), failed, lock, unexamined)
+    return Report(folder, board, len(cells), len(todo), failed, lock, unexamined, aside)
 
 
 def _compute(

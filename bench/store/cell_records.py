@@ -12,35 +12,62 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
+from bench.core.identifiers import shown
 from bench.core.result_fields import Kind
 from bench.core.terminal import legible
 from bench.core.types import FIELDS, CellResult
+from bench.store.checksums import has_checksum, with_checksum
+from bench.store.consistency import is_empty, result_fault
 from bench.store.reading import read_bytes
 
 _SEPARATOR = "|"  # between the ids of images; JSON does not escape it
 _FLOAT32 = "<f4"  # floats are stored as hexadecimal bytes, which are fastest to read
 
 
-def result_to_json(result: CellResult) -> str:
-    """Return a result as JSON."""
-    return json.dumps(dict(_encoded_fields(result)))
+def result_to_json(result: CellResult, name: str) -> str:
+    """Return a result as JSON, with a checksum.
+
+    Args:
+        result: The result.
+        name: The id of the cell; for a part of a cell, its key `ID.PART`.
+    """
+    return with_checksum(name, json.dumps(dict(_encoded_fields(result))))
 
 
-def read_result_file(path: str) -> CellResult:
-    """Return the result in a file.
+def read_result_file(path: str, name: str) -> CellResult:
+    """Return the result in a file of our own.
+
+    Args:
+        path: The file.
+        name: The id of the cell; for a part of a cell, its key `ID.PART`.
 
     Raises:
         OSError: The file does not exist or cannot be read.
-        ValueError, KeyError, TypeError, AttributeError: The file is damaged.
+        ValueError, KeyError, TypeError, AttributeError: The file is damaged, or has the result of
+            another cell or part.
     """
-    record = from_json(read_bytes(path))
-    return CellResult(**dict(_decoded_fields(record)))
+    content = read_bytes(path)
+    result = result_from_json(content)
+    if result.cell_id != name.partition(".")[0]:
+        raise ValueError(f"has the result of cell {shown(result.cell_id)}")
+    if not has_checksum(name, content) and (fault := result_fault(result)):
+        raise ValueError(fault)
+    return result
+
+
+def result_from_json(content: bytes) -> CellResult:
+    """Return the result in a JSON object, whose checksum and values are not checked.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: It is damaged.
+    """
+    return CellResult(**dict(_decoded_fields(from_json(content))))
 
 
 def _encoded_fields(result: CellResult) -> Iterator[tuple[str, object]]:
     for name, field in FIELDS.items():
         value = getattr(result, name)
-        if not field.optional or (value is not None and len(value)):
+        if not (field.optional and is_empty(value)):
             yield name, _ENCODERS.get(field.kind, _unchanged)(value)
 
 
@@ -60,9 +87,15 @@ def to_digits(flags: NDArray[np.bool_]) -> str:
 
 
 def from_digits(text: str) -> NDArray[np.bool_]:
-    """Return the booleans of a string of digits."""
-    found: NDArray[np.bool_] = np.frombuffer(text.encode(), np.uint8) == ord("1")
-    return found
+    """Return the booleans of a string of digits.
+
+    Raises:
+        ValueError: Another character than 0 and 1 is among them.
+    """
+    digits = np.frombuffer(text.encode(), np.uint8) - np.uint8(ord("0"))
+    if digits.max(initial=0) > 1:  # a character below 0 wraps around
+        raise ValueError("has a digit that is neither 0 nor 1")
+    return digits.astype(np.bool_)
 
 
 def _join_ids(ids: tuple[str, ...]) -> str | tuple[str, ...]:

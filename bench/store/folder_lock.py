@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from bench.core.errors import UserError
+from bench.core.errors import MALFORMED, UserError
 from bench.core.identifiers import relative_path_fault
 from bench.store.writing import write_text, writing
 
@@ -134,5 +134,5 @@ def _recorded_owner(folder: Path) -> RunOwner | None:
         owner = RunOwner(**json.loads((folder / "run.json").read_text("utf-8")))
         inside = not owner.logs or relative_path_fault(owner.logs) is None
         return owner if inside else replace(owner, logs="")
-    except (OSError, ValueError, TypeError, AttributeError):
+    except MALFORMED:
         return None

@@ -26,6 +26,7 @@ from bench.core.result_fields import Declared, Kind
 from bench.core.terminal import legible
 from bench.core.types import FIELDS, CellResult, Status
 from bench.store.cell_records import from_digits, to_digits
+from bench.store.consistency import is_empty, length_fault
 
 _MAX_IMAGES = 1_000_000  # images of a cell
 _MAX_COUNT = 2**63 - 1
@@ -42,25 +43,8 @@ class _Line(BaseModel):
 
     @model_validator(mode="after")
     def _check_lengths(self) -> "_Line":
-        values = {name: getattr(self, name) for name in FIELDS}
-        ids, correct = values["sample_ids"], values["correct"]
-        if len(set(ids)) < len(ids):
-            raise PydanticCustomError(
-                "images", "sample_ids: two images have the same id; ids must differ"
-            )
-        if (values["status"] == "ok") != bool(correct):
-            raise PydanticCustomError(
-                "images", "correct: must have values if `status` is ok, and none otherwise"
-            )
-        for name, field in FIELDS.items():
-            if not field.per_image or (field.optional and not values[name]):
-                continue
-            if len(values[name]) != len(ids):
-                raise PydanticCustomError(
-                    "images",
-                    "{name}: got {count} values for {images} images; allowed: one for each image",
-                    {"name": name, "count": len(values[name]), "images": len(ids)},
-                )
+        if fault := length_fault({name: getattr(self, name) for name in FIELDS}):
+            raise PydanticCustomError("images", "{fault}", {"fault": fault})
         return self
 
 
@@ -105,7 +89,8 @@ def result_line(result: CellResult) -> str:
         pydantic.ValidationError: The result has a value that is not allowed in a line.
     """
     line = _LINE.model_validate(_line_fields(result, _CLEANERS))
-    absent = {name for name, field in FIELDS.items() if field.optional and not getattr(line, name)}
+    optional = (name for name, field in FIELDS.items() if field.optional)
+    absent = {name for name in optional if is_empty(getattr(line, name))}
     return f"{line.model_dump_json(exclude=absent)}\n"
 
 

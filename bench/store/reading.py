@@ -1,8 +1,8 @@
 """Read stored files, and distinguish absent, damaged and unreadable files.
 
-An absent file is computed. A damaged file is named on stderr, renamed to `<name>.damaged`, and
-computed again. Any other system error ends the command, since computing again would hide the error
-and could cost hours.
+An absent file is computed. A damaged file is named on stderr, moved to a folder with its reason
+(`bench.store.set_aside`), and computed again. Any other system error ends the command, since
+computing again would hide the error and could cost hours.
 """
 
 import errno
@@ -11,17 +11,22 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from safetensors import SafetensorError
 
-from bench.core.errors import Unreadable
+from bench.core.errors import StoreError, Unreadable
+from bench.store.set_aside import set_aside
 
 T = TypeVar("T")
 MAX_FILE_BYTES = 64 << 20  # bytes of a stored file: a cell of a million images
 _TRANSIENT = (errno.ESTALE, errno.EIO)  # a network file system may recover from these
 _PAUSE = 0.2  # seconds before the second try
-DAMAGE = (ValueError, KeyError, TypeError, AttributeError, SafetensorError)
+DAMAGE = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+    SafetensorError,
+)  # fmt: skip
 
 
 def read_with_retry(path: str, read: Callable[[], T]) -> T | None:
@@ -49,12 +54,13 @@ def read_with_retry(path: str, read: Callable[[], T]) -> T | None:
         ) from error
 
 
-def read_stored(path: str, read: Callable[[], T]) -> T | None:
+def read_stored(path: str, read: Callable[[], T], folder: Path) -> T | None:
     """Return the value of `read()`, or None if the file is absent or damaged.
 
     Args:
         path: The file.
         read: Opens and parses the file; raises an error in `DAMAGE` if it is damaged.
+        folder: The folder that a damaged file is moved to.
 
     Raises:
         Unreadable: The file cannot be read.
@@ -66,7 +72,7 @@ def read_stored(path: str, read: Callable[[], T]) -> T | None:
     try:  # again, since another process may have replaced the file meanwhile
         return read_with_retry(path, read)
     except DAMAGE as error:
-        _set_aside(path, error)
+        _set_aside(path, folder, error)
         return None
 
 
@@ -92,11 +98,12 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
-def _set_aside(path: str, error: Exception) -> None:
+def _set_aside(path: str, folder: Path, error: Exception) -> None:
     why = str(error).splitlines()[0] if str(error) else type(error).__name__
     try:
-        os.replace(path, f"{path}.damaged")
-        done = f"set aside as {os.path.basename(path)}.damaged"
+        done = f"set aside as {set_aside(path, folder, why)}"
     except OSError as refused:
         done = f"left in place ({refused.strerror})"
+    except StoreError as refused:
+        done = f"set aside in {folder} without the reason ({refused})"
     print(f"{path}: damaged ({why}); {done}; it will be computed again", file=sys.stderr)

@@ -3,6 +3,7 @@
     <root>/<suite>/lock.json                 the lock of the suite
     <root>/<suite>/cells/<id>.json           the result of a cell
     <root>/<suite>/parts/<id>/<part>.json    results of parts of an unfinished cell
+    <root>/<suite>/set_aside/                damaged files with reasons (`bench.store.set_aside`)
     <root>/crafts/<craft_id>.<part>.safetensors
     <root>/judged/                           replies of judges that are language models
 
@@ -16,45 +17,26 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from safetensors import safe_open
-from safetensors.numpy import save
 
 from bench.core.errors import UserError
 from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
 from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
+from bench.store import set_aside
 from bench.store.cell_records import read_result_file, result_to_json
+from bench.store.crafts import Craft, read_craft, write_craft
 from bench.store.reading import read_stored, read_with_retry
-from bench.store.writing import write_atomically, write_text, writing
+from bench.store.writing import write_text, writing
 
 _LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
 _DAY = 86400.0  # seconds
 # these have subfolders, or files that are written in place
 _CHECKED_FOLDERS = ("parts", "runs", "figures")
-
-
-@dataclass(frozen=True, slots=True)
-class Craft:
-    """Adversarial images in their storage format, with the passes that they cost.
-
-    Attributes:
-        kept: Perturbations in float16 or images in uint8, `[n,3,h,w]`.
-        forwards: Number of images sent forward.
-        backwards: Number of images for which a gradient was computed.
-    """
-
-    kept: NDArray[Any]
-    forwards: int
-    backwards: int
 
 
 class Store:
@@ -74,25 +56,28 @@ class Store:
         self.folder = root / suite
         self.crafts = root / "crafts"
         self.judge_replies = root / "judged"
+        self.set_aside = self.folder / set_aside.FOLDER
         _refuse_links_out(root, self.folder)
 
     def put(self, result: CellResult) -> None:
         """Store a result; it replaces the cell's earlier result and, if finished, its parts."""
-        write_text(Path(self._cell_path(result.cell_id)), result_to_json(result))
+        path = Path(self._cell_path(result.cell_id))
+        write_text(path, result_to_json(result, result.cell_id))
         if result.finished:
             shutil.rmtree(self._parts_folder(result.cell_id), ignore_errors=True)
 
     def get(self, cell_id: str) -> CellResult | None:
         """Return a cell's result; None if it is absent or damaged."""
-        return _read_cell_result(cell_id, self._cell_path(cell_id))
+        return self._read_result(self._cell_path(cell_id), cell_id)
 
     def put_part(self, cell_id: str, part: str, result: CellResult) -> None:
         """Store the result of a part of a cell's images until the cell is finished."""
-        write_text(Path(self._part_path(cell_id, part)), result_to_json(result))
+        path = Path(self._part_path(cell_id, part))
+        write_text(path, result_to_json(result, f"{cell_id}.{part}"))
 
     def part(self, cell_id: str, part: str) -> CellResult | None:
         """Return the result of a part; None if it is absent or damaged."""
-        return _read_cell_result(cell_id, self._part_path(cell_id, part))
+        return self._read_result(self._part_path(cell_id, part), f"{cell_id}.{part}")
 
     def path_of(self, folder: str, key: str, suffix: str) -> Path:
         """Return the path of a file that is named by an id, in a subfolder of the suite."""
@@ -123,15 +108,17 @@ class Store:
 
     def put_craft(self, key: str, craft: Craft) -> None:
         """Store a part of a craft."""
-        name = "image" if craft.kept.dtype == np.uint8 else "delta"
-        passes = {"forwards": str(craft.forwards), "backwards": str(craft.backwards)}
-        data = save({name: craft.kept}, passes)
-        write_atomically(self._craft_path(key), lambda path: path.write_bytes(data))
+        write_craft(self._craft_path(key), key, craft)
 
-    def craft(self, key: str) -> Craft | None:
-        """Return a part of a craft; None if it is absent or damaged."""
+    def craft(self, key: str, shape: tuple[int, ...] | None = None) -> Craft | None:
+        """Return a part of a craft; None if it is absent or damaged.
+
+        Args:
+            key: Key of the part.
+            shape: The shape `[n,3,h,w]` that its images must have; None if it is not known.
+        """
         path = str(self._craft_path(key))
-        return read_stored(path, lambda: _read_craft(path))
+        return read_stored(path, lambda: read_craft(path, key, shape), self.set_aside)
 
     def has_craft(self, key: str) -> bool:
         """Return whether the file of a part of a craft exists; it may be damaged."""
@@ -179,31 +166,15 @@ class Store:
             raise UserError(f"{self.folder}: got the part {shown(part)}; allowed: 7 digits or more")
         return f"{self._parts_folder(cell_id)}/{part}.json"
 
+    def _read_result(self, path: str, name: str) -> CellResult | None:
+        return read_stored(path, lambda: read_result_file(path, name), self.set_aside)
+
     def _checked_id(self, cell_id: str) -> str:
         if not is_id(cell_id):
             raise UserError(
                 f"{self.folder}: got the id {shown(cell_id)}; allowed: {ID_LENGTH} digits 0-9a-f"
             )
         return cell_id
-
-
-def _read_cell_result(cell_id: str, path: str) -> CellResult | None:
-    def read_checked() -> CellResult:
-        found = read_result_file(path)
-        if found.cell_id != cell_id:
-            raise ValueError(f"has the result of cell {shown(found.cell_id)}")
-        return found
-
-    return read_stored(path, read_checked)
-
-
-def _read_craft(path: str) -> Craft:
-    with open(path, "rb"):
-        pass  # raises an OSError with `errno`, unlike safetensors
-    with safe_open(path, "numpy") as file:
-        (name,) = file.keys()
-        passes = file.metadata()
-        return Craft(file.get_tensor(name), int(passes["forwards"]), int(passes["backwards"]))
 
 
 def read_lock(folder: Path) -> Lock | None:

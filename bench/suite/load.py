@@ -33,6 +33,7 @@ from bench.suite.sweep import Origin, expand_sweeps, sweep_faults
 
 _MOST_CELLS = 5_000_000
 _RESERVED = ("crafts", "judged")  # folders that all suites share: `bench.store.results_folder`
+Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what a column of a table can hold
 
 
 class Suite(Spec):
@@ -57,8 +58,8 @@ class Suite(Spec):
     ]
     protocol: Annotated[Protocol, BeforeValidator(expand_preset)]
     samples: Annotated[int, Field(ge=1, le=1_000_000_000)]
-    seed: int = 0
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    seed: Seed = 0
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None
     models: Annotated[dict[Name, ModelSpec], Field(min_length=1)]
     datasets: Annotated[tuple[DatasetSpec, ...], Field(min_length=1)]
     attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)] = ()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.language_types import Question
+from bench.store import set_aside
 from bench.store.reading import read_bytes, read_stored
 from bench.store.writing import write_text
 from bench.suite import judge_prompt
@@ -110,7 +111,8 @@ class ModelJudge:
     def _stored_scores(self, prompts: Iterable[str]) -> Iterator[tuple[str, float]]:
         for prompt in prompts:
             path = str(self._path(prompt))
-            score = read_stored(path, partial(self._stored_score, path, prompt))
+            read = partial(self._stored_score, path, prompt)
+            score = read_stored(path, read, self.cache / set_aside.FOLDER)
             if score is not None:  # the judge is asked again if a reply is absent or damaged
                 yield prompt, score
 

@@ -8,6 +8,7 @@ import torch
 
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
+from bench.hub.weights import weight_files
 from bench.models.transformers_loading import loading
 from bench.suite.specs import TransformersJudge
 
@@ -55,13 +56,10 @@ class LocalModel:
             raise CellError(
                 "a judge of kind `transformers` needs an extra: pip install '.[lvlm]'"
             ) from error
-        name = self._spec.name
-        options: dict[str, Any] = {"trust_remote_code": False}
-        if self._spec.revision:
-            options["revision"] = self._spec.revision
-        with loading(name, name):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
+        folder = weight_files(self._spec)[1].parent  # of the configuration
+        with loading(self._spec.name, folder):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                name, dtype="auto", **options
+                folder, dtype="auto", trust_remote_code=False
             )
         return tokenizer, model.to(self._device).eval()

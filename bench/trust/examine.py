@@ -19,8 +19,8 @@ from bench.plan.identity import model_identity, pair_digest
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results
 from bench.trust.battery import CHECKS, QUICK, Check, examine
-from bench.trust.embedded_source import embedded_source
 from bench.trust.findings import Examined, Finding
+from bench.trust.own_source import embedded_source
 from bench.trust.reported_number import Number, Pair
 from bench.trust.stored_findings import load_findings, save_findings, transfer_sources, trust_id
 from bench.trust.subject import CHEAP, DEEP, Subject

@@ -56,7 +56,7 @@ def load_findings(store: Store, key: str) -> Examined | None:
         known = tuple(found for found in findings if found.check in EXPLANATIONS)
         return Examined(**record, findings=known)
 
-    return read_stored(path, read)
+    return read_stored(path, read, store.set_aside)
 
 
 def numbers_to_examine(results: Results) -> dict[Pair, Number]:

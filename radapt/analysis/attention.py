@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapt.analysis.taps import inputs_for, output_of
-from radapt.layout import block_paths, layout_of
+from radapt.layout import block_paths, has_part, layout_of
 
 Query = Literal["class", "patches"]
 
@@ -41,16 +41,16 @@ def attention_weights(
         Attention weights `[b,heads,n,n]` in fp32; they sum to 1 over the last axis, the keys.
 
     Raises:
-        TypeError: The tower's layout is not known, or its positions are rotary.
+        TypeError: The tower's layout is not known, or its attention has more parts, such as
+            rotary positions.
         ValueError: The block does not exist.
     """
-    if getattr(getattr(tower, "trunk", None), "rope", None) is not None:
-        raise TypeError(f"{type(tower).__name__}: attention with rotary positions is not supported")
     paths = block_paths(tower)
     if not 1 <= block <= len(paths):
         raise ValueError(f"block: got {block}; allowed are 1 to {len(paths)}")
     norm, attention, *_ = layout_of(tower).attention
     path = paths[block - 1]
+    _check_plain(tower, tower.get_submodule(f"{path}.{attention}"))
     tokens = output_of(tower, f"{path}.{norm}", inputs_for(tower, images, mean, std))
     module: Any = tower.get_submodule(f"{path}.{attention}")
     queries, keys = (_by_head(x, module.num_heads) for x in _queries_and_keys(module, tokens))
@@ -59,6 +59,25 @@ def attention_weights(
     logits = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
     weights: Tensor = logits.softmax(dim=-1, dtype=torch.float32)
     return weights
+
+
+def _check_plain(tower: nn.Module, attention: nn.Module) -> None:
+    """Raise TypeError unless attention is a softmax of the product of queries and keys alone.
+
+    Rotary or relative positions, for example, change the product.
+    """
+    trunk = getattr(tower, "trunk", None)
+    plain = isinstance(attention, nn.MultiheadAttention)
+    if trunk is not None:
+        plain = type(trunk).__name__ == "VisionTransformer"
+    elif has_part(attention, "q_proj"):  # of transformers; rotary kinds name it o_proj
+        plain = has_part(attention, "out_proj")
+    if not plain:
+        kind = type(tower if trunk is None else trunk).__name__
+        raise TypeError(
+            f"attention maps of {kind} are not supported: its attention is more than the softmax "
+            "of queries and keys"
+        )
 
 
 def _queries_and_keys(attention: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:

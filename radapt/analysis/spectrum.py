@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from radapt.layout import layout_of
+from radapt.layout import has_stem, layout_of
 
 Scale = Literal["relative", "absolute"]
 
@@ -32,7 +32,8 @@ def spectral_shift(
         zero is at `[p // 2, p // 2]`, and the highest frequencies are at the edges.
 
     Raises:
-        TypeError: A tower's layout is not known.
+        TypeError: A tower's layout is not known, or a stem of several convolutions makes its
+            patch tokens.
         ValueError: The kernels differ in size.
     """
     before, after = (_magnitude(_kernels(tower)) for tower in (standard, robust))
@@ -44,9 +45,13 @@ def spectral_shift(
 
 
 def _kernels(tower: nn.Module) -> Tensor:
-    weight = tower.get_submodule(layout_of(tower).patches).weight
-    assert isinstance(weight, Tensor)
-    return weight.detach()
+    patches = tower.get_submodule(layout_of(tower).patches)
+    if not isinstance(patches, nn.Conv2d) or has_stem(tower):
+        raise TypeError(
+            f"{type(tower).__name__} is not supported: it does not embed patches by one "
+            "convolution in two dimensions"
+        )
+    return patches.weight.detach()
 
 
 def _magnitude(kernels: Tensor) -> NDArray[np.float64]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from radapt.clone import clone_to
+from radapt.grids import grids_of
+from radapt.tiles import tiles_of
 from radapt.tower import attention_path, batch_leads, normalisation, normalise
 
 Keep = Callable[[Tensor], None]
@@ -61,7 +63,16 @@ def inputs_for(
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> Tensor:
-    """Return normalised images `[b,3,h,w]`, in the precision and on the device of a tower."""
+    """Return normalised images `[b,3,h,w]`, in the precision and on the device of a tower.
+
+    Raises:
+        TypeError: The tower takes images in another form.
+    """
+    if grids_of(tower) is not None or tiles_of(tower) is not None:
+        raise TypeError(
+            f"{type(tower).__name__}: analyses need a tower that takes images of one size, not "
+            "images of any size or tiles"
+        )
     weight = next(tower.parameters())
     pixels = images.to(weight.device, torch.float32)
     return normalise(pixels, *normalisation(tower, mean, std)).to(weight.dtype)

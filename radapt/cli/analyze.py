@@ -7,6 +7,7 @@ from radapt.cli.shared import (
     Commands,
     add_device,
     add_images,
+    add_model,
     command,
     images_for,
     named_clip,
@@ -38,7 +39,7 @@ def add(commands: Commands) -> None:
         ("attention", attention, 64),
     ):
         kind = command(kinds, name, f"Compare towers: {name}.", EXAMPLE)
-        kind.add_argument("--model", required=True, metavar="[LABEL=]MODEL")
+        add_model(kind, "[LABEL=]MODEL")
         kind.add_argument("--against", required=True, nargs="+", metavar="[LABEL=]MODEL")
         add_device(kind)
         if count:
@@ -73,10 +74,10 @@ def cka(options: argparse.Namespace) -> None:
     """Draw the CKA similarity of all pairs of blocks."""
     from radapt import analysis, figures  # matplotlib: the `plot` extra
 
-    label, clip = named_clip(options.model, options.device)
+    label, clip = named_clip(options.model, options)
     _, images, _ = images_for(options, clip)
     batches = images.split(64)
-    others = (named_clip(text, options.device) for text in options.against)
+    others = (named_clip(text, options) for text in options.against)
     maps = {name: analysis.cka(clip.tower, other.tower, batches) for name, other in others}
     figures.cka_maps(maps, options.out, rows=label, published=options.published)
 
@@ -85,8 +86,8 @@ def spectrum(options: argparse.Namespace) -> None:
     """Draw the change of the patch kernels' spectra."""
     from radapt import analysis, figures
 
-    label, clip = named_clip(options.model, options.device)
-    others = [named_clip(text, options.device) for text in options.against]
+    label, clip = named_clip(options.model, options)
+    others = [named_clip(text, options) for text in options.against]
     maps = {
         f"{name} − {label}": analysis.spectral_shift(clip.tower, other.tower)
         for name, other in others
@@ -99,7 +100,7 @@ def attention(options: argparse.Namespace) -> None:
     from radapt import analysis, figures
     from radapt.analysis.attention import Query
 
-    towers = [named_clip(text, options.device) for text in (options.model, *options.against)]
+    towers = [named_clip(text, options) for text in (options.model, *options.against)]
     _, images, _ = images_for(options, towers[0][1])
     shown = images[: options.shown]
     batches = images.split(64)

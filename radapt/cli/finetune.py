@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radapt.checkpoint import save_atomically
-from radapt.cli.shared import Commands, command
-from radapt.clip import Clip, load_clip
+from radapt.cli.shared import Commands, add_model, command, file_settings, model_of
+from radapt.clip import Clip
+from radapt.file_settings import UNSET
 from radapt.fingerprint import fingerprint
 from radapt.images import open_images, parts
 from radapt.objectives import on_images, tecoa_loss
@@ -33,7 +34,7 @@ def add(commands: Commands) -> None:
     summary = "Fine-tune a vision tower adversarially (FARE, TeCoA, TGA); resumes a stopped run."
     parser = command(commands, "finetune", summary, EXAMPLE)
     parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
-    parser.add_argument("--model", required=True, metavar="MODEL")
+    add_model(parser)
     parser.add_argument(
         "--data", type=Path, required=True, help="training images: class folders or shards"
     )
@@ -61,7 +62,8 @@ def run(options: argparse.Namespace) -> None:
 
     recipe = load_recipe(options.recipe)
     accelerator = Accelerator(mixed_precision=recipe.precision)
-    clip = load_clip(options.model, accelerator.device)
+    clip = model_of(options, accelerator.device)
+    settings = file_settings(options)  # part of the identity if they are set
     images = open_images(options.data, image_size(clip.tower))
     part, rest = divmod(recipe.batch, recipe.accumulate * accelerator.num_processes)
     if rest:
@@ -100,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
         options.out,
         accelerator,
         identity=f"{recipe} {fingerprint(clip.tower)} {len(images)} {images.classes} "
-        f"{accelerator.num_processes}",
+        f"{accelerator.num_processes}{'' if settings == UNSET else f' {settings}'}",
         seed=recipe.seed,
         evaluate=evaluate,
         mean=clip.mean,

@@ -13,14 +13,15 @@ from radapt.anchor import Anchor, extract_anchor
 from radapt.atomic_write import write_atomically
 from radapt.cli.shared import (
     Commands,
+    add_device,
     add_images,
     add_model,
     command,
     images_for,
+    model_of,
     positive,
     prepared,
 )
-from radapt.clip import load_clip
 from radapt.fit import Epoch, fit_anchor
 from radapt.fit_task import FitOptions
 
@@ -35,6 +36,7 @@ def add(commands: Commands) -> None:
     summary = "Optimise an anchor on adversarial images (R-Adapt+); the tower stays frozen."
     parser = command(commands, "fit", summary, EXAMPLE)
     add_model(parser)
+    add_device(parser)
     add_images(parser, 2000)
     parser.add_argument("--alpha", type=float, default=0.8, help="default: %(default)s")
     parser.add_argument(
@@ -91,7 +93,7 @@ def _cutoff(text: str) -> float | None:
 
 def run(options: argparse.Namespace) -> None:
     """Fit an anchor, log each epoch, and write the anchor; a stopped fit is resumed."""
-    clip = load_clip(options.model, options.device)
+    clip = model_of(options, options.device)
     all_images, images, labels = images_for(options, clip)
     choices = {field.name: getattr(options, field.name) for field in fields(FitOptions)}
     start = (

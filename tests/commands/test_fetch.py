@@ -122,7 +122,7 @@ def test_weights_of_the_hub_are_counted_too(hub: Hub, suite_file: Maker) -> None
     told = Told()
     lock, problems = fetch(suite, told)
     assert problems == {}
-    assert told.come == 5002
+    assert told.come == 5000  # the configuration, which may name further files, came before
     assert "Real" in lock.models
 
 
@@ -133,7 +133,7 @@ def test_all_parts_of_weights_are_counted_and_brought(hub: Hub, suite_file: Make
     hub.repos["some/clip"] = {
         **parts,
         "model.safetensors.index.json": index.encode(),
-        **{name: json.dumps({"name": name}).encode() for name in small},
+        **{name: json.dumps({"model_type": "clip"}).encode() for name in small},
         "spiece.model": b"words",  # the second of two that may hold them: no class is named
     }
     spec = {"kind": "hugging_face", "name": "some/clip"}
@@ -143,8 +143,8 @@ def test_all_parts_of_weights_are_counted_and_brought(hub: Hub, suite_file: Make
     lock, problems = fetch(suite, told)
     assert problems == {}
     assert told.needed is not None
-    texts = sum(len(hub.repos["some/clip"][name]) for name in small)
-    assert told.needed.left == told.come == 9000 + texts
+    # the vocabulary is counted, since the files that name further files came before
+    assert told.needed.left == told.come == 9000 + len(b"words")
     assert [name for name in told.names if "model-" in name] == [f"some/clip {n}" for n in parts]
     here = {path.name for path in weight_files(HuggingFaceModel.model_validate(spec))}
     assert here == set(hub.repos["some/clip"])  # the words as well, once it is known where they are
@@ -157,7 +157,7 @@ def test_what_a_chat_may_have_is_brought_where_it_is(hub: Hub, suite_file: Maker
         *("model.safetensors", "config.json", "processor_config.json", "tokenizer_config.json"),
         *("tokenizer.json", "chat_template.jinja", "special_tokens_map.json"),
     }
-    hub.repos["some/llava"] = {name: b"{}" for name in names}
+    hub.repos["some/llava"] = {name: b'{"model_type": "llava"}' for name in names}
     models = {"Real": {"kind": "lvlm", "name": "some/llava"}}
     asked = {"kind": "language", "format": "embedded", "name": "d", "of": "digits", "ask": "what"}
     suite = load_suite(suite_file(datasets=[asked], models=models, attacks=None, threats=None))
@@ -171,6 +171,26 @@ def test_what_a_chat_may_have_is_brought_where_it_is(hub: Hub, suite_file: Maker
     with pytest.raises(CellError, match=r"no file processor_config\.json"):
         weight_files(spec)
     assert "Real" in lock.models
+
+
+def test_a_second_tokenizer_in_a_folder_is_brought(hub: Hub, suite_file: Maker) -> None:
+    names = {
+        *("model.safetensors", "config.json", "preprocessor_config.json", "tokenizer_config.json"),
+        *("tokenizer.json", "qformer_tokenizer/tokenizer_config.json"),
+        "qformer_tokenizer/vocab.txt",
+    }
+    hub.repos["some/blip"] = {
+        name: json.dumps({"model_type": "instructblip", "name": name}).encode() for name in names
+    }
+    entry = {"kind": "lvlm", "name": "some/blip"}
+    asked = {"kind": "language", "format": "embedded", "name": "d", "of": "digits", "ask": "what"}
+    suite = load_suite(
+        suite_file(datasets=[asked], models={"Real": entry}, attacks=None, threats=None)
+    )
+    told = Told()
+    assert fetch(suite, told)[1] == {}
+    assert "some/blip qformer_tokenizer/vocab.txt" in told.names
+    assert len(weight_files(LvlmModel.model_validate(entry))) == len(names)
 
 
 def test_a_small_disk_is_told_before_anything_comes(
@@ -191,6 +211,17 @@ def test_an_unreachable_hub_is_one_message(suite: Suite, monkeypatch: pytest.Mon
         UserError, match=r"127\.0\.0\.1:9 cannot be reached .*: datasets\.set; check"
     ):
         fetch(suite, Told())
+
+
+def test_a_fault_of_a_local_file_is_not_the_networks(
+    hub: Hub, suite_file: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    models = {"M": {"kind": "hugging_face", "name": str(tmp_path / "gone")}}
+    suite = load_suite(suite_file(datasets=["digits"], models=models, attacks=None, threats=None))
+    _, problems = fetch(suite, Told())
+    assert problems.keys() == {"models.M"}
+    assert "gone: no such folder" in problems["models.M"]
 
 
 def test_a_set_with_fewer_images_than_asked(hub: Hub, suite: Suite) -> None:
@@ -315,11 +346,16 @@ def test_the_doctor_looks_for_a_local_judge(hub: Hub, suite_file: Maker, tmp_pat
         "bad",
         f"protocol.judge: {tmp_path / 'judge'}: config.json is missing",
     )
-    (tmp_path / "judge" / "config.json").write_text("{}")
+    (tmp_path / "judge" / "config.json").write_text('{"model_type": "resnet"}')
+    assert "no model of this type that writes text" in said(name=str(tmp_path / "judge"))[1]
+    (tmp_path / "judge" / "config.json").write_text('{"model_type": "llama"}')
+    assert "model.safetensors.index.json or" in said(name=str(tmp_path / "judge"))[1]
+    for name in ("model.safetensors", "tokenizer_config.json", "tokenizer.json"):
+        (tmp_path / "judge" / name).write_text("{}")
     assert said(name=str(tmp_path / "judge"))[0] == "ok"
     assert said(name="owner/judge")[0] == "bad"
     level, found = said(name="owner/judge", revision="0" * 40)
-    assert (level, found.endswith("not in the hub's cache")) == ("note", True)
+    assert (level, found.endswith("not in the hub's cache")) == ("bad", True)
 
 
 @pytest.mark.parametrize(

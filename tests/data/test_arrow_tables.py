@@ -31,7 +31,7 @@ def rows(
     labels: Sequence[object] = LABELS, names: list[str] | None = NAMES, first: int = 0, **more: Any
 ) -> Any:
     """Return a table as `datasets` makes it; the pixels of row n are 10 n."""
-    images = [{"bytes": grey(10 * (first + n)), "path": None} for n in range(len(labels))]
+    images = [{"bytes": grey(10 * (first + n) % 251), "path": None} for n in range(len(labels))]
     image = pa.array(images, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
     table = pa.table({"img": image, "label": list(labels), **more})
     if names is None:
@@ -112,18 +112,30 @@ def test_tables_are_read_in_the_order_of_their_rows(tmp_path: Path, write: Any) 
 
 
 def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
-    other = pa.array([grey(200 + n) for n in range(6)])
-    table = rows(names=None, masks=other, kind=["b_c", "a", "b_c", "a", "a", "a"])
+    masks = pa.array([grey(200 + n) for n in range(6)])
+    table = rows(names=None, masks=masks, kind=["b_c", "a", "b_c", "a", "a", "a"])
     parquet.write_table(table, tmp_path / "set.parquet")
     spec = spec_of(tmp_path / "set.parquet", image="masks", label="kind")
     assert [each[1:] for each in found(spec)][:2] == [(200, "b c"), (201, "a")]
     assert index_dataset(spec, 1, 0).classes == ("a", "b c")
+    other = spec.model_copy(update={"image": "img"})
+    assert [each[1] for each in found(other)][:2] == [0, 10]
+    assert index_dataset(other, 1, 0).fingerprint != index_dataset(spec, 1, 0).fingerprint
     with pytest.raises(CellError, match="2 columns have images: img, masks; got None as `image`"):
         index_dataset(spec_of(tmp_path / "set.parquet", label="kind"), 1, 0)
     with pytest.raises(CellError, match=r"no column 'fine'.* allowed: img, label, masks, kind"):
         index_dataset(spec_of(tmp_path / "set.parquet", image="img", label="fine"), 1, 0)
     with pytest.raises(CellError, match="no names belong to them"):
         index_dataset(spec_of(tmp_path / "set.parquet", image="img"), 1, 0)
+
+
+def test_a_long_row_group_is_read_in_batches(tmp_path: Path) -> None:
+    table = rows([n % 3 for n in range(600)])
+    parquet.write_table(table, tmp_path / "set.parquet")  # a single row group
+    keys = ("00000599", "00000255", "00000003")  # no row of the second batch
+    images = load_images(spec_of(tmp_path / "set.parquet"), keys, "native")
+    assert images.images[:, 0, 0, 0].tolist() == [5990 % 251, 2550 % 251, 30]
+    assert images.labels.tolist() == [2, 0, 0]
 
 
 def test_imagenets_numbers_need_an_order(tmp_path: Path) -> None:

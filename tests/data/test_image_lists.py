@@ -10,7 +10,7 @@ from bench import catalogue
 from bench.core.errors import CellError, SuiteError
 from bench.data import index_dataset, load_images, native_size
 from bench.data.source_kinds import source_of
-from bench.suite.specs import TableDataset
+from bench.suite.specs import FolderDataset, TableDataset
 from tests.support.question_files import picture
 
 # the classes of the first ten images of ImageNet's validation set: in Caffe's val.txt, in the
@@ -69,9 +69,16 @@ def test_paths_with_class_names(tmp_path: Path, name: str, text: str, keys: dict
     assert source_of(spec).missing(0) is None
 
 
+def test_a_first_row_that_names_a_file_is_no_header(tmp_path: Path) -> None:
+    picture(tmp_path, "scan1", 1)
+    picture(tmp_path, "scan2", 2)
+    (tmp_path / "list.csv").write_text("scan1,cat\nscan2,dog\n")
+    assert labels(table(tmp_path / "list.csv")) == {"scan1": "cat", "scan2": "dog"}
+
+
 def test_images_may_be_elsewhere_and_have_no_row(tmp_path: Path) -> None:
     listed(tmp_path / "images", "unused.csv", "")
-    text = "a.png,cat\na.png,cat\nsub/d.png,dog\n"
+    text = "a.png,cat\n./a.png,cat\nsub//d.png,dog\n"
     (tmp_path / "list.csv").write_text(text)
     spec = table(tmp_path / "list.csv", images=str(tmp_path / "images"))
     assert labels(spec) == {"a.png": "cat", "sub/d.png": "dog"}
@@ -79,6 +86,14 @@ def test_images_may_be_elsewhere_and_have_no_row(tmp_path: Path) -> None:
         ("repeated-images", "1 rows repeat an image and its label (first: a.png)"),
         ("images-not-listed", "2 images in the folder are not in the list (first: b c.png)"),
     ]
+
+
+def test_a_list_with_a_public_name_is_compared_with_the_catalogue(tmp_path: Path) -> None:
+    spec = listed(tmp_path, "l.csv", "a.png,cat\nb c.png,dog\nsub/d.png,cat\ne.JPEG,dog\n")
+    public = spec.model_copy(update={"name": "cifar10"})
+    text = "the dataset's files have 2 class names, the catalogue has 10; check that this is the "
+    assert remarks(public) == [("class-names", f"{text}right dataset")]
+    assert remarks(spec) == []
 
 
 def test_numbers_and_names_may_stand_for_the_lines_of_a_file(tmp_path: Path) -> None:
@@ -122,6 +137,7 @@ def test_the_identity_follows_labels_and_images(tmp_path: Path) -> None:
         ("l.csv", "a.png,cat\na.png,dog\n", "line 2: 'a.png' has the label 'dog' here and 'cat'"),
         ("l.csv", "a.png,cat\n../b.png,dog\n", r"line 2: got the path '../b.png'; it must stay"),
         ("l.csv", "a.png,cat\n/b.png,dog\n", r"line 2: got the path '/b.png'; it must stay"),
+        ("l.csv", "a.png,0\nb c.png,12345678901\n", r"1 of 2 labels are class numbers"),
         ("l.csv", "a.png,cat\n7.png,dog\n", r"1 of 2 images are not in .*first: '7.png'\); give"),
         ("l.csv", "a.png,0\nb c.png,1\n", "labels are numbers, and no names belong to them"),
         ("l.csv", "a.png,0\nb c.png,dog\n", r"1 of 2 labels are class numbers .*'dog' of 'b c"),
@@ -158,7 +174,7 @@ def test_keys_that_a_file_does_not_use_are_refused(
 def test_a_missing_list_is_named(tmp_path: Path) -> None:
     spec = table(tmp_path / "l.csv", images=str(tmp_path / "images"))
     assert source_of(spec).missing(0) == f"{spec.path}, {spec.images}: no such file or folder"
-    with pytest.raises(CellError, match=r"l\.csv: no such file"):
+    with pytest.raises(CellError, match="images: no such folder of images"):
         index_dataset(spec, 1, 0)
 
 
@@ -219,10 +235,19 @@ def test_wordnet_ids_and_kaggles_list_are_the_same_dataset(tmp_path: Path) -> No
         assert (found.fingerprint, found.classes) == (lock.fingerprint, lock.classes)
 
 
+def test_class_folders_without_folders_point_to_lists(tmp_path: Path) -> None:
+    folder = {"kind": "folder", "name": "set", "path": str(imagenet(tmp_path))}
+    with pytest.raises(CellError, match=r"got 0 folders .* a list of their labels are `kind: tab"):
+        index_dataset(FolderDataset.model_validate(folder), 1, 0)
+
+
 def test_other_orders_are_refused(tmp_path: Path) -> None:
     from_zero = flat(tmp_path, named([number - 1 for number in DEVKIT]))
     with pytest.raises(CellError, match=r"00000001.JPEG has the label 489 and shows n01751748"):
         index_dataset(from_zero, 1, 0)
+    one_off = flat(tmp_path, named([*CAFFE[:4], 515, *CAFFE[5:]]))
+    with pytest.raises(CellError, match=r"00000005.JPEG has the label 515 and shows n03125729"):
+        index_dataset(one_off, 1, 0)
     wrong = flat(tmp_path, named(CAFFE), order="devkit")
     with pytest.raises(CellError, match="so the labels are not in the order devkit; allowed"):
         index_dataset(wrong, 1, 0)

@@ -12,6 +12,7 @@ from bench.core.errors import CellError
 from bench.core.types import CellResult
 from bench.data.tensors import Images
 from bench.evaluate.cell import Evaluator
+from bench.evaluate.loading import Loading
 from bench.evaluate.text_vectors import TextVectors
 from bench.models import DefendedModel
 from bench.plan.cells import Cell, expand
@@ -80,7 +81,8 @@ def test_cells_of_defended_models(suite_file: Write, tmp_path: Path) -> None:
 def test_a_defence_that_needs_classes_says_so_for_captions() -> None:
     clip: Any = SimpleNamespace(logit_scale=1.0, encode_image=None, encode_text=None)
     nested = DefendedModel(DefendedModel(clip, AntiAdversary(), None), GaussianBlur(), None)
-    vectors, captions = TextVectors(PRESETS["radapt-paper"]), cast(Images, None)
+    loading = Loading({}, None, torch.device("cpu"))
+    vectors, captions = TextVectors(PRESETS["radapt-paper"], loading), cast(Images, None)
     with pytest.raises(CellError, match="needs classes; this dataset has captions"):
         vectors.told_to(nested, captions, RETRIEVAL.name)
     plain = DefendedModel(clip, GaussianBlur(), None)

@@ -317,7 +317,7 @@ def test_what_low_precision_alone_gets_wrong_goes_back_to_fp32(
 def test_images_are_decoded_once_and_heads_are_made_once(
     small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.evaluate import model_cache
+    from bench.evaluate import image_cache
     from bench.tasks import classification
 
     made: list[str] = []
@@ -331,7 +331,7 @@ def test_images_are_decoded_once_and_heads_are_made_once(
 
         return call
 
-    for module, name in ((model_cache, "load"), (classification, "zero_shot_head")):
+    for module, name in ((image_cache, "load"), (classification, "zero_shot_head")):
         monkeypatch.setattr(module, name, noting(module, name))
     evaluate, cells = evaluator(small, tmp_path)
     for cell in cells:

@@ -102,4 +102,4 @@ def begun(process: BaseProcess, results: Path) -> bool:
 
 def table(results: Path) -> pd.DataFrame:
     """Return a run's table, but for the time that things took."""
-    return load_results(results / NAME).drop(columns="seconds")
+    return load_results(results / NAME).drop(columns=["seconds", "load_seconds"])

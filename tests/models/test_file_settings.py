@@ -15,12 +15,14 @@ from torch import Tensor
 from bench.core.errors import CellError
 from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
-from bench.hub.weights import weight_files
+from bench.hub.weights import check_before_download, own_files, weight_files
 from bench.models import ClipModel, build_model
 from bench.plan.identity import model_identity, spec_digests
 from bench.plan.resolve import fingerprint
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import OpenClipModel
+from radapt import Anchor, extract_anchor
+from radapt.cli.main import main
 from radapt.clip import load_clip
 from tests.support.hub_cache import offline, put
 from tests.support.small_clip import CONFIG, MEAN, STD, pickled, small_clip
@@ -95,7 +97,7 @@ def test_a_file_is_refused_with_the_line_that_open_clips_tags_agree_on(
     file: str, name: str, line: str
 ) -> None:
     assert lines(refusal(name=name, pretrained=file)) == [line]
-    weight_files(spec(name=name, pretrained=file, **yaml.safe_load(line)))
+    check_before_download(spec(name=name, pretrained=file, **yaml.safe_load(line)))
 
 
 @pytest.mark.parametrize("name", TAGGED)
@@ -115,7 +117,8 @@ def test_a_file_needs_no_setting_only_where_all_tags_build_what_it_builds(
     if not quick and any(tag.get("quick_gelu") for tag in tags):
         wanted.add("activation")
     if not wanted:
-        assert weight_files(spec(name=name, pretrained=file)) == [Path(file)]
+        check_before_download(spec(name=name, pretrained=file))
+        assert own_files(spec(name=name, pretrained=file)) == [Path(file)]
         return
     found = [yaml.safe_load(line) for line in lines(refusal(name=name, pretrained=file))]
     assert {key for line in found for key in line} == wanted
@@ -262,3 +265,66 @@ def test_unset_settings_are_in_no_identity_and_no_digest(suite_file: Callable[..
         identity = model_identity(changed, Lock({"M": "hash"}), "M")
         assert {key: json.loads(json.dumps(identity[key])) for key in settings} == settings
         assert spec_digests(changed)["models.M"] != spec_digests(plain)["models.M"]
+
+
+# --- the command line of radapt -------------------------------------------------------------------
+
+
+def anchor_of(*arguments: str) -> int:
+    return main(["anchor", "--device", "cpu", "--model", *arguments])
+
+
+def test_radapt_refuses_a_file_as_a_suite_does(
+    file: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    reference, out = f"ViT-L-14:{file}", str(tmp_path / "a.safetensors")
+    assert anchor_of(reference, "--out", out) == 2
+    message = capsys.readouterr().err
+    offered = lines(message)
+    suite = refusal(name="ViT-L-14", pretrained=file)
+    for given in (message, suite):
+        assert "weights of ViT-L-14 in a file do not tell the normalisation of images" in given
+    assert offered == [
+        f"--mean {' '.join(map(str, MEAN))} --std {' '.join(map(str, STD))}",
+        "--mean 0.5 0.5 0.5 --std 0.5 0.5 0.5",
+        "--activation quick_gelu",
+        "--activation gelu",
+    ]
+    assert len(lines(suite)) == len(offered)
+    assert not Path(out).exists()
+
+
+def test_radapts_options_decide_what_a_file_does_not_contain(
+    tiny: None, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"hf_hub": "me/tiny/", "mean": tuple(HALF), "std": tuple(HALF), "quick_gelu": True}
+    monkeypatch.setitem(pretrained._PRETRAINED, "tiny", {"webli": known})
+    out = tmp_path / "a.safetensors"
+    half = ["0.5"] * 3
+    chosen = ["--mean", *half, "--std", *half, "--activation", "quick_gelu"]
+    assert anchor_of(f"tiny:{file}", *chosen, "--out", str(out)) == 0
+    tower = small_clip(quick_gelu=True).visual
+    wanted = extract_anchor(tower, mean=tuple(HALF), std=tuple(HALF))
+    assert torch.allclose(Anchor.load(out).value, wanted.value, atol=1e-5)
+    assert not torch.allclose(extract_anchor(tower).value, wanted.value, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--mean 0.5 0.5 0.5", "got only one of them"),
+        ("--mean 0.5 0.5 0.5 --std 0.5 0 0.5", "std above 0"),
+        ("--mean 0.5 nan 0.5 --std 1 1 1", "std above 0"),
+        ("--activation gelu", "got 'gelu', but the layers of tiny have quick_gelu"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(
+    file: str,
+    options: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny", {**CONFIG, "quick_gelu": True})
+    assert anchor_of(f"tiny:{file}", *options.split(), "--out", "x.safetensors") == 2
+    assert message in capsys.readouterr().err

@@ -27,6 +27,7 @@ CPU = torch.device("cpu")
 EVERY = {**SMALL, **{kind: partial(small_qwen, kind) for kind in KINDS}}
 ASKED = ["is the cat a dog?", "ab", "what is the dog in the ab cat?"]
 SAID = ["yes", "the cat is", "no ab dog, a"]
+SIDES = (40, 70)
 
 
 def build(place: object, **changes: Any) -> LanguageModel:
@@ -55,15 +56,12 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def inputs(model: LanguageModel, ids: list[int], image: Tensor) -> dict[str, Tensor]:
+def inputs(model: LanguageModel, asked: str, said: list[int], image: Tensor) -> dict[str, Tensor]:
     """What transformers' own model takes of one exchange."""
-    tokens = torch.tensor([ids])
-    typed = {"mm_token_type_ids": (tokens == model.chat.image_id).long()}
-    told = typed if model.family.needs_token_types else {}
-    return {"input_ids": tokens, **told, **model.pixels(image)}
+    return model.inputs([model.chat.inputs(asked, SIDES, said)], image, left=False)
 
 
-def images(count: int = 3, height: int = 40, width: int = 70) -> Tensor:
+def images(count: int = 3, height: int = SIDES[0], width: int = SIDES[1]) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     shape = (count, 3, height, width)
     return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8).float() / 255
@@ -99,9 +97,8 @@ def test_a_batch_says_what_each_image_says_alone(model: LanguageModel) -> None:
 
 def test_the_likelihood_is_that_of_the_model_itself(model: LanguageModel, saved: Path) -> None:
     """Of one exchange, through transformers' own forward pass and loss."""
-    count = model.visual_tokens(images(1)).shape[1]
-    asked, said = model.chat.exchange(ASKED[1], SAID[1], count)
-    whole = inputs(model, asked + said, images(1))
+    asked, said = model.chat.exchange(ASKED[1], SAID[1], SIDES)
+    whole = inputs(model, ASKED[1], said, images(1))
     labels = whole["input_ids"].clone()
     labels[:, : len(asked)] = -100
     network: Any = model.network
@@ -115,13 +112,12 @@ def test_the_likelihood_is_that_of_generation(model: LanguageModel) -> None:
     """Each token's, as generation sees it after the tokens before."""
     generator: Any = model.network
     part = images(1)
-    count = model.visual_tokens(part).shape[1]
-    asked, said = model.chat.exchange(ASKED[0], SAID[2], count)
-    assert asked == model.chat.question(ASKED[0], count)
+    asked, said = model.chat.exchange(ASKED[0], SAID[2], SIDES)
+    assert asked == model.chat.question(ASKED[0], SIDES)
     total = 0.0
     for place, token in enumerate(said):
         found = generator.generate(
-            **inputs(model, asked + said[:place], part), max_new_tokens=1,
+            **inputs(model, ASKED[0], said[:place], part), max_new_tokens=1,
             output_logits=True, return_dict_in_generate=True,
         )  # fmt: skip
         total += float(found.logits[0][0].log_softmax(-1)[token])
@@ -133,13 +129,12 @@ def test_the_likelihood_is_that_of_generation(model: LanguageModel) -> None:
 def test_a_greedy_answer_has_the_likeliest_tokens(model: LanguageModel) -> None:
     generator: Any = model.network
     batch = images()
-    count = model.visual_tokens(batch).shape[1]
     for row, text in enumerate(model.answer(batch, ASKED, tokens=5)):
-        asked = model.chat.question(ASKED[row], count)
         new: list[int] = []
         while len(new) < 5 and model.chat.end not in new:
             with torch.no_grad():
-                logits = generator(**inputs(model, asked + new, batch[row : row + 1])).logits[0, -1]
+                given = inputs(model, ASKED[row], new, batch[row : row + 1])
+                logits = generator(**given).logits[0, -1]
             new.append(int(logits.argmax()))
         assert text == model.chat.tokenizer.decode(new, skip_special_tokens=True).strip()
 
@@ -210,7 +205,9 @@ def test_precisions(saved: Path, name: str, kind: str) -> None:
 
 
 def test_the_image_token_in_a_text_is_told(model: LanguageModel) -> None:
-    mark = model.chat.image
+    mark = {"qwen2_5_vl": "<|image_pad|>", "qwen3_vl": "<|image_pad|>"}.get(
+        model.network.config.model_type, "<image>"
+    )
     with pytest.raises(ValueError, match=rf"must not contain the image token '{re.escape(mark)}'"):
         model.answer(images(1), [f"what is {mark}"], tokens=2)
 
@@ -220,10 +217,12 @@ def test_a_checkpoint_without_a_template_gets_that_of_llava(llava: Path, tmp_pat
         if name != "chat_template.jinja":
             (tmp_path / name).write_bytes(content)
     bare, whole = build(tmp_path), build(llava)
-    assert bare.chat.exchange(ASKED[0], SAID[1], 3) == whole.chat.exchange(ASKED[0], SAID[1], 3)
+    assert bare.chat.exchange(ASKED[0], SAID[1], SIDES) == whole.chat.exchange(
+        ASKED[0], SAID[1], SIDES
+    )
     assert bare.facts()["template"] == "LLaVA-1.5's"
-    text = whole.chat.tokenizer.decode(whole.chat.exchange("ab?", "cat", 1)[0])
-    assert text == "<s> USER: <image>\nab? ASSISTANT:"
+    text = whole.chat.tokenizer.decode(whole.chat.question("ab?", SIDES))
+    assert text.replace("<image>" * 16, "<image>") == "<s> USER: <image>\nab? ASSISTANT:"
 
 
 def test_another_checkpoint_without_a_template_is_refused(saved: Path, tmp_path: Path) -> None:
@@ -253,7 +252,7 @@ def test_an_answer_ends_at_any_of_the_checkpoints_ends(llava: Path, tmp_path: Pa
         (tmp_path / name).write_bytes(content)
     before = build(llava)
     [text] = before.answer(images(1), ASKED[:1], tokens=8)
-    said = before.chat.exchange(ASKED[0], text, 1)[1]
+    said = before.chat.exchange(ASKED[0], text, SIDES)[1]
     second = next(token for token in said[1:] if token != said[0])
     path = tmp_path / "generation_config.json"
     end = before.chat.tokenizer.eos_token_id
@@ -355,12 +354,12 @@ def test_so_is_a_vocabulary_whose_class_is_not_named(llava: Path, tmp_path: Path
     assert said.pop("tokenizer_class")
     config.write_text(json.dumps(said))
     spec = LvlmModel(kind="lvlm", name=str(tmp_path))
-    before = fingerprint(spec), build(tmp_path).chat.exchange(ASKED[0], SAID[1], 1)
+    before = fingerprint(spec), build(tmp_path).chat.exchange(ASKED[0], SAID[1], SIDES)
     known = json.loads(words.read_text())
     vocabulary = known["model"]["vocab"]
     vocabulary["x"], vocabulary["▁the"] = vocabulary["▁the"], vocabulary["x"]
     words.write_text(json.dumps(known))
-    after = fingerprint(spec), build(tmp_path).chat.exchange(ASKED[0], SAID[1], 1)
+    after = fingerprint(spec), build(tmp_path).chat.exchange(ASKED[0], SAID[1], SIDES)
     assert before[1] != after[1]
     assert before[0] != after[0]
     words.unlink()

@@ -1,5 +1,6 @@
 """Models of open_clip and towers over them, in the formats in which they are published."""
 
+import argparse
 import json
 import resource
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from bench.core.errors import CellError, SuiteError
 from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import ImageTextModel
-from bench.hub.weights import origin, published_tag, weight_files
+from bench.hub.open_clip_tags import published_tag
+from bench.hub.weights import origin, weight_files
 from bench.models import ClipModel, build_model
 from bench.plan.identity import model_identity
 from bench.plan.resolve import fingerprint
@@ -26,9 +28,18 @@ from bench.store.results_folder import Store
 from bench.suite.load import load_suite
 from bench.suite.specs import OpenClipModel
 from radapt.state_dicts import LAYOUTS
-from tests.support.checkpoint_layouts import WRAPPED
+from tests.support.checkpoint_layouts import WRAPPED, torchscript
 from tests.support.hub_cache import FIRST, SECOND, offline, put
-from tests.support.small_clip import MEAN, STD, as_of_numpy_1, hub_files, pickled, small_clip, tuned
+from tests.support.small_clip import (
+    CONFIG,
+    MEAN,
+    STD,
+    as_of_numpy_1,
+    hub_files,
+    pickled,
+    small_clip,
+    tuned,
+)
 
 ensure_torchvision()
 import open_clip  # noqa: E402
@@ -311,8 +322,103 @@ def test_pretrained_reads_the_layouts_that_tower_reads(
     assert torch.allclose(model.encode_text(["a dog"]), clip.encode_text(tokens), atol=1e-6)
 
 
-def test_a_tower_alone_is_no_whole_clip(base: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "tower.pt").write_bytes(robustvlm(small_clip().visual.state_dict()))
+def as_open_clip_trains(state: dict[str, Tensor]) -> bytes:
+    parallel = {f"module.{key}": value for key, value in state.items()}
+    rate = {"param_groups": [{"lr": np.float64(1e-3)}]}
+    return pickled({"epoch": 1, "name": "x", "state_dict": parallel, "optimizer": rate})
+
+
+def in_halves(state: dict[str, Tensor]) -> bytes:
+    return pickled({key: value.half() for key, value in state.items()})
+
+
+@pytest.mark.parametrize("layout", [pickled, as_open_clip_trains, in_halves])
+def test_a_file_is_read_as_open_clip_reads_it(
+    base: dict[str, str], tmp_path: Path, layout: Callable[[dict[str, Tensor]], bytes]
+) -> None:
+    path = tmp_path / "whole.pt"
+    path.write_bytes(layout(small_clip(seed=8, quick_gelu=True).state_dict()))
+    reference = small_clip(seed=9, quick_gelu=True)
+    open_clip.load_checkpoint(reference, str(path), weights_only=False)
+    loaded = build(name=base["name"], pretrained=str(path)).tower.state_dict()
+    expected = reference.visual.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in expected.items())
+
+
+@pytest.mark.parametrize("key", ["pretrained", "tower"])
+def test_torchscript_as_openai_publishes_it(base: dict[str, str], tmp_path: Path, key: str) -> None:
+    clip = small_clip(quick_gelu=True)
+    state = tuned(clip)
+    clip.visual.load_state_dict(state)
+    for name, number in (("input_resolution", 32), ("context_length", 77), ("vocab_size", 49408)):
+        clip.__dict__.pop(name, None)
+        clip.register_buffer(name, torch.tensor(number))
+    torchscript(clip, tmp_path / "clip.pt")
+    loaded = build(**{**base, key: str(tmp_path / "clip.pt")}).tower.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in state.items())
+
+
+def test_a_file_with_another_number_of_positions_is_refused(
+    base: dict[str, str], tmp_path: Path
+) -> None:
+    """open_clip resizes the embeddings, and says so only in its log."""
+    vision = {**CONFIG["vision_cfg"], "image_size": 64}
+    large = small_clip(vision_cfg=vision).state_dict()
+    long = small_clip(text_cfg={**CONFIG["text_cfg"], "context_length": 80}).state_dict()
+    for state, message in (
+        (large, r"visual\.positional_embedding has 65 positions, but the model has 17"),
+        (long, r"w\.pt: positional_embedding has 80 positions, but the model has 77"),
+    ):
+        (tmp_path / "w.pt").write_bytes(pickled(state))
+        with pytest.raises(CellError, match=message):
+            build(name=base["name"], pretrained=str(tmp_path / "w.pt"))
+
+
+def test_a_refusal_of_a_whole_clip_names_the_keys_that_differ(
+    base: dict[str, str], tmp_path: Path
+) -> None:
+    state = small_clip(seed=8).state_dict()
+    del state["text_projection"]
+    state |= {f"head.{index}.weight": torch.ones(1) for index in range(500)}
+    (tmp_path / "w.pt").write_bytes(pickled(state))
+    with pytest.raises(CellError) as error:
+        build(name=base["name"], pretrained=str(tmp_path / "w.pt"))
+    message = str(error.value).replace(str(tmp_path), "")
+    assert "1 missing (text_projection), 500 not in the model (head.0.weight)" in message
+    assert len(message) <= 300
+
+
+def folder_with(folder: Path, beside: Any) -> str:
+    """Write a folder of open_clip whose weights are in a training state, and return its name."""
+    clip = small_clip()
+    state = pickled({"state_dict": clip.state_dict(), "beside": beside})
+    for name, data in {**hub_files(clip), "open_clip_pytorch_model.bin": state}.items():
+        (folder / name).write_bytes(data)
+    return f"local-dir:{folder}"
+
+
+def test_a_folders_weights_may_lie_beside_inert_values(tmp_path: Path) -> None:
+    name = folder_with(tmp_path, [np.float64(1), argparse.Namespace(lr=0.1)])
+    loaded = build(name=name).tower.state_dict()
+    expected = small_clip().visual.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in expected.items())
+
+
+def test_a_folders_weights_beside_other_objects_are_refused_in_short(tmp_path: Path) -> None:
+    name = folder_with(tmp_path, SimpleNamespace(lr=0.1))
+    with pytest.raises(CellError, match=r"holds an object of .* save the weights alone") as error:
+        build(name=name)
+    assert "weights_only" not in str(error.value)
+
+
+TIMM = {"trunk.patch_embed.proj.weight": torch.ones(2, 3, 4, 4), "head.proj.weight": torch.ones(2)}
+
+
+@pytest.mark.parametrize("state", [small_clip().visual.state_dict(), TIMM])
+def test_a_tower_alone_is_no_whole_clip(
+    base: dict[str, str], tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    (tmp_path / "tower.pt").write_bytes(robustvlm(state))
     with pytest.raises(CellError, match=r"tower\.pt: has only a vision tower"):
         build(name=base["name"], pretrained=str(tmp_path / "tower.pt"))
 

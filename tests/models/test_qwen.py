@@ -65,12 +65,13 @@ def test_tokens_are_the_processors(model: LanguageModel, processor: Any) -> None
     messages = [{"role": "user", "content": question}]
     text = processor.apply_chat_template(messages, add_generation_prompt=True)
     theirs = processor(text=[text], images=list(given), return_tensors="pt")
-    count = model.visual_tokens(given.float() / 255).shape[1]
-    ids = model.chat.question("is the cat a dog?", count)
-    assert ids == theirs["input_ids"][0].tolist()
-    ours = torch.tensor([ids]) == model.chat.image_id
-    assert torch.equal(ours.long(), theirs["mm_token_type_ids"].long())
+    ours = model.chat.inputs("is the cat a dog?", (90, 130))
+    assert ours.keys() | {"pixel_values", "image_grid_thw"} == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name][0])
+    count = int(theirs["mm_token_type_ids"].sum())
     assert count == int(theirs["image_grid_thw"].prod()) // 4
+    assert count == model.visual_tokens(given.float() / 255).shape[1]
 
 
 def test_an_image_that_keeps_its_size_keeps_values_between_bits(model: LanguageModel) -> None:

@@ -18,7 +18,8 @@ from bench.evaluate.craft import sample_seed
 from bench.evaluate.model_cache import ModelCache
 from bench.plan.resolve import resolve
 from bench.suite.load import load_suite
-from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
+from radapt.normalisations import CLIP_MEAN, CLIP_STD
+from radapt.tower import normalise
 
 ensure_torchvision()
 

@@ -135,7 +135,7 @@ def test_what_is_kept_is_what_autograd_keeps(folder: Path, kind: str, precision:
     images = torch.rand(2, 3, height, width).requires_grad_()
     tokens = image_tokens(config, processor, (height, width))
     size, texts = lvlm_size(config), ["the cat is a dog", "the cat is a dog"]
-    asked, said = model.chat.exchange("is the cat a dog?", texts[0], tokens.text)
+    asked, said = model.chat.exchange("is the cat a dog?", texts[0], (height, width))
     found = saved_bytes(model, images, ["is the cat a dog?", "ab"], texts)
     length, number_bytes = len(asked) + len(said), 4 if precision == "fp32" else 2
     logits = 4 * len(said) * size.vocabulary
@@ -151,7 +151,7 @@ def test_an_attack_in_halves_keeps_its_casts_of_weights(folder: Path, kind: str)
     tokens, size = image_tokens(config, processor, (height, width)), lvlm_size(config)
     images, texts = torch.rand(2, 3, height, width).requires_grad_(), ["the cat is a dog"] * 2
     found = saved_bytes(model, images, ["is the cat a dog?", "ab"], texts, lower=True)
-    asked, said = model.chat.exchange("is the cat a dog?", texts[0], tokens.text)
+    asked, said = model.chat.exchange("is the cat a dog?", texts[0], (height, width))
     logits = 4 * len(said) * size.vocabulary
     estimate = 2 * (autograd_bytes(size, tokens, len(asked) + len(said), 2) + logits)
     # some activations stay in single precision
@@ -213,7 +213,7 @@ def test_an_attacks_step_takes_at_most_what_is_estimated(
     processor = json.loads((tmp_path / kind / "preprocessor_config.json").read_text())
     config, answer = config_of(tmp_path, kind), "the cat is a dog and " * 3
     size, tokens = lvlm_size(config), image_tokens(config, processor, (height, width))
-    asked, said = model.chat.exchange("is the cat a dog?", answer, tokens.text)
+    asked, said = model.chat.exchange("is the cat a dog?", answer, (height, width))
     monkeypatch.setattr("bench.plan.cost.lvlm_memory.PROMPT", len(asked) - tokens.text)
     each = memory_need(size, tokens, number_bytes=2, answer=len(said))
     images = torch.rand(4, 3, height, width).requires_grad_()

@@ -11,6 +11,8 @@ import pytest
 
 from bench import catalogue
 from bench.core.digests import hash_files
+from bench.core.resolved_names import Lock
+from bench.plan.identity import digest, model_identity
 from bench.plan.resolve import fingerprint, remarks, resolve
 from bench.suite.load import load_suite
 from bench.suite.specs import PythonModel
@@ -150,6 +152,29 @@ def test_a_users_model_is_identified_by_the_folders_that_its_arguments_name(
     assert len(set(seen)) == 3
     folder.rename(tmp_path / "elsewhere")
     assert content("mine_alone:build", folder=str(tmp_path / "elsewhere")) == seen[-1]
+
+
+def test_two_copies_of_a_users_files_have_one_identity(
+    suite_file: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine_alone.py").write_text("def build(device, **args): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, content in (("a.pt", b"same"), ("b.pt", b"same"), ("c.pt", b"other")):
+        (tmp_path / name).write_bytes(content)
+
+    def args(name: str, depth: int = 1) -> dict[str, object]:
+        return {"depth": depth, "files": [{"weights": str(tmp_path / name)}, "x"]}
+
+    own = {"kind": "python", "target": "mine_alone:build"}
+    given = {"A": args("a.pt"), "B": args("b.pt"), "C": args("c.pt"), "D": args("a.pt", depth=2)}
+    models = {name: {**own, "args": value} for name, value in given.items()}
+    suite = load_suite(suite_file(models=models, attacks=None, threats=None))
+    lock, _ = resolve(suite)
+    ids = {name: digest(model_identity(suite, lock, name)) for name in given}
+    assert ids["A"] == ids["B"]
+    assert len(set(ids.values())) == 3
+    unresolved = model_identity(suite, Lock(), "A")
+    assert unresolved["args"] == given["A"]
 
 
 @pytest.mark.parametrize("start", ["__init__.py", "README"])  # a regular, a namespace package

@@ -13,8 +13,10 @@ from radapt.analysis import attention_weights, cka, heat_map, input_dependence, 
 from radapt.analysis.cka import Tokens
 from radapt.analysis.taps import inputs_for, output_of
 from radapt.layout import block_paths, layout_of
-from radapt.tower import CLIP_MEAN, CLIP_STD, prefix_tokens
+from radapt.normalisations import CLIP_MEAN, CLIP_STD
+from radapt.tower import prefix_tokens
 from tests.support.random_towers import pixels, random_tower, randomised
+from tests.support.tower_families import build_family
 from tests.support.towers import TOWERS, open_clip_tower, timm_tower
 
 
@@ -147,19 +149,41 @@ def test_attention_reproduces_the_module(tower: nn.Module, block: int) -> None:
     check_attention(tower, block)
 
 
-def test_attention_with_norms_of_queries_and_keys_but_not_with_rotary_positions() -> None:
+def test_attention_with_norms_of_queries_and_keys() -> None:
     tower = randomised(timm_tower(qk_norm=True), 0)
     assert not isinstance(tower.get_submodule("trunk.blocks.0.attn.q_norm"), nn.Identity)
     check_attention(tower, 1)
-    tower.get_submodule("trunk").rope = nn.Identity()
-    with pytest.raises(TypeError, match="rotary positions"):
-        attention_weights(tower, pixels())
 
 
-def check_attention(tower: nn.Module, block: int) -> None:
+def test_attention_behind_a_stem() -> None:
+    check_attention(build_family("vitamin"), 1, patches=4)
+
+
+@pytest.mark.parametrize(
+    "name", ["eva-01", "eva-02", "relative-positions", "intern-vit", "dinov2", "dinov3"]
+)
+def test_attention_of_more_than_queries_and_keys_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=r"attention maps of \w+ are not supported"):
+        attention_weights(build_family(name), pixels(), mean=CLIP_MEAN, std=CLIP_STD)
+
+
+@pytest.mark.parametrize("name", ["qwen2-vl", "siglip2-naflex", "pixtral", "mllama"])
+def test_towers_of_other_inputs_are_not_analysed(name: str) -> None:
+    tower = build_family(name)
+    with pytest.raises(TypeError, match="need a tower that takes images of one size"):
+        cka(tower, tower, [pixels(4)], mean=CLIP_MEAN, std=CLIP_STD)
+
+
+@pytest.mark.parametrize("name", ["vitamin", "mobileclip-b", "qwen2-vl", "siglip2-naflex"])
+def test_without_kernels_of_pixels_there_is_no_spectrum(name: str) -> None:
+    with pytest.raises(TypeError, match="does not embed patches by one convolution in two"):
+        spectral_shift(build_family(name, 0), build_family(name, 1))
+
+
+def check_attention(tower: nn.Module, block: int, patches: int = 16) -> None:
     images = pixels(3)
     weights = attention_weights(tower, images, block=block)
-    count = 16 + prefix_tokens(tower)
+    count = patches + prefix_tokens(tower)
     assert weights.shape == (3, 2, count, count)
     assert torch.allclose(weights.sum(-1), torch.ones(3, 2, count))
     norm, attention, *_ = layout_of(tower).attention

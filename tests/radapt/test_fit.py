@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from radapt import Anchor, FitOptions, adapt, extract_anchor, fit_anchor
 from radapt.fit import Epoch
 from radapt.fit_task import FitTask, seeded
+from radapt.normalisations import CLIP_MEAN, CLIP_STD
 from radapt.objectives import tecoa_loss
 from radapt.pgd import pgd, uniform_start
-from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
+from radapt.tower import normalise
 from tests.support.towers import build
 
 QUICK = FitOptions(steps=3, epochs=15, batch=4, lr=0.02)

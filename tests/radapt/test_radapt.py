@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from bench.nano.nano_clip import build_clip
 from radapt import Anchor, GaussianFilter, adapt, extract_anchor
+from radapt.normalisations import CLIP_MEAN, CLIP_STD
 from radapt.pgd import pgd, uniform_start
-from radapt.tower import CLIP_MEAN, CLIP_STD, normalise
+from radapt.tower import normalise
 
 
 @pytest.fixture(scope="module")

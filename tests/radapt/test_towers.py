@@ -11,9 +11,8 @@ from torch.utils.hooks import RemovableHandle
 
 from radapt import Anchor, FitOptions, adapt, extract_anchor, fit_anchor, resize_anchor
 from radapt.graft import graft
+from radapt.normalisations import CLIP_MEAN, CLIP_STD
 from radapt.tower import (
-    CLIP_MEAN,
-    CLIP_STD,
     attention_path,
     embedding,
     normalisation,
@@ -272,15 +271,19 @@ def test_towers_without_a_first_attention_are_refused() -> None:
         vision_cfg={"image_size": 32, "layers": (1, 1, 1, 1), "width": 8},
         text_cfg={"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1},
     ).visual
-    for tower in (resnet, nn.Sequential(nn.Conv2d(3, 8, 4))):
-        with pytest.raises(TypeError, match="has no known blocks"):
-            extract_anchor(tower)
-    eva = build("timm-siglip")
-    eva.trunk = timm.models.eva.Eva(
-        img_size=SIZE, patch_size=8, embed_dim=WIDTH, depth=2, num_heads=2, num_classes=0
-    )
-    with pytest.raises(TypeError, match="TimmModel with a Eva is not supported"):
-        extract_anchor(eva)
+    with pytest.raises(TypeError, match="ModifiedResNet is not supported: its blocks are convolu"):
+        extract_anchor(resnet)
+    with pytest.raises(TypeError, match="has no known blocks"):
+        extract_anchor(nn.Sequential(nn.Conv2d(3, 8, 4)))
+    other = build("timm-siglip")
+    for trunk, reason in (
+        (timm.create_model("fastvit_t8"), "a FastVit is not supported: its blocks are convolu"),
+        (timm.create_model("convnext_atto"), "a ConvNeXt is not supported: it has no attention"),
+        (timm.create_model("test_byobnet"), "a ByobNet is not supported; allowed: VisionTr"),
+    ):
+        other.trunk = trunk
+        with pytest.raises(TypeError, match=f"TimmModel with {reason}"):
+            extract_anchor(other)
     hybrid = build("timm-siglip")
     hybrid.get_submodule("trunk.patch_embed").proj = nn.Identity()
     with pytest.raises(TypeError, match="does not embed patches by one convolution"):

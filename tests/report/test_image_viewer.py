@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from bench.run.suite_run import run_suite
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
-from tests.conftest import SMALL
+from tests.conftest import SMALL, png
 from tests.support.browser import CHROMIUM, Tab, browser
 
 CPU = torch.device("cpu")
@@ -288,6 +289,27 @@ def test_the_command(
     call = ["images", str(suite), "--results", str(tmp_path / "r"), "--cell", clean.id]
     assert run_bench.main(call) == 2
     assert "run with --trust to import it" in capsys.readouterr().err
+
+
+def test_some_images_of_a_folder_and_none_after_a_change(
+    suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Here the fingerprint depends on the chosen images, and a page shows fewer of them."""
+    rng = np.random.default_rng(0)
+    for label, number in product(("cat", "dog"), range(3)):
+        path = tmp_path / "images" / label / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)))
+    datasets = [{"kind": "folder", "name": "own", "path": str(tmp_path / "images")}]
+    models = {"CLIP": SMALL["models"]["CLIP"]}
+    suite = load_suite(suite_file(datasets=datasets, models=models, attacks=None, threats=None))
+    assert run_suite(suite, results=tmp_path, device="cpu").failed == 0
+    measured = suite, Store(tmp_path, suite.suite)
+    (cell,) = cells_of(measured, None, "CLIP")
+    assert len(looked(measured, cell, 2).images) == 2
+    path.write_bytes(png(np.zeros((32, 32, 3), np.uint8)))
+    with pytest.raises(UserError, match=r"datasets\.own: .* changed after the run"):
+        looked(measured, cell, 2)
 
 
 @pytest.fixture(scope="module")

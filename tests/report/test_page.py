@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -146,7 +147,7 @@ def test_page_shows_the_numbers_of_the_leaderboard(tab: Tab, folder: Path) -> No
         )
         assert row["rank"] == (str(known["rank"]).removesuffix(".0") or "–")
         for name in ("clean", "worst", "pgd@1/255", "pgd@2/255", "apgd-ce@2/255"):
-            assert row[name] == (f"{100 * float(known[name]):.1f}" if known[name] != "" else "–")
+            assert row[name] == (percent(float(known[name])) if known[name] != "" else "–")
         assert row["flags"] == known["flags"]
 
 
@@ -202,6 +203,48 @@ def test_columns_sort_by_mouse_and_by_keyboard(tab: Tab) -> None:
     ):
         tab.click(f"#board [data-sort='{column}'] button")
         assert tab.ask(f"document.querySelector('#board [data-sort=\"{column}\"]').ariaSort")
+
+
+def with_numbers(folder: Path, path: Path, change: Callable[[list[Any]], None]) -> Path:
+    """Write a copy of the page with other numbers in the leaderboard over all datasets."""
+    page = (folder / "leaderboard.html").read_text("utf-8")
+    before, found, after = re.split(r'(?<=id="data">)(.*?)(?=</script>)', page, flags=re.DOTALL)
+    data = json.loads(found)
+    change(data["boards"][""])
+    path.write_text(before + json.dumps(data).replace("<", "\\u003c") + after, "utf-8")
+    return path
+
+
+def test_the_page_rounds_like_the_other_tables(tab: Tab, folder: Path, tmp_path: Path) -> None:
+    ties = iter([right / 2000 for right in range(1, 2000, 13)])
+    expected = []
+
+    def change(rows: list[Any]) -> None:
+        for row in rows:
+            row["rates"] = [[next(ties) for _ in range(3)] for _ in row["rates"]]
+            for value, low, high in row["rates"]:
+                expected.append([percent(value), f"95%: {percent(low)} to {percent(high)}"])
+
+    tab.open(with_numbers(folder, tmp_path / "page.html", change))
+    shown = tab.ask(
+        "[...Array(5).keys()].map((column) => "
+        "[...document.querySelectorAll(`#board [data-rate='${column}']`)]"
+        ".map((cell) => [cell.textContent, cell.title]))"
+    )
+    rows = zip(*shown, strict=True)  # `expected` has the columns of each row, in any order of rows
+    assert sorted(cell for row in rows for cell in row) == sorted(expected)
+
+
+def test_rows_of_one_rank_are_sorted_by_the_worst_case_that_is_shown(
+    tab: Tab, folder: Path, tmp_path: Path
+) -> None:
+    def change(rows: list[Any]) -> None:
+        for row, worst in zip(rows, [0.1, 0.3, 0.2, 0.5, 0.4] * 2, strict=True):
+            row["rank"], row["rates"][-1] = 1, [worst, 0, 1]
+
+    tab.open(with_numbers(folder, tmp_path / "page.html", change))
+    shown = [row["worst"] for row in table(tab) if row["threat"] == "white-box"]
+    assert shown == ["50.0", "40.0", "30.0", "20.0", "10.0"]
 
 
 def test_filters(tab: Tab) -> None:

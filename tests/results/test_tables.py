@@ -10,12 +10,12 @@ import pytest
 
 from bench import load_results
 from bench.core.resolved_names import DatasetLock, Lock, Remark
-from bench.core.types import CellResult
+from bench.core.types import VERIFIED_FAMILY, CellResult
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.results.leaderboard import leaderboard
-from bench.results.tables import CELL_COLUMNS, load_scored
+from bench.results.tables import CELL_COLUMNS, cells_frame, load_scored
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
@@ -155,6 +155,17 @@ def test_norms_are_named_and_worst_is_over_linf(tmp_path: Path) -> None:
     assert set(cells[cells["eps"] == "2/255"]["norm"]) == {"Linf"}
     transfer = cells[(cells["threat"] == "transfer") & (cells["model"] == "A")]
     assert set(transfer[transfer["eps"] == "2/255"]["flags"]) == {"source=target targets=3"}
+
+
+def test_a_row_says_that_an_untested_family_was_verified(tmp_path: Path) -> None:
+    suite, store = other_norm(tmp_path, [{"kind": "pgd", "eps": "2/255"}])
+    first = next(iter(expand(suite, LOCK)))
+    found = store.get(first.id)
+    assert found is not None
+    store.put(replace(found, provenance={VERIFIED_FAMILY: "vipllava"}))
+    cells = cells_frame(suite, load_scored(read_results(suite, store))).set_index("cell_id")
+    flags = cells["flags"].str.contains("preprocessing=verified")
+    assert list(flags[flags].index) == [first.id]
 
 
 def test_without_linf_there_is_no_worst_and_nothing_is_missing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import ray
@@ -49,6 +50,66 @@ def test_what_is_wrong_with_the_call_is_said(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'radapt-bench\[ray\]'"):
         Ray(setup, tmp_path)
+
+
+class DyingRay(ModuleType):
+    """What the executor uses of Ray, on a cluster of one node whose processes die at a call."""
+
+    def __init__(self) -> None:
+        super().__init__("ray")
+        self.alive, self.answers, self.asked = True, True, list[str]()
+        self.exceptions = SimpleNamespace(RayError=KeyError)
+        strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda *_, **__: None)
+        self.util = SimpleNamespace(scheduling_strategies=strategies)
+        actor = SimpleNamespace(begin=SimpleNamespace(remote=lambda: "begin"))
+        options = SimpleNamespace(remote=lambda *_: actor)
+        self.remote = lambda _: SimpleNamespace(options=lambda **_: options)
+        self.put = lambda value: value
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def init(self, **_: object) -> None:
+        pass
+
+    def nodes(self) -> list[dict[str, object]]:
+        return [{"NodeID": "n", "Alive": self.alive, "Resources": {"CPU": 1}}]
+
+    def wait(self, refs: list[str], **_: object) -> tuple[list[str], list[str]]:
+        if not self.answers:
+            raise RuntimeError("the GCS is gone\nadvice")
+        return refs, []
+
+    def get(self, ref: str) -> object:
+        raise KeyError("owner died")
+
+    def kill(self, *_: object, **__: object) -> None:
+        self.asked.append("kill")
+
+    def shutdown(self) -> None:
+        self.asked.append("shutdown")
+
+
+@pytest.mark.parametrize("death", ["of the node", "of the agent"])
+def test_a_cluster_that_dies_ends_the_run_with_a_sentence(
+    small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, death: str
+) -> None:
+    """Ray ends a process that asks a dead cluster something, so nothing more is asked."""
+    fake = DyingRay()
+    monkeypatch.setattr("bench.run.executors.ray_executor.import_ray", lambda: fake)
+    executor = Ray(Setup(small, Lock(), {}, tmp_path, tmp_path), tmp_path / "logs")
+    assert executor.open(1.0) == "0"
+    fake.alive, fake.answers = death != "of the node", death != "of the agent"
+    message = {
+        "of the node": "all nodes of the cluster have died; finished cells are stored",
+        "of the agent": r"does not answer \(RuntimeError: the GCS is gone advice\); finished",
+    }[death]
+    with pytest.raises(UserError, match=message):
+        executor.wait(None)
+    fake.asked.clear()
+    executor.wait(0.0)
+    executor.close()
+    assert fake.asked == []
 
 
 def test_a_cluster_of_its_own(suite_file: Callable[..., Path], tmp_path: Path) -> None:

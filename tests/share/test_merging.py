@@ -408,6 +408,11 @@ def test_commands(tmp_path: Path, suite_file) -> None:  # type: ignore[no-untype
     record["correct"] = record["correct"].translate({ord("0"): "1", ord("1"): "0"})
     cell.write_text(json.dumps(record))
     done = call("merge", suite, theirs, "--results", ours)
+    assert done.returncode == 2
+    assert f"{cell}: its checksum does not fit" in done.stderr
+    del record["checksum"]
+    cell.write_text(json.dumps(record))
+    done = call("merge", suite, theirs, "--results", ours)
     assert done.returncode == 1
     assert "16 of 16 images differ; ours is kept" in done.stdout
     assert call("merge", suite, tmp_path / "no.zip", "--results", ours).returncode == 2

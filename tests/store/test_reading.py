@@ -16,8 +16,10 @@ from bench.core.resolved_names import Lock
 from bench.results.tables import load_results
 from bench.run.events import EventFile, read_events
 from bench.store import reading
+from bench.store.crafts import Craft
 from bench.store.portable_records import read_result, result_line
-from bench.store.results_folder import Craft, Store
+from bench.store.results_folder import Store
+from bench.store.set_aside import reasons
 from bench.tasks.answer_judges import ModelJudge
 from bench.trust.findings import Examined
 from bench.trust.stored_findings import load_findings, save_findings
@@ -98,8 +100,12 @@ def test_what_is_damaged_is_named_and_set_aside(
     assert READS[name](store) is None
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{path}: damaged (")
-    assert line.endswith(f"; set aside as {path.name}.damaged; it will be computed again")
-    assert path.with_name(f"{path.name}.damaged").read_text() == DAMAGE[damage]
+    moved = store.set_aside / f"{path.parent.name}-{path.name}"
+    assert line.endswith(f"; set aside as {moved}; it will be computed again")
+    assert moved.read_text() == DAMAGE[damage]
+    ((moved_name, reason),) = reasons(store.set_aside)
+    assert moved_name == moved.name
+    assert f"damaged ({reason})" in line
     assert not path.exists()
     assert READS[name](store) is None  # and is absent now
     assert capsys.readouterr().err == ""
@@ -167,7 +173,10 @@ def test_a_run_computes_again_what_is_damaged_and_stops_at_what_it_cannot_read(
     assert np.array_equal(load_file(craft)["delta"], made["delta"])
     said = capsys.readouterr().err
     assert all(f"{path}: damaged (" in said for path in (cell, craft))
-    assert cell.with_name(f"{cell.name}.damaged").exists()
+    aside = before.folder / "set_aside"
+    assert {name for name, _ in reasons(aside)} == {
+        f"{p.parent.name}-{p.name}" for p in (cell, craft)
+    }
 
     cell.unlink()
     refuse(monkeypatch, craft, errno.EIO)

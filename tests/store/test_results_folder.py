@@ -1,12 +1,19 @@
+import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from bench.core.errors import UserError
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult
-from bench.store.results_folder import Craft, Store
+from bench.store.crafts import Craft
+from bench.store.results_folder import Store
+from bench.store.set_aside import reasons
 from bench.store.writing import write_text
 from tests.support.stored_cells import is_finished
 
@@ -153,12 +160,14 @@ def test_scores_and_texts_are_kept_as_they_are(tmp_path: Path) -> None:
 
 def test_a_record_without_scores_is_as_it_always_was(tmp_path: Path) -> None:
     Store(tmp_path, "s").put(result())
-    assert (tmp_path / "s" / "cells" / f"{ABC}.json").read_text() == (
+    record = (
         f'{{"cell_id": "{ABC}", "status": "ok", "correct": "101", "sample_ids": "a|b|c", '
         '"distance": '
         '"000000000000803e0000003f", "seconds": 1.5, "queries": 12, "provenance": {"torch": "2"}, '
-        '"reason": null, "flags": []}'
+        '"reason": null, "flags": []'
     )
+    text = (tmp_path / "s" / "cells" / f"{ABC}.json").read_text()
+    assert re.fullmatch(re.escape(f'{record}, "checksum": "') + '[0-9a-f]{64}"}', text)
     found = Store(tmp_path, "s").get(ABC)
     assert found is not None
     assert found.scores is None
@@ -180,3 +189,102 @@ def test_half_a_character_does_not_make_a_record_unreadable(tmp_path: Path) -> N
     found = store.get(ABC)
     assert found is not None
     assert found.texts == ("a?b", "", "")
+
+
+def changed_record(store: Store, keep_checksum: bool, **changes: object) -> Path:
+    """Store a result, and change values in its file."""
+    store.put(result())
+    path = store.folder / "cells" / f"{ABC}.json"
+    record = {**json.loads(path.read_text()), **changes}
+    if not keep_checksum:
+        del record["checksum"]
+    path.write_text(json.dumps(record))
+    return path
+
+
+LIES: dict[str, dict[str, object]] = {
+    "a flipped digit": {"correct": "111"},
+    "an unknown status": {"status": "great"},
+    "fewer distances than images": {"distance": "000000000000803e"},
+    "more answers than images": {"texts": ["a"] * 4},
+    "no images": {"correct": "", "sample_ids": "", "distance": ""},
+    "a digit that is none": {"correct": "1x1"},
+    "a distance that is not a number": {"distance": "000000000000803e0000c07f"},
+    "a negative time": {"seconds": -1.0},
+    "an image twice": {"sample_ids": "a|b|b"},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("has_checksum", [True, False])
+def test_a_changed_record_is_set_aside(tmp_path: Path, lie: str, has_checksum: bool) -> None:
+    if lie == "a flipped digit" and not has_checksum:
+        return  # nothing in a record of an earlier version contradicts another digit
+    store = Store(tmp_path, "s")
+    path = changed_record(store, has_checksum, **LIES[lie])
+    assert store.get(ABC) is None
+    assert not path.exists()
+    assert len(list(reasons(store.set_aside))) == 1
+
+
+def test_a_record_without_a_checksum_is_read(tmp_path: Path) -> None:
+    store = Store(tmp_path, "s")
+    changed_record(store, keep_checksum=False)
+    found = store.get(ABC)
+    assert found is not None and found.correct.tolist() == [True, False, True]
+
+
+def test_a_record_under_another_name_is_set_aside(tmp_path: Path) -> None:
+    store = Store(tmp_path, "s")
+    store.put(result())
+    cells = store.folder / "cells"
+    (cells / f"{DEF}.json").write_text((cells / f"{ABC}.json").read_text().replace(ABC, DEF))
+    assert store.get(DEF) is None
+    store.put_part(ABC, "0000000", result())
+    parts = store.folder / "parts" / ABC
+    (parts / "0000064.json").write_text((parts / "0000000.json").read_text())
+    assert store.part(ABC, "0000064") is None
+    store.put_craft(PART, CRAFT)
+    other = f"{DEF}.0000000"
+    shutil.copy(store.crafts / f"{PART}.safetensors", store.crafts / f"{other}.safetensors")
+    assert store.craft(other) is None
+    assert len(list(reasons(store.set_aside))) == 3
+    assert store.get(ABC) and store.part(ABC, "0000000") and store.craft(PART)
+
+
+CRAFT = Craft(np.full((2, 3, 4, 4), 1 / 255, np.float16), 5, 3)
+SHAPE = (2, 3, 4, 4)
+WRONG_CRAFTS = {
+    "zeros": np.zeros(SHAPE, np.float16),
+    "not a number": np.full(SHAPE, np.nan, np.float16),
+    "fewer images": CRAFT.kept[:1],
+    "another type": CRAFT.kept.astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_CRAFTS)
+@pytest.mark.parametrize("has_checksum", [True, False])
+def test_a_changed_craft_is_set_aside(tmp_path: Path, wrong: str, has_checksum: bool) -> None:
+    store = Store(tmp_path, "s")
+    store.put_craft(PART, CRAFT)
+    path = store.crafts / f"{PART}.safetensors"
+    with safe_open(path, "numpy") as file:
+        facts = file.metadata()
+    if not has_checksum:
+        del facts["checksum"]
+    save_file({"delta": CRAFT.kept}, path, facts)
+    assert store.craft(PART, SHAPE) is not None
+    save_file({"delta": WRONG_CRAFTS[wrong]}, path, facts)
+    assert store.craft(PART, SHAPE) is None
+    assert [name for name, _ in reasons(store.set_aside)] == [f"crafts-{PART}.safetensors"]
+
+
+def test_files_that_are_set_aside_under_one_name_are_all_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path, "s")
+    for status in ("great", "fine"):
+        changed_record(store, keep_checksum=False, status=status)
+        assert store.get(ABC) is None
+    found = dict(reasons(store.set_aside))
+    assert set(found) == {f"cells-{ABC}.json", f"cells-{ABC}.json.2"}
+    assert "'great'" in found[f"cells-{ABC}.json"]
+    assert "'fine'" in found[f"cells-{ABC}.json.2"]

@@ -8,6 +8,8 @@ from bench.core.errors import SuiteError
 from bench.suite.load import load_suite
 from tests.conftest import SMALL
 
+NANO = {"kind": "nano", "weights": "clip"}
+
 
 def test_shipped_suites_load() -> None:
     suites = sorted(Path("suites").glob("*.yaml"))
@@ -116,6 +118,23 @@ def test_all_faults_are_told_at_once(suite_file: Callable[..., Path]) -> None:
             "models.R.anchor: got {}; exactly one of the keys `white` and `file` is needed",
         ),
         ({"samples": 0}, "samples: got 0"),
+        ({"seed": 2**64}, "seed: got 18446744073709551616; Input should be less than or equal to"),
+        ({"seeds": [0, -(2**63) - 1]}, "seeds.1: got -9223372036854775809; Input should be"),
+        (
+            {
+                "models": {name: NANO for name in ("A", "B", "A + B")},
+                "threats": [{"transfer": ["A", "B"]}],
+            },
+            "threats.0.transfer: got ['A', 'B'], which tables call 'A + B', the label of 'A + B'",
+        ),
+        (
+            {
+                "models": {name: NANO for name in ("A", "B + C", "A + B", "C")},
+                "threats": [{"transfer": ["A", "B + C"]}, {"transfer": ["A + B", "C"]}],
+            },
+            "threats.1.transfer: got ['A + B', 'C'], which tables call 'A + B + C', the label of "
+            "'A' and 'B + C' too",
+        ),
         ({"suite": "../escape"}, "suite: got '../escape'"),
         ({"datasets": ["cifar10", "cifar10"]}, "datasets: 'cifar10' appears 2 times"),
         (

@@ -55,11 +55,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/":
             return self._send(200, {}, b"", body)
         if self.path.startswith("/cdn/"):
-            return self._content(*self.path.removeprefix("/cdn/").split("/", 2), body=body)
+            return self._content(self.path.removeprefix("/cdn/"), body=body)
         where = self.path.removeprefix("/datasets").removeprefix("/")
-        owner, name, verb, revision, path = [*where.split("/", 4), "", "", "", ""][:5]
-        repo = f"{owner}/{name}"
-        if verb != "resolve":
+        repo, _, rest = where.partition("/resolve/")  # old names of repositories have no owner
+        revision, _, path = rest.partition("/")
+        if not rest:
             return self._error(404, "NotFound")  # its client asks for more, and does without
         if repo not in self.hub.repos:
             return self._error(404, "RepoNotFound")
@@ -77,14 +77,15 @@ class _Handler(BaseHTTPRequestHandler):
                 "X-Repo-Commit": COMMIT,
                 "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"',
                 "X-Linked-Size": str(len(data)),
-                "Location": f"{self.hub.cdn}/{repo}/{path}",
+                "Location": f"{self.hub.cdn}/{repo}/of/{path}",
             }
             return self._send(302, headers, b"", body)
         etag = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
         self._send(200, {"X-Repo-Commit": COMMIT, "ETag": f'"{etag}"'}, data, body)
 
-    def _content(self, owner: str, name: str, path: str, body: bool) -> None:
-        data = self.hub.repos[f"{owner}/{name}"][path]
+    def _content(self, where: str, body: bool) -> None:
+        repo, _, path = where.partition("/of/")
+        data = self.hub.repos[repo][path]
         if path in self.hub.forged:
             data = bytes(len(data) - 1) + b"!"
         given = self.headers.get("Range")

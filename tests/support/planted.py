@@ -219,7 +219,9 @@ CLIPS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
         r"tokenizer/tokenizer_config\.json: auto_map: got .*planted",
     ),
     "text-tower": (_clip(text_tower), r"text-tower-text/config\.json: auto_map: got .*planted"),
-    "weights": (_clip(lambda f, name: weights(f, "open_clip", name)), "Weights only load failed"),
+    "weights": (
+        _clip(lambda f, name: weights(f, "open_clip", name)), "not loaded because it may run code",
+    ),
     "tower": (_tower, "not a checkpoint with only weights"),
     "anchor": (_anchor, "not an anchor"),
     "hf-config": (
@@ -231,7 +233,7 @@ CLIPS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
     ),
     "hf-weights": (
         _transformers("hugging_face", lambda f, name: weights(f, "hugging_face", name)),
-        "transformers cannot load",
+        "not loaded because it may run code",
     ),
 }  # fmt: skip
 SPEAKERS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
@@ -248,7 +250,8 @@ SPEAKERS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
         r"lvlm-images/preprocessor_config\.json: auto_map: got",
     ),
     "lvlm-weights": (
-        _transformers("lvlm", lambda f, name: weights(f, "lvlm", name)), "transformers cannot load",
+        _transformers("lvlm", lambda f, name: weights(f, "lvlm", name)),
+        "not loaded because it may run code",
     ),
     "lvlm-generation": (_transformers("lvlm", generation), ""),
     "lvlm-template": (_transformers("lvlm", template), "is unsafe"),
@@ -256,7 +259,10 @@ SPEAKERS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
 JUDGES: dict[str, tuple[Callable[[Planter, str], Path], str]] = {
     "judge-config": (lambda f, name: config(f, "judge", name), r"config\.json: auto_map: got"),
     "judge-tokenizer": (lambda f, name: tokenizer(f, "judge", name), "tokenizer_config.json: auto"),
-    "judge-weights": (lambda f, name: weights(f, "judge", name), "transformers cannot load"),
+    "judge-weights": (
+        lambda f, name: weights(f, "judge", name),
+        "not loaded because it may run code",
+    ),
 }
 
 

@@ -8,8 +8,8 @@ import torch
 import transformers
 
 from bench.core.torchvision_shim import ensure_torchvision
+from bench.models.language.tiny_models import LETTERS as ALL_LETTERS
 from bench.models.language.tiny_models import (
-    LETTERS,
     VICUNA_TEMPLATE,
     ids,
     save,
@@ -29,8 +29,8 @@ TEXT: dict[str, Any] = {
     "num_key_value_heads": 2, "max_position_embeddings": 512,
 }  # fmt: skip
 # without one that makes the models draw weights with which all say the same
-_LETTERS = LETTERS.replace("-", "")
-_WORDS = ("cat", "dog", "the", "ab", "is", "yes", "no")
+LETTERS = ALL_LETTERS.replace("-", "")
+WORDS = ("cat", "dog", "the", "ab", "is", "yes", "no")
 
 # templates that put a chat into the same form as the published ones do
 MISTRAL = (
@@ -49,7 +49,7 @@ CHATML_TEMPLATE = (
 
 def small_llava(folder: Path, seed: int = 1) -> Any:
     """Write a LLaVA-1.5 into a folder and return its model."""
-    tokenizer = _llama_tokenizer()
+    tokenizer = llama_tokenizer()
     config = transformers.LlavaConfig(
         vision_config=transformers.CLIPVisionConfig(**VISION),
         text_config=transformers.LlamaConfig(**TEXT, **ids(tokenizer)),
@@ -70,7 +70,7 @@ def small_llava(folder: Path, seed: int = 1) -> Any:
 
 def small_llava_next(folder: Path, seed: int = 1) -> Any:
     """Write a LLaVA-Next, which cuts an image into tiles, into a folder; return its model."""
-    tokenizer = _llama_tokenizer()
+    tokenizer = llama_tokenizer()
     grids = [[32, 64], [64, 32], [64, 64], [96, 32], [32, 96]]
     config = transformers.LlavaNextConfig(
         vision_config=transformers.CLIPVisionConfig(**VISION),
@@ -135,14 +135,17 @@ def saved(kind: Any, config: Any, processor: Any, folder: Path, seed: int = 0) -
         for name, weight in model.named_parameters():
             if weight.ndim > 1:  # as initialised, all say nearly the same of every image
                 weight.mul_(8 if "lm_head" in name else 4)
-        model.lm_head.weight[sorted(silent)] = 0  # so that answers are words and letters
+        model.get_output_embeddings().weight[sorted(silent)] = (
+            0  # so that answers are words and letters
+        )
     save(model, processor, folder)
     return model
 
 
-def _llama_tokenizer() -> Any:
+def llama_tokenizer() -> Any:
+    """Return a small tokenizer of Llama's class with an image token."""
     vocabulary, merges = vocabulary_of(
-        ["<unk>", "<s>", "</s>", "<0x0A>", "▁", *_LETTERS], "▁", _WORDS
+        ["<unk>", "<s>", "</s>", "<0x0A>", "▁", *LETTERS], "▁", WORDS
     )
     tokenizer = transformers.LlamaTokenizer(vocab=vocabulary, merges=merges, add_bos_token=True)
     tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": ["<image>"]})
@@ -152,7 +155,7 @@ def _llama_tokenizer() -> Any:
 def qwen_tokenizer(specials: tuple[str, ...]) -> Any:
     """Return a small tokenizer of Qwen's class with some more special tokens."""
     # a blank, a line's end, and two of these, which are one token of the real ones as well
-    vocabulary, merges = vocabulary_of(["Ġ", "Ċ", "ĊĊ", *_LETTERS], "Ġ", _WORDS)
+    vocabulary, merges = vocabulary_of(["Ġ", "Ċ", "ĊĊ", *LETTERS], "Ġ", WORDS)
     merges.append(("Ċ", "Ċ"))
     tokenizer = transformers.Qwen2Tokenizer(
         vocab=vocabulary, merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>"

@@ -41,7 +41,7 @@ def hugging_face(name: str, config: str, **extra: Any) -> nn.Module:
 def timm_tower(**trunk: Any) -> nn.Module:
     """What open_clip builds for SigLIP, around a smaller trunk."""
     tower: nn.Module = open_clip.timm_model.TimmModel(
-        "vit_tiny_patch16_224", embed_dim=16, image_size=SIZE, pool="avg", proj="none"
+        "test_vit", embed_dim=16, image_size=SIZE, pool="avg", proj="none"
     )
     tower.trunk = timm.models.vision_transformer.VisionTransformer(
         img_size=SIZE, patch_size=PATCH, embed_dim=WIDTH, depth=2, num_heads=2, num_classes=0,

@@ -433,7 +433,7 @@ def test_a_local_model_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[st
     again = build_judge(local, tmp_path / "kept", weights)  # and is not loaded for what is known
     assert again(TEXTS[:2], [BEAR] * 2).tolist() == [1, 1]
     assert capsys.readouterr().err == ""  # no bars
-    with pytest.raises(CellError, match="transformers cannot load"):
+    with pytest.raises(CellError, match="no such folder"):
         build_judge(local, tmp_path / "other", weights)(TEXTS[:1], [BEAR])
     with pytest.raises(CellError, match="lock does not have this judge"):
         build_judge(local, tmp_path / "kept")

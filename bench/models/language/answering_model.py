@@ -1,5 +1,6 @@
 """A vision-language model of transformers that answers in words."""
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -9,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from bench.models.clip import activation
-from bench.models.language.chat import Chat
-from bench.models.language.families import Family
+from bench.core.errors import CellError
+from bench.models.language.chat import OF_THE_PROMPT, Chat, Size
 from bench.models.language.pixels import Normalisation, Pixels
+from radapt.activations import activation
 from radapt.clone import clone
 from radapt.grids import grids_of
 from radapt.tower import image_size
@@ -27,7 +28,6 @@ class LanguageModel(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        family: Family,
         pixels: Pixels,
         chat: Chat,
         *,
@@ -38,7 +38,6 @@ class LanguageModel(nn.Module):
 
         Args:
             network: A model of transformers for conditional generation.
-            family: The model's family.
             pixels: Converts images to the network's inputs.
             chat: Converts prompts and answers to token ids.
             checkpointing: Whether the backward pass recomputes the activations of each block
@@ -48,18 +47,23 @@ class LanguageModel(nn.Module):
         """
         super().__init__()
         self.network = network
-        self.family = family
         self.pixels = pixels
         self.chat = chat
         self.checkpointing = checkpointing
         self.extra_facts = dict(extra_facts or {})
-        self._counts: dict[tuple[int, int], int] = {}
+        self._accepted = inspect.signature(network.forward).parameters
         self.eval()
 
     @property
     def tower(self) -> nn.Module:
-        """The vision tower, which takes normalised pixels."""
-        return self.network.get_submodule(self.family.tower)
+        """The vision tower, which takes normalised pixels.
+
+        Raises:
+            CellError: The model has no separate vision tower.
+        """
+        if not (path := self._tower_path()):
+            raise CellError(f"{type(self.network).__name__} has no separate vision tower")
+        return self.network.get_submodule(path)
 
     @property
     def preprocessing(self) -> Normalisation:
@@ -74,24 +78,24 @@ class LanguageModel(nn.Module):
             extra_facts: More properties of the new model that results report.
         """
         network = clone(self.network)
-        parent, _, leaf = self.family.tower.rpartition(".")
+        parent, _, leaf = self._tower_path().rpartition(".")
         network.get_submodule(parent)._modules[leaf] = tower
         return LanguageModel(
-            network, self.family, self.pixels, self.chat, checkpointing=self.checkpointing,
+            network, self.pixels, self.chat, checkpointing=self.checkpointing,
             extra_facts={**self.extra_facts, **extra_facts},
         )  # fmt: skip
 
     def facts(self) -> dict[str, str]:
         """Return the properties of the built model that results report."""
-        normalisation = self.preprocessing
-        size = "x".join(map(str, image_size(self.tower)))
+        normalisation, path = self.preprocessing, self._tower_path()
+        tower = self.network.get_submodule(path)
         return {
-            "activation": activation(self.tower),
-            "model_pixels": size if grids_of(self.tower) is None else "any",
+            "activation": activation(tower),
+            "model_pixels": _input_size(tower) if path else "any",
             "precision": str(next(self.network.parameters()).dtype).removeprefix("torch."),
             "mean": " ".join(f"{value:.8g}" for value in normalisation.mean),
             "std": " ".join(f"{value:.8g}" for value in normalisation.std),
-            "template": "the checkpoint's" if self.chat.shipped else "LLaVA-1.5's",
+            "template": self.chat.template,
             "checkpointing": "blocks" if self.checkpointing else "none",
             **self.extra_facts,
         }
@@ -100,13 +104,20 @@ class LanguageModel(nn.Module):
         """Return the visual tokens of images, `[b,t,d]` in float32: the language model's input.
 
         They do not include the features of earlier blocks that Qwen3-VL adds in the first layers of
-        its language model (DeepStack).
+        its language model (DeepStack). Llama 3.2 Vision reads the image by cross-attention; its
+        visual tokens are the outputs of its tower. InstructBLIP's depend on the prompt; here it is
+        that of a blank question.
         """
-        inner: Any = self.network.get_submodule("model")
+        network: Any = self.network
+        given = {**self.pixels(images), **self._of_a_blank_prompt(images)}
         with self._checkpointing():
-            found = inner.get_image_features(**self.pixels(images), return_dict=True)
-        tokens: list[Tensor] = list(found.pooler_output)
-        return torch.stack(tokens).float()
+            if hasattr(network, "get_image_features"):
+                tokens = network.get_image_features(**given, return_dict=True).pooler_output
+            else:
+                tokens = self.tower(**given).last_hidden_state
+        if not isinstance(tokens, Tensor):
+            tokens = torch.stack(list(tokens))
+        return tokens.reshape(len(images), -1, tokens.shape[-1]).float()
 
     def log_likelihood(
         self, images: Tensor, prompts: Sequence[str], texts: Sequence[str]
@@ -125,29 +136,43 @@ class LanguageModel(nn.Module):
         Raises:
             ValueError: A prompt or a text contains the image token.
         """
-        count = self._image_tokens(images)
-        pairs = [
-            self.chat.exchange(prompt, text, count)
+        size = _size(images)
+        answers = [
+            self.chat.exchange(prompt, text, size)[1]
             for prompt, text in zip(prompts, texts, strict=True)
         ]
+        lengths = torch.tensor([len(answer) for answer in answers], device=images.device)
+        return self.token_likelihoods(images, prompts, answers).sum(dim=1) / lengths
+
+    def token_likelihoods(
+        self, images: Tensor, prompts: Sequence[str], answers: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """Return the log-probability of each token of the answers, `[b,n]`, 0 after an answer.
+
+        Args:
+            images: `[b,3,h,w]` in [0,1].
+            prompts: One question per image.
+            answers: Token ids of one answer per image.
+        """
+        size, device = _size(images), images.device
+        rows = [
+            self.chat.inputs(prompt, size, answer)
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+        ends = torch.tensor([len(row["input_ids"]) for row in rows], device=device)
+        lengths = torch.tensor([len(answer) for answer in answers], device=device)
+        starts = ends - lengths
         # with a causal mask, padding on the right does not affect the tokens before it
-        ids, mask = self._padded([prompt + text for prompt, text in pairs], images, left=False)
-        inner: Any = self.network.get_submodule("model")
-        with self._checkpointing():
-            hidden = inner(**self._inputs(ids, mask, images), use_cache=False).last_hidden_state
-        longest = max(len(text) for _, text in pairs)
-        steps = torch.arange(longest, device=ids.device)
-        starts = torch.tensor([len(prompt) for prompt, _ in pairs], device=ids.device)
-        lengths = torch.tensor([len(text) for _, text in pairs], device=ids.device)
-        inside = steps < lengths[:, None]
-        places = torch.where(inside, starts[:, None] + steps, starts[:, None])
-        rows = torch.arange(len(ids), device=ids.device)[:, None]
-        head: Any = self.network
-        logits = head.get_output_embeddings()(hidden[rows, places - 1]).float()
-        wanted = ids[rows, places][..., None]
-        each = logits.log_softmax(dim=-1).gather(-1, wanted).squeeze(-1)
-        total: Tensor = torch.where(inside, each, 0.0).sum(dim=1)
-        return total / lengths
+        inputs = self.inputs(rows, images, left=False)
+        ids = inputs["input_ids"]
+        logits = self._logits(inputs, ids.shape[1] - int(starts.min()) + 1)
+        inside = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
+        places = torch.where(inside, starts[:, None] + inside.cumsum(dim=1) - 1, starts[:, None])
+        each = torch.arange(len(ids), device=device)[:, None]
+        before = logits[each, places - 1 - ids.shape[1]].float()  # counted from the end
+        wanted = ids[each, places][..., None]
+        found = before.log_softmax(dim=-1).gather(-1, wanted).squeeze(-1)
+        return torch.where(inside, found, 0.0)
 
     def answer(self, images: Tensor, prompts: Sequence[str], *, tokens: int) -> list[str]:
         """Return greedy answers, without white space at their ends.
@@ -160,49 +185,56 @@ class LanguageModel(nn.Module):
         Raises:
             ValueError: A prompt contains the image token.
         """
-        count = self._image_tokens(images)
-        questions = [self.chat.question(prompt, count) for prompt in prompts]
-        ids, mask = self._padded(questions, images, left=True)
+        rows = [self.chat.inputs(prompt, _size(images)) for prompt in prompts]
+        inputs = self.inputs(rows, images, left=True)
         generator: Any = self.network
         with torch.no_grad():
-            found = generator.generate(
-                **self._inputs(ids, mask, images), max_new_tokens=tokens, use_cache=True
-            )
+            found = generator.generate(**inputs, max_new_tokens=tokens, use_cache=True)
         answers = self.chat.tokenizer.batch_decode(
-            found[:, ids.shape[1] :], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+            found[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True,
+            clean_up_tokenization_spaces=False,
+        )  # fmt: skip
         return [text.strip() for text in answers]
 
-    def _inputs(self, ids: Tensor, mask: Tensor, images: Tensor) -> dict[str, Tensor]:
-        types = {"mm_token_type_ids": (ids == self.chat.image_id).long()}
+    def inputs(
+        self, rows: Sequence[Mapping[str, Tensor]], images: Tensor, *, left: bool
+    ) -> dict[str, Tensor]:
+        """Return the inputs of the network for one text per image.
+
+        Args:
+            rows: Inputs that depend on the texts, from `Chat.inputs`.
+            images: `[b,3,h,w]` in [0,1].
+            left: Whether texts are padded on the left, or on the right.
+        """
+        text = {}
+        for name in rows[0]:
+            length = max(len(row[name]) for row in rows)
+            padded = [self.chat.padded(name, row[name], length, left=left) for row in rows]
+            text[name] = torch.stack(padded).to(images.device)
+        return {**text, **self.pixels(images)}
+
+    def _logits(self, inputs: Mapping[str, Tensor], last: int) -> Tensor:
+        """Return logits `[b,n,v]` of at least the last tokens of a padded batch."""
+        network: Any = self.network
+        few = {"logits_to_keep": last} if "logits_to_keep" in self._accepted else {}
+        with self._checkpointing():
+            found: Tensor = network(**inputs, use_cache=False, **few).logits
+        return found
+
+    def _of_a_blank_prompt(self, images: Tensor) -> dict[str, Tensor]:
+        """Return what a reader of the prompt beside the language model gets, if there is one."""
+        given = self.chat.inputs("", _size(images))
         return {
-            "input_ids": ids,
-            "attention_mask": mask,
-            **(types if self.family.needs_token_types else {}),
-            **self.pixels(images),
+            name: value.expand(len(images), *value.shape).to(images.device)
+            for name, value in given.items()
+            if name.startswith(OF_THE_PROMPT)
         }
 
-    def _image_tokens(self, images: Tensor) -> int:
-        """Return the number of visual tokens of one image of this size."""
-        height, width = images.shape[-2:]
-        if (height, width) not in self._counts:
-            with torch.no_grad():
-                tokens = self.visual_tokens(torch.zeros_like(images[:1]))
-            self._counts[height, width] = tokens.shape[1]
-        return self._counts[height, width]
-
-    def _padded(
-        self, rows: Sequence[Sequence[int]], images: Tensor, *, left: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Return padded token ids and the attention mask (0 at padding), `[b,n]` each."""
-        width = max(map(len, rows))
-        ids, mask = [], []
-        for row in rows:
-            padding = [self.chat.ends[0]] * (width - len(row))
-            zeros, ones = [0] * len(padding), [1] * len(row)
-            ids.append([*padding, *row] if left else [*row, *padding])
-            mask.append(zeros + ones if left else ones + zeros)
-        return torch.tensor(ids, device=images.device), torch.tensor(mask, device=images.device)
+    def _tower_path(self) -> str:
+        """Return the module path of the vision tower; empty if there is no separate tower."""
+        network: Any = self.network
+        tower = network.get_encoder(modality="image")
+        return next((name for name, each in self.network.named_modules() if each is tower), "")
 
     @contextmanager
     def _checkpointing(self) -> Iterator[None]:
@@ -227,3 +259,16 @@ class LanguageModel(nn.Module):
         finally:
             for block in blocks:
                 block.gradient_checkpointing = block.training = False
+
+
+def _size(images: Tensor) -> Size:
+    return images.shape[-2], images.shape[-1]
+
+
+def _input_size(tower: nn.Module) -> str:
+    """Return a tower's input size in pixels, or `any`."""
+    try:
+        size = image_size(tower)
+    except TypeError:
+        return "any"
+    return "any" if grids_of(tower) is not None else "x".join(map(str, size))

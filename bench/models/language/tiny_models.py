@@ -32,6 +32,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'
 _WEIGHT_GAIN = 3.0  # with the initial weights, all images give nearly equal outputs
 _LOGIT_GAIN = 24.0  # factor on the number whose sign decides between yes and no
 _CALIBRATION_IMAGES = 64
+_NAMES = ("bird", "cat", "dog", "ship")
 _QUESTION = "Is there a {} in the image?\nAnswer the question using a single word or phrase."
 _PIXELS = 32  # input size of LLaVA's tower; the embedded images have this size
 _SIZES: dict[str, Any] = {
@@ -81,15 +82,15 @@ def _balance_answers(model: LanguageModel) -> None:
     """
     drawn = torch.rand((_CALIBRATION_IMAGES, 3, 4, 4), generator=torch.Generator().manual_seed(0))
     clouds = F.interpolate(drawn, (_PIXELS, _PIXELS), mode="bilinear")
-    words = ("bird", "cat", "dog", "ship")
-    prompts = [_QUESTION.format(words[at % len(words)]) for at in range(_CALIBRATION_IMAGES)]
     head: Any = model.network.get_submodule("lm_head")
     seen: list[Tensor] = []
     hook = head.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, 0]))
     with torch.no_grad():
-        model.log_likelihood(clouds, prompts, [_YES] * _CALIBRATION_IMAGES)
+        for at, word in enumerate(_NAMES):  # prompts of one length, which start in one place
+            own = clouds[at :: len(_NAMES)]
+            model.log_likelihood(own, [_QUESTION.format(word)] * len(own), [_YES] * len(own))
         hook.remove()
-        mean = F.normalize(seen[0].mean(dim=0), dim=0)
+        mean = F.normalize(torch.cat(seen).mean(dim=0), dim=0)
         head.weight -= (head.weight @ mean)[:, None] * mean
 
 

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.core.errors import CellError
-from bench.models.clip import ACTIVATIONS, ClipModel, activation
+from bench.models.clip import ClipModel
 from bench.models.language.answering_model import LanguageModel
+from radapt.activations import ACTIVATIONS, activation
 from radapt.layout import layout_of
 from radapt.tower import is_adapted, prefix_tokens, token_grid
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalogue.repository_layouts import CLIP, OPEN_CLIP
-from bench.core.errors import CellError
+from bench.core.errors import MALFORMED
 from bench.core.identifiers import is_file_name
 from bench.hub.weights import local_config
 from bench.suite.load import Suite
+from bench.suite.specs import ModelSpec
 from bench.suite.specs.models import root_model
 
 # open_clip's names of the architectures in RobustVLM's repositories
@@ -69,14 +70,19 @@ def size_of(suite: Suite, name: str) -> Size | None:
     """Return a model's size; None if it is not known, for example for convolutional models."""
     spec = root_model(suite.models, name)
     try:
-        if spec.layout is OPEN_CLIP:
-            local = local_config(spec).get("model_cfg")
-            return _from_open_clip(
-                local or _shipped(_KNOWN.get(spec.config_name, spec.config_name))
-            )
-        return _from_hugging_face(local_config(spec)) if spec.layout is CLIP else None
-    except (CellError, KeyError, TypeError, ValueError):
+        found = _size(spec)
+        if found is not None:
+            float(found.image.flops + found.bytes)  # raises an error if they are no numbers
+    except MALFORMED:
         return None  # a run reports what is wrong with the configuration
+    return found
+
+
+def _size(spec: ModelSpec) -> Size | None:
+    if spec.layout is OPEN_CLIP:
+        local = local_config(spec).get("model_cfg")
+        return _from_open_clip(local or _shipped(_KNOWN.get(spec.config_name, spec.config_name)))
+    return _from_hugging_face(local_config(spec)) if spec.layout is CLIP else None
 
 
 def _shipped(name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench import catalogue
 from bench.catalogue.repository_layouts import CHAT
-from bench.core.errors import CellError
+from bench.core.errors import MALFORMED
 from bench.data import native_size
 from bench.hub.weights import local_config, local_processor
 from bench.plan.cost.lvlm_memory import (
@@ -58,10 +58,11 @@ def memory_lines(suite: Suite) -> Iterator[str]:
             model = lvlm_size(config)
             tokens = image_tokens(config, processor, size)
             each = memory_need(model, tokens, BYTES[spec.precision], answer)
-        except (KeyError, TypeError, ValueError):
+            lines = list(_model_lines(name, spec, model, each))
+        except MALFORMED:
             yield f"  memory    {name}: size not known"
             continue
-        yield from _model_lines(name, spec, model, each)
+        yield from lines
         if lowered and spec.precision == "fp32":
             cast = model.parameters * BYTES["bf16"]
             yield (
@@ -83,11 +84,11 @@ def forward_flops(suite: Suite, name: str) -> float | None:
     try:
         model = lvlm_size(config)
         tokens = image_tokens(config, processor, _largest(suite)[0])
-    except (KeyError, TypeError, ValueError):
+        blocks = model.text.layers * model.text.parameters * (tokens.text + PROMPT + ANSWER)
+        seen = model.vision * tokens.tower + model.projector * tokens.text
+        return 2.0 * (blocks + seen + model.vocabulary * model.text.width * ANSWER)
+    except MALFORMED:
         return None
-    blocks = model.text.layers * model.text.parameters * (tokens.text + PROMPT + ANSWER)
-    seen = model.vision * tokens.tower + model.projector * tokens.text
-    return 2.0 * (blocks + seen + model.vocabulary * model.text.width * ANSWER)
 
 
 def published_bytes(spec: ModelSpec) -> int:
@@ -96,7 +97,7 @@ def published_bytes(spec: ModelSpec) -> int:
         return 0
     try:
         return 2 * lvlm_size(_configuration(spec)[0]).parameters
-    except (KeyError, TypeError, ValueError):
+    except MALFORMED:
         return 0
 
 
@@ -145,7 +146,7 @@ def _configuration(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, Any]]:
         config = local_config(spec)
         if config:
             return config, local_processor(spec)
-    except CellError:
+    except MALFORMED:
         return {}, {}  # a run reports what is wrong with the configuration
     known = catalogue.language_models().get(spec.config_name, {})
     return known, known.get("processor", {})

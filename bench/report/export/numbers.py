@@ -17,9 +17,5 @@ def percent(value: float | None) -> str:
 
 
 def shown(value: float | None, scale: Scale) -> str:
-    """Return a number formatted on its scale; a dash for None.
-
-    The number is first rounded as in `leaderboard.csv`, so that a reader of the file who rounds
-    0.5875, which is stored as 0.58749999, gets the same digits.
-    """
-    return "–" if value is None or pd.isna(value) else scale.text(rounded(value))
+    """Return a number formatted on its scale; a dash for None."""
+    return "–" if value is None or pd.isna(value) else scale.text(value)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from bench.report.export.escape import latex, markdown
 from bench.report.export.leaderboard_values import Column, Row, threat_name
 from bench.report.export.numbers import shown
+from bench.results.leaderboard import ABOUT_RANKS
 from bench.results.number_format import Scale, sample_noun, scale_of_suite, surviving_samples
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
@@ -16,6 +17,8 @@ def markdown_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row])
     """Return the leaderboard as a Markdown table per threat."""
     scale = scale_of_suite(suite)
     lines = [f"# {markdown(suite.suite)}", "", _about(suite, scale, markdown)]
+    if any(row.rank is not None for row in rows):
+        lines += ["", markdown(ABOUT_RANKS)]
     heads = ["rank", "model", *(column.key for column in columns), "n", "flags"]
     for name, members in _by_threat(rows):
         lines += ["", f"## {markdown(name)}", f"| {' | '.join(map(markdown, heads))} |"]

@@ -20,6 +20,7 @@ from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.tally import Tally, new_tally
 from bench.evaluate.tracebacks import reason
 from bench.evaluate.transferable import attack_all
+from bench.evaluate.unchanged import lock_of_some
 from bench.evaluate.white_box import attack_target
 from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell
@@ -66,10 +67,11 @@ def show_images(
     suite, store, lock = results.suite, results.store, results.lock
     rows = choose_rows(results, cell, result, count)
     ids = tuple(result.sample_ids[row] for row in rows)
-    subset = replace(lock.datasets[cell.dataset], sample_ids=ids)
-    lock = replace(lock, datasets={**lock.datasets, cell.dataset: subset})
-    cache = ModelCache(suite, lock, {}, device, None, trust)
     try:
+        spec = suite.dataset(cell.dataset)
+        subset = lock_of_some(spec, lock.datasets[cell.dataset], suite.seed, ids)
+        lock = replace(lock, datasets={**lock.datasets, cell.dataset: subset})
+        cache = ModelCache(suite, lock, {}, device, None, trust)
         case = Case(cell, cache, cache.images(cell.dataset), Deadline(None))
         clean = case.images.floats(torch.arange(len(ids)))
         predictions, from_store = _predictions(case, clean), False
@@ -105,8 +107,8 @@ def _stored_rows(
     for part in parts_of(attack, total):
         if not (wanted := [row for row in rows if row in part]):
             continue
-        craft = store.craft(part_key(case.cell.craft_id, part))
-        if craft is None or craft.kept.shape != (len(part), *shape):
+        craft = store.craft(part_key(case.cell.craft_id, part), (len(part), *shape))
+        if craft is None:
             return None
         found |= {row: craft.kept[row - part.start] for row in wanted}
     return np.stack([found[row] for row in rows])

@@ -15,7 +15,9 @@ const compare = (first, second) => {
   const [a, b] = [sortKey(first), sortKey(second)];
   if (a === null || b === null) return (a === null) - (b === null); // missing values come last
   const way = order.descending ? -1 : 1;
-  return way * (typeof a === "string" ? a.localeCompare(b) : a - b) || first.place - second.place;
+  const worst = ({ place }) => numbers(place).rates[WORST]?.[0] ?? -1;
+  const within = order.by === "rank" ? way * (worst(second) - worst(first)) : 0; // of one rank
+  return way * (typeof a === "string" ? a.localeCompare(b) : a - b) || within || first.place - second.place;
 };
 const spreadOf = (value) =>
   html("small", { class: "spread" }, html("span", { class: "unseen" }, " between seeds "), `↕ ${formatted(value)}`);

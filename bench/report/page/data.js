@@ -8,11 +8,15 @@ const selected = { threat: "", dataset: "", model: "" };
 const { factor, digits, unit } = data.scale; // rates are shown in percent, CIDEr-D unscaled
 const onAxis = (value) => factor * value;
 const inUnit = (what) => (unit ? `${what} (${unit})` : what);
-// rounds ties to the even digit like the other tables; toFixed rounds them up
+// rounds the decimal number, and ties to the even digit, like `decimal_text` of the other tables:
+// 100 * 0.2335 is not exactly 23.35, and toFixed rounds ties up
 const formatted = (value) => {
   if (value === null || value === undefined) return "–";
-  const shown = onAxis(value);
-  return digits === 1 && shown % 1 === 0.25 ? `${Math.floor(shown)}.2` : shown.toFixed(digits);
+  const steps = onAxis(value) * 10 ** digits;
+  const below = Math.floor(steps);
+  const isTie = Math.abs(steps - below - 0.5) < 1e-7; // numbers have six significant digits
+  const whole = isTie ? below + (below % 2) : Math.round(steps);
+  return (whole / 10 ** digits).toFixed(digits);
 };
 const withInterval = (rate) =>
   rate ? `${formatted(rate[0])} [${formatted(rate[1])}, ${formatted(rate[2])}]` : "–";

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report.export import shown
+from bench.results.leaderboard import ABOUT_RANKS
 from bench.results.number_format import Scale
 from bench.run.console.terminal_table import print_table
 
@@ -20,6 +21,8 @@ def print_leaderboard(board: pd.DataFrame, title: str, scale: Scale) -> None:
             title=f"{title}: {name}",
             numbers=[c for c in columns if c not in ("model", "flags")],
         )
+    if board.filter(["rank"]).notna().any(axis=None):
+        print(ABOUT_RANKS)
 
 
 def _cell(column: str, value: Any, scale: Scale) -> str:

@@ -1,6 +1,8 @@
 """The Ray executor: one worker process per share of an accelerator, on one or many nodes."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,11 @@ from bench.run.executors.interface import Opened, Outcome
 from bench.run.executors.ray_cluster import import_ray, join, shorten
 from bench.run.executors.ray_worker import Make, Setup, Worker, evaluator, log_name
 from bench.run.jobs import Job
+
+_DEAD = (
+    "--executor ray: all nodes of the cluster have died; finished cells are stored, run the suite "
+    "again"
+)
 
 
 @dataclass
@@ -93,14 +100,14 @@ class Ray:
         Without accelerators the worker takes one processor. Returns before the worker is ready.
 
         Raises:
-            UserError: No node of the cluster is alive.
+            UserError: No node of the cluster is alive, or the cluster does not answer.
         """
         share = rounded(gpus) if self.shares else 1.0
         if self._gpus.find(share) is None:
             return None
-        self._gpus.close({node["NodeID"] for node in self._ray.nodes() if node["Alive"]})
+        self._gpus.close(self._alive())
         if self._gpus.closed:
-            raise UserError("--executor ray: all nodes of the cluster have died")
+            raise UserError(_DEAD)
         if (index := self._gpus.find(share)) is None:
             return None
         name = str(self._made)
@@ -130,14 +137,15 @@ class Ray:
 
         Raises:
             UserError: A worker cannot continue for a reason that affects all workers, such as a
-                full disk.
+                full disk, or the cluster does not answer.
         """
         refs = list(self._refs)
         if not refs and not self._reports and seconds:
             time.sleep(seconds)
         if refs:
-            self._ray.wait(refs, timeout=0 if self._reports else seconds)
-            ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
+            with self._answering():
+                self._ray.wait(refs, timeout=0 if self._reports else seconds)
+                ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
             for ref in ready:
                 self._take(ref)
         reports, self._reports = self._reports, []
@@ -191,12 +199,45 @@ class Ray:
 
     def _drop_dead_nodes(self) -> None:
         """Report workers on dead nodes as lost, before they are given another job."""
-        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        alive = self._alive()
         for slot, worker in list(self._open.items()):
             if self._gpus.node(worker.index) not in alive:
                 self._kill(slot)
                 reason = f"worker {slot} died with its node; see {log_name(slot)}"
                 self._reports.append(Outcome(slot, worker.job, None, reason))
+
+    def _alive(self) -> set[str]:
+        """Return the ids of the nodes that are alive.
+
+        Raises:
+            UserError: There are none, or the cluster does not answer. If the node of this process
+                is dead, Ray aborts this process within seconds, so the message must come first.
+        """
+        with self._answering():
+            found = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        if not found:
+            self._let_go()
+            raise UserError(_DEAD)
+        return found
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn errors of the block, which asks the cluster something, into a UserError."""
+        try:
+            yield
+        except Exception as error:  # Ray raises many types if its own processes die
+            self._let_go()
+            why = shorten(f"{type(error).__name__}: {error}")
+            raise UserError(
+                f"--executor ray: the cluster does not answer ({why}); finished cells are stored, "
+                "run the suite again"
+            ) from error
+
+    def _let_go(self) -> None:
+        """Ask a dead cluster nothing more: Ray would end this process before its last message."""
+        self._open.clear()
+        self._refs.clear()
+        self._ours = False
 
     def _kill(self, slot: str) -> _Open:
         """Kill a worker and release its share."""

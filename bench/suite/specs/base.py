@@ -61,8 +61,8 @@ class Dataset(Spec):
     """Base class of all kinds of datasets, with the defaults that a kind may override.
 
     Attributes:
-        has_own_class_names: Whether the dataset's folder has class names and prompts, in
-            CLIP_benchmark's layout. They may then differ from the catalogue's.
+        has_own_class_names: Whether the dataset's files have class names (and in
+            CLIP_benchmark's layout prompts), which may differ from the catalogue's.
     """
 
     has_own_class_names: ClassVar[bool] = False

@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from bench.catalogue.repository_layouts import LANGUAGE
 from bench.suite.specs.base import Spec, UserPath, matching
+from bench.suite.specs.model_base import RepositoryFiles, WeightSource, local_folder
 
 _VariableName = Annotated[str, matching(r"[A-Za-z_]\w*", "the name of an environment variable")]
 _Commit = Annotated[str, matching("[0-9a-f]{40}", "the 40 hexadecimal digits of a commit")]
@@ -45,6 +47,12 @@ class TransformersJudge(Spec):
     kind: Literal["transformers"]
     name: UserPath
     revision: _Commit | None = None
+
+    def weight_sources(self) -> tuple[WeightSource, ...]:
+        """Return the repository or folder."""
+        folder = local_folder(self.name)
+        repository = "" if folder else self.name
+        return (RepositoryFiles(self.name, LANGUAGE, folder, repository, self.revision),)
 
 
 def _expand(value: Any) -> Any:

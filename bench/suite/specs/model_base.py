@@ -6,11 +6,12 @@ A kind of model overrides the methods whose default does not fit it.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
 from bench.catalogue.repository_layouts import RepositoryLayout
+from bench.core.identifiers import is_repository
 from bench.suite.specs.base import Spec
 
 # What a surrogate's gradient can leave out: the two components of R-Adapt; a defence, or only how
@@ -77,6 +78,19 @@ class RepositoryFiles:
 
 
 WeightSource = LocalFile | OpenClipTag | RepositoryFiles
+
+
+class HasWeights(Protocol):
+    """A model or judge with files of weights."""
+
+    def weight_sources(self) -> tuple[WeightSource, ...]:
+        """Return where the weights are."""
+
+
+def local_folder(name: str) -> Path | None:
+    """Return the folder that a name refers to, whether it exists or not; None for a repository."""
+    place = Path(name)
+    return place if place.is_dir() or not is_repository(name) else None
 
 
 class Model(Spec):

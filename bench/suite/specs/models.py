@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.core.code_content import hash_code
+from bench.core.code_content import hash_code, without_paths
 from bench.core.errors import CellError
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
 from bench.suite.specs.defences import DefenceSpec
@@ -221,6 +221,12 @@ class PythonModel(Model):
     def answers_in_words(self) -> bool:
         """Whether the model answers questions in words, as the suite declares."""
         return self.answers
+
+    def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+        """Return the settings, without paths in `args` of files whose content is hashed."""
+        settings = super().identity(fingerprint, of)
+        args = without_paths(self.args, fingerprint)
+        return {**settings, "args": args} if self.args else settings
 
     def content(self) -> str:
         """Return a hash of the module's file, its package's files, and what `args` name.

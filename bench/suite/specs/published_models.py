@@ -18,6 +18,7 @@ from bench.suite.specs.model_base import (
     OpenClipTag,
     RepositoryFiles,
     WeightSource,
+    local_folder,
 )
 
 HUB, FOLDER = "hf-hub:", "local-dir:"
@@ -89,7 +90,7 @@ class OpenClipModel(Model):
             whole: WeightSource = RepositoryFiles(
                 self.name, OPEN_CLIP, folder, repository, self.revision
             )
-        elif Path(self.pretrained).exists():
+        elif Path(self.pretrained).is_file():  # a folder may have the name of a tag
             whole = OpenClipFile(
                 Path(self.pretrained),
                 model=self.name,
@@ -177,7 +178,7 @@ class HuggingFaceModel(Model):
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Return the repository or folder."""
-        folder = _folder(self.name)
+        folder = local_folder(self.name)
         repository = "" if folder else self.name
         return (RepositoryFiles(self.name, CLIP, folder, repository, self.revision),)
 
@@ -228,7 +229,7 @@ class LvlmModel(Model):
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Return the repository or folder."""
         local = self.name.startswith(FOLDER)
-        folder = Path(self.name.removeprefix(FOLDER)) if local else _folder(self.name)
+        folder = Path(self.name.removeprefix(FOLDER)) if local else local_folder(self.name)
         repository = "" if folder else self.name
         return (RepositoryFiles(self.name, CHAT, folder, repository, self.revision),)
 
@@ -241,9 +242,3 @@ class LvlmModel(Model):
         """Return the name of the repository or folder, and the description of `tower`."""
         tower = f" with the tower of {of(self.tower)}" if self.tower else ""
         return f"{self.name}{tower}"
-
-
-def _folder(name: str) -> Path | None:
-    """Return the folder that a name refers to, whether it exists or not; None for a repository."""
-    place = Path(name)
-    return place if place.is_dir() or not is_repository(name) else None

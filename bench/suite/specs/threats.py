@@ -50,14 +50,23 @@ def _as_written(threat: Threat) -> Any:
 
 
 def source_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterator[str]:
-    """Yield a fault for each source of a threat that is not a model of the suite.
+    """Yield a fault for each source that is not a model, and for each label of other sources.
+
+    Tables name a threat by its sources, so two threats with one label would share their rows.
 
     Args:
         entries: The entries of the key `threats`, as read from YAML.
         models: Names of the suite's models.
     """
+    labels: dict[str, Any] = {str(name): [name] for name in models}
     for place, entry in enumerate(entries):
         named = entry.get("transfer") if isinstance(entry, dict) else None
+        joint = _JOINT.join(map(str, as_list(named)))
+        if len(as_list(named)) > 1 and labels.setdefault(joint, named) != named:
+            yield (
+                f"threats.{place}.transfer: got {named!r}, which tables call {joint!r}, the label "
+                f"of {' and '.join(map(repr, labels[joint]))} too; rename a model"
+            )
         for at, source in enumerate(as_list(named)):
             if isinstance(source, str) and source not in models:
                 path = f"threats.{place}.transfer" + (f".{at}" if isinstance(named, list) else "")

@@ -11,7 +11,7 @@ from radapt.defences.defence import Base, Defence
 
 @dataclass(frozen=True, slots=True)
 class TransformEnsemble(Defence):
-    """Average the unit embeddings of an image, its mirror image, crops, and mirrored crops.
+    """Average the unit embeddings of an image, its mirror image, and crops of both.
 
     The paper averages logits, which is the same up to a factor per image. The defaults are its
     `flip + 4 crops + 4 flipped crops` of juancprzs/TTE. There crops are drawn once per process,
@@ -37,11 +37,10 @@ class TransformEnsemble(Defence):
 
     def views(self, images: Tensor) -> Tensor:
         """Return the views `[v,b,3,h,w]`; the first is the image."""
+        given = torch.stack([images, images.flip(-1)]) if self.flip else images[None]
         height, width = images.shape[-2:]
-        places = torch.randint(
-            2 * self.pad + 1, (self.crops, 2), generator=torch.Generator().manual_seed(self.seed)
-        )
-        padded = F.pad(images, (self.pad,) * 4)
+        generator = torch.Generator().manual_seed(self.seed)
+        places = torch.randint(max(1, 2 * self.pad), (self.crops, 2), generator=generator)
+        padded = F.pad(given, (self.pad,) * 4)
         crops = [padded[..., y : y + height, x : x + width] for y, x in places.tolist()]
-        plain = torch.stack([images, *crops])
-        return torch.cat([plain, plain.flip(-1)]) if self.flip else plain
+        return torch.cat([given, *crops])

@@ -1,6 +1,7 @@
 """Each test-time defence against a computation of its own, and without strength."""
 
 import io
+import math
 
 import numpy as np
 import pytest
@@ -197,9 +198,20 @@ def test_clipure_follows_the_gradient_of_the_cosine() -> None:
         ClipureCos().embed(Base(embed), IMAGES)
 
 
-def test_clipure_with_the_public_step_size_changes_nothing() -> None:
-    found = ClipureCos().embed(BASE, IMAGES)
-    assert float(F.cosine_similarity(found, embed(IMAGES)).min()) > 0.9999
+@pytest.mark.parametrize(("cosine", "same"), [(0.3, True), (0.04, True), (0.02, False)])
+def test_clipure_with_the_public_step_size_comes_back(cosine: float, same: bool) -> None:
+    """Each step turns by atan(30) = 88.1 degrees, so ten steps end where they began.
+
+    Only if the angle with the prompt is larger than a step, the first step does not pass the
+    prompt; the embedding then ends on the other side, at the angle that is left of a step.
+    """
+    target = torch.eye(2).double()
+    given = torch.tensor([[cosine, math.sqrt(1 - cosine**2)]]).double()
+    found = ClipureCos().embed(Base(lambda images: given, lambda texts: target[:1]), IMAGES)
+    angle, step = math.acos(cosine), math.atan(30)
+    back = angle if angle < step else angle - 2 * step
+    assert torch.allclose(found, torch.tensor([[math.cos(back), math.sin(back)]]).double())
+    assert torch.allclose(found, given) == same
 
 
 def test_csr_keeps_the_best_point_of_its_ascent() -> None:
@@ -236,11 +248,17 @@ def test_transform_ensemble_averages_its_views() -> None:
     defence = TransformEnsemble(crops=3, pad=2, seed=1)
     views = defence.views(IMAGES)
     assert views.shape == (8, *SHAPE)
-    assert torch.equal(views[0], IMAGES) and torch.equal(views[4:], views[:4].flip(-1))
-    padded = F.pad(IMAGES, (2, 2, 2, 2))
-    places = [(y, x) for y in range(5) for x in range(5)]
+    both = torch.stack([IMAGES, IMAGES.flip(-1)])
+    assert torch.equal(views[:2], both)
+    padded = F.pad(both, (2, 2, 2, 2))
+    places = [(y, x) for y in range(4) for x in range(4)]
     crops = {place: padded[..., place[0] :, place[1] :][..., :12, :10] for place in places}
-    found = {p for p, crop in crops.items() for view in views[1:4] if torch.equal(view, crop)}
+    found = {
+        place
+        for place, crop in crops.items()
+        for at in (2, 4, 6)
+        if torch.equal(views[at : at + 2], crop)
+    }
     assert len(found) == 3, "each crop has its own place"
     units = torch.stack([BASE.unit(view) for view in views])
     assert torch.allclose(defence.embed(BASE, IMAGES), units.mean(dim=0))

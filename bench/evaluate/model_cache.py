@@ -98,7 +98,8 @@ class ModelCache:
         tower = self._image_tower(model, dataset, *without)
         if self.compiled and not without and not isinstance(tower, DefendedModel):
             tower = self._tower(model, dataset)
-        if precision == "bf16":
+        embeds_images = not isinstance(tower, DefendedModel) or tower.embeds_images
+        if precision == "bf16" and embeds_images:  # else the attack runs in fp32
             tower = Bfloat16Model(tower, self.device)
         return self._with_head(tower, model, dataset)
 

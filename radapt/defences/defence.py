@@ -26,12 +26,17 @@ class Base:
             differentiable.
         embed_texts: Maps n texts to embeddings `[n,d]`; for defences that need texts.
         classes: Text vectors of the classes, of norm 1, `[d,k]`; for defences that need classes.
+        names: Names of the classes; for defences that need classes.
+        token_embedding: The module of the text encoder that embeds tokens; for defences that tune
+            prompts.
         logit_scale: Factor on the cosine of image and text.
     """
 
     embed: Callable[[Tensor], Tensor]
     embed_texts: Callable[[Sequence[str]], Tensor] | None = None
     classes: Tensor | None = None
+    names: tuple[str, ...] = ()
+    token_embedding: nn.Module | None = None
     logit_scale: float = 1.0
 
     def unit(self, images: Tensor) -> Tensor:
@@ -49,8 +54,8 @@ class Base:
         return self.logit_scale * self.unit(images) @ self.classes
 
 
-class Defence(ABC):
-    """Embeds an image in another way than its base; a subclass holds the method's parameters.
+class AnyDefence:
+    """What a defence declares; a subclass holds the method's parameters.
 
     Attributes:
         random: Whether two embeddings of the same image differ. Random numbers come from torch's
@@ -62,6 +67,10 @@ class Defence(ABC):
     random: ClassVar[bool] = False
     gradients: ClassVar[tuple[Gradient, ...]] = ("exact", "base")
     needs_classes: ClassVar[bool] = False
+
+
+class Defence(AnyDefence, ABC):
+    """Embeds an image in another way than its base."""
 
     @abstractmethod
     def embed(self, base: Base, images: Tensor) -> Tensor:
@@ -119,6 +128,36 @@ class Defended(nn.Module):
         with torch.no_grad():
             changed = self.defence.change(self.base, images)
         return self.base.embed(with_gradient_of(changed, images))
+
+
+class LogitDefence(AnyDefence, ABC):
+    """A defence that classifies an image in another way than its base, without an embedding."""
+
+    gradients: ClassVar[tuple[Gradient, ...]] = ("exact", "identity", "base")
+    needs_classes: ClassVar[bool] = True
+
+    @abstractmethod
+    def logits(self, base: Base, images: Tensor, *, unrolled: bool) -> Tensor:
+        """Return the logits `[b,k]` of images `[b,3,h,w]` in [0,1].
+
+        Args:
+            base: The model that is defended.
+            images: The images.
+            unrolled: Whether the gradient passes what the defence adapts to the image; else that
+                counts as constant.
+        """
+        ...
+
+
+def defended_logits(
+    defence: LogitDefence, base: Base, images: Tensor, gradient: Gradient
+) -> Tensor:
+    """Return the logits `[b,k]` of a defence; their values do not depend on `gradient`."""
+    if gradient != "base" or not (images.requires_grad and torch.is_grad_enabled()):
+        return defence.logits(base, images, unrolled=gradient == "exact")
+    with torch.no_grad():
+        logits = defence.logits(base, images, unrolled=False)
+    return with_gradient_of(logits, base.logits(images))
 
 
 def with_gradient_of(values: Tensor, source: Tensor) -> Tensor:

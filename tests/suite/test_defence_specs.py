@@ -1,5 +1,6 @@
 """Specs of test-time defences say what their implementations are and cost."""
 
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from importlib import import_module
 from typing import Any
@@ -9,18 +10,19 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from bench.suite.specs.defences import DEFENCES, DefenceModel
+from bench.suite.specs.defences import DEFENCES
+from bench.suite.specs.model_base import DefenceModel
 from bench.suite.specs.models import KINDS, forwards_of
-from radapt.defences.defence import Base, Defence
+from radapt.defences.defence import AnyDefence, Base, LogitDefence
 from tests.pinned.identities import kinds
 
 EVERY = [pytest.param(kind, id=kind.implementation.split(":")[1]) for kind in DEFENCES]
 SUITE = kinds()["every kind, defences"]
 
 
-def implementation(kind: type[DefenceModel]) -> type[Defence]:
+def implementation(kind: type[DefenceModel]) -> type[AnyDefence]:
     module, _, name = kind.implementation.partition(":")
-    found: type[Defence] = getattr(import_module(module), name)
+    found: type[AnyDefence] = getattr(import_module(module), name)
     return found
 
 
@@ -70,10 +72,20 @@ def test_a_defence_costs_what_it_says(name: str) -> None:
         passed: Tensor = Backward.apply(images)  # type: ignore[no-untyped-call]
         return passed.mean(dim=(2, 3)) + torch.tensor([0.1, -0.2, 0.3])
 
-    base = Base(embed, lambda texts: torch.ones(len(texts), 3), torch.eye(3))
-    defence: Any = implementation(type(spec))
+    tokens = torch.nn.Embedding(9, 3)
+
+    def embed_texts(texts: Sequence[str]) -> Tensor:
+        ids = [[0, 1, 2, 3 + place % 3] for place in range(len(texts))]
+        return tokens(torch.tensor(ids)).sum(dim=1)  # type: ignore[no-any-return]
+
+    base = Base(embed, embed_texts, torch.eye(3), ("x", "y", "z"), tokens)
+    own: Any = implementation(type(spec))
+    defence, images = own(**spec.parameters()), torch.rand(2, 3, 8, 8)
     with torch.no_grad():
-        defence(**spec.parameters()).embed(base, torch.rand(2, 3, 8, 8))
+        if isinstance(defence, LogitDefence):
+            defence.logits(base, images, unrolled=True)
+        else:
+            defence.embed(base, images)
     assert cost == spec.forwards
 
 

@@ -3,91 +3,21 @@
 Each spec names its implementation in `radapt.defences`, which has the same parameters and defaults.
 """
 
-from collections.abc import Callable, Collection
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.base import Name
-from bench.suite.specs.model_base import Component, Model
+from bench.suite.specs.model_base import DefenceModel, Gradient
 
-Gradient = Literal["exact", "identity", "base"]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Steps = Annotated[int, Field(ge=0, le=1000)]
 Views = Annotated[int, Field(ge=1, le=1000)]
 Width = Annotated[int, Field(ge=1, le=99)]
 
-_ALL: tuple[Gradient, ...] = ("exact", "identity", "base")
 _NO_IDENTITY: tuple[Gradient, ...] = ("exact", "base")
 _STAND_INS: tuple[Gradient, ...] = ("identity", "base")
-
-
-class DefenceModel(Model):
-    """Base class of all defences.
-
-    Attributes:
-        implementation: The class in `radapt.defences`, `MODULE:CLASS`.
-        random: Whether two embeddings of an image differ.
-        gradients: The ways in which gradients can be taken, the usual way first.
-        version: Version of the defence's numbers; raised when a change of the code changes them.
-        base: Name of the model that is defended.
-        gradient: How gradients are taken: through all that the defence computes (`exact`), with the
-            defence's change of the image as a constant (`identity`), or the base's (`base`). The
-            defence's usual way if None. It changes no prediction.
-    """
-
-    model_keys: ClassVar = ("base",)
-    implementation: ClassVar[str]
-    random: ClassVar[bool] = False
-    gradients: ClassVar[tuple[Gradient, ...]] = _ALL
-    version: ClassVar[int] = 1
-
-    base: Name
-    gradient: Gradient | None = None
-
-    @model_validator(mode="after")
-    def _gradient_exists(self) -> Self:
-        if self.gradient is not None and self.gradient not in self.gradients:
-            raise PydanticCustomError(
-                "gradient", "`gradient`: allowed for this defence: {allowed}",
-                {"allowed": ", ".join(self.gradients)},
-            )  # fmt: skip
-        return self
-
-    def parameters(self) -> dict[str, Any]:
-        """Return the parameters of the implementation."""
-        return self.model_dump(exclude={"kind", "gpus", "base", "gradient"})
-
-    @property
-    def architecture_of(self) -> str:
-        """Name of the model that is defended."""
-        return self.base
-
-    @property
-    def components(self) -> tuple[Component, ...]:
-        """What a surrogate's gradient can leave out: the defence, or its derivative."""
-        return ("defence", *(("unrolling",) if "identity" in self.gradients else ()))
-
-    def without_components(self, components: Collection[Component]) -> Self:
-        """Return a copy of the model whose gradient leaves out a component."""
-        way = "base" if "defence" in components else "identity"
-        return self.model_copy(update={"gradient": way}) if components else self
-
-    def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-        """Return the defence and its parameters, with the identity of the base."""
-        return {
-            "defence": str(self.kind),
-            "parameters": self.parameters(),
-            "base": of(self.base),
-            **({"gradient": self.gradient} if self.gradient else {}),
-            **({"version": self.version} if self.version > 1 else {}),
-        }
-
-    def description(self, of: Callable[[str], str]) -> str:
-        """Return the base and the defence: `nano clip + ttc`."""
-        return f"{of(self.base)} + {self.kind}"
 
 
 class GaussianBlurModel(DefenceModel):
@@ -242,7 +172,7 @@ class TransformEnsembleModel(DefenceModel):
     implementation: ClassVar = "radapt.defences.transform_ensemble:TransformEnsemble"
     gradients: ClassVar = _NO_IDENTITY
 
-    kind: Literal["transform-ensemble"]
+    kind: Literal["tte"]
     flip: bool = True
     crops: Annotated[int, Field(ge=0, le=1000)] = 4
     pad: Annotated[int, Field(ge=0, le=1000)] = 4
@@ -261,7 +191,7 @@ class GeodesicCorrectionModel(DefenceModel):
     random: ClassVar = True
     gradients: ClassVar = _NO_IDENTITY
 
-    kind: Literal["geodesic-correction"]
+    kind: Literal["agc"]
     views: Views = 32
     distortion: Share = 0.5
     least: float = 0.45
@@ -272,6 +202,36 @@ class GeodesicCorrectionModel(DefenceModel):
     def forwards(self) -> int:
         """The image and its views."""
         return 1 + self.views
+
+
+class PromptTuningModel(DefenceModel):
+    """R-TPT, prompt tuning per image and a vote of views (Sheng et al. 2025, arXiv:2504.11195)."""
+
+    implementation: ClassVar = "radapt.defences.prompt_tuning:PromptTuning"
+    random: ClassVar = True
+
+    kind: Literal["r-tpt"]
+    views: Views = 64
+    selected: Share = 0.1
+    steps: Steps = 1
+    rate: Positive = 5e-3
+    neighbours: Views = 20
+    temperature: Positive = 0.01
+    words: Annotated[str, Field(min_length=1)] = "a photo of a"
+
+    @model_validator(mode="after")
+    def _enough_views(self) -> Self:
+        if int(self.views * self.selected) < 1 or self.neighbours >= self.views:
+            raise PydanticCustomError(
+                "views",
+                "`views` times `selected` must be at least 1, and `neighbours` below `views`",
+            )
+        return self
+
+    @property
+    def forwards(self) -> int:
+        """One per view; the passes of the text encoder are not counted."""
+        return self.views
 
 
 DefenceSpec = (
@@ -287,6 +247,7 @@ DefenceSpec = (
     | CsrModel
     | TransformEnsembleModel
     | GeodesicCorrectionModel
+    | PromptTuningModel
 )
 
 DEFENCES: tuple[type[DefenceModel], ...] = get_args(DefenceSpec)

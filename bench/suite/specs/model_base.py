@@ -1,23 +1,26 @@
 """The base class of a suite's models: all that the rest of the project asks of a model's spec.
 
-A kind of model overrides the methods whose default does not fit it.
+A kind of model overrides the methods whose default does not fit it. Test-time defences, which are
+models over another model, have a base class of their own.
 """
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from bench.catalogue.repository_layouts import RepositoryLayout
 from bench.core.identifiers import is_repository
-from bench.suite.specs.base import Spec
+from bench.suite.specs.base import Name, Spec
 
 # What a surrogate's gradient can leave out: the two components of R-Adapt; a defence, or only how
 # the defence's change of an image depends on the image.
 Component = Literal["filter", "anchor", "defence", "unrolling"]
 FloatType = Literal["fp32", "bf16", "fp16"]
+Gradient = Literal["exact", "identity", "base"]  # how it is taken through a defence
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,3 +216,69 @@ class Model(Spec):
             of: Returns the description of another model of the suite, by name.
         """
         return self.kind
+
+
+class DefenceModel(Model):
+    """Base class of all defences.
+
+    Attributes:
+        implementation: The class in `radapt.defences`, `MODULE:CLASS`.
+        random: Whether two embeddings of an image differ.
+        gradients: The ways in which gradients can be taken, the usual way first.
+        version: Version of the defence's numbers; raised when a change of the code changes them.
+        base: Name of the model that is defended.
+        gradient: How gradients are taken: through all that the defence computes (`exact`), with the
+            defence's change of the image as a constant (`identity`), or the base's (`base`). The
+            defence's usual way if None. It changes no prediction.
+    """
+
+    model_keys: ClassVar = ("base",)
+    implementation: ClassVar[str]
+    random: ClassVar[bool] = False
+    gradients: ClassVar[tuple[Gradient, ...]] = ("exact", "identity", "base")
+    version: ClassVar[int] = 1
+
+    base: Name
+    gradient: Gradient | None = None
+
+    @model_validator(mode="after")
+    def _gradient_exists(self) -> Self:
+        if self.gradient is not None and self.gradient not in self.gradients:
+            raise PydanticCustomError(
+                "gradient", "`gradient`: allowed for this defence: {allowed}",
+                {"allowed": ", ".join(self.gradients)},
+            )  # fmt: skip
+        return self
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the implementation."""
+        return self.model_dump(exclude={"kind", "gpus", "base", "gradient"})
+
+    @property
+    def architecture_of(self) -> str:
+        """Name of the model that is defended."""
+        return self.base
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What a surrogate's gradient can leave out: the defence, or its derivative."""
+        return ("defence", *(("unrolling",) if "identity" in self.gradients else ()))
+
+    def without_components(self, components: Collection[Component]) -> Self:
+        """Return a copy of the model whose gradient leaves out a component."""
+        way = "base" if "defence" in components else "identity"
+        return self.model_copy(update={"gradient": way}) if components else self
+
+    def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+        """Return the defence and its parameters, with the identity of the base."""
+        return {
+            "defence": str(self.kind),
+            "parameters": self.parameters(),
+            "base": of(self.base),
+            **({"gradient": self.gradient} if self.gradient else {}),
+            **({"version": self.version} if self.version > 1 else {}),
+        }
+
+    def description(self, of: Callable[[str], str]) -> str:
+        """Return the base and the defence: `nano clip + ttc`."""
+        return f"{of(self.base)} + {self.kind}"

@@ -79,11 +79,11 @@ ATTACK_PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "robustvlm-flickr30k": [{**_CAPTIONS, "name": "robustvlm-flickr30k", "threshold": 0.02}],
     "robustvlm-vqa": _answers("robustvlm-vqa", "maybe", "Word"),
     "robustvlm-textvqa": _answers("robustvlm-textvqa", "maybe"),
+    "standard": [{"kind": "pyautoattack", "name": "standard", "attack": "standard"}],
     # Athalye et al. 2018 (arXiv:1802.00420) and Tramer et al. 2020 (arXiv:2002.08347): the gradient
     # of the defence, stand-ins where it may be cut, and an attack without gradients.
     "adaptive": _adaptive("adaptive", eot=1),
     "adaptive-random": _adaptive("adaptive-random", eot=8),
-    "standard": [{"kind": "pyautoattack", "name": "standard", "attack": "standard"}],
 }
 
 

@@ -32,6 +32,7 @@ _VOCABULARIES: tuple[str, ...] = (
 )
 _QFORMER = "qformer_tokenizer"  # a folder
 _SPECIAL_TOKENS = ("special_tokens_map.json", "added_tokens.json")
+MORE_TEMPLATES = "additional_chat_templates/*.jinja"  # read by transformers from a local folder
 _IMAGES, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
 

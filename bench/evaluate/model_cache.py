@@ -18,11 +18,19 @@ from bench.evaluate.image_cache import ImageCache
 from bench.evaluate.loading import Loading
 from bench.evaluate.text_vectors import TextVectors
 from bench.evaluate.unchanged import require_unchanged_judge, require_unchanged_model
-from bench.models import ClipModel, DefendedModel, LanguageModel, build_model
+from bench.models import (
+    ClipModel,
+    DefendedLogits,
+    DefendedModel,
+    LanguageModel,
+    LogitsModel,
+    build_model,
+)
 from bench.models.batch_dependence import require_independence
 from bench.models.batch_size import Batch, batch_for
 from bench.models.compiled import Compiled, use_channels_last
-from bench.models.lowered_precision import Bfloat16AnsweringModel, Bfloat16Model
+from bench.models.lowered_precision import in_bfloat16
+from bench.models.own_outputs import LogitsClassifier, ModelOfLogits
 from bench.suite.load import Suite
 from bench.suite.metrics import TASKS, Task, metric_of
 from bench.suite.specs import Component, Precision, TransformersJudge, task_of
@@ -96,11 +104,10 @@ class ModelCache:
             without: Components that are left out of an adapted or defended model.
         """
         tower = self._image_tower(model, dataset, *without)
-        if self.compiled and not without and not isinstance(tower, DefendedModel):
+        if self.compiled and not without and not isinstance(tower, LogitsModel | DefendedModel):
             tower = self._tower(model, dataset)
-        embeds_images = not isinstance(tower, DefendedModel) or tower.embeds_images
-        if precision == "bf16" and embeds_images:  # else the attack runs in fp32
-            tower = Bfloat16Model(tower, self.device)
+        if precision == "bf16":
+            tower = in_bfloat16(tower, self.device)
         return self._with_head(tower, model, dataset)
 
     def source(
@@ -120,12 +127,11 @@ class ModelCache:
         if not self.task(dataset).answers:
             return self.classifier(model, dataset, precision, without)
         built = self.model(model, without)
-        lowered = precision == "bf16"
+        if precision == "bf16":
+            built = in_bfloat16(built, self.device)
         if isinstance(built, AnsweringModel):
-            return PromptedModel(
-                Bfloat16AnsweringModel(built, self.device) if lowered else built, asked
-            )
-        return ValueFeatureModel(Bfloat16Model(built, self.device) if lowered else built, asked)
+            return PromptedModel(built, asked)
+        return ValueFeatureModel(built, asked)
 
     def scorer(self, dataset: str, metric: str) -> Scorer:
         """Return the scorer of a dataset's answers for a metric."""
@@ -155,18 +161,27 @@ class ModelCache:
         built, images = self.model(model), self.images(dataset)
         if isinstance(built, AnsweringModel):
             raise CellError(f"{model!r} answers in words; classes need a model with embeddings")
-        if self.suite.models[model].runs_own_code and model not in self._independent:
-            image = images.floats(torch.arange(1))[0]
-            with self.loading.timed():
-                self.loading.once(
-                    f"models.{model}", lambda: require_independence(built, image, model)
-                )
-            self._independent.add(model)
+        if isinstance(built, LogitsModel):
+            self._test_independence(model, LogitsClassifier(built, images.classes), images)
+            logits = LogitsClassifier(cast(ModelOfLogits, tower), images.classes)
+            return cast(EmbeddingClassifier, logits)  # no attack uses the embeddings that it lacks
+        self._test_independence(model, built.encode_image, images)
         return self._vectors.head(tower, built, images, self.task(dataset).name)
 
     def _image_tower(self, model: str, dataset: str, *without: Component) -> ImageTextModel:
         built = self.model(model, without)
         return self._vectors.told_to(built, self.images(dataset), self.task(dataset).name)
+
+    def _test_independence(
+        self, model: str, outputs: Callable[[Tensor], Tensor], images: Images
+    ) -> None:
+        if self.suite.models[model].runs_own_code and model not in self._independent:
+            image = images.floats(torch.arange(1))[0]
+            with self.loading.timed():
+                self.loading.once(
+                    f"models.{model}", lambda: require_independence(outputs, image, model)
+                )
+            self._independent.add(model)
 
     def _tower(self, model: str, dataset: str) -> Compiled:
         batch = self.batch(model, dataset)
@@ -263,10 +278,10 @@ class ModelCache:
     def facts(self, model: str) -> dict[str, str]:
         """Return facts of a built model: its own, and whether it is compiled or re-laid out."""
         built = self.model(model)
-        known = isinstance(built, ClipModel | LanguageModel | DefendedModel)
+        known = isinstance(built, ClipModel | LanguageModel | DefendedModel | DefendedLogits)
         model_facts = built.facts() if known else {}  # type: ignore[attr-defined]
-        compiles = self.compiled and not isinstance(built, DefendedModel)
-        compiled = {"compiled": "full batches"} if compiles else {}
+        towers = self.compiled and not isinstance(built, LogitsModel | DefendedModel)
+        compiled = {"compiled": "full batches"} if towers else {}
         layout = {"layout": self._layouts[model]} if model in self._layouts else {}
         return {**model_facts, **compiled, **layout}
 

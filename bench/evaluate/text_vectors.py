@@ -10,7 +10,7 @@ from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
 from bench.evaluate.loading import Loading
 from bench.models import ClipModel, DefendedModel
-from bench.models.defended import DefendedClassifier, undefended
+from bench.models.defended import undefended
 from bench.suite.metrics import CLASSIFICATION
 from bench.suite.specs import Protocol, TaskName
 from bench.tasks.embedding_tasks import EMBEDDING_TASKS
@@ -46,8 +46,6 @@ class TextVectors:
         self, tower: ImageTextModel, model: ImageTextModel, images: Images, task: TaskName
     ) -> EmbeddingClassifier:
         """Return the classifier of a model's image tower (also compiled or in bf16)."""
-        if isinstance(tower, DefendedModel) and not tower.embeds_images:
-            return DefendedClassifier(tower, self.of(model, images, task))
         vectors = self.of(model, images, task)
         classifier: EmbeddingClassifier = EMBEDDING_TASKS[task].head(tower, vectors, images)
         return classifier
@@ -62,7 +60,7 @@ class TextVectors:
             return model
         if task != CLASSIFICATION.name:
             raise CellError("the model's defence needs classes; this dataset has captions")
-        return model.with_classes(self.of(model, images, task), images.classes)
+        return model.with_classes(self.of(model, images, task))
 
     def clear(self) -> None:
         """Forget all vectors."""

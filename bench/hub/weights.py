@@ -7,11 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalogue.repository_layouts import (
+    MORE_TEMPLATES,
     OPEN_CLIP,
     OPEN_CLIP_WEIGHTS,
     Find,
     read_json,
     section,
+)
+from bench.catalogue.weight_sources import (
+    HasWeights,
+    LocalFile,
+    OpenClipFile,
+    OpenClipTag,
+    RepositoryFiles,
+    WeightSource,
 )
 from bench.core.errors import MALFORMED, CellError
 from bench.hub.companions import companions_of
@@ -24,14 +33,6 @@ from bench.hub.model_types import (
 )
 from bench.hub.open_clip_tags import builtin_config, download_tag, published_tag
 from bench.hub.undecided import refuse_undecided
-from bench.suite.specs.model_base import (
-    HasWeights,
-    LocalFile,
-    OpenClipFile,
-    OpenClipTag,
-    RepositoryFiles,
-    WeightSource,
-)
 
 Alternatives = tuple[HubFile, ...]  # a model needs the first of these files that exists
 
@@ -268,7 +269,8 @@ def _optional(source: RepositoryFiles) -> list[Path]:
     """Return the optional files that a source has; missing files are downloaded from the hub."""
     names = source.layout.optional
     if source.folder is not None:
-        return [path for name in names if (path := _finder(source)(name))]
+        here = [path for name in names if (path := _finder(source)(name))]
+        return [*here, *sorted(source.folder.glob(MORE_TEMPLATES))]
     found = []
     for name in names:
         with suppress(NoSuchFile):

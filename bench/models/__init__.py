@@ -8,13 +8,14 @@ import torch
 from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
-from bench.models.defended import DefendedModel, build_defended
+from bench.models.defended import DefendedLogits, DefendedModel, build_defended
 from bench.models.derived import build_graft, build_radapt
 from bench.models.embedded_clip import build_nano
 from bench.models.language import LanguageModel
 from bench.models.language.build import build_language
 from bench.models.language.tiny_models import build_tiny
 from bench.models.open_clip_models import build_open_clip
+from bench.models.own_outputs import LogitsModel
 from bench.models.python_model import build_python_model
 from bench.models.transformers_clip import build_hugging_face
 from bench.suite.specs import (
@@ -31,9 +32,19 @@ from bench.suite.specs import (
 )
 from bench.suite.specs.defences import DEFENCES
 
-__all__ = ["ClipModel", "DefendedModel", "LanguageModel", "Preprocessing", "build_model"]
+__all__ = [
+    "ClipModel",
+    "DefendedLogits",
+    "DefendedModel",
+    "LanguageModel",
+    "LogitsModel",
+    "Preprocessing",
+    "build_model",
+]
 
-Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel]  # Any: the kind's spec
+Builder = Callable[
+    [Any, BuildContext], ImageTextModel | LanguageModel | LogitsModel
+]  # Any: the kind's spec
 
 BUILDERS: dict[type[Model], Builder] = {
     NanoModel: build_nano,
@@ -55,7 +66,7 @@ def build_model(
     *,
     resize: Resize | None = None,
     trust: bool = False,
-) -> ImageTextModel | LanguageModel:
+) -> ImageTextModel | LanguageModel | LogitsModel:
     """Build the model that a spec declares, frozen and in evaluation mode.
 
     Args:

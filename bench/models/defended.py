@@ -10,7 +10,7 @@ from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel
 from bench.models.language import LanguageModel
-from bench.models.zero_shot import ZeroShotClassifier
+from bench.models.own_outputs import LogitsModel
 from bench.suite.specs.model_base import DefenceModel
 from radapt.defences.defence import (
     AnyDefence,
@@ -24,7 +24,7 @@ from radapt.defences.defence import (
 
 
 class DefendedModel:
-    """A model that embeds images and texts, behind a defence.
+    """A model that embeds images and texts, with a defence in front of its image embeddings.
 
     Attributes:
         model: The model that is defended.
@@ -36,10 +36,9 @@ class DefendedModel:
     def __init__(
         self,
         model: ImageTextModel,
-        defence: AnyDefence,
+        defence: Defence,
         gradient: Gradient | None,
         classes: Tensor | None = None,
-        names: tuple[str, ...] = (),
     ) -> None:
         """Combine a model and a defence.
 
@@ -48,38 +47,21 @@ class DefendedModel:
             defence: The defence.
             gradient: How gradients are taken; the defence's usual way if None.
             classes: Text vectors of the classes, `[d,k]`, if they are known.
-            names: Names of the classes.
         """
         self.model = model
         self.defence = defence
         self.gradient = gradient or defence.gradients[0]
         self.logit_scale = model.logit_scale
-        self._base = _as_base(model, classes, names)
+        self._defended = Defended(defence, _as_base(model, classes=classes), self.gradient)
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Return defended embeddings `[b,d]` of images `[b,3,h,w]` in [0,1]; differentiable.
-
-        Raises:
-            CellError: The defence gives logits only.
-        """
-        if not isinstance(self.defence, Defence):
-            raise CellError("the defence gives logits and no embeddings; use a loss of logits")
-        embeddings: Tensor = Defended(self.defence, self._base, self.gradient)(images)
+        """Return defended embeddings `[b,d]` of images `[b,3,h,w]` in [0,1]; differentiable."""
+        embeddings: Tensor = self._defended(images)
         return embeddings
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Return the model's embeddings `[n,d]` of n texts."""
         return self.model.encode_text(texts)
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the logits `[b,k]` of images, if the defence gives logits."""
-        assert isinstance(self.defence, LogitDefence)
-        return defended_logits(self.defence, self._base, images, self.gradient)
-
-    @property
-    def embeds_images(self) -> bool:
-        """Whether images have embeddings, and not logits only."""
-        return isinstance(self.defence, Defence)
 
     @property
     def needs_classes(self) -> bool:
@@ -87,38 +69,43 @@ class DefendedModel:
         inner = isinstance(self.model, DefendedModel) and self.model.needs_classes
         return self.defence.needs_classes or inner
 
-    def with_classes(self, classes: Tensor, names: tuple[str, ...]) -> "DefendedModel":
-        """Return the same model for classes with these text vectors `[d,k]` and names."""
+    def with_classes(self, classes: Tensor) -> "DefendedModel":
+        """Return the same model for classes with these text vectors `[d,k]`."""
         inside = self.model
         if isinstance(inside, DefendedModel):
-            inside = inside.with_classes(classes, names)
-        return DefendedModel(inside, self.defence, self.gradient, classes, names)
+            inside = inside.with_classes(classes)
+        return DefendedModel(inside, self.defence, self.gradient, classes)
 
     def facts(self) -> dict[str, str]:
         """Return the properties of the built model that results report."""
-        known = isinstance(self.model, ClipModel | DefendedModel)
-        drawn = "random" if self.defence.random else "deterministic"
-        return {
-            **(self.model.facts() if known else {}),  # type: ignore[attr-defined]
-            "defence": f"{drawn}, gradient: {self.gradient}",
-        }
+        return _facts(self.model, self.defence, self.gradient)
 
 
-class DefendedClassifier(ZeroShotClassifier):
-    """The classifier of a model whose defence gives logits."""
+class DefendedLogits(LogitsModel):
+    """A model behind a defence that gives logits.
 
-    model: DefendedModel
+    Attributes:
+        model: The model that is defended.
+        defence: The defence.
+        gradient: How gradients are taken.
+    """
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images `[b,3,h,w]` in [0,1] to logits `[b,k]`."""
-        return self.model.logits(images)
+    def __init__(
+        self, model: ImageTextModel, defence: LogitDefence, gradient: Gradient | None
+    ) -> None:
+        """Combine a model and a defence; `gradient` is the defence's usual way if None."""
+        self.model = model
+        self.defence = defence
+        self.gradient = gradient or defence.gradients[0]
 
+    def logits(self, images: Tensor, classes: Sequence[str]) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to logits of k classes, `[b,k]`; differentiable."""
+        base = _as_base(self.model, names=tuple(classes))
+        return defended_logits(self.defence, base, images, self.gradient)
 
-def _as_base(model: ImageTextModel, classes: Tensor | None, names: tuple[str, ...]) -> Base:
-    """Return a model as a defence over it sees it."""
-    clip = undefended(model)
-    tokens = clip.token_embedding if isinstance(clip, ClipModel) else None
-    return Base(model.encode_image, model.encode_text, classes, names, tokens, model.logit_scale)
+    def facts(self) -> dict[str, str]:
+        """Return the properties of the built model that results report."""
+        return _facts(self.model, self.defence, self.gradient)
 
 
 def undefended(model: ImageTextModel) -> ImageTextModel:
@@ -126,16 +113,39 @@ def undefended(model: ImageTextModel) -> ImageTextModel:
     return undefended(model.model) if isinstance(model, DefendedModel) else model
 
 
-def build_defended(spec: DefenceModel, context: BuildContext) -> DefendedModel:
+def _facts(model: ImageTextModel, defence: AnyDefence, gradient: Gradient) -> dict[str, str]:
+    known = isinstance(model, ClipModel | DefendedModel)
+    drawn = "random" if defence.random else "deterministic"
+    return {
+        **(model.facts() if known else {}),  # type: ignore[attr-defined]
+        "defence": f"{drawn}, gradient: {gradient}",
+    }
+
+
+def _as_base(
+    model: ImageTextModel, *, classes: Tensor | None = None, names: tuple[str, ...] = ()
+) -> Base:
+    """Return a model as a defence over it sees it."""
+    clip = undefended(model)
+    tokens = clip.token_embedding if isinstance(clip, ClipModel) else None
+    return Base(model.encode_image, model.encode_text, classes, names, tokens, model.logit_scale)
+
+
+def build_defended(spec: DefenceModel, context: BuildContext) -> DefendedModel | DefendedLogits:
     """Build a defence over another model of the suite.
 
     Raises:
-        CellError: The base has no embeddings of images.
+        CellError: The base has no embeddings of images, or needs the classes' text vectors below
+            a defence that gives logits.
     """
     base = context.refer(spec.base)
-    logits_only = isinstance(base, DefendedModel) and not base.embeds_images
-    if isinstance(base, LanguageModel) or logits_only or not hasattr(base, "encode_image"):
+    if not hasattr(base, "encode_image") or isinstance(base, LanguageModel):
         raise CellError(f"{spec.kind} over {spec.base!r}: allowed: models that embed images")
     module, _, name = spec.implementation.partition(":")
     defence: AnyDefence = getattr(import_module(module), name)(**spec.parameters())
-    return DefendedModel(base, defence, spec.gradient)
+    if isinstance(defence, Defence):
+        return DefendedModel(base, defence, spec.gradient)
+    assert isinstance(defence, LogitDefence)
+    if isinstance(base, DefendedModel) and base.needs_classes:
+        raise CellError(f"{spec.kind} over {spec.base!r}: allowed: defences that need no classes")
+    return DefendedLogits(base, defence, spec.gradient)

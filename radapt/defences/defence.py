@@ -26,7 +26,7 @@ class Base:
             differentiable.
         embed_texts: Maps n texts to embeddings `[n,d]`; for defences that need texts.
         classes: Text vectors of the classes, of norm 1, `[d,k]`; for defences that need classes.
-        names: Names of the classes; for defences that need classes.
+        names: Names of the classes; for defences that give logits.
         token_embedding: The module of the text encoder that embeds tokens; for defences that tune
             prompts.
         logit_scale: Factor on the cosine of image and text.
@@ -134,7 +134,11 @@ class LogitDefence(AnyDefence, ABC):
     """A defence that classifies an image in another way than its base, without an embedding."""
 
     gradients: ClassVar[tuple[Gradient, ...]] = ("exact", "identity", "base")
-    needs_classes: ClassVar[bool] = True
+
+    @abstractmethod
+    def undefended(self, base: Base, images: Tensor) -> Tensor:
+        """Return the logits `[b,k]` that the defence starts from."""
+        ...
 
     @abstractmethod
     def logits(self, base: Base, images: Tensor, *, unrolled: bool) -> Tensor:
@@ -157,7 +161,7 @@ def defended_logits(
         return defence.logits(base, images, unrolled=gradient == "exact")
     with torch.no_grad():
         logits = defence.logits(base, images, unrolled=False)
-    return with_gradient_of(logits, base.logits(images))
+    return with_gradient_of(logits, defence.undefended(base, images))
 
 
 def with_gradient_of(values: Tensor, source: Tensor) -> Tensor:

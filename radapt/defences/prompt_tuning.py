@@ -51,6 +51,11 @@ class PromptTuning(LogitDefence):
     temperature: float = 0.01
     words: str = "a photo of a"
 
+    def undefended(self, base: Base, images: Tensor) -> Tensor:
+        """Return the logits `[b,k]` of the images themselves, with the words as they are."""
+        prompts = tunable_prompts(base, self.words)
+        return base.logit_scale * base.unit(images) @ prompts.vectors(prompts.context).T
+
     def logits(self, base: Base, images: Tensor, *, unrolled: bool) -> Tensor:
         """Return the logits `[b,k]` of images `[b,3,h,w]` in [0,1]."""
         prompts = tunable_prompts(base, self.words)

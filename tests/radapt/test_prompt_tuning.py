@@ -108,6 +108,7 @@ def test_gradients(base: Base, images: Tensor) -> None:
     assert slopes["exact"] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-4)
     assert slopes["identity"] != pytest.approx(slopes["exact"], rel=1e-2)
     plain = images.clone().requires_grad_()
+    assert torch.allclose(SMALL.undefended(base, plain), base.logits(plain))  # the same prompts
     (gradient,) = torch.autograd.grad((base.logits(plain) * direction).sum(), plain)
     assert slopes["base"] == pytest.approx(float((gradient * along).sum()))
     assert values["identity"] == pytest.approx(values["exact"])

@@ -10,9 +10,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from bench.plan.cost.operations import forwards_of
 from bench.suite.specs.defences import DEFENCES
 from bench.suite.specs.model_base import DefenceModel
-from bench.suite.specs.models import KINDS, forwards_of
+from bench.suite.specs.models import KINDS
 from radapt.defences.defence import AnyDefence, Base, LogitDefence
 from tests.pinned.identities import kinds
 

@@ -229,6 +229,11 @@ class PromptTuningModel(DefenceModel):
         return self
 
     @property
+    def gives_logits(self) -> bool:
+        """Whether the model has no embeddings: always."""
+        return True
+
+    @property
     def forwards(self) -> int:
         """One per view; the passes of the text encoder are not counted."""
         return self.views

@@ -5,15 +5,13 @@ models over another model, have a base class of their own.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.catalogue.repository_layouts import RepositoryLayout
-from bench.core.identifiers import is_repository
+from bench.catalogue.weight_sources import WeightSource
 from bench.suite.specs.base import Name, Spec
 
 # What a surrogate's gradient can leave out: the two components of R-Adapt; a defence, or only how
@@ -21,79 +19,6 @@ from bench.suite.specs.base import Name, Spec
 Component = Literal["filter", "anchor", "defence", "unrolling"]
 FloatType = Literal["fp32", "bf16", "fp16"]
 Gradient = Literal["exact", "identity", "base"]  # how it is taken through a defence
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A local file of weights: a user's, or part of the package.
-
-    Attributes:
-        path: Path of the file.
-        what: Name of its content in messages.
-    """
-
-    path: Path
-    what: str = "checkpoint"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenClipFile(LocalFile):
-    """A local file of the weights of a model that open_clip knows by name.
-
-    The file contains neither the normalisation of images nor the activation.
-
-    Attributes:
-        model: Name of the model.
-        preprocess: Whether the suite sets the normalisation.
-        activation: Whether the suite sets the activation.
-    """
-
-    model: str
-    preprocess: bool
-    activation: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OpenClipTag:
-    """Weights that open_clip downloads, by the name of a model and a pretrained tag."""
-
-    model: str
-    tag: str
-
-
-@dataclass(frozen=True, slots=True)
-class RepositoryFiles:
-    """The files of a repository of the hub, or of a local folder in its layout.
-
-    Attributes:
-        name: Name in the suite, for messages.
-        layout: Which files the repository has.
-        folder: The local folder; None for a repository of the hub.
-        repository: `OWNER/NAME` on the hub; empty for a folder.
-        revision: A branch, a tag or a commit of the hub; None for the branch `main`.
-    """
-
-    name: str
-    layout: RepositoryLayout
-    folder: Path | None
-    repository: str
-    revision: str | None
-
-
-WeightSource = LocalFile | OpenClipTag | RepositoryFiles
-
-
-class HasWeights(Protocol):
-    """A model or judge with files of weights."""
-
-    def weight_sources(self) -> tuple[WeightSource, ...]:
-        """Return where the weights are."""
-
-
-def local_folder(name: str) -> Path | None:
-    """Return the folder that a name refers to, whether it exists or not; None for a repository."""
-    place = Path(name)
-    return place if place.is_dir() or not is_repository(name) else None
 
 
 class Model(Spec):
@@ -161,6 +86,11 @@ class Model(Spec):
         return False
 
     @property
+    def gives_logits(self) -> bool:
+        """Whether the model returns logits of classes and has no embeddings."""
+        return False
+
+    @property
     def compute_dtype(self) -> FloatType:
         """Float type of the model while it is scored, if `architecture_of` is None."""
         return "fp32"
@@ -195,6 +125,10 @@ class Model(Spec):
             CellError: The text cannot be determined.
         """
         return self.kind
+
+    def unhashed(self) -> tuple[str, ...]:
+        """Return the parts of the content that cannot be hashed, each with the reason."""
+        return ()
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         """Return all settings that change the model's output, without names and paths.

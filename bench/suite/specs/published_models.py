@@ -8,18 +8,17 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.catalogue.repository_layouts import CHAT, CLIP, OPEN_CLIP
-from bench.core.identifiers import is_repository
-from bench.suite.specs.base import Name, RelativePath, Spec, UserPath
-from bench.suite.specs.model_base import (
-    FloatType,
+from bench.catalogue.weight_sources import (
     LocalFile,
-    Model,
     OpenClipFile,
     OpenClipTag,
     RepositoryFiles,
     WeightSource,
     local_folder,
 )
+from bench.core.identifiers import is_repository
+from bench.suite.specs.base import Name, RelativePath, Spec, UserPath
+from bench.suite.specs.model_base import FloatType, Model
 
 HUB, FOLDER = "hf-hub:", "local-dir:"
 

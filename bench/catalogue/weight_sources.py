@@ -15,10 +15,17 @@ class LocalFile:
     Attributes:
         path: Path of the file.
         what: Name of its content in messages.
+        advice: Where to get the file, if that is known.
     """
 
     path: Path
     what: str = "checkpoint"
+    advice: str = ""
+
+    @property
+    def absent(self) -> str:
+        """A message for the case that the file is missing."""
+        return f"{self.path}: no such {self.what}" + (f"; {self.advice}" if self.advice else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,19 @@ class OpenClipTag:
 
 
 @dataclass(frozen=True, slots=True)
+class HubCheckpoint:
+    """One file of weights in a repository of the hub that has no known layout.
+
+    Attributes:
+        repository: `OWNER/NAME` on the hub.
+        path: Path of the file in the repository.
+    """
+
+    repository: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class RepositoryFiles:
     """The files of a repository of the hub, or of a local folder in its layout.
 
@@ -65,7 +85,7 @@ class RepositoryFiles:
     revision: str | None
 
 
-WeightSource = LocalFile | OpenClipTag | RepositoryFiles
+WeightSource = LocalFile | OpenClipTag | HubCheckpoint | RepositoryFiles
 
 
 class HasWeights(Protocol):

@@ -42,9 +42,8 @@ __all__ = [
     "build_model",
 ]
 
-Builder = Callable[
-    [Any, BuildContext], ImageTextModel | LanguageModel | LogitsModel
-]  # Any: the kind's spec
+# Any: the kind's spec
+Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel | LogitsModel]
 
 BUILDERS: dict[type[Model], Builder] = {
     NanoModel: build_nano,

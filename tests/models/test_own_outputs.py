@@ -206,7 +206,11 @@ def test_a_model_of_logits_has_the_numbers_of_its_embeddings(
                 "Tuned": LOGITS,
                 "Mixing": {**LOGITS, "target": "tuned:Mixing"},
             },
-            attacks=[{"kind": "pgd", **pgd}, {"kind": "apgd-embedding", **pgd}],
+            attacks=[
+                {"kind": "pgd", **pgd},
+                {"kind": "pgd", **pgd, "precision": "bf16", "name": "lowered"},
+                {"kind": "apgd-embedding", **pgd},
+            ],
             threats=["white-box", {"transfer": "CLIP"}],
             samples=8,
         )
@@ -218,6 +222,7 @@ def test_a_model_of_logits_has_the_numbers_of_its_embeddings(
         assert value["Tuned", attack, threat] == value["CLIP", attack, threat]
     assert set(rows.loc["Mixing"]["status"]) == {"failed", "skip"}
     assert rows["reason"]["Mixing", "clean", ""].startswith("'Mixing' depends on its batch")
+    assert status["Tuned", "lowered", "white-box"] == "ok"
     embedding = ("Tuned", "apgd-embedding", "white-box")
     assert status[embedding] == "skip"
     assert "needs embeddings of images, but Tuned returns logits" in rows["reason"][embedding]

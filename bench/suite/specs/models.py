@@ -20,6 +20,7 @@ from bench.core.errors import CellError
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
 from bench.suite.specs.defences import DefenceSpec
 from bench.suite.specs.model_base import Component, Model
+from bench.suite.specs.model_names import expand_known_model
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 
 _EMBEDDED = Path(__file__).parents[2] / "nano" / "weights"
@@ -261,7 +262,7 @@ class PythonModel(Model):
         return content_of(module, self.args, self.module_folders)
 
 
-ModelSpec = Annotated[
+_Entry = Annotated[
     NanoModel
     | OpenClipModel
     | HuggingFaceModel
@@ -273,10 +274,11 @@ ModelSpec = Annotated[
     | DefenceSpec,
     Field(discriminator="kind"),
 ]
+ModelSpec = Annotated[_Entry, BeforeValidator(expand_known_model)]
 
 KINDS: dict[str, type[Model]] = {
     get_args(kind.model_fields["kind"].annotation)[0]: kind
-    for kind in get_args(get_args(ModelSpec)[0])
+    for kind in get_args(get_args(_Entry)[0])
 }
 
 

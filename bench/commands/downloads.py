@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.catalogue.repository_layouts import INDEX
+from bench.catalogue.weight_sources import HasWeights
 from bench.core.errors import MALFORMED, CellError, UserError
 from bench.core.resolved_names import Lock
 from bench.data.source_kinds import source_of
@@ -19,7 +20,6 @@ from bench.hub.weights import check_before_download, hub_files, weight_files
 from bench.plan.resolve import judge_weights, resolve, uses_judge
 from bench.suite.load import Suite
 from bench.suite.specs import TransformersJudge
-from bench.suite.specs.model_base import HasWeights
 
 # ends of the names of small files that tell which further files are needed
 _NAMES_OTHERS = (INDEX, "config.json", "vocab.json")

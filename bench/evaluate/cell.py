@@ -17,6 +17,7 @@ from bench.evaluate.gpu_usage import Usage
 from bench.evaluate.loading import Stopwatch
 from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.provenance import provenance
+from bench.evaluate.random_numbers import seeded
 from bench.evaluate.score import Points, score
 from bench.evaluate.tally import Tally, concatenate, extra_fields, new_tally
 from bench.evaluate.tracebacks import reason
@@ -88,7 +89,7 @@ class Evaluator:
         watch = Stopwatch(self._cache.loading)
         facts = provenance(self.suite, cell, self.device)
         deadline, retry = Deadline(self.limit), False
-        with Usage(self.device) as usage:
+        with Usage(self.device) as usage, seeded(cell.id, part, self.device):
             try:
                 found = self._compute(cell, part, deadline)
                 self._cache.memory_freed = False

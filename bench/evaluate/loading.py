@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
+from bench.evaluate.random_numbers import unmoved
 from bench.evaluate.tracebacks import reason
 from bench.models.batch_size import memory_too_small
 
@@ -22,11 +25,13 @@ class Loading:
         problems: Reasons why something could not be loaded, by key path; a second request for it
             raises the same reason.
         logs: Folder of the run, where tracebacks are written; None for none.
+        device: Device of the models.
         seconds: Time that loading has taken so far.
     """
 
     problems: dict[str, str]
     logs: Path | None
+    device: torch.device
     seconds: float = 0.0
     _nested: bool = False
 
@@ -50,13 +55,18 @@ class Loading:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Add the time of the block to `seconds`; loading within loading counts once."""
+        """Add the time of the block to `seconds`; loading within loading counts once.
+
+        The block leaves torch's generators as they are: a cell's random numbers must not depend on
+        what was loaded before it.
+        """
         if self._nested:
             yield
             return
         started, self._nested = time.perf_counter(), True
         try:
-            yield
+            with unmoved(self.device):
+                yield
         finally:
             self._nested = False
             self.seconds += time.perf_counter() - started

@@ -16,8 +16,16 @@ from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
 from bench.evaluate.image_cache import ImageCache
 from bench.evaluate.loading import Loading
+from bench.evaluate.text_vectors import TextVectors
 from bench.evaluate.unchanged import require_unchanged_judge, require_unchanged_model
-from bench.models import ClipModel, LanguageModel, OwnLogits, build_model
+from bench.models import (
+    ClipModel,
+    DefendedLogits,
+    DefendedModel,
+    LanguageModel,
+    LogitsModel,
+    build_model,
+)
 from bench.models.batch_dependence import require_independence
 from bench.models.batch_size import Batch, batch_for
 from bench.models.compiled import Compiled, use_channels_last
@@ -28,7 +36,6 @@ from bench.suite.metrics import TASKS, Task, metric_of
 from bench.suite.specs import Component, Precision, TransformersJudge, task_of
 from bench.tasks.answer_judges import Judge, build_judge, match
 from bench.tasks.answer_scores import Scorer, build_scorer
-from bench.tasks.embedding_tasks import EMBEDDING_TASKS
 from bench.tasks.prompted_models import PromptedModel, ValueFeatureModel
 
 _FULL = 0.5  # share of the accelerator's memory above which models are dropped
@@ -67,18 +74,19 @@ class ModelCache:
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
     _models: dict[Hashable, ImageTextModel] = field(default_factory=dict)
-    _vectors: dict[Hashable, Tensor] = field(default_factory=dict)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
     _scorers: dict[tuple[str, str], Scorer] = field(default_factory=dict)
     _independent: set[str] = field(default_factory=set)
     _built_judge: Judge | None = None
     loading: Loading = field(init=False)
     _images: ImageCache = field(init=False)
+    _vectors: TextVectors = field(init=False)
 
     def __post_init__(self) -> None:
-        """Create an empty cache of images."""
-        self.loading = Loading(self.problems, self.logs)
+        """Create empty caches of images and text vectors."""
+        self.loading = Loading(self.problems, self.logs, self.device)
         self._images = ImageCache(self.suite, self.lock, self.device, self.loading)
+        self._vectors = TextVectors(self.suite.protocol, self.loading)
 
     def classifier(
         self,
@@ -93,10 +101,10 @@ class ModelCache:
             model: Name of the model.
             dataset: Name of the dataset.
             precision: Floating-point precision of the image tower.
-            without: Components that are left out of an adapted model.
+            without: Components that are left out of an adapted or defended model.
         """
-        tower = self.model(model, without)
-        if self.compiled and not without and not isinstance(tower, OwnLogits):
+        tower = self._image_tower(model, dataset, *without)
+        if self.compiled and not without and not isinstance(tower, LogitsModel | DefendedModel):
             tower = self._tower(model, dataset)
         if precision == "bf16":
             tower = in_bfloat16(tower, self.device)
@@ -153,22 +161,16 @@ class ModelCache:
         built, images = self.model(model), self.images(dataset)
         if isinstance(built, AnsweringModel):
             raise CellError(f"{model!r} answers in words; classes need a model with embeddings")
-        if isinstance(built, OwnLogits):
+        if isinstance(built, LogitsModel):
             self._test_independence(model, LogitsClassifier(built, images.classes), images)
             logits = LogitsClassifier(cast(ModelOfLogits, tower), images.classes)
             return cast(EmbeddingClassifier, logits)  # no attack uses the embeddings that it lacks
         self._test_independence(model, built.encode_image, images)
-        # adapted models differ only in their image tower, so they share the text vectors
-        text = built.encode if isinstance(built, ClipModel) else built
-        templates = self.suite.protocol.templates
-        prompts = images.templates if templates == "dataset" else templates
-        name = self.task(dataset).name
-        key = (text, name, images.classes, images.captions, prompts)
-        if key not in self._vectors:
-            with self.loading.timed():
-                self._vectors[key] = EMBEDDING_TASKS[name].vectors(built, images, prompts)
-        head: EmbeddingClassifier = EMBEDDING_TASKS[name].head(tower, self._vectors[key], images)
-        return head
+        return self._vectors.head(tower, built, images, self.task(dataset).name)
+
+    def _image_tower(self, model: str, dataset: str, *without: Component) -> ImageTextModel:
+        built = self.model(model, without)
+        return self._vectors.told_to(built, self.images(dataset), self.task(dataset).name)
 
     def _test_independence(
         self, model: str, outputs: Callable[[Tensor], Tensor], images: Images
@@ -190,9 +192,8 @@ class ModelCache:
     def batch(self, model: str, dataset: str) -> Batch:
         """Return the batch size of a model for a dataset's images."""
         height, width = self.images(dataset).pixels.shape[-2:]
-        key: Hashable = (model, height, width)
-        if self.task(dataset).answers:  # memory also depends on the length of texts
-            key = (model, height, width, dataset)
+        # memory also depends on the length of texts
+        key = (model, height, width, dataset if self.task(dataset).answers else None)
         if key not in self._batches:
             fixed = Batch(self.batch_size) if self.batch_size else None
             with self.loading.timed():
@@ -212,7 +213,7 @@ class ModelCache:
     def _outputs(self, model: str, dataset: str) -> Callable[[Tensor], Tensor]:
         """Return the function that an attack differentiates, with the longest text if any."""
         if not self.task(dataset).answers:
-            return self._with_head(self.model(model), model, dataset)
+            return self._with_head(self._image_tower(model, dataset), model, dataset)
         questions = self.images(dataset).questions
         longest = max(
             ((each.prompt, text) for each in questions for text in (*each.answers, each.decoy)),
@@ -224,7 +225,7 @@ class ModelCache:
         return lambda points: source.likelihood(points, torch.zeros(len(points), dtype=torch.long))
 
     def model(self, name: str, without: tuple[Component, ...] = ()) -> ImageTextModel:
-        """Return a model of the suite, `without` some components if it is an adapted model."""
+        """Return a model of the suite, `without` some components if it is adapted or defended."""
         key = (name, without)
         if key not in self._models:
             self._make_room()
@@ -277,8 +278,9 @@ class ModelCache:
     def facts(self, model: str) -> dict[str, str]:
         """Return facts of a built model: its own, and whether it is compiled or re-laid out."""
         built = self.model(model)
-        model_facts = built.facts() if isinstance(built, ClipModel | LanguageModel) else {}
-        towers = self.compiled and not isinstance(built, OwnLogits)
+        known = isinstance(built, ClipModel | LanguageModel | DefendedModel | DefendedLogits)
+        model_facts = built.facts() if known else {}  # type: ignore[attr-defined]
+        towers = self.compiled and not isinstance(built, LogitsModel | DefendedModel)
         compiled = {"compiled": "full batches"} if towers else {}
         layout = {"layout": self._layouts[model]} if model in self._layouts else {}
         return {**model_facts, **compiled, **layout}

@@ -15,7 +15,7 @@ from bench.catalogue.repository_layouts import (
     RepositoryLayout,
     section,
 )
-from bench.suite.specs.model_base import RepositoryFiles
+from bench.catalogue.weight_sources import RepositoryFiles
 
 TOKENIZER_NAME, TEXT_NAME, IMAGE_NAME = "hf_tokenizer_name", "hf_model_name", "timm_model_name"
 _TIMM_HUB = ("hf-hub", "hf_hub")  # in front of the names of repositories

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from bench.catalogue.repository_layouts import RepositoryLayout, read_json
+from bench.catalogue.weight_sources import RepositoryFiles
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
-from bench.suite.specs.model_base import RepositoryFiles
 from radapt.remote_code import RULE, code_keys
 
 ADAPTER_CONFIG = "adapter_config.json"  # peft's

@@ -1,7 +1,7 @@
 """Files of weights whose normalisation or activation neither the file nor the suite tells."""
 
+from bench.catalogue.weight_sources import OpenClipFile
 from bench.core.errors import CellError
-from bench.suite.specs.model_base import OpenClipFile
 
 
 def refuse_undecided(source: OpenClipFile) -> None:

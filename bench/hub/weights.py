@@ -14,6 +14,15 @@ from bench.catalogue.repository_layouts import (
     read_json,
     section,
 )
+from bench.catalogue.weight_sources import (
+    HasWeights,
+    HubCheckpoint,
+    LocalFile,
+    OpenClipFile,
+    OpenClipTag,
+    RepositoryFiles,
+    WeightSource,
+)
 from bench.core.errors import MALFORMED, CellError, NoSuchPath
 from bench.core.suite_paths import tried
 from bench.hub.companions import companions_of
@@ -26,15 +35,6 @@ from bench.hub.model_types import (
 )
 from bench.hub.open_clip_tags import builtin_config, download_tag, published_tag
 from bench.hub.undecided import refuse_undecided
-from bench.suite.specs.model_base import (
-    HasWeights,
-    HubCheckpoint,
-    LocalFile,
-    OpenClipFile,
-    OpenClipTag,
-    RepositoryFiles,
-    WeightSource,
-)
 
 Alternatives = tuple[HubFile, ...]  # a model needs the first of these files that exists
 

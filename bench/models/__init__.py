@@ -8,13 +8,14 @@ import torch
 from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
+from bench.models.defended import DefendedLogits, DefendedModel, build_defended
 from bench.models.derived import build_graft, build_radapt
 from bench.models.embedded_clip import build_nano
 from bench.models.language import LanguageModel
 from bench.models.language.build import build_language
 from bench.models.language.tiny_models import build_tiny
 from bench.models.open_clip_models import build_open_clip
-from bench.models.own_outputs import OwnLogits
+from bench.models.own_outputs import LogitsModel
 from bench.models.python_model import build_python_model
 from bench.models.transformers_clip import build_hugging_face
 from bench.suite.specs import (
@@ -29,11 +30,20 @@ from bench.suite.specs import (
     Resize,
     TinyModel,
 )
+from bench.suite.specs.defences import DEFENCES
 
-__all__ = ["ClipModel", "LanguageModel", "OwnLogits", "Preprocessing", "build_model"]
+__all__ = [
+    "ClipModel",
+    "DefendedLogits",
+    "DefendedModel",
+    "LanguageModel",
+    "LogitsModel",
+    "Preprocessing",
+    "build_model",
+]
 
 # Any: the kind's spec
-Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel | OwnLogits]
+Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel | LogitsModel]
 
 BUILDERS: dict[type[Model], Builder] = {
     NanoModel: build_nano,
@@ -44,6 +54,7 @@ BUILDERS: dict[type[Model], Builder] = {
     RAdaptModel: build_radapt,
     GraftModel: build_graft,
     PythonModel: build_python_model,
+    **dict.fromkeys(DEFENCES, build_defended),
 }
 
 
@@ -54,7 +65,7 @@ def build_model(
     *,
     resize: Resize | None = None,
     trust: bool = False,
-) -> ImageTextModel | LanguageModel | OwnLogits:
+) -> ImageTextModel | LanguageModel | LogitsModel:
     """Build the model that a spec declares, frozen and in evaluation mode.
 
     Args:

@@ -37,6 +37,7 @@ class ClipModel(nn.Module):
         encode: Maps n texts to embeddings `[n,d]`.
         logit_scale: Factor on the cosine of image and text embeddings.
         preprocessing: Resizing and normalisation before the tower.
+        token_embedding: The module of the text encoder that embeds tokens; None if it has none.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ClipModel(nn.Module):
         encode: Callable[[Sequence[str]], Tensor],
         logit_scale: float,
         preprocessing: Preprocessing,
+        token_embedding: nn.Module | None = None,
     ) -> None:
         """Combine the parts of the model."""
         super().__init__()
@@ -52,6 +54,7 @@ class ClipModel(nn.Module):
         self.encode = encode
         self.logit_scale = logit_scale
         self.preprocessing = preprocessing
+        self.token_embedding = token_embedding
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Return embeddings `[b,d]` of images `[b,3,h,w]` in [0,1]; differentiable."""
@@ -73,7 +76,9 @@ class ClipModel(nn.Module):
 
     def with_tower(self, tower: nn.Module) -> "ClipModel":
         """Return the same model with another vision tower."""
-        return ClipModel(tower, self.encode, self.logit_scale, self.preprocessing)
+        return ClipModel(
+            tower, self.encode, self.logit_scale, self.preprocessing, self.token_embedding
+        )
 
     def _preprocessed(self, images: Tensor) -> Tensor:
         settings = self.preprocessing

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.core.language_types import AnsweringModel, require_value_features
 from bench.core.types import ImageTextModel
-from bench.models.own_outputs import OwnLogits
+from bench.models.own_outputs import LogitsModel
 from bench.suite.specs import Precision
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Bfloat16Model:
 class Bfloat16Logits:
     """A model of logits that computes in bfloat16 and returns float32."""
 
-    def __init__(self, model: OwnLogits, device: torch.device) -> None:
+    def __init__(self, model: LogitsModel, device: torch.device) -> None:
         """Wrap a model that runs on a device."""
         self.model = model
         self.device = device
@@ -89,7 +89,7 @@ class Bfloat16AnsweringModel:
 def in_bfloat16(model: T, device: torch.device) -> T:
     """Return a model of any kind that computes in bfloat16 where it is attacked."""
     match model:
-        case OwnLogits():
+        case LogitsModel():
             return cast(T, Bfloat16Logits(model, device))
         case AnsweringModel():
             return cast(T, Bfloat16AnsweringModel(model, device))

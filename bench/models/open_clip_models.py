@@ -56,7 +56,9 @@ def as_clip_model(clip: Any, tokenizer: Any, device: torch.device, resize: Resiz
     """Return an open_clip model and its tokenizer as a frozen `ClipModel` on a device."""
     loaded = frozen(clip, tokenizer, device, "")
     preprocessing = Preprocessing(image_size(loaded.tower), loaded.mean, loaded.std, resize)
-    return ClipModel(loaded.tower, loaded.encode, loaded.scale, preprocessing)
+    named = {name.rpartition(".")[2]: module for name, module in clip.named_modules()}
+    tokens = named.get("token_embedding")
+    return ClipModel(loaded.tower, loaded.encode, loaded.scale, preprocessing, tokens)
 
 
 def _tag_or_file(spec: OpenClipModel) -> str | None:

@@ -1,6 +1,7 @@
 """Models that the user defines, with their outputs checked and converted to float32."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -74,7 +75,15 @@ class OwnEmbeddings:
         return getattr(object.__getattribute__(self, "_model"), name)  # not this method again
 
 
-class OwnLogits:
+class LogitsModel(ABC):
+    """A model that gives logits of classes, and no embeddings."""
+
+    @abstractmethod
+    def logits(self, images: Tensor, classes: Sequence[str]) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to logits of k classes, `[b,k]`; differentiable."""
+
+
+class OwnLogits(LogitsModel):
     """A user's model of logits: with `classify(images, class_names)`, or called with images."""
 
     def __init__(self, model: Any, name: str) -> None:

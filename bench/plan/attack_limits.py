@@ -1,6 +1,6 @@
 """Attack settings adapted to the number of classes and the mode, or the reason to skip a cell."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from bench.catalogue.torchattacks_list import TORCHATTACKS
 from bench.core.errors import CellSkip
@@ -24,6 +24,12 @@ from bench.suite.specs import (
 _OFFICIAL_LEAST = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}  # minimum classes; 1 for others
 _TARGETED = ("apgd-t", "fab-t")
 _TARGETS = 9  # default target classes of torchattacks' targeted attacks: `n_classes` - 1
+_NAMES: Mapping[Component, str] = {
+    "filter": "the filter of R-Adapt",
+    "anchor": "the anchor of R-Adapt",
+    "defence": "the test-time defence",
+    "unrolling": "the derivative of a defence's change of the image",
+}
 
 
 def fit_cell(
@@ -55,13 +61,12 @@ def _check_surrogate(spec: AnyAttack, components: Collection[Component]) -> None
         for component in spec.backward.without:
             if component not in components:
                 raise CellSkip(
-                    f"{spec.label} removes the {component} of R-Adapt, which a source model does "
-                    "not have"
+                    f"{spec.label} removes {_NAMES[component]}, which a source model does not have"
                 )
 
 
 def _removable(models: Iterable[ModelSpec]) -> frozenset[Component]:
-    """Return the R-Adapt components that every model has, so that a surrogate can remove them."""
+    """Return the components that every model has, so that a surrogate can leave them out."""
     each = [frozenset(model.components) for model in models]
     return frozenset.intersection(*each) if each else frozenset()
 
@@ -78,7 +83,7 @@ def fit(
         spec: The attack.
         classes: Number of classes of the dataset.
         mode: Mode of the craft: `success` or `full`.
-        components: R-Adapt components that a surrogate can remove from all source models.
+        components: Components that a surrogate can leave out of all source models.
 
     Raises:
         CellSkip: The attack cannot run on this dataset in this mode.

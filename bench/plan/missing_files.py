@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from bench import catalogue
+from bench.catalogue.weight_sources import (
+    OpenClipFile,
+    OpenClipTag,
+    RepositoryFiles,
+    WeightSource,
+)
 from bench.core.errors import MALFORMED, CellError, NoSuchPath
 from bench.data import index_dataset
 from bench.data.source_kinds import source_of
@@ -23,12 +29,6 @@ from bench.suite.specs import (
     OpenAIJudge,
     TransformersJudge,
     members_of,
-)
-from bench.suite.specs.model_base import (
-    OpenClipFile,
-    OpenClipTag,
-    RepositoryFiles,
-    WeightSource,
 )
 
 JUDGE, JUDGE_KEY = "protocol.judge", "protocol.judge.key"

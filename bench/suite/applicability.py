@@ -34,7 +34,8 @@ def _misfit(models: Mapping[str, ModelSpec], name: str, task: Task) -> str | Non
     """Return why a model has no number for a task, as a verb phrase; None if it has."""
     if answers_in_words(models, name) != task.answers:
         return "does not answer in words" if task.answers else "answers in words"
-    if root_model(models, name).gives_logits and task.labels != "classes":
+    logits = models[name].gives_logits or root_model(models, name).gives_logits
+    if logits and task.labels != "classes":
         return "returns logits of classes"
     return None
 

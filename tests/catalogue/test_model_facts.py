@@ -9,11 +9,12 @@ import pytest
 import yaml
 
 from bench.catalogue.model_facts import ModelFacts, download_advice, known_models
+from bench.catalogue.weight_sources import LocalFile
 from bench.commands.list import list_lines
 from bench.commands.model_list import PAGE, model_lines, page
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.suite.specs import OpenClipModel
-from bench.suite.specs.model_base import LocalFile, Model
+from bench.suite.specs.model_base import Model
 from bench.suite.specs.models import KINDS
 
 ensure_torchvision()

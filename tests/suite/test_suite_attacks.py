@@ -89,7 +89,8 @@ def cell_ids(write: Write, attack: dict[str, Any], **changes: Any) -> set[str]:
         (
             {"preset": "fare"},
             "attacks.0.preset: got 'fare'; allowed: fare-paper, radapt-paper, robustvlm-coco, "
-            "robustvlm-flickr30k, robustvlm-vqa, robustvlm-textvqa, standard",
+            "robustvlm-flickr30k, robustvlm-vqa, robustvlm-textvqa, standard, adaptive, "
+            "adaptive-random",
         ),
         (
             {"preset": "fare-paper", "steps": 3},
@@ -131,10 +132,10 @@ def test_presets_are_what_the_papers_did(suite_file: Write) -> None:
     eps = ["2/255", "4/255"]
     found = attacks(suite_file, *({"preset": name, "eps": eps} for name in OF_CLASSES))
     assert [attack.label for attack in found] == [
-        "fare-paper", "PGD-10", "C&W-30", "APGD-30", "standard"
+        "fare-paper", "PGD-10", "C&W-30", "APGD-30", "standard", "adaptive", "adaptive-random"
     ]  # fmt: skip
     assert all(attack.eps == tuple(eps) for attack in found)
-    fare, pgd, cw, apgd, standard = found
+    fare, pgd, cw, apgd, standard, *_ = found
     assert isinstance(fare, Ensemble)
     assert [member.model_dump(exclude_defaults=True) for member in fare.attacks] == [
         {"kind": "apgd-ce", "eps": tuple(eps), "restarts": 5},
@@ -147,6 +148,27 @@ def test_presets_are_what_the_papers_did(suite_file: Write) -> None:
     assert isinstance(standard, PyAutoAttack)
     assert standard.members == ("apgd-ce", "apgd-t", "fab-t", "square")
     assert standard.gradients == (1 + 9 + 9) * 100
+
+
+@pytest.mark.parametrize(("preset", "eot"), [("adaptive", 1), ("adaptive-random", 8)])
+def test_adaptive_presets_take_gradients_in_all_ways(
+    suite_file: Write, preset: str, eot: int
+) -> None:
+    (found,) = attacks(suite_file, {"preset": preset, "eps": "4/255"})
+    assert isinstance(found, Ensemble)
+    *gradients, square = found.attacks
+    assert [member.model_dump(exclude_defaults=True) for member in gradients] == [
+        {
+            "kind": "apgd-ce", "eps": ("4/255",), "name": way,
+            **({"eot": eot} if eot > 1 else {}), **backward,
+        }
+        for way, backward in (
+            ("own", {}),
+            ("identity", {"backward": {"without": ("unrolling",)}}),
+            ("base", {"backward": {"without": ("defence",)}}),
+        )
+    ]  # fmt: skip
+    assert isinstance(square, PyAutoAttack) and square.members == ("square",)
 
 
 def test_identity_of_attacks(suite_file: Write) -> None:

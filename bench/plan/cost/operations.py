@@ -1,5 +1,7 @@
 """Images, forward passes and floating-point operations that cells need."""
 
+from collections.abc import Mapping
+
 from bench import catalogue
 from bench.core.errors import CellSkip
 from bench.core.resolved_names import Lock
@@ -8,7 +10,7 @@ from bench.plan.cells import Cell, images_of, scores_all
 from bench.plan.cost.architecture import size_of
 from bench.plan.cost.lvlm_estimate import forward_flops
 from bench.suite.load import Suite
-from bench.suite.specs import AnyAttack
+from bench.suite.specs import AnyAttack, ModelSpec
 
 _BACKWARD = 2  # forward passes per gradient: a backward pass costs about one forward pass
 
@@ -51,6 +53,22 @@ def passes_in(attack: AnyAttack, stage: int, stages: int) -> int:
 def forward_operations(suite: Suite) -> dict[str, float]:
     """Return the operations of a forward pass per image, for each model whose size is known."""
     sizes = {name: size_of(suite, name) for name in suite.models}
-    clips = {name: size.image.flops for name, size in sizes.items() if size}
+    clips = {
+        name: size.image.flops * forwards_of(suite.models, name)
+        for name, size in sizes.items()
+        if size
+    }
     others = {name: forward_flops(suite, name) for name in suite.models if name not in clips}
     return {**clips, **{name: flops for name, flops in others.items() if flops}}
+
+
+def forwards_of(models: Mapping[str, ModelSpec], name: str) -> int:
+    """Return the cost of embedding an image, in forward passes of a model's innermost base.
+
+    Args:
+        models: The suite's models, by name.
+        name: Name of a model.
+    """
+    spec = models[name]
+    inner = 1 if spec.architecture_of is None else forwards_of(models, spec.architecture_of)
+    return spec.forwards * inner

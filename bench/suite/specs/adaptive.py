@@ -38,7 +38,10 @@ class Backward(Spec):
     The value of the loss is computed with the attacked model.
 
     Attributes:
-        without: Components of R-Adapt that the surrogate lacks; without both it is the base.
+        without: What the gradient leaves out. `filter` and `anchor` are the components of R-Adapt.
+            `defence` leaves a test-time defence out: the gradient is the base's at the image.
+            `unrolling` leaves out how the defence's change of the image depends on the image: the
+            gradient is the base's at the changed image (straight-through).
         model: Another model of the suite, which is the surrogate.
     """
 

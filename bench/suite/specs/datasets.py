@@ -7,9 +7,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench import catalogue
+from bench.catalogue.embedded_names import EMBEDDED, EMBEDDED_SUBSET, EmbeddedName
 from bench.core.suggestions import suggestion
 from bench.suite.specs.base import Dataset, Name, RelativePath, Repository, UserPath
-from bench.suite.specs.embedded_names import EMBEDDED, EMBEDDED_SUBSET, EmbeddedName
 from bench.suite.specs.language_datasets import LanguageDataset
 
 ArchiveTask = Literal["classification", "retrieval"]

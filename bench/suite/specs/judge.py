@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from bench.catalogue.repository_layouts import LANGUAGE
+from bench.catalogue.weight_sources import RepositoryFiles, WeightSource, local_folder
 from bench.suite.specs.base import Spec, UserPath, matching
-from bench.suite.specs.model_base import RepositoryFiles, WeightSource, local_folder
 
 _VariableName = Annotated[str, matching(r"[A-Za-z_]\w*", "the name of an environment variable")]
 _Commit = Annotated[str, matching("[0-9a-f]{40}", "the 40 hexadecimal digits of a commit")]

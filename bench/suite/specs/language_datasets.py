@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from bench.catalogue.embedded_names import EMBEDDED_SUBSET, EmbeddedName
 from bench.suite.specs.base import IN_SUITE, Dataset, Name, UserPath
-from bench.suite.specs.embedded_names import EMBEDDED_SUBSET, EmbeddedName
 
 Format = Literal[
     "coco-captions",

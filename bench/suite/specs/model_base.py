@@ -1,119 +1,24 @@
 """The base class of a suite's models: all that the rest of the project asks of a model's spec.
 
-A kind of model overrides the methods whose default does not fit it.
+A kind of model overrides the methods whose default does not fit it. Test-time defences, which are
+models over another model, have a base class of their own.
 """
 
-import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from bench.catalogue.repository_layouts import RepositoryLayout
-from bench.core.identifiers import is_repository
-from bench.core.suite_paths import find_path
-from bench.suite.specs.base import Spec
+from bench.catalogue.weight_sources import WeightSource
+from bench.suite.specs.base import Name, Spec
 
-Component = Literal["filter", "anchor"]  # the two components of R-Adapt
+# What a surrogate's gradient can leave out: the two components of R-Adapt; a defence, or only how
+# the defence's change of an image depends on the image.
+Component = Literal["filter", "anchor", "defence", "unrolling"]
 FloatType = Literal["fp32", "bf16", "fp16"]
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A local file of weights: a user's, or part of the package.
-
-    Attributes:
-        path: Path of the file.
-        what: Name of its content in messages.
-        tried: Folders in which it was looked for, as the end of a message.
-        advice: Where to get the file, if that is known.
-    """
-
-    path: Path
-    what: str = "checkpoint"
-    tried: str = ""
-    advice: str = ""
-
-    @property
-    def absent(self) -> str:
-        """A message for the case that the file is missing."""
-        advice = f"; {self.advice}" if self.advice else ""
-        return f"{self.path}: no such {self.what}{self.tried}{advice}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenClipFile(LocalFile):
-    """A local file of the weights of a model that open_clip knows by name.
-
-    The file contains neither the normalisation of images nor the activation.
-
-    Attributes:
-        model: Name of the model.
-        preprocess: Whether the suite sets the normalisation.
-        activation: Whether the suite sets the activation.
-    """
-
-    model: str
-    preprocess: bool
-    activation: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OpenClipTag:
-    """Weights that open_clip downloads, by the name of a model and a pretrained tag."""
-
-    model: str
-    tag: str
-
-
-@dataclass(frozen=True, slots=True)
-class HubCheckpoint:
-    """One file of weights in a repository of the hub that has no known layout.
-
-    Attributes:
-        repository: `OWNER/NAME` on the hub.
-        path: Path of the file in the repository.
-    """
-
-    repository: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class RepositoryFiles:
-    """The files of a repository of the hub, or of a local folder in its layout.
-
-    Attributes:
-        name: Name in the suite, for messages.
-        layout: Which files the repository has.
-        folder: The local folder; None for a repository of the hub.
-        repository: `OWNER/NAME` on the hub; empty for a folder.
-        revision: A branch, a tag or a commit of the hub; None for the branch `main`.
-    """
-
-    name: str
-    layout: RepositoryLayout
-    folder: Path | None
-    repository: str
-    revision: str | None
-
-
-WeightSource = LocalFile | OpenClipTag | HubCheckpoint | RepositoryFiles
-
-
-class HasWeights(Protocol):
-    """A model or judge with files of weights."""
-
-    def weight_sources(self) -> tuple[WeightSource, ...]:
-        """Return where the weights are."""
-
-
-def local_folder(name: str) -> Path | None:
-    """Return the folder that a name refers to, whether it exists or not; None for a repository."""
-    place = find_path(name, os.path.isdir)
-    return place if place.is_dir() or not is_repository(name) else None
+Gradient = Literal["exact", "identity", "base"]  # how it is taken through a defence
 
 
 class Model(Spec):
@@ -196,6 +101,11 @@ class Model(Spec):
         return ""
 
     @property
+    def forwards(self) -> int:
+        """Cost of embedding an image, in forward passes of `architecture_of` or its own."""
+        return 1
+
+    @property
     def components(self) -> tuple[Component, ...]:
         """Components that the model adds to its base and that can be removed."""
         return ()
@@ -247,3 +157,69 @@ class Model(Spec):
             of: Returns the description of another model of the suite, by name.
         """
         return self.kind
+
+
+class DefenceModel(Model):
+    """Base class of all defences.
+
+    Attributes:
+        implementation: The class in `radapt.defences`, `MODULE:CLASS`.
+        random: Whether two embeddings of an image differ.
+        gradients: The ways in which gradients can be taken, the usual way first.
+        version: Version of the defence's numbers; raised when a change of the code changes them.
+        base: Name of the model that is defended.
+        gradient: How gradients are taken: through all that the defence computes (`exact`), with the
+            defence's change of the image as a constant (`identity`), or the base's (`base`). The
+            defence's usual way if None. It changes no prediction.
+    """
+
+    model_keys: ClassVar = ("base",)
+    implementation: ClassVar[str]
+    random: ClassVar[bool] = False
+    gradients: ClassVar[tuple[Gradient, ...]] = ("exact", "identity", "base")
+    version: ClassVar[int] = 1
+
+    base: Name
+    gradient: Gradient | None = None
+
+    @model_validator(mode="after")
+    def _gradient_exists(self) -> Self:
+        if self.gradient is not None and self.gradient not in self.gradients:
+            raise PydanticCustomError(
+                "gradient", "`gradient`: allowed for this defence: {allowed}",
+                {"allowed": ", ".join(self.gradients)},
+            )  # fmt: skip
+        return self
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the implementation."""
+        return self.model_dump(exclude={"kind", "gpus", "base", "gradient"})
+
+    @property
+    def architecture_of(self) -> str:
+        """Name of the model that is defended."""
+        return self.base
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What a surrogate's gradient can leave out: the defence, or its derivative."""
+        return ("defence", *(("unrolling",) if "identity" in self.gradients else ()))
+
+    def without_components(self, components: Collection[Component]) -> Self:
+        """Return a copy of the model whose gradient leaves out a component."""
+        way = "base" if "defence" in components else "identity"
+        return self.model_copy(update={"gradient": way}) if components else self
+
+    def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+        """Return the defence and its parameters, with the identity of the base."""
+        return {
+            "defence": str(self.kind),
+            "parameters": self.parameters(),
+            "base": of(self.base),
+            **({"gradient": self.gradient} if self.gradient else {}),
+            **({"version": self.version} if self.version > 1 else {}),
+        }
+
+    def description(self, of: Callable[[str], str]) -> str:
+        """Return the base and the defence: `nano clip + ttc`."""
+        return f"{of(self.base)} + {self.kind}"

@@ -14,11 +14,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from bench.catalogue.weight_sources import LocalFile, WeightSource
 from bench.core.code_content import Content, content_of, require_module, without_paths
 from bench.core.errors import CellError
 from bench.core.suite_paths import find_path, tried
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
-from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
+from bench.suite.specs.defences import DefenceSpec
+from bench.suite.specs.model_base import Component, Model
 from bench.suite.specs.model_names import expand_known_model
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 
@@ -258,11 +260,7 @@ class PythonModel(Model):
         return self._content().unhashed
 
     def check_code(self) -> None:
-        """Check that the module has a file.
-
-        Raises:
-            CellError: It has none.
-        """
+        """Raise CellError if the module has no file."""
         require_module(self.target.partition(":")[0], self.module_folders)
 
     def _content(self) -> Content:
@@ -277,7 +275,8 @@ _Entry = Annotated[
     | TinyModel
     | RAdaptModel
     | GraftModel
-    | PythonModel,
+    | PythonModel
+    | DefenceSpec,
     Field(discriminator="kind"),
 ]
 ModelSpec = Annotated[_Entry, BeforeValidator(expand_known_model)]

@@ -29,6 +29,29 @@ def _answers(name: str, *targets: str) -> Sequence[Mapping[str, Any]]:
     return [{**ensemble, "attacks": [dict(_REFERENCES), *targeted]}]
 
 
+def _adaptive(name: str, eot: int) -> Sequence[Mapping[str, Any]]:
+    """Return attacks on a test-time defence, each on the images that withstood the earlier ones.
+
+    A defence without a straight-through gradient, and a model without a defence, leave out the
+    members that need it.
+
+    Args:
+        name: Name of the ensemble in tables.
+        eot: Number of forward passes per step whose gradients are averaged.
+    """
+    gradients: Mapping[str, Mapping[str, Any]] = {
+        "own": {},  # exact, or straight-through if the defence has no derivative
+        "identity": {"backward": {"without": "unrolling"}},
+        "base": {"backward": {"without": "defence"}},
+    }
+    members = [
+        {"kind": "apgd-ce", "name": way, "eot": eot, **backward}
+        for way, backward in gradients.items()
+    ]
+    square = {"kind": "pyautoattack", "name": "square", "attack": "square"}
+    return [{"kind": "ensemble", "name": name, "attacks": [*members, square]}]
+
+
 ATTACK_PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     # Schlarmann et al. 2024 (arXiv:2402.12336) state 100 iterations of APGD-CE and APGD-T. Their
     # code calls AutoAttack's version `custom`, in which APGD-CE has 5 restarts.
@@ -57,6 +80,10 @@ ATTACK_PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "robustvlm-vqa": _answers("robustvlm-vqa", "maybe", "Word"),
     "robustvlm-textvqa": _answers("robustvlm-textvqa", "maybe"),
     "standard": [{"kind": "pyautoattack", "name": "standard", "attack": "standard"}],
+    # Athalye et al. 2018 (arXiv:1802.00420) and Tramer et al. 2020 (arXiv:2002.08347): the gradient
+    # of the defence, stand-ins where it may be cut, and an attack without gradients.
+    "adaptive": _adaptive("adaptive", eot=1),
+    "adaptive-random": _adaptive("adaptive-random", eot=8),
 }
 
 

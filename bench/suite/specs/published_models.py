@@ -17,20 +17,19 @@ from bench.catalogue.repository_layouts import (
     OPEN_CLIP,
     RepositoryLayout,
 )
-from bench.core.identifiers import is_repository, relative_path_fault
-from bench.core.suite_paths import find_path, tried
-from bench.suite.specs.base import Name, RelativePath, Spec, UserPath
-from bench.suite.specs.model_base import (
-    FloatType,
+from bench.catalogue.weight_sources import (
     HubCheckpoint,
     LocalFile,
-    Model,
     OpenClipFile,
     OpenClipTag,
     RepositoryFiles,
     WeightSource,
     local_folder,
 )
+from bench.core.identifiers import is_repository, relative_path_fault
+from bench.core.suite_paths import find_path, tried
+from bench.suite.specs.base import Name, RelativePath, Spec, UserPath
+from bench.suite.specs.model_base import FloatType, Model
 
 HUB, FOLDER = "hf-hub:", "local-dir:"
 

@@ -1,0 +1,67 @@
+"""The text vectors of datasets, which models, metrics and defences share."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from bench.core.errors import CellError
+from bench.core.types import EmbeddingClassifier, ImageTextModel
+from bench.data.tensors import Images
+from bench.evaluate.loading import Loading
+from bench.models import ClipModel, DefendedModel
+from bench.models.defended import undefended
+from bench.suite.metrics import CLASSIFICATION
+from bench.suite.specs import Protocol, TaskName
+from bench.tasks.embedding_tasks import EMBEDDING_TASKS
+
+
+@dataclass(frozen=True, slots=True)
+class TextVectors:
+    """Computes the vectors of a dataset's texts at their first use and keeps them.
+
+    Attributes:
+        protocol: States the prompt templates.
+        loading: Measures the time of loading.
+    """
+
+    protocol: Protocol
+    loading: Loading
+    _known: dict[Hashable, Tensor] = field(default_factory=dict)
+
+    def of(self, model: ImageTextModel, images: Images, task: TaskName) -> Tensor:
+        """Return the vectors `[d,m]` that a model's image embeddings are compared with."""
+        built = undefended(model)
+        # adapted models differ only in their image tower, so they share the text vectors
+        text = built.encode if isinstance(built, ClipModel) else built
+        templates = self.protocol.templates
+        prompts = images.templates if templates == "dataset" else templates
+        key = (text, task, images.classes, images.captions, prompts)
+        if key not in self._known:
+            with self.loading.timed():
+                self._known[key] = EMBEDDING_TASKS[task].vectors(built, images, prompts)
+        return self._known[key]
+
+    def head(
+        self, tower: ImageTextModel, model: ImageTextModel, images: Images, task: TaskName
+    ) -> EmbeddingClassifier:
+        """Return the classifier of a model's image tower (also compiled or in bf16)."""
+        vectors = self.of(model, images, task)
+        classifier: EmbeddingClassifier = EMBEDDING_TASKS[task].head(tower, vectors, images)
+        return classifier
+
+    def told_to(self, model: ImageTextModel, images: Images, task: TaskName) -> ImageTextModel:
+        """Return a model, which is told the classes of a dataset if its defence needs them.
+
+        Raises:
+            CellError: The defence needs classes, and the dataset has none.
+        """
+        if not isinstance(model, DefendedModel) or not model.needs_classes:
+            return model
+        if task != CLASSIFICATION.name:
+            raise CellError("the model's defence needs classes; this dataset has captions")
+        return model.with_classes(self.of(model, images, task))
+
+    def clear(self) -> None:
+        """Forget all vectors."""
+        self._known.clear()

@@ -17,10 +17,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from bench.core.errors import UserError
@@ -33,7 +32,6 @@ from bench.store.crafts import Craft, read_craft, write_craft
 from bench.store.reading import read_stored, read_with_retry
 from bench.store.writing import write_text, writing
 
-_LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
 _DAY = 86400.0  # seconds
 # these have subfolders, or files that are written in place
 _CHECKED_FOLDERS = ("parts", "runs", "figures")
@@ -85,7 +83,7 @@ class Store:
 
     def put_lock(self, lock: Lock) -> None:
         """Store the lock of the suite."""
-        write_text(self.folder / "lock.json", _LOCK.dump_json(lock, indent=1).decode())
+        write_text(self.folder / "lock.json", _lock_adapter().dump_json(lock, indent=1).decode())
 
     def lock(self) -> Lock:
         """Return the lock of the last run, or an empty one."""
@@ -135,6 +133,8 @@ class Store:
             key: Key of the part.
             on_wait: Called every second while waiting; may raise to stop waiting.
         """
+        from filelock import FileLock, Timeout  # only runs need it
+
         path = self._craft_path(key)
         folder = path.parent / ".locks"
         lock = FileLock(folder / f"{path.stem}.lock", timeout=1.0)
@@ -186,9 +186,14 @@ def read_lock(folder: Path) -> Lock | None:
     path = folder / "lock.json"
     content = read_with_retry(str(path), path.read_bytes)
     try:
-        return None if content is None else _LOCK.validate_json(content)
+        return None if content is None else _lock_adapter().validate_json(content)
     except ValueError as error:
         raise UserError(f"{path}: damaged ({error}); run the suite again") from error
+
+
+@cache
+def _lock_adapter() -> TypeAdapter[Lock]:
+    return TypeAdapter(Lock)
 
 
 def _refuse_links_out(root: Path, folder: Path) -> None:

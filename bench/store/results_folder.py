@@ -30,7 +30,7 @@ from bench.store import set_aside
 from bench.store.cell_records import read_result_file, result_to_json
 from bench.store.crafts import Craft, read_craft, write_craft
 from bench.store.reading import read_stored, read_with_retry
-from bench.store.writing import write_text, writing
+from bench.store.writing import Flusher, write_text, writing
 
 _DAY = 86400.0  # seconds
 # these have subfolders, or files that are written in place
@@ -55,14 +55,24 @@ class Store:
         self.crafts = root / "crafts"
         self.judge_replies = root / "judged"
         self.set_aside = self.folder / set_aside.FOLDER
+        self._results = Flusher()
         _refuse_links_out(root, self.folder)
 
     def put(self, result: CellResult) -> None:
-        """Store a result; it replaces the cell's earlier result and, if finished, its parts."""
+        """Store a result; it replaces the cell's earlier result and, if finished, its parts.
+
+        Another process sees it at once. It is on the disk within a second of stored results, or
+        after `flush`.
+        """
         path = Path(self._cell_path(result.cell_id))
-        write_text(path, result_to_json(result, result.cell_id))
+        write_text(path, result_to_json(result, result.cell_id), flush=False)
+        self._results.add(path)
         if result.finished:
             shutil.rmtree(self._parts_folder(result.cell_id), ignore_errors=True)
+
+    def flush(self) -> None:
+        """Wait until the disk has all stored results."""
+        self._results.flush()
 
     def get(self, cell_id: str) -> CellResult | None:
         """Return a cell's result; None if it is absent or damaged."""

@@ -32,8 +32,9 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, flush: bool
             flush_to_disk(part)
         part.chmod(0o644)  # mkstemp makes files that only the owner can read
         os.replace(part, path)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
 
 
 def flush_to_disk(path: Path) -> None:

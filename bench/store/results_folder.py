@@ -67,8 +67,8 @@ class Store:
         path = Path(self._cell_path(result.cell_id))
         write_text(path, result_to_json(result, result.cell_id), flush=False)
         self._results.add(path)
-        if result.finished:
-            shutil.rmtree(self._parts_folder(result.cell_id), ignore_errors=True)
+        if result.finished and os.path.isdir(parts := self._parts_folder(result.cell_id)):
+            shutil.rmtree(parts, ignore_errors=True)
 
     def flush(self) -> None:
         """Wait until the disk has all stored results."""
@@ -168,8 +168,8 @@ class Store:
     def _cell_path(self, cell_id: str) -> str:  # a string, since ten thousand Paths are slow
         return f"{self.folder}/cells/{self._checked_id(cell_id)}.json"
 
-    def _parts_folder(self, cell_id: str) -> Path:
-        return self.folder / "parts" / self._checked_id(cell_id)
+    def _parts_folder(self, cell_id: str) -> str:
+        return f"{self.folder}/parts/{self._checked_id(cell_id)}"
 
     def _part_path(self, cell_id: str, part: str) -> str:
         if not is_part(part):

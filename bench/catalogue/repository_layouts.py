@@ -32,6 +32,7 @@ _VOCABULARIES: tuple[str, ...] = (
 )
 _QFORMER = "qformer_tokenizer"  # a folder
 _SPECIAL_TOKENS = ("special_tokens_map.json", "added_tokens.json")
+MORE_TEMPLATES = "additional_chat_templates/*.jinja"  # read by transformers from a local folder
 _IMAGES, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
 
@@ -102,11 +103,19 @@ def _open_clip_files(find: Find) -> Files:
 
 
 def _transformers_files(find: Find) -> Files:
+    weights, config, *shards = _weight_files(find)
+    return [weights, config, *_processor_files(find), *shards]
+
+
+def _weight_files(find: Find) -> Files:
     first = next((name for name in _TRANSFORMERS_WEIGHTS if find(name)), "")
     shards = _shards(find(first)) if first.endswith(INDEX) else []
+    return [_TRANSFORMERS_WEIGHTS, (_CONFIG,), *shards]
+
+
+def _processor_files(find: Find) -> Files:
     # the settings for images may be in either file
-    head: Files = [_TRANSFORMERS_WEIGHTS, (_CONFIG,), (_IMAGES, _PROCESSOR)]
-    return [*head, *_text_files(find), *shards]
+    return [(_IMAGES, _PROCESSOR), *_text_files(find)]
 
 
 def _chat_files(find: Find) -> Files:
@@ -119,7 +128,8 @@ def _chat_files(find: Find) -> Files:
 
 
 def _language_files(find: Find) -> Files:
-    return [names for names in _transformers_files(find) if _IMAGES not in names]
+    weights, config, *shards = _weight_files(find)
+    return [weights, config, *_text_files(find), *shards]
 
 
 def _text_files(find: Find) -> Files:
@@ -167,9 +177,11 @@ def _shards(index: Path | None) -> Files:
 
 
 OPEN_CLIP = RepositoryLayout(OPEN_CLIP_CONFIG, _open_clip_files)
+_CLIP_TYPES = ("clip", "siglip")
 CLIP = RepositoryLayout(  # CLIP and SigLIP of transformers
-    _CONFIG, _transformers_files, optional=(_PROCESSOR,), model_types=("clip", "siglip")
+    _CONFIG, _transformers_files, optional=(_PROCESSOR,), model_types=_CLIP_TYPES
 )
+CLIP_WEIGHTS = RepositoryLayout(_CONFIG, _weight_files, model_types=_CLIP_TYPES)
 LANGUAGE = RepositoryLayout(  # text models of transformers
     _CONFIG,
     _language_files,
@@ -196,3 +208,7 @@ TOKENIZER = RepositoryLayout(
     _TOKENIZER_CONFIG, _tokenizer_files, optional=(_TOKENIZER_CONFIG, _CONFIG, *_SPECIAL_TOKENS)
 )
 ARCHITECTURE = RepositoryLayout(_CONFIG, _config_files)  # without its weights
+# the processor of a `CLIP_WEIGHTS`; transformers may take the tokenizer's class from `_CONFIG`
+CLIP_PROCESSOR = RepositoryLayout(
+    _TOKENIZER_CONFIG, _processor_files, optional=(_PROCESSOR, _CONFIG, *_SPECIAL_TOKENS)
+)

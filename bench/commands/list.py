@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from bench import catalogue
+from bench.commands.model_list import model_lines
 from bench.suite.specs import (
     ATTACK_PRESETS,
     PRESETS,
@@ -31,6 +32,8 @@ def list_lines() -> Iterator[str]:
             own = [text for text in fields if not text.startswith("kind")]
             yield f"  {kind:<18} {(spec.__doc__ or '').splitlines()[0]}"
             yield f"  {'':<18} {', '.join(own)}"
+    yield "models by short name, in place of entries (docs/models.md):"
+    yield from model_lines()
     yield "datasets of the catalogue (hub, or as docs/data.md says):"
     for name, facts in catalogue.datasets().items():
         size = f"{facts.images:,} images, {facts.classes or 'captions, no'} classes"
@@ -66,10 +69,13 @@ def _values(field: Any) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command has no arguments."""
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "what", nargs="?", choices=("models",), help="only the models by short name; default: all"
+    )
 
 
 def command(options: argparse.Namespace) -> int:
     """Print the list."""
-    print("\n".join(list_lines()))
+    print("\n".join(model_lines() if options.what == "models" else list_lines()))
     return 0

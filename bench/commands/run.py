@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """Run the suite and print the leaderboard."""
     from bench.plan.resolve import remarks
+    from bench.plan.unhashed import unhashed_lines
     from bench.results.number_format import scale_of_suite
     from bench.run.console.board import Progression
     from bench.run.console.closing_table import print_leaderboard
@@ -56,7 +57,7 @@ def command(options: argparse.Namespace) -> int:
     finally:
         watcher.close()
     print_leaderboard(report.board, suite.suite, scale_of_suite(suite))
-    for line in remarks(suite, report.lock):
+    for line in (*remarks(suite, report.lock), *unhashed_lines(suite, report.lock)):
         print(line)
     print(f"{report.cells} cells, {report.computed} computed now, {report.failed} failed")
     if report.set_aside:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench.core.errors import UserError
 from bench.core.identifiers import path_fault, shown
-from bench.suite.specs import ATTACK_PRESETS, Against, eps_value
+from bench.suite.load import Against
+from bench.suite.specs import ATTACK_PRESETS, eps_value
 from radapt.text_files import read_text
 
 MEAN = "mean"

@@ -1,39 +1,64 @@
-"""The content of a user's model: its code, and the files that the suite's arguments name."""
+"""The content of a user's model: its code, and the files that code and arguments name."""
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
 
-from bench.core.digests import hash_files, hash_folder
+from bench.core.digests import files_below, hash_files, hash_folder
 from bench.core.errors import CellError
-from bench.core.module_files import module_file, package_folders
+from bench.core.module_files import is_library, module_file, package_folders
+from bench.core.named_files import NamedFile, named_in_args, named_in_code, names_in
+from bench.core.resolved_names import UNHASHED
 
-_Key = tuple[str | int, ...]  # names and places, from the arguments to a value inside them
-_WITH_KEYS = re.compile(r"[0-9a-f]{64} (\[\[.*\]\])")
+_FINGERPRINT = re.compile(rf"[0-9a-f]{{64}} (\[\[.*\]\])(?: {UNHASHED}\b.*)?")
 
 
-def hash_code(module: str, args: Mapping[str, object], folders: Sequence[Path] = ()) -> str:
-    """Return a hash of a module's file, of its package's Python files, and of files in `args`.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The content of a user's model.
 
-    Paths are left out: a moved file keeps its hash. A module without a package whose arguments
-    name no file has the hash of its file. If arguments name files, their key paths follow the hash
-    as JSON, see `without_paths`.
+    Attributes:
+        fingerprint: A hash without paths, so a moved file keeps it. If arguments name files, their
+            key paths follow as JSON, see `without_paths`. If a part could not be hashed, `UNHASHED`
+            is the last word.
+        unhashed: The parts that could not be hashed, each with the reason.
+    """
+
+    fingerprint: str
+    unhashed: tuple[str, ...]
+
+
+@dataclass
+class _Parts:
+    """The parts of a model's content, found one after another."""
+
+    hashes: list[str] = field(default_factory=list)
+    unhashed: list[str] = field(default_factory=list)
+
+
+def content_of(module: str, args: Mapping[str, object], folders: Sequence[Path] = ()) -> Content:
+    """Return the content of a factory and its arguments; import nothing.
+
+    Hashed are the module's file, all files of its package (if installed, its Python files), modules
+    that these import and that are not installed, files of weights that this code names in a literal
+    text, and files and folders that `args` name.
 
     Args:
         module: Dotted name of the module.
         args: Arguments of the factory; texts at any depth may name files or folders.
-        folders: Folders in which the module is looked for after Python's path.
+        folders: Folders in which modules are looked for after Python's path. Files are looked for
+            in the working folder, in these folders, and beside the module.
 
     Raises:
         CellError: The module has no file.
-        OSError: A file cannot be read.
+        OSError: The module's file cannot be read.
     """
     file = module_file(module, folders)
     if file is None:
@@ -42,47 +67,85 @@ def hash_code(module: str, args: Mapping[str, object], folders: Sequence[Path] =
             f"no module named {module!r} with a file on Python's path or in {places}; correct "
             "`target`"
         )
-    code = hash_files([file])
-    package = [hash_folder(folder, ".py") for folder in package_folders(module, folders)]
-    named = list(_named_files((), args))
-    if not package and not named:
-        return code
-    keys = [".".join(("args", *map(str, path))) for path, _ in named]
-    contents = [f"{key} {content}" for key, (_, content) in zip(keys, named, strict=True)]
-    whole = hashlib.sha256("\n".join([code, *package, *contents]).encode()).hexdigest()
-    return f"{whole} {json.dumps([path for path, _ in named])}" if named else whole
+    whole, parts = hash_files([file]), _Parts()
+    code = [file, *_package(module, folders, parts)]
+    code += _imported(module, code, folders, parts)
+    near = tuple(dict.fromkeys((Path.cwd(), *folders, file.parent)))
+    in_args = [each for each in named_in_args(args, near) if _add(each, parts)]
+    for each in named_in_code(code, near):
+        _add(each, parts)
+    if parts.hashes:
+        whole = hashlib.sha256("\n".join([whole, *parts.hashes]).encode()).hexdigest()
+    keys = f" {json.dumps([each.path for each in in_args])}" if in_args else ""
+    marked = f" {UNHASHED}" if parts.unhashed else ""
+    return Content(f"{whole}{keys}{marked}", tuple(parts.unhashed))
 
 
-def without_paths(args: Mapping[str, Any], content: str) -> dict[str, Any]:
+def without_paths(args: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
     """Return arguments with None in place of each file or folder whose content is hashed.
 
     Args:
         args: Arguments of a factory.
-        content: What `hash_code` returned for them; any other text changes nothing.
+        fingerprint: That of `content_of` for them; any other text changes nothing.
     """
     found: dict[str, Any] = deepcopy(dict(args))
-    keyed = _WITH_KEYS.fullmatch(content)
+    keyed = _FINGERPRINT.fullmatch(fingerprint)
     for *keys, last in json.loads(keyed[1]) if keyed else ():
         holder = reduce(getitem, keys, found)
         holder[last] = None
     return found
 
 
-def _named_files(key: _Key, value: object) -> Iterator[tuple[_Key, str]]:
-    """Yield the key path and the hash of every existing file or folder that a value names.
+def _package(module: str, folders: Sequence[Path], parts: _Parts) -> list[Path]:
+    """Hash the files of a module's package, if it is in a package; return its Python files."""
+    code: list[Path] = []
+    for folder in package_folders(module, folders):
+        inside = Path.cwd().is_relative_to(folder.resolve())  # so are the results, probably
+        if inside:
+            parts.unhashed.append(
+                f"files other than Python's in the package {folder}: it contains the working folder"
+            )
+        python_only = inside or is_library(module.partition(".")[0], folders)
+        try:
+            parts.hashes.append(hash_folder(folder, ".py" if python_only else ""))
+            code += sorted(files_below(folder, ".py"))
+        except OSError as error:
+            parts.unhashed.append(f"the package {folder}: {error}")
+    return code
 
-    A folder that contains the working folder is left out: it also contains the results, so its
-    hash would change with every run.
+
+def _imported(
+    module: str, code: Sequence[Path], folders: Sequence[Path], parts: _Parts
+) -> list[Path]:
+    """Hash the modules that code imports, and those that these import; libraries are left out.
+
+    Returns:
+        Their Python files.
     """
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _named_files((*key, name), inner)
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            yield from _named_files((*key, place), inner)
-    elif isinstance(value, str):
-        path = os.path.expanduser(value)  # factories may do so too
-        if os.path.isfile(path):  # unlike Path.is_file, it accepts texts that cannot be a path
-            yield key, hash_files([Path(path)])
-        elif os.path.isdir(path) and not Path.cwd().is_relative_to(Path(path).resolve()):
-            yield key, hash_folder(Path(path))
+    seen, queue = {module.partition(".")[0]}, list(code)
+    for file in queue:  # the list grows
+        for name in sorted(names_in(file).imports - seen):
+            seen.add(name)
+            if is_library(name, folders):
+                continue
+            packages, own = package_folders(name, folders), module_file(name, folders)
+            try:
+                if packages:
+                    parts.hashes += [f"{name} {hash_folder(each, '.py')}" for each in packages]
+                    queue += [each for top in packages for each in sorted(files_below(top, ".py"))]
+                elif own is not None:
+                    parts.hashes.append(f"{name} {hash_files([own])}")
+                    queue.append(own)
+            except OSError as error:
+                parts.unhashed.append(f"the module {name!r}: {error}")
+    return queue[len(code) :]
+
+
+def _add(found: NamedFile, parts: _Parts) -> bool:
+    """Hash a file that arguments or code name; return whether that was possible."""
+    try:
+        parts.hashes.append(f"{found.key} {found.content()}")
+    except OSError as error:
+        parts.unhashed.append(f"{found.key}: {error}")
+        return False
+    return True

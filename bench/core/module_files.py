@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import site
 import sys
+import sysconfig
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -10,6 +12,9 @@ from types import ModuleType
 
 # folders that `import_module` has added; they belong to one suite, a process may run several
 _added: list[str] = []
+_THIS_PROJECT = ("bench", "radapt")
+_SITE = (*site.getsitepackages(), site.getusersitepackages())
+_INSTALLED = {os.path.realpath(folder) for folder in (*sysconfig.get_paths().values(), *_SITE)}
 
 
 def module_file(name: str, folders: Sequence[Path] = ()) -> Path | None:
@@ -46,6 +51,21 @@ def package_folders(name: str, folders: Sequence[Path] = ()) -> list[Path]:
     """
     found = _top(name.partition(".")[0], [os.path.abspath(folder) for folder in folders])
     return [Path(folder) for folder in (found and found.submodule_search_locations) or ()]
+
+
+def is_library(name: str, folders: Sequence[Path] = ()) -> bool:
+    """Return whether a module is installed, or part of Python or of this project.
+
+    Args:
+        name: Name of a module that is in no package.
+        folders: Folders to search after Python's path.
+    """
+    if name in sys.stdlib_module_names or name in _THIS_PROJECT:
+        return True
+    found = _top(name, [os.path.abspath(folder) for folder in folders])
+    inside = (found and found.submodule_search_locations) or ()
+    place = next(iter(inside), found.origin if found and found.has_location else None)
+    return place is not None and os.path.realpath(os.path.dirname(place)) in _INSTALLED
 
 
 def import_module(name: str, folders: Sequence[Path]) -> ModuleType:

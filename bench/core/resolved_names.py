@@ -1,8 +1,10 @@
 """The lock of a suite: its names resolved to hashes of weights and fingerprints of datasets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 UNRESOLVED = "unresolved"
+# last word of the fingerprint of content that could not all be hashed; in a run, `:RUN` follows
+UNHASHED = "unhashed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +68,34 @@ class Lock:
     origins: dict[str, str] = field(default_factory=dict)
     whole: dict[str, DatasetLock] = field(default_factory=dict)
     judge: str = ""
+
+
+def is_unhashed(fingerprint: str) -> bool:
+    """Return whether a part of the content with a fingerprint could not be hashed."""
+    return fingerprint.rpartition(" ")[2].partition(":")[0] == UNHASHED
+
+
+def same_content(fingerprint: str, other: str) -> bool:
+    """Return whether two fingerprints are equal, if the runs that they are from do not count."""
+    return _without_run(fingerprint) == _without_run(other)
+
+
+def of_run(lock: Lock, run: str) -> Lock:
+    """Return a lock in which content that could not be hashed has identities of this run alone.
+
+    So its cells are computed again in every run. The other names are unchanged.
+
+    Args:
+        lock: A lock with fingerprints of the content itself.
+        run: Name of the run.
+    """
+    models = {
+        name: f"{content}:{run}" if is_unhashed(content) else content
+        for name, content in lock.models.items()
+    }
+    return replace(lock, models=models)
+
+
+def _without_run(fingerprint: str) -> str:
+    head, space, _ = fingerprint.rpartition(" ")
+    return f"{head}{space}{UNHASHED}" if is_unhashed(fingerprint) else fingerprint

@@ -17,11 +17,12 @@ from bench.data.tensors import Images
 from bench.evaluate.image_cache import ImageCache
 from bench.evaluate.loading import Loading
 from bench.evaluate.unchanged import require_unchanged_judge, require_unchanged_model
-from bench.models import ClipModel, LanguageModel, build_model
+from bench.models import ClipModel, LanguageModel, OwnLogits, build_model
 from bench.models.batch_dependence import require_independence
 from bench.models.batch_size import Batch, batch_for
 from bench.models.compiled import Compiled, use_channels_last
-from bench.models.lowered_precision import Bfloat16AnsweringModel, Bfloat16Model
+from bench.models.lowered_precision import in_bfloat16
+from bench.models.own_outputs import LogitsClassifier, ModelOfLogits
 from bench.suite.load import Suite
 from bench.suite.metrics import TASKS, Task, metric_of
 from bench.suite.specs import Component, Precision, TransformersJudge, task_of
@@ -94,12 +95,11 @@ class ModelCache:
             precision: Floating-point precision of the image tower.
             without: Components that are left out of an adapted model.
         """
-        if self.compiled and not without:
-            tower: ImageTextModel = self._tower(model, dataset)
-        else:
-            tower = self.model(model, without)
+        tower = self.model(model, without)
+        if self.compiled and not without and not isinstance(tower, OwnLogits):
+            tower = self._tower(model, dataset)
         if precision == "bf16":
-            tower = Bfloat16Model(tower, self.device)
+            tower = in_bfloat16(tower, self.device)
         return self._with_head(tower, model, dataset)
 
     def source(
@@ -119,13 +119,11 @@ class ModelCache:
         if not self.task(dataset).answers:
             return self.classifier(model, dataset, precision, without)
         built = self.model(model, without)
+        if precision == "bf16":
+            built = in_bfloat16(built, self.device)
         if isinstance(built, AnsweringModel):
-            lowered = precision == "bf16"
-            return PromptedModel(
-                Bfloat16AnsweringModel(built, self.device) if lowered else built, asked
-            )
-        lowered_tower = Bfloat16Model(built, self.device) if precision == "bf16" else built
-        return ValueFeatureModel(lowered_tower, asked)
+            return PromptedModel(built, asked)
+        return ValueFeatureModel(built, asked)
 
     def scorer(self, dataset: str, metric: str) -> Scorer:
         """Return the scorer of a dataset's answers for a metric."""
@@ -155,13 +153,11 @@ class ModelCache:
         built, images = self.model(model), self.images(dataset)
         if isinstance(built, AnsweringModel):
             raise CellError(f"{model!r} answers in words; classes need a model with embeddings")
-        if self.suite.models[model].runs_own_code and model not in self._independent:
-            image = images.floats(torch.arange(1))[0]
-            with self.loading.timed():
-                self.loading.once(
-                    f"models.{model}", lambda: require_independence(built, image, model)
-                )
-            self._independent.add(model)
+        if isinstance(built, OwnLogits):
+            self._test_independence(model, LogitsClassifier(built, images.classes), images)
+            logits = LogitsClassifier(cast(ModelOfLogits, tower), images.classes)
+            return cast(EmbeddingClassifier, logits)  # no attack uses the embeddings that it lacks
+        self._test_independence(model, built.encode_image, images)
         # adapted models differ only in their image tower, so they share the text vectors
         text = built.encode if isinstance(built, ClipModel) else built
         templates = self.suite.protocol.templates
@@ -173,6 +169,17 @@ class ModelCache:
                 self._vectors[key] = EMBEDDING_TASKS[name].vectors(built, images, prompts)
         head: EmbeddingClassifier = EMBEDDING_TASKS[name].head(tower, self._vectors[key], images)
         return head
+
+    def _test_independence(
+        self, model: str, outputs: Callable[[Tensor], Tensor], images: Images
+    ) -> None:
+        if self.suite.models[model].runs_own_code and model not in self._independent:
+            image = images.floats(torch.arange(1))[0]
+            with self.loading.timed():
+                self.loading.once(
+                    f"models.{model}", lambda: require_independence(outputs, image, model)
+                )
+            self._independent.add(model)
 
     def _tower(self, model: str, dataset: str) -> Compiled:
         batch = self.batch(model, dataset)
@@ -271,7 +278,8 @@ class ModelCache:
         """Return facts of a built model: its own, and whether it is compiled or re-laid out."""
         built = self.model(model)
         model_facts = built.facts() if isinstance(built, ClipModel | LanguageModel) else {}
-        compiled = {"compiled": "full batches"} if self.compiled else {}
+        towers = self.compiled and not isinstance(built, OwnLogits)
+        compiled = {"compiled": "full batches"} if towers else {}
         layout = {"layout": self._layouts[model]} if model in self._layouts else {}
         return {**model_facts, **compiled, **layout}
 

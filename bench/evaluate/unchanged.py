@@ -6,7 +6,7 @@ file whose size and time of change are those of an earlier look is not read agai
 """
 
 from bench.core.errors import CellError
-from bench.core.resolved_names import DatasetLock
+from bench.core.resolved_names import DatasetLock, same_content
 from bench.data.source import Index
 from bench.data.source_kinds import source_of
 from bench.hub.weights import weight_files
@@ -30,7 +30,7 @@ def require_unchanged_model(name: str, spec: ModelSpec, known: str | None) -> No
     Raises:
         CellError: The files have changed.
     """
-    if known is not None and fingerprint(spec) != known:
+    if known is not None and not same_content(fingerprint(spec), known):
         files = ", ".join(map(str, weight_files(spec))) or "its code or the files in `args`"
         raise CellError(f"models.{name}: {files}: {_ADVICE}")
 

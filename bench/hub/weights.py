@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalogue.repository_layouts import (
+    MORE_TEMPLATES,
     OPEN_CLIP,
     OPEN_CLIP_WEIGHTS,
     Find,
@@ -26,6 +27,7 @@ from bench.hub.open_clip_tags import builtin_config, download_tag, published_tag
 from bench.hub.undecided import refuse_undecided
 from bench.suite.specs.model_base import (
     HasWeights,
+    HubCheckpoint,
     LocalFile,
     OpenClipFile,
     OpenClipTag,
@@ -51,7 +53,8 @@ def weight_files(spec: HasWeights) -> list[Path]:
 
     The files of a repository are in this order: weights or their index, configurations and
     tokenizers, shards of weights, optional files. Files of other repositories, which the
-    configuration names, are next. The checkpoint of a `tower` comes last.
+    configuration names, are next. The checkpoint of a `tower` comes last, and so do the files of a
+    `processor`.
 
     Raises:
         CellError: A file is missing and cannot be downloaded, or a file needs settings that the
@@ -84,15 +87,15 @@ def check_before_download(spec: HasWeights) -> None:
         CellError: A local file is missing, or a model cannot be loaded.
     """
     for source in spec.weight_sources():
-        if isinstance(source, LocalFile):
-            _check_file(source)
-        elif isinstance(source, RepositoryFiles):
-            if source.folder is None and has_model_types(source.layout):
+        _check_local(source)
+    for source in spec.weight_sources():
+        match source:
+            case RepositoryFiles(folder=None) if has_model_types(source.layout):
                 with suppress(NoSuchFile):
                     fetch_file(_hub_file(source, ADAPTER_CONFIG))
-                _check_configuration(source)
+                _check_local(source)
                 fetch_file(_hub_file(source, source.layout.config))
-            _check_configuration(source)
+                _check_local(source)
 
 
 def missing_files(spec: HasWeights) -> str | None:
@@ -109,8 +112,8 @@ def origin(spec: HasWeights) -> str:
     for alternatives in (each for source in spec.weight_sources() for each in _needed(source)):
         for file in alternatives:
             path = find(file)
-            if path is not None:
-                return f"{file.repo}@{path.parent.name}"  # snapshots/COMMIT/FILE
+            if path is not None:  # snapshots/COMMIT/FOLDER/FILE
+                return f"{file.repo}@{path.parents[file.path.count('/')].name}"
     return ""
 
 
@@ -143,7 +146,7 @@ def local_config(spec: HasWeights) -> dict[str, Any]:
 
 def local_processor(spec: HasWeights) -> dict[str, Any]:
     """Return the configuration of a model's image processor; empty if it is not here."""
-    for source in spec.weight_sources():
+    for source in reversed(spec.weight_sources()):  # a `processor` comes last
         if isinstance(source, RepositoryFiles):
             names = ("processor_config.json", "preprocessor_config.json")  # transformers' order
             combined, image = (read_json(_finder(source)(name)) for name in names)
@@ -174,12 +177,7 @@ def _companions(source: WeightSource) -> dict[str, RepositoryFiles]:
 def _fault(source: WeightSource) -> str:
     """Return which file of a source is missing or wrong, or an empty text; use no network."""
     try:
-        if isinstance(source, LocalFile):
-            _check_file(source)
-        elif isinstance(source, RepositoryFiles):
-            _check_configuration(source)
-            if source.folder is not None:
-                _in_folder(source, source.folder)
+        _check_local(source)
         needed = _needed(source)
     except (CellError, ImportError) as error:
         return str(error)
@@ -190,19 +188,21 @@ def _fault(source: WeightSource) -> str:
     return ""
 
 
-def _check_file(source: LocalFile) -> None:
-    if not source.path.exists():
-        raise CellError(f"{source.path}: no such {source.what}")
-    if isinstance(source, OpenClipFile):
-        refuse_undecided(source)
-
-
-def _check_configuration(source: RepositoryFiles) -> None:
-    find_file = _finder(source)
-    if has_model_types(source.layout):
-        refuse_adapter(source.name, find_file(ADAPTER_CONFIG))
-    if (config := find_file(source.layout.config)) is not None:
-        refuse_model_type(source, config)
+def _check_local(source: WeightSource) -> None:
+    """Check a local file or folder, or what the cache has of a repository."""
+    if isinstance(source, LocalFile):
+        if not source.path.exists():
+            raise CellError(source.absent)
+        if isinstance(source, OpenClipFile):
+            refuse_undecided(source)
+    elif isinstance(source, RepositoryFiles):
+        find_file = _finder(source)
+        if has_model_types(source.layout):
+            refuse_adapter(source.name, find_file(ADAPTER_CONFIG))
+        if (config := find_file(source.layout.config)) is not None:
+            refuse_model_type(source, config)
+        if source.folder is not None:
+            _in_folder(source, source.folder)
 
 
 def _needed(source: WeightSource) -> list[Alternatives]:
@@ -213,6 +213,8 @@ def _needed(source: WeightSource) -> list[Alternatives]:
             repo, _, file = location.rpartition("/")
             names = (file,) if file else OPEN_CLIP_WEIGHTS
             return [tuple(HubFile(repo, each, kind="model") for each in names)] if repo else []
+        case HubCheckpoint():
+            return [(HubFile(source.repository, source.path, kind="model"),)]
         case RepositoryFiles() if source.folder is None:
             needed = source.layout.needed(_finder(source))
             return [tuple(_hub_file(source, name) for name in names) for names in needed]
@@ -226,6 +228,8 @@ def _files(source: WeightSource) -> list[Path]:
             return [source.path]
         case OpenClipTag():
             return [*map(_fetch_first, _needed(source))] or [download_tag(source.model, source.tag)]
+        case HubCheckpoint():
+            return [*map(_fetch_first, _needed(source))]
         case RepositoryFiles():
             own = _fetch_all(source) if source.folder is None else _in_folder(source, source.folder)
             return [*own, *_optional(source)]
@@ -268,7 +272,8 @@ def _optional(source: RepositoryFiles) -> list[Path]:
     """Return the optional files that a source has; missing files are downloaded from the hub."""
     names = source.layout.optional
     if source.folder is not None:
-        return [path for name in names if (path := _finder(source)(name))]
+        here = [path for name in names if (path := _finder(source)(name))]
+        return [*here, *sorted(source.folder.glob(MORE_TEMPLATES))]
     found = []
     for name in names:
         with suppress(NoSuchFile):

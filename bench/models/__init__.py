@@ -14,6 +14,7 @@ from bench.models.language import LanguageModel
 from bench.models.language.build import build_language
 from bench.models.language.tiny_models import build_tiny
 from bench.models.open_clip_models import build_open_clip
+from bench.models.own_outputs import OwnLogits
 from bench.models.python_model import build_python_model
 from bench.models.transformers_clip import build_hugging_face
 from bench.suite.specs import (
@@ -29,9 +30,10 @@ from bench.suite.specs import (
     TinyModel,
 )
 
-__all__ = ["ClipModel", "LanguageModel", "Preprocessing", "build_model"]
+__all__ = ["ClipModel", "LanguageModel", "OwnLogits", "Preprocessing", "build_model"]
 
-Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel]  # Any: the kind's spec
+# Any: the kind's spec
+Builder = Callable[[Any, BuildContext], ImageTextModel | LanguageModel | OwnLogits]
 
 BUILDERS: dict[type[Model], Builder] = {
     NanoModel: build_nano,
@@ -52,7 +54,7 @@ def build_model(
     *,
     resize: Resize | None = None,
     trust: bool = False,
-) -> ImageTextModel | LanguageModel:
+) -> ImageTextModel | LanguageModel | OwnLogits:
     """Build the model that a spec declares, frozen and in evaluation mode.
 
     Args:

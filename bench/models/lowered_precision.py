@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from bench.core.language_types import AnsweringModel, require_value_features
 from bench.core.types import ImageTextModel
+from bench.models.own_outputs import OwnLogits
 from bench.suite.specs import Precision
+
+T = TypeVar("T")
 
 
 class Bfloat16Model:
@@ -41,6 +45,20 @@ class Bfloat16Model:
         return self.model.encode_text(texts)
 
 
+class Bfloat16Logits:
+    """A model of logits that computes in bfloat16 and returns float32."""
+
+    def __init__(self, model: OwnLogits, device: torch.device) -> None:
+        """Wrap a model that runs on a device."""
+        self.model = model
+        self.device = device
+
+    def logits(self, images: Tensor, classes: Sequence[str]) -> Tensor:
+        """Map images `[b,3,h,w]` in [0,1] to logits of k classes, `[b,k]`; differentiable."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return self.model.logits(images, classes)
+
+
 class Bfloat16AnsweringModel:
     """An answering model that computes likelihoods and visual tokens in bfloat16."""
 
@@ -66,6 +84,17 @@ class Bfloat16AnsweringModel:
     def answer(self, images: Tensor, prompts: Sequence[str], *, tokens: int) -> list[str]:
         """Return answers, in the model's own precision because they are scored."""
         return self.model.answer(images, prompts, tokens=tokens)
+
+
+def in_bfloat16(model: T, device: torch.device) -> T:
+    """Return a model of any kind that computes in bfloat16 where it is attacked."""
+    match model:
+        case OwnLogits():
+            return cast(T, Bfloat16Logits(model, device))
+        case AnsweringModel():
+            return cast(T, Bfloat16AnsweringModel(model, device))
+        case _:
+            return cast(T, Bfloat16Model(cast(ImageTextModel, model), device))
 
 
 @contextmanager

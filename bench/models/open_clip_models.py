@@ -37,6 +37,7 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
         CellError: The model cannot be loaded, it cannot have the activation, or the tower file
             belongs to another model.
     """
+    files = weight_files(spec)
     values = None if spec.preprocess is None else (spec.preprocess.mean, spec.preprocess.std)
     settings = FileSettings(values, spec.activation)
     try:
@@ -47,7 +48,7 @@ def build_open_clip(spec: OpenClipModel, context: BuildContext) -> ClipModel:
     except Exception as error:  # open_clip raises many types when a model cannot be loaded
         raise CellError(f"{spec.name} cannot be loaded: {error}") from error
     if spec.tower is not None:
-        _put_tower(clip.visual, Path(spec.tower), spec)
+        _put_tower(clip.visual, files[-1], spec)
     return as_clip_model(clip, tokenizer, context.device, context.resize)
 
 
@@ -64,7 +65,6 @@ def _loadable(spec: OpenClipModel) -> Iterator[tuple[str, dict[str, str]]]:
 
     With it come the local folders of repositories that the name's built-in configuration names.
     """
-    weight_files(spec)
     others = {key: str(folder) for key, folder in companion_folders(spec).items()}
     if spec.pretrained is not None:
         yield spec.name, others

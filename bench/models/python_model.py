@@ -12,6 +12,9 @@ from bench.core.errors import CellError
 from bench.core.module_files import import_module
 from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
+from bench.models.clip import ClipModel
+from bench.models.language import LanguageModel
+from bench.models.own_outputs import OwnAnswers, OwnEmbeddings, OwnLogits
 from bench.suite.specs import PythonModel
 
 _EMBEDDING_MEMBERS = ("encode_image", "encode_text", "logit_scale")
@@ -20,7 +23,9 @@ _LEVELS = 8  # of objects and containers between the model, or a module of it, a
 _NO_MODULES_IN = (type, ModuleType, Tensor, str, bytes, int, float, complex, range)
 
 
-def build_python_model(spec: PythonModel, context: BuildContext) -> ImageTextModel:
+def build_python_model(
+    spec: PythonModel, context: BuildContext
+) -> ImageTextModel | LanguageModel | OwnAnswers | OwnLogits:
     """Import the factory that the suite names, and call it.
 
     Raises:
@@ -38,17 +43,28 @@ def build_python_model(spec: PythonModel, context: BuildContext) -> ImageTextMod
     if factory is None:
         raise CellError(f"{spec.target}: module {module!r} has no attribute {attribute!r}")
     model = factory(device=context.device, **spec.args)
-    for member in _ANSWERING_MEMBERS if spec.answers else _EMBEDDING_MEMBERS:
+    if spec.logits and not (hasattr(model, "classify") or callable(model)):
+        raise CellError(
+            f"{spec.target} returned a {type(model).__name__}; with `logits: true` it must return "
+            "an object with `classify(images, class_names)`, or that can be called with images"
+        )
+    needed = _ANSWERING_MEMBERS if spec.answers else _EMBEDDING_MEMBERS
+    for member in () if spec.logits else needed:
         if not hasattr(model, member):
+            instead = "" if spec.answers else "; for a model of logits add `logits: true`"
             raise CellError(
                 f"{spec.target} returned a {type(model).__name__} without {member}; needed: "
-                f"{', '.join(_ANSWERING_MEMBERS if spec.answers else _EMBEDDING_MEMBERS)}"
+                f"{', '.join(needed)}{instead}"
             )
     for part in modules_in(model):
         with suppress(NotImplementedError):  # exported programs have no training mode
             part.eval()  # a user's own `eval` may return nothing
         part.requires_grad_(False)
-    return model  # type: ignore[no-any-return]
+    if spec.logits:
+        return OwnLogits(model, spec.target)
+    if isinstance(model, ClipModel | LanguageModel):  # the user has used our classes
+        return model
+    return (OwnAnswers if spec.answers else OwnEmbeddings)(model, spec.target)
 
 
 def modules_in(model: object) -> Iterator[nn.Module]:

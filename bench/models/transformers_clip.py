@@ -42,12 +42,15 @@ def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipMod
         import transformers
     except ImportError as error:
         raise CellError("`kind: hugging_face` needs the extra: pip install '.[lvlm]'") from error
-    folder = weight_files(spec)[1].parent  # of the configuration; weight files may be links
+    files = weight_files(spec)
+    # of the configuration, and of the processor's last file; weight files may be links
+    folder, words = files[1].parent, files[-1].parent
     with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         # without `dtype`, a float16 checkpoint stays in float16
         model = whole_model(transformers.AutoModel, spec.name, folder, dtype=torch.float32)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    with loading(spec.processor or spec.name, words):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(words, trust_remote_code=False)
     model = model.to(context.device).eval().requires_grad_(False)
     return ClipModel(
         _tower(model),
@@ -92,7 +95,7 @@ def _tower(model: Any) -> nn.Module:
 
 def _preprocessing(spec: HuggingFaceModel, size: int, resize: Resize) -> Preprocessing:
     given = local_processor(spec)
-    where = f"{spec.name}: settings of the image processor"
+    where = f"{spec.processor or spec.name}: settings of the image processor"
     for key in ("do_rescale", "do_normalize"):
         if given.get(key, True) is not True:
             raise CellError(f"{where}: {key}: got {given[key]!r}; allowed: true")

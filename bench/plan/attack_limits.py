@@ -31,12 +31,23 @@ def fit_cell(
 ) -> tuple[AnyAttack, tuple[str, ...]]:
     """Return a cell's attack, adapted to the cell's sources and number of classes; see `fit`."""
     components = _removable(suite.models[name] for name in cell.sources)
+    for name in (*cell.sources, *attack.surrogates):
+        if suite.models[name].gives_logits:
+            _refuse_embedding_loss(attack, name)
     if not cell.task.answers:
         return fit(attack, classes, cell.mode, components)
     for member in members_of(attack):
         _check_surrogate(member, components)
     answering = [answers_in_words(suite.models, name) for name in cell.sources]
     return fit_language(attack, cell.sources, answering, cell.mode)
+
+
+def _refuse_embedding_loss(attack: AnyAttack, name: str) -> None:
+    for member in members_of(attack):
+        if member.loss_input == "embedding":
+            raise CellSkip(
+                f"{member.label} needs embeddings of images, but {name} returns logits only"
+            )
 
 
 def _check_surrogate(spec: AnyAttack, components: Collection[Component]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench import catalogue
+from bench.catalogue.repository_layouts import MORE_TEMPLATES
 from bench.core.digests import hash_files
 from bench.core.errors import CellError
 from bench.core.identifiers import is_repository
@@ -140,7 +141,8 @@ def judge_weights(spec: TransformersJudge) -> str:
             f"{spec.name}: a folder has no revision, got {spec.revision!r}; remove `revision`"
         )
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
-    names = [path.name for path in files]
+    files += sorted(folder.glob(MORE_TEMPLATES))
+    names = [path.relative_to(folder).as_posix() for path in files]
     if "config.json" not in names:
         raise CellError(f"{spec.name}: config.json is missing")
     return hashlib.sha256(f"{names} {hash_files(files)}".encode()).hexdigest()

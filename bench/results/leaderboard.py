@@ -55,7 +55,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         flags += [SKIPPED] if any(item.skipped for item in items) else []
         if any(item.same_source for item in groups[key]):
             flags.append(SAME_SOURCE)
-        flags += dict.fromkeys(flag for item in read for flag in item.data_flags)
+        flags += dict.fromkeys(flag for item in read for flag in item.content_flags)
         flags += dict.fromkeys(flag for item in read for flag in item.trust_flags)
         if worst is not None:
             worst_cases[key] = worst

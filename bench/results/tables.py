@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.core.types import VERIFIED_FAMILY, CellResult, Values
 from bench.plan.cells import Cell
+from bench.plan.unhashed import unhashed_flags
 from bench.results.spreadsheet import unescaped
 from bench.stats import design_effect, wilson
 from bench.store.snapshot import Results
@@ -37,13 +38,14 @@ class Scored:
         cell: The planned cell.
         result: Its result; None if the cell has not run.
         trust_flags: Flags of the trust battery for the cell's model and dataset.
-        data_flags: Flags of the remarks on how the dataset's files were read.
+        content_flags: Flags of content that could not be hashed, and of the remarks on how the
+            dataset's files were read.
     """
 
     cell: Cell
     result: CellResult | None
     trust_flags: tuple[str, ...] = ()
-    data_flags: tuple[str, ...] = ()
+    content_flags: tuple[str, ...] = ()
 
     @property
     def metric(self) -> Metric:
@@ -122,7 +124,7 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
             cell,
             result,
             trust_flags.get((cell.target, cell.dataset), ()) if cell.attack else (),
-            data_flags.get(cell.dataset, ()),
+            (*unhashed_flags(results.suite, results.lock, cell), *data_flags.get(cell.dataset, ())),
         )
         for cell, result in results.cells_with_results
     ]
@@ -192,7 +194,7 @@ def _flags(item: Scored) -> list[str]:
     assert result is not None
     same = [SAME_SOURCE] if item.same_source else []
     verified = [PREPROCESSING_VERIFIED] if VERIFIED_FAMILY in result.provenance else []
-    return [*same, *verified, *item.data_flags, *result.flags, *item.trust_flags]
+    return [*same, *verified, *item.content_flags, *result.flags, *item.trust_flags]
 
 
 def _interval(item: Scored, share: float) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from bench.core.errors import UserError
-from bench.core.resolved_names import Lock
+from bench.core.resolved_names import Lock, of_run
 from bench.core.signals import stoppable
 from bench.core.types import CellResult
 from bench.plan.cells import Cell
@@ -124,7 +124,8 @@ def run_suite(
         store.sweep()
         before = dict(reasons(store.set_aside))
         watchers = Watchers(EventFile(logs / "events.jsonl"), failures, watcher or Watcher())
-        lock, problems = resolve(suite)
+        resolved, problems = resolve(suite)
+        lock = of_run(resolved, logs.name)
         setup = Setup(
             suite, lock, problems, store.folder.parent, Path.cwd(), device, batch, trust, compiled,
             limit, logs,

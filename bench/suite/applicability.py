@@ -1,11 +1,12 @@
 """Which models are scored on which datasets.
 
 Answering models are scored only on datasets with questions, and all other models only on the rest.
+Models of logits are scored only on datasets with classes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.suite.metrics import TASKS
+from bench.suite.metrics import TASKS, Task
 from bench.suite.specs import (
     AnyAttack,
     DatasetSpec,
@@ -26,7 +27,16 @@ def answers_in_words(models: Mapping[str, ModelSpec], name: str) -> bool:
 
 def is_scored(models: Mapping[str, ModelSpec], name: str, dataset: DatasetSpec) -> bool:
     """Return whether a model has cells on a dataset."""
-    return answers_in_words(models, name) == TASKS[task_of(dataset)].answers
+    return _misfit(models, name, TASKS[task_of(dataset)]) is None
+
+
+def _misfit(models: Mapping[str, ModelSpec], name: str, task: Task) -> str | None:
+    """Return why a model has no number for a task, as a verb phrase; None if it has."""
+    if answers_in_words(models, name) != task.answers:
+        return "does not answer in words" if task.answers else "answers in words"
+    if root_model(models, name).gives_logits and task.labels != "classes":
+        return "returns logits of classes"
+    return None
 
 
 def applicability_faults(
@@ -58,11 +68,10 @@ def applicability_faults(
         named |= {*models[name].parents.values()}
     for at, threat in enumerate(threats):
         for source in threat.sources:
-            if answers_in_words(models, source) and not words:
-                yield f"threats.{at}.transfer: {source} answers in words, {but}"
+            if not words and (does := _misfit(models, source, task)):
+                yield f"threats.{at}.transfer: {source} {does}, {but}"
     for name in models:
-        if answers_in_words(models, name) != words and name not in named:
-            does = "does not answer in words" if words else "answers in words"
+        if name not in named and (does := _misfit(models, name, task)):
             yield (
                 f"models.{name}: {does}, {but}; it would be scored on no dataset, and no model, "
                 "attack or threat uses it; remove it"

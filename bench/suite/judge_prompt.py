@@ -67,7 +67,8 @@ def has_digit(reply: str) -> bool:
 def judge_identity(protocol: Protocol, metric: str, lock: Lock) -> dict[str, Any]:
     """Return the judge's part of a cell's identity; empty if no language model judges the cell.
 
-    The URL of an endpoint and the name of its key are not part of it.
+    Of an endpoint these are its URL and the name of its model, which do not show its weights
+    (`bench.plan.unhashed`); the name of its key is not part of it.
 
     Args:
         protocol: The suite's protocol, which names the judge.
@@ -80,5 +81,5 @@ def judge_identity(protocol: Protocol, metric: str, lock: Lock) -> dict[str, Any
     if isinstance(judge, TransformersJudge):
         fields = {"kind": judge.kind, "weights": lock.judge or UNRESOLVED}
     else:
-        fields = judge.model_dump(exclude={"url", "key"})
+        fields = {**judge.model_dump(exclude={"key"}), "url": judge.url.rstrip("/")}
     return {"judge": {**fields, "prompt": VERSION}}

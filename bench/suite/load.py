@@ -1,7 +1,8 @@
 """Reads a suite from YAML and reports all its faults at once."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -14,7 +15,6 @@ from bench.suite.field_faults import field_faults
 from bench.suite.metrics import TASKS
 from bench.suite.references import duplicates, reference_faults
 from bench.suite.specs import (
-    Against,
     AnyAttack,
     AnyThreat,
     DatasetSpec,
@@ -27,13 +27,27 @@ from bench.suite.specs import (
     task_of,
 )
 from bench.suite.specs.adaptive import surrogate_faults
-from bench.suite.specs.base import matching
+from bench.suite.specs.base import UserPath, matching
+from bench.suite.specs.model_names import list_faults, named_models
 from bench.suite.specs.presets import expand_attacks, preset_faults
 from bench.suite.sweep import Origin, expand_sweeps, sweep_faults
 
 _MOST_CELLS = 5_000_000
 _RESERVED = ("crafts", "judged")  # folders that all suites share: `bench.store.results_folder`
 Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what a column of a table can hold
+
+
+class Against(Spec):
+    """A table of published numbers, with which `check` compares the suite.
+
+    Attributes:
+        file: A CSV file with the columns of the files in results/published. Its models are
+            compared with the suite's models of the same name.
+        table: One table of the file; all of them by default.
+    """
+
+    file: UserPath
+    table: str | None = None
 
 
 class Suite(Spec):
@@ -116,10 +130,10 @@ class Suite(Spec):
 def load_suite(path: str | Path) -> Suite:
     """Read and check a suite.
 
-    A model with `sweep` is expanded to one model per combination, and an attack with `preset` to
-    the preset's attacks. Relative paths in the file (checkpoints, datasets, anchors) are relative
-    to the current folder, as on the command line. Modules of `kind: python` are also
-    looked for beside the file.
+    A list of models becomes a mapping, a model with `sweep` one model per combination, and an
+    attack with `preset` the preset's attacks. Relative paths in the file (checkpoints, datasets,
+    anchors) are relative to the current folder, as on the command line. Modules of `kind: python`
+    are also looked for beside the file.
 
     Raises:
         SuiteError: The file cannot be read, or has faults; all are listed.
@@ -129,17 +143,13 @@ def load_suite(path: str | Path) -> Suite:
         raise SuiteError(str(path), ["a mapping is needed, with the key `suite` and others"])
     faults: list[str] = []
     origins: dict[str, Origin] = {}
-    if isinstance(declared := raw.get("models"), dict):
-        expanded = list(expand_sweeps(declared))
-        faults += sweep_faults(declared)
-        faults += duplicates("models", [str(name) for name, _, _ in expanded])
-        raw = {**raw, "models": {name: entry for name, entry, _ in expanded}}
-        origins = {str(name): origin for name, _, origin in expanded}
+    if isinstance(declared := raw.get("models"), dict | list):
+        models, origins, faults = _expanded_models(declared)
+        raw = {**raw, "models": models}
     places: list[int] = []
     if isinstance(listed := raw.get("attacks"), list):
         faults += preset_faults(listed)
-        models = raw.get("models")
-        faults += surrogate_faults(listed, models if isinstance(models, dict) else {})
+        faults += surrogate_faults(listed, origins)
         attacks = list(expand_attacks(listed))
         places = [place for place, _ in attacks]
         # Invalid presets may leave the list empty; they are reported, and the list is not.
@@ -159,6 +169,26 @@ def load_suite(path: str | Path) -> Suite:
     if faults := list(applicability_faults(*parts, places)):
         raise SuiteError(str(path), faults)
     return suite
+
+
+def _expanded_models(
+    declared: dict[Any, Any] | list[Any],
+) -> tuple[dict[Any, Any], dict[str, Origin], list[str]]:
+    """Return the models that a mapping or list declares, their origins by name, and the faults."""
+    if isinstance(declared, list):
+        entries, faults = list(named_models(declared)), list(list_faults(declared))
+    else:
+        entries = [(name, entry, str(name)) for name, entry in declared.items()]
+        faults = []
+    found = [
+        (name, entry, replace(origin, name=place))
+        for given, value, place in entries
+        for name, entry, origin in expand_sweeps({given: value})
+    ]
+    faults += sweep_faults({place: entry for _, entry, place in entries})
+    faults += duplicates("models", [str(name) for name, _, _ in found])
+    models = {name: entry for name, entry, _ in found}
+    return models, {str(name): origin for name, _, origin in found}, faults
 
 
 def _number_of_cells(suite: Suite) -> int:

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from bench.catalogue.model_facts import known_models
 from bench.core.suggestions import listed
 from bench.suite.specs import expand_dataset
+from bench.suite.specs.model_names import expand_model, written_key
 from bench.suite.specs.models import KINDS
 from bench.suite.specs.protocol import native_faults
 from bench.suite.specs.threats import source_faults
@@ -31,8 +33,9 @@ def reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterato
         origin = origins[str(name)]
         for key, target in _references(model).items():
             if target not in models:
-                path = origin.path(key.split("."))
-                yield f"{path}: got {target!r}; declared models: {listed(target, models)}"
+                path = origin.path(written_key(model, key).split("."))
+                known = "; or add it to `models`" if target in known_models() else ""
+                yield f"{path}: got {target!r}; declared models: {listed(target, models)}{known}"
         if name in _ancestors(name, models):
             yield f"{origin.path([])}: the model is built from itself; name another model"
     yield from source_faults(_entries(raw, "threats"), models)
@@ -55,9 +58,10 @@ def _entries(raw: dict[str, Any], key: str) -> list[Any]:
 
 def _references(model: Any) -> dict[str, str]:
     """Return the names of the models that an entry refers to, by key path within the entry."""
-    kind = model.get("kind") if isinstance(model, dict) else None
+    entry = expand_model(model)
+    kind = entry.get("kind") if isinstance(entry, dict) else None
     spec = KINDS.get(kind) if isinstance(kind, str) else None
-    return spec.models_named_in(model) if spec else {}
+    return spec.models_named_in(entry) if spec else {}
 
 
 def _ancestors(name: object, models: dict[Any, Any]) -> set[str]:

@@ -58,7 +58,8 @@ def build_judge(
     if isinstance(spec, MatchJudge):
         return match
     if isinstance(spec, OpenAIJudge):
-        return ModelJudge(spec.model, cache, lambda prompts: endpoint_replies(spec, prompts, trust))
+        name = f"{spec.model} at {spec.url.rstrip('/')}"
+        return ModelJudge(name, cache, lambda prompts: endpoint_replies(spec, prompts, trust))
     if not weights:
         raise CellError(
             f"{spec.name}: the lock does not have this judge's files; run the suite again"

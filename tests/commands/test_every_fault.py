@@ -67,6 +67,7 @@ def faulty_models(root: Path, hub: Hub) -> Faulty:
         (root / name / "config.json").write_text(json.dumps({"model_type": kind}))
     (root / "open_clip").mkdir()
     hub.repos["org/resnet"], hub.repos["org/whole"] = RESNET, plain_open_clip()
+    hub.repos["org/half"] = {**RESNET, "config.json": b'{"model_type": "clip"}'}
     clip = {"kind": "open_clip", "name": "tiny-words"}
     b32 = {"kind": "open_clip", "name": "ViT-B-32"}
     radapt = {"kind": "radapt", "base": "CLIP", "alpha": 1, "cutoff": 40}
@@ -81,6 +82,10 @@ def faulty_models(root: Path, hub: Hub) -> Faulty:
             {"kind": "open_clip", "name": "hf-hub:org/whole", "tower": "t.pt"},
             "t.pt: no such checkpoint",
         ),
+        "no tower on the hub": (
+            {"kind": "open_clip", "name": "hf-hub:org/whole", "tower": "hf-hub:org/half/a/t.pt"},
+            "a/t.pt",
+        ),
         "no repository": ({"kind": "open_clip", "name": "hf-hub:org/gone"}, "org/gone"),
         "empty folder": (
             {"kind": "open_clip", "name": f"local-dir:{root / 'open_clip'}"},
@@ -92,9 +97,16 @@ def faulty_models(root: Path, hub: Hub) -> Faulty:
             {**transformers, "name": "org/resnet"},
             "org/resnet: `model_type` is 'resnet'; allowed: clip, siglip",
         ),
+        "no clip, with a processor": (
+            {**transformers, "name": "org/resnet", "processor": "org/half"},
+            "org/resnet: `model_type` is 'resnet'; allowed: clip, siglip",
+        ),
+        "no folder of the processor": (
+            {**transformers, "name": "org/half", "processor": "./gone"}, "./gone: no such folder",
+        ),
         "no anchor": ({**radapt, "anchor": {"file": "a.safetensors"}}, "no such anchor"),
         "no module": ({"kind": "python", "target": "gone_for_good:make"}, "gone_for_good"),
-    }
+    }  # fmt: skip
 
 
 def assert_all_named(suite: Suite, results: Path, expected: dict[str, str]) -> None:
@@ -125,7 +137,8 @@ def test_one_fault_of_each_kind_of_models_and_images(
         **{f"models.{name}": text for name, (_, text) in models.items()},
     }
     assert_all_named(load_suite(suite), tmp_path, expected)
-    assert not [path for path in hub.bodies() if "resnet" in path]  # no weights for nothing
+    # no weights for nothing
+    assert not [path for path in hub.bodies() if "org/resnet" in path or "org/half" in path]
 
 
 def test_one_fault_of_each_kind_of_questions_and_judges(

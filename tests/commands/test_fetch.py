@@ -151,6 +151,38 @@ def test_all_parts_of_weights_are_counted_and_brought(hub: Hub, suite_file: Make
     assert "Real" in lock.models
 
 
+def test_a_processor_and_a_tower_of_other_repositories_are_brought(
+    hub: Hub, suite_file: Maker
+) -> None:
+    whole = {"open_clip_pytorch_model.bin": bytes(10), "open_clip_config.json": b"{}"}
+    images = {name: b"{}" for name in ("preprocessor_config.json", "tokenizer_config.json")}
+    hub.repos |= {
+        "some/clip": whole,
+        "some/towers": {"a/one.pt": bytes(20), "two.pt": bytes(30)},
+        "some/weights": {
+            "model.safetensors": bytes(40), "config.json": b'{"model_type": "clip"}',
+        },
+        "some/processor": {**images, "tokenizer.json": b"words", "model.safetensors": bytes(50)},
+    }  # fmt: skip
+    tower = {"name": "hf-hub:some/clip", "tower": "hf-hub:some/towers/a/one.pt"}
+    processor = {"name": "some/weights", "processor": "some/processor"}
+    models = {"T": {"kind": "open_clip", **tower}, "P": {"kind": "hugging_face", **processor}}
+    suite = load_suite(suite_file(datasets=["digits"], models=models, attacks=None, threats=None))
+    told = Told()
+    lock, problems = fetch(suite, told)
+    assert problems == {}
+    assert set(lock.models) == {"T", "P"}
+    brought = {path.name for spec in suite.models.values() for path in weight_files(spec)}
+    assert brought == {
+        *(*whole, "one.pt", "model.safetensors", "config.json", *images, "tokenizer.json"),
+    }
+    assert {name for name in told.names if name.endswith((".pt", ".safetensors"))} == {
+        "some/towers a/one.pt",
+        "some/weights model.safetensors",
+    }
+    assert not [what for what, (level, _) in levels(suite, Path()).items() if level == "bad"]
+
+
 def test_what_a_chat_may_have_is_brought_where_it_is(hub: Hub, suite_file: Maker) -> None:
     """So that a run without the hub sees the same template."""
     names = {

@@ -81,15 +81,26 @@ def published(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     hub.repos["org/clip"] = written(small_clip, places / "clip")
     hub.repos["org/siglip"] = written(small_siglip, places / "siglip")
     (places / "file.pt").write_bytes(hub.repos["org/tiny-words"][WEIGHTS])
+    hub.repos["org/file"] = {"folder/tower.pt": hub.repos["org/whole"][WEIGHTS]}
+    processor = dict(hub.repos["org/clip"])
+    weights = {name: processor.pop(name) for name in ("model.safetensors", "config.json")}
+    hub.repos |= {"org/weights": weights, "org/processor": processor}
     return {
         "tokenizer of another repository": tag("tiny-words"),
         "file with that tokenizer": tag("tiny-words", pretrained=str(places / "file.pt")),
         "text tower of another repository": tag("tiny-text-tower"),
         "repository": {"kind": "open_clip", "name": "hf-hub:org/whole"},
         "repository with towers of others": {"kind": "open_clip", "name": "hf-hub:org/towers"},
+        "tower in a repository": {
+            "kind": "open_clip", "name": "hf-hub:org/whole",
+            "tower": "hf-hub:org/file/folder/tower.pt",
+        },
+        "processor in a repository": {
+            "kind": "hugging_face", "name": "org/weights", "processor": "org/processor",
+        },
         "clip": {"kind": "hugging_face", "name": "org/clip"},
         "siglip": {"kind": "hugging_face", "name": "org/siglip"},
-    }
+    }  # fmt: skip
 
 
 def test_models_that_embed(

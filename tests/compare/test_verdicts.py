@@ -21,8 +21,7 @@ from bench.results.tables import Scored
 from bench.stats import wilson
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
-from bench.suite.load import Suite, load_suite
-from bench.suite.specs import Against
+from bench.suite.load import Against, Suite, load_suite
 from tests.commands.test_cli import call
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"

@@ -363,7 +363,7 @@ def test_so_is_a_vocabulary_whose_class_is_not_named(llava: Path, tmp_path: Path
     assert before[1] != after[1]
     assert before[0] != after[0]
     words.unlink()
-    with pytest.raises(CellError, match=r"tokenizer\.json or spiece\.model is missing"):
+    with pytest.raises(CellError, match=r"tokenizer\.json or vocab\.json or .* is missing"):
         build(tmp_path)
 
 
@@ -388,7 +388,9 @@ def test_another_kind_of_model_is_refused(llava: Path, tmp_path: Path) -> None:
     for name, content in folder_files(llava).items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(CellError, match="`model_type` is 'bert'; allowed: llava, llava_next"):
+    with pytest.raises(
+        CellError, match="`model_type` is 'bert'; the installed transformers has no"
+    ):
         build(tmp_path)
 
 

@@ -18,7 +18,9 @@ from bench.core.errors import CellError, SuiteError
 from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import ImageTextModel
+from bench.hub.files import HubFile
 from bench.hub.open_clip_tags import published_tag
+from bench.hub.weights import hub_files as needed_files
 from bench.hub.weights import origin, weight_files
 from bench.models import ClipModel, build_model
 from bench.plan.identity import model_identity
@@ -131,6 +133,34 @@ def test_a_revision_is_pinned_and_content_is_the_identity(cache: Path, small: An
         suite = small.model_copy(update={"models": {"M": spec}})
         identities.append(model_identity(suite, Lock({"M": fingerprint(spec)}), "M"))
     assert identities[0] == identities[1]
+
+
+def test_a_tower_on_the_hub_is_the_same_file_on_the_disk(cache: Path, tmp_path: Path) -> None:
+    clip = small_clip()
+    put(cache, "chs20/fare2-clip", hub_files(clip))
+    put(cache, "some/towers", {"a/one.pt": pickled(tuned(clip))})
+    (tmp_path / "one.pt").write_bytes(pickled(tuned(clip)))
+    images = torch.rand(2, 3, 32, 32)
+    here, there = str(tmp_path / "one.pt"), "hf-hub:some/towers/a/one.pt"
+    assert torch.equal(
+        build(tower=there).encode_image(images), build(tower=here).encode_image(images)
+    )
+    assert not torch.allclose(build(tower=there).encode_image(images), build().encode_image(images))
+    specs = [OpenClipModel(kind="open_clip", name=HUB, tower=tower) for tower in (here, there)]
+    assert len({fingerprint(spec) for spec in specs}) == 1
+    assert specs[1].description(str) == "chs20/fare2-clip one.pt"
+    assert needed_files(specs[1])[-1] == (HubFile("some/towers", "a/one.pt", kind="model"),)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in hub_files(clip).items():
+        (folder / name).write_bytes(content)
+    local = OpenClipModel(kind="open_clip", name=f"local-dir:{folder}", tower=there)
+    assert origin(local) == f"some/towers@{FIRST}"
+    with pytest.raises(CellError, match=r"two\.pt is not in the cache"):
+        build(tower="hf-hub:some/towers/two.pt")
+    for wrong in ("hf-hub:towers", "hf-hub:some/towers", "hf-hub:some/towers/../one.pt"):
+        with pytest.raises(ValueError, match="must be hf-hub:OWNER/NAME/FILE"):
+            OpenClipModel(kind="open_clip", name=HUB, tower=wrong)
 
 
 def test_a_hub_models_config_is_part_of_its_identity(cache: Path) -> None:

@@ -148,6 +148,33 @@ def test_a_repository_of_the_hub(
         weight_files(at("org/model"))
 
 
+def test_a_processor_of_another_repository(
+    saved: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for LEAF's models, whose repositories have only weights and a configuration."""
+    offline(monkeypatch, tmp_path / "hub")
+    whole = at(saved[0])
+    files = folder_files(saved[0])
+    weights = {name: files.pop(name) for name in ("model.safetensors", "config.json")}
+    put(tmp_path / "hub", "some/weights", weights)
+    put(tmp_path / "hub", "some/processor", files)
+    spec = HuggingFaceModel(kind="hugging_face", name="some/weights", processor="some/processor")
+    images, texts = torch.rand(2, 3, 32, 32), ["a dog", "a cat"]
+    split, joined = build(spec), build(whole)
+    assert torch.equal(split.encode_image(images), joined.encode_image(images))
+    assert torch.equal(split.encode_text(texts), joined.encode_text(texts))
+    assert split.preprocessing == joined.preprocessing
+    # the processor's content is part of the identity
+    before = fingerprint(spec)
+    images_of = {**json.loads(files["preprocessor_config.json"]), "image_mean": [0.1, 0.2, 0.3]}
+    newer = {"processor_config.json": json.dumps({"image_processor": images_of}).encode()}
+    put(tmp_path / "hub", "some/processor", {**files, **newer})
+    assert fingerprint(spec) != before
+    assert build(spec).preprocessing.mean == (0.1, 0.2, 0.3)
+    with pytest.raises(CellError, match="some/weights: "):
+        build(at("some/weights"))
+
+
 def test_halves_become_single_precision(tmp_path: Path) -> None:
     small_clip(tmp_path).half().save_pretrained(tmp_path)
     built = build(at(tmp_path))

@@ -12,8 +12,8 @@ import pytest
 from bench.compare.published import read_published
 from bench.core.errors import CellError, UserError
 from bench.data import index_dataset
-from bench.suite.load import load_suite
-from bench.suite.specs import Against, FolderDataset, WebDataset
+from bench.suite.load import Against, load_suite
+from bench.suite.specs import FolderDataset, WebDataset
 from radapt.images import open_images
 from radapt.recipe import SHIPPED, load_recipe
 from radapt.text_files import decode_text, read_json, read_list

@@ -32,6 +32,7 @@ def put(
     for name, content in files.items():
         blob = root / "blobs" / hashlib.sha256(content).hexdigest()
         blob.write_bytes(content)
+        (snapshot / name).parent.mkdir(exist_ok=True)
         (snapshot / name).unlink(missing_ok=True)
         (snapshot / name).symlink_to(blob)
     return snapshot

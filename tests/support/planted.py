@@ -205,6 +205,14 @@ def _transformers(
     return lambda f, name: {"kind": kind, "name": str(make(f, name)), **own}
 
 
+def _other_processor(planter: Planter, name: str) -> dict[str, Any]:
+    """A tokenizer's class in the folder of the processor, which has no model beside it."""
+    folder = tokenizer(planter, "hugging_face", name)
+    (folder / "config.json").unlink()
+    sound = planter.copy("hugging_face", f"{name}-sound")
+    return {"kind": "hugging_face", "name": str(sound), "processor": str(folder)}
+
+
 # what a suite may name -> its entry, and what the refusal says; empty where it is no fault
 CLIPS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
     "told-tokenizer": (
@@ -231,6 +239,7 @@ CLIPS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
     "hf-tokenizer": (  # transformers has a class of its own for it
         _transformers("hugging_face", lambda f, name: tokenizer(f, "hugging_face", name)), "",
     ),
+    "hf-processor": (_other_processor, r"hf-processor/tokenizer_config\.json: auto_map: got"),
     "hf-weights": (
         _transformers("hugging_face", lambda f, name: weights(f, "hugging_face", name)),
         "not loaded because it may run code",

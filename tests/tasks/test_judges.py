@@ -20,6 +20,7 @@ from bench.core.types import unmeasured
 from bench.plan.cells import expand
 from bench.plan.identity import still_valid
 from bench.plan.resolve import judge_weights, resolve
+from bench.plan.unhashed import unhashed_flags, unhashed_lines
 from bench.results.manifest import manifest
 from bench.results.tables import Scored
 from bench.run.suite_run import run_suite
@@ -76,6 +77,9 @@ def test_an_endpoint_is_asked_each_question_once(
     again = build_judge(spec(room), tmp_path)
     assert again(texts, [BEAR] * 4).tolist() == [1, 0, 0, 1]
     assert len(room.log) == 3
+    with endpoint() as other:  # the same name at another address may be another model
+        build_judge(spec(other), tmp_path)(texts, [BEAR] * 4)
+        assert len(other.log) == 3
 
 
 @pytest.mark.parametrize(
@@ -524,7 +528,8 @@ def test_who_judged_is_part_of_a_cell_and_behind_it(suite_file: Callable[..., Pa
     matched = ids("match")
     assert ids({"kind": "match"}) == matched
     assert not set(ids(ASKED)) & set(matched)
-    assert ids({**ASKED, "url": "http://localhost/v1", "key": None}) == ids(ASKED)
+    assert ids({**ASKED, "url": f"{ASKED['url']}/", "key": None}) == ids(ASKED)
+    assert ids({**ASKED, "url": "http://localhost/v1"}) != ids(ASKED)
     assert ids({**ASKED, "model": "judge-2"}) != ids(ASKED)
     assert ids(ASKED, "whether") == ids("match", "whether")
 
@@ -536,6 +541,8 @@ def test_who_judged_is_part_of_a_cell_and_behind_it(suite_file: Callable[..., Pa
         )
     )
     cell = expand(suite, Lock())[0]
+    assert unhashed_flags(suite, Lock(), cell) == ("unhashed",)
+    assert [line.split(":")[0] for line in unhashed_lines(suite, Lock())] == ["protocol.judge"]
     entry = manifest(suite, Lock(), [Scored(cell, unmeasured(cell.id, "skip", "", 0, {}))])[cell.id]
     assert entry["templates"] == []
     assert entry["prompt"] == "{question}\nAnswer the question using a single word or phrase."

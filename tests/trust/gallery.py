@@ -290,11 +290,7 @@ GALLERY: dict[str, Piece] = {
         ("saturation", "finite-differences", "random-directions"),
     ),
     "counterattack": Piece(
-        "moves images at test time; attacked with CLIP's images at 2/255",
-        counterattack,
-        ("transferred",),
-        eps=2,
-        on_base=True,
+        "moves images at test time; attacked with CLIP's images", counterattack, on_base=True
     ),
     "memory": Piece("has seen the test images", memory, ("held-out",)),
     "in place": Piece("leaves the box by writing on its input", in_place, ("box",)),

@@ -56,13 +56,11 @@ from bench.suite.specs.protocol import (
     expand_preset,
 )
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
-from bench.suite.specs.published_numbers import Against
 from bench.suite.specs.threats import AnyThreat, Threat
 
 __all__ = [
     "ATTACK_PRESETS",
     "PRESETS",
-    "Against",
     "Anchor",
     "AnyAttack",
     "AnyThreat",

@@ -25,10 +25,17 @@ class LocalFile:
     Attributes:
         path: Path of the file.
         what: Name of its content in messages.
+        advice: Where to get the file, if that is known.
     """
 
     path: Path
     what: str = "checkpoint"
+    advice: str = ""
+
+    @property
+    def absent(self) -> str:
+        """A message for the case that the file is missing."""
+        return f"{self.path}: no such {self.what}" + (f"; {self.advice}" if self.advice else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,19 @@ class OpenClipTag:
 
 
 @dataclass(frozen=True, slots=True)
+class HubCheckpoint:
+    """One file of weights in a repository of the hub that has no known layout.
+
+    Attributes:
+        repository: `OWNER/NAME` on the hub.
+        path: Path of the file in the repository.
+    """
+
+    repository: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class RepositoryFiles:
     """The files of a repository of the hub, or of a local folder in its layout.
 
@@ -75,7 +95,7 @@ class RepositoryFiles:
     revision: str | None
 
 
-WeightSource = LocalFile | OpenClipTag | RepositoryFiles
+WeightSource = LocalFile | OpenClipTag | HubCheckpoint | RepositoryFiles
 
 
 class HasWeights(Protocol):
@@ -156,6 +176,11 @@ class Model(Spec):
         return False
 
     @property
+    def gives_logits(self) -> bool:
+        """Whether the model returns logits of classes and has no embeddings."""
+        return False
+
+    @property
     def compute_dtype(self) -> FloatType:
         """Float type of the model while it is scored, if `architecture_of` is None."""
         return "fp32"
@@ -185,6 +210,10 @@ class Model(Spec):
             CellError: The text cannot be determined.
         """
         return self.kind
+
+    def unhashed(self) -> tuple[str, ...]:
+        """Return the parts of the content that cannot be hashed, each with the reason."""
+        return ()
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         """Return all settings that change the model's output, without names and paths.

@@ -14,10 +14,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.core.code_content import hash_code, without_paths
+from bench.core.code_content import Content, content_of, without_paths
 from bench.core.errors import CellError
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
 from bench.suite.specs.model_base import Component, LocalFile, Model, WeightSource
+from bench.suite.specs.model_names import expand_known_model
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
 
 _EMBEDDED = Path(__file__).parents[2] / "nano" / "weights"
@@ -195,17 +196,26 @@ class PythonModel(Model):
     Attributes:
         target: The factory.
         args: Arguments of the factory.
-        answers: Whether the factory returns a `bench.core.language_types.AnsweringModel`; else it
-            returns a model that embeds images and texts.
+        answers: Whether the factory returns a `bench.core.language_types.AnsweringModel`.
+        logits: Whether the factory returns a model of logits, see `bench.models.own_outputs`. If
+            neither is true, it returns a model that embeds images and texts.
     """
 
+    newer: ClassVar = frozenset({"logits"})
     runs_own_code: ClassVar = True
 
     kind: Literal["python"]
     target: Annotated[str, matching(r"[\w.]+:[\w.]+", "MODULE:FUNCTION")]
     args: dict[str, JsonValue] = Field(default={})
     answers: bool = False
+    logits: bool = False
     _suite_folder: Path = PrivateAttr(default=Path())  # not part of the identity
+
+    @model_validator(mode="after")
+    def _one_output(self) -> Self:
+        if self.answers and self.logits:
+            raise PydanticCustomError("output", "at most one of `answers` and `logits` may be true")
+        return self
 
     def model_post_init(self, context: Any) -> None:
         """Take the folder of the suite's file from the context, if there is a file."""
@@ -221,6 +231,11 @@ class PythonModel(Model):
         """Whether the model answers questions in words, as the suite declares."""
         return self.answers
 
+    @property
+    def gives_logits(self) -> bool:
+        """Whether the model returns logits of classes, as the suite declares."""
+        return self.logits
+
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         """Return the settings, without paths in `args` of files whose content is hashed."""
         settings = super().identity(fingerprint, of)
@@ -228,17 +243,24 @@ class PythonModel(Model):
         return {**settings, "args": args} if self.args else settings
 
     def content(self) -> str:
-        """Return a hash of the module's file, its package's files, and what `args` name.
+        """Return a hash of the code, and of the files that code and `args` name.
 
         Raises:
             CellError: The module has no file.
-            OSError: A file cannot be read.
+            OSError: The module's file cannot be read.
         """
+        return self._content().fingerprint
+
+    def unhashed(self) -> tuple[str, ...]:
+        """Return the parts of the content that cannot be hashed, each with the reason."""
+        return self._content().unhashed
+
+    def _content(self) -> Content:
         module = self.target.partition(":")[0]
-        return hash_code(module, self.args, self.module_folders)
+        return content_of(module, self.args, self.module_folders)
 
 
-ModelSpec = Annotated[
+_Entry = Annotated[
     NanoModel
     | OpenClipModel
     | HuggingFaceModel
@@ -249,10 +271,11 @@ ModelSpec = Annotated[
     | PythonModel,
     Field(discriminator="kind"),
 ]
+ModelSpec = Annotated[_Entry, BeforeValidator(expand_known_model)]
 
 KINDS: dict[str, type[Model]] = {
     get_args(kind.model_fields["kind"].annotation)[0]: kind
-    for kind in get_args(get_args(ModelSpec)[0])
+    for kind in get_args(get_args(_Entry)[0])
 }
 
 

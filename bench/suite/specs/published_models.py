@@ -4,14 +4,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.catalogue.repository_layouts import CHAT, CLIP, OPEN_CLIP
-from bench.core.identifiers import is_repository
+from bench.catalogue.model_facts import download_advice
+from bench.catalogue.repository_layouts import (
+    CHAT,
+    CLIP,
+    CLIP_PROCESSOR,
+    CLIP_WEIGHTS,
+    OPEN_CLIP,
+    RepositoryLayout,
+)
+from bench.core.identifiers import is_repository, relative_path_fault
 from bench.suite.specs.base import Name, RelativePath, Spec, UserPath
 from bench.suite.specs.model_base import (
     FloatType,
+    HubCheckpoint,
     LocalFile,
     Model,
     OpenClipFile,
@@ -47,7 +56,8 @@ class OpenClipModel(Model):
         name: Name of an architecture, `hf-hub:OWNER/NAME` for a repository of the hub, or
             `local-dir:PATH` for a folder in the layout of such a repository.
         pretrained: A pretrained tag or a checkpoint file, for a name of an architecture.
-        tower: A checkpoint of the vision tower only, as RobustVLM, TeCoA and TGA-ZSR publish.
+        tower: A checkpoint of the vision tower only, as RobustVLM, TeCoA and TGA-ZSR publish: a
+            local file, or `hf-hub:OWNER/NAME/FILE` for a file of a repository of the hub.
         revision: A branch, a tag or a commit of a repository of the hub.
         preprocess: Normalisation of images, in place of a tag's; None for the tag's, or CLIP's for
             a file.
@@ -83,7 +93,7 @@ class OpenClipModel(Model):
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Return the source of the whole CLIP, then the file of the vision tower."""
-        tower = (LocalFile(Path(self.tower)),) if self.tower else ()
+        tower = (_tower_source(self.tower),) if self.tower else ()
         if self.pretrained is None:
             folder = None if self.folder is None else Path(self.folder)
             repository = self.repository or ""
@@ -142,6 +152,17 @@ class OpenClipModel(Model):
             raise PydanticCustomError("revision", "only hf-hub: names have a `revision`; remove it")
         return self
 
+    @field_validator("tower")
+    @classmethod
+    def _names_a_file(cls, tower: str | None) -> str | None:
+        if tower is not None and tower.startswith(HUB):
+            repository, file = _repository_and_file(tower)
+            if not is_repository(repository) or not file or relative_path_fault(file):
+                raise PydanticCustomError(
+                    "tower", "a file on the hub must be hf-hub:OWNER/NAME/FILE"
+                )
+        return tower
+
     @model_validator(mode="after")
     def _has_quick_gelu(self) -> Self:
         # Other tags are checked when weights are resolved: only open_clip knows whether they need
@@ -166,21 +187,28 @@ class HuggingFaceModel(Model):
     Attributes:
         name: A repository of the hub, or a local folder in the layout of a repository.
         revision: A branch, a tag or a commit of the hub.
+        processor: Another repository or folder with the tokenizer and the settings for images, if
+            `name` has only weights.
     """
 
-    not_identifying: ClassVar = frozenset({"name", "revision"})
+    not_identifying: ClassVar = frozenset({"name", "revision", "processor"})
+    newer: ClassVar = frozenset({"processor"})
     libraries: ClassVar = ("transformers",)
     layout: ClassVar = CLIP
 
     kind: Literal["hugging_face"]
     name: UserPath
     revision: RelativePath | None = None
+    processor: UserPath | None = None
 
     def weight_sources(self) -> tuple[WeightSource, ...]:
-        """Return the repository or folder."""
-        folder = local_folder(self.name)
-        repository = "" if folder else self.name
-        return (RepositoryFiles(self.name, CLIP, folder, repository, self.revision),)
+        """Return the repository or folder, then that of the processor."""
+        if self.processor is None:
+            return (_files_of(self.name, CLIP, self.revision),)
+        return (
+            _files_of(self.name, CLIP_WEIGHTS, self.revision),
+            _files_of(self.processor, CLIP_PROCESSOR, None),
+        )
 
     def description(self, of: Callable[[str], str]) -> str:
         """Return the name of the repository or folder."""
@@ -242,3 +270,20 @@ class LvlmModel(Model):
         """Return the name of the repository or folder, and the description of `tower`."""
         tower = f" with the tower of {of(self.tower)}" if self.tower else ""
         return f"{self.name}{tower}"
+
+
+def _files_of(name: str, layout: RepositoryLayout, revision: str | None) -> RepositoryFiles:
+    """Return the files of a repository, or of a local folder in its layout."""
+    folder = local_folder(name)
+    return RepositoryFiles(name, layout, folder, "" if folder else name, revision)
+
+
+def _tower_source(tower: str) -> WeightSource:
+    if tower.startswith(HUB):
+        return HubCheckpoint(*_repository_and_file(tower))
+    return LocalFile(Path(tower), advice=download_advice(tower))
+
+
+def _repository_and_file(tower: str) -> tuple[str, str]:
+    owner, name, file = [*tower.removeprefix(HUB).split("/", 2), "", ""][:3]
+    return f"{owner}/{name}", file

@@ -18,7 +18,7 @@ from bench.data.source_kinds import source_of
 from bench.hub.files import cache, unreachable
 from bench.hub.weights import missing_files
 from bench.plan.judge_keys import judge_lines, key_fault
-from bench.plan.resolve import judge_weights, uses_judge
+from bench.plan.resolve import judge_weights
 from bench.suite.load import Suite
 from bench.suite.specs import OpenAIJudge, TransformersJudge, members_of
 
@@ -103,7 +103,7 @@ def _libraries(suite: Suite | None) -> list[str]:
     ]
     models = suite.models.values() if suite else ()
     local_judge = (
-        suite is not None and suite.protocol.judge.kind == "transformers" and uses_judge(suite)
+        suite is not None and suite.protocol.judge.kind == "transformers" and suite.uses_judge
     )
     needed = [
         *(["torchattacks"] if any(member.kind == "torchattacks" for member in attacks) else []),
@@ -194,7 +194,7 @@ def _content(key: str, missing: str | None) -> Finding:
 
 def _judge(suite: Suite) -> Iterator[Finding]:
     judge = suite.protocol.judge
-    if not uses_judge(suite):
+    if not suite.uses_judge:
         return
     if isinstance(judge, TransformersJudge):
         yield _local_judge(judge)

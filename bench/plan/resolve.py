@@ -17,7 +17,6 @@ from bench.hub.weights import origin, weight_files
 from bench.plan.cells import scores_all
 from bench.plan.identity import spec_digests
 from bench.suite.load import Suite
-from bench.suite.metrics import metrics_of
 from bench.suite.specs import (
     DatasetSpec,
     LanguageDataset,
@@ -66,7 +65,7 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
             everything = partial(index_dataset, entry, _ALL_IMAGES, suite.seed)
             whole |= attempt("datasets", entry.name, everything, ".whole")
     found: dict[str, str] = {}
-    if isinstance(suite.protocol.judge, TransformersJudge) and uses_judge(suite):
+    if isinstance(suite.protocol.judge, TransformersJudge) and suite.uses_judge:
         found = attempt("protocol", "judge", partial(judge_weights, suite.protocol.judge))
     resolved = found.get("judge", "")
     known = {name: source for name, source in origins.items() if source}
@@ -115,11 +114,6 @@ def fingerprint(spec: ModelSpec) -> str:
     """
     files = weight_files(spec)
     return hash_files(files) if files else spec.content()
-
-
-def uses_judge(suite: Suite) -> bool:
-    """Return whether any metric of a suite uses a judge."""
-    return any(metric.judged for dataset in suite.datasets for metric in metrics_of(dataset))
 
 
 def judge_weights(spec: TransformersJudge) -> str:

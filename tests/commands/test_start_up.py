@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 _SLOW = (
     *("torch", "ray", "pandas", "scipy", "pyarrow", "httpx", "rich", "jinja2"),
     "huggingface_hub.file_download",  # brings a client of HTTP
+    "PIL.Image",  # `plan` needs the size of embedded images
     "PIL.EpsImagePlugin",  # Pillow imports it with all its other plugins, or not at all
 )
 
@@ -50,7 +51,8 @@ def test_commands_that_read_import_no_slow_library(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    assert slow_imports(*command.split()) == []
+    needed = {"PIL.Image"} if command.startswith("plan") else set()
+    assert set(slow_imports(*command.split())) <= needed
 
 
 def test_a_finished_suite_is_run_again_without_torch(tmp_path: Path) -> None:

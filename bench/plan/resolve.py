@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bench import catalogue
 from bench.catalogue.repository_layouts import MORE_TEMPLATES
+from bench.core.code_content import code_read_once
 from bench.core.digests import hash_files
 from bench.core.errors import CellError
 from bench.core.identifiers import is_repository
@@ -50,10 +51,11 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
 
     models: dict[str, str] = {}
     origins: dict[str, str] = {}
-    for name, spec in suite.models.items():
-        models |= attempt("models", name, partial(fingerprint, spec))
-        if name in models:
-            origins |= attempt("models", name, partial(origin, spec))
+    with code_read_once():
+        for name, spec in suite.models.items():
+            models |= attempt("models", name, partial(fingerprint, spec))
+            if name in models:
+                origins |= attempt("models", name, partial(origin, spec))
     datasets: dict[str, DatasetLock] = {}
     for entry in suite.datasets:
         datasets |= attempt(

@@ -156,7 +156,8 @@ def worst_case_cells(
     any threat.
     """
     budgets = [attack.eps for attack in suite.attacks if attack.norm == "linf"]
-    largest = Budget(max((eps_value(eps) for listed in budgets for eps in listed), default=-1.0))
+    radii = [eps_value(eps) for listed in budgets for eps in listed]
+    largest = Budget(max(radii)) if radii else None
     found: dict[tuple[str, str, str], list[Scored]] = {}
     of_model: dict[str, list[Scored]] = defaultdict(list)
     for item in scored:

@@ -6,11 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], *, flush: bool = True) -> None:
     """Call `write` on a temporary file beside `path`, flush it to disk, and rename it to `path`.
 
     Several processes may write the same path: each has its own temporary file, and the last
     rename wins.
+
+    Args:
+        path: The file.
+        write: Writes the content to the path that it receives.
+        flush: Whether to wait until the disk has the content, which takes milliseconds. Without it,
+            a power failure within the next seconds may leave an empty file; if only the process
+            is killed, the file is complete.
 
     Raises:
         OSError: The file cannot be written; `path` is not changed.
@@ -21,9 +28,23 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     part = Path(name)
     try:
         write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        if flush:
+            flush_to_disk(part)
         part.chmod(0o644)  # mkstemp makes files that only the owner can read
         os.replace(part, path)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until the disk has the content of a file.
+
+    Raises:
+        OSError: The file does not exist, or the disk does not take it.
+    """
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

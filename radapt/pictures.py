@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import (
+    Image,
+    TiffImagePlugin,  # noqa: F401  # otherwise Pillow imports all its plugins to look for the two
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
 
 # The formats of torchvision's ImageFolder, and GIF; the MPO files of cameras open as JPEG.
 # JPEG 2000 and AVIF are left out: no supported dataset has them, and each is a decoder to trust.

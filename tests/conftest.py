@@ -35,7 +35,10 @@ def unexamined(monkeypatch: pytest.MonkeyPatch) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Return the clock that time limits and waits for a lock read in this test."""
     monkeypatch.setattr(CLOCK, "now", 0.0)
-    for reader in ("core.deadline", "run.scheduler", "store.folder_lock", "trust.examine"):
+    for reader in (
+        *("core.deadline", "run.scheduler", "store.folder_lock", "store.writing"),
+        "trust.examine",
+    ):
         monkeypatch.setattr(f"bench.{reader}.time", CLOCK)
     return CLOCK
 

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.perf import page
+from bench.core.resolved_names import Lock
+from bench.plan.cells import expand
+from bench.suite.load import Suite
+from tests.perf import load, page
 from tests.perf.pairs import in_turn, ratio, spread
 
 
@@ -29,6 +32,14 @@ def test_works_take_turns() -> None:
     seconds = in_turn(2, lambda: calls.append("a"), lambda: calls.append("b"))
     assert "".join(calls) == "ab" + "ab" + "ba"
     assert [len(each) for each in seconds] == [2, 2]
+
+
+def test_the_suite_of_cheap_cells_has_as_many_as_the_page_says() -> None:
+    suite = Suite.model_validate(load.SUITE)
+    cells = expand(suite, Lock())
+    assert len(cells) == 2050
+    rows = {(cell.target, cell.threat) for cell in cells if cell.threat}
+    assert len(rows) == 2000
 
 
 def test_the_page_shows_the_main_columns_of_the_tables_that_were_saved(

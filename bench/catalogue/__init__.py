@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from bench.catalogue.packaged_yaml import read_packaged
 
 _FOLDER = Path(__file__).parent
 
@@ -48,8 +48,7 @@ class DatasetFacts:
 @cache
 def datasets() -> dict[str, DatasetFacts]:
     """Return the facts of all datasets of the catalogue, by name."""
-    raw = yaml.safe_load((_FOLDER / "datasets.yaml").read_text("utf-8"))
-    return {name: DatasetFacts(**entry) for name, entry in raw.items()}
+    return {name: DatasetFacts(**entry) for name, entry in read_packaged("datasets.yaml").items()}
 
 
 def native_size(name: str) -> tuple[int, int] | None:
@@ -61,10 +60,7 @@ def native_size(name: str) -> tuple[int, int] | None:
 @cache
 def language_models() -> dict[str, dict[str, Any]]:
     """Return the parts of models' configurations that determine their sizes, by repository."""
-    raw: dict[str, dict[str, Any]] = yaml.safe_load(
-        (_FOLDER / "language_models.yaml").read_text("utf-8")
-    )
-    return raw
+    return read_packaged("language_models.yaml")
 
 
 @cache
@@ -75,7 +71,7 @@ def names_by_repo() -> dict[str, str]:
 
 @cache
 def _templates() -> dict[str, tuple[str, ...]]:
-    raw = yaml.safe_load((_FOLDER / "templates.yaml").read_text("utf-8"))
+    raw = read_packaged("templates.yaml")
     return {name: tuple(prompts) for name, prompts in raw.items()}
 
 

@@ -6,10 +6,9 @@ They are read from `models.yaml`, which names its sources.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
+from bench.catalogue.packaged_yaml import read_packaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,7 @@ class ModelFacts:
 @cache
 def known_models() -> dict[str, ModelFacts]:
     """Return the facts of all models of the catalogue, by short name."""
-    path = Path(__file__).with_name("models.yaml")
-    raw: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text("utf-8"))
-    return {name: _facts(**entry) for name, entry in raw.items()}
+    return {name: _facts(**entry) for name, entry in read_packaged("models.yaml").items()}
 
 
 def _facts(

@@ -17,7 +17,7 @@ from bench.data.source_kinds import source_of
 from bench.hub.download import Download, hub_download
 from bench.hub.files import HubFile, NoSuchFile, unreachable
 from bench.hub.weights import check_before_download, hub_files, weight_files
-from bench.plan.resolve import judge_weights, resolve, uses_judge
+from bench.plan.resolve import judge_weights, resolve
 from bench.suite.load import Suite
 from bench.suite.specs import TransformersJudge
 
@@ -110,7 +110,7 @@ def needed_files(suite: Suite, keys: Collection[str] | None = None) -> NeededFil
 def _judges(suite: Suite) -> dict[str, TransformersJudge]:
     """Return the judge by its key path, if it is a model on this machine that the suite uses."""
     judge = suite.protocol.judge
-    if isinstance(judge, TransformersJudge) and uses_judge(suite):
+    if isinstance(judge, TransformersJudge) and suite.uses_judge:
         return {"protocol.judge": judge}
     return {}
 

@@ -23,7 +23,6 @@ from bench.plan.missing_files import (
     libraries,
     package_advice,
 )
-from bench.plan.resolve import uses_judge
 from bench.suite.load import Suite
 from bench.suite.specs import OpenAIJudge, TransformersJudge
 
@@ -181,7 +180,7 @@ def _contents(suite: Suite, faults: list[Fault]) -> Iterator[Finding]:
 def _judge(suite: Suite, faulty: set[str]) -> Iterator[Finding]:
     """Yield what is right about a judge: its address, its key, or its files."""
     judge = suite.protocol.judge
-    if not uses_judge(suite):
+    if not suite.uses_judge:
         return
     if isinstance(judge, TransformersJudge) and JUDGE not in faulty:
         yield Finding("ok", f"{JUDGE}: here")

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import reduce
@@ -43,6 +45,27 @@ class _Parts:
     unhashed: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """What a module's code contributes to the content of each model that names it.
+
+    Attributes:
+        whole: Hash of the module's file.
+        modules: The module's package, and the modules that it imports.
+        named: The files that the code names.
+        near: The folders in which files are looked for.
+    """
+
+    whole: str
+    modules: _Parts
+    named: _Parts
+    near: tuple[Path, ...]
+
+
+_KnownCode = dict[tuple[str, Path, tuple[Path, ...]], _Code]
+_known_code: ContextVar[_KnownCode | None] = ContextVar("_known_code", default=None)
+
+
 def content_of(module: str, args: Mapping[str, object], folders: Sequence[Path] = ()) -> Content:
     """Return the content of a factory and its arguments; import nothing.
 
@@ -61,13 +84,12 @@ def content_of(module: str, args: Mapping[str, object], folders: Sequence[Path] 
         OSError: The module's file cannot be read.
     """
     file = require_module(module, folders)
-    whole, parts = hash_files([file]), _Parts()
-    code = [file, *_package(module, folders, parts)]
-    code += _imported(module, code, folders, parts)
-    near = tuple(dict.fromkeys((Path.cwd(), *folders, file.parent)))
-    in_args = [each for each in named_in_args(args, near) if _add(each, parts)]
-    for each in named_in_code(code, near):
-        _add(each, parts)
+    code = _code_of(module, file, tuple(folders))
+    parts = _Parts([*code.modules.hashes], [*code.modules.unhashed])
+    in_args = [each for each in named_in_args(args, code.near) if _add(each, parts)]
+    parts.hashes += code.named.hashes
+    parts.unhashed += code.named.unhashed
+    whole = code.whole
     if parts.hashes:
         whole = hashlib.sha256("\n".join([whole, *parts.hashes]).encode()).hexdigest()
     keys = f" {json.dumps([each.path for each in in_args])}" if in_args else ""
@@ -87,6 +109,32 @@ def require_module(module: str, folders: Sequence[Path] = ()) -> Path:
     raise CellError(
         f"no module named {module!r} with a file on Python's path or in {places}; correct `target`"
     )
+
+
+@contextmanager
+def code_read_once() -> Iterator[None]:
+    """Read the code of each module once in the block, though several models name the module."""
+    token = _known_code.set({})
+    try:
+        yield
+    finally:
+        _known_code.reset(token)
+
+
+def _code_of(module: str, file: Path, folders: tuple[Path, ...]) -> _Code:
+    known, key = _known_code.get(), (module, file, folders)
+    if known is not None and key in known:
+        return known[key]
+    modules, named = _Parts(), _Parts()
+    code = [file, *_package(module, folders, modules)]
+    code += _imported(module, code, folders, modules)
+    near = tuple(dict.fromkeys((Path.cwd(), *folders, file.parent)))
+    for each in named_in_code(code, near):
+        _add(each, named)
+    found = _Code(hash_files([file]), modules, named, near)
+    if known is not None:
+        known[key] = found
+    return found
 
 
 def without_paths(args: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:

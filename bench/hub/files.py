@@ -139,6 +139,9 @@ def _unreachable(endpoint: str) -> str | None:
 
 def find(file: HubFile) -> Path | None:
     """Return a file's path in the cache, or None if it is not there; uses no network."""
+    # most repositories of a plan are not here, and importing the hub's client takes long
+    if not (cache() / f"{file.kind}s--{file.repo.replace('/', '--')}").is_dir():
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(

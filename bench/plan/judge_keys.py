@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 
 from bench.core.errors import UserError
-from bench.plan.resolve import uses_judge
 from bench.suite.load import Suite
 from bench.suite.specs import OpenAIJudge
 
@@ -50,5 +49,5 @@ def judge_lines(suite: Suite) -> Iterator[str]:
 def _endpoint_judge(suite: Suite) -> Iterator[OpenAIJudge]:
     """Yield the judge of a suite, if it is an HTTP endpoint and a metric of the suite uses it."""
     judge = suite.protocol.judge
-    if isinstance(judge, OpenAIJudge) and uses_judge(suite):
+    if isinstance(judge, OpenAIJudge) and suite.uses_judge:
         yield judge

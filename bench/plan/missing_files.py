@@ -21,7 +21,7 @@ from bench.data.source_kinds import source_of
 from bench.hub.files import NoSuchFile
 from bench.hub.weights import weight_faults
 from bench.plan.judge_keys import key_fault
-from bench.plan.resolve import judge_weights, uses_judge
+from bench.plan.resolve import judge_weights
 from bench.suite.load import Suite
 from bench.suite.specs import (
     DatasetSpec,
@@ -124,7 +124,7 @@ def libraries(suite: Suite) -> dict[str, list[str]]:
     for name, model in suite.models.items():
         for library in model.libraries:
             found.setdefault(library, []).append(f"models.{name}")
-    if isinstance(suite.protocol.judge, TransformersJudge) and uses_judge(suite):
+    if isinstance(suite.protocol.judge, TransformersJudge) and suite.uses_judge:
         found.setdefault(_TRANSFORMERS, []).append(JUDGE)
     return found
 
@@ -204,7 +204,7 @@ def _of_packages(suite: Suite) -> Iterator[Fault]:
 
 def _of_judge(suite: Suite, torch: bool, trust: bool) -> Iterator[Fault]:
     judge = suite.protocol.judge
-    if not uses_judge(suite):
+    if not suite.uses_judge:
         return
     if isinstance(judge, TransformersJudge):
         try:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bench import catalogue
 from bench.catalogue.repository_layouts import MORE_TEMPLATES
+from bench.core.code_content import code_read_once
 from bench.core.digests import hash_files
 from bench.core.errors import CellError
 from bench.core.identifiers import is_repository
@@ -18,7 +19,6 @@ from bench.hub.weights import origin, weight_files
 from bench.plan.cells import scores_all
 from bench.plan.identity import spec_digests
 from bench.suite.load import Suite
-from bench.suite.metrics import metrics_of
 from bench.suite.specs import (
     DatasetSpec,
     LanguageDataset,
@@ -52,10 +52,11 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
 
     models: dict[str, str] = {}
     origins: dict[str, str] = {}
-    for name, spec in suite.models.items():
-        models |= attempt("models", name, partial(fingerprint, spec))
-        if name in models:
-            origins |= attempt("models", name, partial(origin, spec))
+    with code_read_once():
+        for name, spec in suite.models.items():
+            models |= attempt("models", name, partial(fingerprint, spec))
+            if name in models:
+                origins |= attempt("models", name, partial(origin, spec))
     datasets: dict[str, DatasetLock] = {}
     for entry in suite.datasets:
         datasets |= attempt(
@@ -67,7 +68,7 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
             everything = partial(index_dataset, entry, _ALL_IMAGES, suite.seed)
             whole |= attempt("datasets", entry.name, everything, ".whole")
     found: dict[str, str] = {}
-    if isinstance(suite.protocol.judge, TransformersJudge) and uses_judge(suite):
+    if isinstance(suite.protocol.judge, TransformersJudge) and suite.uses_judge:
         found = attempt("protocol", "judge", partial(judge_weights, suite.protocol.judge))
     resolved = found.get("judge", "")
     known = {name: source for name, source in origins.items() if source}
@@ -116,11 +117,6 @@ def fingerprint(spec: ModelSpec) -> str:
     """
     files = weight_files(spec)
     return hash_files(files) if files else spec.content()
-
-
-def uses_judge(suite: Suite) -> bool:
-    """Return whether any metric of a suite uses a judge."""
-    return any(metric.judged for dataset in suite.datasets for metric in metrics_of(dataset))
 
 
 def judge_weights(spec: TransformersJudge) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from bench.core.resolved_names import UNHASHED, Lock, is_unhashed
 from bench.plan.cells import Cell
-from bench.plan.resolve import uses_judge
 from bench.suite.load import Suite
 from bench.suite.metrics import metric_of
 from bench.suite.specs import OpenAIJudge
@@ -36,7 +35,7 @@ def unhashed_lines(suite: Suite, lock: Lock) -> Iterator[str]:
                 f"again in every run ({'; '.join(suite.models[name].unhashed())})"
             )
     judge = suite.protocol.judge
-    if isinstance(judge, OpenAIJudge) and uses_judge(suite):
+    if isinstance(judge, OpenAIJudge) and suite.uses_judge:
         yield (
             f"protocol.judge: {judge.model} at {judge.url} cannot be identified by its content; "
             "stored replies are used again"

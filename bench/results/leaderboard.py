@@ -42,12 +42,12 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         else:
             groups[cell.target, cell.threat.kind, item.source].append(item)
     keys = list(groups) or [(model, "", "") for model in suite.models if model in clean]
-    largest = _at_largest(suite, [item for item in scored if item.metric.is_main])
+    attacked = worst_case_cells(suite, scored)
     rows, worst_cases = [], {}
     for key in keys:
         model, threat, source = key
         items = [*clean[model], *groups[key]]
-        counted = _worst_case_cells(largest[model], key)
+        counted = attacked.get(key, [])
         worst = _worst(suite, counted)
         columns = _means(items, names)
         read = [*items, *counted]
@@ -131,27 +131,6 @@ def _spreads(
     }
 
 
-def _at_largest(suite: Suite, scored: Sequence[Scored]) -> dict[str, list[Scored]]:
-    """Return for each model its cells attacked at the largest Linf radius."""
-    budgets = [a.eps for a in suite.attacks if a.norm == "linf"]
-    radii = [eps_value(eps) for listed in budgets for eps in listed]
-    found: dict[str, list[Scored]] = {name: [] for name in suite.models}
-    for item in scored:
-        if item.cell.attack is not None and radii and item.cell.budget == Budget(max(radii)):
-            found[item.cell.target].append(item)
-    return found
-
-
-def _worst_case_cells(attacked: Sequence[Scored], key: tuple[str, str, str]) -> list[Scored]:
-    """Return the cells at the largest radius that count in the worst case of a row."""
-    _, threat, source = key
-    return [
-        item
-        for item in attacked
-        if threat == "white-box" or (item.cell.mode == "full" and item.source == source)
-    ]
-
-
 def _worst(suite: Suite, counted: Sequence[Scored]) -> list[Values] | None:
     """Return per dataset the lowest score of each image, or None if a cell has no number.
 
@@ -171,13 +150,29 @@ def _worst(suite: Suite, counted: Sequence[Scored]) -> list[Values] | None:
 def worst_case_cells(
     suite: Suite, scored: Sequence[Scored]
 ) -> dict[tuple[str, str, str], list[Scored]]:
-    """Return per (model, threat, source) the cells that count in its worst case."""
-    cells = [item for item in scored if item.metric.is_main]
-    largest = _at_largest(suite, cells)
-    keys = dict.fromkeys(
-        (item.cell.target, item.cell.threat.kind, item.source) for item in cells if item.cell.threat
-    )
-    return {key: _worst_case_cells(largest[key[0]], key) for key in keys}
+    """Return per (model, threat, source) the cells that count in its worst case.
+
+    These are its cells at the largest Linf radius; for white-box rows, those of the model under
+    any threat.
+    """
+    budgets = [attack.eps for attack in suite.attacks if attack.norm == "linf"]
+    radii = [eps_value(eps) for listed in budgets for eps in listed]
+    largest = Budget(max(radii)) if radii else None
+    found: dict[tuple[str, str, str], list[Scored]] = {}
+    of_model: dict[str, list[Scored]] = defaultdict(list)
+    for item in scored:
+        threat, model = item.cell.threat, item.cell.target
+        if threat is None or not item.metric.is_main:
+            continue
+        own = found.setdefault(
+            (model, threat.kind, item.source),
+            [] if threat.sources else of_model[model],
+        )
+        if item.cell.budget == largest:
+            of_model[model].append(item)
+            if threat.sources:
+                own.append(item)
+    return found
 
 
 def survivors(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Values]]:

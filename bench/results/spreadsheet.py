@@ -4,14 +4,17 @@ A spreadsheet evaluates a cell that begins with `=`, `+`, `-` or `@`. An apostro
 such a text, and before a text that begins with an apostrophe; reading removes one apostrophe.
 """
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # number formats are read from here by commands that need no tables
+    import pandas as pd
 
 DIGITS = 6  # significant digits of all numbers in tables and on pages
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MARK = "'"
 
 
-def csv_text(frame: pd.DataFrame) -> str:
+def csv_text(frame: "pd.DataFrame") -> str:
     """Return a table as CSV with escaped texts; numbers have six significant digits."""
     safe = frame.rename(columns=_escaped)
     for column in _text_columns(safe):
@@ -19,7 +22,7 @@ def csv_text(frame: pd.DataFrame) -> str:
     return safe.to_csv(index=False, float_format=f"%.{DIGITS}g")
 
 
-def unescaped(frame: pd.DataFrame) -> pd.DataFrame:
+def unescaped(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Return a table read from such a CSV file with its original texts."""
     found = frame.rename(columns=_unescaped)
     for column in _text_columns(found):
@@ -27,7 +30,9 @@ def unescaped(frame: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def _text_columns(frame: pd.DataFrame) -> list[str]:
+def _text_columns(frame: "pd.DataFrame") -> list[str]:
+    import pandas as pd
+
     return [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from bench.core.types import VERIFIED_FAMILY, CellResult, Values
 from bench.plan.cells import Cell
@@ -17,6 +16,9 @@ from bench.suite.metrics import Metric, image_id_of, metric_of, rule_of
 from bench.trust.findings import Examined
 from bench.trust.reported_number import Pair
 from bench.trust.stored_findings import examined_pairs, flags_by_pair
+
+if TYPE_CHECKING:  # `status` reads cells without pandas, whose import takes longer than the rest
+    import pandas as pd
 
 CELL_COLUMNS = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
@@ -128,11 +130,13 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
     ]
 
 
-def load_results(folder: str | Path) -> pd.DataFrame:
+def load_results(folder: str | Path) -> "pd.DataFrame":
     """Read the `cells.csv` of a results folder: one row per cell.
 
     `value` is a fraction in [0,1], except for the metric `cider`, which is from 0 to 10.
     """
+    import pandas as pd
+
     numbers = ("n", "value", "ci_low", "ci_high", "seconds", "load_seconds", "queries", "seed")
     frame = pd.read_csv(
         Path(folder) / "cells.csv",
@@ -143,8 +147,10 @@ def load_results(folder: str | Path) -> pd.DataFrame:
     return unescaped(frame)
 
 
-def cells_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
+def cells_frame(suite: Suite, scored: Sequence[Scored]) -> "pd.DataFrame":
     """Return one row per cell that has run, in the order of the suite."""
+    import pandas as pd
+
     rows = [_row(suite, item) for item in scored if item.result is not None]
     return pd.DataFrame(rows, columns=list(CELL_COLUMNS)).astype({"seed": "Int64"})
 

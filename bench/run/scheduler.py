@@ -70,6 +70,8 @@ def run(
     except (KeyboardInterrupt, UserError):
         loop.store_finished()
         raise
+    finally:
+        store.flush()
 
 
 @dataclass

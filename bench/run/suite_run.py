@@ -231,13 +231,21 @@ def _inline(device: str | None, compiled: bool, address: str | None, workers: in
     for name, value in {"--address": address, "--workers": workers}.items():
         if value is not None:
             raise UserError(f"{name}: got {value!r}, which needs --executor ray")
-    from bench.core.devices import device_name, pick_device  # brings torch
-    from bench.models.compiled import check_compiler
+    if device is not None or compiled:
+        from bench.core.devices import pick_device  # brings torch
+        from bench.models.compiled import check_compiler
 
-    picked = pick_device(device)
-    if compiled:
-        check_compiler(picked)
-    return lambda setup: Inline(on_device(setup, picked), device_name(picked))
+        picked = pick_device(device)
+        if compiled:
+            check_compiler(picked)
+
+    def make(setup: Setup) -> Executor:
+        from bench.core.devices import device_name, pick_device  # a finished suite needs no torch
+
+        picked = pick_device(device)
+        return Inline(on_device(setup, picked), device_name(picked))
+
+    return make
 
 
 class _Failures(Watcher):

@@ -110,6 +110,7 @@ def _merged(suite: Suite, store: Store, other: Path, theirs: ForeignResults) -> 
         )
     for result in added_results:
         store.put(result)
+    store.flush()
     store.put_lock(lock)
     after = replace(stored, by_id={**stored.by_id, **{new.cell_id: new for new in added_results}})
     return MergeResult(added, same, missing, tuple(conflicts), after, changed_content, versions)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -33,6 +34,7 @@ class Interval:
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
 
+@lru_cache(maxsize=4096)  # several tables state the same rates
 def wilson(correct: float, n: float) -> tuple[float, float]:
     """Return the modified 95% Wilson score interval of the rate correct / n, within [0,1].
 

@@ -7,7 +7,7 @@ import numpy as np
 from bench.core.types import Values
 from bench.stats.effective_size import paired_leads
 from bench.stats.intervals import Floats
-from bench.stats.paired_tests import mcnemar, paired_test
+from bench.stats.paired_tests import mcnemar_of_counts, paired_test
 
 LEVEL = 0.05  # family-wise error rate of the tests of one table
 _DIGITS = 12  # equal means may differ in the last bits if their datasets are in another order
@@ -67,11 +67,11 @@ def ranks(shares: Sequence[Sequence[Values]], images: Sequence[int] | None = Non
         and len(sizes) == 1
         and all(answers.dtype == np.bool_ for (answers,) in shares)
     ):
-        right = [answers.astype(np.bool_) for (answers,) in shares]
-        p_values = [  # the same test as in `compare`
-            mcnemar(right[i], right[j])
-            for i, j in zip(first.tolist(), second.tolist(), strict=True)
-        ]
+        right = np.array([answers for (answers,) in shares], np.float64)
+        alone = right @ (1 - right).T  # images that the row's model gets right, the column's not
+        pairs = zip(alone[first, second].tolist(), alone[second, first].tolist(), strict=True)
+        # the same test as in `compare`
+        p_values = [mcnemar_of_counts(int(ahead), int(behind)) for ahead, behind in pairs]
     else:
         by_dataset = [np.array(parts, np.float64) for parts in zip(*shares, strict=True)]
         p_values = paired_test(*np.stack([*map(_counts, by_dataset, known)], -1)).tolist()

@@ -5,6 +5,7 @@ better. So a dataset enters with two counts: images that only the first or only 
 right about.
 """
 
+from functools import lru_cache
 from math import erfc, sqrt
 
 import numpy as np
@@ -19,16 +20,22 @@ _TAILS = np.vectorize(lambda z: erfc(z / sqrt(2)), otypes=[np.float64])
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """Return the exact two-sided p-value of the hypothesis that two models are right equally often.
 
-    Binomial test on the images about which exactly one model is right (McNemar 1947). Computed in
-    integers, because scipy returns 0 for p-values below 1e-290, which a thousand such images can
-    give.
+    Binomial test on the images about which exactly one model is right (McNemar 1947).
 
     Args:
         first: Per image, whether the first model is right.
         second: Per image, whether the second model is right; the same images.
     """
-    only_first = int((first & ~second).sum())
-    only_second = int((second & ~first).sum())
+    return mcnemar_of_counts(int((first & ~second).sum()), int((second & ~first).sum()))
+
+
+@lru_cache(maxsize=65536)  # a table of a hundred models has thousands of pairs
+def mcnemar_of_counts(only_first: int, only_second: int) -> float:
+    """Return the p-value of `mcnemar`, from the images about which one model alone is right.
+
+    Computed in integers, because scipy returns 0 for p-values below 1e-290, which a thousand such
+    images can give.
+    """
     n = only_first + only_second
     tail = term = 1
     for k in range(min(only_first, only_second)):

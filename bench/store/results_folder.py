@@ -17,10 +17,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from bench.core.errors import UserError
@@ -31,9 +30,8 @@ from bench.store import set_aside
 from bench.store.cell_records import read_result_file, result_to_json
 from bench.store.crafts import Craft, read_craft, write_craft
 from bench.store.reading import read_stored, read_with_retry
-from bench.store.writing import write_text, writing
+from bench.store.writing import Flusher, write_text, writing
 
-_LOCK: TypeAdapter[Lock] = TypeAdapter(Lock)
 _DAY = 86400.0  # seconds
 # these have subfolders, or files that are written in place
 _CHECKED_FOLDERS = ("parts", "runs", "figures")
@@ -57,14 +55,24 @@ class Store:
         self.crafts = root / "crafts"
         self.judge_replies = root / "judged"
         self.set_aside = self.folder / set_aside.FOLDER
+        self._results = Flusher()
         _refuse_links_out(root, self.folder)
 
     def put(self, result: CellResult) -> None:
-        """Store a result; it replaces the cell's earlier result and, if finished, its parts."""
+        """Store a result; it replaces the cell's earlier result and, if finished, its parts.
+
+        Another process sees it at once. It is on the disk within a second of stored results, or
+        after `flush`.
+        """
         path = Path(self._cell_path(result.cell_id))
-        write_text(path, result_to_json(result, result.cell_id))
-        if result.finished:
-            shutil.rmtree(self._parts_folder(result.cell_id), ignore_errors=True)
+        write_text(path, result_to_json(result, result.cell_id), flush=False)
+        self._results.add(path)
+        if result.finished and os.path.isdir(parts := self._parts_folder(result.cell_id)):
+            shutil.rmtree(parts, ignore_errors=True)
+
+    def flush(self) -> None:
+        """Wait until the disk has all stored results."""
+        self._results.flush()
 
     def get(self, cell_id: str) -> CellResult | None:
         """Return a cell's result; None if it is absent or damaged."""
@@ -85,7 +93,7 @@ class Store:
 
     def put_lock(self, lock: Lock) -> None:
         """Store the lock of the suite."""
-        write_text(self.folder / "lock.json", _LOCK.dump_json(lock, indent=1).decode())
+        write_text(self.folder / "lock.json", _lock_adapter().dump_json(lock, indent=1).decode())
 
     def lock(self) -> Lock:
         """Return the lock of the last run, or an empty one."""
@@ -135,6 +143,8 @@ class Store:
             key: Key of the part.
             on_wait: Called every second while waiting; may raise to stop waiting.
         """
+        from filelock import FileLock, Timeout  # only runs need it
+
         path = self._craft_path(key)
         folder = path.parent / ".locks"
         lock = FileLock(folder / f"{path.stem}.lock", timeout=1.0)
@@ -158,8 +168,8 @@ class Store:
     def _cell_path(self, cell_id: str) -> str:  # a string, since ten thousand Paths are slow
         return f"{self.folder}/cells/{self._checked_id(cell_id)}.json"
 
-    def _parts_folder(self, cell_id: str) -> Path:
-        return self.folder / "parts" / self._checked_id(cell_id)
+    def _parts_folder(self, cell_id: str) -> str:
+        return f"{self.folder}/parts/{self._checked_id(cell_id)}"
 
     def _part_path(self, cell_id: str, part: str) -> str:
         if not is_part(part):
@@ -186,9 +196,14 @@ def read_lock(folder: Path) -> Lock | None:
     path = folder / "lock.json"
     content = read_with_retry(str(path), path.read_bytes)
     try:
-        return None if content is None else _LOCK.validate_json(content)
+        return None if content is None else _lock_adapter().validate_json(content)
     except ValueError as error:
         raise UserError(f"{path}: damaged ({error}); run the suite again") from error
+
+
+@cache
+def _lock_adapter() -> TypeAdapter[Lock]:
+    return TypeAdapter(Lock)
 
 
 def _refuse_links_out(root: Path, folder: Path) -> None:

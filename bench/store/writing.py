@@ -4,14 +4,20 @@ Every file is written under a temporary name and then renamed, so a reader never
 """
 
 import errno
+import math
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from bench.core.errors import DiskFull, NotWritable
 from radapt import atomic_write
+
+_BETWEEN_FLUSHES = 1.0  # seconds
+_FLUSHED_AT_ONCE = 16  # files
 
 
 @contextmanager
@@ -28,23 +34,59 @@ def writing(path: Path) -> Iterator[None]:
         raise _for_user(path, error) from error
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, flush: bool = True) -> None:
     """Write a text file atomically, in UTF-8.
 
     Raises:
         StoreError: It cannot be written (`writing`).
     """
-    write_atomically(path, lambda part: part.write_text(text, "utf-8"))
+    write_atomically(path, lambda part: part.write_text(text, "utf-8"), flush=flush)
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file atomically with `radapt.atomic_write`.
+def write_atomically(path: Path, write: Callable[[Path], object], *, flush: bool = True) -> None:
+    """Write a file atomically with `radapt.atomic_write`, which says what `flush` means.
 
     Raises:
         StoreError: It cannot be written (`writing`).
     """
     with writing(path):
-        atomic_write.write_atomically(path, write)
+        atomic_write.write_atomically(path, write, flush=flush)
+
+
+class Flusher:
+    """Flushes files to disk together, at most once a second.
+
+    Flushing a file takes milliseconds, which may be longer than a cell takes; a file system flushes
+    many files at once in little more time. A power failure may cost the files of the last second; a
+    killed process loses none.
+    """
+
+    def __init__(self) -> None:
+        """Start without files."""
+        self._written: list[Path] = []
+        self._flushed = -math.inf
+
+    def add(self, path: Path) -> None:
+        """Flush a file that was written, now or with the files of the next second."""
+        self._written.append(path)
+        if time.monotonic() - self._flushed >= _BETWEEN_FLUSHES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Wait until the disk has all files; those that were removed meanwhile are left out.
+
+        Raises:
+            StoreError: The disk does not take a file (`writing`).
+        """
+        written, self._written = self._written, []
+        with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:
+            list(pool.map(_flush, written))
+        self._flushed = time.monotonic()
+
+
+def _flush(path: Path) -> None:
+    with writing(path), suppress(FileNotFoundError):
+        atomic_write.flush_to_disk(path)
 
 
 def refusal(path: Path) -> NotWritable | None:

@@ -12,7 +12,7 @@ from bench.core.identifiers import path_fault
 from bench.core.yaml_file import read_yaml
 from bench.suite.applicability import applicability_faults
 from bench.suite.field_faults import field_faults
-from bench.suite.metrics import TASKS
+from bench.suite.metrics import TASKS, metrics_of
 from bench.suite.references import duplicates, reference_faults
 from bench.suite.specs import (
     AnyAttack,
@@ -85,6 +85,11 @@ class Suite(Spec):
     def attack_seeds(self) -> tuple[int, ...]:
         """Seeds of the attacks."""
         return self.seeds or (self.seed,)
+
+    @property
+    def uses_judge(self) -> bool:
+        """Whether any metric uses a judge."""
+        return any(metric.judged for dataset in self.datasets for metric in metrics_of(dataset))
 
     def dataset(self, name: str) -> DatasetSpec:
         """Return the suite's dataset with a name."""

@@ -4,7 +4,6 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc
 
 from bench.stats import mcnemar
 from bench.trust.findings import Verdict
@@ -48,6 +47,8 @@ def binomial_tail(count: int, of: int, chance: float) -> float:
     """Return the probability that at least `count` of `of` independent images are hit."""
     if count == 0:
         return 1.0
+    from scipy.special import betainc  # here, since it takes a sixth of a second to import
+
     return float(betainc(count, of - count + 1, chance))  # more exact than scipy's `bdtrc`
 
 

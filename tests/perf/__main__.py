@@ -12,7 +12,7 @@ from functools import partial
 import pandas as pd
 import torch
 
-from tests.perf import engine, growth, options, page, scheduling, stored, versus
+from tests.perf import engine, growth, load, options, page, scheduling, stored, versus
 from tests.perf.radapt_cost import adapting
 from tests.perf.subjects import machine
 
@@ -57,6 +57,8 @@ PARTS = {
     "growth": lambda given: growth.growth(),
     "stored": lambda given: stored.stored(),
     "scheduling": lambda given: scheduling.scheduling(),
+    "load": lambda given: load.load(),
+    "start": lambda given: load.start(),
 }
 
 

@@ -69,7 +69,7 @@ def main(count: int) -> None:
     torch.set_num_threads(1)
     suite = Suite.model_validate({**_SUITE, "samples": count})
     ids = tuple(map(str, range(count)))
-    lock = Lock({"cheap": ""}, {"cifar10": DatasetLock("", ids, tuple("abcdefghij"), ("{c}",))})
+    lock = Lock({}, {"cifar10": DatasetLock("", ids, tuple("abcdefghij"), ("{c}",))})
     device = torch.device("cpu")
     before = peak()
     pixels = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
@@ -78,7 +78,7 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder), "growth")
         evaluate = Evaluator(suite, lock, {}, store, device, trust=True)
-        evaluate._cache._images["cifar10"] = images
+        evaluate._cache._images._images["cifar10"] = images
         evaluate._cache.model("cheap")
         results = []
         seconds = timed(lambda: results.extend(evaluate(cell) for cell in expand(suite, lock)))

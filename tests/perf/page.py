@@ -98,6 +98,20 @@ per cell. The files are in the system's cache. *All tables* are the seven files 
 when all workers run. *Idle* is the share of the workers' time outside the cells.""",
         ("work", "workers", "ms a cell", "speed-up", "idle"),
     ),
+    "load": Part(
+        "Two thousand cheap cells",
+        """50 models of a user that cost next to nothing, each also with the images of 39 others:
+2,050 cells, and 2,000 rows of the leaderboard. *Around its model* is the time from the first cell
+to the last without the models' forward passes. The page is opened and sorted in headless
+Chromium.""",
+        ("work", "s", "CPU s", "KB"),
+    ),
+    "start": Part(
+        "Start-up",
+        """The processor's time of a command on the quickstart suite, and that of Python with the
+three libraries that each of them needs: numpy, pydantic and yaml.""",
+        ("command", "CPU s", "libraries alone", "ratio"),
+    ),
 }
 
 

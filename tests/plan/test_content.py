@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.core import code_content
 from bench.plan.cells import expand
 from bench.plan.resolve import fingerprint, judge_weights, resolve
 from bench.suite.load import load_suite
@@ -37,6 +38,37 @@ FOLDERS: dict[str, tuple[Callable[[Path], Any], Callable[[str], str]]] = {
         lambda name: judge_weights(TransformersJudge(kind="transformers", name=name)),
     ),
 }
+
+
+def test_the_code_of_models_that_share_a_module_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared_module.py").write_text("FILE = 'weights.pt'\n")
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    (tmp_path / "head.pt").write_bytes(b"head")
+    target = "{kind: python, target: 'shared_module:make', args: "
+    (tmp_path / "suite.yaml").write_text(
+        "suite: shared\nprotocol: {preset: radapt-paper, pixels: native}\nsamples: 4\n"
+        f"models:\n  a: {target}{{head: head.pt}}}}\n  b: {target}{{head: none}}}}\n"
+        f"  c: {target}{{head: head.pt}}}}\ndatasets: [digits]\n"
+    )
+    suite = load_suite(tmp_path / "suite.yaml")
+    read: list[object] = []
+    real = code_content.named_in_code
+
+    def named_in_code(*arguments: Any) -> Any:
+        read.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(code_content, "named_in_code", named_in_code)
+    lock, problems = resolve(suite)
+    assert not problems
+    assert len(read) == 1
+    assert lock.models == {name: fingerprint(spec) for name, spec in suite.models.items()}
+    assert len(read) == 4  # nothing is kept after `resolve`, since files may change
+    assert lock.models["a"] == lock.models["c"] != lock.models["b"]
+    (tmp_path / "weights.pt").write_bytes(b"other")
+    assert resolve(suite)[0].models["b"] != lock.models["b"]
 
 
 @pytest.mark.parametrize("kind", FOLDERS)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
-from bench.report.export import export, percent
+from bench.report.export import export, html_page, percent
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
@@ -203,6 +204,51 @@ def test_columns_sort_by_mouse_and_by_keyboard(tab: Tab) -> None:
     ):
         tab.click(f"#board [data-sort='{column}'] button")
         assert tab.ask(f"document.querySelector('#board [data-sort=\"{column}\"]').ariaSort")
+
+
+def test_a_long_leaderboard_shows_its_first_rows_and_more_on_request(
+    tab: Tab, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / SUITE.suite)
+    monkeypatch.setattr(html_page, "_LINES_AT_ONCE", 4)
+    export(read_results(SUITE, Store(tmp_path, SUITE.suite)))
+    whole = table(tab)
+    page = tmp_path / SUITE.suite / "leaderboard.html"
+    assert page.read_text("utf-8").count('<tr class="row">') == 4  # without scripts, too
+    tab.open(page)
+    assert table(tab) == whole[:4]
+    assert tab.ask("document.querySelector('#board-rest').innerText").endswith("4 of 10")
+    tab.click("#board [data-sort='model'] button")
+    assert order(tab) == sorted(range(5), key=lambda place: NAMES[place].lower())[:4]
+    tab.click("#board-rest button")
+    assert len(table(tab)) == 8
+    assert order(tab, f"transfer from {NAMES[0]}") == order(tab)[:3]
+    tab.ask("document.querySelectorAll('.more')[7].click()")
+    assert f"transfer from {NAMES[0]}" in tab.ask("document.querySelector('#details').innerText")
+    tab.ask("document.querySelector('#details').close()")
+    tab.click("#board-rest button")
+    assert not tab.ask("document.querySelector('#board-rest').checkVisibility()")
+    pick(tab, "#model", "STRONG")
+    assert [row["model"] for row in table(tab)] == ["Strong", "Strong"]
+    assert tab.complaints == []
+
+
+def test_figures_are_drawn_when_they_come_near_the_window_or_are_printed(
+    tab: Tab, folder: Path
+) -> None:
+    drawn = "document.querySelectorAll('#curves svg').length"
+    tab.look(1320, 100)
+    tab.open(folder / "leaderboard.html")
+    assert tab.ask(drawn) == 0
+    tab.ask("window.dispatchEvent(new Event('beforeprint'))")
+    assert tab.ask(drawn) == 2
+    tab.ask("document.querySelector('#filters').dispatchEvent(new Event('input'))")
+    tab.settle()
+    assert tab.ask(drawn) == 0
+    tab.ask("document.querySelector('#curves').scrollIntoView({behavior: 'instant'})")
+    tab.settle()
+    tab.settle()
+    assert tab.ask(drawn) == 2
 
 
 def with_numbers(folder: Path, path: Path, change: Callable[[list[Any]], None]) -> Path:

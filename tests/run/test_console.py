@@ -67,6 +67,17 @@ def test_names_are_no_markup(name: str, capsys: pytest.CaptureFixture[str]) -> N
     assert text.count(name) == 3
 
 
+def test_a_long_leaderboard_names_the_file_that_has_all_rows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = {"threat": "white-box", "source": "", "flags": ""}
+    table = pd.DataFrame([{**row, "model": f"model {place}"} for place in range(1001)])
+    print_leaderboard(table, "long", PERCENT)
+    *rows, last = capsys.readouterr().out.splitlines()
+    assert sum("│ model" in line for line in rows) == 200
+    assert last == "200 of 1,001 rows; all of them are in leaderboard.csv"
+
+
 def play(cells: list[Cell]) -> None:
     """A run of two workers where something of everything goes wrong."""
     jobs = [Job(cell.id, cell) for cell in cells[1:5]]

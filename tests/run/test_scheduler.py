@@ -291,6 +291,23 @@ def test_time_left_follows_what_is_measured() -> None:
     assert eta.left(2) == pytest.approx(8 * 30 / 2)
 
 
+def test_time_left_is_a_sum_over_models_of_which_some_are_not_measured() -> None:
+    names = ("CLIP", "FARE", "TeCoA")
+    jobs = [replace(job(str(place), work=1.0), crafts=False) for place in range(12)]
+    jobs = [
+        replace(each, cell=replace(each.cell, target=names[place % 3]))
+        for place, each in enumerate(jobs)
+    ]
+    eta = Eta(jobs)
+    for done, seconds in ((jobs[0], 4.0), (jobs[1], 1.0), (jobs[3], 8.0)):
+        eta.record(done, seconds)
+        eta.remove(done)
+    clip, fare, all_models = 12.0 / 2, 1.0, 13.0 / 3
+    assert eta.left(1) == pytest.approx(2 * clip + 3 * fare + 4 * all_models)
+    eta.remove(jobs[4])  # it failed, so it says nothing about the time of the others
+    assert eta.left(1) == pytest.approx(2 * clip + 2 * fare + 4 * all_models)
+
+
 def many(suite_file: Callable[..., Path], samples: int) -> tuple[Suite, list[Cell], Lock]:
     attacks = [
         {"kind": "apgd-ce", "eps": ["1/255", "2/255"], "steps": 100, "nested": True},

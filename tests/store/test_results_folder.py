@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -8,13 +10,15 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from bench.core.errors import UserError
+from bench.core.errors import DiskFull, UserError
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.store.crafts import Craft
 from bench.store.results_folder import Store
 from bench.store.set_aside import reasons
 from bench.store.writing import write_text
+from radapt import atomic_write
+from tests.support.clock import Clock
 from tests.support.stored_cells import is_finished
 
 ABC, DEF = "abc0" * 5, "def0" * 5
@@ -44,6 +48,39 @@ def test_round_trip(tmp_path: Path) -> None:
     assert np.array_equal(found.distance, np.array([0, 0.25, 0.5], np.float32))
     assert (found.sample_ids, found.seconds, found.queries) == (("a", "b", "c"), 1.5, 12)
     assert is_finished(store, ABC)
+
+
+def test_results_are_flushed_to_disk_together_and_at_most_once_a_second(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(atomic_write, "flush_to_disk", lambda path: flushed.append(path.stem))
+    store = Store(tmp_path, "s")
+    ids = [f"{place:020x}" for place in range(6)]
+    store.put(result(ids[0]))
+    assert flushed == ids[:1]
+    for key in ids[1:4]:
+        clock.sleep(0.3)
+        store.put(result(key))
+    assert flushed == ids[:1]
+    clock.sleep(0.3)
+    store.put(result(ids[4]))
+    assert sorted(flushed) == ids[:5]
+    store.put(result(ids[5]))
+    (tmp_path / "s" / "cells" / f"{ids[5]}.json").unlink()
+    monkeypatch.undo()
+    store.flush()  # a file that was removed meanwhile is no error
+
+
+def test_a_disk_that_takes_no_result_ends_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFull, match="the disk is full"):
+        Store(tmp_path, "s").put(result())
 
 
 def test_distances_are_kept_as_they_are(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Examined
 from bench.trust.reported_number import Pair
 
+_LINES_AT_ONCE = 200  # of the leaderboard; the scripts of the page draw more on request
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (
     *("dom", "data", "marks", "axes", "tips"),
@@ -78,6 +79,7 @@ def render(
             for threat in threats
         ],
         cells=len(cells),
+        at_once=_LINES_AT_ONCE,
         failures=failures.to_dict("records"),
         attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],
         versions=versions(entries),
@@ -115,12 +117,15 @@ def _data(
     shown = columns(suite)
     scale = scale_of_suite(suite)
     rows = boards[""]
+    models = {name: index for index, name in enumerate(suite.models)}
+    indices = {key: index for index, key in enumerate(threats)}
     numbers = {
         dataset: {row.key: _numbers(row, shown) for row in board}
         for dataset, board in boards.items()
     }
     return {
         "suite": suite.suite,
+        "lines_at_once": _LINES_AT_ONCE,
         "meanings": {
             **{check: " ".join(meaning) for check, meaning in EXPLANATIONS.items()},
             **remarks(entries),
@@ -133,10 +138,7 @@ def _data(
         ],
         "scale": {**asdict(scale), "axis": scale.axis},
         "columns": [_column(column) for column in shown],
-        "rows": [
-            {"model": list(suite.models).index(row.model), "threat": threats.index(_threat(row))}
-            for row in rows
-        ],
+        "rows": [{"model": models[row.model], "threat": indices[_threat(row)]} for row in rows],
         "boards": {
             dataset: [by_key[row.key] for row in rows] for dataset, by_key in numbers.items()
         },

@@ -1,6 +1,7 @@
 """The leaderboard as JSON, for programs."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from bench.report.export.leaderboard_values import Boards, Row
@@ -10,20 +11,30 @@ from bench.suite.load import Suite
 
 
 def json_text(suite: Suite, boards: Boards) -> str:
-    """Return the leaderboards over all datasets and per dataset as JSON.
+    """Return the leaderboards over all datasets and per dataset as JSON, one row per line.
 
     A value has a 95% interval, `{"value": 0.5, "low": 0.4, "high": 0.6}`, or is null. Values are
     fractions; CIDEr-D is from 0 to 10.
     """
-    content = {
-        "suite": suite.suite,
-        "datasets": [dataset.name for dataset in suite.datasets],
-        "rows": [_record(row) for row in boards[""]],
-        "by_dataset": {
-            name: [_record(row) for row in rows] for name, rows in boards.items() if name
-        },
+    names = [dataset.name for dataset in suite.datasets]
+    by_dataset = ",\n".join(f"  {_json(name)}: {_lines(boards[name])}" for name in names)
+    entries = {
+        "suite": _json(suite.suite),
+        "datasets": _json(names),
+        "rows": _lines(boards[""]),
+        "by_dataset": f"{{\n{by_dataset}\n }}",
     }
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+    text = ",\n".join(f" {_json(key)}: {entry}" for key, entry in entries.items())
+    return f"{{\n{text}\n}}\n"
+
+
+def _lines(rows: Sequence[Row]) -> str:
+    lines = ",\n".join(f"   {_json(_record(row))}" for row in rows)
+    return f"[\n{lines}\n  ]"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False)  # with `indent`, Python would use its slow encoder
 
 
 def _record(row: Row) -> dict[str, Any]:

@@ -112,12 +112,15 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
     by_dataset: dict[str, tuple[Row, ...]] = {}
     counts: dict[tuple[Key, str], list[float]] = {}
     for dataset in suite.datasets:
-        single = suite.model_copy(update={"datasets": (dataset,)})
-        own = [item for item in scored if item.cell.dataset == dataset.name]
+        single, own, of_dataset = suite, scored, board
+        if len(suite.datasets) > 1:
+            single = suite.model_copy(update={"datasets": (dataset,)})
+            own = [item for item in scored if item.cell.dataset == dataset.name]
+            of_dataset = leaderboard(single, own)
         worst = {key: len(vector) / float(design_effect(vector))
                  for key, (vector,) in survivors(single, own).items()}  # fmt: skip
         rows = []
-        for record in leaderboard(single, own).to_dict("records"):
+        for record in of_dataset.to_dict("records"):
             key, rates = _key(record), dict[str, Interval | None]()
             for name in names:
                 n = worst.get(key, 0) if name == WORST else _size(sizes, key, dataset.name, name)

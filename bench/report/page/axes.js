@@ -33,23 +33,32 @@ const xAxis = (box, x, ticks, title) =>
     ]),
     svg("text", { x: (box.left + box.right) / 2, y: box.bottom + 35, "text-anchor": "middle" }, title));
 
+// A page may have a hundred figures, so each is drawn when it comes near the window, or is printed.
+const drawSoon = (frame) => frame.dispatchEvent(new Event("near"));
+const nearWindow = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) if (isIntersecting) drawSoon(target);
+}, { rootMargin: "1000px" });
+window.addEventListener("beforeprint", () => all(".drawing").forEach(drawSoon));
+
+const tableOf = (heads, rows) =>
+  html("table", {},
+    html("thead", {}, html("tr", {}, heads.map((head, place) =>
+      html("th", { scope: "col", class: place ? null : "text" }, head)))),
+    html("tbody", {}, rows.map(([first, ...rest]) =>
+      html("tr", {}, html("th", { scope: "row", class: "text" }, name(first)),
+        rest.map((text) => html("td", {}, text))))));
 // A figure has a caption with its threat, a drawing that follows the width, and a table of its numbers.
 const figure = (threat, about, draw, heads, rows) => {
-  const frame = html("div");
-  const table = html("details", { class: "table" },
-    html("summary", {}, "Show as a table"),
-    html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": about },
-      html("table", {},
-        html("thead", {}, html("tr", {}, heads.map((head, place) =>
-          html("th", { scope: "col", class: place ? null : "text" }, head)))),
-        html("tbody", {}, rows.map(([first, ...rest]) =>
-          html("tr", {}, html("th", { scope: "row", class: "text" }, name(first)),
-            rest.map((text) => html("td", {}, text))))))));
+  const numbersOf = html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": about });
+  const table = html("details", { class: "table", ontoggle: () => numbersOf.replaceChildren(tableOf(heads, rows)) },
+    html("summary", {}, "Show as a table"), numbersOf);
+  let [isNear, width, drawnWidth] = [false, 0, 0];
+  const redraw = () => {
+    if (isNear && width > 0 && width !== drawnWidth) frame.replaceChildren(draw((drawnWidth = width)));
+  };
+  const frame = html("div", { class: "drawing", onnear: () => { isNear = true; redraw(); } });
+  new ResizeObserver(([entry]) => { width = Math.round(entry.contentRect.width); redraw(); }).observe(frame);
   const whole = html("figure", {}, html("figcaption", {}, badge(threat), html("span", {}, about)), frame, table);
-  let drawn = 0;
-  new ResizeObserver(([entry]) => {
-    const width = Math.round(entry.contentRect.width);
-    if (width > 0 && width !== drawn) frame.replaceChildren(draw((drawn = width)));
-  }).observe(frame);
+  nearWindow.observe(frame);
   return whole;
 };

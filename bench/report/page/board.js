@@ -1,7 +1,11 @@
-// The leaderboard shows the numbers of the selected dataset and sorts rows within each threat.
+// The leaderboard shows the numbers of the selected dataset and sorts rows within each threat. It
+// draws the first rows only: a suite may have thousands. A drawn line can show any row.
 
 const bodies = all("#board tbody");
-const lines = all("#board .row").map((line, place) => ({ line, place, ...data.rows[place] }));
+const pattern = find("#board .row");
+const lines = data.rows.map((row, place) => ({ place, ...row }));
+const drawn = new WeakMap(); // which row a line shows
+let lineLimit = data.lines_at_once;
 let order = { by: "rank", descending: false };
 
 const sortKey = ({ place, model }) => {
@@ -21,8 +25,13 @@ const compare = (first, second) => {
 };
 const spreadOf = (value) =>
   html("small", { class: "spread" }, html("span", { class: "unseen" }, " between seeds "), `↕ ${formatted(value)}`);
-const fill = ({ line, place }) => {
-  const row = numbers(place);
+const fill = (line, member, best) => {
+  drawn.set(line, member);
+  const row = numbers(member.place);
+  const { name: under, kind } = data.threats[member.threat];
+  find(".of", line).textContent = data.models[member.model];
+  find(".name .badge", line).replaceWith(badge(member.threat));
+  find(".more", line).setAttribute("aria-label", `Protocol of ${data.models[member.model]}, ${under}`);
   find(".rank", line).textContent = row.rank ?? "–";
   find(".n", line).textContent = row.n;
   find(".flags", line).replaceChildren(...row.flags.flatMap((flag) => [html("span", { class: "flag" }, flag), " "]));
@@ -31,28 +40,38 @@ const fill = ({ line, place }) => {
     const spread = row.spreads[cell.dataset.rate];
     cell.replaceChildren(formatted(rate?.[0]), ...(spread === null ? [] : [spreadOf(spread)]));
     cell.title = rate ? `95%: ${formatted(rate[1])} to ${formatted(rate[2])}` : "";
+    cell.classList.toggle("best", rate !== null && formatted(rate[0]) === best[cell.dataset.rate]);
   }
 };
-const embolden = (members) => {
-  columns.forEach((_, column) => {
-    const cells = members.map(({ line }) => find(`[data-rate="${column}"]`, line));
-    const best = Math.max(...cells.map((cell) => parseFloat(cell.textContent) || 0));
-    for (const cell of cells) cell.classList.toggle("best", members.length > 1 && parseFloat(cell.textContent) === best);
-  });
+// The best number of each column as printed, so that numbers printed alike are bold; none of a single row.
+const bestOf = (members) => columns.map((_, column) => {
+  const values = members.map(({ place }) => numbers(place).rates[column]?.[0] ?? 0);
+  return members.length > 1 ? formatted(Math.max(...values)) : null;
+});
+// Gives a body as many lines as it shows.
+const linesOf = (body, count) => {
+  const found = all(".row", body);
+  for (const line of found.splice(count)) line.remove();
+  while (found.length < count) found.push(body.appendChild(pattern.cloneNode(true)));
+  return found;
 };
 const drawBoard = () => {
   find("#over").textContent = selected.dataset ? `on ${selected.dataset}` : "mean over the datasets";
-  lines.forEach(fill);
+  let [shown, left] = [0, lineLimit];
   bodies.forEach((body, threat) => {
-    const members = lines.filter((line) => line.threat === threat).sort(compare);
-    embolden(members);
-    body.append(...members.map(({ line }) => line));
-    for (const { line, model } of members) line.hidden = !passesFilters(model, threat);
-    body.hidden = members.every(({ line }) => line.hidden);
+    const members = lines.filter((line) => line.threat === threat);
+    const passing = members.filter(({ model }) => passesFilters(model, threat)).sort(compare);
+    const visible = passing.slice(0, left);
+    const best = bestOf(members);
+    linesOf(body, visible.length).forEach((line, place) => fill(line, visible[place], best));
+    body.hidden = !visible.length;
+    shown += passing.length;
+    left -= visible.length;
   });
-  const shown = lines.filter(({ line }) => !line.hidden).length;
   find("#shown").textContent = `${shown} of ${lines.length} rows`;
   find("#none").hidden = shown > 0;
+  find("#board-rest").hidden = shown <= lineLimit;
+  find("#board-rest output").textContent = `${lineLimit} of ${shown}`;
   for (const head of all("#board [data-sort]")) {
     if (head.dataset.sort === order.by) head.setAttribute("aria-sort", order.descending ? "descending" : "ascending");
     else head.removeAttribute("aria-sort");
@@ -69,3 +88,4 @@ for (const head of all("#board [data-sort]")) {
   button.addEventListener("click", () =>
     sortBy(head.dataset.sort, button.getAttribute("aria-label") ?? button.textContent));
 }
+find("#board-rest button").addEventListener("click", () => { lineLimit += data.lines_at_once; drawBoard(); });

@@ -65,5 +65,7 @@ const openDetails = ({ place, model, threat }) => {
     html("p", { class: "note" }, "manifest.json, in the folder of this page, has an entry per cell."));
   dialog.showModal();
 };
-for (const line of lines) find(".more", line.line).addEventListener("click", () => openDetails(line));
+find("#board").addEventListener("click", ({ target }) => {
+  if (target.closest(".more")) openDetails(drawn.get(target.closest(".row")));
+});
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });

@@ -3,6 +3,7 @@
 const hasFigures = find("#tradeoff") !== null;
 const draw = () => {
   limit = AT_ONCE;
+  lineLimit = data.lines_at_once;
   drawBoard();
   drawCells();
   if (!hasFigures) return;

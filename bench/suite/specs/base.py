@@ -64,7 +64,8 @@ Repository = Annotated[str, _refuse(_repository_fault)]
 class Spec(BaseModel):
     """Base class of all specs: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    # deferred: validators are built once, for the whole suite, and not for each class at import
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, defer_build=True)
 
 
 class Dataset(Spec):

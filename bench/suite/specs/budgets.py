@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
@@ -13,6 +14,7 @@ from bench.suite.specs.base import as_list
 _NUMBER = re.compile(r"[0-9.]{1,20}(e[+-]?[0-9]{1,3})?(/[0-9]{1,20})?", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)  # each cell asks for its radius several times
 def eps_value(text: str) -> float:
     """Return a radius as a number.
 

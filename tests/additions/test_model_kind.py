@@ -80,8 +80,8 @@ threats: [white-box]
 
 def test_a_model_kind_takes_three_files(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
-    last = '        return content_of(self.target.partition(":")[0], self.args, self.module_folders)\n'
-    copy.insert(SPECS, last, SPEC)
+    last = "content_of(self.target.partition(':')[0], self.args, self.module_folders)"
+    copy.insert(SPECS, f"        return {last}\n".replace("'", '"'), SPEC)
     copy.insert(SPECS, "    | GraftModel\n", "    | InterpolatedModel\n")
     copy.write("bench/models/interpolated.py", BUILDER)
     copy.insert(

@@ -34,8 +34,7 @@ class TextVectors:
         built = undefended(model)
         # adapted models differ only in their image tower, so they share the text vectors
         text = built.encode if isinstance(built, ClipModel) else built
-        templates = self.protocol.templates
-        prompts = images.templates if templates == "dataset" else templates
+        prompts = self.protocol.templates_of(images.templates)
         key = (text, task, images.classes, images.captions, prompts)
         if key not in self._known:
             with self.loading.timed():

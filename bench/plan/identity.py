@@ -110,13 +110,12 @@ def data_identity(
     resolved = locks.get(dataset.name, DatasetLock(f"{UNRESOLVED}:{dataset.name}"))
     task = TASKS[task_of(dataset)]
     classified = task.labels == "classes"
-    templates = suite.protocol.templates if classified else ()
     pixels = suite.protocol.pixels_of(dataset.name)
     return {
         "fingerprint": resolved.fingerprint,
         "samples": digest(resolved.sample_ids),
         "classes": digest(resolved.classes),
-        "templates": resolved.templates if templates == "dataset" else templates,
+        "templates": suite.protocol.templates_of(resolved.templates) if classified else (),
         "pixels": pixels if pixels == "native" else pixels.model_dump(exclude_defaults=True),
         **suite.protocol.model_dump(include={"resize"}, exclude_defaults=True),
         **versioned("task_version", task.version),

@@ -103,8 +103,7 @@ def overview(suite: Suite, spec: DatasetSpec, count: int) -> Overview:
     except (CellError, OSError, tarfile.TarError, ValueError) as error:
         return Overview(spec.name, fault=str(error))
     found = DatasetLock("", chosen, names, prompts, remarks=read)
-    own = suite.protocol.templates
-    templates = (prompts if own == "dataset" else own) if split else ()
+    templates = suite.protocol.templates_of(prompts) if split else ()
     shown, fault = _shown(suite, spec, index, choose(chosen, count, suite.seed))
     return Overview(
         spec.name,

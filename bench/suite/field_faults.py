@@ -73,7 +73,7 @@ def _fault(
 ) -> Iterator[str]:
     """Yield what is wrong with one value, if no other fault tells it."""
     keys = _keys(item)
-    origin = origins.get(keys[1]) if keys[0] == "models" and len(keys) > 1 else None
+    origin = _origin(keys, origins)
     match item["type"]:
         case "extra_forbidden":
             named = origin.path(keys[2:], value=False) if origin else path
@@ -107,8 +107,13 @@ def _path(item: ErrorDetails, origins: Mapping[str, Origin], places: Sequence[in
         if keys[2:3] == ["attacks"] and keys[4:5] in (["eps"], ["norm"]):
             return None  # the ensemble has the same fault, and it is reported there
         keys[1] = str(places[int(keys[1])])
-    origin = origins.get(keys[1]) if keys[0] == "models" and len(keys) > 1 else None
+    origin = _origin(keys, origins)
     return origin.path(keys[2:]) if origin else ".".join(keys)
+
+
+def _origin(keys: Sequence[str], origins: Mapping[str, Origin]) -> Origin | None:
+    """Return where the model of a fault is in the file; None for other faults."""
+    return origins.get(keys[1]) if keys[0] == "models" and len(keys) > 1 else None
 
 
 def _allowed(item: ErrorDetails) -> str:

@@ -6,7 +6,7 @@ an attack that does not need the gradient reaches the reported number, so the nu
 finding is what chance alone brings about among all tests of a suite.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.stats import LEVEL, benjamini_hochberg
@@ -33,28 +33,24 @@ def conclude(examined: Mapping[Pair, Examined]) -> dict[Pair, Examined]:
     Among all tests of the suite the rate of false discoveries is kept at `LEVEL` (Benjamini and
     Hochberg 1995). So if all models are honest, the probability of any doubt is at most `LEVEL`.
     """
-    adjusted = iter(
-        benjamini_hochberg([found.p for found in _all(examined.values()) if found.p is not None])
-    )
-    tests = sum(found.p is not None for found in _all(examined.values()))
-
-    def weigh(found: Finding) -> Finding:
-        by_chance = found.p is not None and next(adjusted) >= LEVEL
-        if not by_chance or found.verdict not in _BAD:
-            return found
-        return replace(
-            found, verdict="remark",
-            evidence=f"{found.evidence}; not significant among the {tests} tests of the suite",
-        )  # fmt: skip
-
-    weighed = {
-        pair: replace(record, findings=tuple(map(weigh, record.findings)))
+    p_values = {
+        (pair, place): found.p
         for pair, record in examined.items()
+        for place, found in enumerate(record.findings)
+        if found.p is not None
     }
-    return {
-        pair: replace(record, findings=tuple(explain(record.findings)))
-        for pair, record in weighed.items()
-    }
+    adjusted = dict(zip(p_values, benjamini_hochberg([*p_values.values()]), strict=True))
+    unlikely = f"not significant among the {len(p_values)} tests of the suite"
+    concluded = {}
+    for pair, record in examined.items():
+        weighed = [
+            _remark(found, unlikely)
+            if found.verdict in _BAD and adjusted.get((pair, place), 0.0) >= LEVEL
+            else found
+            for place, found in enumerate(record.findings)
+        ]
+        concluded[pair] = replace(record, findings=tuple(explain(weighed)))
+    return concluded
 
 
 def explain(findings: Sequence[Finding]) -> list[Finding]:
@@ -71,7 +67,7 @@ def explain(findings: Sequence[Finding]) -> list[Finding]:
         ]
     if reached := _number_without_gradient(by_check):
         return [
-            replace(found, verdict="remark", evidence=f"{found.evidence}; {reached}")
+            _remark(found, reached)
             if found.verdict in _BAD and found.check in OF_GRADIENTS
             else found
             for found in findings
@@ -101,5 +97,5 @@ def _number_without_gradient(by_check: Mapping[str, Finding]) -> str:
     )
 
 
-def _all(examined: Iterable[Examined]) -> Iterable[Finding]:
-    return (found for record in examined for found in record.findings)
+def _remark(found: Finding, why: str) -> Finding:
+    return replace(found, verdict="remark", evidence=f"{found.evidence}; {why}")

@@ -33,8 +33,7 @@ def embedded_source(
     weights = next(name for name in _WEIGHTS if name != own)
     spec = NanoModel.model_validate({"kind": "nano", "weights": weights})
     built = build_nano(spec, BuildContext(device, _no_reference, suite.protocol.resize, False))
-    templates = suite.protocol.templates
-    prompts = images.templates if templates == "dataset" else templates
+    prompts = suite.protocol.templates_of(images.templates)
     head = zero_shot_head(built, images.classes, prompts)
     return f"the embedded {weights}", ZeroShotClassifier(built, head)
 

@@ -99,6 +99,10 @@ class Protocol(Spec):
         """Return the size at which the images of a dataset are attacked."""
         return "native" if dataset in self.native else self.pixels
 
+    def templates_of(self, own: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the prompt templates for a dataset whose own templates are `own`."""
+        return own if self.templates == "dataset" else self.templates
+
     @field_validator("templates")
     @classmethod
     def _have_placeholder(cls, templates: Any) -> Any:

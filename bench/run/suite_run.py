@@ -111,7 +111,7 @@ def run_suite(
         suite = load_suite(suite)
     check_trust(suite, trust)
     store = Store(Path(results).absolute(), suite.suite)
-    logs = store.folder / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+    logs = store.folder / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{os.getpid()}"
     failures = _Failures()
     # arguments are checked before anything is written to the results folder
     if executor == "ray":

@@ -1,10 +1,10 @@
 """Mean and standard deviation of the pixels of Hugging Face's towers, from their processors."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from radapt.filters import ONES, ZEROS
+from radapt.text_files import read_json
 
 MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -72,8 +72,8 @@ def _stored(source: str, name: str, commit: str | None) -> Path | None:
 
 
 def _read(path: Path) -> MeanStd | None:
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text("utf-8"))
         settings = content.get("image_processor", content)
         if settings.get("do_normalize") is False:
             return ZEROS, ONES
@@ -81,5 +81,5 @@ def _read(path: Path) -> MeanStd | None:
         if mean is None or std is None:
             return None
         return tuple(map(float, mean)), tuple(map(float, std))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not the settings of an image processor: {error}") from error

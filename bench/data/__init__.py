@@ -116,7 +116,7 @@ def load_in_parts(
     spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str, size: int
 ) -> Iterator[ImageSet]:
     """Decode images in parts of `size` images; see `load_images`."""
-    split = _split(spec)
+    split = _with_labels(source_of(spec).open())
     if split.captioned:
         raise CellError(f"{split.place}: its images have captions; images with labels are needed")
     for start in range(0, len(sample_ids), size):
@@ -134,7 +134,7 @@ def load_captioned(
     Raises:
         CellError: See `load_images`; or the images have labels.
     """
-    split = _split(spec)
+    split = _with_labels(source_of(spec).open())
     images = _decoded(split, sample_ids, pixels)
     found = [split.labels[key] for key in sample_ids]
     captions = tuple(label for label in found if isinstance(label, tuple))
@@ -156,25 +156,24 @@ def load_questions(
     Raises:
         CellError: See `load_images`; or the dataset has no questions.
     """
-    index = source_of(spec).open()
-    if not isinstance(index, Questions):
-        raise CellError(f"{index.place}: has no questions about its images")
+    index = _with_questions(source_of(spec).open())
     images = _decoded(index, sample_ids, pixels)
     return QuestionSet(sample_ids, images, tuple(index.by_id[key].question for key in sample_ids))
 
 
-def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:
+def read_labels(spec: DatasetSpec, known: DatasetLock, seed: int) -> dict[str, int]:
     """Return the labels of a subset by image id; decode no image and download nothing.
 
     Args:
         spec: The dataset.
         known: Lock of the subset.
+        seed: Seed of the subset.
 
     Raises:
         CellError: The dataset is not on this machine, its images differ from those of the lock,
             or they have captions.
     """
-    split = _split(spec)
+    split = _with_labels(source_of(spec).subset(seed))
     if set(known.sample_ids) - set(split.labels) or split.digest(known.sample_ids) != (
         known.fingerprint
     ):
@@ -186,7 +185,7 @@ def read_labels(spec: DatasetSpec, known: DatasetLock) -> dict[str, int]:
     return classes
 
 
-def read_answer_types(spec: DatasetSpec, known: DatasetLock) -> dict[str, str]:
+def read_answer_types(spec: DatasetSpec, known: DatasetLock, seed: int) -> dict[str, str]:
     """Return the types of the answers of a subset by question id; empty if none is stated.
 
     No image is decoded and nothing is downloaded.
@@ -194,14 +193,13 @@ def read_answer_types(spec: DatasetSpec, known: DatasetLock) -> dict[str, str]:
     Args:
         spec: The dataset.
         known: Lock of the subset.
+        seed: Seed of the subset.
 
     Raises:
         CellError: The dataset is not on this machine, its questions differ from those of the lock,
             its images have no questions, or only a part of them has a type.
     """
-    index = source_of(spec).open()
-    if not isinstance(index, Questions):
-        raise CellError(f"{index.place}: has no questions about its images")
+    index = _with_questions(source_of(spec).subset(seed))
     if set(known.sample_ids) - set(index.by_id) or index.fingerprint(known.sample_ids) != (
         known.fingerprint
     ):
@@ -228,11 +226,17 @@ def native_size(spec: DatasetSpec) -> tuple[int, int] | None:
         return None  # the run reports what is wrong with the dataset
 
 
-def _split(spec: DatasetSpec) -> Split:
-    """Return the index of a dataset with labels or captions; nothing is downloaded."""
-    index = source_of(spec).open()
+def _with_labels(index: Index) -> Split:
+    """Return the index of a dataset with labels or captions."""
     if not isinstance(index, Split):
         raise CellError(f"{index.place}: its images have questions; images with labels are needed")
+    return index
+
+
+def _with_questions(index: Index) -> Questions:
+    """Return the index of a dataset with questions."""
+    if not isinstance(index, Questions):
+        raise CellError(f"{index.place}: has no questions about its images")
     return index
 
 

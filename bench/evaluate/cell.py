@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from bench.attacks.stored_images import decode
-from bench.core.deadline import Deadline
 from bench.core.errors import FAILURES, CellError, CellSkip, StoreError
 from bench.core.resolved_names import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
@@ -86,12 +85,16 @@ class Evaluator:
             StoreError: Results cannot be written or read, so no cell can be computed.
             torch.AcceleratorError: This process cannot use the accelerator any more.
         """
+        self._cache.loading.deadline.restart(self.limit)
+        return self._result(cell, part)
+
+    def _result(self, cell: Cell, part: int | None = None) -> CellResult:
         watch = Stopwatch(self._cache.loading)
         facts = provenance(self.suite, cell, self.device)
-        deadline, retry = Deadline(self.limit), False
+        retry = False
         with Usage(self.device) as usage, seeded(cell.id, part, self.device):
             try:
-                found = self._compute(cell, part, deadline)
+                found = self._compute(cell, part)
                 self._cache.memory_freed = False
                 batch = found.batch or batch_of(self._cache, cell).size
                 facts = {
@@ -126,12 +129,12 @@ class Evaluator:
             return {}
         return {"answer_batch": self._cache.batch(cell.target, cell.dataset).size}
 
-    def _compute(self, cell: Cell, part: int | None, deadline: Deadline) -> Tally:
+    def _compute(self, cell: Cell, part: int | None) -> Tally:
         if cell.attack is None:
-            return self._clean(cell, deadline)
+            return self._clean(cell)
         images = self._cache.images(cell.dataset)
         attack, flags = fit_cell(self.suite, cell, cell.attack, len(images.classes))
-        case = Case(cell, self._cache, images, deadline)
+        case = Case(cell, self._cache, images)
         parts = parts_of(attack, len(images.labels))
         if part is not None:
             parts = parts[part : part + 1]
@@ -151,14 +154,14 @@ class Evaluator:
         outcome_flags = self._outcome_flags(cell, attack, tally)
         return replace(tally, flags=(*flags, *tally.flags, *outcome_flags, *reached_flags))
 
-    def _clean(self, cell: Cell, deadline: Deadline) -> Tally:
+    def _clean(self, cell: Cell) -> Tally:
         cache, name = self._cache, cell.dataset
         all_images = scores_all(self.suite, self.suite.dataset(name))
         tallies = []
         for images in cache.parts(name) if all_images else [cache.images(name)]:
             tally = new_tally(images.sample_ids)
             rows = torch.arange(len(images.labels)).split(_AT_ONCE)
-            case = Case(cell, cache, images, deadline)
+            case = Case(cell, cache, images)
             score(case, ((chunk, images.floats(chunk)) for chunk in rows), tally)
             tallies.append(tally)
         return concatenate(tallies)
@@ -212,7 +215,7 @@ class Evaluator:
         """Return the result at a smaller budget; compute and store it if it is missing."""
         result = self.store.get(cell.id)
         if result is None:
-            result = self(cell)
+            result = self._result(cell)  # within the same time limit
             if result.again:
                 raise MemoryError(f"at the smaller budget {cell.eps}: {result.reason}")
             self.store.put(result)

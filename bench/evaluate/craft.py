@@ -35,13 +35,16 @@ class Case:
         cell: The cell.
         cache: The models with their heads and batch sizes.
         images: The images of the dataset.
-        deadline: The time limit.
     """
 
     cell: Cell
     cache: ModelCache
     images: Images
-    deadline: Deadline
+
+    @property
+    def deadline(self) -> Deadline:
+        """The time limit."""
+        return self.cache.loading.deadline
 
 
 def craft(

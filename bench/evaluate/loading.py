@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
+from bench.core.deadline import Deadline
 from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
 from bench.evaluate.random_numbers import unmoved
 from bench.evaluate.tracebacks import reason
@@ -26,12 +27,14 @@ class Loading:
             raises the same reason.
         logs: Folder of the run, where tracebacks are written; None for none.
         device: Device of the models.
+        deadline: The time limit of what is computed; there is none before its `restart`.
         seconds: Time that loading has taken so far.
     """
 
     problems: dict[str, str]
     logs: Path | None
     device: torch.device
+    deadline: Deadline = field(init=False, default_factory=Deadline)
     seconds: float = 0.0
     _nested: bool = False
 
@@ -53,13 +56,21 @@ class Loading:
                 self.problems[key] = reason(error, self.logs)
             raise
 
+    def check(self) -> None:
+        """Raise TimeUp if the time limit has passed."""
+        self.deadline.check()
+
     @contextmanager
     def timed(self) -> Iterator[None]:
         """Add the time of the block to `seconds`; loading within loading counts once.
 
         The block leaves torch's generators as they are: a cell's random numbers must not depend on
         what was loaded before it.
+
+        Raises:
+            TimeUp: The time limit has passed before the block.
         """
+        self.check()
         if self._nested:
             yield
             return

@@ -58,7 +58,7 @@ class ModelCache:
         logs: Folder of the run, where tracebacks are written; None for none.
         memory_freed: Whether the cache was cleared because memory ran out, and no cell has been
             computed since.
-        loading: Remembers errors, and measures the time of loading.
+        loading: Remembers errors, measures the time of loading, and has the time limit.
     """
 
     suite: Suite
@@ -150,8 +150,8 @@ class ModelCache:
         return self._built_judge
 
     def _build_judge(self) -> Judge:
-        judge, weights = self.suite.protocol.judge, self.lock.judge
-        built = build_judge(judge, self.judge_replies, weights, self.device, self.trust)
+        judge, weights, check = self.suite.protocol.judge, self.lock.judge, self.loading.check
+        built = build_judge(judge, self.judge_replies, weights, self.device, self.trust, check)
         if isinstance(judge, TransformersJudge):
             require_unchanged_judge(judge, weights)
         return built
@@ -204,6 +204,7 @@ class ModelCache:
         outputs = self._outputs(model, dataset)
 
         def forward_and_backward(part: slice) -> None:
+            self.loading.check()
             shape = (part.stop - part.start, 3, height, width)
             points = torch.rand(shape, device=self.device, requires_grad=True)
             torch.autograd.grad(outputs(points).sum(), points)
@@ -243,7 +244,7 @@ class ModelCache:
             require_unchanged_model(name, spec, known)
         built = build_model(
             spec.without_components(without), self.device, self.model,
-            resize=self.suite.protocol.resize, trust=self.trust,
+            resize=self.suite.protocol.resize, trust=self.trust, check=self.loading.check,
         )  # fmt: skip
         if not spec.runs_own_code:
             require_unchanged_model(name, spec, known)

@@ -1,6 +1,6 @@
 """Score images, clean or adversarial, on a cell's target model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +11,12 @@ from torch import Tensor
 from bench.attacks.balls import length
 from bench.attacks.passes import finite
 from bench.core.errors import CellError
-from bench.core.language_types import AnsweringModel, Question, replace_surrogates
+from bench.core.language_types import AnsweringModel, replace_surrogates
 from bench.evaluate.craft import Case
 from bench.evaluate.tally import Tally
 from bench.suite.metrics import metric_of
 from bench.tasks.embedding_tasks import EMBEDDING_TASKS
 
-_TEXTS_PER_CHECK = 64  # number of texts scored between two checks of the time limit
 Points = Iterator[tuple[Tensor, Tensor]]  # rows of a dataset, and their images `[b,3,h,w]`
 
 
@@ -128,21 +127,8 @@ def answer_images(case: Case, rows: Tensor, points: Tensor, tally: Tally) -> Sco
     batch = case.cache.batch(cell.target, cell.dataset)
     texts = tuple(text for part_texts in batch.parts(len(rows), answer_part) for text in part_texts)
     tally.forwards += len(rows)
-    return ScoredAnswers(texts, _score_texts(case, texts, questions))
-
-
-def _score_texts(
-    case: Case, texts: Sequence[str], questions: Sequence[Question]
-) -> NDArray[np.float32]:
-    """Return the scores of texts, `[b]`; check the time between chunks, as judges may be slow."""
-    score = case.cache.scorer(case.cell.dataset, case.cell.metric)
-    found = []
-    for start in range(0, len(texts), _TEXTS_PER_CHECK):
-        if start:
-            case.deadline.check()
-        part = slice(start, start + _TEXTS_PER_CHECK)
-        found.append(score(texts[part], questions[part]))
-    return np.concatenate(found) if found else np.zeros(0, np.float32)
+    score = case.cache.scorer(cell.dataset, cell.metric)
+    return ScoredAnswers(texts, score(texts, questions))
 
 
 def _score_answers(case: Case, points: Points, tally: Tally) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from bench.core.deadline import LimitedModel
 from bench.core.errors import CellError
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
@@ -22,7 +23,7 @@ class TextVectors:
 
     Attributes:
         protocol: States the prompt templates.
-        loading: Measures the time of loading.
+        loading: Measures the time of loading, and has the time limit.
     """
 
     protocol: Protocol
@@ -37,8 +38,9 @@ class TextVectors:
         prompts = self.protocol.templates_of(images.templates)
         key = (text, task, images.classes, images.captions, prompts)
         if key not in self._known:
+            limited = LimitedModel(built, self.loading.check)
             with self.loading.timed():
-                self._known[key] = EMBEDDING_TASKS[task].vectors(built, images, prompts)
+                self._known[key] = EMBEDDING_TASKS[task].vectors(limited, images, prompts)
         return self._known[key]
 
     def head(

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from bench.core.deadline import Check, unlimited
 from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
@@ -65,6 +66,7 @@ def build_model(
     *,
     resize: Resize | None = None,
     trust: bool = False,
+    check: Check = unlimited,
 ) -> ImageTextModel | LanguageModel | LogitsModel:
     """Build the model that a spec declares, frozen and in evaluation mode.
 
@@ -76,9 +78,10 @@ def build_model(
         resize: How images of another size are resized to the model's input size; None is bicubic
             with antialiasing. Models of `kind: python` ignore it.
         trust: Whether code that the suite names may be imported.
+        check: Checks the time limit.
 
     Raises:
         CellError: The model cannot be built.
     """
-    context = BuildContext(device, refer, resize or Resize(), trust)
+    context = BuildContext(device, refer, resize or Resize(), trust, check)
     return BUILDERS[type(spec)](spec, context)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from bench.core.deadline import Check, unlimited
 from bench.core.types import ImageTextModel
 from bench.models.language import LanguageModel
 from bench.suite.specs import Resize
@@ -21,9 +22,11 @@ class BuildContext:
         resize: How images of another size are resized to the model's input size. Models of
             `kind: python` ignore it.
         trust: Whether code that the suite names may be imported.
+        check: Checks the time limit; called between the passes that make up a pass of the model.
     """
 
     device: torch.device
     refer: Callable[[str], ImageTextModel | LanguageModel]
     resize: Resize
     trust: bool
+    check: Check = unlimited

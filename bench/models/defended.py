@@ -5,6 +5,7 @@ from importlib import import_module
 
 from torch import Tensor
 
+from bench.core.deadline import Check, LimitedModel, unlimited
 from bench.core.errors import CellError
 from bench.core.types import ImageTextModel
 from bench.models.build_context import BuildContext
@@ -39,6 +40,7 @@ class DefendedModel:
         defence: Defence,
         gradient: Gradient | None,
         classes: Tensor | None = None,
+        check: Check = unlimited,
     ) -> None:
         """Combine a model and a defence.
 
@@ -47,12 +49,15 @@ class DefendedModel:
             defence: The defence.
             gradient: How gradients are taken; the defence's usual way if None.
             classes: Text vectors of the classes, `[d,k]`, if they are known.
+            check: Checks the time limit before each pass that the defence makes.
         """
         self.model = model
         self.defence = defence
         self.gradient = gradient or defence.gradients[0]
         self.logit_scale = model.logit_scale
-        self._defended = Defended(defence, _as_base(model, classes=classes), self.gradient)
+        self._check = check
+        base = _as_base(model, check, classes=classes)
+        self._defended = Defended(defence, base, self.gradient)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Return defended embeddings `[b,d]` of images `[b,3,h,w]` in [0,1]; differentiable."""
@@ -74,7 +79,7 @@ class DefendedModel:
         inside = self.model
         if isinstance(inside, DefendedModel):
             inside = inside.with_classes(classes)
-        return DefendedModel(inside, self.defence, self.gradient, classes)
+        return DefendedModel(inside, self.defence, self.gradient, classes, self._check)
 
     def facts(self) -> dict[str, str]:
         """Return the properties of the built model that results report."""
@@ -91,16 +96,21 @@ class DefendedLogits(LogitsModel):
     """
 
     def __init__(
-        self, model: ImageTextModel, defence: LogitDefence, gradient: Gradient | None
+        self,
+        model: ImageTextModel,
+        defence: LogitDefence,
+        gradient: Gradient | None,
+        check: Check = unlimited,
     ) -> None:
-        """Combine a model and a defence; `gradient` is the defence's usual way if None."""
+        """Combine a model and a defence; the arguments are those of `DefendedModel`."""
         self.model = model
         self.defence = defence
         self.gradient = gradient or defence.gradients[0]
+        self._check = check
 
     def logits(self, images: Tensor, classes: Sequence[str]) -> Tensor:
         """Map images `[b,3,h,w]` in [0,1] to logits of k classes, `[b,k]`; differentiable."""
-        base = _as_base(self.model, names=tuple(classes))
+        base = _as_base(self.model, self._check, names=tuple(classes))
         return defended_logits(self.defence, base, images, self.gradient)
 
     def facts(self) -> dict[str, str]:
@@ -123,12 +133,19 @@ def _facts(model: ImageTextModel, defence: AnyDefence, gradient: Gradient) -> di
 
 
 def _as_base(
-    model: ImageTextModel, *, classes: Tensor | None = None, names: tuple[str, ...] = ()
+    model: ImageTextModel,
+    check: Check,
+    *,
+    classes: Tensor | None = None,
+    names: tuple[str, ...] = (),
 ) -> Base:
     """Return a model as a defence over it sees it."""
     clip = undefended(model)
     tokens = clip.token_embedding if isinstance(clip, ClipModel) else None
-    return Base(model.encode_image, model.encode_text, classes, names, tokens, model.logit_scale)
+    limited = LimitedModel(model, check)
+    return Base(
+        limited.encode_image, limited.encode_text, classes, names, tokens, model.logit_scale
+    )
 
 
 def build_defended(spec: DefenceModel, context: BuildContext) -> DefendedModel | DefendedLogits:
@@ -144,8 +161,8 @@ def build_defended(spec: DefenceModel, context: BuildContext) -> DefendedModel |
     module, _, name = spec.implementation.partition(":")
     defence: AnyDefence = getattr(import_module(module), name)(**spec.parameters())
     if isinstance(defence, Defence):
-        return DefendedModel(base, defence, spec.gradient)
+        return DefendedModel(base, defence, spec.gradient, check=context.check)
     assert isinstance(defence, LogitDefence)
     if isinstance(base, DefendedModel) and base.needs_classes:
         raise CellError(f"{spec.kind} over {spec.base!r}: allowed: defences that need no classes")
-    return DefendedLogits(base, defence, spec.gradient)
+    return DefendedLogits(base, defence, spec.gradient, context.check)

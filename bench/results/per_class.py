@@ -95,7 +95,7 @@ def per_class(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
     """
     scored, known = _with_numbers(suite, results)
     datasets = [dataset for dataset in suite.datasets if dataset.name in known]
-    labels = {d.name: _labels(d, known[d.name]) for d in datasets}
+    labels = {d.name: _labels(d, known[d.name], suite.seed) for d in datasets}
     rows = [
         {**row, "label": label, "class": known[row["dataset"]].classes[label], **values}
         for row, label, values in _by_group(suite, scored, labels)
@@ -124,7 +124,7 @@ def per_answer_type(suite: Suite, results: str | Path = "results") -> pd.DataFra
     """
     scored, known = _with_numbers(suite, results)
     asked = [d for d in suite.datasets if d.name in known and metrics_of(d)[0].task.answers]
-    types = {d.name: _answer_types(d, known[d.name]) for d in asked}
+    types = {d.name: _answer_types(d, known[d.name], suite.seed) for d in asked}
     typed = {name: found for name, found in types.items() if found}
     if not typed:
         raise UserError(
@@ -147,17 +147,17 @@ def _with_numbers(suite: Suite, results: str | Path) -> tuple[list[Scored], dict
     return scored, {name: lock.whole.get(name) or lock.datasets[name] for name in names}
 
 
-def _labels(dataset: DatasetSpec, known: DatasetLock) -> dict[str, int]:
+def _labels(dataset: DatasetSpec, known: DatasetLock, seed: int) -> dict[str, int]:
     try:
-        return read_labels(dataset, known)
+        return read_labels(dataset, known, seed)
     except CellError as error:
         message = f"datasets.{dataset.name}: accuracy per class needs its labels: {error}"
         raise UserError(message) from error
 
 
-def _answer_types(dataset: DatasetSpec, known: DatasetLock) -> dict[str, str]:
+def _answer_types(dataset: DatasetSpec, known: DatasetLock, seed: int) -> dict[str, str]:
     try:
-        return read_answer_types(dataset, known)
+        return read_answer_types(dataset, known, seed)
     except CellError as error:
         message = f"datasets.{dataset.name}: the types of its answers cannot be read: {error}"
         raise UserError(message) from error

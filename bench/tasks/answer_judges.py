@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.deadline import Check, unlimited
 from bench.core.errors import CellError
 from bench.core.language_types import Question
 from bench.store import set_aside
@@ -42,6 +43,7 @@ def build_judge(
     weights: str = "",
     device: torch.device | None = None,
     trust: bool = False,
+    check: Check = unlimited,
 ) -> Judge:
     """Build the judge of a suite.
 
@@ -51,6 +53,7 @@ def build_judge(
         weights: Hash of a local model's files; part of the key of its stored replies.
         device: Device of a local model.
         trust: Whether any environment variable may be an endpoint's key.
+        check: Checks the time limit before each request and each prompt.
 
     Raises:
         CellError: The lock has no hash of a local model's files.
@@ -59,14 +62,15 @@ def build_judge(
         return match
     if isinstance(spec, OpenAIJudge):
         name = f"{spec.model} at {spec.url.rstrip('/')}"
-        return ModelJudge(name, cache, lambda prompts: endpoint_replies(spec, prompts, trust))
+        ask = partial(endpoint_replies, spec, trust=trust, check=check)
+        return ModelJudge(name, cache, ask)
     if not weights:
         raise CellError(
             f"{spec.name}: the lock does not have this judge's files; run the suite again"
         )
     from bench.tasks.local_judge import LocalModel
 
-    return ModelJudge(weights, cache, LocalModel(spec, device))
+    return ModelJudge(weights, cache, LocalModel(spec, device, check))
 
 
 def match(texts: Sequence[str], questions: Sequence[Question]) -> NDArray[np.float32]:

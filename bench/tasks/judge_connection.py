@@ -16,6 +16,8 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3.exceptions import HTTPError, InvalidHeader
 
+from bench.core.deadline import Check
+
 _RETRY_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504)
 _RETRIES = 5
 _TIMEOUT = 60  # seconds; timeout of an attempt, and the longest pause between attempts
@@ -53,18 +55,20 @@ class Answer:
 class Connection:
     """Posts JSON to one URL; several threads may use it at once."""
 
-    def __init__(self, url: str, key: str, threads: int) -> None:
+    def __init__(self, url: str, key: str, threads: int, check: Check) -> None:
         """Prepare connections, through the proxy of the environment variables if there is one.
 
         Args:
             url: URL of the endpoint.
             key: Bearer token, sent only to this URL; no token if empty.
             threads: Number of connections that are kept open.
+            check: Checks the time limit before each attempt.
 
         Raises:
             ConnectionError: The URL of the proxy or of the endpoint is invalid.
         """
         self._url = url
+        self._check = check
         self._headers = {"Content-Type": "application/json"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -81,10 +85,12 @@ class Connection:
 
         Raises:
             ConnectionError: The endpoint cannot be reached.
+            TimeUp: The time limit has passed.
         """
         data = json.dumps(body).encode()
         retry: urllib3.Retry = _RETRY
         while True:
+            self._check()
             response, content, failure = None, b"", None
             try:
                 response = self._pool.request(

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from bench.core.deadline import Check
 from bench.core.errors import CellError
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import weight_files
@@ -18,19 +19,21 @@ _MAX_NEW_TOKENS = 4  # enough for the digit that the prompt asks for
 class LocalModel:
     """Replies to prompts; the model is loaded at the first call."""
 
-    def __init__(self, spec: TransformersJudge, device: torch.device | None) -> None:
-        """Set the model and its device; the CPU if `device` is None."""
+    def __init__(self, spec: TransformersJudge, device: torch.device | None, check: Check) -> None:
+        """Set the model, its device (the CPU if None), and the check of the time limit."""
         self._spec = spec
         self._device = device or torch.device("cpu")
+        self._check = check
 
     def __call__(self, prompts: Sequence[str]) -> Generator[str]:
         """Yield the greedily decoded reply to each prompt, in order.
 
         Raises:
-            CellError: The model cannot be loaded.
+            CellError: The model cannot be loaded, or the time limit has passed.
         """
         tokenizer, model = self._loaded
         for prompt in prompts:
+            self._check()
             text = prompt
             if tokenizer.chat_template:
                 turn = [{"role": "user", "content": prompt}]

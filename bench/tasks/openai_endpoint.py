@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.core.deadline import Check, unlimited
 from bench.core.errors import CellError
 from bench.plan.judge_keys import key_fault
 from bench.suite import judge_prompt
@@ -20,13 +21,16 @@ _TOKENS_WITH_THOUGHTS = 4096  # limit for a model that thinks before it gives th
 _EXCERPT = 400  # characters of a reply in a message
 
 
-def replies(spec: OpenAIJudge, prompts: Sequence[str], trust: bool = False) -> Generator[str]:
+def replies(
+    spec: OpenAIJudge, prompts: Sequence[str], trust: bool = False, check: Check = unlimited
+) -> Generator[str]:
     """Yield the replies to prompts, in order; up to 8 requests run at once.
 
     Args:
         spec: The endpoint and its model.
         prompts: The prompts; each is a request of its own.
         trust: Whether any environment variable may hold the key.
+        check: Checks the time limit before each request, also before a repeated one.
 
     Raises:
         CellError: The endpoint cannot be reached, refuses, or sends an unreadable reply; or the
@@ -34,7 +38,7 @@ def replies(spec: OpenAIJudge, prompts: Sequence[str], trust: bool = False) -> G
     """
     key = _key(spec, trust)
     try:
-        connection = Connection(f"{spec.url.rstrip('/')}/chat/completions", key, _THREADS)
+        connection = Connection(f"{spec.url.rstrip('/')}/chat/completions", key, _THREADS, check)
     except ConnectionError as error:
         raise CellError(f"the judge {spec.model} at {spec.url} cannot be asked: {error}") from None
     endpoint = _Endpoint(spec, key, connection)

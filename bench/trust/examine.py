@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from bench.attacks.query_counter import QueryCounter
-from bench.core.deadline import Deadline
 from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
 from bench.core.exits import exit_raises
 from bench.core.resolved_names import Lock
@@ -40,7 +39,7 @@ def examine_pairs(
     """Examine models and datasets, continue interrupted examinations, and store the findings.
 
     With a time limit, all pairs get the quick checks first. The limit interrupts a running check,
-    too: models check the deadline before each forward pass.
+    too: the time is checked before each forward pass.
 
     Args:
         results: Stored results of the suite.
@@ -56,14 +55,14 @@ def examine_pairs(
         StoreError: Findings cannot be written or read.
     """
     store, stored = results.store, results.lock
-    deadline = Deadline(seconds)
+    cache.loading.deadline.restart(seconds)
     over: set[Pair] = set()
     for checks in (CHECKS,) if seconds is None else (QUICK, CHECKS):
         for pair, number in pairs.items():
             if pair in over:
                 continue
             try:
-                _examine_pair(store, stored, cache, pair, number, deep, checks, deadline)
+                _examine_pair(store, stored, cache, pair, number, deep, checks)
             except TimeUp:
                 return
             except StoreError:
@@ -85,7 +84,6 @@ def _examine_pair(
     number: Number,
     deep: bool,
     checks: Mapping[str, Check],
-    deadline: Deadline,
 ) -> None:
     """Run the checks that have not run and store their findings, also when interrupted."""
     level, started = DEEP if deep else CHEAP, time.monotonic()
@@ -95,17 +93,17 @@ def _examine_pair(
     todo = {name: check for name, check in checks.items() if name not in done}
     if not todo:
         return
-    deadline.check()
+    cache.loading.check()
     if not _unchanged(cache, stored, pair):
         raise CellError(
             "the model or the dataset changed since the numbers were computed; run the suite again"
         )
-    subject = _subject(cache, pair, number, level.images, deadline)
+    subject = _subject(cache, pair, number, level.images)
     if "held-out" in todo:
         subject = replace(subject, held_out=_held_out(cache, pair[1], len(subject.labels)))
     unbuilt: list[str] = []
     if _FROM_OTHERS & todo.keys():
-        subject = replace(subject, others=tuple(_others(cache, stored, pair, deadline, unbuilt)))
+        subject = replace(subject, others=tuple(_others(cache, stored, pair, unbuilt)))
     no_source = bool(unbuilt) and not subject.others
     if no_source:
         for name in _FROM_OTHERS & todo.keys():
@@ -114,7 +112,7 @@ def _examine_pair(
     try:
         for finding in examine(subject, level, todo, tuple(done.values())):
             found[finding.check] = finding
-            deadline.check()
+            cache.loading.check()
     finally:
         if found:
             before = load_findings(store, key)  # another `check` may have stored more
@@ -136,9 +134,7 @@ def _unchanged(cache: ModelCache, stored: Lock, pair: Pair) -> bool:
     return now == then
 
 
-def _subject(
-    cache: ModelCache, pair: Pair, number: Number, most: int, deadline: Deadline
-) -> Subject:
+def _subject(cache: ModelCache, pair: Pair, number: Number, most: int) -> Subject:
     """Return the subject without other models and held-out images."""
     model, dataset = pair
     images = cache.images(dataset)
@@ -149,7 +145,7 @@ def _subject(
     count = min(len(images.labels), most)
     seeds = tuple(sample_seed(cache.suite.seed, key) for key in images.sample_ids[:count])
     whole = Subject(
-        QueryCounter(cache.classifier(model, dataset), deadline),
+        QueryCounter(cache.classifier(model, dataset), cache.loading.deadline),
         images.floats(torch.arange(count)),
         images.labels[:count],
         number.budget,
@@ -162,7 +158,7 @@ def _subject(
 
 
 def _others(
-    cache: ModelCache, stored: Lock, pair: Pair, deadline: Deadline, unbuilt: list[str]
+    cache: ModelCache, stored: Lock, pair: Pair, unbuilt: list[str]
 ) -> Iterator[tuple[str, QueryCounter]]:
     """Yield models to transfer from; append the reasons for missing models to `unbuilt`.
 
@@ -172,13 +168,15 @@ def _others(
     names = transfer_sources(suite, model)
     if not names and not cache.images(dataset).captions:
         name, source = embedded_source(suite, model, cache.images(dataset), cache.device)
-        yield name, QueryCounter(source, deadline)
+        yield name, QueryCounter(source, cache.loading.deadline)
     for name in names:
         if model_identity(suite, cache.lock, name) != model_identity(suite, stored, name):
             unbuilt.append(f"{name!r} changed since the suite ran")
             continue
         try:
-            yield name, QueryCounter(cache.classifier(name, dataset), deadline)
+            yield name, QueryCounter(cache.classifier(name, dataset), cache.loading.deadline)
+        except TimeUp:
+            raise
         except CellError as error:
             unbuilt.append(f"{name!r}: {error}")
 

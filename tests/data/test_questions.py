@@ -450,7 +450,7 @@ def test_there_are_no_classes(tmp_path: Path) -> None:
     spec = pope(tmp_path)
     for work in (
         lambda: load_images(spec, ("1",), SQUARE),
-        lambda: read_labels(spec, DatasetLock("")),
+        lambda: read_labels(spec, DatasetLock(""), 0),
     ):
         with pytest.raises(CellError, match="have questions; images with labels are needed"):
             work()

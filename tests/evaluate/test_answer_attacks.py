@@ -2,10 +2,9 @@
 
 import re
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from bench.attacks.losses import TextLikelihood
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.query_counter import QueryCounter
 from bench.core.deadline import Deadline
-from bench.core.errors import CellError, SuiteError, TimeUp
+from bench.core.errors import CellError, SuiteError
 from bench.core.language_types import Question
 from bench.core.resolved_names import Lock
 from bench.core.types import Budget, CellResult
@@ -30,7 +29,7 @@ from bench.evaluate.attack_stages import Stage
 from bench.evaluate.cell import Evaluator
 from bench.evaluate.craft import Case
 from bench.evaluate.model_cache import ModelCache
-from bench.evaluate.score import ScoredAnswers, _score_texts
+from bench.evaluate.score import ScoredAnswers
 from bench.evaluate.tally import Tally, new_tally
 from bench.models.batch_size import Batch
 from bench.plan.cells import Cell, expand
@@ -172,7 +171,7 @@ def case_of(attack: AnyAttack, answers: Sequence[tuple[str, ...]], metric: str =
     ids = tuple("abcdef"[: len(answers)])
     images = Images(ids, pixels, torch.arange(len(ids)), (), (), questions=questions)
     cell = Cell("c", "k", "M", "d", attack, "8/255", None, 0, metric=metric)
-    return Case(cell, None, images, Deadline(None))  # type: ignore[arg-type]
+    return Case(cell, None, images)  # type: ignore[arg-type]
 
 
 def test_each_stage_sees_what_the_earlier_ones_left_and_the_lowest_score_stays(
@@ -647,29 +646,30 @@ def test_time_that_is_up_ends_a_cell(worded: Maker, tmp_path: Path) -> None:
     assert all("of --limit" in (result.reason or "") for result in found.values())
 
 
-def test_time_is_looked_at_while_a_slow_judge_is_asked(clock: Clock) -> None:
-    asked: list[int] = []
+def test_time_is_checked_while_a_slow_judge_is_asked(
+    worded: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    asked: list[str] = []
 
-    def slow(texts: Sequence[str], questions: Sequence[Question]) -> np.ndarray[Any, Any]:
-        assert len(texts) == len(questions)
-        asked.append(len(texts))
-        clock.sleep(1.0)
-        return np.array([float(text) for text in texts], np.float32)
+    def slow(
+        spec: object, prompts: Sequence[str], trust: bool, check: Callable[[], None]
+    ) -> Iterator[str]:
+        for prompt in prompts:
+            check()
+            asked.append(prompt)
+            clock.sleep(1.0)
+            yield "1"
 
-    case = case_of(ApgdText(kind="apgd-text", eps="8/255"), [("a",)])
-    cache: Any = SimpleNamespace(scorer=lambda *_: slow)
-    ready = replace(case, cache=cache)
-    texts = [str(number) for number in range(70)]
-    questions = [Question("?", ())] * 70
-    assert _score_texts(ready, texts, questions).tolist() == list(range(70))
-    assert asked == [64, 6]
-    asked.clear()
-    late = replace(ready, deadline=Deadline(0.5))
-    with pytest.raises(TimeUp):
-        _score_texts(late, texts, questions)
-    assert asked == [64]
-    # what is done in time counts
-    assert _score_texts(late, texts[:64], questions[:64]).shape == (64,)
+    monkeypatch.setattr("bench.tasks.answer_judges.endpoint_replies", slow)
+    suite = worded(
+        protocol={**NATIVE, "judge": JUDGED}, models={"A": OWN}, attacks=None, threats=None
+    )
+    (result,) = measured(suite, tmp_path, limit=2.5).values()
+    assert "more than the 2.5 seconds of --limit" in str(result.reason)
+    assert len(asked) == clock.now == 3
+    (result,) = measured(suite, tmp_path).values()
+    assert result.status == "ok"
+    assert len(set(asked)) == len(asked)  # replies that came in time are kept
 
 
 def test_visual_tokens_drift_from_the_clean_ones_on_every_image() -> None:

@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import constants
 
 from bench.core.errors import CellError
-from bench.data import index_dataset, load_captioned, load_images, native_size
+from bench.data import index_dataset, load_captioned, load_images, native_size, read_labels
 from bench.data.source_kinds import source_of
 from bench.hub import files as client
 from bench.hub.files import HubFile, NoSuchFile, fetch_file
@@ -160,6 +160,8 @@ def test_few_shards_are_chosen_by_the_seed(hub: Hub, tmp_path: Path, dataset: Ma
     assert [str(picture[0, 0, 0]) for picture in images] == [key[1] for key in lock.sample_ids]
     assert source_of(spec).missing(0) is None
     assert index_dataset(SPEC, 100, 0).fingerprint != lock.fingerprint
+    # now the cache has all shards; labels are still those of the subset
+    assert read_labels(spec, lock, 0) == dict.fromkeys(lock.sample_ids, 1)
 
 
 def test_captions(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

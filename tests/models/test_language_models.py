@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.core.errors import CellError
+from bench.core.errors import CellError, TimeUp
 from bench.core.language_types import AnsweringModel
 from bench.core.resolved_names import Lock
 from bench.hub.weights import origin
@@ -80,6 +80,21 @@ def test_loading_changes_no_state_of_the_process(saved: Path) -> None:
     model.answer(images(1), ASKED[:1], tokens=2)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (torch.get_default_dtype(), torch.is_grad_enabled()) == before[1:]
+
+
+def test_an_answer_ends_when_time_is_up(llava: Path) -> None:
+    asked: list[bool] = []
+
+    def check() -> None:
+        asked.append(True)
+        if len(asked) == 2:
+            raise TimeUp("no time is left")
+
+    spec = LvlmModel(kind="lvlm", name=str(llava), precision="fp32")
+    model: Any = build_model(spec, CPU, lambda name: build(name), check=check)
+    with pytest.raises(TimeUp):
+        model.with_tower(model.tower).answer(images(1), ASKED[:1], tokens=3)
+    assert len(asked) == 2  # before the third token
 
 
 def test_a_batch_says_what_each_image_says_alone(model: LanguageModel) -> None:

@@ -101,9 +101,13 @@ def test_a_processor_without_values_or_a_damaged_one(saved: Path) -> None:
     assert normalisation(tower) == (CLIP_MEAN, CLIP_STD)
     write(saved, {"do_normalize": False, "image_mean": MEAN, "image_std": STD}, nested=False)
     assert normalisation(tower) == ((0.0,) * 3, (1.0,) * 3)
-    for text in ("[1, 2]", '{"image_mean": 3, "image_std": 4}', "{"):
+    settings = "not the settings of an image processor"
+    for text, fault in (
+        *(("[1, 2]", settings), ('{"image_mean": 3, "image_std": 4}', settings)),
+        ("{", "not valid JSON"),
+    ):
         (saved / "preprocessor_config.json").write_text(text)
-        with pytest.raises(ValueError, match=r"preprocessor_config.json: not the settings of an"):
+        with pytest.raises(ValueError, match=f"preprocessor_config.json: {fault}"):
             normalisation(tower)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench.core.deadline import Check, unlimited
+from bench.core.errors import TimeUp
 from bench.tasks.judge_connection import Connection
 from tests.support.judge_endpoint import Endpoint, endpoint
 
@@ -20,8 +22,8 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         yield found
 
 
-def post(url: str) -> int:
-    connection = Connection(url, "secret", 1)
+def post(url: str, check: Check = unlimited) -> int:
+    connection = Connection(url, "secret", 1, check)
     try:
         return connection.post(QUESTION).status
     finally:
@@ -42,6 +44,17 @@ def test_a_busy_endpoint_is_asked_six_times_at_most(room: Endpoint) -> None:
     room.failures = [429] * 10
     assert post(room.url) == 429
     assert len(room.log) == 6
+
+
+def test_a_busy_endpoint_is_not_asked_again_when_time_is_up(room: Endpoint) -> None:
+    def check() -> None:
+        if len(room.log) == 2:
+            raise TimeUp("no time is left")
+
+    room.failures = [429] * 10
+    with pytest.raises(TimeUp):
+        post(room.url, check)
+    assert len(room.log) == 2
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -12,7 +12,7 @@ import tokenizers
 import torch
 import transformers
 
-from bench.core.errors import CellError, SuiteError
+from bench.core.errors import CellError, SuiteError, TimeUp
 from bench.core.language_types import Question
 from bench.core.resolved_names import Lock
 from bench.core.torchvision_shim import ensure_torchvision
@@ -441,6 +441,20 @@ def test_a_local_model_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[st
         build_judge(local, tmp_path / "other", weights)(TEXTS[:1], [BEAR])
     with pytest.raises(CellError, match="lock does not have this judge"):
         build_judge(local, tmp_path / "kept")
+
+
+def test_a_local_model_is_asked_no_more_when_time_is_up(tmp_path: Path) -> None:
+    small_model(tmp_path / "model")
+    local = TransformersJudge(kind="transformers", name=str(tmp_path / "model"))
+
+    def check() -> None:
+        if [*(tmp_path / "kept").rglob("*.json")]:
+            raise TimeUp("no time is left")
+
+    judge = build_judge(local, tmp_path / "kept", judge_weights(local), check=check)
+    with pytest.raises(TimeUp):
+        judge(TEXTS[:2], [BEAR] * 2)
+    assert len([*(tmp_path / "kept").rglob("*.json")]) == 1
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from bench.core.deadline import Check, unlimited
 from bench.core.errors import CellError
 from bench.models.language.chat import OF_THE_PROMPT, Chat, Size
 from bench.models.language.pixels import Normalisation, Pixels
@@ -33,6 +34,7 @@ class LanguageModel(nn.Module):
         *,
         checkpointing: bool = False,
         extra_facts: Mapping[str, str] | None = None,
+        check: Check = unlimited,
     ) -> None:
         """Combine a network with its image processor and its chat template.
 
@@ -44,6 +46,7 @@ class LanguageModel(nn.Module):
                 (gradient checkpointing). This costs another forward pass, and keeps the
                 activations of one block instead of all blocks in memory.
             extra_facts: More properties of the model that results report.
+            check: Checks the time limit before each token of an answer.
         """
         super().__init__()
         self.network = network
@@ -51,6 +54,7 @@ class LanguageModel(nn.Module):
         self.chat = chat
         self.checkpointing = checkpointing
         self.extra_facts = dict(extra_facts or {})
+        self._check = check
         self._accepted = inspect.signature(network.forward).parameters
         self.eval()
 
@@ -82,7 +86,7 @@ class LanguageModel(nn.Module):
         network.get_submodule(parent)._modules[leaf] = tower
         return LanguageModel(
             network, self.pixels, self.chat, checkpointing=self.checkpointing,
-            extra_facts={**self.extra_facts, **extra_facts},
+            extra_facts={**self.extra_facts, **extra_facts}, check=self._check,
         )  # fmt: skip
 
     def facts(self) -> dict[str, str]:
@@ -189,12 +193,19 @@ class LanguageModel(nn.Module):
         inputs = self.inputs(rows, images, left=True)
         generator: Any = self.network
         with torch.no_grad():
-            found = generator.generate(**inputs, max_new_tokens=tokens, use_cache=True)
+            found = generator.generate(
+                **inputs, max_new_tokens=tokens, use_cache=True, stopping_criteria=[self._stops]
+            )
         answers = self.chat.tokenizer.batch_decode(
             found[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True,
             clean_up_tokenization_spaces=False,
         )  # fmt: skip
         return [text.strip() for text in answers]
+
+    def _stops(self, ids: Tensor, scores: Any) -> Tensor:
+        """Stop no answer before its end, except by an error when the time is up."""
+        self._check()
+        return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
 
     def inputs(
         self, rows: Sequence[Mapping[str, Tensor]], images: Tensor, *, left: bool

@@ -66,7 +66,7 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
     facts = {} if tested else {VERIFIED_FAMILY: str(config.model_type)}
     model = LanguageModel(
         network, pixels, chat, checkpointing=spec.checkpointing,
-        extra_facts={"preprocessing": preprocessing, **facts},
+        extra_facts={"preprocessing": preprocessing, **facts}, check=context.check,
     )  # fmt: skip
     if not tested:
         verify_answers(model, spec.name)

@@ -12,7 +12,6 @@ from torch import Tensor
 from bench.attacks.balls import length
 from bench.attacks.passes import logits_at
 from bench.attacks.stored_images import decode
-from bench.core.deadline import Deadline
 from bench.core.errors import FAILURES, UserError
 from bench.core.exits import exit_raises
 from bench.core.types import CellResult
@@ -74,7 +73,7 @@ def show_images(
         subset = lock_of_some(spec, lock.datasets[cell.dataset], suite.seed, ids)
         lock = replace(lock, datasets={**lock.datasets, cell.dataset: subset})
         cache = ModelCache(suite, lock, {}, device, None, trust)
-        case = Case(cell, cache, cache.images(cell.dataset), Deadline(None))
+        case = Case(cell, cache, cache.images(cell.dataset))
         clean = case.images.floats(torch.arange(len(ids)))
         predictions, from_store = _predictions(case, clean), False
         attacked: Sequence[AdversarialImage | None] = [None] * len(ids)

@@ -32,7 +32,7 @@ parity: $(READY)  ## native attacks against the reference implementations
 # torchattacks comes without its pins: see pyproject.toml.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,lvlm,plot,ray,train]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,lvlm,plot,ray,torchattacks,train]'
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps torchattacks
 	touch $@
 

@@ -46,12 +46,12 @@ LIBRARIES = {
     ),
     "huggingface_hub": ("bench.hub.files", "radapt.normalisations"),
     "radapt": ("bench", "radapt"),
+    "scipy": (),  # only the tests need it
     "accelerate": ("bench.nano.recipe", "radapt.loop", "radapt.finetune", "radapt.cli.finetune"),
     "ray": ("bench.run.executors",),
     "pyautoattack": ("bench.attacks.pyautoattack_adapter",),
     "torchattacks": ("bench.attacks.torchattacks_adapter",),
     "rich": ("bench.run.console", "bench.commands"),
-    "scipy": ("bench.trust.significance",),
     "urllib3": ("bench.tasks.judge_connection",),
     "jinja2": ("bench.report.export",),
     "matplotlib": ("bench.report.figures", "radapt.figures"),

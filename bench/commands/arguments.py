@@ -6,8 +6,9 @@ import argparse
 def add_suite(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """Add the arguments for the suite and the results folder."""
     parser.add_argument(
-        "suite", help="a suite file, e.g. suites/quickstart.yaml", nargs="?" if optional else None
-    )
+        "suite", help="a suite file, or the name of a shipped suite, e.g. quickstart",
+        nargs="?" if optional else None,
+    )  # fmt: skip
     parser.add_argument(
         "--results", default="results", help="folder of the results of all suites; default: results"
     )

@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     parser.add_argument(
         "--against", metavar="FILE",
-        help="published numbers, e.g. results/published/fare.csv; default: the suite's `against`",
+        help="published numbers: a file or a shipped table (fare); default: the suite's `against`",
     )  # fmt: skip
     parser.add_argument(
         "--deep", action="store_true",

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     reference.add_argument(
         "--against", metavar="FILE",
-        help="compare with published numbers, e.g. results/published/fare.csv",
+        help="compare with published numbers: a file or the name of a shipped table, e.g. fare",
     )  # fmt: skip
     parser.add_argument(
         "--force", action="store_true",

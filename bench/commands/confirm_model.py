@@ -9,6 +9,7 @@ import yaml
 from bench.catalogue.model_facts import known_models
 from bench.core.digests import sha256
 from bench.core.errors import CellError, UserError
+from bench.core.program import PROGRAM
 from bench.core.suggestions import suggestion
 from bench.hub.weights import weight_files
 from bench.plan.resolve import resolve
@@ -35,7 +36,7 @@ def confirm(name: str, today: date) -> str:
     if facts is None:
         near = suggestion(name, known_models())
         raise UserError(
-            f"--model: got {name!r}; allowed: a name that `run_bench.py list models` prints{near}"
+            f"--model: got {name!r}; allowed: a name that `{PROGRAM} list models` prints{near}"
         )
     if facts.model is None:
         raise UserError(f"--model: {name} cannot be used: {facts.refused}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.commands.downloads import format_bytes
+from bench.core.optional_packages import install_advice
 from bench.data.source_kinds import source_of
 from bench.hub.files import cache, unreachable
 from bench.plan.judge_keys import judge_lines
@@ -21,7 +22,6 @@ from bench.plan.missing_files import (
     Fault,
     find_faults,
     libraries,
-    package_advice,
 )
 from bench.suite.load import Suite
 from bench.suite.specs import OpenAIJudge, TransformersJudge
@@ -99,7 +99,7 @@ def _packages(suite: Suite | None) -> Iterator[Finding]:
     if found:
         yield Finding("ok", f"packages: {', '.join(found)}")
     for name in absent:
-        yield Finding("bad", f"package {name} is missing", package_advice(name))
+        yield Finding("bad", f"package {name} is missing", install_advice(name))
 
 
 def _accelerator() -> Finding:

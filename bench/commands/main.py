@@ -7,8 +7,12 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from bench.core.errors import UserError
+from bench.core.exits import end_process
+from bench.core.program import PROGRAM
+from bench.core.shipped_files import named_suite, shipped_suites
 from bench.core.suggestions import suggestion
 from bench.core.terminal import legible_output
 
@@ -25,32 +29,55 @@ COMMANDS = {
     "compare": "compare results with a baseline model, other results or published numbers",
     "fetch": "download models and data, so that runs need no network",
     "doctor": "find what this machine lacks for a run, and say what to do",
+    "init": "write a shipped suite to a file, for you to edit",
+    "list": "list everything that a suite may contain",
+}
+_EXAMPLES = {
+    "quickstart": "run the shipped suite of the embedded models",
+    "mine.yaml": "run a suite, or continue a stopped run",
+    "init zero_shot mine.yaml": "write a shipped suite to a file, for you to edit",
+    "plan zero_shot": "show what a run computes, and its cost",
+    "status quickstart": "show finished cells and the current run",
+    "export quickstart": "write the tables again",
+    "images quickstart --cell ID": "write a page with a cell's images",
+    "merge fare OTHER": "add results of another run: a folder or bundle",
+    "check zero_shot": "find numbers that should not be trusted",
+    "compare quickstart --baseline FARE": "test differences of models",
+    "data zero_shot": "show classes, prompts and samples",
+    "fetch zero_shot": "download models and data before a run",
+    "doctor zero_shot": "find what this machine lacks for a run",
     "list": "list everything that a suite may contain",
 }
 
 
-def main(arguments: list[str], about: str | None = None) -> int:
+def start() -> NoReturn:
+    """Run the command of this process's command line, and end the process."""
+    end_process(main(sys.argv[1:]))
+
+
+def main(arguments: list[str]) -> int:
     """Run a command and return the exit code.
 
     Args:
         arguments: The command line after the program's name; `SUITE` alone means `run SUITE`.
-        about: First part of the help text.
 
     Returns:
         0 for success, 1 if a cell or a check failed, 2 for wrong input, 130 if interrupted.
     """
     with legible_output():
-        return _main(arguments, about)
+        return _main(arguments)
 
 
-def _main(arguments: list[str], about: str | None) -> int:
+def _main(arguments: list[str]) -> int:
     if arguments and arguments[0] not in (*COMMANDS, "-h", "--help"):
         if near := _mistyped(arguments[0]):
             print(f"got the command {arguments[0]!r}; allowed: {near}", file=sys.stderr)
             return 2
         arguments = ["run", *arguments]
-    options = _parser(arguments[:1], about).parse_args(arguments)
+    options = _parser(arguments[:1]).parse_args(arguments)
     try:
+        if getattr(options, "suite", None) is not None:
+            options.suite = _chosen(options.suite)
         return int(options.command(options))
     except UserError as error:
         print(error, file=sys.stderr)
@@ -67,18 +94,36 @@ def _main(arguments: list[str], about: str | None) -> int:
         return 1
 
 
+def _chosen(suite: str) -> str:
+    """Return the file of the suite that a user named; say which file, if it is not the name."""
+    found = named_suite(suite)
+    if found.remark:
+        print(found.remark, file=sys.stderr)
+    return str(found.path)
+
+
 def _mistyped(word: str) -> str:
-    """Return the commands, if a word is like one and neither a path of a suite nor an option."""
+    """Return the commands, if a word is like one and neither a suite nor an option."""
     if word.startswith("-") or Path(word).suffix or os.path.lexists(word):
         return ""
-    near = suggestion(word, COMMANDS)
-    return f"{', '.join(COMMANDS)}, or a suite file{near}" if near else ""
+    near = suggestion(word, (*COMMANDS, *shipped_suites()))
+    return f"{', '.join(COMMANDS)}, or a suite{near}" if near else ""
 
 
-def _parser(requested: list[str], about: str | None) -> argparse.ArgumentParser:
+def _about() -> str:
+    start = f"python {PROGRAM}" if PROGRAM.endswith(".py") else PROGRAM
+    width = max(map(len, _EXAMPLES))
+    lines = (f"{start} {words:<{width}}  {text}" for words, text in _EXAMPLES.items())
+    return "\n".join(
+        ["Measure clean and robust accuracy of vision-language models.", "", *lines, "",
+         f"suites that are shipped: {', '.join(shipped_suites())}"]
+    )  # fmt: skip
+
+
+def _parser(requested: list[str]) -> argparse.ArgumentParser:
     """Return the parser. It imports only the requested command, since imports take time."""
     parser = argparse.ArgumentParser(
-        prog="run_bench.py", description=about, formatter_class=argparse.RawTextHelpFormatter
+        prog=PROGRAM, description=_about(), formatter_class=argparse.RawTextHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.core.errors import UserError
 from bench.core.identifiers import path_fault, shown
+from bench.core.shipped_files import named_table
 from bench.core.suite_paths import find_path
 from bench.suite.load import Against
 from bench.suite.specs import ATTACK_PRESETS, eps_value
@@ -120,12 +121,14 @@ def given(file: str) -> Against:
 
 
 def read_published(against: Against) -> tuple[Published, ...]:
-    """Read published numbers from a CSV file; unknown columns are ignored.
+    """Read published numbers from a CSV file or a shipped table; unknown columns are ignored.
 
     Raises:
         UserError: The file cannot be read, lacks columns or the table, or has an invalid row.
     """
     path = find_path(against.file)
+    if not path.exists():
+        path = named_table(against.file) or path
     try:
         reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
         missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]

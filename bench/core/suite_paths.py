@@ -1,8 +1,13 @@
-"""Paths in a suite: relative to the suite's file or, failing that, to the working folder."""
+"""Paths in a suite: relative to the suite's file or, failing that, to the working folder.
+
+A path of a file that comes with this package is found from everywhere.
+"""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+
+from bench.core.shipped_files import shipped_file
 
 
 class SuitePath(str):
@@ -34,7 +39,7 @@ def find_path(text: str, exists: Callable[[Path], bool] = os.path.exists, prefix
     """
     path = Path(text.removeprefix(prefix))
     if not isinstance(text, SuitePath) or not exists(text.folder / path):
-        return path
+        return path if exists(path) else shipped_file(path) or path
     beside, here = text.folder / path, Path.cwd()
     # short in messages: as the suite has it, if the suite is in the working folder
     return beside.relative_to(here) if beside.is_relative_to(here) else beside

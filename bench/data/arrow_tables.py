@@ -16,6 +16,7 @@ from typing import Any
 from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
+from bench.core.optional_packages import not_installed
 from bench.data.label_classes import Labelled
 from bench.data.table_files import table_files
 from bench.suite.specs import TableDataset
@@ -165,10 +166,7 @@ def _schema(file: Path) -> Any:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise CellError(
-            f"{file}: pyarrow is not installed; install the extra `tables`: pip install "
-            "'radapt-bench[tables]'"
-        ) from error
+        raise CellError(f"{file}: {not_installed('pyarrow')}") from error
     with _damage(file):
         if file.suffix == ".parquet":
             return parquet.read_schema(file)

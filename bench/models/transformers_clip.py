@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import CellError
+from bench.core.optional_packages import not_installed
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import local_processor, weight_files
 from bench.models.build_context import BuildContext
@@ -41,7 +42,7 @@ def build_hugging_face(spec: HuggingFaceModel, context: BuildContext) -> ClipMod
     try:
         import transformers
     except ImportError as error:
-        raise CellError("`kind: hugging_face` needs the extra: pip install '.[lvlm]'") from error
+        raise CellError(not_installed("transformers")) from error
     files = weight_files(spec)
     # of the configuration, and of the processor's last file; weight files may be links
     folder, words = files[1].parent, files[-1].parent

@@ -16,6 +16,8 @@ from bench.catalogue.weight_sources import (
     WeightSource,
 )
 from bench.core.errors import MALFORMED, CellError, NoSuchPath
+from bench.core.optional_packages import install_advice
+from bench.core.program import PROGRAM
 from bench.data import index_dataset
 from bench.data.source_kinds import source_of
 from bench.hub.files import NoSuchFile
@@ -33,12 +35,7 @@ from bench.suite.specs import (
 
 JUDGE, JUDGE_KEY = "protocol.judge", "protocol.judge.key"
 _TRANSFORMERS, _TORCHATTACKS = "transformers", "torchattacks"
-_PIP_ARGUMENTS = {
-    # torchattacks requires a version of `requests` from 2021, which pip would install
-    _TORCHATTACKS: "--no-deps torchattacks",
-    _TRANSFORMERS: "'.[lvlm]'",  # the extra includes the dependencies of its tokenizers
-}
-_FETCH = "download these with `run_bench.py fetch SUITE`"
+_FETCH = f"download these with `{PROGRAM} fetch SUITE`"
 _CREATE = (
     "correct the path, or create the file: anchors with `python -m radapt fit`, towers with "
     "`python -m radapt finetune`"
@@ -108,11 +105,6 @@ def refusal(faults: Sequence[Fault]) -> str:
     lines = (f"  {line}" for line in fault_lines(faults))
     end = "nothing was computed; --go-on computes the cells that need none of these"
     return "\n".join([f"{entries} of the suite cannot be used here", *lines, end])
-
-
-def package_advice(name: str) -> str:
-    """Return the command that installs a package."""
-    return f"pip install {_PIP_ARGUMENTS.get(name, name)}"
 
 
 def libraries(suite: Suite) -> dict[str, list[str]]:
@@ -188,7 +180,7 @@ def _of_error(key: str, error: Exception) -> Fault:
         case NoSuchPath():
             return Fault(key, reason, _CREATE)
         case ImportError():
-            return Fault(key, reason, "install the project's packages: pip install .")
+            return Fault(key, reason, "install the project's packages: pip install radapt-bench")
         case _:
             return Fault(key, reason, _CORRECT)
 
@@ -198,7 +190,7 @@ def _of_packages(suite: Suite) -> Iterator[Fault]:
         try:
             version(name)
         except PackageNotFoundError:
-            reason, advice = f"the package {name} is missing", package_advice(name)
+            reason, advice = f"the package {name} is missing", install_advice(name)
             yield from (Fault(key, reason, advice, package=True) for key in keys)
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from bench.core.errors import UserError
+from bench.core.program import PROGRAM
 from bench.core.resolved_names import Lock, of_run
 from bench.core.signals import stoppable
 from bench.core.types import CellResult
@@ -207,7 +208,7 @@ def _examine(setup: Setup, results: Results, watcher: Watcher) -> None:
         export(results)  # all cells are done, so another run would compute nothing
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(
-                "all cells are done; `run_bench.py check SUITE` continues the examination"
+                f"all cells are done; `{PROGRAM} check SUITE` continues the examination"
             ) from error
         raise
 

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.core.errors import SuiteError
 from bench.core.identifiers import path_fault
+from bench.core.shipped_files import named_suite
 from bench.core.yaml_file import read_yaml
 from bench.suite.applicability import applicability_faults
 from bench.suite.field_faults import field_faults
@@ -41,8 +42,8 @@ class Against(Spec):
     """A table of published numbers, with which `check` compares the suite.
 
     Attributes:
-        file: A CSV file with the columns of the files in results/published. Its models are
-            compared with the suite's models of the same name.
+        file: A CSV file with the columns of the files in results/published, or the name of one
+            of these. Its models are compared with the suite's models of the same name.
         table: One table of the file; all of them by default.
     """
 
@@ -140,10 +141,14 @@ def load_suite(path: str | Path) -> Suite:
     anchors) start at the file's folder or, failing that, at the working folder
     (`bench.core.suite_paths`). Modules of `kind: python` are looked for in both, too.
 
+    Args:
+        path: The suite's file, or the name of a shipped suite.
+
     Raises:
         SuiteError: The file cannot be read, or has faults; all are listed.
     """
-    raw = read_yaml(Path(path))
+    path = named_suite(str(path)).path
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise SuiteError(str(path), ["a mapping is needed, with the key `suite` and others"])
     faults: list[str] = []
@@ -162,7 +167,7 @@ def load_suite(path: str | Path) -> Suite:
         raw = {**{key: value for key, value in raw.items() if key != "attacks"}, **kept}
     faults += reference_faults(raw, origins)
     try:
-        suite = Suite.model_validate(raw, context={"folder": Path(path).absolute().parent})
+        suite = Suite.model_validate(raw, context={"folder": path.absolute().parent})
     except ValidationError as error:
         faults = [*field_faults(error, Suite, origins, places), *faults]
     if faults:

@@ -8,6 +8,7 @@ import torch
 
 from bench.core.deadline import Check
 from bench.core.errors import CellError
+from bench.core.optional_packages import not_installed
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import weight_files
 from bench.models.transformers_loading import loading
@@ -56,9 +57,7 @@ class LocalModel:
         try:
             import transformers
         except ImportError as error:
-            raise CellError(
-                "a judge of kind `transformers` needs an extra: pip install '.[lvlm]'"
-            ) from error
+            raise CellError(f"judge: {not_installed('transformers')}") from error
         folder = weight_files(self._spec)[1].parent  # of the configuration
         with loading(self._spec.name, folder):
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)

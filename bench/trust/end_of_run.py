@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from bench.core.program import PROGRAM
 from bench.store.snapshot import Results
 from bench.trust.findings import Examined
 from bench.trust.reported_number import Number, Pair
@@ -48,5 +49,5 @@ def unexamined_line(results: Results, within: str) -> str:
     part = f", {begun} partly," if begun else ""
     return (
         f"{of - len(numbers)} of {of} robust numbers fully examined{part} {within}; "
-        "`run_bench.py check SUITE` examines the rest"
+        f"`{PROGRAM} check SUITE` examines the rest"
     )

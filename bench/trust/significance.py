@@ -1,6 +1,6 @@
 """Verdicts from exact tests on the same images, so that a single image is never a finding."""
 
-from math import comb
+from math import comb, exp, fsum, log, log1p
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +44,28 @@ def count_verdict(count: int, of: int, usual: float) -> tuple[Verdict, float]:
 
 
 def binomial_tail(count: int, of: int, chance: float) -> float:
-    """Return the probability that at least `count` of `of` independent images are hit."""
-    if count == 0:
-        return 1.0
-    from scipy.special import betainc  # here, since it takes a sixth of a second to import
+    """Return the probability that at least `count` of `of` independent images are hit.
 
-    return float(betainc(count, of - count + 1, chance))  # more exact than scipy's `bdtrc`
+    Computed here, because SciPy, which this project would need for nothing else, has 143 MB.
+
+    Args:
+        count: Number of hits.
+        of: Number of images.
+        chance: Probability of a hit, in [0,1].
+    """
+    if count == 0 or chance == 1:
+        return 1.0
+    if count <= of * chance:  # the first terms may be 0 in floating point; those of misses are not
+        return 1 - binomial_tail(of - count + 1, of, 1 - chance)
+    if chance == 0:
+        return 0.0
+    # the logarithm of an integer of any size is exact; later terms follow from the first
+    term = exp(log(comb(of, count)) + count * log(chance) + (of - count) * log1p(-chance))
+    odds, terms = chance / (1 - chance), []
+    for k in range(count, of + 1):
+        terms.append(term)
+        term *= odds * (of - k) / (k + 1)
+    return fsum(terms)
 
 
 def fisher_exact(first: Correct, second: Correct) -> float:

@@ -1,4 +1,4 @@
-"""Parse the command line of `python -m radapt` and run the command."""
+"""Parse the command line of `radapt`, also `python -m radapt`, and run the command."""
 
 import argparse
 import sys
@@ -8,15 +8,26 @@ from radapt.cli import analyze, anchor, finetune, fit
 from radapt.terminal import legible_output
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, or print an error message and return 2."""
+def main(arguments: Sequence[str] | None = None, program: str = "python -m radapt") -> int:
+    """Run a command; return 0, or print an error message and return 2.
+
+    Args:
+        arguments: The command line after the program's name; default: that of this process.
+        program: How the user started the program, for its help.
+    """
     with legible_output():
-        return _run(arguments)
+        return _run(arguments, program)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def start() -> int:
+    """Run the command `radapt`; modules of the working folder are found, as by `python -m`."""
+    sys.path.insert(0, "")
+    return main(program="radapt")
+
+
+def _run(arguments: Sequence[str] | None, program: str) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m radapt",
+        prog=program,
         description="R-Adapt: a robust CLIP by changing only its first layers.",
         epilog="The --help of each command shows an example.",
     )

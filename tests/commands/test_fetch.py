@@ -335,7 +335,9 @@ def test_the_doctor_misses_packages_and_files(
     )
     found = levels(suite, tmp_path)
     assert found["package pandas is missing"] == ("bad", "pip install pandas")
-    assert found["package torchattacks is missing"][1] == "pip install --no-deps torchattacks"
+    assert found["package torchattacks is missing"][1] == (
+        "pip install 'radapt-bench[torchattacks]' && pip install --no-deps torchattacks"
+    )
     assert found["datasets.mine"][0] == found["models.Plus"][0] == "bad"
 
 
@@ -426,7 +428,7 @@ def test_the_doctor_names_the_extra_of_models_that_answer(
     what = {"kind": "language", "format": "embedded", "name": "set", "of": "digits", "ask": "what"}
     given = {**WORDS, "protocol": "lvlm", "datasets": [what], **changes}
     found = levels(load_suite(suite_file(**given)), tmp_path)
-    expected = ("bad", "pip install '.[lvlm]'") if needed else None
+    expected = ("bad", "pip install 'radapt-bench[lvlm]'") if needed else None
     assert found.get("package transformers is missing") == expected
 
 

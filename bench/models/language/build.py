@@ -10,6 +10,7 @@ import torch
 from bench.catalogue.language_families import FAMILIES, family_of
 from bench.catalogue.repository_layouts import MAX_TEMPLATE
 from bench.core.errors import CellError
+from bench.core.optional_packages import not_installed
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import VERIFIED_FAMILY
 from bench.hub.weights import weight_files
@@ -37,7 +38,7 @@ def build_language(spec: LvlmModel, context: BuildContext) -> LanguageModel:
     try:
         transformers: Any = importlib.import_module("transformers")
     except ImportError as error:
-        raise CellError("`kind: lvlm` needs the extra: pip install '.[lvlm]'") from error
+        raise CellError(not_installed("transformers")) from error
     folder = weight_files(spec)[1].parent  # of the configuration; weight files may be links
     with loading(spec.name, folder):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.core.errors import CellError
+from bench.core.optional_packages import not_installed
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.models.build_context import BuildContext
 from bench.models.language.answering_model import LanguageModel
@@ -65,7 +66,7 @@ def build_tiny(spec: TinyModel, context: BuildContext) -> LanguageModel:
     try:
         transformers: Any = importlib.import_module("transformers")
     except ImportError as error:
-        raise CellError("`kind: lvlm-tiny` needs the extra: pip install '.[lvlm]'") from error
+        raise CellError(not_installed("transformers")) from error
     make = {"llava": _llava, "qwen2_5_vl": _qwen}[spec.family]
     with TemporaryDirectory() as folder:
         make(transformers, Path(folder))

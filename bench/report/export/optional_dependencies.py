@@ -3,9 +3,9 @@
 import importlib.util
 
 from bench.core.errors import UserError
+from bench.core.optional_packages import not_installed
 
-# option -> package that it needs, and this project's extra that installs the package
-_NEEDS = {"parquet": ("pyarrow", "export"), "figures": ("matplotlib", "plot")}
+_NEEDS = {"parquet": "pyarrow", "figures": "matplotlib"}  # option -> package that it needs
 
 
 def check_extras(wanted: dict[str, bool]) -> None:
@@ -17,8 +17,6 @@ def check_extras(wanted: dict[str, bool]) -> None:
     Raises:
         UserError: A package of a chosen option is not installed.
     """
-    for option, (package, extra) in _NEEDS.items():
+    for option, package in _NEEDS.items():
         if wanted.get(option) and importlib.util.find_spec(package) is None:
-            raise UserError(
-                f"--{option}: {package} is not installed; run `pip install 'radapt-bench[{extra}]'`"
-            )
+            raise UserError(f"--{option}: {not_installed(package)}")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from bench.core.errors import UserError
+from bench.core.optional_packages import not_installed
 
 _TIMEOUT = 10.0  # seconds; Ray's own timeout is minutes, and then Ray ends the process
 _LENGTH = 240  # characters of Ray's error messages, which continue with general advice
@@ -25,9 +26,7 @@ def import_ray() -> ModuleType:
         import ray
         import ray.util.scheduling_strategies
     except ImportError as error:
-        raise UserError(
-            "--executor: got 'ray', but Ray is not installed; run pip install 'radapt-bench[ray]'"
-        ) from error
+        raise UserError(f"--executor: got 'ray', but {not_installed('ray')}") from error
     return ray
 
 

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.catalogue.model_facts import known_models
 from bench.core.identifiers import shown
+from bench.core.program import PROGRAM
 from bench.core.suggestions import suggestion
 
 _RADAPT = "radapt"  # `{radapt: BASE, ...}` is `{kind: radapt, base: BASE, ...}`
@@ -44,7 +45,7 @@ def expand_known_model(value: Any) -> Any:
         if facts is None:
             raise PydanticCustomError(
                 "model",
-                "allowed: a mapping with the key `kind`, or a name that `run_bench.py list models` "
+                f"allowed: a mapping with the key `kind`, or a name that `{PROGRAM} list models` "
                 "prints{near}",
                 {"near": suggestion(value, known_models())},
             )

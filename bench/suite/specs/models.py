@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from bench.catalogue.weight_sources import LocalFile, WeightSource
 from bench.core.code_content import Content, content_of, require_module, without_paths
 from bench.core.errors import CellError
+from bench.core.optional_packages import not_installed
 from bench.core.suite_paths import find_path, tried
 from bench.suite.specs.attack_base import Count
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
@@ -68,7 +69,7 @@ class TinyModel(Model):
         try:
             return f"{self.code} {version('transformers')}"
         except PackageNotFoundError as error:
-            raise CellError("`kind: lvlm-tiny` needs the extra: pip install '.[lvlm]'") from error
+            raise CellError(not_installed("transformers")) from error
 
 
 class Anchor(Spec):

@@ -1,0 +1,24 @@
+"""Packages that not every run needs, and the commands that install them."""
+
+# package -> the extra of this project that brings it, with what it needs itself
+_EXTRAS = {
+    "transformers": "lvlm",
+    "ray": "ray",
+    "pyarrow": "tables",
+    "matplotlib": "plot",
+    "torchattacks": "torchattacks",
+}
+# torchattacks requires a version of `requests` from 2021, which pip would install
+_ALONE = {"torchattacks": " && pip install --no-deps torchattacks"}
+
+
+def install_advice(package: str) -> str:
+    """Return the command that installs a package."""
+    if package not in _EXTRAS:
+        return f"pip install {package}"
+    return f"pip install 'radapt-bench[{_EXTRAS[package]}]'{_ALONE.get(package, '')}"
+
+
+def not_installed(package: str) -> str:
+    """Return the message that a package is missing, with the command that installs it."""
+    return f"{package} is not installed; run `{install_advice(package)}`"

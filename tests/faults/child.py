@@ -1,11 +1,8 @@
 """A process that runs the harness with a fault armed in it.
 
-It is forked from one that has imported everything already, so that a run starts at once. What it
-says goes to a file.
+What it says goes to a file.
 """
 
-import multiprocessing
-import os
 import sys
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
@@ -13,16 +10,11 @@ from pathlib import Path
 
 import torch
 
-import bench.evaluate.cell
-import bench.nano.nano_clip
-import bench.run.console.board
 import bench.run.split_jobs
-import bench.run.suite_run
 import run_bench
 from tests.faults.inside import Inside, arm, hold
+from tests.support import forked
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.faults.child"])
 _LONG = 0.05  # of a worker's share of all work, so that several workers are given parts
 
 
@@ -34,8 +26,8 @@ def start(
 
     Where it is given the file `held`, it waits before so many passes: `tests.faults.inside.hold`.
     """
-    call = (list(map(str, arguments)), str(log), inside, trigger, seed, held, before)
-    process = _FORKS.Process(target=_run, args=call)
+    words = list(map(str, arguments))
+    process = forked.process(_run, words, str(log), inside, trigger, seed, held, before)
     process.start()
     return process
 
@@ -57,9 +49,7 @@ def finish(process: BaseProcess, seconds: float = 600.0) -> int | None:
 def _run(
     arguments: list[str], log: str, inside: Inside, trigger: str, seed: int, held: str, before: int
 ) -> None:
-    with open(log, "a") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    forked.send_output(log, log)
     torch.set_num_threads(1)
     bench.run.split_jobs._LONG = _LONG
     arm(inside, trigger, seed)

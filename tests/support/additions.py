@@ -6,11 +6,11 @@ suite that uses it. The number of files that it touches is the cost that `CONTRI
 
 import csv
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import copytree
+
+from tests.support import forked
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("bench/nano/weights", "bench/nano/data")  # linked, not copied
@@ -52,14 +52,17 @@ class Copy:
     def run(self, suite: str, *options: str) -> list[Mapping[str, str]]:
         """Run a suite, given as YAML with the name `added`, and return the rows of `cells.csv`."""
         (self.root / "added.yaml").write_text(suite)
-        command = [sys.executable, "run_bench.py", "run", "added.yaml", "--no-check", "--device"]
-        done = subprocess.run(
-            [*command, "cpu", *options], cwd=self.root, capture_output=True, text=True,
-            env={**os.environ, "PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+        words = ("run", "added.yaml", "--no-check", "--device", "cpu", *options)
+        self.call("run_bench.py", *words)
         with open(self.root / "results" / "added" / "cells.csv", encoding="utf-8") as file:
             return list(csv.DictReader(file))
+
+    def call(self, script: str, *arguments: str) -> str:
+        """Run a script of the copy, and return what it prints."""
+        place = self.root / script
+        done = forked.call_script(place, arguments, self.root, {**os.environ})
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
 
 def _heavy(folder: str, names: list[str]) -> set[str]:

@@ -1,5 +1,6 @@
 """Models of the user's own code: what it may do to a run, and what is done to its modules."""
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -71,6 +72,35 @@ def test_code_that_calls_exit_fails_its_cells_alone(
     assert reasons["later:at_once"] == {f"{told}0"}
     assert reasons["later:options"] == {f"{told}2"}
     assert reasons["later:Model"] == {f"{told}no images today"}
+
+
+SIGNALS = """
+import signal, torch
+class Model:
+    logit_scale = 1.0
+    def __init__(self, device):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.alarm(1000)
+    def encode_image(self, images): signal.raise_signal(signal.SIGALRM)
+    def encode_text(self, texts): return torch.ones(len(texts), 3)
+"""
+
+
+def test_signals_of_a_model_fail_its_cells_alone(
+    suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sets_timers.py").write_text(SIGNALS)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = {"kind": "python", "target": "sets_timers:Model"}
+    models = {"M": own, "CLIP": {"kind": "nano", "weights": "clip"}}
+    suite = load_suite(suite_file(models=models, attacks=None, threats=None, samples=4))
+    before = signal.getsignal(signal.SIGINT)
+    report = run_suite(suite, results=tmp_path / "results", trust=True)
+    frame = load_results(report.folder).set_index("model")
+    assert frame.loc["CLIP", "status"] == "ok"
+    assert "set a timer that ran out (SIGALRM)" in frame.loc["M", "reason"]
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_ctrl_c_in_a_model_still_stops_the_run(

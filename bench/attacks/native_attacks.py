@@ -51,10 +51,11 @@ def ascent_of(spec: SingleNative) -> Ascent:
         case Pgd():
             best = spec.keep == "best"
             return PgdAscent(
-                spec.steps, spec.step, spec.random_start, spec.momentum, spec.halve, best
-            )
+                spec.steps, spec.step, spec.random_start, spec.momentum, spec.halve, best,
+                spec.length,
+            )  # fmt: skip
         case PgdSpec():
-            return PgdAscent(spec.steps, spec.step, spec.random_start)
+            return PgdAscent(spec.steps, spec.step, spec.random_start, length=spec.length)
         case Fgsm():
             return PgdAscent(1, 1.0, random_start=False)
         case MiFgsm():

@@ -14,6 +14,7 @@ from bench.suite.specs.attack_base import (
     RepeatedSpec,
     Share,
 )
+from bench.suite.specs.budgets import Radius, eps_value
 
 
 class PgdSpec(RepeatedSpec):
@@ -23,17 +24,30 @@ class PgdSpec(RepeatedSpec):
         random_start: Whether to start at a random point of the ball. Otherwise at the clean image.
         steps: Number of steps.
         step: Relative step size: the step size is `step` * eps / `steps`.
+        step_size: Absolute step size, written like a radius; it replaces `step`.
     """
 
     random_start: bool = True
     steps: Count = 10
     step: Annotated[float, Field(gt=0)] = 2.5
+    step_size: Radius | None = None
 
     @model_validator(mode="after")
     def _restarts_differ(self) -> Self:
         if self.restarts > 1 and not self.random_start:
             raise PydanticCustomError("restarts", "`restarts` above 1 need `random_start: true`")
         return self
+
+    @model_validator(mode="after")
+    def _one_step_size(self) -> Self:
+        if self.step_size is not None and "step" in self.model_fields_set:
+            raise PydanticCustomError("step_size", "`step_size` replaces `step`; remove one")
+        return self
+
+    @property
+    def length(self) -> float | None:
+        """Absolute step size, or None if it is relative."""
+        return None if self.step_size is None else eps_value(self.step_size)
 
 
 class Fgsm(NativeSpec):

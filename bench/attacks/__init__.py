@@ -17,6 +17,7 @@ def build_attack(
     batch: int | Batch,
     surrogate: BuildSurrogate | None = None,
     answers: bool = False,
+    judges: int = 1,
 ) -> Attack:
     """Return the attack that a spec declares.
 
@@ -26,22 +27,27 @@ def build_attack(
         batch: Number of images attacked at the same time by a native attack. The result does
             not depend on it. A `Batch` is halved when memory runs out. Adapters use chunks of
             the size in their spec instead.
-        surrogate: Builds the model that computes the gradients, for specs with `backward`.
+        surrogate: Builds the model that computes the gradients, for specs with `backward`, or on
+            which images are made, for specs with `source`.
         answers: Whether the model answers in words. Attacks on cross-entropy then maximise the
             negative log-likelihood of the reference answer.
+        judges: Number of passes that must all misclassify a point before an attack stops there:
+            the `eot` of an ensemble, for its members; 1 for all other attacks.
     """
     match spec:
         case Noise():
             draws = tuple(RandomPoint(stream) for stream in range(spec.draws))
-            return InSequence(draws, loss_of(spec, answers=answers), batch)
+            return InSequence(draws, loss_of(spec, answers=answers), batch, judges)
         case PyAutoAttack():
             return OfficialAttack(spec)
         case TorchAttacks():
             return TorchAttack(spec.attack, dict(spec.args), spec.chunk)
         case Ensemble():
+            assert spec.eot != "model", "`bench.plan.random_models` sets the number of passes"
             members = [
-                build_attack(member, batch=batch, surrogate=surrogate) for member in spec.attacks
+                build_attack(member, batch=batch, surrogate=surrogate, judges=spec.eot)
+                for member in spec.attacks
             ]
-            return in_sequence(members, ANY_MARGIN, batch)
+            return in_sequence(members, ANY_MARGIN, batch, spec.eot)
         case _:
-            return build_native(spec, batch, surrogate, answers=answers)
+            return build_native(spec, batch, surrogate, answers=answers, judges=judges)

@@ -28,6 +28,7 @@ from bench.attacks.passes import (
     logits_at,
     precompute,
     raise_if_faulty,
+    still_wrong,
 )
 from bench.attacks.slots import draw_ahead, join, put, take
 from bench.attacks.surrogate import BpdaModel
@@ -61,6 +62,9 @@ class NativeAttack:
         eot: Forward passes per step. Their losses, logits and gradients are averaged
             (expectation over transformation, Athalye et al. 2018, arXiv:1707.07397).
         surrogate: The model that computes the gradients, if it is not the attacked model.
+        source: The model on which images are made, in mode `full`, if not the attacked model.
+        judges: Number of further passes that must all misclassify a point before the attack stops
+            there, for a random model, and clean images are all attacked; 1 for other models.
     """
 
     ascent: Ascent
@@ -69,6 +73,8 @@ class NativeAttack:
     runs: tuple[Run, ...] = (Run(),)
     eot: int = 1
     surrogate: EmbeddingClassifier | None = None
+    source: EmbeddingClassifier | None = None
+    judges: int = 1
 
     def __call__(
         self,
@@ -89,6 +95,8 @@ class NativeAttack:
         the start points of the ascent.
         """
         batch = as_batch(self.batch)
+        if self.source is not None:
+            model, mode, clean = self.source, "full", None
         model = BpdaModel(model, self.surrogate) if self.surrogate else model
         queue, targets = torch.arange(len(images), device=images.device), labels[None]
         precomputed: State | None = None
@@ -108,12 +116,11 @@ class NativeAttack:
                         for run in self.runs
                     ]
                 )
-                if mode == "success":
+                if mode == "success" and self.judges == 1:
                     queue = queue[clean.argmax(dim=1) == labels]
-            targets = targets.expand(len(self.runs), -1)
             loop = _Loop(
-                self, model, images, labels, targets, precomputed, starts, seeds, budget, mode,
-                batch,
+                self, model, images, labels, targets.expand(len(self.runs), -1), precomputed,
+                starts, seeds, budget, mode, batch,
             )  # fmt: skip
             loop.attack_images(queue.tolist())
         return loop.result
@@ -247,6 +254,7 @@ class _Loop:
         wrong = logits.argmax(dim=1) != state["label"]
         broken, bad = torch.stack([wrong, faulty]).cpu().unbind()
         raise_if_faulty(bad)
+        broken = self._confirmed(state, broken)
         if bool(broken.any()):
             self._keep_broken(state, broken, self._active.row, self._active.run)
 
@@ -272,18 +280,21 @@ class _Loop:
             return {}
         row, run = state["row"].cpu(), state["run"].cpu()
         broken = (logits.argmax(dim=1) != state["label"]).cpu()
-        self._keep_broken(state, broken, row, run)
+        self._keep_broken(state, self._confirmed(state, broken), row, run)
         last = {at: place for place, at in enumerate(row.tolist())}  # the last run of each image
         unbroken = [place for at, place in last.items() if not self._active.is_broken(at)]
         rows = torch.tensor(unbroken, dtype=torch.long, device=self.images.device)
         self.result[state["row"][rows]] = found[rows]
         return {}
 
+    def _confirmed(self, state: State, broken: Tensor) -> Tensor:
+        if (passes := self.attack.judges) == 1:
+            return broken
+        return still_wrong(self.model, state, broken, self.batch, passes=passes)
+
     def _evaluate(self, state: State, *, backward: bool) -> Evaluation:
-        attack = self.attack
-        return evaluate(
-            self.model, attack.loss, state, self.batch, eot=attack.eot, backward=backward
-        )
+        loss, eot = self.attack.loss, self.attack.eot
+        return evaluate(self.model, loss, state, self.batch, eot=eot, backward=backward)
 
     def _rows(self, mask: Tensor) -> Tensor:
         return mask.nonzero().squeeze(1).to(self.images.device, non_blocking=True)

@@ -37,6 +37,20 @@ def as_module(model: Classifier) -> nn.Module:
     return (model if isinstance(model, nn.Module) else _Module(model)).eval()
 
 
+class MeanOfPasses(nn.Module):
+    """A random classifier whose logits are averaged over several passes."""
+
+    def __init__(self, module: nn.Module, passes: int) -> None:
+        """Wrap a classifier."""
+        super().__init__()
+        self.module = module
+        self.passes = passes
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the mean logits `[b,k]` of images `[b,3,h,w]`."""
+        return torch.stack([self.module(images) for _ in range(self.passes)]).mean(dim=0)
+
+
 class _Module(nn.Module):
     def __init__(self, function: Classifier) -> None:
         super().__init__()

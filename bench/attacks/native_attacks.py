@@ -11,7 +11,6 @@ from bench.attacks.sequence import in_sequence
 from bench.attacks.spectrum import Spectrum
 from bench.core.types import Attack, EmbeddingClassifier
 from bench.models.batch_size import Batch
-from bench.suite.specs import Backward
 from bench.suite.specs.attacks import (
     ApgdSpec,
     Fgsm,
@@ -22,23 +21,35 @@ from bench.suite.specs.attacks import (
     ValueFeatures,
 )
 
-BuildSurrogate = Callable[[Backward], EmbeddingClassifier]
+BuildSurrogate = Callable[[ApgdSpec], EmbeddingClassifier]
 
 
 def build_native(
-    spec: SingleNative, batch: int | Batch, surrogate: BuildSurrogate | None, *, answers: bool
+    spec: SingleNative,
+    batch: int | Batch,
+    surrogate: BuildSurrogate | None,
+    *,
+    answers: bool,
+    judges: int,
 ) -> Attack:
     """Return a native attack with all its runs; for the arguments see `build_attack`."""
-    gradient_model = None
-    if isinstance(spec, ApgdSpec) and spec.backward:
-        assert surrogate is not None, "a spec with `backward` needs its models"
-        gradient_model = surrogate(spec.backward)
+    gradient_model = source = None
+    if isinstance(spec, ApgdSpec) and (spec.backward or spec.source):
+        assert surrogate is not None, "a spec with `backward` or `source` needs its models"
+        other = surrogate(spec)
+        gradient_model, source = (other, None) if spec.backward else (None, other)
     ascent, loss = ascent_of(spec), loss_of(spec, answers=answers)
     runs = [
-        NativeAttack(ascent, loss, batch, (Run(stream, rank),), spec.passes, gradient_model)
+        NativeAttack(
+            *(ascent, loss, batch, (Run(stream, rank),), spec.passes),
+            surrogate=gradient_model,
+            source=source,
+            judges=judges,
+        )
         for stream, rank in spec.runs
     ]
-    return in_sequence(runs, loss if answers or loss.ranks else ANY_MARGIN, batch)
+    criterion = loss if answers or loss.ranks else ANY_MARGIN
+    return in_sequence(runs, criterion, batch, judges)
 
 
 def ascent_of(spec: SingleNative) -> Ascent:

@@ -104,6 +104,37 @@ def logits_at(model: Classifier, points: Tensor, batch: Batch) -> Tensor:
         return torch.cat(batch.parts(len(points), lambda part: finite(model(points[part]))))
 
 
+def logits_of_passes(model: Classifier, points: Tensor, batch: Batch, passes: int) -> Tensor:
+    """Return the logits of several passes, `[passes,n,k]`, which differ if the model is random."""
+    return torch.stack([logits_at(model, points, batch) for _ in range(passes)])
+
+
+def share_wrong(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the share of passes that misclassify each image, `[n]`, of logits `[passes,n,k]`."""
+    return (logits.argmax(dim=2) != labels).float().mean(dim=0)
+
+
+def still_wrong(
+    model: Classifier, state: State, broken: Tensor, batch: Batch, *, passes: int
+) -> Tensor:
+    """Return which points of a state are misclassified in all of several further passes.
+
+    Args:
+        model: The attacked model, which is random.
+        state: The points under `point`, and their classes under `label`.
+        broken: The points in question, a mask `[b]` on the host; all others count as not broken.
+        batch: Number of images per pass.
+        passes: Number of passes.
+    """
+    rows = broken.nonzero().squeeze(1)
+    if not len(rows):
+        return broken
+    given = rows.to(state["point"].device)
+    logits = logits_of_passes(model, state["point"][given], batch, passes)
+    always = share_wrong(logits, state["label"][given]) == 1
+    return broken.index_put((rows,), always.to(broken.device))
+
+
 def finite(logits: Tensor) -> Tensor:
     """Return the logits `[n,k]`; raise CellError if one is NaN or infinite."""
     raise_if_faulty(~torch.isfinite(logits).all(dim=1))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.attacks.library_chunks import NORMS, as_module, in_chunks
+from bench.attacks.library_chunks import NORMS, MeanOfPasses, as_module, in_chunks
 from bench.attacks.losses import margin, wrong_class
 from bench.core.types import Budget, Classifier, Mode
 from bench.suite.specs import PyAutoAttack
@@ -73,6 +73,7 @@ class _ChunkAttacks:
         """Run the library's own evaluation with the settings of the spec."""
         from pyautoattack import AutoAttack
 
+        torch.manual_seed(self.seed)  # a random model does not repeat the passes that score it
         custom = self.spec.attack not in ("standard", "rand")
         suite = AutoAttack(
             self.module,
@@ -87,6 +88,8 @@ class _ChunkAttacks:
         suite.fab.n_iter, suite.fab.n_restarts = self.spec.steps, self.spec.restarts
         suite.fab.n_target_classes = self.spec.targets
         suite.square.n_queries = self.spec.queries
+        if "square" in self.spec.members and self.spec.passes > 1:
+            suite.square, suite.model = self._square(), self._averaged()
         adversarial, _ = suite.run_standard_evaluation(images, labels, batch_size=len(images))
         return adversarial  # type: ignore[no-any-return]
 
@@ -149,12 +152,17 @@ class _ChunkAttacks:
             **self._common(),
         )
 
+    def _averaged(self) -> nn.Module:
+        """Return the model, with the mean logits of `eot` passes; APGD averages by itself."""
+        passes = self.spec.passes
+        return MeanOfPasses(self.module, passes) if passes > 1 else self.module
+
     def _square(self) -> Any:
         """Return Square as in AutoAttack, except that it continues on misclassified images."""
         from pyautoattack.square import SquareAttack
 
         attack = SquareAttack(
-            self.module, n_queries=self.spec.queries, resc_schedule=False, **self._common()
+            self._averaged(), n_queries=self.spec.queries, resc_schedule=False, **self._common()
         )
         measure = attack.margin_and_loss
 

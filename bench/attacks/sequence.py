@@ -9,7 +9,7 @@ from torch import Tensor
 from bench.attacks.balls import project
 from bench.attacks.engine import NativeAttack
 from bench.attacks.loss import Loss
-from bench.attacks.passes import logits_at, loss_at
+from bench.attacks.passes import logits_of_passes, loss_at, share_wrong
 from bench.core.types import Attack, Budget, Classifier, Mode
 from bench.models.batch_size import Batch, as_batch
 
@@ -26,11 +26,14 @@ class InSequence:
         attacks: The attacks, in the order in which they run.
         criterion: The loss that ranks their points in mode `full`.
         batch: Number of images per pass when the points are evaluated.
+        judges: Number of passes that evaluate a point, above 1 for a random model. An image is
+            broken if all misclassify its point; else the point stays that most passes misclassify.
     """
 
     attacks: tuple[Attack, ...]
     criterion: Loss
     batch: int | Batch
+    judges: int = 1
 
     def __call__(
         self,
@@ -59,30 +62,32 @@ class InSequence:
     ) -> tuple[Tensor, Tensor]:
         """Attack in mode `success`.
 
-        `clean` are the logits `[b,k]` of the clean images, which saves a forward pass.
+        `clean` are the logits `[judges,b,k]` of the clean images, which saves forward passes.
 
         Returns:
-            The adversarial images `[b,3,h,w]`, and the mask `[b]` of those that the model
-            misclassifies, so that the caller need not evaluate them again.
+            The adversarial images `[b,3,h,w]`, and the share of passes in which the model
+            misclassifies each, `[b]`, so that the caller need not evaluate them again.
         """
-        result, fooled = images.clone(), clean.argmax(dim=1) != labels
+        result, wrong = images.clone(), share_wrong(clean, labels)
         for attack in _joined_runs(self.attacks):
-            left = (~fooled).nonzero().squeeze(1)
+            left = (wrong < 1).nonzero().squeeze(1)
             if not len(left):
                 break
             own = [seeds[row] for row in left.tolist()]
             given = (model, images[left], labels[left], budget)
             if isinstance(attack, InSequence):
-                found, broken = attack.succeed(*given, own, clean[left])
+                found, share = attack.succeed(*given, own, clean[:, left])
             else:
                 if isinstance(attack, NativeAttack):
-                    found = attack(*given, mode="success", seeds=own, clean=clean[left])
+                    mean = clean[:, left].mean(dim=0)
+                    found = attack(*given, mode="success", seeds=own, clean=mean)
                 else:
                     found = attack(*given, mode="success", seeds=own)
                 found = project(found, images[left], budget)
-                broken = self._logits(model, found).argmax(dim=1) != labels[left]
-            result[left], fooled[left] = found, broken
-        return result, fooled
+                share = share_wrong(self._logits(model, found), labels[left])
+            better = share >= wrong[left]
+            result[left[better]], wrong[left[better]] = found[better], share[better]
+        return result, wrong
 
     def _strongest(
         self,
@@ -98,20 +103,24 @@ class InSequence:
             found = attack(model, images, labels, budget, mode="full", seeds=seeds)
             found = project(found, images, budget)
             batch = as_batch(self.batch)
-            loss = loss_at(model, self.criterion, found, images, labels, seeds, batch)
+            losses = [
+                loss_at(model, self.criterion, found, images, labels, seeds, batch)
+                for _ in range(self.judges)
+            ]
+            loss = torch.stack(losses).mean(dim=0)
             better = loss > highest
             result[better], highest[better] = found[better], loss[better]
         return result
 
     def _logits(self, model: Classifier, points: Tensor) -> Tensor:
-        return logits_at(model, points, as_batch(self.batch))
+        return logits_of_passes(model, points, as_batch(self.batch), self.judges)
 
 
 def in_sequence(
-    attacks: list[Attack] | list[NativeAttack], criterion: Loss, batch: int | Batch
+    attacks: list[Attack] | list[NativeAttack], criterion: Loss, batch: int | Batch, judges: int
 ) -> Attack:
     """Return the only attack, or several attacks as an `InSequence`."""
-    return attacks[0] if len(attacks) == 1 else InSequence(tuple(attacks), criterion, batch)
+    return attacks[0] if len(attacks) == 1 else InSequence(tuple(attacks), criterion, batch, judges)
 
 
 def _joined_runs(attacks: Sequence[Attack]) -> list[Attack]:
@@ -122,6 +131,7 @@ def _joined_runs(attacks: Sequence[Attack]) -> list[Attack]:
         if (
             isinstance(attack, NativeAttack)
             and isinstance(last, NativeAttack)
+            and attack.source is None  # mode `full` allows only one run
             and replace(attack, runs=last.runs) == last
         ):
             joined[-1] = replace(last, runs=last.runs + attack.runs)

@@ -23,7 +23,7 @@ from bench.models.batch_size import Batch, out_of_memory
 from bench.models.lowered_precision import matmul_precision
 from bench.plan.cells import Cell
 from bench.plan.shards import chunk_of
-from bench.suite.specs import AnyAttack, Backward, Component, Precision
+from bench.suite.specs import AnyAttack, ApgdSpec, Component, Precision
 from bench.tasks.answer_targets import attack_texts
 
 
@@ -83,8 +83,12 @@ def craft(
         counted.extend(members)
         return members[0] if len(members) == 1 else EnsembleModel(members)
 
-    def surrogate(backward: Backward) -> EmbeddingClassifier:
-        return build_source((backward.model,) if backward.model else cell.sources, backward.without)
+    def surrogate(spec: ApgdSpec) -> EmbeddingClassifier:
+        if not spec.backward:
+            specs = [case.cache.suite.models[name] for name in cell.sources]
+            return build_source([each.architecture_of for each in specs if each.architecture_of])
+        named = spec.backward.model
+        return build_source((named,) if named else cell.sources, spec.backward.without)
 
     clean, labels = images.floats(rows), images.labels[rows.to(images.labels.device)]
     prompts = _prompts_and_texts(case, attack, rows, texts)

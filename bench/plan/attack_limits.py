@@ -1,6 +1,7 @@
 """Attack settings adapted to the number of classes and the mode, or the reason to skip a cell."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 from bench.catalogue.torchattacks_list import TORCHATTACKS
 from bench.core.errors import CellSkip
@@ -32,11 +33,14 @@ _NAMES: Mapping[Component, str] = {
 }
 
 
+_Part = Component | Literal["base"]
+
+
 def fit_cell(
     suite: Suite, cell: Cell, attack: AnyAttack, classes: int
 ) -> tuple[AnyAttack, tuple[str, ...]]:
     """Return a cell's attack, adapted to the cell's sources and number of classes; see `fit`."""
-    components = _removable(suite.models[name] for name in cell.sources)
+    components = _removable([suite.models[name] for name in cell.sources])
     for name in (*cell.sources, *attack.surrogates):
         if suite.models[name].gives_logits:
             _refuse_embedding_loss(attack, name)
@@ -56,8 +60,12 @@ def _refuse_embedding_loss(attack: AnyAttack, name: str) -> None:
             )
 
 
-def _check_surrogate(spec: AnyAttack, components: Collection[Component]) -> None:
-    if isinstance(spec, ApgdSpec) and spec.backward:
+def _check_surrogate(spec: AnyAttack, components: Collection[_Part]) -> None:
+    if not isinstance(spec, ApgdSpec):
+        return
+    if spec.source and spec.source not in components:
+        raise CellSkip(f"{spec.label} attacks the base of a model, which a source does not have")
+    if spec.backward:
         for component in spec.backward.without:
             if component not in components:
                 raise CellSkip(
@@ -65,14 +73,17 @@ def _check_surrogate(spec: AnyAttack, components: Collection[Component]) -> None
                 )
 
 
-def _removable(models: Iterable[ModelSpec]) -> frozenset[Component]:
+def _removable(models: Sequence[ModelSpec]) -> frozenset[_Part]:
     """Return the components that every model has, so that a surrogate can leave them out."""
-    each = [frozenset(model.components) for model in models]
-    return frozenset.intersection(*each) if each else frozenset()
+    each = [
+        frozenset[_Part](("base", *model.components) if model.architecture_of else model.components)
+        for model in models
+    ]
+    return frozenset.intersection(*each)
 
 
 def fit(
-    spec: AnyAttack, classes: int, mode: Mode, components: Collection[Component] = ()
+    spec: AnyAttack, classes: int, mode: Mode, components: Collection[_Part] = ()
 ) -> tuple[AnyAttack, tuple[str, ...]]:
     """Return the attack with settings that `classes` allows, and flags for the changes.
 
@@ -83,7 +94,8 @@ def fit(
         spec: The attack.
         classes: Number of classes of the dataset.
         mode: Mode of the craft: `success` or `full`.
-        components: Components that a surrogate can leave out of all source models.
+        components: Components that a surrogate can leave out of all source models; `base` if each
+            has a base.
 
     Raises:
         CellSkip: The attack cannot run on this dataset in this mode.
@@ -164,9 +176,10 @@ def _fit_torchattacks(
 
 
 def _fit_ensemble(
-    spec: Ensemble, classes: int, mode: Mode, components: Collection[Component]
+    spec: Ensemble, classes: int, mode: Mode, components: Collection[_Part]
 ) -> tuple[Ensemble, tuple[str, ...]]:
-    kept, flags, reasons = [], [], []
+    kept, reasons = [], []
+    flags = [f"eot={spec.eot}"] if spec.eot != 1 else []
     for member in spec.attacks:
         try:
             fitted, own = fit(member, classes, mode, components)

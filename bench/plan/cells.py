@@ -15,6 +15,7 @@ from bench.plan.identity import (
     storage_identity,
     surrogates_identity,
 )
+from bench.plan.random_models import with_passes_of
 from bench.plan.versions import versioned
 from bench.suite.applicability import is_scored
 from bench.suite.judge_prompt import judge_identity
@@ -145,8 +146,10 @@ def _metric_cells(
     clean = digest({**scored, "data": images, "attack": None})
     yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
     for threat in suite.threats:
-        for attack, seed in product(suite.attacks, suite.attack_seeds):
-            sources = [model_identity(suite, lock, name) for name in threat.sources or (target,)]
+        names = threat.sources or (target,)
+        attacks = [with_passes_of(attack, suite.models, names) for attack in suite.attacks]
+        for attack, seed in product(attacks, suite.attack_seeds):
+            sources = [model_identity(suite, lock, name) for name in names]
             mode = _mode(threat, metric)
             nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
             below: Cell | None = None

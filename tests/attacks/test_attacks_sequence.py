@@ -12,7 +12,7 @@ from bench.attacks.losses import cross_entropy, margin, wrong_class
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.sequence import InSequence
 from bench.core.types import Budget, Classifier, Mode
-from bench.suite.specs import ApgdCe, ApgdT, Cw, Ensemble, Noise, Pgd
+from bench.suite.specs import ApgdCe, ApgdT, Cw, Ensemble, Noise, Pgd, PyAutoAttack
 from tests.conftest import LinearModel, grey_images
 
 EPS = ("0",)
@@ -220,6 +220,46 @@ def test_what_is_known_of_an_image_is_not_asked_again(four: LinearModel) -> None
 
     assert queries(1e-6) == 8 + 6 * (runs * (steps + 1) + len(members))  # none falls
     assert queries(0.4) <= 8 + 6 * (2 + 1)  # all fall at the first or second point
+
+
+def test_an_attack_on_a_random_model_goes_on_after_a_lucky_pass(linear: LinearModel) -> None:
+    images = grey_images(60)
+    images = images[linear(images).argmax(dim=1) == 0]
+    labels = torch.zeros(len(images), dtype=torch.long)
+    budget = Budget(1.2 * float(linear.smallest_eps(images).max()))
+
+    def erring(points: Tensor) -> Tensor:
+        """Return logits of class 1 for every fourth image, by chance."""
+        wrong = torch.tensor([-1.0, 1.0]).expand(len(points), 2)
+        return torch.where(torch.rand(len(points), 1) < 1 / 4, wrong, linear(points))
+
+    def right_after(*members: dict[str, object], eot: int) -> int:
+        given = {"kind": "ensemble", "eps": EPS, "eot": eot, "attacks": members}
+        spec = Ensemble.model_validate(given).with_passes(eot, eot)
+        torch.manual_seed(0)
+        attack = build_attack(spec, batch=16, surrogate=lambda _: linear)  # type: ignore
+        points = attack(erring, images, labels, budget, mode="success", seeds=range(len(images)))
+        return int((erring(points).argmax(dim=1) == labels).sum())
+
+    apgd = {"kind": "apgd-ce", "steps": 10}
+    assert right_after(apgd, eot=1) > 0.1 * len(images)  # a lucky pass stops it
+    assert right_after(apgd, eot=8) == 0
+    assert right_after({**apgd, "restarts": 2}, {"kind": "noise"}, eot=8) == 0
+    assert right_after({"kind": "noise"}, {**apgd, "source": "base"}, eot=8) == 0
+
+
+def test_square_averages_the_logits_of_all_passes() -> None:
+    seen: list[float] = []
+    images, labels = plain([0.45]), torch.tensor([0])
+
+    def alternating(points: Tensor) -> Tensor:
+        seen.append(0.0)
+        return brightness(points) + torch.tensor([0.0, 1.0 if len(seen) % 2 else -1.0])
+
+    spec = PyAutoAttack(kind="pyautoattack", eps=EPS, attack="square", queries=40, eot=2)
+    run = build_attack(spec, batch=1)
+    found = run(alternating, images, labels, Budget(0.1), mode="success", seeds=[0])
+    assert float(found.mean()) > 0.5 and len(seen) >= spec.forwards == 80
 
 
 def test_momentum_carries_on_across_a_flat_place() -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench.core.errors import CellError
 from bench.core.types import CellResult
@@ -14,13 +15,13 @@ from bench.data.tensors import Images
 from bench.evaluate.cell import Evaluator
 from bench.evaluate.loading import Loading
 from bench.evaluate.text_vectors import TextVectors
-from bench.models import DefendedModel
+from bench.models import DefendedModel, build_model
 from bench.plan.cells import Cell, expand
 from bench.plan.resolve import resolve
 from bench.store.results_folder import Store
 from bench.suite.load import load_suite
 from bench.suite.metrics import RETRIEVAL
-from bench.suite.specs import PRESETS
+from bench.suite.specs import PRESETS, NanoModel
 from radapt.defences.anti_adversary import AntiAdversary
 from radapt.defences.gaussian_blur import GaussianBlur
 
@@ -85,6 +86,60 @@ def test_cells_of_defended_models(suite_file: Write, tmp_path: Path) -> None:
     for key, result in again.items():
         assert result.correct.tolist() == found[key].correct.tolist()
         assert result.distance.tolist() == found[key].distance.tolist()
+
+
+class Erring:
+    """The embedded CLIP; in each pass it gives some images the class that fits them least."""
+
+    def __init__(self, device: torch.device) -> None:
+        spec = NanoModel(kind="nano", weights="clip")
+        self.clip = build_model(spec, device, lambda name: self.clip)
+        self.logit_scale, self.encode_text = self.clip.logit_scale, self.clip.encode_text
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        embeddings = self.clip.encode_image(images)
+        return torch.where(torch.rand(len(images), 1) < 0.3, -embeddings, embeddings)
+
+
+def test_random_models_are_scored_by_a_pass_that_no_attack_chose(
+    suite_file: Write, tmp_path: Path
+) -> None:
+    members = [
+        {"kind": "apgd-ce", "steps": 1},
+        {"kind": "apgd-ce", "steps": 1, "name": "transfer", "source": "base"},
+        {"kind": "pyautoattack", "attack": "square", "queries": 1},
+    ]
+    suite = load_suite(
+        suite_file(
+            models={
+                "CLIP": MODELS["CLIP"],
+                "erring": {"kind": "python", "target": f"{__name__}:Erring", "eot": 2},
+                "pad": {"kind": "resize-pad", "base": "CLIP", "eot": 2},
+            },
+            datasets=["cifar10"], samples=40, threats=["white-box"],
+            attacks=[
+                {"kind": "ensemble", "name": "all", "eps": 1e-6, "eot": "model",
+                 "attacks": members},
+                {**members[1], "eps": "16/255", "steps": 3},
+            ],
+        )
+    )  # fmt: skip
+    lock, _ = resolve(suite)
+    store = Store(tmp_path, suite.suite)
+    evaluate = Evaluator(suite, lock, {}, store, torch.device("cpu"), trust=True)
+    found = {(c.target, c.attack and c.attack.label): evaluate(c) for c in expand(suite, lock)}
+    assert found["CLIP", "transfer"].reason == (
+        "transfer attacks the base of a model, which a source does not have"
+    )
+    assert [found[model, "all"].flags for model in ("CLIP", "erring", "pad")] == [
+        ("without=transfer",), ("eot=2", "without=transfer", "randomized"), ("eot=2", "randomized"),
+    ]  # fmt: skip
+    clean, transferred = found["pad", None], found["pad", "transfer"]
+    assert transferred.correct.sum() < clean.correct.sum() - 5
+    assert transferred.distance.min() > 0.9 * 16 / 255  # all steps, whatever the base says
+    # at a radius of nothing, errors by chance count as often as without an attack
+    right = found["CLIP", None].correct.sum()
+    assert abs(found["erring", "all"].correct.sum() - 0.7 * right) < 3.5 * (0.21 * right) ** 0.5
 
 
 def test_a_defence_that_needs_classes_says_so_for_captions() -> None:

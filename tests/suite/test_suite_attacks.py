@@ -86,6 +86,18 @@ def cell_ids(write: Write, attack: dict[str, Any], **changes: Any) -> set[str]:
             "attacks.0.attacks.0.kind: got 'ensemble'; allowed: 'fgsm', 'pgd'",
         ),
         (
+            {"kind": "ensemble", "eot": 2, "attacks": [{"kind": "pgd", "eot": 3}]},
+            "set `eot` on the ensemble or on members, not on both",
+        ),
+        (
+            {"kind": "ensemble", "eot": "model", "nested": True, "attacks": [{"kind": "pgd"}]},
+            "with `eot`, `nested` and `confirm` are not possible",
+        ),
+        (
+            {"kind": "apgd-ce", "source": "base", "backward": {"without": "defence"}},
+            "use one of the keys `backward` and `source`",
+        ),
+        (
             {"kind": "ensemble", "attacks": [{"kind": "pgd", "eps": "1/255"}]},
             "members take `eps` and `norm` from the ensemble",
         ),
@@ -93,8 +105,7 @@ def cell_ids(write: Write, attack: dict[str, Any], **changes: Any) -> set[str]:
             {"preset": "fare"},
             "attacks.0.preset: got 'fare'; allowed: fare-paper, clipure-paper, leaf-paper, "
             "ttc-paper, tga-paper, r-tpt-paper, radapt-paper, robustvlm-coco, "
-            "robustvlm-flickr30k, robustvlm-vqa, robustvlm-textvqa, standard, adaptive, "
-            "adaptive-random",
+            "robustvlm-flickr30k, robustvlm-vqa, robustvlm-textvqa, standard, adaptive",
         ),
         (
             {"preset": "fare-paper", "steps": 3},
@@ -137,7 +148,7 @@ def test_presets_are_what_the_papers_did(suite_file: Write) -> None:
     found = attacks(suite_file, *({"preset": name, "eps": eps} for name in OF_CLASSES))
     assert [attack.label for attack in found] == [
         "fare-paper", "clipure-paper", "leaf-paper", "TTC-PGD-10", "TTC-C&W-10", "TTC-AutoAttack",
-        "PGD-100", "PGD-7", "PGD-10", "C&W-30", "APGD-30", "standard", "adaptive", "adaptive-random"
+        "PGD-100", "PGD-7", "PGD-10", "C&W-30", "APGD-30", "standard", "adaptive"
     ]  # fmt: skip
     assert all(attack.eps == tuple(eps) for attack in found)
     fare, clipure, leaf, *_ = found
@@ -177,25 +188,48 @@ def test_presets_of_test_time_defences_have_the_steps_of_the_authors_code(
     assert r_tpt.step / r_tpt.steps == 1 / 4  # of eps
 
 
-@pytest.mark.parametrize(("preset", "eot"), [("adaptive", 1), ("adaptive-random", 8)])
-def test_adaptive_presets_take_gradients_in_all_ways(
-    suite_file: Write, preset: str, eot: int
-) -> None:
-    (found,) = attacks(suite_file, {"preset": preset, "eps": "4/255"})
-    assert isinstance(found, Ensemble)
+def test_the_adaptive_preset_takes_gradients_in_all_ways_and_transfers(suite_file: Write) -> None:
+    (found,) = attacks(suite_file, {"preset": "adaptive", "eps": "4/255"})
+    assert isinstance(found, Ensemble) and found.eot == "model"
     *gradients, square = found.attacks
     assert [member.model_dump(exclude_defaults=True) for member in gradients] == [
-        {
-            "kind": "apgd-ce", "eps": ("4/255",), "name": way,
-            **({"eot": eot} if eot > 1 else {}), **backward,
-        }
-        for way, backward in (
+        {"kind": "apgd-ce", "eps": ("4/255",), "name": name, **how}
+        for name, how in (
             ("own", {}),
             ("identity", {"backward": {"without": ("unrolling",)}}),
             ("base", {"backward": {"without": ("defence",)}}),
+            ("transfer", {"source": "base"}),
         )
-    ]  # fmt: skip
+    ]
     assert isinstance(square, PyAutoAttack) and square.members == ("square",)
+
+
+def test_an_ensemble_averages_as_many_passes_as_a_random_model_needs(suite_file: Write) -> None:
+    models = {
+        "CLIP": {"kind": "nano", "weights": "clip"},
+        "pad": {"kind": "resize-pad", "base": "CLIP"},
+        "jpeg": {"kind": "jpeg", "base": "pad"},
+        "views": {"kind": "agc", "base": "CLIP", "views": 3},
+        "stated": {"kind": "ttc", "base": "CLIP", "eot": 5},
+    }
+
+    def passes(attack: dict[str, Any]) -> dict[str, list[int]]:
+        path = suite_file(models=models, attacks=[attack], threats=["white-box"])
+        cells = [cell for cell in expand(load_suite(path), Lock()) if cell.attack]
+        return {
+            cell.target: [each.eot for each in (cell.attack, *cell.attack.attacks)]  # type: ignore
+            for cell in cells
+        }
+
+    assert passes({"preset": "adaptive", "eps": "4/255"}) == {
+        "CLIP": [1] * 6,
+        "pad": [8, 8, 8, 8, 1, 8],  # images of `transfer` are made on CLIP
+        "jpeg": [8] * 6,
+        "views": [3, 3, 3, 3, 1, 3],  # 3 passes of 3 views
+        "stated": [5, 5, 5, 5, 1, 5],
+    }
+    stated = {"kind": "ensemble", "eps": "4/255", "eot": 4, "attacks": [{"kind": "pgd"}]}
+    assert set(map(tuple, passes(stated).values())) == {(4, 4)}
 
 
 def test_identity_of_attacks(suite_file: Write) -> None:

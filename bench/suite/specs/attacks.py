@@ -103,12 +103,21 @@ class ApgdSpec(RepeatedSpec):
         rho: Fraction of steps that must raise the loss; with fewer the step size is halved.
         filter: The low-pass filter of the defence, which the attack's steps take into account.
         backward: The surrogate for the gradients.
+        source: `base` for images made on the base of the attacked model, with its outputs and
+            gradients and all steps. None for the attacked model.
     """
 
     steps: Count = 100
     rho: Share = 0.75
     filter: Filter | None = None
     backward: Backward | None = None
+    source: Literal["base"] | None = None
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        if self.backward and self.source:
+            raise PydanticCustomError("source", "use one of the keys `backward` and `source`")
+        return self
 
     @property
     def surrogates(self) -> tuple[str, ...]:

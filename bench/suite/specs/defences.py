@@ -96,6 +96,11 @@ class NoiseSmoothingModel(DefenceModel):
     draws: Views
 
     @property
+    def copies(self) -> int:
+        """The noisy copies."""
+        return self.draws
+
+    @property
     def forwards(self) -> int:
         """One per copy."""
         return self.draws
@@ -199,6 +204,11 @@ class GeodesicCorrectionModel(DefenceModel):
     power: Positive = 0.9
 
     @property
+    def copies(self) -> int:
+        """The views."""
+        return self.views
+
+    @property
     def forwards(self) -> int:
         """The image and its views."""
         return 1 + self.views
@@ -232,6 +242,11 @@ class PromptTuningModel(DefenceModel):
     def gives_logits(self) -> bool:
         """Whether the model has no embeddings: always."""
         return True
+
+    @property
+    def copies(self) -> int:
+        """The views."""
+        return self.views
 
     @property
     def forwards(self) -> int:

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.attack_base import NativeSpec
-from bench.suite.specs.attacks import Noise, SingleNative
+from bench.suite.specs.attack_base import Count, NativeSpec
+from bench.suite.specs.attacks import ApgdSpec, Noise, SingleNative
 from bench.suite.specs.external_attacks import PyAutoAttack, TorchAttacks
 
 _Member = SingleNative | Noise | PyAutoAttack | TorchAttacks
@@ -18,9 +18,13 @@ class Ensemble(NativeSpec):
 
     Attributes:
         attacks: The members, in order. They take `eps` and `norm` from the ensemble.
+        eot: Number of passes of a random model, on which members average gradients and scores. An
+            image withstands a member unless the model misclassifies its point in as many further
+            passes. `model`: as many as the attacked model's `eot` says.
     """
 
     kind: Literal["ensemble"]
+    eot: Count | Literal["model"] = 1
     attacks: Annotated[
         tuple[Annotated[_Member, Field(discriminator="kind")], ...], Field(min_length=1)
     ]
@@ -44,6 +48,18 @@ class Ensemble(NativeSpec):
         return {**data, "attacks": members}
 
     @model_validator(mode="after")
+    def _one_number_of_passes(self) -> Self:
+        if self.eot != 1 and any(getattr(member, "eot", 1) > 1 for member in self.attacks):
+            raise PydanticCustomError("eot", "set `eot` on the ensemble or on members, not on both")
+        if self.eot != 1 and (self.nested or (self.precision != "fp32" and self.confirm)):
+            raise PydanticCustomError(
+                "eot",
+                "with `eot`, `nested` and `confirm` are not possible: a random model would be "
+                "scored several times, and every error would count",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _members_have_no_stages(self) -> Self:
         for member in self.attacks:
             if isinstance(member, NativeSpec) and (member.nested or member.precision != "fp32"):
@@ -51,6 +67,21 @@ class Ensemble(NativeSpec):
                     "ensemble", "set `nested` and `precision` on the ensemble, not on a member"
                 )
         return self
+
+    def with_passes(self, passes: int, of_base: int) -> Self:
+        """Return the ensemble with its number of passes set, on itself and on its members.
+
+        Args:
+            passes: Number of passes of the attacked model.
+            of_base: Number of passes of its base, for members with `source: base`.
+        """
+        members = [
+            member.model_copy(update={"eot": of_base if _on_base(member) else passes})
+            if "eot" in type(member).model_fields
+            else member
+            for member in self.attacks
+        ]
+        return self.model_copy(update={"eot": passes, "attacks": tuple(members)})
 
     @property
     def gradients(self) -> int:
@@ -79,6 +110,10 @@ class Ensemble(NativeSpec):
     def surrogates(self) -> tuple[str, ...]:
         """Surrogates of all members, in order."""
         return tuple(name for member in self.attacks for name in member.surrogates)
+
+
+def _on_base(member: _Member) -> bool:
+    return isinstance(member, ApgdSpec) and member.source == "base"
 
 
 AnyAttack = Annotated[_Member | Ensemble, Field(discriminator="kind")]

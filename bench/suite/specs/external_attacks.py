@@ -46,7 +46,8 @@ class PyAutoAttack(AttackSpec):
         restarts: Number of runs of APGD-CE, APGD-DLR and FAB; targeted attacks run once per target.
         targets: Number of target classes of APGD-T and FAB-T.
         queries: Number of queries of Square.
-        eot: Number of forward passes whose gradients APGD averages per step.
+        eot: Number of forward passes whose gradients APGD averages per step, and whose logits
+            Square averages per query.
         chunk: Number of images that the library attacks at once.
     """
 
@@ -103,8 +104,8 @@ class PyAutoAttack(AttackSpec):
 
     @property
     def forwards(self) -> int:
-        """Number of Square's queries."""
-        return self.queries if "square" in self.members else 0
+        """Number of forward passes of Square."""
+        return self.queries * self.passes if "square" in self.members else 0
 
 
 class TorchAttacks(AttackSpec):

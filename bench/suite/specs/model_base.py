@@ -4,6 +4,7 @@ A kind of model overrides the methods whose default does not fit it. Test-time d
 models over another model, have a base class of their own.
 """
 
+import math
 from collections.abc import Callable, Collection
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -12,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.catalogue.repository_layouts import RepositoryLayout
 from bench.catalogue.weight_sources import WeightSource
+from bench.suite.specs.attack_base import Count
 from bench.suite.specs.base import Name, Spec
 
 # What a surrogate's gradient can leave out: the two components of R-Adapt; a defence, or only how
@@ -19,6 +21,11 @@ from bench.suite.specs.base import Name, Spec
 Component = Literal["filter", "anchor", "defence", "unrolling"]
 FloatType = Literal["fp32", "bf16", "fp16"]
 Gradient = Literal["exact", "identity", "base"]  # how it is taken through a defence
+
+# Independent draws that an attack on a random defence averages per gradient, and the least number
+# of passes: a single pass cannot show how often a point is misclassified. Between the 10 to 30
+# draws of Athalye et al. 2018 (arXiv:1802.00420) and the cost, which grows with the number.
+_DRAWS, _LEAST_PASSES = 8, 2
 
 
 class Model(Spec):
@@ -68,7 +75,7 @@ class Model(Spec):
         """Return the model's entry in the suite, by which its stored fingerprint is recognised."""
         fields = type(self).model_fields
         unset = {key for key in self.newer if getattr(self, key) == fields[key].default}
-        return self.model_dump(exclude={"gpus", *unset})
+        return self.model_dump(exclude={"gpus", "eot", *unset})
 
     @property
     def parents(self) -> dict[str, str]:
@@ -103,6 +110,11 @@ class Model(Spec):
     @property
     def forwards(self) -> int:
         """Cost of embedding an image, in forward passes of `architecture_of` or its own."""
+        return 1
+
+    @property
+    def passes(self) -> int:
+        """Number of passes that an attack with `eot: model` averages; 1 if it is not random."""
         return 1
 
     @property
@@ -171,6 +183,9 @@ class DefenceModel(Model):
         gradient: How gradients are taken: through all that the defence computes (`exact`), with the
             defence's change of the image as a constant (`identity`), or the base's (`base`). The
             defence's usual way if None. It changes no prediction.
+        eot: Number of passes that an attack with `eot: model` averages. By default enough for 8
+            independent draws, and at least 2; 1 if the defence is not random. Not part of the
+            model's identity.
     """
 
     model_keys: ClassVar = ("base",)
@@ -181,6 +196,7 @@ class DefenceModel(Model):
 
     base: Name
     gradient: Gradient | None = None
+    eot: Count | None = None
 
     @model_validator(mode="after")
     def _gradient_exists(self) -> Self:
@@ -193,7 +209,18 @@ class DefenceModel(Model):
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the implementation."""
-        return self.model_dump(exclude={"kind", "gpus", "base", "gradient"})
+        return self.model_dump(exclude={*DefenceModel.model_fields, "kind"})
+
+    @property
+    def copies(self) -> int:
+        """Number of independent draws that one pass averages."""
+        return 1
+
+    @property
+    def passes(self) -> int:
+        """Number of passes that an attack with `eot: model` averages; see `eot`."""
+        usual = max(_LEAST_PASSES, math.ceil(_DRAWS / self.copies)) if self.random else 1
+        return self.eot or usual
 
     @property
     def architecture_of(self) -> str:

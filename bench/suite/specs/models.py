@@ -5,19 +5,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    JsonValue,
-    PrivateAttr,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.catalogue.weight_sources import LocalFile, WeightSource
 from bench.core.code_content import Content, content_of, require_module, without_paths
 from bench.core.errors import CellError
 from bench.core.suite_paths import find_path, tried
+from bench.suite.specs.attack_base import Count
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
 from bench.suite.specs.defences import DefenceSpec
 from bench.suite.specs.model_base import Component, Model
@@ -48,10 +43,9 @@ class TinyModel(Model):
 
     Attributes:
         family: The `model_type` of its configuration in transformers.
-        code: Version of the code that makes it (`bench.models.language.tiny_models`). Change it
-            when a change of that code changes the models' answers;
-            `tests/models/test_tiny_models.py` fails then. The first value is the hash of the
-            code's file.
+        code: Version of the code that makes it (`bench.models.language.tiny_models`), at first the
+            hash of its file. Change it when a change of that code changes the models' answers;
+            `tests/models/test_tiny_models.py` fails then.
     """
 
     libraries: ClassVar = ("transformers",)
@@ -203,9 +197,11 @@ class PythonModel(Model):
         answers: Whether the factory returns a `bench.core.language_types.AnsweringModel`.
         logits: Whether the factory returns a model of logits, see `bench.models.own_outputs`. If
             neither is true, it returns a model that embeds images and texts.
+        eot: Number of passes that an attack with `eot: model` averages, for a random model.
     """
 
     newer: ClassVar = frozenset({"logits"})
+    not_identifying: ClassVar = frozenset({"eot"})
     runs_own_code: ClassVar = True
 
     kind: Literal["python"]
@@ -213,6 +209,7 @@ class PythonModel(Model):
     args: dict[str, JsonValue] = Field(default={})
     answers: bool = False
     logits: bool = False
+    eot: Count = 1
     _suite_folder: Path = PrivateAttr(default=Path())  # not part of the identity
 
     @model_validator(mode="after")
@@ -239,6 +236,11 @@ class PythonModel(Model):
     def gives_logits(self) -> bool:
         """Whether the model returns logits of classes, as the suite declares."""
         return self.logits
+
+    @property
+    def passes(self) -> int:
+        """Number of passes that an attack averages, as the suite declares."""
+        return self.eot
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
         """Return the settings, without paths in `args` of files whose content is hashed."""

@@ -39,27 +39,26 @@ def _custom(name: str) -> Sequence[Mapping[str, Any]]:
     return [{"kind": "ensemble", "name": name, "attacks": members}]
 
 
-def _adaptive(name: str, eot: int) -> Sequence[Mapping[str, Any]]:
+# Athalye et al. 2018 (arXiv:1802.00420) and Tramer et al. 2020 (arXiv:2002.08347): the gradient of
+# the defence, stand-ins where it may be cut, images made on the base, which is the threat model of
+# most papers on test-time defences, and an attack without gradients.
+_ADAPTIVE: Mapping[str, Mapping[str, Any]] = {
+    "own": {},  # exact, or straight-through if the defence has no derivative
+    "identity": {"backward": {"without": "unrolling"}},
+    "base": {"backward": {"without": "defence"}},
+    "transfer": {"source": "base"},
+}
+
+
+def _adaptive() -> Mapping[str, Any]:
     """Return attacks on a test-time defence, each on the images that withstood the earlier ones.
 
-    A defence without a straight-through gradient, and a model without a defence, leave out the
-    members that need it.
-
-    Args:
-        name: Name of the ensemble in tables.
-        eot: Number of forward passes per step whose gradients are averaged.
+    Members that need a base or a stand-in that the model does not have are left out.
     """
-    gradients: Mapping[str, Mapping[str, Any]] = {
-        "own": {},  # exact, or straight-through if the defence has no derivative
-        "identity": {"backward": {"without": "unrolling"}},
-        "base": {"backward": {"without": "defence"}},
-    }
-    members = [
-        {"kind": "apgd-ce", "name": way, "eot": eot, **backward}
-        for way, backward in gradients.items()
-    ]
+    gradients = [{"kind": "apgd-ce", "name": name, **how} for name, how in _ADAPTIVE.items()]
     square = {"kind": "pyautoattack", "name": "square", "attack": "square"}
-    return [{"kind": "ensemble", "name": name, "attacks": [*members, square]}]
+    members = [*gradients, square]
+    return {"kind": "ensemble", "name": "adaptive", "eot": "model", "attacks": members}
 
 
 ATTACK_PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
@@ -103,10 +102,7 @@ ATTACK_PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "robustvlm-vqa": _answers("robustvlm-vqa", "maybe", "Word"),
     "robustvlm-textvqa": _answers("robustvlm-textvqa", "maybe"),
     "standard": [{"kind": "pyautoattack", "name": "standard", "attack": "standard"}],
-    # Athalye et al. 2018 (arXiv:1802.00420) and Tramer et al. 2020 (arXiv:2002.08347): the gradient
-    # of the defence, stand-ins where it may be cut, and an attack without gradients.
-    "adaptive": _adaptive("adaptive", eot=1),
-    "adaptive-random": _adaptive("adaptive-random", eot=8),
+    "adaptive": [_adaptive()],
 }
 
 

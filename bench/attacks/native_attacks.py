@@ -18,10 +18,11 @@ from bench.suite.specs.attacks import (
     Pgd,
     PgdSpec,
     SingleNative,
+    SteppedSpec,
     ValueFeatures,
 )
 
-BuildSurrogate = Callable[[ApgdSpec], EmbeddingClassifier]
+BuildSurrogate = Callable[[SteppedSpec], EmbeddingClassifier]
 
 
 def build_native(
@@ -34,10 +35,10 @@ def build_native(
 ) -> Attack:
     """Return a native attack with all its runs; for the arguments see `build_attack`."""
     gradient_model = source = None
-    if isinstance(spec, ApgdSpec) and (spec.backward or spec.source):
+    if isinstance(spec, SteppedSpec) and spec.of_other_model:
         assert surrogate is not None, "a spec with `backward` or `source` needs its models"
         other = surrogate(spec)
-        gradient_model, source = (other, None) if spec.backward else (None, other)
+        gradient_model, source = (None, other) if spec.source else (other, None)
     ascent, loss = ascent_of(spec), loss_of(spec, answers=answers)
     runs = [
         NativeAttack(
@@ -62,10 +63,11 @@ def ascent_of(spec: SingleNative) -> Ascent:
         case Pgd():
             best = spec.keep == "best"
             return PgdAscent(
-                spec.steps, spec.step, spec.random_start, spec.momentum, spec.halve, best
-            )
+                spec.steps, spec.step, spec.random_start, spec.momentum, spec.halve, best,
+                spec.length,
+            )  # fmt: skip
         case PgdSpec():
-            return PgdAscent(spec.steps, spec.step, spec.random_start)
+            return PgdAscent(spec.steps, spec.step, spec.random_start, length=spec.length)
         case Fgsm():
             return PgdAscent(1, 1.0, random_start=False)
         case MiFgsm():

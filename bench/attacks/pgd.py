@@ -22,6 +22,7 @@ class PgdAscent:
             value first (MI-FGSM, Dong et al. 2018, arXiv:1710.06081, eq. 6). 0 is plain PGD.
         halve: Shares of `steps`, in (0,1), after which the step size halves.
         keep_best: Whether to return the point of the highest loss; else the last point.
+        length: Step size in the units of eps, in place of `step`.
     """
 
     steps: int
@@ -30,6 +31,7 @@ class PgdAscent:
     momentum: float = 0.0
     halve: tuple[float, ...] = ()
     keep_best: bool = False
+    length: float | None = None
 
     def first(self, images: Tensor, budget: Budget, noise: Tensor) -> Tensor:
         """Return the clean images, or random points of their balls."""
@@ -60,7 +62,9 @@ class PgdAscent:
             gradient = gradient / mean.clamp_min(torch.finfo(gradient.dtype).tiny)
             gradient = self.momentum * state["velocity"] + gradient
             state = {**state, "velocity": gradient}
-        size = self._size(state["iteration"]) * budget.eps / self.steps
+        size = self._size(state["iteration"])
+        if self.length is None:
+            size = size * budget.eps / self.steps
         moved = state["point"] + size * steepest(gradient, budget.norm)
         return {**state, "point": project(moved, state["image"], budget)}
 
@@ -72,8 +76,9 @@ class PgdAscent:
         return torch.where(better, state["point"], state["best"])
 
     def _size(self, iteration: Tensor) -> float | Tensor:
+        first = self.step if self.length is None else self.length
         if not self.halve:
-            return self.step
+            return first
         halved_at = torch.tensor([int(share * self.steps) for share in self.halve])
         halvings = (iteration[:, None] >= halved_at.to(iteration.device)).sum(dim=1)
-        return self.step * 0.5 ** halvings[:, None, None, None]
+        return first * 0.5 ** halvings[:, None, None, None]

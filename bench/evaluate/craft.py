@@ -23,7 +23,7 @@ from bench.models.batch_size import Batch, out_of_memory
 from bench.models.lowered_precision import matmul_precision
 from bench.plan.cells import Cell
 from bench.plan.shards import chunk_of
-from bench.suite.specs import AnyAttack, ApgdSpec, Component, Precision
+from bench.suite.specs import AnyAttack, ApgdSpec, Component, Precision, SteppedSpec
 from bench.tasks.answer_targets import attack_texts
 
 
@@ -86,8 +86,8 @@ def craft(
         counted.extend(members)
         return members[0] if len(members) == 1 else EnsembleModel(members)
 
-    def surrogate(spec: ApgdSpec) -> EmbeddingClassifier:
-        if not spec.backward:
+    def surrogate(spec: SteppedSpec) -> EmbeddingClassifier:
+        if not isinstance(spec, ApgdSpec) or not spec.backward:
             specs = [case.cache.suite.models[name] for name in cell.sources]
             return build_source([each.architecture_of for each in specs if each.architecture_of])
         named = spec.backward.model

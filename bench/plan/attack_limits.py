@@ -18,6 +18,7 @@ from bench.suite.specs import (
     Ensemble,
     ModelSpec,
     PyAutoAttack,
+    SteppedSpec,
     TorchAttacks,
     members_of,
 )
@@ -61,16 +62,14 @@ def _refuse_embedding_loss(attack: AnyAttack, name: str) -> None:
 
 
 def _check_surrogate(spec: AnyAttack, components: Collection[_Part]) -> None:
-    if not isinstance(spec, ApgdSpec):
-        return
-    if spec.source and spec.source not in components:
+    if isinstance(spec, SteppedSpec) and spec.source and spec.source not in components:
         raise CellSkip(f"{spec.label} attacks the base of a model, which a source does not have")
-    if spec.backward:
-        for component in spec.backward.without:
-            if component not in components:
-                raise CellSkip(
-                    f"{spec.label} removes {_NAMES[component]}, which a source model does not have"
-                )
+    without = spec.backward.without if isinstance(spec, ApgdSpec) and spec.backward else ()
+    for component in without:
+        if component not in components:
+            raise CellSkip(
+                f"{spec.label} removes {_NAMES[component]}, which a source model does not have"
+            )
 
 
 def _removable(models: Sequence[ModelSpec]) -> frozenset[_Part]:

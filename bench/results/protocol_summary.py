@@ -37,8 +37,11 @@ def weights(suite: Suite, name: str) -> str:
 
 def pixels(suite: Suite, datasets: Sequence[str]) -> str:
     """Return the attacked image size of datasets: `224 crop; native: cifar10 stl10`."""
-    sizes = {name: str(suite.protocol.pixels_of(name)) for name in datasets}
-    if len(set(sizes.values())) == 1:
-        return next(iter(sizes.values()))
-    native = " ".join(sorted(name for name, size in sizes.items() if size == "native"))
-    return f"{suite.protocol.pixels}; native: {native}"
+    named: dict[str, list[str]] = {}
+    for name in sorted(datasets):
+        named.setdefault(str(suite.protocol.pixels_of(name)), []).append(name)
+    if len(named) == 1:
+        return next(iter(named))
+    usual = str(suite.protocol.pixels)
+    unusual = sorted(named.keys() - {usual})
+    return "; ".join((usual, *(f"{size}: {' '.join(named[size])}" for size in unusual)))

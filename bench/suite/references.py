@@ -12,7 +12,7 @@ from bench.core.suggestions import listed
 from bench.suite.specs import expand_dataset
 from bench.suite.specs.model_names import expand_model, written_key
 from bench.suite.specs.models import KINDS
-from bench.suite.specs.protocol import native_faults
+from bench.suite.specs.protocol import size_faults
 from bench.suite.specs.threats import source_faults
 from bench.suite.sweep import Origin
 
@@ -40,7 +40,7 @@ def reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterato
             yield f"{origin.path([])}: the model is built from itself; name another model"
     yield from source_faults(_entries(raw, "threats"), models)
     datasets = [_dataset_name(entry) for entry in _entries(raw, "datasets")]
-    yield from native_faults(raw.get("protocol"), [name for name in datasets if name])
+    yield from size_faults(raw.get("protocol"), [name for name in datasets if name])
     yield from duplicates("datasets", datasets)
     attacks = [_attack_name(entry) for entry in _entries(raw, "attacks")]
     yield from duplicates("attacks", attacks)

@@ -277,6 +277,15 @@ def test_momentum_carries_on_across_a_flat_place() -> None:
     assert torch.equal(state["point"], images)
 
 
+def test_an_absolute_step_size_is_the_same_at_every_radius() -> None:
+    ascent = PgdAscent(steps=10, step=1.0, random_start=False, length=0.02)
+    images = plain([0.5])
+    for eps, walked in ((0.01, 0.01), (0.1, 0.02), (0.3, 0.02)):  # the ball holds the first
+        state = {**ascent.begin(images, images, Budget(eps)), "iteration": torch.zeros(1)}
+        state = ascent.advance(state, torch.zeros(1), torch.ones_like(images), Budget(eps))
+        assert float(state["point"].mean()) - 0.5 == pytest.approx(walked, 1e-4)
+
+
 def test_step_sizes_halve_at_their_shares() -> None:
     ascent = PgdAscent(steps=10, step=1.0, random_start=False, halve=(0.25, 0.5))
     images, budget = plain([0.5]), Budget(0.1)

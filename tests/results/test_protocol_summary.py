@@ -61,6 +61,14 @@ def test_tecoas_crop_is_torchvisions_on_pictures(shape: tuple[int, int]) -> None
     assert np.array_equal(np.asarray(fit(image, chosen)), np.asarray(theirs))
 
 
+def test_a_crop_may_be_a_squash_on_some_datasets(suite_file: Write) -> None:
+    both = ["cifar10", "digits"]
+    suite = load_suite(suite_file(protocol="tga-paper", datasets=both))
+    assert pixels(suite, both) == "224 crop of 256 bilinear; 224 squash bilinear: cifar10"
+    with pytest.raises(SuiteError, match="both `native` and `squash` name cifar10"):
+        load_suite(suite_file(protocol={"preset": "tga-paper", "native": ["cifar10"]}))
+
+
 def test_small_datasets_keep_their_size(suite_file: Write) -> None:
     suite = load_suite(suite_file(protocol="fare-paper", datasets=["cifar10", "digits"]))
     assert suite.protocol.pixels_of("cifar10") == "native"

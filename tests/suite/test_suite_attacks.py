@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from bench.attacks.native_attacks import ascent_of
 from bench.commands.list import list_lines
 from bench.commands.plan import plan_lines
 from bench.core.errors import SuiteError
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.plan.cells import expand
+from bench.plan.identity import attack_identity
 from bench.suite.load import Suite, load_suite
-from bench.suite.specs import ATTACK_PRESETS, AnyAttack, Ensemble, Pgd, PyAutoAttack
+from bench.suite.specs import ATTACK_PRESETS, AnyAttack, Cw, Ensemble, Pgd, PyAutoAttack
 
 Write = Callable[..., Path]
 LOCK = Lock({"CLIP": "w"}, {"cifar10": DatasetLock("d", ("a",), ("x", "y"), ("a {c}",))})
@@ -42,6 +44,7 @@ def cell_ids(write: Write, attack: dict[str, Any], **changes: Any) -> set[str]:
             {"kind": "pgd", "restarts": 2, "random_start": False},
             "`restarts` above 1 need `random_start: true`",
         ),
+        ({"kind": "pgd", "step": 2, "step_size": "1/255"}, "`step_size` replaces `step`"),
         ({"kind": "pgd", "halve": [1.5]}, "attacks.0.halve.0: got 1.5"),
         ({"kind": "noise", "draws": 0}, "attacks.0.draws: got 0"),
         (
@@ -100,7 +103,8 @@ def cell_ids(write: Write, attack: dict[str, Any], **changes: Any) -> set[str]:
         ),
         (
             {"preset": "fare"},
-            "attacks.0.preset: got 'fare'; allowed: fare-paper, radapt-paper, robustvlm-coco, "
+            "attacks.0.preset: got 'fare'; allowed: fare-paper, clipure-paper, leaf-paper, "
+            "ttc-paper, tga-paper, r-tpt-paper, radapt-paper, robustvlm-coco, "
             "robustvlm-flickr30k, robustvlm-vqa, robustvlm-textvqa, standard, adaptive",
         ),
         (
@@ -143,22 +147,45 @@ def test_presets_are_what_the_papers_did(suite_file: Write) -> None:
     eps = ["2/255", "4/255"]
     found = attacks(suite_file, *({"preset": name, "eps": eps} for name in OF_CLASSES))
     assert [attack.label for attack in found] == [
-        "fare-paper", "PGD-10", "C&W-30", "APGD-30", "standard", "adaptive"
+        "fare-paper", "clipure-paper", "leaf-paper", "TTC-PGD-10", "TTC-C&W-10", "TTC-AutoAttack",
+        "PGD-100", "PGD-7", "PGD-10", "C&W-30", "APGD-30", "standard", "adaptive"
     ]  # fmt: skip
     assert all(attack.eps == tuple(eps) for attack in found)
-    fare, pgd, cw, apgd, standard, *_ = found
+    fare, clipure, leaf, *_ = found
+    pgd, cw, apgd, standard, *_ = found[8:]
     assert isinstance(fare, Ensemble)
     assert [member.model_dump(exclude_defaults=True) for member in fare.attacks] == [
         {"kind": "apgd-ce", "eps": tuple(eps), "restarts": 5},
         {"kind": "apgd-t", "eps": tuple(eps)},
     ]
     assert fare.gradients == 5 * 100 + 9 * 100
+    assert attack_identity(clipure) == attack_identity(leaf) == attack_identity(fare)
     assert (pgd.gradients, cw.gradients, apgd.gradients) == (10, 30, 30)
     assert isinstance(apgd, Pgd)
     assert apgd.step / apgd.steps == 2  # of eps
     assert isinstance(standard, PyAutoAttack)
     assert standard.members == ("apgd-ce", "apgd-t", "fab-t", "square")
     assert standard.gradients == (1 + 9 + 9) * 100
+
+
+def test_presets_of_test_time_defences_have_the_steps_of_the_authors_code(
+    suite_file: Write,
+) -> None:
+    of_ttc = {"preset": "ttc-paper", "eps": ["1/255", "4/255"]}
+    pgd, cw, auto = attacks(suite_file, of_ttc)
+    assert isinstance(pgd, Pgd) and isinstance(cw, Cw) and isinstance(auto, Ensemble)
+    assert [ascent_of(attack).length for attack in (pgd, cw)] == [1 / 255, 1 / 255]
+    assert (pgd.steps, cw.steps, cw.kappa, pgd.random_start) == (10, 10, 50, True)
+    members = [(member.kind, member.gradients) for member in auto.attacks]
+    assert members == [("apgd-ce", 100), ("apgd-dlr", 100)]  # one restart each
+    tga, r_tpt = attacks(
+        suite_file,
+        {"preset": "tga-paper", "eps": "1/255"},
+        {"preset": "r-tpt-paper", "eps": "1/255"},
+    )
+    assert isinstance(tga, Pgd) and isinstance(r_tpt, Pgd)
+    assert (tga.steps, tga.step_size, r_tpt.steps) == (100, "1/255", 7)
+    assert r_tpt.step / r_tpt.steps == 1 / 4  # of eps
 
 
 def test_the_adaptive_preset_takes_gradients_in_all_ways_and_transfers(suite_file: Write) -> None:

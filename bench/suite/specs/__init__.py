@@ -15,6 +15,7 @@ from bench.suite.specs.attacks import (
     MiFgsm,
     Noise,
     Pgd,
+    SteppedSpec,
     ValueFeatures,
 )
 from bench.suite.specs.base import Name, Spec
@@ -104,6 +105,7 @@ __all__ = [
     "RAdaptModel",
     "Resize",
     "Spec",
+    "SteppedSpec",
     "Storage",
     "TableDataset",
     "TaskName",

@@ -14,26 +14,52 @@ from bench.suite.specs.attack_base import (
     RepeatedSpec,
     Share,
 )
+from bench.suite.specs.budgets import Radius, eps_value
 
 
-class PgdSpec(RepeatedSpec):
+class SteppedSpec(RepeatedSpec):
+    """Settings that PGD and Auto-PGD share.
+
+    Attributes:
+        source: `base` for images made on the base of the attacked model, with its outputs and
+            gradients and all steps. None for the attacked model.
+    """
+
+    source: Literal["base"] | None = None
+
+    @property
+    def of_other_model(self) -> bool:
+        """Whether a model other than the attacked model gives gradients, or images."""
+        return self.source is not None
+
+
+class PgdSpec(SteppedSpec):
     """Settings of PGD.
 
     Attributes:
         random_start: Whether to start at a random point of the ball. Otherwise at the clean image.
         steps: Number of steps.
         step: Relative step size: the step size is `step` * eps / `steps`.
+        step_size: Absolute step size, written like a radius; it replaces `step`.
     """
 
     random_start: bool = True
     steps: Count = 10
     step: Annotated[float, Field(gt=0)] = 2.5
+    step_size: Radius | None = None
 
     @model_validator(mode="after")
-    def _restarts_differ(self) -> Self:
+    def _consistent(self) -> Self:
         if self.restarts > 1 and not self.random_start:
             raise PydanticCustomError("restarts", "`restarts` above 1 need `random_start: true`")
+        if self.step_size is not None and self.step != type(self).model_fields["step"].default:
+            raise PydanticCustomError("step_size", "`step_size` replaces `step`; remove one")
         return self
+
+    @property
+    def length(self) -> float | None:
+        """Absolute step size, or None if it is relative."""
+        return None if self.step_size is None else eps_value(self.step_size)
 
 
 class Fgsm(NativeSpec):
@@ -81,7 +107,7 @@ class Cw(PgdSpec):
     loss_input: ClassVar[LossInput] = "classes"
 
 
-class ApgdSpec(RepeatedSpec):
+class ApgdSpec(SteppedSpec):
     """Settings of Auto-PGD.
 
     Attributes:
@@ -89,21 +115,23 @@ class ApgdSpec(RepeatedSpec):
         rho: Fraction of steps that must raise the loss; with fewer the step size is halved.
         filter: The low-pass filter of the defence, which the attack's steps take into account.
         backward: The surrogate for the gradients.
-        source: `base` for images made on the base of the attacked model, with its outputs and
-            gradients and all steps. None for the attacked model.
     """
 
     steps: Count = 100
     rho: Share = 0.75
     filter: Filter | None = None
     backward: Backward | None = None
-    source: Literal["base"] | None = None
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
         if self.backward and self.source:
             raise PydanticCustomError("source", "use one of the keys `backward` and `source`")
         return self
+
+    @property
+    def of_other_model(self) -> bool:
+        """Whether a model other than the attacked model gives gradients, or images."""
+        return super().of_other_model or self.backward is not None
 
     @property
     def surrogates(self) -> tuple[str, ...]:

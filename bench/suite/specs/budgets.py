@@ -45,8 +45,9 @@ def _distinct(budgets: tuple[str, ...]) -> tuple[str, ...]:
     return budgets
 
 
+Radius = Annotated[str, BeforeValidator(_eps)]
 EpsList = Annotated[
-    tuple[Annotated[str, BeforeValidator(_eps)], ...],
+    tuple[Radius, ...],
     BeforeValidator(as_list),
     Field(min_length=1),
     AfterValidator(_distinct),

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.suite.specs.attack_base import Count, NativeSpec
-from bench.suite.specs.attacks import ApgdSpec, Noise, SingleNative
+from bench.suite.specs.attacks import Noise, SingleNative, SteppedSpec
 from bench.suite.specs.external_attacks import PyAutoAttack, TorchAttacks
 
 _Member = SingleNative | Noise | PyAutoAttack | TorchAttacks
@@ -113,7 +113,7 @@ class Ensemble(NativeSpec):
 
 
 def _on_base(member: _Member) -> bool:
-    return isinstance(member, ApgdSpec) and member.source == "base"
+    return isinstance(member, SteppedSpec) and member.source == "base"
 
 
 AnyAttack = Annotated[_Member | Ensemble, Field(discriminator="kind")]

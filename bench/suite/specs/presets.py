@@ -29,6 +29,16 @@ def _answers(name: str, *targets: str) -> Sequence[Mapping[str, Any]]:
     return [{**ensemble, "attacks": [dict(_REFERENCES), *targeted]}]
 
 
+def _custom(name: str) -> Sequence[Mapping[str, Any]]:
+    """Return AutoAttack's version `custom` with APGD-CE and APGD-T, where APGD-CE has 5 restarts.
+
+    Args:
+        name: Name of the ensemble in tables.
+    """
+    members = [{"kind": "apgd-ce", "restarts": 5}, {"kind": "apgd-t"}]
+    return [{"kind": "ensemble", "name": name, "attacks": members}]
+
+
 # Athalye et al. 2018 (arXiv:1802.00420) and Tramer et al. 2020 (arXiv:2002.08347): the gradient of
 # the defence, stand-ins where it may be cut, images made on the base, which is the threat model of
 # most papers on test-time defences, and an attack without gradients.
@@ -53,14 +63,27 @@ def _adaptive() -> Mapping[str, Any]:
 
 ATTACK_PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     # Schlarmann et al. 2024 (arXiv:2402.12336) state 100 iterations of APGD-CE and APGD-T. Their
-    # code calls AutoAttack's version `custom`, in which APGD-CE has 5 restarts.
-    "fare-paper": [
+    # code calls AutoAttack's version `custom`, as do the two papers after it.
+    "fare-paper": _custom("fare-paper"),
+    # Zhang et al. 2025 (arXiv:2502.18176), which attacks CLIPure with CLIPure's own gradient.
+    "clipure-paper": _custom("clipure-paper"),
+    # Abad Rocamora et al. 2025 (arXiv:2506.03355), on images.
+    "leaf-paper": _custom("leaf-paper"),
+    # Xing et al. 2025 (arXiv:2503.03613), as in their code: transfer from the undefended CLIP.
+    # AutoAttack is its version `standard` with two attacks, which have one restart each.
+    "ttc-paper": [
+        {"kind": "pgd", "name": "TTC-PGD-10", "steps": 10, "step_size": "1/255"},
+        {"kind": "cw", "name": "TTC-C&W-10", "steps": 10, "step_size": "1/255", "kappa": 50},
         {
             "kind": "ensemble",
-            "name": "fare-paper",
-            "attacks": [{"kind": "apgd-ce", "restarts": 5}, {"kind": "apgd-t"}],
-        }
+            "name": "TTC-AutoAttack",
+            "attacks": [{"kind": "apgd-ce"}, {"kind": "apgd-dlr"}],
+        },
     ],
+    # Yu et al. 2024 (arXiv:2410.21802), as in their code.
+    "tga-paper": [{"kind": "pgd", "name": "PGD-100", "steps": 100, "step_size": "1/255"}],
+    # Sheng et al. 2025 (arXiv:2504.11195), as in their code: transfer from CLIP; steps of eps / 4.
+    "r-tpt-paper": [{"kind": "pgd", "name": "PGD-7", "steps": 7, "step": 1.75}],
     # R-Adapt (arXiv:2603.12799) states no settings; these are of the code of CSR, by its authors.
     "radapt-paper": [
         {"kind": "pgd", "name": "PGD-10"},

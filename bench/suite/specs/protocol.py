@@ -74,6 +74,8 @@ class Protocol(Spec):
     Attributes:
         pixels: Size of the attacked images; `native` keeps the size that each dataset has.
         native: Names of datasets that keep their size, whatever `pixels` is.
+        squash: Names of datasets that are squashed to the size and with the kernel of `pixels`,
+            if it has a size.
         templates: Prompt templates with the placeholder `{c}`, or `dataset` for the dataset's own.
         storage: How adversarial images are stored: `float16` stores the perturbations of transfer
             crafts; the others store all adversarial images with 8 bits, truncated or rounded.
@@ -87,6 +89,7 @@ class Protocol(Spec):
 
     pixels: Pixels | Literal["native"]
     native: tuple[Name, ...] = ()
+    squash: tuple[Name, ...] = ()
     templates: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["dataset"]
     storage: Storage = "float16"
     resize: Resize = Resize()
@@ -97,11 +100,23 @@ class Protocol(Spec):
 
     def pixels_of(self, dataset: str) -> Pixels | Literal["native"]:
         """Return the size at which the images of a dataset are attacked."""
-        return "native" if dataset in self.native else self.pixels
+        if dataset in self.native or self.pixels == "native":
+            return "native"
+        if dataset in self.squash:
+            return Pixels(size=self.pixels.size, fit="squash", kernel=self.pixels.kernel)
+        return self.pixels
 
     def templates_of(self, own: tuple[str, ...]) -> tuple[str, ...]:
         """Return the prompt templates for a dataset whose own templates are `own`."""
         return own if self.templates == "dataset" else self.templates
+
+    @model_validator(mode="after")
+    def _one_size_each(self) -> Self:
+        if both := sorted({*self.native} & {*self.squash}):
+            raise PydanticCustomError(
+                "squash", "both `native` and `squash` name {names}", {"names": ", ".join(both)}
+            )
+        return self
 
     @field_validator("templates")
     @classmethod
@@ -114,6 +129,7 @@ class Protocol(Spec):
 # FARE and TeCoA attack small images at their own size; the model resizes them without antialiasing.
 _SMALL = ("cifar10", "cifar100", "stl10")
 _PLAIN = Resize(antialias=False, clamp=False)
+_OF_256 = Pixels(size=224, fit="crop", short=256, kernel="bilinear")
 
 PRESETS = {
     # R-Adapt (arXiv:2603.12799) states no settings; these are of the code of CSR, by its authors.
@@ -132,10 +148,20 @@ PRESETS = {
     ),
     # Mao et al. 2023 (arXiv:2212.07016), as in their code.
     "tecoa-paper": Protocol(
-        pixels=Pixels(size=224, fit="crop", short=256, kernel="bilinear"),
+        pixels=_OF_256,
         native=_SMALL,
         templates=("This is a photo of a {c}",),
         resize=_PLAIN,
+    ),
+    # Xing et al. 2025 (arXiv:2503.03613), as in their code.
+    "ttc-paper": Protocol(pixels=_OF_256, templates=("This is a photo of a {c}.",)),
+    # Yu et al. 2024 (arXiv:2410.21802), as in their code.
+    "tga-paper": Protocol(pixels=_OF_256, squash=_SMALL, templates=("This is a photo of a {c}",)),
+    # Sheng et al. 2025 (arXiv:2504.11195), as in their code.
+    "r-tpt-paper": Protocol(
+        pixels=Pixels(size=224, fit="crop"),
+        templates=("a photo of a {c}.",),
+        storage="uint8-truncate",
     ),
     # All models have one size, so that crafts transfer between them. It is the size of LLaVA-1.5,
     # whose processor then changes no pixel, and of 12 merged patches of Qwen2.5-VL. Images are
@@ -149,8 +175,8 @@ PRESETS = {
 }
 
 
-def native_faults(value: Any, datasets: Sequence[str]) -> Iterator[str]:
-    """Yield a fault for each name in the suite's `native` that is not a dataset of the suite.
+def size_faults(value: Any, datasets: Sequence[str]) -> Iterator[str]:
+    """Yield a fault for each name in `native` and `squash` that is not a dataset of the suite.
 
     A preset may name other datasets, since it serves many suites.
 
@@ -158,13 +184,14 @@ def native_faults(value: Any, datasets: Sequence[str]) -> Iterator[str]:
         value: The entry `protocol`, as read from YAML.
         datasets: Names of the suite's datasets.
     """
-    native = value.get("native") if isinstance(value, dict) else None
-    for place, name in enumerate(native if isinstance(native, list) else []):
-        if isinstance(name, str) and name not in datasets:
-            yield (
-                f"protocol.native.{place}: got {name!r}; datasets of the suite: "
-                f"{listed(name, datasets)}"
-            )
+    for key in ("native", "squash"):
+        names = value.get(key) if isinstance(value, dict) else None
+        for place, name in enumerate(names if isinstance(names, list) else []):
+            if isinstance(name, str) and name not in datasets:
+                yield (
+                    f"protocol.{key}.{place}: got {name!r}; datasets of the suite: "
+                    f"{listed(name, datasets)}"
+                )
 
 
 def expand_preset(value: Any) -> Any:

@@ -147,6 +147,14 @@ def test_a_wrong_name_gets_the_nearest(
 
 
 @pytest.mark.usefixtures("empty")
+def test_a_suite_alone_is_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in shipped_suites():
+        with pytest.raises(SystemExit):
+            run_bench.main([name, "--no-such-option"])
+        assert "unrecognized arguments: --no-such-option" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("empty")
 def test_what_shipped_suites_name_is_found_from_everywhere() -> None:
     assert find_faults(load_suite("quickstart"), torch=False) == []
     tables = [suite.against for suite in map(load_suite, shipped_suites()) if suite.against]

@@ -13,7 +13,6 @@ from typing import Literal
 
 from bench.commands.downloads import format_bytes
 from bench.commands.torch_builds import cuda_libraries, index_of, mismatch
-from bench.core.optional_packages import install_advice
 from bench.data.source_kinds import source_of
 from bench.hub.files import cache, unreachable
 from bench.plan.judge_keys import judge_lines
@@ -26,6 +25,7 @@ from bench.plan.missing_files import (
 )
 from bench.suite.load import Suite
 from bench.suite.specs import OpenAIJudge, TransformersJudge
+from radapt.optional_packages import install_advice
 
 _OLDEST_PYTHON = (3, 11)
 _PACKAGES = (

@@ -18,10 +18,11 @@ from bench.commands import machine
 from bench.commands.torch_builds import cuda_libraries, mismatch
 from bench.compare.published import given, read_published
 from bench.core.errors import UserError
-from bench.core.optional_packages import install_advice
 from bench.core.shipped_files import named_suite, shipped_suites
 from bench.plan.missing_files import find_faults
 from bench.suite.load import load_suite
+from radapt.cli.main import main as radapt_main
+from radapt.optional_packages import install_advice
 from tests.support.wheel import ROOT, build_wheel
 
 TINY = {
@@ -81,10 +82,25 @@ def test_the_default_installation_is_small_and_extras_have_names(installed: Path
     default = {re.split(r"[>=<]", each)[0] for each in required if "extra ==" not in each}
     assert default == DEFAULT
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for package in ("transformers", "ray", "pyarrow", "matplotlib", "torchattacks"):
+    for package in ("transformers", "ray", "pyarrow", "matplotlib", "torchattacks", "accelerate"):
         (extra,) = re.findall(r"radapt-bench\[(\w+)\]", install_advice(package))
         needed = [re.split(r"[>=<]", each)[0] for each in project["optional-dependencies"][extra]]
         assert package in needed or f"--no-deps {package}" in install_advice(package)
+
+
+def test_radapt_asks_for_an_extra_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    assert radapt_main(["finetune", "fare4", "--model", "m", "--data", "d", "--out", "o"]) == 2
+    assert "run `pip install 'radapt-bench[train]'`" in capsys.readouterr().err
+
+
+def test_a_release_has_one_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    (newest, *_) = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest == version
 
 
 def test_it_runs_by_name_from_an_empty_folder(installed: Path, empty: Path) -> None:

@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: bench test lint parity perf faults fuzz clean
+.PHONY: bench test lint parity perf faults fuzz release-check clean
 
 bench: $(READY)  ## set up, then run the quickstart suite on the embedded models
 	$(BIN)/python run_bench.py suites/quickstart.yaml
@@ -24,6 +24,9 @@ faults: $(READY)  ## hit runs at random moments: all must end as if nothing had 
 
 fuzz: $(READY)  ## give `plan` 20,000 hostile suites: none may end in a traceback
 	$(BIN)/python -m tests.fuzz
+
+release-check: $(READY)  ## install the wheel into an empty environment; run the quickstart from an empty folder
+	$(BIN)/python -m tests.release
 
 parity: $(READY)  ## native attacks against the reference implementations
 	$(BIN)/python -m tests.attacks.parity

@@ -1,9 +1,9 @@
 """Make a CUDA build of torchvision importable with a CPU-only torch.
 
-PyPI has only CUDA builds of torchvision. With a CPU-only torch their compiled operators cannot
-load, and the import fails when it registers shapes for a missing operator. This project and
-open_clip use only the pure-Python part (transforms, datasets), which works once the operators
-are declared.
+PyPI has only CUDA builds of torchvision for Linux; PyTorch's own index has builds for CPUs. With a
+CPU-only torch the compiled operators of a CUDA build cannot load, and the import fails when it
+registers shapes for a missing operator. This project and open_clip use only the pure-Python part
+(transforms, datasets), which works once the operators are declared.
 """
 
 import importlib

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.commands.downloads import format_bytes
-from bench.core.optional_packages import install_advice
+from bench.commands.torch_builds import cuda_libraries, index_of, mismatch
 from bench.data.source_kinds import source_of
 from bench.hub.files import cache, unreachable
 from bench.plan.judge_keys import judge_lines
@@ -25,6 +25,7 @@ from bench.plan.missing_files import (
 )
 from bench.suite.load import Suite
 from bench.suite.specs import OpenAIJudge, TransformersJudge
+from radapt.optional_packages import install_advice
 
 _OLDEST_PYTHON = (3, 11)
 _PACKAGES = (
@@ -41,6 +42,15 @@ _DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/kfd", "/dev/dxg")
 _NO_GPU = (
     "the embedded models run on a CPU; for real models install a GPU driver and a torch build for "
     "it"
+)
+_FOR_CPU = (
+    "to save the space, make a new environment and install torch for CPUs before this project: "
+    f"pip install torch torchvision {index_of('cpu')}"
+)
+_OTHER_TORCHVISION = (
+    "this project repairs the import for itself; in your own code call "
+    "`radapt.compat.ensure_torchvision()` before you import open_clip or transformers, or install "
+    "the torchvision of your torch: pip install --force-reinstall --no-deps torchvision "
 )
 _SMALL_MEMORY = 8 * 10**9  # bytes; a ViT-L/14 in float32 with gradients needs about half
 _SMALL_DISK = 5 * 10**9  # bytes; enough for the weights of a ViT-L/14 and a few datasets
@@ -70,7 +80,9 @@ def examine(suite: Suite | None, results: Path) -> Iterator[Finding]:
     """
     yield _python()
     yield from _packages(suite)
+    yield from _torchvision()
     yield _accelerator()
+    yield from _needless_libraries()
     yield _memory()
     yield from _disks(suite, results)
     yield _compiler()
@@ -102,8 +114,28 @@ def _packages(suite: Suite | None) -> Iterator[Finding]:
         yield Finding("bad", f"package {name} is missing", install_advice(name))
 
 
+def _torchvision() -> Iterator[Finding]:
+    if versions := mismatch():
+        torch, torchvision = versions
+        found = f"torchvision {torchvision} was not built for torch {torch}, so that importing"
+        advice = _OTHER_TORCHVISION + index_of(torch.partition("+")[2])
+        yield Finding("note", f"{found} torchvision, open_clip or transformers fails", advice)
+
+
+def _needless_libraries() -> Iterator[Finding]:
+    count, size = cuda_libraries()
+    if count and _has_no_driver():
+        packages = "1 package" if count == 1 else f"{count} packages"
+        found = f"CUDA's libraries are installed: {packages}, {format_bytes(size)}"
+        yield Finding("note", found, _FOR_CPU)
+
+
+def _has_no_driver() -> bool:
+    return sys.platform == "linux" and not any(map(os.path.exists, _DRIVERS))
+
+
 def _accelerator() -> Finding:
-    if sys.platform == "linux" and not any(map(os.path.exists, _DRIVERS)):
+    if _has_no_driver():
         return Finding("note", "GPU: this machine has no driver for one", _NO_GPU)
     if find_spec("torch") is None:
         return Finding("note", "GPU: unknown, since torch is missing", "install torch")

@@ -5,7 +5,6 @@ import importlib
 import os
 import sys
 import traceback
-from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -104,10 +103,14 @@ def _chosen(suite: str) -> str:
 
 def _mistyped(word: str) -> str:
     """Return the commands, if a word is like one and neither a suite nor an option."""
-    if word.startswith("-") or Path(word).suffix or os.path.lexists(word):
+    if word.startswith("-"):
         return ""
-    near = suggestion(word, (*COMMANDS, *shipped_suites()))
-    return f"{', '.join(COMMANDS)}, or a suite{near}" if near else ""
+    try:
+        named_suite(word)
+    except UserError:  # there is no such suite
+        near = suggestion(word, (*COMMANDS, *shipped_suites()))
+        return f"{', '.join(COMMANDS)}, or a suite{near}" if near else ""
+    return ""
 
 
 def _about() -> str:

@@ -16,10 +16,10 @@ from typing import Any
 from bench.core.digests import sha256
 from bench.core.errors import CellError
 from bench.core.identifiers import shown
-from bench.core.optional_packages import not_installed
 from bench.data.label_classes import Labelled
 from bench.data.table_files import table_files
 from bench.suite.specs import TableDataset
+from radapt.optional_packages import not_installed
 
 _ROWS = 256  # rows that are read at once: images of a whole row group may not fit into memory
 # a part of a file: its number of rows, and a function that yields the arrays of a column

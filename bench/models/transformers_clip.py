@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import CellError
-from bench.core.optional_packages import not_installed
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import local_processor, weight_files
 from bench.models.build_context import BuildContext
 from bench.models.clip import ClipModel, Preprocessing
 from bench.models.transformers_loading import loading, whole_model
 from bench.suite.specs import HuggingFaceModel, Resize
+from radapt.optional_packages import not_installed
 
 _RESCALE = 1 / 255  # from 8 bits to [0,1]
 

@@ -16,7 +16,6 @@ from bench.catalogue.weight_sources import (
     WeightSource,
 )
 from bench.core.errors import MALFORMED, CellError, NoSuchPath
-from bench.core.optional_packages import install_advice
 from bench.core.program import PROGRAM
 from bench.data import index_dataset
 from bench.data.source_kinds import source_of
@@ -32,6 +31,7 @@ from bench.suite.specs import (
     TransformersJudge,
     members_of,
 )
+from radapt.optional_packages import install_advice
 
 JUDGE, JUDGE_KEY = "protocol.judge", "protocol.judge.key"
 _TRANSFORMERS, _TORCHATTACKS = "transformers", "torchattacks"

@@ -8,11 +8,11 @@ import torch
 
 from bench.core.deadline import Check
 from bench.core.errors import CellError
-from bench.core.optional_packages import not_installed
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.hub.weights import weight_files
 from bench.models.transformers_loading import loading
 from bench.suite.specs import TransformersJudge
+from radapt.optional_packages import not_installed
 
 _MAX_NEW_TOKENS = 4  # enough for the digit that the prompt asks for
 

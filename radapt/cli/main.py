@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from radapt.cli import analyze, anchor, finetune, fit
+from radapt.optional_packages import is_optional, not_installed
 from radapt.terminal import legible_output
 
 
@@ -40,5 +41,10 @@ def _run(arguments: Sequence[str] | None, program: str) -> int:
     except (ValueError, TypeError, OSError) as error:
         # the library raises these for a wrong argument, file or tower
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if not is_optional(error.name):
+            raise
+        print(f"error: {not_installed(str(error.name))}", file=sys.stderr)
         return 2
     return 0

@@ -10,7 +10,6 @@ import torch
 from bench.catalogue.language_families import FAMILIES, family_of
 from bench.catalogue.repository_layouts import MAX_TEMPLATE
 from bench.core.errors import CellError
-from bench.core.optional_packages import not_installed
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import VERIFIED_FAMILY
 from bench.hub.weights import weight_files
@@ -22,6 +21,7 @@ from bench.models.language.towers import replace_tower
 from bench.models.language.verification import verify_answers, verify_pixels
 from bench.models.transformers_loading import loading, whole_model
 from bench.suite.specs import LvlmModel
+from radapt.optional_packages import not_installed
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.core.errors import CellError
-from bench.core.optional_packages import not_installed
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.models.build_context import BuildContext
 from bench.models.language.answering_model import LanguageModel
 from bench.models.language.build import build_language
 from bench.models.transformers_loading import quiet
 from bench.suite.specs import LvlmModel, TinyModel
+from radapt.optional_packages import not_installed
 
 _WORDS = _YES, _NO = "yes", "no"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'-/[]"

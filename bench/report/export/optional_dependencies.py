@@ -3,7 +3,7 @@
 import importlib.util
 
 from bench.core.errors import UserError
-from bench.core.optional_packages import not_installed
+from radapt.optional_packages import not_installed
 
 _NEEDS = {"parquet": "pyarrow", "figures": "matplotlib"}  # option -> package that it needs
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from bench.core.errors import UserError
-from bench.core.optional_packages import not_installed
+from radapt.optional_packages import not_installed
 
 _TIMEOUT = 10.0  # seconds; Ray's own timeout is minutes, and then Ray ends the process
 _LENGTH = 240  # characters of Ray's error messages, which continue with general advice

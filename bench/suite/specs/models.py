@@ -11,7 +11,6 @@ from pydantic_core import PydanticCustomError
 from bench.catalogue.weight_sources import LocalFile, WeightSource
 from bench.core.code_content import Content, content_of, require_module, without_paths
 from bench.core.errors import CellError
-from bench.core.optional_packages import not_installed
 from bench.core.suite_paths import find_path, tried
 from bench.suite.specs.attack_base import Count
 from bench.suite.specs.base import Name, Spec, UserPath, as_list, matching
@@ -19,6 +18,7 @@ from bench.suite.specs.defences import DefenceSpec
 from bench.suite.specs.model_base import Component, Model
 from bench.suite.specs.model_names import expand_known_model
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
+from radapt.optional_packages import not_installed
 
 _EMBEDDED = Path(__file__).parents[2] / "nano" / "weights"
 

@@ -1,4 +1,4 @@
-"""Packages that not every run needs, and the commands that install them."""
+"""Packages that only some uses need, and the commands that install them."""
 
 # package -> the extra of this project that brings it, with what it needs itself
 _EXTRAS = {
@@ -7,6 +7,7 @@ _EXTRAS = {
     "pyarrow": "tables",
     "matplotlib": "plot",
     "torchattacks": "torchattacks",
+    "accelerate": "train",
 }
 # torchattacks requires a version of `requests` from 2021, which pip would install
 _ALONE = {"torchattacks": " && pip install --no-deps torchattacks"}
@@ -17,6 +18,11 @@ def install_advice(package: str) -> str:
     if package not in _EXTRAS:
         return f"pip install {package}"
     return f"pip install 'radapt-bench[{_EXTRAS[package]}]'{_ALONE.get(package, '')}"
+
+
+def is_optional(package: str | None) -> bool:
+    """Return whether an extra of this project brings a package."""
+    return package in _EXTRAS
 
 
 def not_installed(package: str) -> str:

@@ -1,0 +1,1 @@
+"""The check before a release: the wheel in an empty environment."""

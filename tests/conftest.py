@@ -1,5 +1,6 @@
 """Shared fixtures: a linear model whose optimum is known, small datasets, small suites."""
 
+import gc
 import io
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,12 @@ from tests.support.clock import CLOCK, Clock
 from tests.support.hub_server import Hub, serving
 
 torch.set_num_threads(1)  # two test processes share two cores
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules and tests, of which nothing ever becomes garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +134,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
         monkeypatch.setattr(bench.hub.files, "_TIMEOUT", 600.0)  # this machine may be busy
+        monkeypatch.setattr("huggingface_hub.utils._http.time", CLOCK)  # no waits between tries
         bench.hub.files._unreachable.cache_clear()
         yield server
     bench.hub.files._unreachable.cache_clear()

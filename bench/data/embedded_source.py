@@ -1,6 +1,7 @@
 """The embedded test datasets, which are part of the package."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from bench.data.decode import size_of
@@ -31,6 +32,7 @@ class EmbeddedSource(Source):
         return size_of(first_image(shard_paths(NANO_DATA / self.spec.name, "test")[0]) or b"")
 
 
+@cache
 def embedded_split(name: str) -> Split:
-    """Read ids and labels of an embedded test dataset."""
+    """Read ids and labels of an embedded test dataset, once per process."""
     return open_webdataset(NANO_DATA / name, "test")

@@ -1,8 +1,6 @@
 """Fine-tuning: objectives, exact resume, several processes."""
 
-import os
-import subprocess
-import sys
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -29,9 +27,9 @@ from radapt.objectives import (
     tga,
 )
 from radapt.tower import normalise
+from tests.support import forked, train_shared
 from tests.support.towers import build, open_clip_tower
 
-ROOT = Path(__file__).parents[2]
 SCHEDULE = Schedule(steps=6, warmup=2, lr=1e-3, weight_decay=0.01)
 ATTACK = InnerAttack(eps=4 / 255, steps=2, step=2 / 255)
 
@@ -372,14 +370,18 @@ def test_evaluation_during_training_is_logged(tmp_path: Path) -> None:
 
 def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     """The same images in all, half of them on each of two processes, give the same weights."""
-    script = ROOT / "tests" / "support" / "train_shared.py"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    for processes in (1, 2):
-        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-        subprocess.run(
-            [sys.executable, *launch, str(processes), script, tmp_path / f"{processes}"],
-            env=environment, check=True, capture_output=True, timeout=1200,
-        )  # fmt: skip
+    train_shared.train(tmp_path / "1")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        store = free.getsockname()[1]
+    ranks = [
+        forked.process(train_shared.train_as, rank, 2, store, tmp_path / "2") for rank in (0, 1)
+    ]
+    for rank in ranks:
+        rank.daemon = True  # where its partner has failed it waits in vain
+        rank.start()
+    for rank in ranks:
+        rank.join(600)
+        assert rank.exitcode == 0
     one, two = (
         torch.load(tmp_path / f"{n}" / "tga.pt", weights_only=True)["module"] for n in (1, 2)
     )

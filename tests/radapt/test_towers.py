@@ -294,11 +294,11 @@ def test_towers_without_a_first_attention_are_refused() -> None:
         extract_anchor(whole)
 
 
-def test_true_size_vit_l_14() -> None:
-    """257 tokens of width 1024 at 224 pixels: the paper's tower."""
+def test_the_width_and_tokens_of_vit_l_14() -> None:
+    """257 tokens of width 1024 at 224 pixels: the paper's tower, with 3 of its 24 layers."""
     config = open_clip.get_model_config("ViT-L-14-quickgelu")
     clip = open_clip.CLIP(
-        config["embed_dim"], config["vision_cfg"],
+        config["embed_dim"], {**config["vision_cfg"], "layers": 3},
         {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1},
         quick_gelu=True,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from bench.suite.specs import ATTACK_PRESETS, PRESETS
 from bench.trust.stored_findings import findings_and_todo
 from tests.commands.test_cli import call
 from tests.pinned.changes import moved_defaults, moved_identities, moved_values, pinned, shown
-from tests.pinned.identities import every_kind, identities, kinds, shipped
+from tests.pinned.identities import every_kind, fixed_lock, identities, kinds, shipped
 from tests.pinned.settings import choices_within, defaults, specs_within
 from tests.pinned.values import small_run, values
 
@@ -95,7 +95,8 @@ def used(value: Any) -> Iterator[BaseModel]:
 def test_the_suites_of_every_kind_use_every_kind_and_setting() -> None:
     found: dict[type[BaseModel], list[BaseModel]] = {}
     for suite in kinds().values():
-        for spec in used(suite):
+        threats = {cell.threat for cell in expand(suite, fixed_lock(suite)) if cell.threat}
+        for spec in (*used(suite), *threats):
             found.setdefault(type(spec), []).append(spec)
     missing: list[str] = []
     left: dict[tuple[str, tuple[Any, ...]], set[Any]] = {}

@@ -8,7 +8,7 @@ from bench.attacks.sequence import InSequence, in_sequence
 from bench.attacks.torchattacks_adapter import TorchAttack
 from bench.core.types import Attack
 from bench.models.batch_size import Batch
-from bench.suite.specs import AnyAttack, Ensemble, Noise, PyAutoAttack, TorchAttacks
+from bench.suite.specs import AnyAttack, Ensemble, ExternalImages, Noise, PyAutoAttack, TorchAttacks
 
 
 def build_attack(
@@ -49,5 +49,7 @@ def build_attack(
                 for member in spec.attacks
             ]
             return in_sequence(members, ANY_MARGIN, batch, spec.eot)
+        case ExternalImages():
+            raise TypeError("images of others are scored as they are; no attack makes them")
         case _:
             return build_native(spec, batch, surrogate, answers=answers, judges=judges)

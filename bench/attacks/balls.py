@@ -18,6 +18,11 @@ def length(deltas: Tensor, norm: Norm) -> Tensor:
     return flat.abs().amax(dim=1) if norm == "linf" else flat.norm(dim=1)
 
 
+def reach(budget: Budget) -> float:
+    """Return the largest norm of a perturbation that counts as within a budget, with rounding."""
+    return budget.eps + 1e-6 + 1e-5 * budget.eps
+
+
 def project(points: Tensor, images: Tensor, budget: Budget) -> Tensor:
     """Project points `[b,3,h,w]` into the ball around the images and into [0,1].
 
@@ -48,8 +53,8 @@ def steepest(gradients: Tensor, norm: Norm) -> Tensor:
 
 def surface(noise: Tensor, budget: Budget) -> Tensor:
     """Scale nonzero vectors `[b,3,h,w]` to the norm `eps`."""
-    reach = length(noise, budget.norm).clamp_min(1e-12)[:, None, None, None]
-    return budget.eps * noise / reach
+    size = length(noise, budget.norm).clamp_min(1e-12)[:, None, None, None]
+    return budget.eps * noise / size
 
 
 def stream_seed(seed: int, stream: int) -> int:

@@ -1,4 +1,4 @@
-"""`export`: writes the tables from stored results; also figures, Parquet and a bundle."""
+"""`export`: writes the tables from stored results; also figures, a bundle, adversarial images."""
 
 import argparse
 from pathlib import Path
@@ -17,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle", metavar="FILE", help="also pack all results into a zip file, for `merge`"
     )
+    parser.add_argument(
+        "--adversarial", metavar="FOLDER",
+        help="also write the stored adversarial images, which `kind: images` in a suite reads",
+    )  # fmt: skip
 
 
 def command(options: argparse.Namespace) -> int:
@@ -42,4 +46,9 @@ def command(options: argparse.Namespace) -> int:
     if options.bundle:
         write_bundle(results, Path(options.bundle))
         print(options.bundle)
+    if options.adversarial:
+        from bench.report.export.adversarial_files import write_adversarial  # imports torch
+
+        for line in write_adversarial(results, Path(options.adversarial)):
+            print(line)
     return 0

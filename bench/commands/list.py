@@ -45,7 +45,8 @@ def list_lines() -> Iterator[str]:
     yield "  sweep: {FIELD: [VALUE, ...]} declares one model per value, named NAME[FIELD=VALUE];"
     yield "  several fields declare all combinations"
     yield "threats:"
-    yield "  white-box, {transfer: MODEL}, {transfer: [MODEL, ...]}"
+    yield "  white-box, {transfer: MODEL}, {transfer: [MODEL, ...]}; attacks of kind `images` have"
+    yield "  the threat `external`, which is not listed in a suite"
     yield "presets of protocols:"
     for name, preset in PRESETS.items():
         yield f"  {name:<16} {preset.model_dump_json()}"

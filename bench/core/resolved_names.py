@@ -60,6 +60,7 @@ class Lock:
         origins: Source of the weights by model, `REPOSITORY@COMMIT` on the hub; information only.
         whole: Datasets with all of their images, if clean accuracy is measured on all images.
         judge: Version of the local model that judges answers: a commit, or a hash of its folder.
+        images: Hash of the adversarial images made by others, by their path in the suite.
     """
 
     models: dict[str, str] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Lock:
     origins: dict[str, str] = field(default_factory=dict)
     whole: dict[str, DatasetLock] = field(default_factory=dict)
     judge: str = ""
+    images: dict[str, str] = field(default_factory=dict)
 
 
 def is_unhashed(fingerprint: str) -> bool:

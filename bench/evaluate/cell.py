@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 
+from bench.attacks.balls import reach
 from bench.attacks.stored_images import decode
 from bench.core.errors import FAILURES, CellError, CellSkip, StoreError
 from bench.core.resolved_names import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
 from bench.evaluate.cell_results import result_of, scores_of, tally_of
 from bench.evaluate.craft import Case, batch_of
+from bench.evaluate.external_points import ExternalPoints, matched_images
 from bench.evaluate.gpu_usage import Usage
 from bench.evaluate.loading import Stopwatch
 from bench.evaluate.model_cache import ModelCache
@@ -21,16 +23,18 @@ from bench.evaluate.score import Points, score
 from bench.evaluate.tally import Tally, concatenate, extra_fields, new_tally
 from bench.evaluate.tracebacks import reason
 from bench.evaluate.transferable import attack_all
+from bench.evaluate.unchanged import require_unchanged_images
 from bench.evaluate.white_box import attack_target
 from bench.models.batch_size import accelerator_failed, memory_too_small
 from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell, expand, scores_all
+from bench.plan.external_images import key_of, require_images
 from bench.plan.precisions import stages
 from bench.plan.shards import part_key, part_name, parts_of
 from bench.store.crafts import Craft
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
-from bench.suite.specs import AnyAttack
+from bench.suite.specs import AnyAttack, ExternalImages
 from bench.tasks.answer_targets import targets_reached
 
 _AT_ONCE = 1024  # number of clean images in float32: 0.6 GB at 224 pixels
@@ -132,6 +136,8 @@ class Evaluator:
     def _compute(self, cell: Cell, part: int | None) -> Tally:
         if cell.attack is None:
             return self._clean(cell)
+        if isinstance(cell.attack, ExternalImages):
+            return self._external(cell, cell.attack)
         images = self._cache.images(cell.dataset)
         attack, flags = fit_cell(self.suite, cell, cell.attack, len(images.classes))
         case = Case(cell, self._cache, images)
@@ -166,12 +172,28 @@ class Evaluator:
             tallies.append(tally)
         return concatenate(tallies)
 
+    def _external(self, cell: Cell, attack: ExternalImages) -> Tally:
+        """Score adversarial images that others made; none is attacked or stored."""
+        suite, lock = self.suite, self.lock
+        key = key_of(suite.attacks.index(attack), attack, cell.dataset)
+        with self._cache.loading.timed():
+            require_unchanged_images(key, attack, cell.dataset, lock)
+            require_images(attack, cell.dataset)
+            given = self._cache.loading.once(
+                key, lambda: matched_images(suite, lock, attack, cell.dataset)
+            )
+        images = self._cache.images(cell.dataset)
+        case = Case(cell, self._cache, images)
+        external, tally = ExternalPoints(case, given), new_tally(images.sample_ids)
+        score(case, external.points(), tally)
+        return replace(tally, flags=(*tally.flags, *external.flags))
+
     def _outcome_flags(self, cell: Cell, attack: AnyAttack, tally: Tally) -> list[str]:
         """Return flags for a nested budget, a distance above eps, and a low precision."""
-        eps, flags = cell.budget.eps, []
+        flags = []
         if cell.below is not None:
             flags.append("nested")
-        if tally.distance.max() > eps + 1e-6 + 1e-5 * eps:
+        if tally.distance.max() > reach(cell.budget):
             flags.append("beyond-eps")  # 8-bit storage moves pixels: `bench.attacks.stored_images`
         if (judged := stages(attack, cell.mode)[-1]) != "fp32":
             flags.append(f"precision={judged}")

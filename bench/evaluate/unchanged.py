@@ -6,12 +6,13 @@ file whose size and time of change are those of an earlier look is not read agai
 """
 
 from bench.core.errors import CellError
-from bench.core.resolved_names import DatasetLock, same_content
+from bench.core.resolved_names import DatasetLock, Lock, same_content
 from bench.data.source import Index
 from bench.data.source_kinds import source_of
 from bench.hub.weights import weight_files
+from bench.plan.external_images import content_of
 from bench.plan.resolve import fingerprint, judge_weights
-from bench.suite.specs import DatasetSpec, ModelSpec, TransformersJudge
+from bench.suite.specs import DatasetSpec, ExternalImages, ModelSpec, TransformersJudge
 
 _ADVICE = (
     "changed after the run had identified it, so its number would have the identity of the old "
@@ -71,6 +72,23 @@ def _unchanged_index(spec: DatasetSpec, known: DatasetLock, seed: int) -> Index:
     ):  # fmt: skip
         raise CellError(f"datasets.{spec.name}: {index.place}: {_ADVICE}")
     return index
+
+
+def require_unchanged_images(key: str, attack: ExternalImages, dataset: str, lock: Lock) -> None:
+    """Refuse adversarial images of others whose files are not those of the lock.
+
+    Args:
+        key: Key path of the images in the suite.
+        attack: The attack's entry in the suite.
+        dataset: Name of the dataset.
+        lock: The lock; if it does not have the images, nothing is compared.
+
+    Raises:
+        CellError: The files have changed.
+    """
+    known = lock.images.get(path := attack.path_for(dataset))
+    if known is not None and content_of(attack, dataset) != known:
+        raise CellError(f"{key}: {path}: {_ADVICE}")
 
 
 def require_unchanged_judge(spec: TransformersJudge, known: str) -> None:

@@ -8,6 +8,7 @@ from bench.core.errors import CellSkip
 from bench.core.types import Mode
 from bench.plan.attack_limits_language import fit_language
 from bench.plan.cells import Cell
+from bench.plan.external_images import require_images
 from bench.suite.applicability import answers_in_words
 from bench.suite.load import Suite
 from bench.suite.specs import (
@@ -16,6 +17,7 @@ from bench.suite.specs import (
     ApgdT,
     Component,
     Ensemble,
+    ExternalImages,
     ModelSpec,
     PyAutoAttack,
     SteppedSpec,
@@ -41,6 +43,9 @@ def fit_cell(
     suite: Suite, cell: Cell, attack: AnyAttack, classes: int
 ) -> tuple[AnyAttack, tuple[str, ...]]:
     """Return a cell's attack, adapted to the cell's sources and number of classes; see `fit`."""
+    if isinstance(attack, ExternalImages):
+        require_images(attack, cell.dataset)
+        return attack, ()
     components = _removable([suite.models[name] for name in cell.sources])
     for name in (*cell.sources, *attack.surrogates):
         if suite.models[name].gives_logits:

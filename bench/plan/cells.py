@@ -11,6 +11,7 @@ from bench.plan.identity import (
     attack_identity,
     data_identity,
     digest,
+    external_identity,
     model_identity,
     storage_identity,
     surrogates_identity,
@@ -22,8 +23,10 @@ from bench.suite.judge_prompt import judge_identity
 from bench.suite.load import Suite
 from bench.suite.metrics import ACCURACY, TASKS, Task, metric_of, metrics_of
 from bench.suite.specs import (
+    EXTERNAL,
     AnyAttack,
     DatasetSpec,
+    ExternalImages,
     NativeSpec,
     Threat,
     eps_value,
@@ -37,7 +40,8 @@ class Cell:
 
     Attributes:
         id: Identity of the cell.
-        craft_id: Identity of the adversarial images; empty for a clean cell.
+        craft_id: Identity of the adversarial images, also of images that others made; empty for a
+            clean cell.
         target: Name of the model that is scored.
         dataset: Name of the dataset.
         attack: The attack; None for a clean cell.
@@ -62,13 +66,18 @@ class Cell:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the models that images are crafted on; the target's in a white-box cell."""
+        """Names of the models that images are crafted on; the target if no others are known."""
         return (self.threat.sources if self.threat else ()) or (self.target,)
 
     @property
     def source(self) -> str:
         """Name of the sources in tables."""
         return (self.threat.source if self.threat else None) or self.target
+
+    @property
+    def crafted(self) -> bool:
+        """Whether an attack of this project makes the adversarial images."""
+        return self.attack is not None and not isinstance(self.attack, ExternalImages)
 
     @property
     def mode(self) -> Mode:
@@ -145,9 +154,10 @@ def _metric_cells(
     images = data_identity(suite, dataset, _clean_images(suite, lock, dataset))
     clean = digest({**scored, "data": images, "attack": None})
     yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
+    crafting = [attack for attack in suite.attacks if not isinstance(attack, ExternalImages)]
     for threat in suite.threats:
         names = threat.sources or (target,)
-        attacks = [with_passes_of(attack, suite.models, names) for attack in suite.attacks]
+        attacks = [with_passes_of(attack, suite.models, names) for attack in crafting]
         for attack, seed in product(attacks, suite.attack_seeds):
             sources = [model_identity(suite, lock, name) for name in names]
             mode = _mode(threat, metric)
@@ -175,6 +185,35 @@ def _metric_cells(
                 )  # fmt: skip
                 below = cell if nested else None
                 yield cell
+    yield from _external_cells(suite, lock, target, dataset, metric, scored)
+
+
+def _external_cells(
+    suite: Suite,
+    lock: Lock,
+    target: str,
+    dataset: DatasetSpec,
+    metric: str,
+    scored: Mapping[str, object],
+) -> Iterator[Cell]:
+    """Yield the cells of images made by others, one per radius: they have no source and no seed."""
+    for attack in suite.attacks:
+        if not isinstance(attack, ExternalImages):
+            continue
+        for eps in attack.eps:
+            images = digest(
+                {
+                    "protocol": IDENTITY_FORM,
+                    "images": external_identity(lock, attack, dataset.name),
+                    "data": scored["data"],
+                    "attack": attack_identity(attack),
+                    "eps": eps_value(eps),
+                }
+            )
+            yield Cell(
+                digest({**scored, "attack": images}), images, target, dataset.name, attack, eps,
+                EXTERNAL, suite.seed, metric=metric,
+            )  # fmt: skip
 
 
 def _rule_identity(suite: Suite, metric: str) -> dict[str, str]:
@@ -185,5 +224,5 @@ def _rule_identity(suite: Suite, metric: str) -> dict[str, str]:
 
 
 def _mode(threat: Threat | None, metric: str) -> Mode:
-    transferred = threat is not None and threat.kind == "transfer"
-    return "success" if metric_of(metric).early_stop and not transferred else "full"
+    own = threat is None or threat.kind == "white-box"
+    return "success" if metric_of(metric).early_stop and own else "full"

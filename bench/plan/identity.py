@@ -16,6 +16,7 @@ from bench.suite.specs import (
     AnyAttack,
     DatasetSpec,
     Ensemble,
+    ExternalImages,
     TransformersJudge,
     task_of,
 )
@@ -49,6 +50,7 @@ def still_valid(suite: Suite, lock: Lock) -> Lock:
         lock.origins,
         {name: value for name, value in lock.whole.items() if same(f"datasets.{name}")},
         lock.judge if same("protocol.judge") else "",
+        lock.images,  # a changed entry has another path
     )
 
 
@@ -77,7 +79,8 @@ def attack_identity(attack: AnyAttack) -> dict[str, Any]:
     # the model is named here; `surrogates_identity` has its content
     surrogate: dict[str, Any] = {"backward": {"model"}}
     member = {"name": True, "eps": True, "norm": True, **surrogate}
-    own = {"name": True, "eps": True, "nested": True, **surrogate}
+    # so is the path of given images, whose content `external_identity` has
+    own = {"name": True, "eps": True, "nested": True, "path": True, **surrogate}
     exclude = {**own, "attacks": {"__all__": member}}
     known = attack.model_dump(exclude=exclude, exclude_defaults=True)
     if isinstance(attack, Ensemble):
@@ -93,6 +96,12 @@ def surrogates_identity(suite: Suite, lock: Lock, attack: AnyAttack) -> dict[str
     """Return the models that give an attack's gradients, if they are not the attacked model."""
     found = [model_identity(suite, lock, name) for name in attack.surrogates]
     return {"surrogates": found} if found else {}
+
+
+def external_identity(lock: Lock, attack: ExternalImages, dataset: str) -> str:
+    """Return the content of the adversarial images that others made of a dataset."""
+    path = attack.path_for(dataset)
+    return lock.images.get(path, f"{UNRESOLVED}:{path}")
 
 
 def storage_identity(suite: Suite) -> dict[str, Any]:

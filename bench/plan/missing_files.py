@@ -21,6 +21,7 @@ from bench.data import index_dataset
 from bench.data.source_kinds import source_of
 from bench.hub.files import NoSuchFile
 from bench.hub.weights import weight_faults
+from bench.plan.external_images import image_faults
 from bench.plan.judge_keys import key_fault
 from bench.plan.resolve import judge_weights
 from bench.suite.load import Suite
@@ -66,7 +67,7 @@ class Fault:
 def find_faults(
     suite: Suite, *, contents: bool = True, torch: bool = True, trust: bool = False
 ) -> list[Fault]:
-    """Return the faults of a suite's datasets, models, packages and judge.
+    """Return the faults of a suite's datasets, models, given images, packages and judge.
 
     Args:
         suite: The suite.
@@ -77,6 +78,10 @@ def find_faults(
     return [
         *(fault for dataset in suite.datasets for fault in _of_dataset(suite, dataset, contents)),
         *(fault for name, spec in suite.models.items() for fault in _of_model(name, spec, torch)),
+        *(
+            Fault(key, reason, _CORRECT)
+            for key, reason in image_faults(suite, contents=contents and torch)
+        ),
         *_of_packages(suite),
         *_of_judge(suite, torch, trust),
     ]

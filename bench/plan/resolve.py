@@ -17,6 +17,7 @@ from bench.core.suite_paths import find_path
 from bench.data import index_dataset
 from bench.hub.weights import origin, weight_files
 from bench.plan.cells import scores_all
+from bench.plan.external_images import checked_content, images_of_suite
 from bench.plan.identity import spec_digests
 from bench.suite.load import Suite
 from bench.suite.specs import (
@@ -71,8 +72,17 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     if isinstance(suite.protocol.judge, TransformersJudge) and suite.uses_judge:
         found = attempt("protocol", "judge", partial(judge_weights, suite.protocol.judge))
     resolved = found.get("judge", "")
+    images: dict[str, str] = {}
+    for key, attack, dataset in images_of_suite(suite):
+        section, _, name = key.partition(".")
+        resolved_set = datasets.get(dataset.name)
+        sample_ids = resolved_set.sample_ids if resolved_set else None
+        content = attempt(
+            section, name, partial(checked_content, suite, attack, dataset, sample_ids)
+        )
+        images |= {attack.path_for(dataset.name): each for each in content.values()}
     known = {name: source for name, source in origins.items() if source}
-    return Lock(models, datasets, spec_digests(suite), known, whole, resolved), problems
+    return Lock(models, datasets, spec_digests(suite), known, whole, resolved, images), problems
 
 
 def remarks(suite: Suite, lock: Lock) -> Iterator[str]:

@@ -9,6 +9,7 @@ from bench.suite.specs import (
     ApgdText,
     ApgdTextTargeted,
     Ensemble,
+    ExternalImages,
     Noise,
     PyAutoAttack,
     TorchAttacks,
@@ -60,6 +61,8 @@ def _members(attack: AnyAttack) -> Iterator[Member]:
             yield Member(attack.attack, attack.gradients)
         case Noise():
             yield Member(attack.kind, attack.draws)
+        case ExternalImages():
+            yield Member(attack.kind, 0, 0)
         case _:
             targets = attack.targets if isinstance(attack, ApgdT) else 0
             restarts = getattr(attack, "restarts", 1)  # 1 for attacks without restarts

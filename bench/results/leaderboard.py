@@ -27,10 +27,10 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     A mean is blank if a dataset has no number; the flag `skipped` says that the attack is not
     defined for a dataset, `incomplete` that a cell failed or has not run. `worst` is the share of
     images that are right under all attacks at the largest Linf radius; for graded metrics, the mean
-    of each image's lowest score. A white-box attacker can also use transferred images, so they
-    count in `worst` of white-box rows. With several seeds per attack, a column is the mean over
-    seeds and `worst` covers all seeds; after all other columns, `<attack>@<eps> spread` is the
-    largest minus the smallest mean over datasets of any seed.
+    of each image's lowest score. A white-box attacker can also use transferred images and those
+    made by others, so they count in `worst` of white-box rows. With several seeds per attack, a
+    column is the mean over seeds and `worst` covers all seeds; after all other columns,
+    `<attack>@<eps> spread` is the largest minus the smallest mean over datasets of any seed.
     """
     groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
     clean: dict[str, list[Scored]] = defaultdict(list)
@@ -120,7 +120,7 @@ def _spreads(
         return {}
     by_seed: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
-        if item.cell.attack is not None:
+        if item.cell.crafted:  # images made by others have no seed
             value = item.value
             by_seed[item.column][item.cell.seed].append(np.nan if value is None else value)
     return {
@@ -166,11 +166,11 @@ def worst_case_cells(
             continue
         own = found.setdefault(
             (model, threat.kind, item.source),
-            [] if threat.sources else of_model[model],
+            of_model[model] if threat.kind == "white-box" else [],
         )
         if item.cell.budget == largest:
             of_model[model].append(item)
-            if threat.sources:
+            if threat.kind != "white-box":
                 own.append(item)
     return found
 

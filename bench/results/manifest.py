@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.core.resolved_names import UNRESOLVED, DatasetLock, Lock
 from bench.plan.cells import Cell
+from bench.plan.identity import external_identity
 from bench.results.attack_summary import settings
 from bench.results.protocol_summary import judged_as
 from bench.results.tables import Scored
@@ -16,6 +17,7 @@ from bench.suite.load import Suite
 from bench.suite.metrics import metric_of, rule_of
 from bench.suite.specs import (
     AnyAttack,
+    ExternalImages,
     LanguageDataset,
     ModelSpec,
 )
@@ -87,19 +89,28 @@ def _entry(
         "ran_on": dict(result.provenance),
     }
     if cell.attack is not None and cell.threat is not None:
-        of_sources = [weights(suite, lock, name) for name in cell.sources]
         entry |= {
             **attacks[cell.attack.label_in_norm],
             "eps": cell.eps,
             "threat": cell.threat.kind,
-            "source": cell.source,
-            "source_weights": of_sources[0] if len(of_sources) == 1 else of_sources,
-            "craft": cell.mode,
-            "judged_as": judged_as(protocol.storage, cell.mode),
+            **_origin_of_images(suite, lock, cell, cell.attack),
+            "judged_as": judged_as(protocol.storage, cell.mode, cell.attack),
         }
         if item.trust_flags:
             entry["trust"] = list(item.trust_flags)
     return entry
+
+
+def _origin_of_images(suite: Suite, lock: Lock, cell: Cell, attack: AnyAttack) -> dict[str, Any]:
+    """Return what made a cell's adversarial images: its sources, or the files of others."""
+    if isinstance(attack, ExternalImages):
+        return {"images_hash": external_identity(lock, attack, cell.dataset)}
+    of_sources = [weights(suite, lock, name) for name in cell.sources]
+    return {
+        "source": cell.source,
+        "source_weights": of_sources[0] if len(of_sources) == 1 else of_sources,
+        "craft": cell.mode,
+    }
 
 
 def _remarks(resolved: DatasetLock | None) -> dict[str, Any]:

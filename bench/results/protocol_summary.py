@@ -6,7 +6,7 @@ from functools import partial
 from bench.core.types import Mode
 from bench.results.attack_summary import settings
 from bench.suite.load import Suite
-from bench.suite.specs import AnyAttack, Storage
+from bench.suite.specs import AnyAttack, ExternalImages, Storage
 
 
 def protocol(
@@ -21,12 +21,14 @@ def protocol(
         "templates": templates if templates == "dataset" else " | ".join(templates),
     }
     if attack is not None:
-        found |= {"storage": judged_as(suite.protocol.storage, mode), **settings(attack)}
+        found |= {"storage": judged_as(suite.protocol.storage, mode, attack), **settings(attack)}
     return found
 
 
-def judged_as(storage: Storage, mode: Mode) -> str:
+def judged_as(storage: Storage, mode: Mode, attack: AnyAttack | None) -> str:
     """Return the storage format in which attacked images are scored."""
+    if isinstance(attack, ExternalImages):
+        return "as given"
     return "float32" if storage == "float16" and mode == "success" else storage
 
 

@@ -62,7 +62,9 @@ def _makers(
     """Return for each shared craft the cell that makes it; None if it is stored already."""
     makers: dict[str, str | None] = {}
     for cell in cells:
-        if cell.attack is None or cell.mode != "full" or cell.craft_id in makers:
+        if cell.attack is None or not cell.crafted or cell.mode != "full":
+            continue
+        if cell.craft_id in makers:
             continue
         parts = parts_of(cell.attack, sizes.images(cell))
         there = all(made(part_key(cell.craft_id, rows)) for rows in parts)
@@ -73,7 +75,7 @@ def _makers(
 def _whole(suite: Suite, cell: Cell, sizes: "_Sizes", makers: dict[str, str | None]) -> Job:
     needs = [] if cell.below is None else [cell.below.id]
     maker = makers.get(cell.craft_id, cell.id)
-    crafts = cell.attack is not None and maker == cell.id
+    crafts = cell.crafted and maker == cell.id
     if maker is not None and maker != cell.id:
         needs.append(maker)
     work = 0.0

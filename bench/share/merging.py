@@ -176,7 +176,7 @@ def _check_images(suite: Suite, lock: Lock, cell: Cell, result: CellResult, othe
 def _merged_lock(suite: Suite, ours: Lock, theirs: Lock) -> Lock:
     """Return our lock with the names that only their lock has."""
     models, datasets = {**theirs.models, **ours.models}, {**theirs.datasets, **ours.datasets}
-    judge = ours.judge or theirs.judge
+    judge, images = ours.judge or theirs.judge, {**theirs.images, **ours.images}
     known = {*(f"models.{name}" for name in models), *(f"datasets.{name}" for name in datasets)}
     if judge:
         known.add("protocol.judge")
@@ -187,6 +187,7 @@ def _merged_lock(suite: Suite, ours: Lock, theirs: Lock) -> Lock:
         {**theirs.origins, **ours.origins},
         {**theirs.whole, **ours.whole},
         judge,
+        images,
     )
 
 
@@ -207,5 +208,8 @@ def _different_content(ours: Lock, theirs: Lock) -> Iterator[str]:
         other = theirs.datasets.get(name, dataset)
         if (other.fingerprint, other.sample_ids) != (dataset.fingerprint, dataset.sample_ids):
             yield f"datasets.{name}"
+    for path, content in ours.images.items():
+        if theirs.images.get(path, content) != content:
+            yield f"attacks, {path}"
     if ours.judge and theirs.judge not in ("", ours.judge):
         yield "protocol.judge"

@@ -6,10 +6,12 @@ Models of logits are scored only on datasets with classes.
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from bench.core.identifiers import shown
 from bench.suite.metrics import TASKS, Task
 from bench.suite.specs import (
     AnyAttack,
     DatasetSpec,
+    ExternalImages,
     ModelSpec,
     Threat,
     members_of,
@@ -47,7 +49,7 @@ def applicability_faults(
     threats: Sequence[Threat],
     places: Sequence[int],
 ) -> Iterator[str]:
-    """Yield a fault for each model, attack and threat that cannot be used with the suite's task.
+    """Yield a fault for each model, attack and threat that the suite's datasets cannot use.
 
     Args:
         models: The suite's models, by name.
@@ -63,6 +65,11 @@ def applicability_faults(
             if member.loss_input in (("classes",) if words else _LANGUAGE_INPUTS):
                 needs = "classes" if words else "answers in words"
                 yield f"attacks.{at}: {member.kind} needs {needs}, {but}"
+        if isinstance(attack, ExternalImages) and not attack.fits(len(datasets)):
+            yield (
+                f"attacks.{at}.path: got {shown(attack.path)}; allowed in a suite with several "
+                f"datasets: a path with {attack.PLACEHOLDER}, which stands for their names"
+            )
     named = {name for threat in threats for name in threat.sources}
     named |= {name for attack in attacks for name in attack.surrogates}
     for name in models:

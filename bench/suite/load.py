@@ -19,6 +19,7 @@ from bench.suite.specs import (
     AnyAttack,
     AnyThreat,
     DatasetSpec,
+    ExternalImages,
     ModelSpec,
     Name,
     Protocol,
@@ -63,7 +64,7 @@ class Suite(Spec):
         models: Models by their names in tables.
         datasets: Datasets, in the order of tables.
         attacks: Attacks, each at one or more radii in one norm.
-        threats: Threat models; each attack runs under each of them.
+        threats: Threat models; each attack runs under each of them, except given images.
         against: Published numbers that the suite reproduces, for `check`.
         note: A warning for readers, shown on the page, in `plan` and in the manifest.
     """
@@ -203,6 +204,9 @@ def _expanded_models(
 
 def _number_of_cells(suite: Suite) -> int:
     """Return the number of cells, each with one metric."""
-    radii = sum(len(attack.eps) for attack in suite.attacks)
-    attacked = radii * len(suite.threats) * len(suite.attack_seeds)
+    each = len(suite.threats) * len(suite.attack_seeds)
+    attacked = sum(
+        len(attack.eps) * (1 if isinstance(attack, ExternalImages) else each)
+        for attack in suite.attacks
+    )
     return len(suite.models) * len(suite.datasets) * (1 + attacked)

@@ -47,7 +47,7 @@ def reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterato
     yield from _reserved("datasets", datasets)
     yield from _reserved("attacks", attacks)
     yield from duplicates("threats", [_threat_name(t) for t in _entries(raw, "threats")])
-    if _entries(raw, "attacks") and "threats" not in raw:
+    if "threats" not in raw and not all(map(_is_external, _entries(raw, "attacks"))):
         yield "threats: missing; attacks need at least one of: white-box, {transfer: MODEL}"
 
 
@@ -85,6 +85,10 @@ def _attack_name(entry: Any) -> str | None:
     name = (entry.get("name") or entry.get("kind")) if isinstance(entry, dict) else None
     suffix = "-l2" if isinstance(entry, dict) and entry.get("norm") == "l2" else ""
     return f"{name}{suffix}" if isinstance(name, str) else None
+
+
+def _is_external(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("kind") == "images"
 
 
 def _threat_name(entry: Any) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.core.types import Budget, CellResult
 from bench.plan.cells import Cell
 from bench.suite.metrics import metric_of
-from bench.suite.specs import AnyAttack, Ensemble, Fgsm, Noise, TorchAttacks, members_of
+from bench.suite.specs import AnyAttack, Ensemble, TorchAttacks, members_of
 
 ENOUGH_SURVIVORS = 0.1  # of images; a smaller robust accuracy needs no check
 
@@ -67,11 +67,12 @@ def reported_numbers(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pai
     The checks use only which logit is the highest, so the metric must depend on nothing else
     (`Metric.top_logit`). White-box cells are used if there are any, otherwise transfer cells; Linf
     if there is any, otherwise L2. The radius is the largest at which at least `ENOUGH_SURVIVORS` of
-    the images survive, otherwise the smallest.
+    the images survive, otherwise the smallest. Images made by others do not count: the checks ask
+    whether the suite's own attacks are strong enough.
     """
     pairs: dict[Pair, list[Done]] = defaultdict(list)
     for cell, result in done:
-        attacked = cell.attack is not None and cell.budget.eps > 0
+        attacked = cell.crafted and cell.budget.eps > 0
         usable = attacked and metric_of(cell.metric).top_logit
         if usable and result is not None and result.status == "ok":
             pairs[cell.target, cell.dataset].append((cell, result))
@@ -130,12 +131,10 @@ def _steps(attack: AnyAttack) -> int:
     match attack:
         case Ensemble():
             return max(map(_steps, attack.attacks))
-        case Fgsm() | Noise():
-            return 1
         case TorchAttacks():
             return attack.gradients
         case _:
-            return attack.steps
+            return int(getattr(attack, "steps", 1))  # 1 for attacks without steps
 
 
 def _eot(attack: AnyAttack) -> int:

@@ -13,6 +13,7 @@ from bench.core.resolved_names import DatasetLock, Lock
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
 from bench.suite.load import Suite
+from bench.suite.specs import ExternalImages
 
 FOLDER = Path(__file__).parent
 SHIPPED = FOLDER.parents[1] / "suites"
@@ -55,6 +56,12 @@ def fixed_lock(suite: Suite) -> Lock:
         datasets={name: images(name, 3) for name in names},
         whole={name: images(name, 4) for name in names},
         judge="weights of the judge",
+        images={
+            attack.path_for(name): f"images of {attack.label} on {name}"
+            for attack in suite.attacks
+            if isinstance(attack, ExternalImages)
+            for name in names
+        },
     )
 
 

@@ -39,6 +39,9 @@ def values(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         root = Path(folder)
         (root / "suite.yaml").write_text(yaml.safe_dump({**raw, "datasets": _sets(raw, root)}))
         suite = load_suite(root / "suite.yaml")
+        for attack in raw["attacks"]:
+            if attack["kind"] == "images":
+                _write_given(root / attack["path"])
         report = run_suite(
             suite, results=root / "results", device="cpu", batch=8, check=False, trust=True
         )
@@ -70,6 +73,19 @@ def _captioned(root: Path) -> None:
     write_shard(root / "test" / "0.tar", files)
     (root / "test" / "nshards.txt").write_text("1\n")
     (root / "dataset_type.txt").write_text("retrieval\n")
+
+
+def _write_given(folder: Path) -> None:
+    """Write perturbed copies of three embedded images; the last is farther than 160/255 away."""
+    spec = NanoDataset(name="cifar10")
+    data = load_images(spec, index_dataset(spec, 8, 0).sample_ids, "native")
+    signs = np.random.default_rng(0).choice([-1, 1], data.images.shape)
+    folder.mkdir()
+    for key, image, sign, size in zip(
+        data.sample_ids, data.images, signs, (150, 150, 170), strict=False
+    ):
+        pixels = (image + size * sign).clip(0, 255).astype(np.uint8)
+        (folder / f"{key}.png").write_bytes(png(pixels.transpose(1, 2, 0)))
 
 
 def _read(cells: pd.DataFrame, store: Store) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -90,7 +90,7 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
 
 
 def _work(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Work:
-    attacked = [cell for cell in cells if cell.attack is not None]
+    attacked = [cell for cell in cells if cell.crafted]
     crafts = {cell.craft_id: cell for cell in attacked}
     # all metrics of a target use one craft, so it is counted once
     own = {(cell.craft_id, cell.target): cell for cell in attacked}
@@ -148,7 +148,7 @@ def _seconds(operations: float, precision: Precision, gpu: str) -> float:
 
 
 def _disk_line(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> str:
-    shared = {cell.craft_id: cell for cell in cells if cell.attack and cell.mode == "full"}
+    shared = {cell.craft_id: cell for cell in cells if cell.crafted and cell.mode == "full"}
     width = 2 if suite.protocol.storage == "float16" else 1  # bytes per channel of a pixel
     disk, unknown = 0, []
     for dataset in suite.datasets:

@@ -63,7 +63,7 @@ def image_page(suite: Suite, shown: ShownCell) -> str:
         same_source=Scored(cell, shown.result).same_source,
         attack=cell.attack.label_in_norm if cell.attack else "",
         settings=settings(cell.attack) if cell.attack else {},
-        judged=judged_as(suite.protocol.storage, cell.mode),
+        judged=judged_as(suite.protocol.storage, cell.mode, cell.attack),
         value=float(correct.mean()),
         interval=wilson(int(correct.sum()), len(correct)),
         right=int(correct.sum()),

@@ -16,6 +16,7 @@ from bench.core.errors import FAILURES, UserError
 from bench.core.exits import exit_raises
 from bench.core.types import CellResult
 from bench.evaluate.craft import Case
+from bench.evaluate.external_points import ExternalPoints, matched_images
 from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.tally import Tally, new_tally
 from bench.evaluate.tracebacks import reason
@@ -36,7 +37,7 @@ from bench.report.image_viewer.shown_images import (
 )
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results
-from bench.suite.specs import AnyAttack, Storage
+from bench.suite.specs import AnyAttack, ExternalImages, Storage
 
 
 @exit_raises()
@@ -50,9 +51,9 @@ def show_images(
 ) -> ShownCell:
     """Return images of a cell with predictions.
 
-    Adversarial images of a shared craft are read from the store. White-box images are not stored,
-    so the attack runs again, only on the shown images and with the same seeds. It also runs again
-    if a shared craft is missing.
+    Adversarial images of a shared craft are read from the store, those of others from their files.
+    White-box images are not stored, so the attack runs again, only on the shown images and with the
+    same seeds. It also runs again if a shared craft is missing.
 
     Args:
         results: Stored results of the suite.
@@ -77,7 +78,11 @@ def show_images(
         clean = case.images.floats(torch.arange(len(ids)))
         predictions, from_store = _predictions(case, clean), False
         attacked: Sequence[AdversarialImage | None] = [None] * len(ids)
-        if cell.attack is not None:
+        if isinstance(cell.attack, ExternalImages):
+            given = matched_images(suite, results.lock, cell.attack, cell.dataset)
+            external = [points for _, points in ExternalPoints(case, given).points()]
+            attacked = _attacked(case, clean, torch.cat(external))
+        elif cell.attack is not None:
             attack, _ = fit_cell(suite, cell, cell.attack, len(case.images.classes))
             kept = _stored_rows(store, case, attack, rows, len(result.correct))
             from_store = kept is not None

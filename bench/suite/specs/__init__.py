@@ -33,7 +33,7 @@ from bench.suite.specs.datasets import (
     task_of,
 )
 from bench.suite.specs.ensembles import AnyAttack, Ensemble, members_of
-from bench.suite.specs.external_attacks import PyAutoAttack, TorchAttacks
+from bench.suite.specs.external_attacks import ExternalImages, PyAutoAttack, TorchAttacks
 from bench.suite.specs.judge import JudgeSpec, MatchJudge, OpenAIJudge, TransformersJudge
 from bench.suite.specs.language_datasets import LanguageDataset
 from bench.suite.specs.model_base import Component, Model
@@ -57,10 +57,11 @@ from bench.suite.specs.protocol import (
     expand_preset,
 )
 from bench.suite.specs.published_models import HuggingFaceModel, LvlmModel, OpenClipModel
-from bench.suite.specs.threats import AnyThreat, Threat
+from bench.suite.specs.threats import EXTERNAL, AnyThreat, Threat
 
 __all__ = [
     "ATTACK_PRESETS",
+    "EXTERNAL",
     "PRESETS",
     "Anchor",
     "AnyAttack",
@@ -77,6 +78,7 @@ __all__ = [
     "Cw",
     "DatasetSpec",
     "Ensemble",
+    "ExternalImages",
     "Fgsm",
     "FolderDataset",
     "GraftModel",

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.suite.specs.attack_base import Count, NativeSpec
 from bench.suite.specs.attacks import Noise, SingleNative, SteppedSpec
-from bench.suite.specs.external_attacks import PyAutoAttack, TorchAttacks
+from bench.suite.specs.external_attacks import ExternalImages, PyAutoAttack, TorchAttacks
 
 _Member = SingleNative | Noise | PyAutoAttack | TorchAttacks
 _SHARED = ("eps", "norm")  # keys that members take from their ensemble
@@ -116,9 +116,9 @@ def _on_base(member: _Member) -> bool:
     return isinstance(member, SteppedSpec) and member.source == "base"
 
 
-AnyAttack = Annotated[_Member | Ensemble, Field(discriminator="kind")]
+AnyAttack = Annotated[_Member | ExternalImages | Ensemble, Field(discriminator="kind")]
 
 
-def members_of(attack: AnyAttack) -> tuple[_Member, ...]:
+def members_of(attack: AnyAttack) -> tuple[_Member | ExternalImages, ...]:
     """Return the members of an ensemble; a single attack is its own member."""
     return attack.attacks if isinstance(attack, Ensemble) else (attack,)

@@ -1,4 +1,7 @@
-"""Attacks of other libraries. They run on chunks of fixed size, which are in the identity."""
+"""Attacks of other libraries, and adversarial images made by others.
+
+Libraries run on chunks of fixed size, which are in the identity.
+"""
 
 from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
@@ -14,7 +17,9 @@ from pydantic_core import PydanticCustomError
 
 from bench.catalogue.torchattacks_list import TORCHATTACKS
 from bench.core.suggestions import listed
+from bench.core.suite_paths import SuitePath
 from bench.suite.specs.attack_base import MOST, AttackSpec, Count, LossInput
+from bench.suite.specs.base import UserPath
 
 Official = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
 Version = Literal["standard", "rand"]
@@ -165,3 +170,33 @@ class TorchAttacks(AttackSpec):
         return cast(
             int, self.args.get("steps", 10 if "steps" in TORCHATTACKS[self.attack].args else 1)
         )
+
+
+class ExternalImages(AttackSpec):
+    """Adversarial images made by others, from files; each is checked against the budget.
+
+    They are scored on every model under the threat `external`, once for all threats and seeds.
+
+    Attributes:
+        path: A folder of image files, or a `.safetensors`, `.npz` or `.pt` file
+            (`bench.attacks.image_files`); `{dataset}` stands for the name of each dataset.
+    """
+
+    kind: Literal["images"]
+    path: UserPath
+
+    PLACEHOLDER: ClassVar[str] = "{dataset}"
+
+    @property
+    def gradients(self) -> int:
+        """Number of gradients: 0."""
+        return 0
+
+    def fits(self, datasets: int) -> bool:
+        """Return whether the path names the images of each of several datasets."""
+        return datasets == 1 or self.PLACEHOLDER in self.path
+
+    def path_for(self, dataset: str) -> str:
+        """Return the path of the images of a dataset, as a text of the suite."""
+        text = self.path.replace(self.PLACEHOLDER, dataset)
+        return SuitePath.of(text, self.path.folder) if isinstance(self.path, SuitePath) else text

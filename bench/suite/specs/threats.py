@@ -16,18 +16,22 @@ class Threat(Spec):
     """A threat model: the attacker knows the target (white-box) or source models (transfer).
 
     Attributes:
-        kind: `white-box` or `transfer`.
+        kind: `white-box` or `transfer`; `external` if the adversarial images are given, so that
+            nothing is known about the attacker.
         sources: Names of the source models. Several are attacked as one model, whose logits are
             the mean of their logits.
     """
 
-    kind: Literal["white-box", "transfer"]
+    kind: Literal["white-box", "transfer", "external"]
     sources: tuple[Name, ...] = ()
 
     @property
     def source(self) -> str | None:
-        """Name of the sources in tables; None for white-box."""
+        """Name of the sources in tables; None for white-box and external."""
         return _JOINT.join(self.sources) or None
+
+
+EXTERNAL = Threat(kind="external")  # of `kind: images`; a suite does not list it
 
 
 def _threat(value: Any) -> Any:

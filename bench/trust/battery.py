@@ -11,6 +11,7 @@ from bench.trust import (
     black_box,
     chance,
     convergence,
+    defence_checks,
     forward_pass,
     gradients,
     memorisation,
@@ -32,6 +33,10 @@ QUICK: dict[str, Check] = {
     "finite-differences": gradients.finite_differences,
     "random-directions": gradients.random_directions,
     "huge-budget": radius.huge_budget,
+    "cost": defence_checks.cost,
+    "non-adaptive": defence_checks.non_adaptive,
+    "no-effect": defence_checks.no_effect,
+    "cut-gradient": defence_checks.cut_gradient,
     "shifted": memorisation.shifted,
 }
 
@@ -43,6 +48,7 @@ CHECKS: dict[str, Check] = {
     "transferred": black_box.transferred,
     "transfer": black_box.transfer,
     "stand-in": black_box.stand_in,
+    "draws": defence_checks.draws,
     "box": forward_pass.box,
     "eight-bit": forward_pass.eight_bit,
     "precision": forward_pass.precision,

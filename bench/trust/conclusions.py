@@ -17,12 +17,12 @@ from bench.trust.significance import MATERIAL
 # checks of how an attack can follow the model, not of how low an attack brings the number
 OF_GRADIENTS = (
     *("gradients", "saturation", "finite-differences", "random-directions", "ascent"),
-    "huge-budget",
+    *("cut-gradient", "huge-budget"),
 )
 # checks that attack the images which survive the reported attack
 OF_NUMBERS = (
     *("noise", "other-loss", "transferred", "transfer", "stand-in", "more-steps"),
-    *("more-restarts", "square"),
+    *("more-restarts", "draws", "square"),
 )
 _BAD = ("warn", "fail")
 
@@ -65,14 +65,19 @@ def explain(findings: Sequence[Finding]) -> list[Finding]:
             else found
             for found in findings
         ]
+    reasons: dict[str, str] = {}
     if reached := _number_without_gradient(by_check):
-        return [
-            _remark(found, reached)
-            if found.verdict in _BAD and found.check in OF_GRADIENTS
-            else found
-            for found in findings
-        ]
-    return list(findings)
+        reasons |= dict.fromkeys(OF_GRADIENTS, reached)
+    if averaged := _number_with_draws(by_check):
+        reasons["stochastic"] = averaged
+    if white_box := _number_with_knowledge(by_check):
+        reasons["non-adaptive"] = white_box
+    return [
+        _remark(found, reasons[found.check])
+        if found.verdict in _BAD and found.check in reasons
+        else found
+        for found in findings
+    ]
 
 
 def _number_without_gradient(by_check: Mapping[str, Finding]) -> str:
@@ -95,6 +100,30 @@ def _number_without_gradient(by_check: Mapping[str, Finding]) -> str:
         f"but the number stands: {stood / images:.1%} is reported, and an attack that does not "
         f"need this gradient leaves {alone / images:.1%}"
     )
+
+
+def _number_with_knowledge(by_check: Mapping[str, Finding]) -> str:
+    """Return that a white-box attack leaves a transfer number, up to `MATERIAL`, or nothing."""
+    found = by_check.get("transferred")
+    if found is None or found.verdict != "pass":
+        return ""
+    lost = found.numbers["transferred"] - found.numbers["white_box"]
+    return f"but the number stands: {found.evidence}" if lost <= MATERIAL else ""
+
+
+def _number_with_draws(by_check: Mapping[str, Finding]) -> str:
+    """Return that the randomness of a defence does not raise its number, or nothing.
+
+    Either the reported attack averages over enough passes, or an attack that does leaves no less
+    than the reported number, up to `MATERIAL`.
+    """
+    found = by_check.get("draws")
+    if found is None or found.verdict != "pass":
+        return ""
+    numbers = found.numbers
+    if numbers and numbers["stood"] - numbers["alone"] > MATERIAL * numbers["images"]:
+        return ""
+    return f"but {found.evidence}"
 
 
 def _remark(found: Finding, why: str) -> Finding:

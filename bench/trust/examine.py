@@ -15,10 +15,13 @@ from bench.data import index_dataset, load_images
 from bench.evaluate.craft import sample_seed
 from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.tracebacks import reason
+from bench.models import ClipModel
 from bench.plan.identity import model_identity, pair_digest
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results
+from bench.suite.specs.model_base import DefenceModel
 from bench.trust.battery import CHECKS, QUICK, Check, examine
+from bench.trust.defence_parts import COMPONENTS, DefenceParts
 from bench.trust.findings import Examined, Finding
 from bench.trust.own_source import embedded_source
 from bench.trust.reported_number import Number, Pair
@@ -153,8 +156,32 @@ def _subject(cache: ModelCache, pair: Pair, number: Number, most: int) -> Subjec
         number.reported,
         cache.batch(model, dataset),
         storage=cache.suite.protocol.storage,
+        defence=parts_of_defence(cache, pair, deadline),
     )
     return whole.first(count)
+
+
+def parts_of_defence(cache: ModelCache, pair: Pair, deadline: Deadline) -> DefenceParts | None:
+    """Return the parts of a model behind a test-time defence; None for other models."""
+    models, (model, dataset) = cache.suite.models, pair
+    spec = models[model]
+    if not isinstance(spec, DefenceModel):
+        return None
+    own = spec.gradient or spec.gradients[0]
+    others = {
+        way: QueryCounter(cache.classifier(model, dataset, without=(part,)), deadline)
+        for way, part in COMPONENTS.items()
+        if way != own and part in spec.components
+    }
+    chain = [spec]
+    while isinstance(below := models[chain[-1].base], DefenceModel):
+        chain.append(below)
+    behind = cache.model(chain[-1].base)
+    return DefenceParts(
+        spec.kind, QueryCounter(cache.classifier(spec.base, dataset), deadline), spec.base, own,
+        others, any(each.random for each in chain),
+        behind.tower if isinstance(behind, ClipModel) else None,
+    )  # fmt: skip
 
 
 def _others(

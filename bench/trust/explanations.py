@@ -119,4 +119,25 @@ EXPLANATIONS: dict[str, Explanation] = {
         "A black-box attack breaks images that survive the reported attack: gradients are masked.",
         _ADAPT,
     ),
+    "cost": Explanation(
+        "The defence computes more than its base.",
+        "Compare it with other defences of the same cost.",
+    ),
+    "non-adaptive": Explanation(
+        "The model is attacked only by images made on other models: no attack knows the defence.",
+        "Attack the defence: `threats: [white-box]` with `preset: adaptive`.",
+    ),
+    "no-effect": Explanation(
+        "The defence leaves the outputs of its base as they are, so it defends nothing.",
+        "Report the base's number, and look for a step size or gate that undoes the defence.",
+    ),
+    "cut-gradient": Explanation(
+        "The gradient through the defence is cut or misleading: another gradient is better, which "
+        "the reported attack does not use.",
+        "Attack with every gradient of the defence: `preset: adaptive`.",
+    ),
+    "draws": Explanation(
+        "The defence is random, and an attack that averages over passes breaks more images.",
+        "Average: `eot: 8`, or `preset: adaptive-random`.",
+    ),
 }

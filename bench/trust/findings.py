@@ -18,7 +18,7 @@ class Finding:
     Attributes:
         check: Name of the check; explained in `bench.trust.explanations`.
         verdict: `fail` if the number must not be believed, `warn` if it needs a closer look,
-            `remark` if the check alone says so and the other checks explain it, `skip` if the
+            `remark` if other checks explain it or it is no fault, such as a cost, `skip` if the
             check does not apply.
         evidence: A short sentence with figures.
         numbers: The figures, by name.

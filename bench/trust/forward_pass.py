@@ -23,7 +23,7 @@ ROUNDING = 1e-5  # distance beyond the radius that float32 rounding explains
 def stochastic(subject: Subject, effort: Effort) -> Finding:
     """Two passes over the same images give the same logits."""
     first, second = (logits_of(subject, subject.images) for _ in range(2))
-    other, flipped, count = _differ(first, second), _flipped(first, second), len(first)
+    other, flipped, count = differing(first, second), _flipped(first, second), len(first)
     verdict, p = count_verdict(other, count, USUAL)
     eot = subject.reported.eot
     if verdict == "fail" and eot > 1:
@@ -48,9 +48,9 @@ def batch(subject: Subject, effort: Effort) -> Finding:
         turned = subject.model(images.flip(0).clone()).flip(0)
         doubled = subject.model(images.repeat_interleave(2, dim=0))[::2]
     count = len(images)
-    if _differ(alone, again):
+    if differing(alone, again):
         return Finding("batch", "skip", "the model is random: see `stochastic`")
-    other = max(_differ(alone, logits) for logits in (together, turned, doubled))
+    other = max(differing(alone, logits) for logits in (together, turned, doubled))
     flipped = max(_flipped(alone, logits) for logits in (together, turned, doubled))
     verdict, p = count_verdict(other, count, USUAL)
     return Finding(
@@ -121,7 +121,7 @@ def _agree(check: str, this: str, first: Correct, that: str, second: Correct) ->
     )
 
 
-def _differ(first: Tensor, second: Tensor) -> int:
+def differing(first: Tensor, second: Tensor) -> int:
     """Return the number of images whose logits differ by more than rounding errors."""
     spread = first.std(dim=1, unbiased=False).clamp_min(1e-12)
     return int(((first - second).abs().amax(dim=1) > NUMERICS * spread).sum())

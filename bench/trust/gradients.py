@@ -5,6 +5,8 @@ Athalye et al. 2018 (arXiv:1802.00420): shattered, stochastic and vanishing grad
 classifies correctly, since the others need no attack.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -22,14 +24,15 @@ SMALL_STEP = 1 / 8  # of the radius: fine enough to be linear, coarse enough for
 WITHIN = (0.5, 2.0)  # range of measured / predicted change that curvature explains
 CURVED = 0.1  # share of images outside `WITHIN` that an honest model may have
 BEATEN = 0.1  # share of images where a random direction may beat the gradient
+DRAWS = 4  # passes over which gradients and margins of random defences are averaged
 DESCENDED = 0.05  # share of images where an attack may end below its start
 MARGIN = margin(torch.inf)
 
 
 def gradients(subject: Subject, effort: Effort) -> Finding:
     """The gradient of the margin is finite and not zero."""
-    some = _correct_images(subject)
-    gradient = _gradient(some, MARGIN)
+    some = correct_images(subject)
+    gradient = gradient_of(some, MARGIN)
     largest = gradient.flatten(1).abs().amax(dim=1)
     bad = int((~torch.isfinite(gradient).flatten(1).all(dim=1)).sum())
     flat, count = int((largest < FLAT).sum()), len(largest)
@@ -46,10 +49,10 @@ def gradients(subject: Subject, effort: Effort) -> Finding:
 
 def saturation(subject: Subject, effort: Effort) -> Finding:
     """The softmax leaves the cross-entropy a gradient in float32."""
-    some = _correct_images(subject)
+    some = correct_images(subject)
     logits = logits_of(some, some.images)
     ones = torch.allclose(logits.sum(dim=1), torch.ones_like(logits[:, 0]), atol=1e-4)
-    flat = int((_gradient(some, cross_entropy).flatten(1).abs().amax(dim=1) < FLAT).sum())
+    flat = int((gradient_of(some, cross_entropy).flatten(1).abs().amax(dim=1) < FLAT).sum())
     top = logits.topk(2, dim=1).values
     gap, count = float((top[:, 0] - top[:, 1]).median()), len(logits)
     probabilities = bool(ones and (logits >= 0).all())
@@ -67,12 +70,12 @@ def saturation(subject: Subject, effort: Effort) -> Finding:
 
 def finite_differences(subject: Subject, effort: Effort) -> Finding:
     """A small step along the gradient changes the margin as the gradient predicts."""
-    some = _correct_images(subject)
-    gradient = _gradient(some, MARGIN)
+    some = correct_images(subject)
+    gradient = gradient_of(some, MARGIN)
     direction = steepest(gradient, some.budget.norm)
     step = SMALL_STEP * some.budget.eps
     predicted = 2 * step * (gradient * direction).flatten(1).sum(dim=1)
-    found = _loss(some, some.images + step * direction) - _loss(
+    found = margins_at(some, some.images + step * direction) - margins_at(
         some, some.images - step * direction
     )
     share = found / predicted.clamp_min(FLAT)
@@ -91,16 +94,16 @@ def finite_differences(subject: Subject, effort: Effort) -> Finding:
 
 def random_directions(subject: Subject, effort: Effort) -> Finding:
     """A step of the full radius along the gradient raises the margin most."""
-    some = _correct_images(subject)
+    some = correct_images(subject)
     budget = some.budget
-    direction = steepest(_gradient(some, MARGIN), budget.norm)
-    ours = _loss(some, project(some.images + budget.eps * direction, some.images, budget))
+    direction = steepest(gradient_of(some, MARGIN), budget.norm)
+    ours = margins_at(some, project(some.images + budget.eps * direction, some.images, budget))
     best = torch.full_like(ours, -torch.inf)
     generator = torch.Generator().manual_seed(0)
     for _ in range(effort.directions):
         drawn = torch.randn(some.images.shape, generator=generator).to(some.images)
         other = some.images + budget.eps * steepest(drawn, budget.norm)
-        best = torch.maximum(best, _loss(some, project(other, some.images, budget)))
+        best = torch.maximum(best, margins_at(some, project(other, some.images, budget)))
     beaten, count = int((best >= ours).sum()), len(ours)
     verdict, p = count_verdict(beaten, count, BEATEN)
     return Finding(
@@ -117,11 +120,11 @@ def ascent(subject: Subject, effort: Effort) -> Finding:
     """PGD ends at a loss at least as high as that of the clean image."""
     which = correct(subject, subject.images)
     some = _images_in(subject, which)
-    before = _loss(some, some.images)
-    if not torch.equal(before, _loss(some, some.images)):
+    before = margins_at(some, some.images)
+    if not torch.equal(before, margins_at(some, some.images)):
         raise CellSkip("the model is random: see `stochastic`")
     on = torch.from_numpy(which).to(subject.images.device)
-    after = _loss(some, pgd_points(subject)[on])
+    after = margins_at(some, pgd_points(subject)[on])
     lower, count = int((after < before).sum()), len(before)
     verdict, p = count_verdict(lower, count, DESCENDED)
     return Finding(
@@ -133,22 +136,22 @@ def ascent(subject: Subject, effort: Effort) -> Finding:
     )
 
 
-def _correct_images(subject: Subject) -> Subject:
-    return _images_in(subject, correct(subject, subject.images))
-
-
-def _images_in(subject: Subject, which: Correct) -> Subject:
+def correct_images(subject: Subject) -> Subject:
     """Return the subject with the images that the model classifies correctly.
 
     Raises:
         CellSkip: There are none.
     """
+    return _images_in(subject, correct(subject, subject.images))
+
+
+def _images_in(subject: Subject, which: Correct) -> Subject:
     if not which.any():
         raise CellSkip(f"the model gets none of {len(subject.images)} images right")
     return subset(subject, which)
 
 
-def _gradient(subject: Subject, loss: LogitLoss) -> Tensor:
+def gradient_of(subject: Subject, loss: LogitLoss) -> Tensor:
     """Return the gradient `[b,3,h,w]` of a loss at the images.
 
     Raises:
@@ -167,8 +170,17 @@ def _gradient(subject: Subject, loss: LogitLoss) -> Tensor:
             raise CellError("the model's logits have no gradient with respect to the images")
         return found
 
-    return torch.cat(subject.batch.parts(len(subject.images), of))
+    return _mean(subject, lambda: torch.cat(subject.batch.parts(len(subject.images), of)))
 
 
-def _loss(subject: Subject, points: Tensor) -> Tensor:
-    return MARGIN(logits_of(subject, points), subject.labels, subject.labels)
+def margins_at(subject: Subject, points: Tensor) -> Tensor:
+    """Return the margin by which the model is wrong at points `[b,3,h,w]`, `[b]`."""
+    return _mean(
+        subject, lambda: MARGIN(logits_of(subject, points), subject.labels, subject.labels)
+    )
+
+
+def _mean(subject: Subject, values: Callable[[], Tensor]) -> Tensor:
+    """Return values, or their mean over several passes behind a random defence."""
+    random = subject.defence is not None and subject.defence.random
+    return torch.stack([values() for _ in range(DRAWS if random else 1)]).mean(dim=0)

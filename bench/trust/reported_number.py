@@ -1,7 +1,7 @@
 """The robust accuracy that the battery examines: the images that survive all attacks of a suite."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from bench.core.types import Budget, CellResult
 from bench.plan.cells import Cell
 from bench.suite.metrics import metric_of
-from bench.suite.specs import AnyAttack, Ensemble, TorchAttacks, members_of
+from bench.suite.specs import AnyAttack, Ensemble, Fgsm, Noise, TorchAttacks, members_of
+from bench.suite.specs.attacks import ApgdSpec
 
 ENOUGH_SURVIVORS = 0.1  # of images; a smaller robust accuracy needs no check
 
@@ -30,6 +31,7 @@ class Reported:
         eot: Forward passes that each step averages over.
         transferred: Whether all adversarial images were crafted on other models.
         distance: Size of the largest perturbation, in the norm of the budget.
+        surrogates: What the gradients of some attack left out, and models that it took them from.
     """
 
     robust: NDArray[np.bool_]
@@ -38,6 +40,7 @@ class Reported:
     eot: int = 1
     transferred: bool = False
     distance: float = 0.0
+    surrogates: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ def _of_radius(found: list[Done]) -> Number:
             max(map(_eot, attacks)),
             transferred,
             max(float(item.distance.max()) for _, item in found),
+            frozenset(name for attack in attacks for name in _surrogates(attack)),
         ),
         result.sample_ids,
         tuple(sorted(item.id for item, _ in found)),
@@ -139,3 +143,10 @@ def _steps(attack: AnyAttack) -> int:
 
 def _eot(attack: AnyAttack) -> int:
     return max(member.passes for member in members_of(attack))
+
+
+def _surrogates(attack: AnyAttack) -> Iterator[str]:
+    for member in members_of(attack):
+        yield from member.surrogates
+        if isinstance(member, ApgdSpec) and member.backward:
+            yield from member.backward.without

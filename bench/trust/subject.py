@@ -14,6 +14,7 @@ from bench.core.errors import CellSkip
 from bench.core.types import Budget, Classifier, Mode
 from bench.models.batch_size import Batch
 from bench.suite.specs import AnyAttack, Pgd, Storage
+from bench.trust.defence_parts import DefenceParts
 from bench.trust.findings import Finding
 from bench.trust.reported_number import Reported
 from bench.trust.significance import Correct, accuracy_drop, verdict_of
@@ -40,6 +41,7 @@ class Subject:
         held_out: Other images of the same dataset with their labels; no number was reported on
             them.
         storage: How the suite stores adversarial images.
+        defence: The parts of the model, if it is behind a test-time defence.
     """
 
     model: Classifier
@@ -52,6 +54,7 @@ class Subject:
     others: tuple[tuple[str, Classifier], ...] = ()
     held_out: tuple[Tensor, Tensor] | None = None
     storage: Storage = "float16"
+    defence: DefenceParts | None = None
 
     def first(self, count: int) -> "Subject":
         """Return the subject with at most `count` images, and at most `count` held-out images."""

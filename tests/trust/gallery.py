@@ -4,11 +4,12 @@
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,24 +17,40 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.core.errors import CellError
-from bench.core.types import Budget, Classifier, ImageTextModel
-from bench.data import index_dataset, load_images
+from bench.core.types import Budget, Classifier
 from bench.models import build_model
 from bench.models.batch_size import Batch
-from bench.models.zero_shot import ZeroShotClassifier, zero_shot_head
-from bench.suite.specs import Anchor, AnyAttack, Fgsm, NanoDataset, NanoModel, Pgd, RAdaptModel
-from bench.trust.battery import examine
+from bench.models.zero_shot import ZeroShotClassifier
+from bench.suite.specs import Anchor, AnyAttack, Fgsm, Pgd, RAdaptModel
+from bench.trust.battery import CHECKS, Check, examine
 from bench.trust.conclusions import explain
+from bench.trust.defence_parts import DefenceParts
 from bench.trust.reported_number import Reported
 from bench.trust.subject import Effort, Subject, attack_points, correct, surviving_images
+from tests.trust.embedded import CPU, IMAGES, classifier, data, nano
+from tests.trust.gallery_defences import (
+    cut_purification,
+    defended,
+    parts_of,
+    parts_of_cut_purification,
+    spec_of,
+)
 
-IMAGES = 24
 LIGHT = Effort(images=IMAGES, steps=5, restarts=3, draws=10, queries=50, directions=10)
-CPU = torch.device("cpu")
 DOCS = Path(__file__).parents[2] / "docs" / "trust.md"
 PGD = Pgd(kind="pgd", eps=("0",), steps=5)
 FGSM = Fgsm(kind="fgsm", eps=("0",))
 TIMID = Pgd(kind="pgd", eps=("0",), steps=1, step=0.05, random_start=False)
+AVERAGED = Pgd(kind="pgd", eps=("0",), steps=5, eot=8)
+# for defences, whose passes are many: no long attack but that of `draws`
+BRIEF = {
+    name: CHECKS[name]
+    for name in (
+        *("gradients", "stochastic", "chance", "finite-differences", "cost", "non-adaptive"),
+        *("no-effect", "cut-gradient", "transferred", "transfer", "draws"),
+    )
+}
+UNAWARE = ("non-adaptive",)
 START, END = "<!-- gallery -->\n", "<!-- end of gallery -->\n"
 
 
@@ -49,6 +66,8 @@ class Piece:
         attack: What its number was reported with.
         eps: The radius, in 255ths.
         on_base: Whether the reported number is for images crafted on the undefended CLIP.
+        parts: Takes the model apart, if it is behind a test-time defence.
+        checks: The checks that are made.
     """
 
     what: str
@@ -57,28 +76,11 @@ class Piece:
     attack: AnyAttack = PGD
     eps: int = 1
     on_base: bool = False
+    parts: Callable[[], DefenceParts] | None = None
+    checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
 
 
-@cache
-def nano(weights: str) -> ImageTextModel:
-    return build_model(NanoModel.model_validate({"kind": "nano", "weights": weights}), CPU, nano)
-
-
-@cache
-def data() -> tuple[Tensor, Tensor, tuple[str, ...], tuple[str, ...]]:
-    """Return images, labels, classes and prompts; the second half of the images is held out."""
-    spec = NanoDataset(name="cifar10")
-    lock = index_dataset(spec, 2 * IMAGES, 0)
-    found = load_images(spec, lock.sample_ids, "native")
-    images = torch.from_numpy(found.images).float() / 255
-    return images, torch.from_numpy(found.labels), found.classes, found.templates
-
-
-@cache
-def classifier(weights: str) -> ZeroShotClassifier:
-    _, _, classes, templates = data()
-    model = nano(weights)
-    return ZeroShotClassifier(model, zero_shot_head(model, classes, templates))
+Causes = tuple[str, ...]
 
 
 def radapt() -> ZeroShotClassifier:
@@ -234,30 +236,27 @@ class Counting:
         return self.model(x if self.calls % 2 else x.detach() + 0 * x)
 
 
-def counterattack(model: Classifier) -> Classifier:
-    """Move each image so that its embedding changes most, as TTC does (arXiv:2503.03613).
-
-    The two steps are not differentiated: gradients pass through them unchanged.
-    """
-    assert isinstance(model, ZeroShotClassifier)
-
-    def forward(x: Tensor) -> Tensor:
-        start = x.detach()
-        with torch.enable_grad():
-            original = model.embed(start).detach()
-            moved = start + 1e-3 * torch.sign(start - 0.5)
-            for _ in range(2):
-                point = moved.clone().requires_grad_()
-                (model.embed(point) - original).square().sum().backward()
-                assert point.grad is not None
-                moved = (start + (moved + point.grad.sign() / 255 - start)).clamp(0, 1)
-        return model(x + (moved - start))
-
-    return forward
-
-
 def honest(other: Callable[[], Classifier]) -> Callable[[Classifier], Classifier]:
     return lambda model: other()
+
+
+def defence(
+    what: str, causes: Causes, eps: int, attack: AnyAttack | None = None, **entry: Any
+) -> Piece:
+    """Return the piece of a test-time defence, attacked by images of the CLIP behind it.
+
+    Args:
+        what: What it does, in words.
+        causes: The checks that name what is wrong.
+        eps: The radius, in 255ths.
+        attack: The attack through the defence, if its paper has one.
+        **entry: The defence's entry of a suite.
+    """
+    spec = spec_of(**entry)
+    return Piece(
+        what, lambda _: defended(spec), causes, attack or PGD, eps, attack is None,
+        lambda: parts_of(spec), BRIEF,
+    )  # fmt: skip
 
 
 GALLERY: dict[str, Piece] = {
@@ -289,12 +288,36 @@ GALLERY: dict[str, Piece] = {
         Counting,
         ("saturation", "finite-differences", "random-directions"),
     ),
-    "counterattack": Piece(
-        "moves images at test time; attacked with CLIP's images", counterattack, on_base=True
-    ),
     "memory": Piece("has seen the test images", memory, ("held-out",)),
     "in place": Piece("leaves the box by writing on its input", in_place, ("box",)),
-}
+    "blur": defence("Gaussian blur, at 4/255", UNAWARE, 4, kind="gaussian-blur"),
+    "median": defence("the median of pixels, at 2/255", UNAWARE, 2, kind="median-blur"),
+    "3 bits": defence("rounding to 3 bits", UNAWARE, 1, kind="bit-depth"),
+    "JPEG": defence("JPEG of quality 75, at 4/255", UNAWARE, 4, kind="jpeg"),
+    "resize and pad": defence("resized and padded at random", UNAWARE, 1, kind="resize-pad"),
+    "noise": defence(
+        "4 noisy copies", (), 1, AVERAGED, kind="noise-smoothing", sigma=0.1, draws=4
+    ),
+    "TTC": defence("a counterattack", UNAWARE, 1, kind="ttc"),
+    "anti-adversary": defence(
+        "raises the confidence, at 4/255", ("cut-gradient", "transfer"), 4, PGD,
+        kind="anti-adversary", gradient="identity",
+    ),
+    "CLIPure-Cos": Piece(
+        "purifies the embedding; its gradient is cut", lambda _: cut_purification(),
+        ("cut-gradient", "no-effect"), parts=parts_of_cut_purification, checks=BRIEF,
+    ),
+    "CSR": defence("spectral rectification, at 4/255", UNAWARE, 4, kind="csr"),
+    "TTE": defence("10 mirror images and crops", (), 1, PGD, kind="tte"),
+    "AGC": defence("8 perspectives, at 4/255", ("chance", *UNAWARE), 4, kind="agc", views=8),
+    "R-TPT": replace(
+        defence(
+            "a tuned prompt and 8 views", UNAWARE, 1, kind="r-tpt",
+            views=8, selected=0.25, neighbours=3,
+        ),
+        checks={name: check for name, check in BRIEF.items() if name != "draws"},
+    ),
+}  # fmt: skip
 
 
 @cache
@@ -304,12 +327,12 @@ def subject(name: str) -> Subject:
     images, labels, _, _ = data()
     unknown = Reported(
         np.zeros(IMAGES, np.bool_), piece.attack.kind, piece.attack.gradients,
-        transferred=piece.on_base,
+        piece.attack.passes, piece.on_base,
     )  # fmt: skip
     found = Subject(
         piece.make(classifier("clip")), images[:IMAGES], labels[:IMAGES], Budget(piece.eps / 255),
         tuple(range(IMAGES)), unknown, Batch(64), (("CLIP", classifier("clip")),),
-        (images[IMAGES:], labels[IMAGES:]),
+        (images[IMAGES:], labels[IMAGES:]), defence=piece.parts() if piece.parts else None,
     )  # fmt: skip
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
@@ -327,7 +350,7 @@ def row(name: str) -> str:
     """Return a line of the table: what a piece is, its number, and which checks say what."""
     piece = GALLERY[name]
     some = subject(name)
-    findings = explain(list(examine(some, LIGHT)))
+    findings = explain(list(examine(some, LIGHT, piece.checks)))
 
     def told(verdict: str) -> str:
         named = [found.check for found in findings if found.verdict == verdict]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from bench.models.batch_size import Batch, ImageTooLarge
 from bench.suite.specs import Storage
 from bench.trust import black_box, chance, forward_pass
 from bench.trust.battery import CHECKS, examine
+from bench.trust.defence_parts import DefenceParts
 from bench.trust.findings import Finding
 from bench.trust.reported_number import Reported
 from bench.trust.subject import Effort, Subject
@@ -54,7 +56,8 @@ def test_a_linear_model_with_its_true_number_passes(norm: Norm) -> None:
     warned = [one.check for one in found.values() if one.verdict in ("fail", "warn")]
     assert warned == ["shifted"]  # its pixels have no neighbours
     assert found["shifted"].verdict == "warn"
-    assert [one.check for one in found.values() if one.verdict == "skip"] == ["transferred"]
+    skipped = {one.check for one in found.values() if one.verdict == "skip"}
+    assert skipped == {"transferred", *OF_DEFENCES}
 
 
 def test_a_number_that_is_too_good_fails_whatever_attacks_better() -> None:
@@ -144,6 +147,41 @@ def too_good(transferred: bool = False) -> Subject:
     return replace(true, reported=reported)
 
 
+def behind(model: Classifier, subject: Subject, **parts: Any) -> Subject:
+    """Return a subject whose model is a defence over the linear model."""
+    base = LinearModel()
+    return replace(
+        subject, model=model, defence=DefenceParts("a defence", base, "a model", "exact", **parts)
+    )
+
+
+def useless() -> Subject:
+    """Return a defence that changes nothing."""
+    return behind(LinearModel(), honest())
+
+
+def cut() -> Subject:
+    """Return a defence with almost no gradient."""
+    linear = LinearModel()
+    return behind(
+        lambda x: linear(x.detach() + 1e-6 * (x - x.detach())), honest(), others={"base": linear}
+    )
+
+
+def costly() -> Subject:
+    """Return a defence that asks its base three times, once for a gradient."""
+    tower = torch.nn.Flatten()
+    linear = LinearModel()
+
+    def model(x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            point = x.detach().requires_grad_()
+            torch.autograd.grad(tower(2 * point).sum(), point)
+        return linear(tower(x).view(x.shape))
+
+    return behind(model, honest(), tower=tower)
+
+
 CASES: dict[str, Callable[[], Subject]] = {
     "gradients": lambda: gallery("detached"),
     "stochastic": lambda: gallery("dropout"),
@@ -153,6 +191,10 @@ CASES: dict[str, Callable[[], Subject]] = {
     "finite-differences": lambda: gallery("k winners"),
     "random-directions": lambda: gallery("trap"),
     "huge-budget": lambda: gallery("constant"),
+    "cost": costly,
+    "non-adaptive": lambda: behind(LinearModel(), too_good(transferred=True)),
+    "no-effect": useless,
+    "cut-gradient": cut,
     "shifted": honest,
     "zero-budget": rotating,
     "noise": lambda: gallery("brittle"),
@@ -160,6 +202,7 @@ CASES: dict[str, Callable[[], Subject]] = {
     "transferred": lambda: too_good(transferred=True),
     "transfer": lambda: gallery("detached"),
     "stand-in": lambda: gallery("detached"),
+    "draws": lambda: behind(LinearModel(), too_good(), random=True),
     "box": lambda: gallery("in place"),
     "eight-bit": fine,
     "precision": cancelling,
@@ -170,13 +213,15 @@ CASES: dict[str, Callable[[], Subject]] = {
     "square": lambda: gallery("detached"),
     "more-restarts": too_good,
 }
-WARN = ("chance", "shifted")  # at most, on so few images
+OF_DEFENCES = ("cost", "non-adaptive", "no-effect", "cut-gradient", "draws")
+# at most, on so few images or at all
+MOST = {"chance": "warn", "shifted": "warn", "non-adaptive": "warn", "cost": "remark"}
 
 
 @pytest.mark.parametrize("name", CHECKS)  # a new check wants a case
 def test_every_check_fails_what_it_is_there_for(name: str) -> None:
     (found,) = examine(CASES[name](), SEEKING, {name: CHECKS[name]})
-    assert found.verdict == ("warn" if name in WARN else "fail"), found
+    assert found.verdict == MOST.get(name, "fail"), found
     assert found.numbers, found  # by its own reading, and no error
 
 

@@ -44,9 +44,8 @@ class TinyModel(Model):
 
     Attributes:
         family: The `model_type` of its configuration in transformers.
-        code: Version of the code that makes it (`bench.models.language.tiny_models`), at first the
-            hash of its file. Change it when a change of that code changes the models' answers;
-            `tests/models/test_tiny_models.py` fails then.
+        code: Version of `bench.models.language.tiny_models`. Change it when answers change, which
+            `tests/models/test_tiny_models.py` finds.
     """
 
     libraries: ClassVar = ("transformers",)
@@ -198,7 +197,7 @@ class PythonModel(Model):
         answers: Whether the factory returns a `bench.core.language_types.AnsweringModel`.
         logits: Whether the factory returns a model of logits, see `bench.models.own_outputs`. If
             neither is true, it returns a model that embeds images and texts.
-        eot: Number of passes that an attack with `eot: model` averages, for a random model.
+        eot: Number of passes that an attack with `eot: model` averages.
     """
 
     newer: ClassVar = frozenset({"logits"})

@@ -156,15 +156,15 @@ def _subject(cache: ModelCache, pair: Pair, number: Number, most: int) -> Subjec
         number.reported,
         cache.batch(model, dataset),
         storage=cache.suite.protocol.storage,
-        defence=parts_of_defence(cache, pair, deadline),
+        defence=parts_of_defence(cache, pair),
     )
     return whole.first(count)
 
 
-def parts_of_defence(cache: ModelCache, pair: Pair, deadline: Deadline) -> DefenceParts | None:
+def parts_of_defence(cache: ModelCache, pair: Pair) -> DefenceParts | None:
     """Return the parts of a model behind a test-time defence; None for other models."""
     models, (model, dataset) = cache.suite.models, pair
-    spec = models[model]
+    spec, deadline = models[model], cache.loading.deadline
     if not isinstance(spec, DefenceModel):
         return None
     own = spec.gradient or spec.gradients[0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.core.types import Budget, CellResult
 from bench.plan.cells import Cell
 from bench.suite.metrics import metric_of
-from bench.suite.specs import AnyAttack, Ensemble, Fgsm, Noise, TorchAttacks, members_of
+from bench.suite.specs import AnyAttack, Ensemble, TorchAttacks, members_of
 from bench.suite.specs.attacks import ApgdSpec
 
 ENOUGH_SURVIVORS = 0.1  # of images; a smaller robust accuracy needs no check

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from bench.attacks.query_counter import QueryCounter
-from bench.core.deadline import Deadline
 from bench.core.types import Budget, CellResult
 from bench.evaluate.model_cache import ModelCache
 from bench.models.batch_size import Batch
@@ -140,9 +139,9 @@ def test_the_parts_of_a_suites_defence(suite_file: Write) -> None:
     lock, _ = resolve(suite)
     cache = ModelCache(suite, lock, {}, torch.device("cpu"), 8, False)
     name = suite.datasets[0].name
-    assert parts_of_defence(cache, ("CLIP", name), Deadline(None)) is None
-    inner = parts_of_defence(cache, ("TTC", name), Deadline(None))
-    twice = parts_of_defence(cache, ("twice", name), Deadline(None))
+    assert parts_of_defence(cache, ("CLIP", name)) is None
+    inner = parts_of_defence(cache, ("TTC", name))
+    twice = parts_of_defence(cache, ("twice", name))
     assert inner is not None and twice is not None
     assert (inner.base_name, inner.gradient, [*inner.others]) == ("CLIP", "identity", ["base"])
     assert (twice.base_name, twice.random, [*twice.others]) == ("TTC", True, ["identity", "base"])

@@ -246,6 +246,14 @@ def test_faults_of_the_files_are_told_before_anything_is_computed(
     with zipfile.ZipFile(tmp_path / "h.npz", "w") as archive:
         archive.writestr("images.npy", header.getvalue())
     assert "for which it is too small" in fault(tmp_path / "h.npz")
+    torch.save(torch.from_numpy(images), tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "i.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, bytes(entry.file_size))
+    assert "unpacked; allowed: " in fault(tmp_path / "i.pt")
     torch.save({"images": torch.from_numpy(images), "ids": Hostile(mark)}, tmp_path / "f.pt")
     suite_path = suite_file(**external(tmp_path / "f.pt"))
     assert run_bench.main(["run", str(suite_path), "--results", str(tmp_path)]) == 2

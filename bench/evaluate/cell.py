@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -173,16 +174,18 @@ class Evaluator:
         """Score adversarial images that others made; none is attacked or stored."""
         suite, lock = self.suite, self.lock
         key = key_of(suite.attacks.index(attack), attack, cell.dataset)
+        unchanged = partial(require_unchanged_images, key, attack, cell.dataset, lock)
+        images = self._cache.images(cell.dataset)
         with self._cache.loading.timed():
-            require_unchanged_images(key, attack, cell.dataset, lock)
+            unchanged()  # a file that has gone since is no reason to skip the cell
             require_images(attack, cell.dataset)
             given = self._cache.loading.once(
                 key, lambda: matched_images(suite, lock, attack, cell.dataset)
             )
-        images = self._cache.images(cell.dataset)
         case = Case(cell, self._cache, images, deadline)
         external, tally = ExternalPoints(case, given), new_tally(images.sample_ids)
         score(case, external.points(), tally)
+        unchanged()  # the files were read until now
         return replace(tally, flags=(*tally.flags, *external.flags))
 
     def _outcome_flags(self, cell: Cell, attack: AnyAttack, tally: Tally) -> list[str]:

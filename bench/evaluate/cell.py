@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,7 +14,7 @@ from bench.core.resolved_names import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
 from bench.evaluate.cell_results import result_of, scores_of, tally_of
 from bench.evaluate.craft import Case, batch_of
-from bench.evaluate.external_points import ExternalPoints, matched_images
+from bench.evaluate.external_points import score_external
 from bench.evaluate.gpu_usage import Usage
 from bench.evaluate.loading import Stopwatch
 from bench.evaluate.model_cache import ModelCache
@@ -25,12 +24,10 @@ from bench.evaluate.score import Points, score
 from bench.evaluate.tally import Tally, concatenate, extra_fields, new_tally
 from bench.evaluate.tracebacks import reason
 from bench.evaluate.transferable import attack_all
-from bench.evaluate.unchanged import require_unchanged_images
 from bench.evaluate.white_box import attack_target
 from bench.models.batch_size import accelerator_failed, memory_too_small
 from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell, expand, scores_all
-from bench.plan.external_images import key_of, require_images
 from bench.plan.precisions import stages
 from bench.plan.shards import part_key, part_name, parts_of
 from bench.store.crafts import Craft
@@ -135,7 +132,7 @@ class Evaluator:
         if cell.attack is None:
             return self._clean(cell, deadline)
         if isinstance(cell.attack, ExternalImages):
-            return self._external(cell, cell.attack, deadline)
+            return score_external(self._cache, self.lock, cell, cell.attack, deadline)
         images = self._cache.images(cell.dataset)
         attack, flags = fit_cell(self.suite, cell, cell.attack, len(images.classes))
         case = Case(cell, self._cache, images, deadline)
@@ -169,24 +166,6 @@ class Evaluator:
             score(case, ((chunk, images.floats(chunk)) for chunk in rows), tally)
             tallies.append(tally)
         return concatenate(tallies)
-
-    def _external(self, cell: Cell, attack: ExternalImages, deadline: Deadline) -> Tally:
-        """Score adversarial images that others made; none is attacked or stored."""
-        suite, lock = self.suite, self.lock
-        key = key_of(suite.attacks.index(attack), attack, cell.dataset)
-        unchanged = partial(require_unchanged_images, key, attack, cell.dataset, lock)
-        images = self._cache.images(cell.dataset)
-        with self._cache.loading.timed():
-            unchanged()  # a file that has gone since is no reason to skip the cell
-            require_images(attack, cell.dataset)
-            given = self._cache.loading.once(
-                key, lambda: matched_images(suite, lock, attack, cell.dataset)
-            )
-        case = Case(cell, self._cache, images, deadline)
-        external, tally = ExternalPoints(case, given), new_tally(images.sample_ids)
-        score(case, external.points(), tally)
-        unchanged()  # the files were read until now
-        return replace(tally, flags=(*tally.flags, *external.flags))
 
     def _outcome_flags(self, cell: Cell, attack: AnyAttack, tally: Tally) -> list[str]:
         """Return flags for a nested budget, a distance above eps, and a low precision."""

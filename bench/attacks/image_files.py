@@ -1,6 +1,6 @@
 """Adversarial images in files of others: a folder of image files, or an array in one file.
 
-    folder         image files, each with the id of its image as relative path (see `place_of`)
+    folder         image files, whose relative paths are ids (`bench.plan.external_images`)
     .safetensors   the tensor `images`; in its metadata `ids`, a list in JSON
     .npz           the arrays `images` and `ids`
     .pt            a mapping with the tensor `images` and the list `ids`, or the tensor alone
@@ -25,12 +25,14 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
+from bench.core.digests import files_below
 from bench.core.errors import MALFORMED, CellError
 from bench.core.identifiers import shown, text_fault
 from bench.data.decode import decode
 from radapt.class_folders import SUFFIXES
 
 _MOST = 2**36  # bytes of a file, packed and unpacked: 100,000 images of 224 pixels in float32
+_MOST_IDS = 2**28  # bytes of unpacked ids, which are read before their number is checked
 _OUTSIDE = 1e-6  # by rounding
 _TYPES = {"U8": np.uint8, "F32": np.float32, "F64": np.float64}  # by name in safetensors
 _ALLOWED = "allowed: `images` [n,3,h,w], uint8, or float32 or float64 in [0,1]"
@@ -130,9 +132,7 @@ def _size(shape: Sequence[int]) -> str:
 
 
 def _open_folder(folder: Path) -> ImageFiles:
-    files = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+    files = sorted(path for path in files_below(folder) if path.suffix.lower() in SUFFIXES)
     if not files:
         raise CellError(f"{folder}: has no image files; allowed: {', '.join(SUFFIXES)}")
     names = tuple(path.relative_to(folder).as_posix() for path in files)
@@ -168,10 +168,10 @@ def _open_npz(path: Path) -> ImageFiles:
             shape, kind = _header(member, archive.getinfo("images.npy").file_size)
         names = None
         if "ids.npy" in archive.namelist():
+            if (size := archive.getinfo("ids.npy").file_size) > _MOST_IDS:
+                raise ValueError(f"its `ids` have {size:,} bytes; allowed: {_MOST_IDS:,}")
             with archive.open("ids.npy") as member:
-                (count, *rest), _ = _header(member, archive.getinfo("ids.npy").file_size)
-            if rest or count != shape[0]:
-                raise ValueError(f"got {count} ids; needed: a list of {shape[0]}")
+                _header(member, size)
             names = _names(_member(path, "ids").tolist())
     _check_array(shape, kind.type in _TYPES.values(), str(kind))
     images = cache(partial(_member, path, "images"))
@@ -224,12 +224,13 @@ _OPENERS = {".safetensors": _open_safetensors, ".npz": _open_npz, ".pt": _open_p
 
 def _bounded(path: Path) -> None:
     """Refuse a file that is larger than any set of images, also when it is unpacked."""
-    size = path.stat().st_size
+    size, most = path.stat().st_size, _MOST
     if zipfile.is_zipfile(path):
+        most = min(size, most) if path.suffix == ".pt" else most  # torch packs nothing
         with zipfile.ZipFile(path) as archive:
-            size = max(size, sum(entry.file_size for entry in archive.infolist()))
-    if size > _MOST:
-        raise CellError(f"{path}: has {size:,} bytes; allowed: {_MOST:,}")
+            size = sum(entry.file_size for entry in archive.infolist())
+    if size > most:
+        raise CellError(f"{path}: has {size:,} bytes, unpacked; allowed: {most:,}")
 
 
 def _only_images(names: Sequence[str]) -> str:

@@ -9,10 +9,12 @@ from bench.core.resolved_names import Lock
 from bench.plan.cells import Cell, expand
 from bench.plan.cost.estimate import cost_lines
 from bench.plan.cost.lvlm_estimate import memory_lines
+from bench.plan.external_images import images_of_suite
 from bench.plan.identity import still_valid
 from bench.plan.judge_keys import judge_lines
 from bench.plan.missing_files import download_line, fault_lines, find_faults
 from bench.suite.load import Suite
+from bench.suite.specs import EXTERNAL, ExternalImages
 
 _COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps", "seed")
 
@@ -36,7 +38,8 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
     yield f"  datasets  {len(suite.datasets)}: {', '.join(d.name for d in suite.datasets)}"
     for attack in suite.attacks:
         yield f"  attack    {attack.label_in_norm} at {', '.join(attack.eps)}"
-    for threat in suite.threats:
+    given = any(isinstance(attack, ExternalImages) for attack in suite.attacks)
+    for threat in (*suite.threats, *([EXTERNAL] if given else [])):
         yield f"  threat    {f'transfer from {threat.source}' if threat.source else threat.kind}"
     for line in judge_lines(suite):
         yield f"  judge     {line}"
@@ -46,7 +49,9 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
     for line in fault_lines(find_faults(suite, contents=False, torch=False)):
         yield f"  missing   {line}"
     sets = {dataset.name for dataset in suite.datasets}
-    if suite.models.keys() - lock.models.keys() or sets - lock.datasets.keys():
+    unknown = suite.models.keys() - lock.models.keys() or sets - lock.datasets.keys()
+    here = [attack.path_for(dataset.name) for _, attack, dataset in images_of_suite(suite)]
+    if unknown or set(here) - lock.images.keys():
         yield "  ids       preliminary: the first run adds hashes of weights and images to them"
 
 

@@ -13,7 +13,7 @@ from bench.core.resolved_names import Lock
 from bench.core.types import REACHED, CellResult, Status, unmeasured
 from bench.evaluate.cell_results import result_of, scores_of, tally_of
 from bench.evaluate.craft import Case, batch_of
-from bench.evaluate.external_points import ExternalPoints, matched_images
+from bench.evaluate.external_points import score_external
 from bench.evaluate.gpu_usage import Usage
 from bench.evaluate.loading import Stopwatch
 from bench.evaluate.model_cache import ModelCache
@@ -23,12 +23,10 @@ from bench.evaluate.score import Points, score
 from bench.evaluate.tally import Tally, concatenate, extra_fields, new_tally
 from bench.evaluate.tracebacks import reason
 from bench.evaluate.transferable import attack_all
-from bench.evaluate.unchanged import require_unchanged_images
 from bench.evaluate.white_box import attack_target
 from bench.models.batch_size import accelerator_failed, memory_too_small
 from bench.plan.attack_limits import fit_cell
 from bench.plan.cells import Cell, expand, scores_all
-from bench.plan.external_images import key_of, require_images
 from bench.plan.precisions import stages
 from bench.plan.shards import part_key, part_name, parts_of
 from bench.store.crafts import Craft
@@ -137,7 +135,7 @@ class Evaluator:
         if cell.attack is None:
             return self._clean(cell)
         if isinstance(cell.attack, ExternalImages):
-            return self._external(cell, cell.attack)
+            return score_external(self._cache, self.lock, cell, cell.attack)
         images = self._cache.images(cell.dataset)
         attack, flags = fit_cell(self.suite, cell, cell.attack, len(images.classes))
         case = Case(cell, self._cache, images)
@@ -171,22 +169,6 @@ class Evaluator:
             score(case, ((chunk, images.floats(chunk)) for chunk in rows), tally)
             tallies.append(tally)
         return concatenate(tallies)
-
-    def _external(self, cell: Cell, attack: ExternalImages) -> Tally:
-        """Score adversarial images that others made; none is attacked or stored."""
-        suite, lock = self.suite, self.lock
-        key = key_of(suite.attacks.index(attack), attack, cell.dataset)
-        with self._cache.loading.timed():
-            require_unchanged_images(key, attack, cell.dataset, lock)
-            require_images(attack, cell.dataset)
-            given = self._cache.loading.once(
-                key, lambda: matched_images(suite, lock, attack, cell.dataset)
-            )
-        images = self._cache.images(cell.dataset)
-        case = Case(cell, self._cache, images)
-        external, tally = ExternalPoints(case, given), new_tally(images.sample_ids)
-        score(case, external.points(), tally)
-        return replace(tally, flags=(*tally.flags, *external.flags))
 
     def _outcome_flags(self, cell: Cell, attack: AnyAttack, tally: Tally) -> list[str]:
         """Return flags for a nested budget, a distance above eps, and a low precision."""

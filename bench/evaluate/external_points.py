@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +12,12 @@ from bench.attacks.image_files import open_images
 from bench.core.resolved_names import Lock
 from bench.core.suite_paths import find_path
 from bench.evaluate.craft import Case
-from bench.plan.external_images import Matched, match
+from bench.evaluate.model_cache import ModelCache
+from bench.evaluate.score import score
+from bench.evaluate.tally import Tally, new_tally
+from bench.evaluate.unchanged import require_unchanged_images
+from bench.plan.cells import Cell
+from bench.plan.external_images import Matched, key_of, match, require_images
 from bench.suite.load import Suite
 from bench.suite.specs import ExternalImages
 
@@ -27,6 +33,35 @@ def matched_images(suite: Suite, lock: Lock, attack: ExternalImages, dataset: st
     files = open_images(find_path(attack.path_for(dataset)))
     sample_ids = lock.datasets[dataset].sample_ids
     return match(files, suite.dataset(dataset), suite.seed, sample_ids)
+
+
+def score_external(cache: ModelCache, lock: Lock, cell: Cell, attack: ExternalImages) -> Tally:
+    """Score a cell's adversarial images that others made; none is attacked or stored.
+
+    Args:
+        cache: The models and images.
+        lock: Says which samples are attacked, and what the files contained.
+        cell: The cell.
+        attack: Its attack.
+
+    Raises:
+        CellError: The files have changed, cannot be read, or do not fit the dataset.
+        CellSkip: The dataset has no images.
+    """
+    suite = cache.suite
+    key = key_of(suite.attacks.index(attack), attack, cell.dataset)
+    unchanged = partial(require_unchanged_images, key, attack, cell.dataset, lock)
+    images = cache.images(cell.dataset)
+    with cache.loading.timed():
+        unchanged()  # a file that has gone since is no reason to skip the cell
+        require_images(attack, cell.dataset)
+        given = cache.loading.once(key, lambda: matched_images(suite, lock, attack, cell.dataset))
+    external = ExternalPoints(Case(cell, cache, images), given)
+    tally = new_tally(images.sample_ids)
+    score(external.case, external.points(), tally)
+    unchanged()  # the files were read until now
+    tally.flags = (*tally.flags, *external.flags)
+    return tally
 
 
 @dataclass(slots=True)

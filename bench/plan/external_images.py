@@ -1,5 +1,6 @@
 """Adversarial images made by others: their content, their faults, and which image each is of."""
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def images_of_suite(suite: Suite) -> Iterator[tuple[str, ExternalImages, Dataset
     for number, attack in enumerate(suite.attacks):
         if isinstance(attack, ExternalImages):
             for dataset in suite.datasets:
-                if find_path(attack.path_for(dataset.name)).exists():
+                if os.path.exists(find_path(attack.path_for(dataset.name))):  # also if too long
                     yield key_of(number, attack, dataset.name), attack, dataset
 
 
@@ -94,7 +95,7 @@ def require_images(attack: ExternalImages, dataset: str) -> None:
         CellSkip: The file or folder does not exist.
     """
     path = find_path(text := attack.path_for(dataset))
-    if not path.exists():
+    if not os.path.exists(path):
         raise CellSkip(f"{attack.label} has no images of {dataset}: {path} is missing{tried(text)}")
 
 

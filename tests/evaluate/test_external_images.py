@@ -25,6 +25,7 @@ from bench.plan.resolve import resolve
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import load_suite
+from bench.trust.reported_number import reported_numbers
 from tests.evaluate.test_evaluate import evaluator
 
 CLIP = {"CLIP": {"kind": "nano", "weights": "clip"}}
@@ -121,6 +122,9 @@ def test_exported_images_give_the_same_numbers_and_count_in_the_worst_case(
         worst = np.logical_and.reduce([external.correct, *own])
         assert board.loc[(model, "white-box"), "worst"] == pytest.approx(worst.mean())
         assert board.loc[(model, "external"), "worst"] == pytest.approx(external.correct.mean())
+    results = read_results(load_suite(path), Store(tmp_path, "again"))
+    examined = reported_numbers(results.cells_with_results)  # of the suite's own attacks alone
+    assert {number.reported.attack for number in examined.values()} == {"fgsm"}
     cell = after["CLIP", "external"][0].cell_id
     assert run_bench.main(["images", str(path), *run, "--cell", cell, "--count", "2"]) == 0
     page = (tmp_path / "again" / "images" / f"{cell}.html").read_text()
@@ -246,6 +250,14 @@ def test_faults_of_the_files_are_told_before_anything_is_computed(
     with zipfile.ZipFile(tmp_path / "h.npz", "w") as archive:
         archive.writestr("images.npy", header.getvalue())
     assert "for which it is too small" in fault(tmp_path / "h.npz")
+    torch.save(torch.from_numpy(images), tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "i.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, bytes(entry.file_size))
+    assert "unpacked; allowed: " in fault(tmp_path / "i.pt")
     torch.save({"images": torch.from_numpy(images), "ids": Hostile(mark)}, tmp_path / "f.pt")
     suite_path = suite_file(**external(tmp_path / "f.pt"))
     assert run_bench.main(["run", str(suite_path), "--results", str(tmp_path)]) == 2

@@ -57,6 +57,7 @@ CLASSIFICATION: dict[str, Any] = {
         {"kind": "cw", "eps": 0.5, "norm": "l2", "kappa": 1},
         {"kind": "pyautoattack", "attack": ["square"], "queries": 100, "eps": "1/255"},
         {"kind": "torchattacks", "attack": "PGD", "args": {"steps": 3}, "eps": "1/255"},
+        {"kind": "images", "eps": "1/255", "path": "given/{dataset}.npz"},
         {"preset": "fare-paper", "eps": "2/255"},
         {
             "kind": "ensemble",

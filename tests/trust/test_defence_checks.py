@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from bench.attacks.query_counter import QueryCounter
+from bench.core.types import Budget, CellResult
 from bench.evaluate.model_cache import ModelCache
 from bench.models.batch_size import Batch
 from bench.plan.cells import expand

@@ -40,10 +40,10 @@ def defence_lines(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Iterator[s
 
 def _kept(suite: Suite, name: str, cost: GradientCost) -> str:
     size = size_of(suite, name)
-    kept = f"{cost.kept} x a pass{_memory(size and size.image, cost.kept, cost)}"
+    kept = f"{cost.kept} x a pass{_memory(size.image if size else None, cost.kept, cost)}"
     if not cost.texts:
         return kept
-    texts = _memory(size and size.text, cost.texts, cost)
+    texts = _memory(size.text if size else None, cost.texts, cost)
     return f"{kept}, and per class {cost.texts} x a text{texts}"
 
 

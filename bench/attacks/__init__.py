@@ -39,7 +39,7 @@ def build_attack(
             draws = tuple(RandomPoint(stream) for stream in range(spec.draws))
             return InSequence(draws, loss_of(spec, answers=answers), batch, judges)
         case PyAutoAttack():
-            return OfficialAttack(spec)
+            return OfficialAttack(spec, judges)
         case TorchAttacks():
             return TorchAttack(spec.attack, dict(spec.args), spec.chunk)
         case Ensemble():

@@ -30,9 +30,12 @@ class OfficialAttack:
 
     Attributes:
         spec: The attack's entry of the suite; it has no more targets than the classes allow.
+        judges: Number of passes whose mean logits Square takes, above 1 for a random model. It then
+            continues on misclassified images.
     """
 
     spec: PyAutoAttack
+    judges: int = 1
 
     def __call__(
         self,
@@ -53,7 +56,7 @@ class OfficialAttack:
         module = as_module(model)
 
         def perturb(x: Tensor, y: Tensor, seed: int) -> Tensor:
-            attacks = _ChunkAttacks(self.spec, module, budget, seed, x.device)
+            attacks = _ChunkAttacks(self.spec, module, budget, seed, x.device, self.judges)
             return attacks.evaluation(x, y) if mode == "success" else attacks.strongest(x, y)
 
         return in_chunks(perturb, images, labels, seeds, self.spec.chunk)
@@ -68,6 +71,7 @@ class _ChunkAttacks:
     budget: Budget
     seed: int
     device: torch.device
+    judges: int = 1
 
     def evaluation(self, images: Tensor, labels: Tensor) -> Tensor:
         """Run the library's own evaluation with the settings of the spec."""
@@ -88,7 +92,7 @@ class _ChunkAttacks:
         suite.fab.n_iter, suite.fab.n_restarts = self.spec.steps, self.spec.restarts
         suite.fab.n_target_classes = self.spec.targets
         suite.square.n_queries = self.spec.queries
-        if "square" in self.spec.members and self.spec.passes > 1:
+        if self.judges > 1:
             suite.square, suite.model = self._square(), self._averaged()
         adversarial, _ = suite.run_standard_evaluation(images, labels, batch_size=len(images))
         return adversarial  # type: ignore[no-any-return]
@@ -153,9 +157,8 @@ class _ChunkAttacks:
         )
 
     def _averaged(self) -> nn.Module:
-        """Return the model, with the mean logits of `eot` passes; APGD averages by itself."""
-        passes = self.spec.passes
-        return MeanOfPasses(self.module, passes) if passes > 1 else self.module
+        """Return the model, with mean logits if it is random; APGD averages by itself."""
+        return MeanOfPasses(self.module, self.judges) if self.judges > 1 else self.module
 
     def _square(self) -> Any:
         """Return Square as in AutoAttack, except that it continues on misclassified images."""

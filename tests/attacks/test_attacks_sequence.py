@@ -12,7 +12,7 @@ from bench.attacks.losses import cross_entropy, margin, wrong_class
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.sequence import InSequence
 from bench.core.types import Budget, Classifier, Mode
-from bench.suite.specs import ApgdCe, ApgdT, Cw, Ensemble, Noise, Pgd, PyAutoAttack
+from bench.suite.specs import ApgdCe, ApgdT, Cw, Ensemble, Noise, Pgd
 from tests.conftest import LinearModel, grey_images
 
 EPS = ("0",)
@@ -256,7 +256,9 @@ def test_square_averages_the_logits_of_all_passes() -> None:
         seen.append(0.0)
         return brightness(points) + torch.tensor([0.0, 1.0 if len(seen) % 2 else -1.0])
 
-    spec = PyAutoAttack(kind="pyautoattack", eps=EPS, attack="square", queries=40, eot=2)
+    member = {"kind": "pyautoattack", "attack": "square", "queries": 40}
+    given = {"kind": "ensemble", "eps": EPS, "eot": 2, "attacks": [member]}
+    spec = Ensemble.model_validate(given).with_passes(2, 2)
     run = build_attack(spec, batch=1)
     found = run(alternating, images, labels, Budget(0.1), mode="success", seeds=[0])
     assert float(found.mean()) > 0.5 and len(seen) >= spec.forwards == 80

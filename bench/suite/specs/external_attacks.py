@@ -51,8 +51,8 @@ class PyAutoAttack(AttackSpec):
         restarts: Number of runs of APGD-CE, APGD-DLR and FAB; targeted attacks run once per target.
         targets: Number of target classes of APGD-T and FAB-T.
         queries: Number of queries of Square.
-        eot: Number of forward passes whose gradients APGD averages per step, and whose logits
-            Square averages per query.
+        eot: Number of forward passes whose gradients APGD averages per step. In an ensemble with
+            `eot`, Square averages as many per query.
         chunk: Number of images that the library attacks at once.
     """
 
@@ -109,7 +109,7 @@ class PyAutoAttack(AttackSpec):
 
     @property
     def forwards(self) -> int:
-        """Number of forward passes of Square."""
+        """Number of forward passes of Square, at most: one per query outside of an ensemble."""
         return self.queries * self.passes if "square" in self.members else 0
 
 

@@ -6,7 +6,13 @@ from statistics import median
 
 from bench.core.resolved_names import Lock
 from bench.plan.cells import Cell
-from bench.plan.cost.operations import forward_operations, image_count, passes_of, skip_reason
+from bench.plan.cost.operations import (
+    attack_passes,
+    forward_operations,
+    forwards_of,
+    image_count,
+    skip_reason,
+)
 from bench.plan.shards import part_key, parts_of
 from bench.run.jobs import Job
 from bench.suite.load import Suite
@@ -103,7 +109,7 @@ class _Sizes:
         return cls(suite, lock, known, median(known.values()) if known else _UNKNOWN)
 
     def forward(self, model: str) -> float:
-        """Return the operations of one image's forward pass."""
+        """Return the operations of one image's forward pass through the innermost base."""
         return self.known.get(model, self.other)
 
     def images(self, cell: Cell) -> int:
@@ -112,9 +118,15 @@ class _Sizes:
 
     def score(self, cell: Cell) -> float:
         """Return the operations for scoring a cell's images once."""
-        return self.images(cell) * self.forward(cell.target)
+        passes = forwards_of(self.suite.models, cell.target)
+        return self.images(cell) * passes * self.forward(cell.target)
 
     def craft(self, cell: Cell) -> float:
         """Return the most operations that attacking all of a cell's images can take."""
-        passes = passes_of(cell.attack) if cell.attack else 0
-        return self.images(cell) * passes * sum(map(self.forward, cell.sources))
+        if cell.attack is None:
+            return 0.0
+        each = (
+            attack_passes(self.suite.models, name, cell.attack) * self.forward(name)
+            for name in cell.sources
+        )
+        return self.images(cell) * sum(each)

@@ -29,6 +29,7 @@ from bench.suite.load import Suite
 from bench.suite.specs import LvlmModel
 from tests.support import small_language
 from tests.support import small_qwen as small_qwen_module
+from tests.support.kept_bytes import kept_bytes
 from tests.support.small_language import SMALL
 from tests.support.small_qwen import KINDS, small_qwen
 
@@ -96,33 +97,16 @@ def test_tokens_are_the_models(folder: Path, kind: str, sides: tuple[int, int]) 
     assert found.tower == seen[0]
 
 
-class _Held:
-    """What autograd keeps of a tensor, for as long as it does."""
-
-    def __init__(self, value: Tensor) -> None:
-        self.value = value
-
-
 def saved_bytes(
     model: LanguageModel, images: Tensor, prompts: list[str], texts: list[str], lower: bool = False
 ) -> int:
     """Bytes that are kept for the backward pass when the loss is there; weights aside."""
-    alive: weakref.WeakSet[_Held] = weakref.WeakSet()
 
-    def pack(value: Tensor) -> _Held:
-        held = _Held(value)
-        alive.add(held)
-        return held
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.value):
+    def loss() -> Tensor:
         asked = Bfloat16AnsweringModel(model, torch.device("cpu")) if lower else model
-        loss = asked.log_likelihood(images, prompts, texts).sum()
-    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
-    storages = {held.value.untyped_storage().data_ptr(): held.value for held in alive}
-    assert loss.requires_grad
-    return sum(
-        value.untyped_storage().nbytes() for at, value in storages.items() if at not in weights
-    )
+        return asked.log_likelihood(images, prompts, texts).sum()
+
+    return kept_bytes(loss, model.parameters())
 
 
 @every_kind

@@ -10,11 +10,18 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from bench.plan.cost.operations import forwards_of
+from bench.plan.cost.operations import GradientCost, forwards_of, gradient_cost
 from bench.suite.specs.defences import DEFENCES
 from bench.suite.specs.model_base import DefenceModel
 from bench.suite.specs.models import KINDS
-from radapt.defences.defence import AnyDefence, Base, LogitDefence
+from radapt.defences.defence import (
+    AnyDefence,
+    Base,
+    Defended,
+    Gradient,
+    LogitDefence,
+    defended_logits,
+)
 from tests.pinned.identities import kinds
 
 EVERY = [pytest.param(kind, id=kind.implementation.split(":")[1]) for kind in DEFENCES]
@@ -46,53 +53,76 @@ def test_parameters_and_declarations_are_those_of_the_implementation(
     assert (own.gradients, own.random) == (kind.gradients, kind.random)
 
 
+class Counted:
+    """A base that counts its forward and backward passes, per image of a batch of 2."""
+
+    def __init__(self) -> None:
+        self.cost = 0.0
+        count = self
+
+        class Backward(torch.autograd.Function):
+            """The identity; its backward pass costs a forward pass."""
+
+            @staticmethod
+            def forward(ctx: Any, images: Tensor) -> Tensor:
+                return images.clone()
+
+            @staticmethod
+            def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+                count.cost += len(gradients[0]) / 2
+                return gradients[0]
+
+        tokens = torch.nn.Embedding(9, 3)
+
+        def embed(images: Tensor) -> Tensor:
+            count.cost += len(images) / 2
+            passed: Tensor = Backward.apply(images)  # type: ignore[no-untyped-call]
+            return passed.mean(dim=(2, 3)) + torch.tensor([0.1, -0.2, 0.3])
+
+        def embed_texts(texts: Sequence[str]) -> Tensor:
+            ids = [[0, 1, 2, 3 + place % 3] for place in range(len(texts))]
+            return tokens(torch.tensor(ids)).sum(dim=1)  # type: ignore[no-any-return]
+
+        self.base = Base(embed, embed_texts, torch.eye(3), ("x", "y", "z"), tokens)
+
+
 @pytest.mark.parametrize("name", SUITE.models)
-def test_a_defence_costs_what_it_says(name: str) -> None:
+def test_a_defence_and_its_gradients_cost_what_it_says(name: str) -> None:
     spec = SUITE.models[name]
     if not isinstance(spec, DefenceModel):
         assert spec.forwards == 1
+        assert gradient_cost(SUITE.models, name) == GradientCost(passes=2, kept=1)
         return
-    cost = 0.0
-
-    class Backward(torch.autograd.Function):
-        """The identity; its backward pass costs a forward pass."""
-
-        @staticmethod
-        def forward(ctx: Any, images: Tensor) -> Tensor:
-            return images.clone()
-
-        @staticmethod
-        def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-            nonlocal cost
-            cost += len(gradients[0]) / 2
-            return gradients[0]
-
-    def embed(images: Tensor) -> Tensor:
-        nonlocal cost
-        cost += len(images) / 2
-        passed: Tensor = Backward.apply(images)  # type: ignore[no-untyped-call]
-        return passed.mean(dim=(2, 3)) + torch.tensor([0.1, -0.2, 0.3])
-
-    tokens = torch.nn.Embedding(9, 3)
-
-    def embed_texts(texts: Sequence[str]) -> Tensor:
-        ids = [[0, 1, 2, 3 + place % 3] for place in range(len(texts))]
-        return tokens(torch.tensor(ids)).sum(dim=1)  # type: ignore[no-any-return]
-
-    base = Base(embed, embed_texts, torch.eye(3), ("x", "y", "z"), tokens)
+    over_clip = {**SUITE.models, name: spec.model_copy(update={"base": "CLIP"})}
     own: Any = implementation(type(spec))
-    defence, images = own(**spec.parameters()), torch.rand(2, 3, 8, 8)
-    with torch.no_grad():
+    defence = own(**spec.parameters())
+
+    def cost(images: Tensor, way: Gradient) -> float:
+        counted = Counted()
         if isinstance(defence, LogitDefence):
-            defence.logits(base, images, unrolled=True)
+            outputs = defended_logits(defence, counted.base, images, way)
         else:
-            defence.embed(base, images)
-    assert cost == spec.forwards
+            outputs = Defended(defence, counted.base, way)(images)
+        if images.requires_grad:
+            torch.autograd.grad(outputs.sum(), images)
+        return counted.cost
+
+    images = torch.rand(2, 3, 8, 8)
+    with torch.no_grad():
+        assert cost(images, spec.gradients[0]) == spec.forwards
+    for way in spec.gradients:
+        over_clip[name] = over_clip[name].model_copy(update={"gradient": way})
+        passes = gradient_cost(over_clip, name).passes
+        assert cost(images.clone().requires_grad_(), way) == passes, way
 
 
 def test_nested_defences_cost_their_product() -> None:
     assert forwards_of(SUITE.models, "anti-adversary-all") == (2 + 2 * 1) * (3 + 2 * 2)
     assert forwards_of(SUITE.models, "R-Adapt") == 1
+    # 4 forward passes of TTC, the last of them with a gradient through its last pass
+    nested = SUITE.models["anti-adversary-all"].model_copy(update={"gradient": "exact"})
+    cost = gradient_cost({**SUITE.models, "nested": nested}, "nested")
+    assert (cost.passes, cost.kept) == (4 * 7 + 1, 1)
 
 
 def test_the_gradient_and_every_parameter_are_part_of_the_identity() -> None:

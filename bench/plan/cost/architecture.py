@@ -22,6 +22,9 @@ _KNOWN = {f"chs20/{name}-clip": "ViT-L-14" for name in ("fare2", "fare4", "tecoa
 }
 
 
+_HEAD = 64  # width of an attention head in CLIPs up to ViT-L
+
+
 @dataclass(frozen=True, slots=True)
 class Transformer:
     """The image or text transformer of a CLIP model.
@@ -32,6 +35,7 @@ class Transformer:
         tokens: Number of tokens per input.
         hidden: Hidden size of a block's MLP.
         embedding: Number of parameters before the first block.
+        quick: Whether the MLP's activation is QuickGELU, of which autograd keeps two tensors.
     """
 
     width: int
@@ -39,6 +43,7 @@ class Transformer:
     tokens: int
     hidden: int
     embedding: int
+    quick: bool = False
 
     @property
     def flops(self) -> float:
@@ -51,6 +56,20 @@ class Transformer:
     def parameters(self) -> int:
         """Number of parameters without norms and biases, which are a few thousandths of it."""
         return self.layers * self.width * (4 * self.width + 2 * self.hidden) + self.embedding
+
+    def kept_bytes(self, *, matrices: bool = False) -> int:
+        """Return the bytes that autograd keeps of a pass of one input in fp32, weights frozen.
+
+        Per block these are the inputs of two norms, of attention and of the activation, and the
+        output of attention. Norms at both ends and pixels are not counted.
+
+        Args:
+            matrices: Whether attention keeps its matrices, as it does for second derivatives.
+        """
+        numbers = self.tokens * (6 * self.width + (2 if self.quick else 1) * self.hidden)
+        if matrices:  # also queries and keys apart, in place of the output
+            numbers += self.tokens * self.width + self.tokens**2 * (self.width // _HEAD)
+        return 4 * self.layers * numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,29 +116,33 @@ def _shipped(name: str) -> dict[str, Any]:
 
 def _from_open_clip(config: dict[str, Any]) -> Size:
     vision, text = config["vision_cfg"], config["text_cfg"]
+    quick = bool(config.get("quick_gelu"))
     image = _vision(
         vision["width"], vision["layers"], vision["image_size"], vision["patch_size"],
-        int(vision["width"] * vision.get("mlp_ratio", 4)),
+        int(vision["width"] * vision.get("mlp_ratio", 4)), quick,
     )  # fmt: skip
-    return Size(image, _text(text["width"], text["layers"], text, 4 * text["width"]))
+    return Size(image, _text(text["width"], text["layers"], text, 4 * text["width"], quick))
 
 
 def _from_hugging_face(config: dict[str, Any]) -> Size:
     vision, text = config["vision_config"], config["text_config"]
     image = _vision(
         vision["hidden_size"], vision["num_hidden_layers"], vision["image_size"],
-        vision["patch_size"], vision["intermediate_size"],
+        vision["patch_size"], vision["intermediate_size"], vision.get("hidden_act") == "quick_gelu",
     )  # fmt: skip
     length = {"context_length": text["max_position_embeddings"], **text}
     width, layers = text["hidden_size"], text["num_hidden_layers"]
-    return Size(image, _text(width, layers, length, text["intermediate_size"]))
+    quick = text.get("hidden_act") == "quick_gelu"
+    return Size(image, _text(width, layers, length, text["intermediate_size"], quick))
 
 
-def _vision(width: int, layers: int, size: int, patch: int, hidden: int) -> Transformer:
+def _vision(
+    width: int, layers: int, size: int, patch: int, hidden: int, quick: bool
+) -> Transformer:
     tokens = (size // patch) ** 2 + 1
-    return Transformer(width, layers, tokens, hidden, width * (3 * patch**2 + tokens))
+    return Transformer(width, layers, tokens, hidden, width * (3 * patch**2 + tokens), quick)
 
 
-def _text(width: int, layers: int, config: dict[str, Any], hidden: int) -> Transformer:
-    length = config["context_length"]
-    return Transformer(width, layers, length, hidden, width * (config["vocab_size"] + length))
+def _text(width: int, layers: int, config: dict[str, Any], hidden: int, quick: bool) -> Transformer:
+    length, words = config["context_length"], config["vocab_size"]
+    return Transformer(width, layers, length, hidden, width * (words + length), quick)

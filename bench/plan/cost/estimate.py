@@ -10,11 +10,14 @@ from bench.data import native_size
 from bench.hub.weights import in_cache, remote_sources
 from bench.plan.cells import Cell
 from bench.plan.cost.architecture import size_of
+from bench.plan.cost.defence_lines import defence_lines
 from bench.plan.cost.lvlm_estimate import published_bytes
 from bench.plan.cost.operations import (
+    attack_of,
+    attack_passes,
     forward_operations,
+    forwards_of,
     image_count,
-    passes_in,
     skip_reason,
 )
 from bench.plan.precisions import stages
@@ -81,6 +84,7 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
             f"{work.each / work.steps:.1f} times as many"
         )
     yield _time_line(suite, lock, cells, gpu)
+    yield from defence_lines(suite, lock, cells)
     yield _disk_line(suite, lock, cells)
     yield from _weights_line(suite)
 
@@ -114,14 +118,16 @@ def _time_line(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> str
     for cell in cells:
         images = image_count(suite, lock, cell)
         scoring = _effective(suite, cell.target, "fp32")
-        seconds += _seconds(images * forward.get(cell.target, 0.0), scoring, gpu)
-        if cell.attack is None or cell.craft_id in crafted:
+        once = forwards_of(suite.models, cell.target) * forward.get(cell.target, 0.0)
+        seconds += _seconds(images * once, scoring, gpu)
+        attack = attack_of(suite, lock, cell)
+        if attack is None or cell.craft_id in crafted:
             continue
         crafted.add(cell.craft_id)
-        precisions = stages(cell.attack, cell.mode)
+        precisions = stages(attack, cell.mode)
         for stage, precision in enumerate(precisions):
-            passes = passes_in(cell.attack, stage, len(precisions))
             for name in cell.sources:
+                passes = attack_passes(suite.models, name, attack, stage, len(precisions))
                 operations = passes * forward.get(name, 0.0)
                 seconds += _seconds(images * operations, _effective(suite, name, precision), gpu)
     unknown = [name for name in suite.models if name not in forward]

@@ -96,6 +96,11 @@ class NoiseSmoothingModel(DefenceModel):
     draws: Views
 
     @property
+    def kept(self) -> int:
+        """All."""
+        return self.forwards
+
+    @property
     def copies(self) -> int:
         """The noisy copies."""
         return self.draws
@@ -184,6 +189,11 @@ class TransformEnsembleModel(DefenceModel):
     seed: int = 0
 
     @property
+    def kept(self) -> int:
+        """All."""
+        return self.forwards
+
+    @property
     def forwards(self) -> int:
         """One per view."""
         return (1 + self.crops) * (1 + self.flip)
@@ -202,6 +212,11 @@ class GeodesicCorrectionModel(DefenceModel):
     least: float = 0.45
     most: float = 2.25
     power: Positive = 0.9
+
+    @property
+    def kept(self) -> int:
+        """All."""
+        return self.forwards
 
     @property
     def copies(self) -> int:
@@ -244,14 +259,24 @@ class PromptTuningModel(DefenceModel):
         return True
 
     @property
+    def kept(self) -> int:
+        """All."""
+        return self.forwards
+
+    @property
     def copies(self) -> int:
         """The views."""
         return self.views
 
     @property
     def forwards(self) -> int:
-        """One per view; the passes of the text encoder are not counted."""
+        """One per view; `text_forwards` has the passes of the text encoder."""
         return self.views
+
+    @property
+    def text_forwards(self) -> int:
+        """A gradient per step, and the result."""
+        return 1 + 2 * self.steps
 
 
 DefenceSpec = (

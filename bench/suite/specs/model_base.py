@@ -113,6 +113,16 @@ class Model(Spec):
         return 1
 
     @property
+    def kept(self) -> int:
+        """Number of passes of `architecture_of` whose activations a gradient needs."""
+        return 1
+
+    @property
+    def text_forwards(self) -> int:
+        """Cost of an image in passes of the text encoder, per class; a gradient keeps as many."""
+        return 0
+
+    @property
     def passes(self) -> int:
         """Number of passes that an attack with `eot: model` averages; 1 if it is not random."""
         return 1
@@ -210,6 +220,11 @@ class DefenceModel(Model):
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the implementation."""
         return self.model_dump(exclude={*DefenceModel.model_fields, "kind"})
+
+    @property
+    def way(self) -> Gradient:
+        """How gradients are taken."""
+        return self.gradient or self.gradients[0]
 
     @property
     def copies(self) -> int:

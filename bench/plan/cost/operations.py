@@ -110,7 +110,7 @@ def attack_passes(
             return cost
         # each step at which the model errs is confirmed in further passes
         return cost + attack.gradients_in_stage(stage, stages) * forwards_of(models, name)
-    if isinstance(attack, ApgdSpec) and attack.source == "base":
+    if isinstance(attack, SteppedSpec) and attack.source == "base":
         name = models[name].architecture_of or name
     gradient = gradient_cost(models, name)
     if isinstance(attack, ApgdSpec) and (given := attack.backward):

@@ -121,6 +121,7 @@ def test_random_models_are_scored_by_a_pass_that_no_attack_chose(
                 {"kind": "ensemble", "name": "all", "eps": 1e-6, "eot": "model",
                  "attacks": members},
                 {**members[1], "eps": "16/255", "steps": 3},
+                {"kind": "pgd", "source": "base", "eps": "16/255", "steps": 3},
             ],
         )
     )  # fmt: skip
@@ -134,9 +135,10 @@ def test_random_models_are_scored_by_a_pass_that_no_attack_chose(
     assert [found[model, "all"].flags for model in ("CLIP", "erring", "pad")] == [
         ("without=transfer",), ("eot=2", "without=transfer", "randomized"), ("eot=2", "randomized"),
     ]  # fmt: skip
-    clean, transferred = found["pad", None], found["pad", "transfer"]
-    assert transferred.correct.sum() < clean.correct.sum() - 5
-    assert transferred.distance.min() > 0.9 * 16 / 255  # all steps, whatever the base says
+    for attack in ("transfer", "pgd"):
+        clean, transferred = found["pad", None], found["pad", attack]
+        assert transferred.correct.sum() < clean.correct.sum() - 5
+        assert transferred.distance.min() > 0.9 * 16 / 255  # all steps, whatever the base says
     # at a radius of nothing, errors by chance count as often as without an attack
     right = found["CLIP", None].correct.sum()
     assert abs(found["erring", "all"].correct.sum() - 0.7 * right) < 3.5 * (0.21 * right) ** 0.5

@@ -99,9 +99,8 @@ def test_each_official_attack_equals_a_direct_call(
     assert bool(broken.any()) or attack == "square"
 
 
-@BOTH_NORMS
-@pytest.mark.parametrize("version", ["standard", "rand"])
-def test_versions_equal_a_direct_call(norm: Norm, version: str) -> None:
+@pytest.mark.parametrize(("version", "norm"), [("standard", "linf"), ("rand", "l2")])
+def test_versions_equal_a_direct_call(version: str, norm: Norm) -> None:
     from pyautoattack import AutoAttack
 
     model = LinearModel(classes=11)  # room for nine targets

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from torch import Tensor, nn
 
 from bench.core.types import CellResult
@@ -24,6 +25,7 @@ from bench.plan.resolve import resolve
 from bench.store.results_folder import Store
 from bench.suite.load import Suite, load_suite
 from bench.suite.specs import Resize
+from tests.conftest import SMALL
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -137,6 +139,12 @@ def test_convolutional_towers_are_laid_out_for_it_and_others_are_not(
     assert differences(found, measured(suite, tmp_path / "b")) <= 1
 
 
+TRANSFER = {
+    **SMALL,
+    "samples": 40,
+    "threats": [{"transfer": "CLIP"}],
+    "attacks": [{"kind": "apgd-ce", "eps": ["1/255", "2/255"], "steps": 4}],
+}
 SPEEDS: dict[str, dict[str, Any]] = {
     "batch": {"batch": 5},
     "compile": {"compiled": True, "batch": 8},
@@ -145,25 +153,31 @@ SPEEDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Cell, CellResult]]:
+    """What is measured without any option."""
+    folder = tmp_path_factory.mktemp("plain")
+    (folder / "suite.yaml").write_text(yaml.safe_dump(TRANSFER))
+    return measured(load_suite(folder / "suite.yaml"), folder)
+
+
 @pytest.mark.parametrize("option", SPEEDS)
 def test_transfer_accuracy_does_not_move_with_an_option(
-    suite_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+    plain: list[tuple[Cell, CellResult]],
+    suite_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
 ) -> None:
     monkeypatch.setattr(
         "bench.evaluate.model_cache.Compiled", partial(Compiled, backend="aot_eager")
     )
     changes = dict(SPEEDS[option])
-    attack = {"kind": "apgd-ce", "eps": ["1/255", "2/255"], "steps": 4}
-    plain, fast = (
-        load_suite(
-            suite_file(samples=40, threats=[{"transfer": "CLIP"}], attacks=[{**attack, **extra}])
-        )
-        for extra in ({}, changes.pop("attacks", {}))
-    )
+    (attack,) = TRANSFER["attacks"]
+    attacks = [{**attack, **changes.pop("attacks", {})}]
+    fast = measured(load_suite(suite_file(**{**TRANSFER, "attacks": attacks})), tmp_path, **changes)
     moved = []
-    for (cell, one), (_, two) in zip(
-        measured(plain, tmp_path / "a"), measured(fast, tmp_path / "b", **changes), strict=True
-    ):
+    for (cell, one), (_, two) in zip(plain, fast, strict=True):
         assert one.status == two.status == "ok", (one.reason, two.reason)
         if cell.target != "CLIP":
             moved.append(int((one.correct != two.correct).sum()))

@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def every_kind() -> list[dict[str, Any]]:
     return raw
 
 
+@cache
 def kinds() -> dict[str, Suite]:
     """Return the suites of every kind."""
     with tempfile.TemporaryDirectory() as folder:

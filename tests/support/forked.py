@@ -3,6 +3,7 @@
 Each has arguments, an environment and output of its own, as one that the shell starts.
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -26,6 +27,7 @@ import bench.run.split_jobs
 import bench.run.suite_run  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
+_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.support.forked"])
 _kept: list[ModuleType] = []  # modules that end take back what they told torch
@@ -33,8 +35,8 @@ _kept: list[ModuleType] = []  # modules that end take back what they told torch
 
 def process(target: object, *arguments: object) -> multiprocessing.process.BaseProcess:
     """Return a process, not yet started, that calls a function of a module."""
-    with patch.dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1"):
-        forkserver.ensure_running()  # its imports must not depend on the current folder
+    with patch.dict(os.environ, _ENVIRONMENT, clear=True):  # whatever a test has set
+        forkserver.ensure_running()
     return _CONTEXT.Process(target=target, args=arguments)  # type: ignore[arg-type]
 
 
@@ -70,6 +72,7 @@ def _script(command: list[str], cwd: str, environment: dict[str, str], *streams:
     os.environ.clear()
     os.environ.update(environment)
     torch.set_num_threads(1)
+    gc.freeze()  # what came with the fork is no garbage
     root = Path(command[0]).parent
     if root != ROOT:
         for name in [n for n in sys.modules if n.partition(".")[0] in ("bench", "radapt")]:

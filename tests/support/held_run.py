@@ -1,39 +1,46 @@
 """A run that holds in the middle of a cell, so that tests can do something to it there.
 
-python -m tests.support.held_run CELLS run SUITE ...
-
-Once so many cells are kept, it prints `held` before the next pass through a model, and waits until
-its standard input is closed. So what a test does then comes neither too early nor too late, however
-slow the machine is.
+Once so many cells are kept, it says so before the next pass through a model, and waits. So what a
+test does then comes neither too early nor too late, however slow the machine is.
 """
 
-import subprocess
+import multiprocessing
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import torch
 
 import run_bench
 from bench.core.deadline import Deadline
 from bench.core.types import CellResult
 from bench.store.results_folder import Store
-from tests.commands.test_cli import ENVIRONMENT, ROOT
+from tests.support import forked
 
 
 @contextmanager
-def held(suite: Path, results: Path, cells: int) -> Iterator[subprocess.Popen[str]]:
-    """Start a run, and yield its process once it holds with so many cells kept."""
+def held(suite: Path, results: Path, cells: int) -> Iterator[BaseProcess]:
+    """Start a run, and yield its process once it holds with so many cells kept.
+
+    What it prints on stderr is in `errors.txt` beside the results.
+    """
     command = ["run", str(suite), "--results", str(results), "--no-check"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.held_run", str(cells), *command], cwd=ROOT,
-        env=ENVIRONMENT, text=True, stdin=-1, stdout=-1, stderr=-1,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        try:
-            assert process.stdout.readline() == "held\n"
-            yield process
-        finally:
-            process.kill()
+    ours, theirs = multiprocessing.Pipe()
+    errors = str(results.with_name("errors.txt"))
+    process = forked.process(_run, cells, command, theirs, errors)
+    process.start()
+    theirs.close()
+    try:
+        assert ours.recv() == "held"
+        yield process
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
 
 
 def kept(results: Path) -> set[str]:
@@ -41,7 +48,14 @@ def kept(results: Path) -> set[str]:
     return {path.stem for path in results.glob("small/cells/[!.]*.json")}
 
 
-def _hold(cells: int) -> None:
+def _run(cells: int, command: list[str], test: Connection, errors: str) -> None:
+    forked.send_output(os.devnull, errors)
+    torch.set_num_threads(1)
+    _hold(cells, test)
+    sys.exit(run_bench.main(command))
+
+
+def _hold(cells: int, test: Connection) -> None:
     put, check, done = Store.put, Deadline.check, set[str]()
 
     def counted(store: Store, result: CellResult) -> None:
@@ -50,13 +64,8 @@ def _hold(cells: int) -> None:
 
     def held(deadline: Deadline) -> None:
         if len(done) == cells:
-            print("held", flush=True)
-            sys.stdin.read()
+            test.send("held")
+            test.recv()  # nothing ever comes
         check(deadline)
 
     Store.put, Deadline.check = counted, held  # type: ignore[method-assign]
-
-
-if __name__ == "__main__":
-    _hold(int(sys.argv[1]))
-    raise SystemExit(run_bench.main(sys.argv[2:]))

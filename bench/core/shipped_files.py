@@ -47,14 +47,14 @@ def named_suite(text: str) -> NamedSuite:
         text: A path; or a name, which has neither a folder nor an ending.
 
     Raises:
-        UserError: There is no such file, and a shipped suite has this name or a similar one.
+        UserError: There is no such file, and the text is a name or ends in one of a shipped suite.
     """
     path, shipped = Path(text), shipped_suites()
-    if path.is_file():
+    if os.path.isfile(path):  # also of a text that no path can be
         return NamedSuite(path)
     if _is_name(text):
         own = Path(f"{text}.yaml")
-        if own.is_file():
+        if os.path.isfile(own):
             over = ", not the shipped suite of this name" if text in shipped else ""
             return NamedSuite(own, f"suite: {own} of the working folder{over}")
         if text in shipped:
@@ -82,7 +82,7 @@ def shipped_file(path: Path) -> Path | None:
     for start, folder in _BEGINNINGS.items():
         if text.startswith(f"{start}/") and ".." not in path.parts:
             found = folder / path
-            return found if found.exists() else None
+            return found if os.path.exists(found) else None
     return None
 
 

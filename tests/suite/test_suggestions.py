@@ -65,7 +65,7 @@ def test_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rnu", "suites/quickstart.yaml"]) == 2
     told = capsys.readouterr().err
     assert told.startswith("got the command 'rnu'; allowed: run, plan, ")
-    assert told.endswith("or a suite file; did you mean 'run'?\n")
+    assert told.endswith("or a suite; did you mean 'run'?\n")
 
 
 def test_the_path_of_a_suite_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:

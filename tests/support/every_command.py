@@ -25,9 +25,12 @@ def commands(folder: Path, suite: Path, baseline: str, cell: str) -> list[list[s
         "export": ["--bundle", bundle], "images": ["--cell", cell, "--device", "cpu"],
         "merge": [theirs],
     }  # fmt: skip
-    assert {*calls, "list"} == set(COMMANDS)
+    assert {*calls, "init", "list"} == set(COMMANDS)
     every = [[name, str(suite), *results, *more] for name, more in calls.items()]
-    return [*every, ["merge", str(suite), *results, bundle], ["list"]]
+    written = str(folder / "written.yaml")
+    return [
+        *every, ["merge", str(suite), *results, bundle], ["init", "quickstart", written], ["list"]
+    ]  # fmt: skip
 
 
 def call(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -292,9 +292,9 @@ GALLERY: dict[str, Piece] = {
     "in place": Piece("leaves the box by writing on its input", in_place, ("box",)),
     "blur": defence("Gaussian blur, at 4/255", UNAWARE, 4, kind="gaussian-blur"),
     "median": defence("the median of pixels, at 2/255", UNAWARE, 2, kind="median-blur"),
-    "3 bits": defence("rounding to 3 bits", UNAWARE, 1, kind="bit-depth"),
-    "JPEG": defence("JPEG of quality 75, at 4/255", UNAWARE, 4, kind="jpeg"),
-    "resize and pad": defence("resized and padded at random", UNAWARE, 1, kind="resize-pad"),
+    "3 bits": defence("rounding to 3 bits", (), 1, kind="bit-depth"),
+    "JPEG": defence("JPEG of quality 75, at 4/255", (), 4, kind="jpeg"),
+    "resize and pad": defence("resized and padded at random", (), 1, kind="resize-pad"),
     "noise": defence(
         "4 noisy copies", (), 1, AVERAGED, kind="noise-smoothing", sigma=0.1, draws=4
     ),

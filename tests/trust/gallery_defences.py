@@ -69,4 +69,4 @@ def parts_of_cut_purification() -> DefenceParts:
     """Return the parts of CLIPure-Cos as its authors attack it."""
     spec = spec_of(kind="clipure-cos")
     parts = parts_of(spec)
-    return replace(parts, others={"exact": defended(spec), **parts.others})
+    return replace(parts, gradient="identity", others={"exact": defended(spec), **parts.others})

@@ -128,9 +128,10 @@ DEFENCES: dict[str, Piece] = {
     "AGC": defence("8 perspectives, at 4/255", ("chance",), 4, kind="agc", views=8),
     "R-TPT": replace(
         defence(
-            "a tuned prompt and 8 views", UNAWARE, 1, kind="r-tpt",
+            "a tuned prompt and 8 views", ("stochastic",), 1, kind="r-tpt",
             views=8, selected=0.25, neighbours=3,
         ),
+        # `draws` takes minutes
         checks={name: check for name, check in BRIEF.items() if name != "draws"},
     ),
 }  # fmt: skip

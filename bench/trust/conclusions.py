@@ -109,7 +109,7 @@ def _number_with_knowledge(by_check: Mapping[str, Finding]) -> str:
     The white-box attack must have the best gradient, and no other attack may lower the number.
     """
     found = by_check.get("transferred")
-    if found is None or found.verdict != "pass":
+    if found is None or found.verdict != "pass" or not found.numbers:
         return ""
     others = [by_check[check] for check in ("cut-gradient", *OF_NUMBERS) if check in by_check]
     if any(item.verdict in _BAD for item in others):

@@ -1,8 +1,9 @@
 """What the findings of a whole suite mean together: causes, remarks, and multiple testing.
 
-A check judges by itself. Here a finding loses its weight for one of three reasons. The model gives
-one answer for all images, which explains every other failure. The model hides its gradient, but
-an attack that does not need the gradient reaches the reported number, so the number stands. Or the
+A check judges by itself. Here a finding loses its weight for one of these reasons. The model gives
+one answer for all images, which explains every other failure. The model hides its gradient, is
+random, or was attacked without knowledge of its defence, but an attack that does without the
+gradient, averages, or knows the defence reaches the reported number, so the number stands. Or the
 finding is what chance alone brings about among all tests of a suite.
 """
 
@@ -103,9 +104,15 @@ def _number_without_gradient(by_check: Mapping[str, Finding]) -> str:
 
 
 def _number_with_knowledge(by_check: Mapping[str, Finding]) -> str:
-    """Return that a white-box attack leaves a transfer number, up to `MATERIAL`, or nothing."""
+    """Return that a white-box attack leaves a transfer number, up to `MATERIAL`, or nothing.
+
+    The white-box attack must have the best gradient, and no other attack may lower the number.
+    """
     found = by_check.get("transferred")
-    if found is None or found.verdict != "pass":
+    if found is None or found.verdict != "pass" or not found.numbers:
+        return ""
+    others = [by_check[check] for check in ("cut-gradient", *OF_NUMBERS) if check in by_check]
+    if any(item.verdict in _BAD for item in others):
         return ""
     lost = found.numbers["transferred"] - found.numbers["white_box"]
     return f"but the number stands: {found.evidence}" if lost <= MATERIAL else ""

@@ -81,6 +81,8 @@ def cost(subject: Subject, effort: Effort) -> Finding:
             subject.model(some)
     finally:
         handle.remove()
+    if not passes:
+        raise CellSkip("the model's tower was built again, so its forward passes are not counted")
     each = passes / len(some)
     return Finding(
         "cost",
@@ -141,8 +143,8 @@ def draws(subject: Subject, effort: Effort) -> Finding:
         "draws",
         verdict_of(p, drop),
         f"{parts.kind} is random; {reported.robust.mean():.1%} of {len(alone)} images survive "
-        f"{reported.attack} with {reported.eot} pass per step, {alone.mean():.1%} survive Auto-PGD "
-        f"that averages over {DRAWS} passes per step",
+        f"{reported.attack} (passes per step: {reported.eot}), {alone.mean():.1%} survive Auto-PGD "
+        f"(passes per step: {DRAWS})",
         {"stood": int(reported.robust.sum()), "alone": int(alone.sum()), "images": len(alone)},
         p,
     )

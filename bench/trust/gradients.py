@@ -181,6 +181,15 @@ def margins_at(subject: Subject, points: Tensor) -> Tensor:
 
 
 def _mean(subject: Subject, values: Callable[[], Tensor]) -> Tensor:
-    """Return values, or their mean over several passes behind a random defence."""
-    random = subject.defence is not None and subject.defence.random
-    return torch.stack([values() for _ in range(DRAWS if random else 1)]).mean(dim=0)
+    """Return values, or their mean over several passes behind a random defence.
+
+    The passes draw the same random numbers at each call, so means at two points can be compared.
+    """
+    if subject.defence is None or not subject.defence.random:
+        return values()
+    drawn, device = [], subject.images.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for seed in range(DRAWS):
+            torch.manual_seed(seed)
+            drawn.append(values())
+    return torch.stack(drawn).mean(dim=0)

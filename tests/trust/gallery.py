@@ -4,12 +4,11 @@
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,66 +20,20 @@ from bench.core.types import Budget, Classifier
 from bench.models import build_model
 from bench.models.batch_size import Batch
 from bench.models.zero_shot import ZeroShotClassifier
-from bench.suite.specs import Anchor, AnyAttack, Fgsm, Pgd, RAdaptModel
-from bench.trust.battery import CHECKS, Check, examine
+from bench.suite.specs import Anchor, Fgsm, Pgd, RAdaptModel
+from bench.trust.battery import examine
 from bench.trust.conclusions import explain
-from bench.trust.defence_parts import DefenceParts
 from bench.trust.reported_number import Reported
 from bench.trust.subject import Effort, Subject, attack_points, correct, surviving_images
 from tests.trust.embedded import CPU, IMAGES, classifier, data, nano
-from tests.trust.gallery_defences import (
-    cut_purification,
-    defended,
-    parts_of,
-    parts_of_cut_purification,
-    spec_of,
-)
+from tests.trust.gallery_defences import DEFENCES
+from tests.trust.piece import Piece
 
 LIGHT = Effort(images=IMAGES, steps=5, restarts=3, draws=10, queries=50, directions=10)
 DOCS = Path(__file__).parents[2] / "docs" / "trust.md"
-PGD = Pgd(kind="pgd", eps=("0",), steps=5)
 FGSM = Fgsm(kind="fgsm", eps=("0",))
 TIMID = Pgd(kind="pgd", eps=("0",), steps=1, step=0.05, random_start=False)
-AVERAGED = Pgd(kind="pgd", eps=("0",), steps=5, eot=8)
-# for defences, whose passes are many: no long attack but that of `draws`
-BRIEF = {
-    name: CHECKS[name]
-    for name in (
-        *("gradients", "stochastic", "chance", "finite-differences", "cost", "non-adaptive"),
-        *("no-effect", "cut-gradient", "transferred", "transfer", "draws"),
-    )
-}
-UNAWARE = ("non-adaptive",)
 START, END = "<!-- gallery -->\n", "<!-- end of gallery -->\n"
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A model of the gallery.
-
-    Attributes:
-        what: What it does, in words.
-        make: Wraps the embedded CLIP's classifier.
-        causes: The checks that name what is wrong; each must fail, or warn where it does no
-            more. None where it is honest.
-        attack: What its number was reported with.
-        eps: The radius, in 255ths.
-        on_base: Whether the reported number is for images crafted on the undefended CLIP.
-        parts: Takes the model apart, if it is behind a test-time defence.
-        checks: The checks that are made.
-    """
-
-    what: str
-    make: Callable[[Classifier], Classifier]
-    causes: tuple[str, ...] = ()
-    attack: AnyAttack = PGD
-    eps: int = 1
-    on_base: bool = False
-    parts: Callable[[], DefenceParts] | None = None
-    checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
-
-
-Causes = tuple[str, ...]
 
 
 def radapt() -> ZeroShotClassifier:
@@ -240,25 +193,6 @@ def honest(other: Callable[[], Classifier]) -> Callable[[Classifier], Classifier
     return lambda model: other()
 
 
-def defence(
-    what: str, causes: Causes, eps: int, attack: AnyAttack | None = None, **entry: Any
-) -> Piece:
-    """Return the piece of a test-time defence, attacked by images of the CLIP behind it.
-
-    Args:
-        what: What it does, in words.
-        causes: The checks that name what is wrong.
-        eps: The radius, in 255ths.
-        attack: The attack through the defence, if its paper has one.
-        **entry: The defence's entry of a suite.
-    """
-    spec = spec_of(**entry)
-    return Piece(
-        what, lambda _: defended(spec), causes, attack or PGD, eps, attack is None,
-        lambda: parts_of(spec), BRIEF,
-    )  # fmt: skip
-
-
 GALLERY: dict[str, Piece] = {
     "CLIP": Piece("as it is", honest(lambda: classifier("clip"))),
     "FARE": Piece("as it is", honest(lambda: classifier("fare"))),
@@ -290,34 +224,8 @@ GALLERY: dict[str, Piece] = {
     ),
     "memory": Piece("has seen the test images", memory, ("held-out",)),
     "in place": Piece("leaves the box by writing on its input", in_place, ("box",)),
-    "blur": defence("Gaussian blur, at 4/255", UNAWARE, 4, kind="gaussian-blur"),
-    "median": defence("the median of pixels, at 2/255", UNAWARE, 2, kind="median-blur"),
-    "3 bits": defence("rounding to 3 bits", UNAWARE, 1, kind="bit-depth"),
-    "JPEG": defence("JPEG of quality 75, at 4/255", UNAWARE, 4, kind="jpeg"),
-    "resize and pad": defence("resized and padded at random", UNAWARE, 1, kind="resize-pad"),
-    "noise": defence(
-        "4 noisy copies", (), 1, AVERAGED, kind="noise-smoothing", sigma=0.1, draws=4
-    ),
-    "TTC": defence("a counterattack", UNAWARE, 1, kind="ttc"),
-    "anti-adversary": defence(
-        "raises the confidence, at 4/255", ("cut-gradient", "transfer"), 4, PGD,
-        kind="anti-adversary", gradient="identity",
-    ),
-    "CLIPure-Cos": Piece(
-        "purifies the embedding; its gradient is cut", lambda _: cut_purification(),
-        ("cut-gradient", "no-effect"), parts=parts_of_cut_purification, checks=BRIEF,
-    ),
-    "CSR": defence("spectral rectification, at 4/255", UNAWARE, 4, kind="csr"),
-    "TTE": defence("10 mirror images and crops", (), 1, PGD, kind="tte"),
-    "AGC": defence("8 perspectives, at 4/255", ("chance", *UNAWARE), 4, kind="agc", views=8),
-    "R-TPT": replace(
-        defence(
-            "a tuned prompt and 8 views", UNAWARE, 1, kind="r-tpt",
-            views=8, selected=0.25, neighbours=3,
-        ),
-        checks={name: check for name, check in BRIEF.items() if name != "draws"},
-    ),
-}  # fmt: skip
+    **DEFENCES,
+}
 
 
 @cache

@@ -280,6 +280,17 @@ def test_a_random_model_is_a_warning_where_the_attack_averages() -> None:
     assert forward_pass.stochastic(averaged, FAST).verdict == "warn"
 
 
+def test_gradients_of_a_random_defence_are_means_over_the_same_draws() -> None:
+    def noisy(x: Tensor) -> Tensor:
+        return LinearModel()(x + 0.5 * torch.randn_like(x))
+
+    names = ("finite-differences", "random-directions")
+    checks = {name: CHECKS[name] for name in names}
+    assert {one.verdict for one in examine(with_model(noisy), FAST, checks)} == {"fail"}
+    defended = behind(noisy, honest(), random=True)
+    assert {one.verdict for one in examine(defended, FAST, checks)} == {"pass"}
+
+
 @pytest.mark.parametrize(
     ("storage", "far", "verdict"),
     [("float16", 0.0, "pass"), ("float16", 0.01, "fail"), ("uint8-truncate", 0.01, "warn")],

@@ -14,7 +14,9 @@ from bench.trust.findings import Examined, Finding, flags_of
 from bench.trust.reported_number import Pair, Reported
 from bench.trust.significance import binomial_tail, verdict_of
 from bench.trust.subject import ONE_CLASS, correct, surviving_images
-from tests.trust.gallery import LIGHT, PGD, classifier, subject
+from tests.trust.embedded import classifier
+from tests.trust.gallery import LIGHT, subject
+from tests.trust.piece import PGD
 from tests.trust.test_battery import FAST, honest
 
 

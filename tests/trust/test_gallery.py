@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from bench.trust.battery import CHECKS, examine
+from bench.trust.conclusions import explain
 from tests.trust.gallery import DOCS, GALLERY, LIGHT, subject
 
-BROKEN = [name for name, piece in GALLERY.items() if piece.causes]
-HONEST = [name for name, piece in GALLERY.items() if not piece.causes]
+PLAIN = {name: piece for name, piece in GALLERY.items() if piece.parts is None}
+BROKEN = [name for name, piece in PLAIN.items() if piece.causes]
+HONEST = [name for name, piece in PLAIN.items() if not piece.causes]
 SAME_KIND = ("TeCoA", "TGA")  # towers that training made robust, as FARE is; the docs have them
 
 
@@ -31,6 +33,14 @@ def test_an_honest_model_fails_no_check(name: str) -> None:
         print(f"| {name} | {one.check} | {one.verdict} | {one.evidence} |")
     assert not [one for one in found if one.verdict == "fail"]
     assert "chance" not in [one.check for one in found if one.verdict == "warn"]
+
+
+@pytest.mark.parametrize("name", ["median", "CLIPure-Cos"])  # the others take too long
+def test_a_published_defence_that_falls_is_named_by_its_cause(name: str) -> None:
+    wanted = (*GALLERY[name].causes, "stochastic", "no-effect")
+    found = explain(list(examine(subject(name), LIGHT, {each: CHECKS[each] for each in wanted})))
+    named = {one.check for one in found if one.verdict in ("warn", "fail")}
+    assert named == set(GALLERY[name].causes)
 
 
 def test_the_docs_show_every_piece_and_what_names_its_fault() -> None:

@@ -4,21 +4,25 @@ from collections.abc import Callable
 
 from bench.attacks.apgd import Apgd
 from bench.attacks.ascent import Ascent
-from bench.attacks.engine import NativeAttack, Run
+from bench.attacks.engine import NativeAttack
 from bench.attacks.losses import ANY_MARGIN, loss_of
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.sequence import in_sequence
 from bench.attacks.spectrum import Spectrum
+from bench.attacks.targets import Run
+from bench.attacks.transferred_start import FromTransfer
 from bench.core.types import Attack, EmbeddingClassifier
 from bench.models.batch_size import Batch
 from bench.suite.specs import Backward
 from bench.suite.specs.attacks import (
     ApgdSpec,
+    ApgdT,
     Fgsm,
     MiFgsm,
     Pgd,
     PgdSpec,
     SingleNative,
+    UntargetedApgdSpec,
     ValueFeatures,
 )
 
@@ -34,10 +38,18 @@ def build_native(
         assert surrogate is not None, "a spec with `backward` needs its models"
         gradient_model = surrogate(spec.backward)
     ascent, loss = ascent_of(spec), loss_of(spec, answers=answers)
-    runs = [
-        NativeAttack(ascent, loss, batch, (Run(stream, rank),), spec.passes, gradient_model)
+    compared = spec.compared if isinstance(spec, ApgdT) else 0
+    natives = [
+        NativeAttack(
+            ascent, loss, batch, (Run(stream, rank),), spec.passes, gradient_model, compared
+        )
         for stream, rank in spec.runs
     ]
+    runs: list[Attack] = [*natives]
+    if isinstance(spec, UntargetedApgdSpec) and spec.start:
+        assert surrogate is not None, "a spec with `start` needs its model"
+        model = surrogate(Backward(model=spec.start.transfer))
+        runs = [FromTransfer(run, model) for run in natives]
     return in_sequence(runs, loss if answers or loss.ranks else ANY_MARGIN, batch)
 
 

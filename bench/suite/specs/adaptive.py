@@ -57,8 +57,18 @@ class Backward(Spec):
         return self
 
 
+class Start(Spec):
+    """Where a run starts: at the images of the same run on another model.
+
+    Attributes:
+        transfer: The other model of the suite.
+    """
+
+    transfer: Name
+
+
 def surrogate_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterator[str]:
-    """Yield a fault for each surrogate of an attack that is not a model of the suite.
+    """Yield a fault for each surrogate or start of an attack that is not a model of the suite.
 
     Args:
         entries: The entries of the key `attacks`, as read from YAML.
@@ -70,8 +80,9 @@ def surrogate_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterato
         paths = {f"attacks.{place}": entry}
         paths |= {f"attacks.{place}.attacks.{at}": member for at, member in enumerate(inside)}
         for path, attack in paths.items():
-            backward = attack.get("backward") if isinstance(attack, dict) else None
-            name = backward.get("model") if isinstance(backward, dict) else None
-            if isinstance(name, str) and name not in models:
-                declared = listed(name, models)
-                yield f"{path}.backward.model: got {name!r}; declared models: {declared}"
+            for key, inner in (("backward", "model"), ("start", "transfer")):
+                given = attack.get(key) if isinstance(attack, dict) else None
+                name = given.get(inner) if isinstance(given, dict) else None
+                if isinstance(name, str) and name not in models:
+                    declared = listed(name, models)
+                    yield f"{path}.{key}.{inner}: got {name!r}; declared models: {declared}"

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.adaptive import Backward, Filter
+from bench.suite.specs.adaptive import Backward, Filter, Start
 from bench.suite.specs.attack_base import (
     AttackSpec,
     Count,
@@ -14,6 +14,8 @@ from bench.suite.specs.attack_base import (
     RepeatedSpec,
     Share,
 )
+
+CANDIDATES = 100  # as in the paper of MALT
 
 
 class PgdSpec(RepeatedSpec):
@@ -108,7 +110,28 @@ class ApgdSpec(RepeatedSpec):
         return self.gradients if self.backward else 0
 
 
-class ApgdCe(ApgdSpec):
+class UntargetedApgdSpec(ApgdSpec):
+    """Settings of untargeted Auto-PGD on classes or embeddings.
+
+    Attributes:
+        start: The model on which each run is made first. The run on the attacked model starts at
+            the points that it found, and has no momentum.
+    """
+
+    start: Start | None = None
+
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        """The models that `backward` and `start` name."""
+        return (*super().surrogates, *((self.start.transfer,) if self.start else ()))
+
+    @property
+    def gradients(self) -> int:
+        """Number of gradients for an image that withstands all runs, with those for `start`."""
+        return super().gradients * (2 if self.start else 1)
+
+
+class ApgdCe(UntargetedApgdSpec):
     """Native Auto-PGD on the cross-entropy; `rescale` divides logits by their deviation."""
 
     kind: Literal["apgd-ce"]
@@ -117,7 +140,7 @@ class ApgdCe(ApgdSpec):
     loss_input: ClassVar[LossInput] = "classes"
 
 
-class ApgdEmbedding(ApgdSpec):
+class ApgdEmbedding(UntargetedApgdSpec):
     """Native Auto-PGD on the cosine distance to the clean image's embedding; uses no classes."""
 
     kind: Literal["apgd-embedding"]
@@ -125,7 +148,7 @@ class ApgdEmbedding(ApgdSpec):
     loss_input: ClassVar[LossInput] = "embedding"
 
 
-class ApgdDlr(ApgdSpec):
+class ApgdDlr(UntargetedApgdSpec):
     """Native Auto-PGD on the difference of logits ratio (DLR); needs at least 3 classes."""
 
     kind: Literal["apgd-dlr"]
@@ -134,11 +157,28 @@ class ApgdDlr(ApgdSpec):
     least_classes: ClassVar[int] = 3
 
 
+class ApgdPm(UntargetedApgdSpec):
+    """Native Auto-PGD on the probability margin."""
+
+    kind: Literal["apgd-pm"]
+
+    loss_input: ClassVar[LossInput] = "classes"
+
+
 class ApgdT(ApgdSpec):
-    """Native targeted Auto-PGD to the `targets` likeliest wrong classes; at least 4 classes."""
+    """Native targeted Auto-PGD to wrong classes, one run per target; at least 4 classes.
+
+    Attributes:
+        targets: Number of target classes.
+        targets_by: Which wrong classes: the likeliest, or of the `candidates` likeliest those
+            that are nearest if the model is taken as linear (MALT).
+        candidates: Number of classes that MALT compares.
+    """
 
     kind: Literal["apgd-t"]
     targets: Count = 9
+    targets_by: Literal["likelihood", "malt"] = "likelihood"
+    candidates: Count = CANDIDATES
 
     loss_input: ClassVar[LossInput] = "classes"
     least_classes: ClassVar[int] = 4
@@ -149,6 +189,26 @@ class ApgdT(ApgdSpec):
         count = self.restarts
         targets = range(self.targets)
         return tuple((at * count + again, at + 1) for at in targets for again in range(count))
+
+    @property
+    def compared(self) -> int:
+        """Number of classes that are compared by gradients before the first step."""
+        return self.candidates if self.targets_by == "malt" else 0
+
+    @property
+    def gradients(self) -> int:
+        """Number of gradients for an image that withstands all runs, with those for MALT."""
+        return super().gradients + self.compared * self.passes
+
+    @model_validator(mode="after")
+    def _candidates_suffice(self) -> Self:
+        if self.compared and self.candidates < self.targets:
+            raise PydanticCustomError(
+                "candidates", "`candidates` must be at least the number of `targets`"
+            )
+        if not self.compared and self.candidates != CANDIDATES:
+            raise PydanticCustomError("candidates", "`candidates` needs `targets_by: malt`")
+        return self
 
 
 class ApgdText(ApgdSpec):
@@ -252,6 +312,7 @@ SingleNative = (
     | Cw
     | ApgdCe
     | ApgdDlr
+    | ApgdPm
     | ApgdT
     | ApgdEmbedding
     | ApgdText

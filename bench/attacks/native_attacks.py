@@ -13,16 +13,14 @@ from bench.attacks.targets import Run
 from bench.attacks.transferred_start import FromTransfer
 from bench.core.types import Attack, EmbeddingClassifier
 from bench.models.batch_size import Batch
-from bench.suite.specs import Backward
+from bench.suite.specs.adaptive import ApgdSpec, Backward, UntargetedApgdSpec
 from bench.suite.specs.attacks import (
-    ApgdSpec,
     ApgdT,
     Fgsm,
     MiFgsm,
     Pgd,
     PgdSpec,
     SingleNative,
-    UntargetedApgdSpec,
     ValueFeatures,
 )
 

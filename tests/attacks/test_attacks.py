@@ -45,9 +45,6 @@ NATIVE: dict[str, AnyAttack] = {
     "apgd-dlr": ApgdDlr(kind="apgd-dlr", eps=EPS, steps=20),
     "apgd-pm": ApgdPm(kind="apgd-pm", eps=EPS, steps=20),
     "apgd-t": ApgdT(kind="apgd-t", eps=EPS, steps=20, targets=3),
-    "apgd-t-malt": ApgdT(
-        kind="apgd-t", eps=EPS, steps=20, targets=2, targets_by="malt", candidates=3
-    ),
     "ensemble": Ensemble.model_validate(
         {"kind": "ensemble", "eps": EPS, "attacks": [CE, {"kind": "apgd-t", "targets": 2}]}
     ),

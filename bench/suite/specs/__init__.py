@@ -1,13 +1,12 @@
 """The specs: typed, frozen classes of a suite's entries. Unknown keys are refused."""
 
-from bench.suite.specs.adaptive import Backward
+from bench.suite.specs.adaptive import ApgdSpec, Backward
 from bench.suite.specs.attack_base import NativeSpec, Precision
 from bench.suite.specs.attacks import (
     ApgdCe,
     ApgdDlr,
     ApgdEmbedding,
     ApgdPm,
-    ApgdSpec,
     ApgdT,
     ApgdText,
     ApgdTextTargeted,

@@ -1,4 +1,4 @@
-"""Settings of adaptive attacks, which use knowledge of the defence."""
+"""Settings of Auto-PGD, with those of adaptive attacks, which use knowledge of the defence."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Any, Self
@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.core.suggestions import listed
+from bench.suite.specs.attack_base import Count, RepeatedSpec, Share
 from bench.suite.specs.base import Name, Spec, as_list
 from bench.suite.specs.model_base import Component
 
@@ -65,6 +66,54 @@ class Start(Spec):
     """
 
     transfer: Name
+
+
+class ApgdSpec(RepeatedSpec):
+    """Settings of Auto-PGD.
+
+    Attributes:
+        steps: Number of steps.
+        rho: Fraction of steps that must raise the loss; with fewer the step size is halved.
+        filter: The low-pass filter of the defence, which the attack's steps take into account.
+        backward: The surrogate for the gradients.
+    """
+
+    steps: Count = 100
+    rho: Share = 0.75
+    filter: Filter | None = None
+    backward: Backward | None = None
+
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        """The model that `backward` names."""
+        name = self.backward.model if self.backward else None
+        return (name,) if name else ()
+
+    @property
+    def forwards(self) -> int:
+        """Forward passes of the attacked model: one per gradient of a surrogate, else none."""
+        return self.gradients if self.backward else 0
+
+
+class UntargetedApgdSpec(ApgdSpec):
+    """Settings of untargeted Auto-PGD on classes or embeddings.
+
+    Attributes:
+        start: The model on which each run is made first. The run on the attacked model starts at
+            the points that it found, and has no momentum.
+    """
+
+    start: Start | None = None
+
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        """The models that `backward` and `start` name."""
+        return (*super().surrogates, *((self.start.transfer,) if self.start else ()))
+
+    @property
+    def gradients(self) -> int:
+        """Number of gradients for an image that withstands all runs, with those for `start`."""
+        return super().gradients * (2 if self.start else 1)
 
 
 def surrogate_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from bench.attacks import build_attack
 from bench.attacks.targets import nearest_classes, wrong_classes
+from bench.core.errors import CellError
 from bench.core.types import Budget, Norm
 from bench.models.batch_size import Batch
 from bench.suite.specs import ApgdT
@@ -65,6 +66,18 @@ def test_a_class_without_gradient_is_last() -> None:
     planes.weight[4] = planes.weight[0]  # the first two images are of class 0
     planes.bias[4] = 5.9
     assert [classes[-1] for classes in nearest(planes)[:2]] == [4, 4]
+
+
+def test_a_model_without_gradients_is_an_error() -> None:
+    planes = Planes()
+
+    def cut(images: Tensor) -> Tensor:
+        return planes(images.detach())
+
+    with pytest.raises(CellError, match="no gradient with respect to the images"):
+        nearest_classes(
+            cut, IMAGES, torch.zeros(3).long(), Budget(1), candidates=2, eot=1, batch=Batch(3)
+        )
 
 
 def test_targets_are_compared_once_for_all_runs() -> None:

@@ -255,8 +255,8 @@ for the embedded CLIP and FARE (cifar10) and TeCoA (cifar100). `make parity` doe
   length, and all its signs.
 - `apgd-pm`, after 50 steps from the same starts, on the first 30 images that are right: the same
   outcome on all, and losses within 1e-4 of each other.
-- `targets_by: malt`, on the images of cifar10 that are right, in Linf and L2: all 9 wrong classes in
-  the same order on all. A choice among 100 classes was not compared.
+- `targets_by: malt`, on the images of cifar10 that are right, in Linf and L2: all 9 wrong classes
+  in the same order on all. A choice among 100 classes was not compared.
 
 Their Auto-PGD compares the first step with a loss of 0, which a margin below 0 never exceeds. It
 was given the loss at the start instead, as here. On images that are wrong already, MALT's code

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from bench.suite.specs.base import Name
 from bench.suite.specs.model_base import DefenceModel, Gradient
 
 Positive = Annotated[float, Field(gt=0)]
@@ -112,10 +113,15 @@ class NoiseSmoothingModel(DefenceModel):
 
 
 class TtcModel(DefenceModel):
-    """TTC, test-time counterattacks (Xing et al. 2025, arXiv:2503.03613)."""
+    """TTC, test-time counterattacks (Xing et al. 2025, arXiv:2503.03613).
+
+    `gate` names the model that measures the gate's ratio, if it is not the base.
+    """
 
     implementation: ClassVar = "radapt.defences.ttc:Ttc"
     random: ClassVar = True
+    model_keys: ClassVar = ("base", "gate")
+    newer: ClassVar = frozenset({"gate"})
 
     kind: Literal["ttc"]
     eps: Share = 4 / 255
@@ -123,11 +129,15 @@ class TtcModel(DefenceModel):
     steps: Steps = 2
     threshold: Annotated[float, Field(ge=0)] = 0.2
     beta: float = 2.0
+    gate: Name | None = None
 
     @property
     def forwards(self) -> int:
-        """The image, the random start, a gradient per step, the result."""
-        return 3 + 2 * self.steps
+        """The image, the random start, a gradient per step, the result.
+
+        A gate of its own embeds the random start in place of the base, and the image once more.
+        """
+        return 3 + 2 * self.steps + (self.gate is not None)
 
 
 class AntiAdversaryModel(DefenceModel):
@@ -234,6 +244,7 @@ class PromptTuningModel(DefenceModel):
 
     implementation: ClassVar = "radapt.defences.prompt_tuning:PromptTuning"
     random: ClassVar = True
+    newer: ClassVar = frozenset({"augmix"})
 
     kind: Literal["r-tpt"]
     views: Views = 64
@@ -243,6 +254,7 @@ class PromptTuningModel(DefenceModel):
     neighbours: Views = 20
     temperature: Positive = 0.01
     words: Annotated[str, Field(min_length=1)] = "a photo of a"
+    augmix: bool = False
 
     @model_validator(mode="after")
     def _enough_views(self) -> Self:

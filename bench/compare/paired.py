@@ -15,7 +15,8 @@ from bench.compare.differences import (
     differences_of,
 )
 from bench.compare.numbers_by_row import differing_fields, flags, numbers_by_row
-from bench.compare.published import MEAN, given, read_published
+from bench.compare.published import given, read_published
+from bench.compare.published_number import MEAN
 from bench.compare.verdicts import Comparison, compare, printed
 from bench.core.errors import UserError
 from bench.core.suggestions import listed

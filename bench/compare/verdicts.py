@@ -1,12 +1,13 @@
 """Verdicts on published numbers: whether each agrees with the measured number."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.compare.protocol_mismatch import is_attack_of, reasons
-from bench.compare.published import UNNAMED, Published
+from bench.compare.published_number import UNNAMED, Published
 from bench.plan.cells import Cell
+from bench.results.protocol_summary import weights
 from bench.results.tables import Scored
 from bench.stats import Interval, mean_of, unpaired_interval, wilson
 from bench.suite.load import Suite
@@ -15,6 +16,7 @@ from bench.suite.specs import eps_value
 
 Verdict = Literal["agrees", "differs", "cannot be compared"]
 _Items = dict[str, list[Scored]]  # by dataset, one cell per seed of the attack
+_QUICKGELU, _OPENAI = "-quickgelu", "openai"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,30 @@ def compare(
     found: list[Comparison] = []
     absent = 0
     for row in published:
-        some = list(_of_row(suite, scored, row))
+        some = [item for own in _in_suite(suite, row) for item in _of_row(suite, scored, own)]
         found += some
         absent += not some
     return found, absent
+
+
+def _in_suite(suite: Suite, row: Published) -> Iterator[Published]:
+    """Yield a published number under the suite's names of its model.
+
+    A number without a model's name belongs to all models of the suite that have its weights.
+    """
+    if row.model:
+        yield row
+        return
+    for name in suite.models:
+        described = weights(suite, name)
+        if _plain(described) == _plain(row.weights):
+            yield replace(row, model=name, weights=described)
+
+
+def _plain(described: str) -> str:
+    """Return weights without `-quickgelu` if they are OpenAI's, which have this activation."""
+    name, _, pretrained = described.partition(" ")
+    return f"{name.removesuffix(_QUICKGELU)} {_OPENAI}" if pretrained == _OPENAI else described
 
 
 def _of_row(suite: Suite, scored: Sequence[Scored], row: Published) -> Iterator[Comparison]:

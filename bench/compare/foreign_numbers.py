@@ -21,6 +21,7 @@ TOP_1 = "acc1"  # CLIP_benchmark's name of our accuracy; other metrics have the 
 
 # RobustBench's AutoAttack is the version `standard`
 _STANDARD = "standard"
+_QUICKGELU, _OPENAI = "-quickgelu", "openai"
 _L2 = "L2"  # folder of models that are attacked in the l2 norm
 
 
@@ -61,14 +62,13 @@ def clip_benchmark_numbers(record: Mapping[str, Any]) -> Iterator[Published]:
     CLIP_benchmark names weights, not models, and keeps fractions. Rows with the column `attack` are
     those that RobustVLM's copy of CLIP_benchmark writes. Metrics that we do not have are left out.
     """
-    model, pretrained = _text(record["model"]), _text(record["pretrained"])
     attack = _text(record.get("attack")) or "clean"
     attacked = {"attack": attack, "eps": _text(record.get("eps"))}
     if attack in ("clean", "none"):
         attacked = {}
     base = Published(
         _text(record.get(MODEL)), catalogue_name(_text(record["dataset"])), "clean", "", "", "",
-        paper="CLIP_benchmark", weights=_text(record.get(WEIGHTS)) or f"{model} {pretrained}",
+        paper="CLIP_benchmark", weights=_text(record.get(WEIGHTS)) or _weights(record),
         samples=_text(record.get(SAMPLES)), threat=_text(record.get(THREAT)),
         source_model=_text(record.get(SOURCE)), note=_text(record.get(FLAGS)),
         deviation=_text(record.get(DEVIATION)),
@@ -79,12 +79,25 @@ def clip_benchmark_numbers(record: Mapping[str, Any]) -> Iterator[Published]:
             yield replace(base, metric=metric.name, value_percent=_percent(value), **attacked)
 
 
+def _weights(record: Mapping[str, Any]) -> str:
+    """Return the weights in our words; OpenAI's have QuickGELU, which open_clip adds silently."""
+    name, tag = _text(record["model"]), _text(record["pretrained"])
+    if tag == _OPENAI:
+        name = f"{name.removesuffix(_QUICKGELU)}{_QUICKGELU}"
+    return f"{name} {tag}"
+
+
 def _percent(fraction: str) -> str:
-    """Return a fraction times 100 without rounding; a text that is no number as it is."""
+    """Return a fraction times 100 without rounding; a text that is no number as it is.
+
+    It has at least six decimals, since the number of decimals says how far a number was rounded.
+    """
     try:
-        return format(Decimal(fraction).scaleb(2), "f")
+        value = Decimal(fraction).scaleb(2)
     except ArithmeticError:
         return fraction
+    decimals = value.as_tuple().exponent
+    return format(value, f".{max(6, -decimals)}f") if isinstance(decimals, int) else fraction
 
 
 def _text(value: object) -> str:

@@ -16,7 +16,6 @@ from bench.suite.specs import eps_value
 
 Verdict = Literal["agrees", "differs", "cannot be compared"]
 _Items = dict[str, list[Scored]]  # by dataset, one cell per seed of the attack
-_QUICKGELU, _OPENAI = "-quickgelu", "openai"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +67,8 @@ def _in_suite(suite: Suite, row: Published) -> Iterator[Published]:
     if row.model:
         yield row
         return
-    for name in suite.models:
-        described = weights(suite, name)
-        if _plain(described) == _plain(row.weights):
-            yield replace(row, model=name, weights=described)
-
-
-def _plain(described: str) -> str:
-    """Return weights without `-quickgelu` if they are OpenAI's, which have this activation."""
-    name, _, pretrained = described.partition(" ")
-    return f"{name.removesuffix(_QUICKGELU)} {_OPENAI}" if pretrained == _OPENAI else described
+    same = (name for name in suite.models if weights(suite, name) == row.weights)
+    yield from (replace(row, model=name) for name in same)
 
 
 def _of_row(suite: Suite, scored: Sequence[Scored], row: Published) -> Iterator[Comparison]:

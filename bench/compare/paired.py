@@ -98,7 +98,7 @@ def with_published(results: Results, file: str, force: bool) -> ComparisonTables
 
     Args:
         results: Stored results of the suite.
-        file: CSV file of published numbers.
+        file: File of published numbers.
         force: Whether to compare numbers whose protocols differ, and flag them.
 
     Raises:

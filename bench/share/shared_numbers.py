@@ -21,6 +21,7 @@ from bench.suite.specs import AnyAttack, eps_value
 from bench.trust.findings import FLAGS
 
 CLEAN = "clean"
+PROJECT = "radapt-bench"  # what measured the numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +99,12 @@ class SharedResults:
     @property
     def headline(self) -> tuple[SharedNumber, ...]:
         """The numbers on clean images, and the worst cases at the largest radius."""
-        radii = [eps_value(number.eps) for number in self.numbers if number.is_worst]
+        largest = max((eps_value(n.eps) for n in self.numbers if n.is_worst), default=0.0)
         return tuple(
-            number
-            for number in self.numbers
-            if number.metric.is_main
-            and (
-                number.attack == CLEAN or (number.is_worst and eps_value(number.eps) == max(radii))
-            )
+            n
+            for n in self.numbers
+            if (n.is_worst and eps_value(n.eps) == largest)
+            or (n.attack == CLEAN and n.metric.is_main)
         )
 
     @property

@@ -29,12 +29,12 @@ from bench.share.foreign_formats import FORMATS, write_format
 from bench.share.shared_numbers import SharedNumber, SharedResults, shared_results
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results, read_results
-from bench.suite.load import load_suite
+from bench.suite.load import Suite, load_suite
 
 N = 37
 ODD = "=FARE, 中文|../../x"
 DOUBT, FLAG = "doubt=noise", "targets=3"
-ENTRY = {
+ENTRY: dict[str, Any] = {
     "suite": "sent",
     "protocol": {"preset": "radapt-paper", "pixels": "native"},
     "samples": N,
@@ -262,6 +262,25 @@ def test_clip_benchmark_comes_back_exactly(shared: SharedResults, written: Path,
         for r in from_table
     }
     assert back == sent
+
+
+def test_a_row_of_clip_benchmark_has_all_recalls(tmp_path: Path) -> None:
+    kept = {key: ENTRY[key] for key in ("suite", "protocol", "samples", "models")}
+    suite = Suite.model_validate({**kept, "datasets": ["wds/mscoco_captions"]})
+    store = Store(tmp_path, "sent")
+    for place, cell in enumerate(expand(suite, Lock())):
+        ids, far = tuple(f"{image}#0" for image in range(N)), np.zeros(N, np.float32)
+        right = np.arange(N) < 10 + place
+        store.put(CellResult(cell.id, "ok", right, ids, far, 1.0, N, {}))
+    write_format(shared_results(read_results(suite, store)), "clip-benchmark", tmp_path / "to")
+    rows = read_published(given(str(tmp_path / "to" / "clean.csv")))
+    names = [f"{way}_retrieval_recall@{k}" for way in ("text", "image") for k in (1, 5, 10)]
+    assert [(row.model, row.metric) for row in rows] == [
+        (m, n) for m in ENTRY["models"] for n in names
+    ]
+    assert [row.value for row in rows] == [(10 + place) / N for place in range(12)]
+    record, _ = jsons(tmp_path / "to" / "clean")
+    assert record["dataset"] == "wds/mscoco_captions" and set(names) < set(record["metrics"])
 
 
 def test_robustbench_comes_back_as_printed(shared: SharedResults, written: Path) -> None:

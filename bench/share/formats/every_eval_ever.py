@@ -14,11 +14,10 @@ from uuid import UUID
 from bench.catalogue.weight_sources import HubCheckpoint, RepositoryFiles
 from bench.compare.published_number import MEAN
 from bench.results.protocol_summary import weights
-from bench.share.shared_numbers import SharedNumber, SharedResults, file_names
+from bench.share.shared_numbers import PROJECT, SharedNumber, SharedResults, file_names
 from bench.suite.specs import HubDataset
 
 SCHEMA = "0.3.0"
-_LIBRARY = "radapt-bench"
 _LOCAL = "local"  # developer of models that are in no repository of the hub
 
 
@@ -37,12 +36,12 @@ def files(shared: SharedResults) -> Iterator[tuple[str, str]]:
             "evaluation_id": f"{suite}/{identity}/{now}",
             "retrieved_timestamp": now,
             "source_metadata": {
-                "source_name": f"{_LIBRARY} {suite}",
+                "source_name": f"{PROJECT} {suite}",
                 "source_type": "evaluation_run",
                 "source_organization_name": "not stated",
                 "evaluator_relationship": "other",
             },
-            "eval_library": {"name": _LIBRARY, "version": _version()},
+            "eval_library": {"name": PROJECT, "version": _version()},
             "model_info": _model(shared, model, identity),
             "evaluation_results": [_result(shared, n) for n in shared.of_model(model)],
         }
@@ -135,6 +134,6 @@ def _repository(shared: SharedResults, model: str) -> str:
 
 def _version() -> str:
     try:
-        return version(_LIBRARY)
+        return version(PROJECT)
     except PackageNotFoundError:  # a checkout that is not installed
         return "unknown"

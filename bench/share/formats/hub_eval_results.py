@@ -11,9 +11,8 @@ import yaml
 from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
 from bench.core.identifiers import is_repository
-from bench.share.shared_numbers import CLEAN, SharedNumber, SharedResults, file_names
+from bench.share.shared_numbers import CLEAN, PROJECT, SharedNumber, SharedResults, file_names
 
-FRAMEWORK = "radapt-bench"
 _ROBUST = "robust"
 
 
@@ -76,7 +75,7 @@ def _benchmark(
             f"{scale.title} {scale.range} of vision-language models, mean over {datasets}: "
             f"{CLEAN}{f', and under attack: {robust}' if robust else ''}."
         ),
-        "evaluation_framework": FRAMEWORK,
+        "evaluation_framework": PROJECT,
         "tasks": [
             {"id": task, "config": "default", "split": "test"}
             for task in dict.fromkeys(tasks.values())

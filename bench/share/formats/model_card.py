@@ -6,7 +6,7 @@ from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
 from bench.report.export.escape import markdown
 from bench.results.protocol_summary import weights
-from bench.share.shared_numbers import CLEAN, SharedNumber, SharedResults, file_names
+from bench.share.shared_numbers import CLEAN, PROJECT, SharedNumber, SharedResults, file_names
 
 _DOUBT = "†"
 
@@ -38,7 +38,7 @@ def _card(shared: SharedResults, model: str, numbers: Sequence[SharedNumber]) ->
     lines = [
         f"## {scale.title}, clean and under attack",
         "",
-        f"{markdown(model)} ({markdown(weights(shared.suite, model))}), measured with radapt-bench "
+        f"{markdown(model)} ({markdown(weights(shared.suite, model))}), measured with {PROJECT} "
         f"on the suite {markdown(shared.suite.suite)}: {scale.name} {scale.range} with 95% "
         f"intervals. {' '.join(_about(columns, numbers))}",
         "",

@@ -153,7 +153,7 @@ def shared_results(results: Results, benchmark: str = "") -> SharedResults:
     """
     suite, scored = results.suite, load_scored(results)
     found = list(_numbers(suite, scored))
-    radii = {eps_value(eps): eps for attack in _linf(suite) for eps in attack.eps}
+    radii = {eps_value(eps) for attack in _linf(suite) for eps in attack.eps}
     for radius in sorted(radii)[:-1]:  # `_numbers` has the worst case at the largest
         smaller = suite.model_copy(update={"attacks": _at_radius(suite, radius)})
         own = [item for item in scored if not item.cell.eps or eps_value(item.cell.eps) == radius]

@@ -56,6 +56,8 @@ LIBRARIES = {
     "jinja2": ("bench.report.export",),
     "matplotlib": ("bench.report.figures", "radapt.figures"),
     "pyarrow": ("bench.data.arrow_tables", "bench.nano.recipe"),
+    "trackio": ("bench.run.trackers.trackio_tracker",),
+    "wandb": ("bench.run.trackers.wandb_tracker",),
 }
 
 LINES = 300  # of a file at most

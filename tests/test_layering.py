@@ -18,6 +18,7 @@ ROOMS = (
     "commands",  # one module per command: parse, call, print
     "run",  # a suite from its file to its tables
     "share",  # results that travel
+    "notebook",  # results as a DataFrame that shows itself
     "report",  # for readers
     "compare",  # results against results, and against published numbers
     "results",  # tables from stored cells

@@ -152,7 +152,7 @@ def test_rows_curves_and_page_reach_each_tracker(
 
     page = (store.folder / "leaderboard.html").read_bytes()
     for run in (trackio, wandb):
-        assert run.artifacts == [("leaderboard", "page", page)]
+        assert run.artifacts == [("leaderboard-made-up", "page", page)]
         assert run.finished == 1
 
 

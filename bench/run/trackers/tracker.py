@@ -57,6 +57,11 @@ def settings_of(suite: Suite) -> dict[str, Any]:
     }
 
 
+def page_name(suite: Suite) -> str:
+    """Return the name of the page among the artefacts of all suites."""
+    return f"leaderboard-{suite.suite}"
+
+
 def curves_of(suite: Suite, board: pd.DataFrame) -> Iterator[Curve]:
     """Yield the curves of a leaderboard, one per threat model, attack and metric."""
     clean = {column.metric: column for column in columns(suite) if column.attack == CLEAN}

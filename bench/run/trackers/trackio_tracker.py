@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.run.trackers.tracker import PROJECT, Curve, settings_of
+from bench.run.trackers.tracker import PROJECT, Curve, page_name, settings_of
 from bench.suite.load import Suite
 
 
@@ -15,6 +15,7 @@ class Trackio:
         """Begin a run in the project `radapt-bench`."""
         import trackio
 
+        self.page_name = page_name(suite)
         self.run = trackio.init(
             project=PROJECT, name=suite.suite, config=settings_of(suite), embed=False
         )
@@ -34,7 +35,7 @@ class Trackio:
 
     def page(self, path: Path) -> None:
         """Log the page as an artefact."""
-        self.run.log_artifact(path, name="leaderboard", type="page")
+        self.run.log_artifact(path, name=self.page_name, type="page")
 
     def close(self) -> None:
         """End the run."""

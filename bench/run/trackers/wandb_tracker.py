@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.run.trackers.tracker import PROJECT, Curve, settings_of
+from bench.run.trackers.tracker import PROJECT, Curve, page_name, settings_of
 from bench.suite.load import Suite
 
 
@@ -20,7 +20,7 @@ class Wandb:
         """
         import wandb
 
-        self.wandb = wandb
+        self.wandb, self.page_name = wandb, page_name(suite)
         online = wandb.setup().settings.mode not in ("offline", "disabled")
         if online and not wandb.login(prompt=False):  # a question would stand amid the run's output
             raise RuntimeError("not logged in; run `wandb login`, or set WANDB_MODE=offline")
@@ -49,7 +49,7 @@ class Wandb:
 
     def page(self, path: Path) -> None:
         """Log the page as an artefact."""
-        artifact = self.wandb.Artifact("leaderboard", type="page")
+        artifact = self.wandb.Artifact(self.page_name, type="page")
         artifact.add_file(str(path))
         self.run.log_artifact(artifact)
 

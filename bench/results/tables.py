@@ -130,7 +130,7 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
     ]
 
 
-def load_results(folder: str | Path) -> "pd.DataFrame":
+def read_cells(folder: str | Path) -> "pd.DataFrame":
     """Read the `cells.csv` of a results folder: one row per cell.
 
     `value` is a fraction in [0,1], except for the metric `cider`, which is from 0 to 10.

@@ -53,4 +53,4 @@ def sampling_grid(images: Tensor, maps: Tensor) -> Tensor:
     pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1).flatten(0, 1).to(images)
     found = pixels @ maps.transpose(1, 2)
     places = found[..., :2] / found[..., 2:] * images.new_tensor([2 / width, 2 / height]) - 1
-    return places.unflatten(1, (height, width))
+    return places.view(-1, height, width, 2)

@@ -21,6 +21,15 @@ _NO_IDENTITY: tuple[Gradient, ...] = ("exact", "base")
 _STAND_INS: tuple[Gradient, ...] = ("identity", "base")
 
 
+class AveragingModel(DefenceModel):
+    """Base class of defences that average several passes, all of which a gradient goes through."""
+
+    @property
+    def kept(self) -> int:
+        """All."""
+        return self.forwards
+
+
 class GaussianBlurModel(DefenceModel):
     """Gaussian blur of a window of `kernel` pixels, with `sigma` in pixels."""
 
@@ -85,7 +94,7 @@ class ResizePadModel(DefenceModel):
         return self
 
 
-class NoiseSmoothingModel(DefenceModel):
+class NoiseSmoothingModel(AveragingModel):
     """Mean embedding of `draws` copies with Gaussian noise of standard deviation `sigma`."""
 
     implementation: ClassVar = "radapt.defences.noise_smoothing:NoiseSmoothing"
@@ -95,11 +104,6 @@ class NoiseSmoothingModel(DefenceModel):
     kind: Literal["noise-smoothing"]
     sigma: Annotated[float, Field(ge=0)]
     draws: Views
-
-    @property
-    def kept(self) -> int:
-        """All."""
-        return self.forwards
 
     @property
     def copies(self) -> int:
@@ -186,7 +190,7 @@ class CsrModel(DefenceModel):
         return 4 + 3 * self.steps
 
 
-class TransformEnsembleModel(DefenceModel):
+class TransformEnsembleModel(AveragingModel):
     """TTE, the mean over mirror images and crops (Perez et al. 2021, arXiv:2107.14110)."""
 
     implementation: ClassVar = "radapt.defences.transform_ensemble:TransformEnsemble"
@@ -199,17 +203,12 @@ class TransformEnsembleModel(DefenceModel):
     seed: int = 0
 
     @property
-    def kept(self) -> int:
-        """All."""
-        return self.forwards
-
-    @property
     def forwards(self) -> int:
         """One per view."""
         return (1 + self.crops) * (1 + self.flip)
 
 
-class GeodesicCorrectionModel(DefenceModel):
+class GeodesicCorrectionModel(AveragingModel):
     """AGC, adaptive geodesic correction (Li et al. 2026, arXiv:2605.15584)."""
 
     implementation: ClassVar = "radapt.defences.geodesic_correction:GeodesicCorrection"
@@ -224,11 +223,6 @@ class GeodesicCorrectionModel(DefenceModel):
     power: Positive = 0.9
 
     @property
-    def kept(self) -> int:
-        """All."""
-        return self.forwards
-
-    @property
     def copies(self) -> int:
         """The views."""
         return self.views
@@ -239,7 +233,7 @@ class GeodesicCorrectionModel(DefenceModel):
         return 1 + self.views
 
 
-class PromptTuningModel(DefenceModel):
+class PromptTuningModel(AveragingModel):
     """R-TPT, prompt tuning per image and a vote of views (Sheng et al. 2025, arXiv:2504.11195)."""
 
     implementation: ClassVar = "radapt.defences.prompt_tuning:PromptTuning"
@@ -269,11 +263,6 @@ class PromptTuningModel(DefenceModel):
     def gives_logits(self) -> bool:
         """Whether the model has no embeddings: always."""
         return True
-
-    @property
-    def kept(self) -> int:
-        """All."""
-        return self.forwards
 
     @property
     def copies(self) -> int:

@@ -203,7 +203,7 @@ class DefenceModel(Model):
             model's identity.
     """
 
-    model_keys: ClassVar = ("base",)
+    model_keys: ClassVar[tuple[str, ...]] = ("base",)
     implementation: ClassVar[str]
     random: ClassVar[bool] = False
     gradients: ClassVar[tuple[Gradient, ...]] = ("exact", "identity", "base")

@@ -55,6 +55,11 @@ class Drawing:
 class ResultsPlot(PlotAccessor):
     """`DataFrame.plot` with the figures of `export --figures`."""
 
+    def __init__(self, results: "ResultsFrame") -> None:
+        """Plot these results."""
+        super().__init__(results)
+        self._results = results
+
     def tradeoff(self, dataset: str | None = None) -> Drawing:
         """Draw clean against worst-case accuracy, with the Pareto front.
 
@@ -80,9 +85,11 @@ class ResultsPlot(PlotAccessor):
     def _draw(self, name: str, dataset: str | None) -> Drawing:
         if importlib.util.find_spec("matplotlib") is None:
             raise UserError(not_installed("matplotlib"))
-        from bench.report.figures import curves, model_indices, tradeoff  # imports matplotlib
+        from bench.report.figures import model_indices  # this and the next import matplotlib
+        from bench.report.figures.curves import curves
+        from bench.report.figures.tradeoff import tradeoff
 
-        board = self._parent.stored_leaderboard()
+        board = self._results.stored_leaderboard()
         rows = board.rows(dataset)
         indices = model_indices(board.models, rows)
         with TemporaryDirectory() as folder:

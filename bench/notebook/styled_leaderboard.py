@@ -1,6 +1,7 @@
 """The leaderboard as a styled table of pandas."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -39,13 +40,14 @@ def styled_leaderboard(board: StoredLeaderboard, rows: Sequence[Row]) -> Styler:
         [[_interval(row, key, scale) for key in keys] for row in rows], columns=keys
     )
     highest = 1.0 if scale.unit else None
+    rates, text = pd.Index(keys), cast("Callable[[object], str]", scale.text)
     return (
         frame.style.hide(axis="index")
         .format(escape="html", na_rep=_MISSING)  # names come from anyone
-        .format(scale.text, subset=keys, na_rep=_MISSING)
+        .format(text, subset=rates, na_rep=_MISSING)
         .format_index(escape="html", axis="columns")
-        .bar(subset=keys, vmin=0, vmax=highest, color=_BAR)
-        .apply(lambda _: bold, axis=None, subset=keys)
+        .bar(subset=rates, vmin=0, vmax=highest, color=_BAR)
+        .apply(lambda _: bold, axis=None, subset=rates)
         .set_tooltips(tips, css_class="interval")
     )
 

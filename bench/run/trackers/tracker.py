@@ -74,7 +74,7 @@ def curves_of(suite: Suite, board: pd.DataFrame) -> Iterator[Curve]:
             points = [(0.0, clean[metric].key)]
             points += sorted((eps_value(column.eps), column.key) for column in members)
             yield Curve(
-                ", ".join(filter(None, (threat_name(threat, source), attack, metric))),
+                ", ".join(filter(None, (threat_name(str(threat), str(source)), attack, metric))),
                 {
                     row["model"]: tuple(
                         (radius, float(row[key])) for radius, key in points if pd.notna(row[key])

@@ -1,4 +1,4 @@
-"""AugMix: an image mixed with chains of operations on it (Hendrycks et al. 2020, 1912.02781).
+"""AugMix: a mixture of an image and chains of operations (Hendrycks et al. 2020, arXiv:1912.02781).
 
 Written for images in [0,1] and differentiable. The operations are Pillow's, at the strength that
 TomSheng21/R-TPT uses, severity 1, without Pillow's rounding to 8 bits after each.
@@ -15,7 +15,7 @@ from radapt.defences.perspective import sampling_grid
 
 _CHAINS, _LONGEST = 3, 3
 _DEGREES, _SHEAR, _SHIFT = 3.0, 0.03, 1 / 30  # at level 1; the shift is a share of the side
-_POSTERIZED = 4  # bits; severity 1 takes none of them away
+_POSTERIZED = 4  # bits that are kept at severity 1, at every level
 _LEVELS = 255
 
 

@@ -48,7 +48,7 @@ def _with_hole(shape: str) -> Path:
     style = MarkerStyle(shape)
     outer = style.get_path().transformed(style.get_transform())
     outer = outer.transformed(Affine2D().scale(0.5 / np.abs(outer.vertices).max()))
-    (x, y), *_ = (polygon.T for polygon in outer.to_polygons())
+    x, y = np.asarray(outer.to_polygons()[0]).T
     turns = float(np.sign(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
     # what runs around the other way is left out of the filled area
     angles = -turns * np.linspace(0, 2 * np.pi, 17)

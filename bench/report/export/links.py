@@ -25,7 +25,9 @@ def _links(suite: Suite, name: str) -> Iterator[tuple[str, str]]:
             yield source.repository, f"{_HUB}/{source.repository}"
     settings = spec.model_dump()
     for facts in known_models().values():
-        if facts.model and facts.model.items() <= settings.items():
+        named = dict(facts.model or {})
+        named.pop("revision", None)  # a suite may leave it out
+        if named and named.items() <= settings.items():
             if facts.page:
                 yield "checkpoint", facts.page
             if facts.paper:

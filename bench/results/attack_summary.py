@@ -1,7 +1,8 @@
 """Settings of an attack as tables state them: members, steps, restarts, targets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bench.suite.specs import (
     AnyAttack,
@@ -13,6 +14,7 @@ from bench.suite.specs import (
     Noise,
     PyAutoAttack,
     TorchAttacks,
+    members_of,
 )
 
 
@@ -42,6 +44,88 @@ def settings(attack: AnyAttack) -> dict[str, str]:
         "restarts": "+".join(str(member.restarts) for member in members),
         "targets": "+".join(str(member.targets) for member in members),
     }
+
+
+_NORMS = {"linf": "L∞", "l2": "L2"}
+_UNSAID = ("kind", "name", "eps", "norm", "attacks", "path")  # stated elsewhere in the sentence
+# how a setting reads; a mapping gives the words of each value, and "" leaves it out
+_WORDS: Mapping[str, str | Mapping[object, str]] = {
+    "steps": "{} steps",
+    "restarts": "{} restarts",
+    "targets": "{} target classes",
+    "queries": "{} queries",
+    "draws": "{} random draws",
+    "eot": "gradients averaged over {} passes",
+    "step": "step size {} × ε / steps",
+    "step_size": "step size {}",
+    "momentum": "momentum {}",
+    "halve": "step size halved after {} of the steps",
+    "rho": "step size halved if fewer than {} of the steps raise the loss",
+    "kappa": "margin capped at {}",
+    "references": "{} reference answers in turn",
+    "threshold": "stops at a score of {}",
+    "blocks": "features of the last {} blocks",
+    "crop": "random crops of at least {} of the side",
+    "target": "target answer {}",
+    "chunk": "{} images at a time",
+    "random_start": {True: "from a random point", False: "from the clean image"},
+    "keep": {"last": "", "best": "transfers the point of the highest loss"},
+    "nested": {True: "images that a smaller radius broke count as broken"},
+    "precision": {"fp32": "", "bf16": "in bfloat16", "tf32": "in TF32"},
+    "confirm": {True: "", False: "survivors are not attacked again in float32"},
+    "rescale": {True: "logits divided by their deviation"},
+    "source": {"base": "images of the undefended base"},
+}
+
+
+def in_words(attack: AnyAttack) -> str:
+    """Return an attack's settings as a phrase: `L∞; pgd: 10 steps, from a random point`.
+
+    Settings that are off are left out.
+    """
+    of_all = _settings_in_words(attack.model_dump()) if isinstance(attack, Ensemble) else ()
+    parts = [_NORMS[attack.norm], *of_all]
+    for member in members_of(attack):
+        kind = f"{member.kind} {member.attack}" if hasattr(member, "attack") else str(member.kind)
+        said = ", ".join(_settings_in_words(member.model_dump(exclude=_unused(member))))
+        parts.append(f"{kind}: {said}" if said else kind)
+    return "; ".join(parts)
+
+
+def _unused(member: AnyAttack) -> set[str]:
+    """Return the settings that a phrase leaves out: those that no member attack reads."""
+    if not isinstance(member, PyAutoAttack):
+        return {"attack"}
+    unused = {"attack"} if "square" in member.members else {"attack", "queries"}
+    unused |= set() if any(name.endswith("-t") for name in member.members) else {"targets"}
+    return unused | ({"steps"} if member.members == ("square",) else set())
+
+
+def _settings_in_words(found: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in found.items():
+        words = _WORDS.get(key)
+        if key == "eot" and value == "model":
+            value = "the model's own number of"
+        off = value is None or value is False or value in ((), {}, 0) or (
+            value == 1 and key in ("restarts", "eot", "references")
+        )  # fmt: skip
+        if isinstance(words, Mapping):
+            said = words.get(value, f"{key.replace('_', ' ')} {value}" if not off else "")
+        elif key in _UNSAID or off:
+            said = ""
+        else:
+            said = (words or f"{key.replace('_', ' ')} {{}}").format(_plain(value))
+        if said:
+            yield said
+
+
+def _plain(value: object) -> str:
+    """Return a value without brackets: `0.5 and 0.75`, `model FARE`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items() if inner)
+    if isinstance(value, list | tuple):
+        return " and ".join(map(_plain, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _members(attack: AnyAttack) -> Iterator[Member]:

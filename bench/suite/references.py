@@ -10,6 +10,7 @@ from typing import Any
 from bench.catalogue.model_facts import known_models
 from bench.core.suggestions import listed
 from bench.suite.specs import expand_dataset
+from bench.suite.specs.external_attacks import DEFAULT_ATTACK, pyautoattack_label
 from bench.suite.specs.model_names import expand_model, written_key
 from bench.suite.specs.models import KINDS
 from bench.suite.specs.protocol import size_faults
@@ -83,6 +84,8 @@ def _dataset_name(entry: Any) -> str | None:
 
 def _attack_name(entry: Any) -> str | None:
     name = (entry.get("name") or entry.get("kind")) if isinstance(entry, dict) else None
+    if name == "pyautoattack" and not entry.get("name"):
+        name = pyautoattack_label(entry.get("attack", DEFAULT_ATTACK))
     suffix = "-l2" if isinstance(entry, dict) and entry.get("norm") == "l2" else ""
     return f"{name}{suffix}" if isinstance(name, str) else None
 

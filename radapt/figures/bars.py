@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from radapt.analysis.points import PUBLISHED, accuracy_points, published_ablation
+from radapt.figures.marks import hatching
 from radapt.figures.panels import Values, long, panels
-from radapt.figures.style import COLOURS, HATCHES, SMALL, WIDTH, styled, write
+from radapt.figures.style import SMALL, WIDTH, styled, write
 
 
 def ablation(
@@ -98,6 +99,5 @@ def _bars(axes: Axes, groups: Mapping[str, Values]) -> None:
     for index, (name, value) in enumerate(groups.items()):
         axes.bar(
             np.arange(len(value)) + (index - (len(groups) - 1) / 2) * width, value, width,
-            color=COLOURS[index % len(COLOURS)], hatch=HATCHES[index % len(HATCHES)],
-            edgecolor="white", lw=0.3, label=name,
+            label=name, **hatching(index),
         )  # fmt: skip

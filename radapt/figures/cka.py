@@ -11,8 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from radapt.analysis.points import PUBLISHED
+from radapt.figures.marks import colour, marker
 from radapt.figures.panels import BAR, CENTRED, Values, heat, long, panels, ticks
-from radapt.figures.style import COLOURS, MARKERS, SMALLEST, WIDTH, styled, write
+from radapt.figures.style import SMALLEST, WIDTH, styled, write
 
 MEASURED = "measured"
 
@@ -96,12 +97,12 @@ def _lines(figure: SubFigure, table: pd.DataFrame, rows: str) -> None:
 
 def _draw(axes: Axes, shown: pd.DataFrame, styles: Mapping[str, int]) -> None:
     for (tower, source), line in shown.groupby(["tower", "source"], sort=False):
-        colour = COLOURS[styles[str(tower)] % len(COLOURS)]
+        shade = colour(styles[str(tower)])
         measured = source == MEASURED
         axes.plot(
-            line["block"], line["cka"], color=colour, ls="-" if measured else "--",
-            marker=MARKERS[styles[str(tower)] % len(MARKERS)],
-            markerfacecolor=colour if measured else "white", label=f"{tower}, {source}",
+            line["block"], line["cka"], color=shade, ls="-" if measured else "--",
+            marker=marker(styles[str(tower)]),
+            markerfacecolor=shade if measured else "white", label=f"{tower}, {source}",
         )  # fmt: skip
     axes.set(xlabel="n", ylim=(0, 1.05))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

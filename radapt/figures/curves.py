@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 
 from radapt.analysis.points import PUBLISHED
 from radapt.analysis.sweeps import positions, published_points, sweep_points
-from radapt.figures.style import COLOURS, MARKERS, SMALL, WIDTH, styled, write
+from radapt.figures.marks import colour, marker
+from radapt.figures.style import SMALL, WIDTH, styled, write
 
 AXES = {
     "alpha": "anchor strength α",
@@ -140,12 +141,12 @@ def _draw(
 
 
 def _style(style_index: int, is_clean: bool) -> dict[str, Any]:
-    colour = COLOURS[style_index % len(COLOURS)]
+    shade = colour(style_index)
     return {
-        "color": colour,
+        "color": shade,
         "ls": "--" if is_clean else "-",
-        "marker": MARKERS[style_index % len(MARKERS)],
-        "markerfacecolor": "white" if is_clean else colour,
+        "marker": marker(style_index),
+        "markerfacecolor": "white" if is_clean else shade,
     }
 
 

@@ -1,4 +1,4 @@
-"""Sizes and colours of all figures, and functions that write figures to files."""
+"""Sizes of all figures, and functions that write figures to files."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,15 +23,12 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "hatch.linewidth": 0.5,
     "lines.linewidth": 1.2,
-    "lines.markersize": 3.5,
+    "lines.markersize": 4.2,
+    "lines.markeredgewidth": 0.7,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 300,
     "svg.hashsalt": "radapt",
 }
-# Okabe and Ito's colours, ordered so that neighbours differ in lightness
-COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-HATCHES = ("", "////", "\\\\\\\\", "xxxx", "----", "||||", "++++")
 ORDERED = "cividis"  # larger values are lighter, so it is readable in greyscale
 
 

@@ -93,6 +93,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pair = (NAMES[3], "cifar10")
     key = trust_id(SUITE, LOCK, pair, numbers[pair], False)
     save_findings(store, key, Examined(*pair, "2/255", "pgd, apgd-ce", N, False, 1.0, FOUND))
+    pictured = store.folder / "images" / f"{expand(SUITE, LOCK)[0].id}.html"
+    pictured.parent.mkdir()
+    pictured.touch()
     export(read_results(SUITE, store))
     return store.folder
 
@@ -118,10 +121,12 @@ def table(tab: Tab) -> list[dict[str, str]]:
         "[...document.querySelectorAll('#board .row')].filter((row) => row.checkVisibility())"
         ".map((row) => [row.querySelector('.of').textContent,"
         " row.querySelector('.badge').textContent,"
+        " row.querySelector('.flags').innerText.split(/\\s+/).join(' ').trim(),"
         " ...[...row.querySelectorAll('td')].map((cell) => cell.innerText.trim())])"
     )
-    heads = ("model", "threat", "rank", "clean", "worst", "pgd@1/255", "pgd@2/255", "apgd-ce@2/255")
-    return [dict(zip((*heads, "n", "flags"), row, strict=False)) for row in rows]
+    heads = ("model", "threat", "flags", "rank", "clean", "worst", "interval")
+    attacks = ("pgd@1/255", "pgd@2/255", "apgd-ce@2/255")
+    return [dict(zip((*heads, *attacks, "n"), row, strict=False)) for row in rows]
 
 
 def order(tab: Tab, threat: str = "white-box") -> list[int]:
@@ -150,6 +155,9 @@ def test_page_shows_the_numbers_of_the_leaderboard(tab: Tab, folder: Path) -> No
         for name in ("clean", "worst", "pgd@1/255", "pgd@2/255", "apgd-ce@2/255"):
             assert row[name] == (percent(float(known[name])) if known[name] != "" else "–")
         assert row["flags"] == known["flags"]
+        low, high = (known[f"worst ci_{end}"] for end in ("low", "high"))
+        told = f"{percent(float(low))} to {percent(float(high))}" if low != "" else ""
+        assert row["interval"] == told
 
 
 def test_nothing_is_asked_of_the_network_and_nothing_is_amiss(tab: Tab, folder: Path) -> None:
@@ -251,12 +259,12 @@ def test_figures_are_drawn_when_they_come_near_the_window_or_are_printed(
     assert tab.ask(drawn) == 2
 
 
-def with_numbers(folder: Path, path: Path, change: Callable[[list[Any]], None]) -> Path:
-    """Write a copy of the page with other numbers in the leaderboard over all datasets."""
+def with_data(folder: Path, path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Write a copy of the page with other data."""
     page = (folder / "leaderboard.html").read_text("utf-8")
     before, found, after = re.split(r'(?<=id="data">)(.*?)(?=</script>)', page, flags=re.DOTALL)
     data = json.loads(found)
-    change(data["boards"][""])
+    change(data)
     path.write_text(before + json.dumps(data).replace("<", "\\u003c") + after, "utf-8")
     return path
 
@@ -265,13 +273,13 @@ def test_the_page_rounds_like_the_other_tables(tab: Tab, folder: Path, tmp_path:
     ties = iter([right / 2000 for right in range(1, 2000, 13)])
     expected = []
 
-    def change(rows: list[Any]) -> None:
-        for row in rows:
+    def change(data: dict[str, Any]) -> None:
+        for row in data["boards"][""]:
             row["rates"] = [[next(ties) for _ in range(3)] for _ in row["rates"]]
             for value, low, high in row["rates"]:
                 expected.append([percent(value), f"95%: {percent(low)} to {percent(high)}"])
 
-    tab.open(with_numbers(folder, tmp_path / "page.html", change))
+    tab.open(with_data(folder, tmp_path / "page.html", change))
     shown = tab.ask(
         "[...Array(5).keys()].map((column) => "
         "[...document.querySelectorAll(`#board [data-rate='${column}']`)]"
@@ -284,11 +292,11 @@ def test_the_page_rounds_like_the_other_tables(tab: Tab, folder: Path, tmp_path:
 def test_rows_of_one_rank_are_sorted_by_the_worst_case_that_is_shown(
     tab: Tab, folder: Path, tmp_path: Path
 ) -> None:
-    def change(rows: list[Any]) -> None:
-        for row, worst in zip(rows, [0.1, 0.3, 0.2, 0.5, 0.4] * 2, strict=True):
+    def change(data: dict[str, Any]) -> None:
+        for row, worst in zip(data["boards"][""], [0.1, 0.3, 0.2, 0.5, 0.4] * 2, strict=True):
             row["rank"], row["rates"][-1] = 1, [worst, 0, 1]
 
-    tab.open(with_numbers(folder, tmp_path / "page.html", change))
+    tab.open(with_data(folder, tmp_path / "page.html", change))
     shown = [row["worst"] for row in table(tab) if row["threat"] == "white-box"]
     assert shown == ["50.0", "40.0", "30.0", "20.0", "10.0"]
 
@@ -343,7 +351,7 @@ def test_figures_say_their_threat_and_have_their_numbers(tab: Tab) -> None:
     points = tab.ask(
         "document.querySelector('#curves figure .item').querySelectorAll('.mark').length"
     )
-    assert points == 3  # clean and two budgets of pgd
+    assert points == 4  # clean, two budgets of pgd, and beside the name
 
 
 def test_figures_by_keyboard(tab: Tab) -> None:
@@ -469,6 +477,133 @@ def test_captions_have_their_scale_and_what_was_said(
     assert shared.ask("window.hit === undefined")
     assert shared.ask("document.querySelectorAll('img').length") == 0
     assert shared.complaints == []
+
+
+TWENTY = [f"{kind} of {base}" for kind in ("FARE", "TeCoA", "TGA", "Adapted") for base in
+          ("B/32", "B/16", "L/14", "ViT-H-14 laion2b", "SigLIP 2")]  # fmt: skip
+
+
+def twenty_models(data: dict[str, Any]) -> None:
+    """Turn the data of a page into those of 20 white-box rows, some at the same place."""
+    data["models"] = TWENTY
+    data["rows"] = [{"model": place, "threat": 0} for place in range(20)]
+    data["boards"][""] = [
+        {
+            "rank": place + 1,
+            "n": 80,
+            "flags": ["untrusted=gradients", "doubt=chance"] if place < 3 else [],
+            "rates": [[x, x - 0.05, x + 0.05] for x in ((0.5 + (place % 7) / 40),)]
+            + [[y, y - 0.05, y + 0.05] for y in (0.1 + (place % 9) / 30,) * 4],
+            "spreads": [None] * 5,
+        }
+        for place in range(20)
+    ]
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_twenty_models_are_told_apart_and_nothing_that_explains_is_off_screen(
+    tab: Tab, folder: Path, tmp_path: Path, width: int
+) -> None:
+    tab.look(width, 900)
+    tab.open(with_data(folder, tmp_path / "page.html", twenty_models))
+    tab.ask("window.dispatchEvent(new Event('beforeprint'))")
+    boxes = (
+        "const box = (e) => { const {left, right, top, bottom} = e.getBoundingClientRect();"
+        " return [left, right, top, bottom]; };"
+    )
+    for figure in ("tradeoff", "curves"):
+        items = tab.ask(
+            f"(() => {{ {boxes} const key = [...document.querySelectorAll('#{figure} .key li')];"
+            f"return [...document.querySelectorAll('#{figure} .item')].map((item) => {{"
+            "const text = item.querySelector('text'), mark = item.querySelector('.mark');"
+            "return {name: item.ariaLabel.split('; ')[0].replace(' †', ''),"
+            " text: text && box(text), mark: box(mark), shape: mark.getAttribute('d'),"
+            " inKey: key.some((e) => e.textContent === item.ariaLabel.split('; ')[0])}; }); })()"
+        )
+        assert sorted(item["name"] for item in items) == sorted(TWENTY)
+        assert len({item["shape"] for item in items}) == 20  # also without colours
+        assert all(item["text"] or item["inKey"] for item in items)
+        named = [item for item in items if item["text"]]
+        assert len(named) >= 4 or width == 390
+        assert all(item["text"][0] >= 0 and item["text"][1] <= width for item in named)
+        for item in named:
+            others = [other for other in items if other is not item]
+            taken = [other["text"] for other in others if other["text"]]
+            taken += [other["mark"] for other in others]
+            left, right, top, bottom = item["text"]
+            assert not any(
+                left < box[1]
+                and box[0] < right
+                and top + 2 < box[3] - 2
+                and box[2] + 2 < bottom - 2
+                for box in taken
+            ), item["name"]
+    seen = tab.ask(
+        f"(() => {{ {boxes} return [...document.querySelectorAll("
+        "'#board .flag, #board .more, #board .interval')].filter((e) => e.textContent).map(box);"
+        "})()"
+    )
+    last = max(box[1] for box in seen if width == 1400 or box[0] < 250)
+    assert len(seen) == 6 + 20 + 21 and last <= width
+    assert tab.ask("document.documentElement.scrollWidth") == width
+    assert tab.complaints == []
+
+
+def test_flags_say_what_they_mean_on_hover_focus_and_touch(tab: Tab) -> None:
+    flag = "#board .flag[aria-label^='untrusted=transfer']"
+    told = "untrusted=transfer: a trust check failed. " + " ".join(EXPLANATIONS["transfer"])
+    tip = "[document.querySelector('#tip').hidden, document.querySelector('#tip').textContent]"
+    find = f'document.querySelector("{flag}")'
+    for begin, end in (
+        ("focus()", "blur()"),
+        *(
+            (f"dispatchEvent(new Event('{one}', {{bubbles: true}}))",
+             f"dispatchEvent(new Event('{other}', {{bubbles: true}}))")
+            for one, other in (("pointerover", "pointerout"), ("click", "pointerout"))
+        ),
+    ):  # fmt: skip
+        tab.ask(f"{find}.{begin}")
+        assert tab.ask(tip) == [False, told]
+        tab.ask(f"{find}.{end}")
+        assert tab.ask(tip)[0]
+    marked = "[...document.querySelectorAll('#board .flag, #heat .flag')]"
+    assert tab.ask(f"{marked}.every((e) => e.ariaLabel.includes(': '))")
+
+
+def test_columns_can_be_chosen(tab: Tab) -> None:
+    tab.ask("document.querySelector('#columns').open = true")
+    shown = (
+        "[...document.querySelectorAll('#board .heads th, #board .threat + .row td,"
+        " #board .spans th')].filter((e) => e.checkVisibility()).map((e) => e.innerText.trim())"
+    )
+    whole = tab.ask(shown)
+    tab.click("#columns [value='1']")  # pgd at 1/255
+    fewer = tab.ask(shown)
+    assert "1/255" in whole and "1/255" not in fewer
+    assert len(fewer) == len(whole) - 3  # the head, and a cell of the first row of each threat
+    assert tab.ask("document.querySelector('#board [data-span=\"1 2\"]').colSpan") == 1
+    tab.click("#no-columns")
+    assert "pgd" not in tab.ask(shown) and "worst" in tab.ask(shown)
+    tab.click("#all-columns")
+    assert tab.ask(shown) == whole
+
+
+def test_files_papers_and_settings_are_there(tab: Tab, folder: Path) -> None:
+    tab.ask("document.querySelector('#cells').open = true")
+    tab.settle()
+    links = tab.ask(
+        "[...document.querySelectorAll('main a, header a')].map((e) => e.getAttribute('href'))"
+    )
+    files = {"leaderboard.csv", "cells.csv", "leaderboard.json", "manifest.json"}
+    pictured = f"images/{expand(SUITE, LOCK)[0].id}.html"
+    assert set(links) == files | {pictured}
+    assert all((folder / link).exists() for link in links)
+    tab.ask("document.querySelectorAll('#protocol details').forEach((e) => { e.open = true; })")
+    said = tab.ask("document.querySelector('#protocol').innerText")
+    assert "L∞; pgd: from a random point, 10 steps, step size 2.5 × ε / steps" in said
+    assert "torch 0" in said and "radapt-bench" in said
+    assert not re.search(r"True|False|\(\)", said)
+    assert re.search(r"results of \d+ \w+ \d{4}", tab.ask("document.body.innerText"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -136,6 +136,18 @@ def test_l2_radii_may_exceed_one(suite_file: Write) -> None:
     assert columns == ["pgd-l2@0.5", "pgd-l2@3", "pgd-l2@128/255"]
 
 
+def test_attacks_of_pyautoattack_are_named_by_the_attack(suite_file: Write) -> None:
+    """Several need no names, also beside attacks of this project with the same name."""
+    given = [{"attack": "square"}, {"attack": ["fab-t"]}, {}, {"attack": "standard"}]
+    attacks = [{"kind": "pyautoattack", "eps": "2/255", **each} for each in given]
+    path = suite_file(attacks=[{"kind": "apgd-ce", "eps": "2/255"}, *attacks])
+    assert [attack.label for attack in load_suite(path).attacks] == [
+        "apgd-ce", "square", "fab-t", "pyautoattack-apgd-ce", "pyautoattack",
+    ]  # fmt: skip
+    with pytest.raises(SuiteError, match="attacks: 'square' appears 2 times"):
+        load_suite(suite_file(attacks=[attacks[0], {**attacks[0], "attack": ["square"]}]))
+
+
 def test_one_attack_in_two_norms_needs_no_names(suite_file: Write) -> None:
     pgd = {"kind": "pgd", "eps": 0.5}
     assert len(attacks(suite_file, pgd, {**pgd, "norm": "l2"})) == 2

@@ -3,7 +3,10 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,6 +14,7 @@ from markupsafe import Markup
 
 from bench.report.export.assets import scripts, styles, template
 from bench.report.export.leaderboard_values import Boards, Column, Key, Row, columns, threat_name
+from bench.report.export.links import files_beside, model_links
 from bench.report.export.numbers import rounded, shown
 from bench.report.export.protocol_details import (
     Entries,
@@ -19,6 +23,7 @@ from bench.report.export.protocol_details import (
     remarks,
     versions,
 )
+from bench.results.attack_summary import in_words
 from bench.results.number_format import sample_noun, scale_of_suite, surviving_samples
 from bench.stats import Interval
 from bench.suite.load import Suite
@@ -31,7 +36,7 @@ from bench.trust.reported_number import Pair
 _LINES_AT_ONCE = 200  # of the leaderboard; the scripts of the page draw more on request
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (
-    *("dom", "data", "marks", "axes", "tips"),
+    *("dom", "data", "flags", "marks", "axes", "tips"),
     *("board", "tradeoff", "curves", "heat", "cells", "details", "theme", "main"),
 )
 
@@ -43,6 +48,7 @@ def render(
     entries: Entries,
     answers: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
+    folder: Path,
 ) -> str:
     """Return the page: leaderboard, figures, all cells, and the protocol.
 
@@ -53,7 +59,9 @@ def render(
         entries: The manifest.
         answers: Example answers by row; empty if the models do not answer in words.
         examined: Findings of the trust battery, by model and dataset.
+        folder: Results folder, whose other pages are linked.
     """
+    files = files_beside(folder)
     scale = scale_of_suite(suite)
     rows = boards[""]
     threats = list(dict.fromkeys((row.threat, row.source) for row in rows))
@@ -62,7 +70,11 @@ def render(
         suite=suite,
         style=styles(_STYLES),
         script=scripts(_SCRIPTS),
-        data=Markup(_script_json(_data(suite, boards, threats, cells, entries, answers, examined))),
+        data=Markup(
+            _script_json(
+                _data(suite, boards, threats, cells, entries, answers, examined, files["images"])
+            )
+        ),
         scale=scale,
         shown=partial(shown, scale=scale),
         graded=any(metric.graded for of in suite.datasets for metric in metrics_of(of)),
@@ -81,9 +93,25 @@ def render(
         cells=len(cells),
         at_once=_LINES_AT_ONCE,
         failures=failures.to_dict("records"),
-        attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],
+        attacks=[(each.label_in_norm, in_words(each), each.eps) for each in suite.attacks],
         versions=versions(entries),
+        written_by=_program(),
+        stored=_last_stored(folder),
+        has_data_page=bool(files["data"]),
     )
+
+
+def _program() -> str:
+    try:
+        return f"radapt-bench {version('radapt-bench')}"
+    except PackageNotFoundError:  # a checkout that is not installed
+        return "radapt-bench"
+
+
+def _last_stored(folder: Path) -> str:
+    """Return the date of the newest result: equal results give an equal page on any day."""
+    newest = datetime.fromtimestamp((folder / "cells").stat().st_mtime, UTC)
+    return f"{newest.day} {newest:%B %Y}"
 
 
 def _spans(shown: Sequence[Column]) -> list[tuple[str, list[tuple[int, Column]]]]:
@@ -112,6 +140,7 @@ def _data(
     entries: Entries,
     answers: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
+    images: Sequence[str],
 ) -> dict[str, Any]:
     """Return the data of the scripts; rows refer to models and threats by index."""
     shown = columns(suite)
@@ -146,6 +175,8 @@ def _data(
         "details": details(suite, entries),
         "answers": [answers.get(row.key, ()) for row in rows] if answers else [],
         "examined": evidence(examined),
+        "links": model_links(suite),
+        "images": images,
     }
 
 

@@ -10,7 +10,7 @@ from bench.core.types import Norm
 from bench.report.export.assets import scripts, styles, template
 from bench.report.export.leaderboard_values import threat_name
 from bench.report.image_viewer.shown_images import ImageOutcome, RgbPixels, ShownCell
-from bench.results.attack_summary import settings
+from bench.results.attack_summary import in_words
 from bench.results.protocol_summary import judged_as
 from bench.results.tables import Scored
 from bench.stats import wilson
@@ -62,7 +62,7 @@ def image_page(suite: Suite, shown: ShownCell) -> str:
         source=source,
         same_source=Scored(cell, shown.result).same_source,
         attack=cell.attack.label_in_norm if cell.attack else "",
-        settings=settings(cell.attack) if cell.attack else {},
+        settings=in_words(cell.attack) if cell.attack else "",
         judged=judged_as(suite.protocol.storage, cell.mode, cell.attack),
         value=float(correct.mean()),
         interval=wilson(int(correct.sum()), len(correct)),

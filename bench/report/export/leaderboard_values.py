@@ -135,6 +135,26 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
     return {"": tuple(means), **by_dataset}
 
 
+def with_intervals(board: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
+    """Return the leaderboard with columns for its 95% intervals after all others.
+
+    Args:
+        board: The leaderboard.
+        rows: Its rows, in the same order.
+    """
+    bounds = [
+        {
+            f"{name} {end}": value
+            for name, rate in row.rates.items()
+            for end, value in (
+                ("ci_low", rate.low if rate else None), ("ci_high", rate.high if rate else None)
+            )
+        }
+        for row in rows
+    ]  # fmt: skip
+    return pd.concat([board, pd.DataFrame(bounds, dtype=float)], axis=1)
+
+
 def _effective_sizes(scored: Sequence[Scored]) -> Mapping[tuple[Key, str, str], float]:
     """Return effective sample sizes by row, dataset and column; clean keys have only the model.
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.results.attack_summary import settings
+from bench.results.attack_summary import in_words
 from bench.suite.load import Suite
 from bench.trust.findings import Examined
 from bench.trust.reported_number import Pair
@@ -23,15 +23,16 @@ _DATASET_FIELDS = (
 )
 
 
-def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs]]:
-    """Return the details of models, datasets and attacks as pairs of a key and a text.
+def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs] | Pairs]:
+    """Return the details of models and datasets as pairs of a key and a text, and of attacks.
 
     Args:
         suite: The suite.
         entries: The manifest, an entry per cell.
 
     Returns:
-        The pairs by name, under `models`, `datasets`, `attacks` and `ran_on` (by model).
+        The pairs by name, under `models`, `datasets` and `ran_on` (by model); the pairs of the
+        attacks, each a name and its settings in words.
     """
     models: dict[str, Pairs] = {}
     datasets: dict[str, Pairs] = {}
@@ -46,16 +47,11 @@ def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs]]:
         for name, value in entry["ran_on"].items():
             if name != "backwards":
                 ran[entry["model"]][name].add(str(value))
-    attacks = {
-        attack.label_in_norm: list(
-            _flat(attack.model_dump(mode="json", exclude={"eps", "name"}) | settings(attack))
-        )
-        for attack in suite.attacks
-    }
+    attacks = {attack.label_in_norm: in_words(attack) for attack in suite.attacks}
     return {
         "models": models,
         "datasets": datasets,
-        "attacks": attacks,
+        "attacks": list(attacks.items()),
         "ran_on": {model: _joined(found) for model, found in ran.items()},
     }
 

@@ -8,7 +8,7 @@ from bench.core.errors import UserError
 from bench.report.export.answers_csv import answers_frame, examples
 from bench.report.export.html_page import render
 from bench.report.export.json_leaderboard import json_text
-from bench.report.export.leaderboard_values import boards, columns
+from bench.report.export.leaderboard_values import boards, columns, with_intervals
 from bench.report.export.optional_dependencies import check_extras
 from bench.report.export.parquet import write_parquet
 from bench.report.export.text_tables import latex_table, markdown_table
@@ -53,8 +53,8 @@ def export(
     answers = examples(suite, scored)
     texts = {
         "cells.csv": csv_text(cells),
-        "leaderboard.csv": csv_text(board),
-        "leaderboard.html": render(suite, rates, cells, entries, answers, examined),
+        "leaderboard.csv": csv_text(with_intervals(board, rates[""])),
+        "leaderboard.html": render(suite, rates, cells, entries, answers, examined, folder),
         "leaderboard.json": json_text(suite, rates),
         "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),

@@ -11,19 +11,22 @@ from matplotlib.patches import Patch
 from bench.report.export.leaderboard_values import WORST, Boards, Row
 from bench.report.figures.figure_style import (
     ModelIndices,
-    bar_style,
     by_threat,
     drawable,
+    legend,
+    legend_height,
     save,
     table_row,
+    wrapped,
 )
 from bench.report.figures.tradeoff import CLEAN
 from bench.results.number_format import Scale
 from bench.stats import Interval
+from radapt.figures.marks import hatching
 from radapt.figures.panels import panels
 from radapt.figures.style import WIDTH, styled
 
-_MANY = 4  # more dataset names do not fit side by side
+_LETTER = 0.065  # inches: average width of a letter of a dataset's name
 
 
 def bars(boards: Boards, indices: ModelIndices, scale: Scale, stem: Path) -> None:
@@ -37,11 +40,13 @@ def bars(boards: Boards, indices: ModelIndices, scale: Scale, stem: Path) -> Non
         for name, rows in threats.items()
         if any(row.rates[WORST] for row in rows)
     ]
-    many = len(datasets) > _MANY
     width = WIDTH * (2 if len(datasets) * len(indices) > 20 else 1)
+    longest = _LETTER * max(map(len, datasets))
+    turned = longest + _LETTER > (width - 0.7) / len(datasets)
     records = []
     with styled():
-        height = (1.6 if many else 1.2) * len(titles) + 0.16 * -(-len(indices) // 4) + 0.2
+        panel = 1.2 + (longest if turned else 0)
+        height = panel * len(titles) + legend_height(indices, width) + 0.1
         figure = Figure(figsize=(width, height))
         for axes, (title, threat, column) in zip(
             panels(figure, len(titles), 1), titles, strict=True
@@ -52,15 +57,14 @@ def bars(boards: Boards, indices: ModelIndices, scale: Scale, stem: Path) -> Non
                 for row in by_threat(boards[dataset])[threat]
             }
             _panel(axes, rates, datasets, indices, scale)
-            axes.set_title(drawable(title))
+            axes.set_title(wrapped(title, width - 0.7))
             axes.set_xticks(range(len(datasets)), list(map(drawable, datasets)),
-                            rotation=90 if many else 0)  # fmt: skip
+                            rotation=90 if turned else 0)  # fmt: skip
             for (_, dataset), (row, rate) in rates.items():
                 if rate is not None:
                     records.append(table_row(row, dataset, column, rate))
         figure.supylabel(scale.axis, fontsize=8)
-        handles = [Patch(**bar_style(index), ec="white", lw=0.3) for index in indices.values()]
-        figure.legend(handles, list(map(drawable, indices)), loc="outside upper center", ncols=4)
+        legend(figure, indices, lambda index: Patch(**hatching(index)))
         save(figure, records, stem)
 
 
@@ -77,7 +81,7 @@ def _panel(
         bounds = np.array([[r.value, r.low, r.high] if r else [np.nan] * 3 for r in found])
         bounds *= scale.factor
         middle = np.arange(len(datasets)) + (slot - (len(indices) - 1) / 2) * wide
-        axes.bar(middle, bounds[:, 0], wide, **bar_style(index), edgecolor="white", lw=0.3)
+        axes.bar(middle, bounds[:, 0], wide, **hatching(index))
         reach = [bounds[:, 0] - bounds[:, 1], bounds[:, 2] - bounds[:, 0]]
         axes.errorbar(middle, bounds[:, 0], np.maximum(reach, 0), fmt="none", ecolor="0.5",
                       elinewidth=0.5)  # fmt: skip

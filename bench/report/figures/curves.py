@@ -11,11 +11,14 @@ from bench.report.export.leaderboard_values import Column, Row
 from bench.report.figures.figure_style import (
     ModelIndices,
     by_threat,
-    drawable,
     error_bars,
-    marker_style,
+    label_ticks,
+    legend,
+    legend_height,
+    line_style,
     save,
     table_row,
+    wrapped,
 )
 from bench.report.figures.tradeoff import CLEAN
 from bench.results.number_format import Scale
@@ -40,8 +43,10 @@ def curves(
     across = len(threats)
     records = []
     with styled():
-        height = 1.7 * len(attacks) + 0.16 * -(-len(indices) // (2 * across)) + 0.2
-        figure = Figure(figsize=(WIDTH * min(across, 2), height))
+        width = WIDTH * min(across, 2)
+        panel = width / across - 0.6
+        height = 1.7 * len(attacks) + legend_height(indices, width) + 0.1
+        figure = Figure(figsize=(width, height))
         drawings = iter(panels(figure, len(attacks) * across, across, sharey=True))
         for attack, members in attacks.items():
             members = sorted(members, key=lambda column: eps_value(column.eps))
@@ -50,17 +55,14 @@ def curves(
                 for row in of:
                     records += list(_curve(axes, row, members, indices[row.model], scale))
                 radii = [eps_value(column.eps) for column in members]
-                axes.set_xticks([0, *radii], ["0", *(column.eps for column in members)])
-                axes.set_title(f"{drawable(name)}, {drawable(attack)}", fontsize=SMALL)
+                names = ["0", *(column.eps for column in members)]
+                label_ticks(axes.xaxis, [0, *radii], names, panel)
+                axes.set_title(wrapped(f"{name}, {attack}", panel), fontsize=SMALL)
                 axes.set(xlabel=f"ε ({_NORMS[members[0].norm]})")
                 axes.grid(axis="y", lw=0.3, color="0.9")
         axes.set_ylim(bottom=0)  # panels share the axis; set it after the last panel is drawn
         figure.supylabel(scale.axis, fontsize=8)
-        handles = [
-            Line2D([], [], **{**marker_style(index), "ls": "-"}) for index in indices.values()
-        ]
-        labels = list(map(drawable, indices))
-        figure.legend(handles, labels, loc="outside upper center", ncols=2 * min(across, 2))
+        legend(figure, indices, lambda index: Line2D([], [], **line_style(index)))
         save(figure, records, stem)
 
 
@@ -75,7 +77,7 @@ def _curve(
     axes.errorbar(
         [x for x, _, _ in points], [scale.factor * rate.value for _, _, rate in points],
         [[below[0] for below, _ in ends], [above[0] for _, above in ends]],
-        **{**marker_style(index), "ls": "-"}, ecolor="0.7", elinewidth=0.6, lw=0.9,
+        **line_style(index), ecolor="0.7", elinewidth=0.6, lw=0.9,
     )  # fmt: skip
     for _, key, rate in points:
         yield table_row(row, "", key, rate)

@@ -1,11 +1,14 @@
-"""Shared parts of the figures: colours and markers of models, names, tables, and saving."""
+"""Shared parts of the figures: marks and legend of models, names, tables, and saving."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
@@ -14,23 +17,73 @@ from bench.results.number_format import Scale
 from bench.results.spreadsheet import csv_text
 from bench.stats import Interval
 from bench.store.writing import write_text, writing
-from radapt.figures.style import COLOURS, HATCHES, MARKERS, draw
+from radapt.figures.marks import colour, has_hole, marker
+from radapt.figures.style import SMALL, draw
 
 ModelIndices = Mapping[str, int]  # index of each model in the suite
 _UNKNOWN = "\u25a1"
+_LETTER = 0.6 * SMALL / 72  # inches: average width of a letter of the small font
+_HANDLE = 0.5  # inches: a mark of the legend, with the space around it
+_LINE = 0.16  # inches: height of a line of the legend
 
 
 def marker_style(index: int) -> dict[str, Any]:
-    """Return colour and marker of a model by its index; 49 models have different pairs."""
-    count = len(COLOURS)
-    marker = MARKERS[(index + index // count) % count]
-    return {"color": COLOURS[index % count], "marker": marker, "ls": "none"}
+    """Return colour and marker of a model by its index."""
+    return {"color": colour(index), "marker": marker(index), "ls": "none"}
 
 
-def bar_style(index: int) -> dict[str, Any]:
-    """Return colour and hatch of a model's bars by its index."""
-    count = len(COLOURS)
-    return {"color": COLOURS[index % count], "hatch": HATCHES[(index + index // count) % count]}
+def line_style(index: int) -> dict[str, Any]:
+    """Return the style of a model's line with markers by its index."""
+    face = {"markerfacecolor": "white"} if has_hole(index) else {}
+    return {**marker_style(index), "ls": "-", **face}
+
+
+def legend_height(indices: ModelIndices, width: float) -> float:
+    """Return the height in inches of the legend of a figure with this width."""
+    names = _legend_names(indices, width)
+    lines = max(name.count("\n") + 1 for name in names)
+    return _LINE * lines * -(-len(names) // _legend_columns(names, width)) + 0.1
+
+
+def legend(figure: Figure, indices: ModelIndices, handle: Callable[[int], Artist]) -> None:
+    """Draw a legend with all models above the panels; `handle` returns the mark of an index."""
+    names = _legend_names(indices, width := figure.get_figwidth())
+    handles = [handle(index) for index in indices.values()]
+    columns = _legend_columns(names, width)
+    figure.legend(handles, names, loc="outside upper center", ncols=columns)
+
+
+def _legend_names(indices: ModelIndices, width: float) -> list[str]:
+    return [wrapped(name, width - _HANDLE) for name in indices]
+
+
+def _legend_columns(names: Sequence[str], width: float) -> int:
+    """Return how many columns fit, from the longest name."""
+    longest = max(len(line) for name in names for line in name.split("\n"))
+    return max(1, int(width / (_HANDLE + _LETTER * longest)))
+
+
+def wrapped(name: str, width: float) -> str:
+    """Return a name for matplotlib, in as many lines as it needs in a width in inches."""
+    return "\n".join(map(drawable, textwrap.wrap(name, max(8, int(width / _LETTER))) or [name]))
+
+
+def label_ticks(side: Axis, places: Sequence[float], names: Sequence[str], width: float) -> None:
+    """Label positions on an axis, except those whose label would touch the next one.
+
+    Args:
+        side: The axis.
+        places: The positions, ascending.
+        names: Their labels.
+        width: Width of the axis in inches, from the first position to the last.
+    """
+    inch = (places[-1] - places[0]) / width
+    shown, free = [], float("inf")
+    for place, name in zip(reversed(places), reversed(names), strict=True):
+        half = _LETTER * (len(name) + 1) / 2 * inch
+        shown.append(name if place + half <= free else "")
+        free = place - half if shown[-1] else free
+    side.set_ticks(places, shown[::-1])
 
 
 def drawable(name: str) -> str:

@@ -11,11 +11,13 @@ from bench.report.export.leaderboard_values import WORST, Row
 from bench.report.figures.figure_style import (
     ModelIndices,
     by_threat,
-    drawable,
     error_bars,
+    legend,
+    legend_height,
     marker_style,
     save,
     table_row,
+    wrapped,
 )
 from bench.results.number_format import Scale
 from bench.stats import Interval
@@ -39,18 +41,18 @@ def tradeoff(rows: Sequence[Row], indices: ModelIndices, scale: Scale, stem: Pat
     down = -(-len(groups) // across)
     records = []
     with styled():
-        figure = Figure(figsize=(WIDTH * across, 2.5 * down + 0.16 * -(-len(indices) // 4) + 0.1))
+        width = WIDTH * across
+        figure = Figure(figsize=(width, 2.5 * down + legend_height(indices, width)))
         for axes, (name, points) in zip(panels(figure, len(groups), across, sharey=True),
                                         groups.items(), strict=True):  # fmt: skip
             _panel(axes, points, indices, scale)
-            axes.set(title=drawable(name), xlabel=f"clean {scale.axis}")
+            axes.set(title=wrapped(name, WIDTH - 0.7), xlabel=f"clean {scale.axis}")
             if axes.get_subplotspec().is_first_col():  # type: ignore[union-attr]
                 axes.set_ylabel(scale.of("worst case"))
             for row, clean, worst in points:
                 records += [table_row(row, "", CLEAN, clean), table_row(row, "", WORST, worst)]
         axes.set_ylim(bottom=0)  # panels share the axis; set it after the last panel is drawn
-        handles = [Line2D([], [], **marker_style(index)) for index in indices.values()]
-        figure.legend(handles, list(map(drawable, indices)), loc="outside upper center", ncols=4)
+        legend(figure, indices, lambda index: Line2D([], [], **marker_style(index)))
         save(figure, records, stem)
 
 

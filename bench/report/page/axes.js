@@ -1,6 +1,8 @@
 // Scales, axes, and the frame of every figure.
 
-const TEXT = 6.6; // approximate width of a letter at 12 px
+const pen = document.createElement("canvas").getContext("2d");
+pen.font = `12px ${getComputedStyle(document.body).fontFamily}`; // as in the style sheet
+const textWidth = (text) => pen.measureText(text).width;
 const linear = (from, to, start, end) => (value) => start + ((value - from) / (to - from)) * (end - start);
 const GRAIN = factor === 100 ? 5 : 0.1; // axes begin and end at multiples of GRAIN
 const roundOff = (value) => Number(value.toFixed(6));
@@ -54,7 +56,7 @@ const figure = (threat, about, draw, heads, rows) => {
     html("summary", {}, "Show as a table"), numbersOf);
   let [isNear, width, drawnWidth] = [false, 0, 0];
   const redraw = () => {
-    if (isNear && width > 0 && width !== drawnWidth) frame.replaceChildren(draw((drawnWidth = width)));
+    if (isNear && width > 0 && width !== drawnWidth) frame.replaceChildren(...draw((drawnWidth = width)));
   };
   const frame = html("div", { class: "drawing", onnear: () => { isNear = true; redraw(); } });
   new ResizeObserver(([entry]) => { width = Math.round(entry.contentRect.width); redraw(); }).observe(frame);

@@ -6,12 +6,12 @@ const pattern = find("#board .row");
 const lines = data.rows.map((row, place) => ({ place, ...row }));
 const drawn = new WeakMap(); // which row a line shows
 let lineLimit = data.lines_at_once;
+const hiddenColumns = new Set(); // indices of columns that the reader has hidden, as texts
 let order = { by: "rank", descending: false };
 
 const sortKey = ({ place, model }) => {
   const row = numbers(place);
   if (order.by === "model") return data.models[model].toLowerCase();
-  if (order.by === "flags") return row.flags.join(" ");
   if (order.by === "rank" || order.by === "n") return row[order.by];
   return row.rates[order.by]?.[0] ?? null;
 };
@@ -34,12 +34,15 @@ const fill = (line, member, best) => {
   find(".more", line).setAttribute("aria-label", `Protocol of ${data.models[member.model]}, ${under}`);
   find(".rank", line).textContent = row.rank ?? "–";
   find(".n", line).textContent = row.n;
-  find(".flags", line).replaceChildren(...row.flags.flatMap((flag) => [html("span", { class: "flag" }, flag), " "]));
+  find(".flags", line).replaceChildren(...row.flags.flatMap((flag) => [flagOf(flag), " "]));
+  const worst = row.rates[WORST];
+  find(".interval", line).textContent = worst ? `${formatted(worst[1])} to ${formatted(worst[2])}` : "";
   for (const cell of all("[data-rate]", line)) {
     const rate = row.rates[cell.dataset.rate];
     const spread = row.spreads[cell.dataset.rate];
     cell.replaceChildren(formatted(rate?.[0]), ...(spread === null ? [] : [spreadOf(spread)]));
     cell.title = rate ? `95%: ${formatted(rate[1])} to ${formatted(rate[2])}` : "";
+    cell.hidden = hiddenColumns.has(cell.dataset.rate);
     cell.classList.toggle("best", rate !== null && formatted(rate[0]) === best[cell.dataset.rate]);
   }
 };
@@ -72,13 +75,19 @@ const drawBoard = () => {
   find("#none").hidden = shown > 0;
   find("#board-rest").hidden = shown <= lineLimit;
   find("#board-rest output").textContent = `${lineLimit} of ${shown}`;
+  for (const span of all("#board [data-span]")) {
+    const left = span.dataset.span.split(" ").filter((column) => !hiddenColumns.has(column));
+    span.hidden = !left.length;
+    span.colSpan = Math.max(1, left.length);
+  }
   for (const head of all("#board [data-sort]")) {
+    head.hidden = hiddenColumns.has(head.dataset.sort);
     if (head.dataset.sort === order.by) head.setAttribute("aria-sort", order.descending ? "descending" : "ascending");
     else head.removeAttribute("aria-sort");
   }
 };
 const sortBy = (by, label) => {
-  const rises = ["rank", "model", "flags"].includes(by);
+  const rises = ["rank", "model"].includes(by);
   order = { by, descending: order.by === by ? !order.descending : !rises };
   drawBoard();
   announce(`sorted by ${label}, ${order.descending ? "descending" : "ascending"}`);
@@ -89,3 +98,17 @@ for (const head of all("#board [data-sort]")) {
     sortBy(head.dataset.sort, button.getAttribute("aria-label") ?? button.textContent));
 }
 find("#board-rest button").addEventListener("click", () => { lineLimit += data.lines_at_once; drawBoard(); });
+for (const box of all("#columns [value]")) {
+  box.addEventListener("change", () => {
+    if (box.checked) hiddenColumns.delete(box.value);
+    else hiddenColumns.add(box.value);
+    drawBoard();
+  });
+}
+for (const [button, shown] of [["#all-columns", true], ["#no-columns", false]]) {
+  find(button)?.addEventListener("click", () => {
+    for (const box of all("#columns [value]")) {
+      if (box.checked !== shown) box.click();
+    }
+  });
+}

@@ -18,8 +18,9 @@ const cellLine = ([model, dataset, threat, attack, eps, metric, rate, n, seed, s
     html("td", {}, rate ? `${formatted(rate[1])} to ${formatted(rate[2])}` : ""),
     html("td", {}, String(n)),
     html("td", {}, seed === null ? "" : String(seed)),
-    [status, flags].map((text) => html("td", { class: "text" }, text)),
-    html("td", { class: "text" }, html("code", {}, id)));
+    html("td", { class: "text" }, status),
+    html("td", { class: "text" }, flags.split(" ").filter(Boolean).map((flag) => [flagOf(flag), " "])),
+    html("td", { class: "text" }, html("code", {}, data.images.includes(id) ? link([id, `images/${id}.html`]) : id)));
 const drawCells = () => {
   if (!find("#cells").open) return;
   const shown = cellsShown();

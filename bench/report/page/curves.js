@@ -11,9 +11,10 @@ const separateLabels = (ends, top, bottom) => {
   for (const end of sorted.reverse()) next = end.at = Math.min(end.at, next - LINE);
 };
 const drawCurves = (rows, members, high) => (width) => {
-  const longest = Math.max(...rows.map((row) => label(row).length));
-  const names = Math.min(width * 0.38, longest * TEXT + 22);
-  const height = Math.max(300, LINE * rows.length + 70);
+  const wanted = Math.max(...rows.map((row) => textWidth(label(row)))) + 36;
+  const hasNames = wanted <= width * 0.55; // otherwise they are in the key
+  const names = hasNames ? wanted : 14;
+  const height = Math.max(300, hasNames ? LINE * rows.length + 70 : 0);
   const box = { left: 30, right: width - names, top: 26, bottom: height - 42 };
   const radii = members.map((column) => columns[column].radius);
   const x = linear(0, Math.max(...radii), box.left + 6, box.right);
@@ -35,19 +36,23 @@ const drawCurves = (rows, members, high) => (width) => {
       svg("path", { class: "hit", d: path }),
       svg("path", { class: "curve", d: path }),
       points.map(({ rate, x: place }) => mark(row.model, place, y(onAxis(rate[0])), true, 3.4)),
-      svg("path", { class: "lead", d: `M${points.at(-1).x + 5},${end}L${box.right + 14},${at}` }),
       svg("circle", { class: "ring at", cx: points.at(-1).x, cy: end, r: 8 }),
-      svg("text", { class: "halo", x: box.right + 17, y: at + 4 }, label(row)));
+      hasNames ? [
+        svg("path", { class: "lead", d: `M${points.at(-1).x + 5},${end}L${box.right + 16},${at}` }),
+        mark(row.model, box.right + 22, at, true, 3.4),
+        svg("text", { class: "halo", x: box.right + 31, y: at + 4 }, label(row)),
+      ] : []);
   });
   const ticks = [[0, "0"], ...members.map((column) => [columns[column].radius, columns[column].eps])];
   const apart = ticks.filter(([place], index) => !index || x(place) - x(ticks[index - 1][0]) > 24);
   const norm = columns[members[0]].norm === "l2" ? "L2" : "L∞";
-  return interactive(
+  const drawing = interactive(
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${data.scale.name} against the radius; arrow keys go from model to model` },
       yAxis(box, y, steps(0, high), data.scale.axis),
       xAxis(box, x, apart, `ε (${norm})`),
       items),
     items);
+  return hasNames ? [drawing] : [drawing, key(rows)];
 };
 const drawAllCurves = () => {
   const members = find("#attack").value.split(" ").map(Number).sort((a, b) => columns[a].radius - columns[b].radius);

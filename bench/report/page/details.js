@@ -1,15 +1,7 @@
 // A dialog with the protocol of a row, from the manifest.
 
-const FLAGS = {
-  unhashed: "the number depends on content that its identity does not include, such as weights at an address or a judge behind an endpoint",
-  "source=target": "the images were crafted on the model itself: a white-box attack that does not stop early",
-  incomplete: "a cell failed or has not run; a mean is blank unless every dataset has a number",
-  skipped: "an attack is not defined for a dataset",
-};
-const ownProperty = (object, key) => (Object.hasOwn(object, key) ? object[key] : undefined); // ignores inherited names such as `constructor`
-const meaning = (flag) => ownProperty(FLAGS, flag) ?? ownProperty(data.meanings, flag.split("=")[1]) ?? "";
 const pairs = (list) => html("dl", {}, list.map(([word, text]) => [html("dt", {}, word), html("dd", {}, text)]));
-const joinPairs = (list) => list.map((pair) => pair.join(" ")).join(", ");
+const link = ([text, address]) => html("a", { href: address, rel: "noreferrer" }, text);
 const dialog = find("#details");
 const answer = (given) => html("td", { class: "text" }, given ? [html("q", {}, name(given[0])), ` ${formatted(given[1])}${unit}`] : "–");
 const answers = (list) => !list?.length ? [] : [
@@ -21,7 +13,7 @@ const answers = (list) => !list?.length ? [] : [
       html("tbody", {}, list.map(({ dataset, sample, column, clean, attacked }) =>
         html("tr", {}, [dataset, sample].map((text) => html("td", { class: "text" }, name(text))),
           answer(clean), answer(attacked)))))),
-  html("p", { class: "note" }, `Images drawn by the suite's seed; under ${[...new Set(list.map(({ column }) => column))].join(", ") || "no attack"}; each answer is followed by its score. All answers are in answers.csv, in the folder of this page.`)];
+  html("p", { class: "note" }, `Images drawn by the suite's seed; under ${[...new Set(list.map(({ column }) => column))].join(", ") || "no attack"}; each answer is followed by its score. All answers: `, link(["answers.csv", "answers.csv"]))];
 
 // The findings of the trust battery on a model: failures and warnings first, then the rest, collapsed.
 const verdicts = (list) => html("dl", { class: "verdicts" }, list.map(([verdict, check, evidence]) =>
@@ -49,6 +41,7 @@ const openDetails = ({ place, model, threat }) => {
   const named = data.models[model];
   const { kind, source } = data.threats[threat];
   const { flags } = data.boards[""][place];
+  const links = ownProperty(data.links, named);
   const part = (title, list, tag = "h4") => list?.length ? [html(tag, {}, name(title)), pairs(list)] : [];
   dialog.replaceChildren(
     html("div", { class: "head" },
@@ -58,11 +51,12 @@ const openDetails = ({ place, model, threat }) => {
     ...answers(data.answers[place]),
     ...(kind ? allFindings(named) : []).flat(Infinity).filter(Boolean),
     ...part("Model", ownProperty(models, named), "h3"),
+    links?.length ? html("p", { class: "note" }, links.map((each) => [link(each), " "])) : "",
     ...(kind === "transfer" ? part(`Source of the images: ${source}`, ownProperty(models, source), "h3") : []),
-    ...(kind ? part("Attacks", Object.entries(attacks).map(([title, list]) => [title, joinPairs(list)]), "h3") : []),
+    ...(kind ? part("Attacks", attacks, "h3") : []),
     html("h3", {}, "Datasets"), ...Object.entries(datasets).flatMap(([title, list]) => part(title, list)),
     ...part("Ran on", ownProperty(ran_on, named), "h3"),
-    html("p", { class: "note" }, "manifest.json, in the folder of this page, has an entry per cell."));
+    html("p", { class: "note" }, link(["manifest.json", "manifest.json"]), " has an entry per cell."));
   dialog.showModal();
 };
 find("#board").addEventListener("click", ({ target }) => {

@@ -39,7 +39,7 @@ const drawHeat = () => {
     const about = [name(data.models[model])];
     const { flags } = data.boards[""][place];
     return html("figure", {},
-      html("figcaption", {}, badge(threat), html("span", {}, about), flags.map((flag) => html("span", { class: "flag" }, flag))),
+      html("figcaption", {}, badge(threat), html("span", {}, about), flags.map(flagOf)),
       html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${data.models[model]}, ${data.threats[threat].name}` },
         html("table", { class: "map" },
           html("thead", {},

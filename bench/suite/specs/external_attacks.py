@@ -29,6 +29,20 @@ VERSIONS: dict[Version, tuple[Official, ...]] = {
     "rand": ("apgd-ce", "apgd-dlr"),
 }
 _FIXED = ("steps", "restarts", "targets", "queries", "eot")  # settings that a version fixes
+_NATIVE = ("apgd-ce", "apgd-dlr", "apgd-t")  # kinds of this project with the same names
+DEFAULT_ATTACK: Official = "apgd-ce"
+
+
+def pyautoattack_label(attack: object) -> str:
+    """Return the default name in tables: of the attack, if it is only one.
+
+    Args:
+        attack: The key `attack` of an entry, as read from YAML or validated.
+    """
+    only = attack[0] if isinstance(attack, list | tuple) and len(attack) == 1 else attack
+    if not isinstance(only, str) or only not in get_args(Official):
+        return "pyautoattack"
+    return f"pyautoattack-{only}" if only in _NATIVE else only
 
 
 def _official(value: Any) -> Version | Official | tuple[Official, ...]:
@@ -58,7 +72,7 @@ class PyAutoAttack(AttackSpec):
 
     kind: Literal["pyautoattack"]
     attack: Annotated[Version | Official | tuple[Official, ...], PlainValidator(_official)] = (
-        "apgd-ce"
+        DEFAULT_ATTACK
     )
     steps: Count = 100
     restarts: Count = 1
@@ -84,6 +98,11 @@ class PyAutoAttack(AttackSpec):
                     "list the attacks",
                 )
         return data
+
+    @property
+    def label(self) -> str:
+        """Name of the attack in tables."""
+        return self.name or pyautoattack_label(self.attack)
 
     @property
     def members(self) -> tuple[Official, ...]:

@@ -152,8 +152,8 @@ def race_line(tables: int, rng: np.random.Generator) -> str:
         images, found, wrong = images + each[0] / 9, found + each[1], wrong + each[2]
     images, found = images / tables, found / tables
     fixed = next(
-        n for n in range(256, 5001, 64)
-        if n > 4900 or np.mean([fixed_power(rates, n, rng) for rates in drawn[:50]]) >= found
+        n for n in range(256, 5001, 128)
+        if n > 4800 or np.mean([fixed_power(rates, n, rng) for rates in drawn[:20]]) >= found
     )  # fmt: skip
     return (
         f"table of 9 models: {wrong / tables:.2%} ever wrong, {found:.1%} of real pairs found with "

@@ -156,7 +156,7 @@ def differences_of(pairs: Sequence[ScorePair]) -> list[Difference]:
     numbers are of the images that both have, and test and interval are anytime-valid. On different
     images it has the interval for unpaired rates and no test.
     """
-    common = [_on_common_images(pair) if pair.anytime else pair for pair in pairs]
+    common = [_on_common_images(pair) for pair in pairs]
     return [_on_metric_scale(found) for found in _in_fractions(common)]
 
 
@@ -175,13 +175,20 @@ def _in_fractions(pairs: Sequence[ScorePair]) -> list[Difference]:
 
 
 def _on_common_images(pair: ScorePair) -> ScorePair:
-    """Return the scores on the first images, which both numbers have on all datasets."""
+    """Return the scores on the first images, which both numbers have on all datasets.
+
+    The pair is unchanged if the data did not decide how many images there are, or if the first
+    images differ.
+    """
+    if not pair.anytime:
+        return pair
     t = min(len(s.shares[0]) for s in (*pair.first, *pair.second))
     first, second = (
         tuple(DatasetScores((s.shares[0][:t],), s.sample_ids[:t], t, s.anytime) for s in scores)
         for scores in (pair.first, pair.second)
     )
-    return ScorePair(pair.label, first, second)
+    common = ScorePair(pair.label, first, second)
+    return common if common.same_images else pair
 
 
 def _anytime_test(pair: ScorePair) -> tuple[float, float, float]:

@@ -10,9 +10,12 @@ from bench.core.types import Values
 from bench.stats import (
     LEVEL,
     Interval,
+    anytime_paired_interval,
+    anytime_paired_test,
     design_effect,
     holm,
     mcnemar,
+    mean_leads,
     mean_of,
     paired_interval,
     paired_leads,
@@ -34,11 +37,14 @@ class DatasetScores:
         sample_ids: Ids of the entries of `shares`.
         images: Number of images; several captions of one image count as one, since they are
             correlated.
+        anytime: Whether the images were drawn until a number was precise enough; then `shares` may
+            be of the first of `sample_ids` alone, and another model may have more or fewer.
     """
 
     shares: tuple[Values, ...]
     sample_ids: tuple[str, ...]
     images: int
+    anytime: bool = False
 
     @property
     def effective_size(self) -> float:
@@ -94,6 +100,11 @@ class ScorePair:
     second: tuple[DatasetScores, ...]
 
     @property
+    def anytime(self) -> bool:
+        """Whether the data decided how many images a number has."""
+        return any(scores.anytime for scores in (*self.first, *self.second))
+
+    @property
     def same_images(self) -> bool:
         """Whether both numbers are on the same images."""
         first, second = ([s.sample_ids for s in scores] for scores in (self.first, self.second))
@@ -141,28 +152,64 @@ def differences_of(pairs: Sequence[ScorePair]) -> list[Difference]:
 
     All pairs have the same number of datasets. On the same images, a difference has a paired test
     and interval: McNemar's exact test for right-or-wrong answers, one per image of a single dataset
-    and one seed, otherwise the score test of `bench.stats`. On different images it has the interval
-    for unpaired rates and no test.
+    and one seed, otherwise the score test of `bench.stats`. If the data decided when to stop, both
+    numbers are of the images that both have, and test and interval are anytime-valid. On different
+    images it has the interval for unpaired rates and no test.
     """
-    return [_on_metric_scale(found) for found in _in_fractions(pairs)]
+    common = [_on_common_images(pair) for pair in pairs]
+    return [_on_metric_scale(found) for found in _in_fractions(common)]
 
 
 def _in_fractions(pairs: Sequence[ScorePair]) -> list[Difference]:
     """Return the differences of pairs as fractions of the best score."""
     found = [_unpaired(pair) for pair in pairs]
-    paired = [index for index, pair in enumerate(pairs) if pair.same_images]
-    if not paired:
-        return found
+    same = [index for index, pair in enumerate(pairs) if pair.same_images]
+    paired = [index for index in same if not pairs[index].anytime]
+    tests = {index: _anytime_test(pairs[index]) for index in same if pairs[index].anytime}
+    tests |= _paired_tests(pairs, paired) if paired else {}
+    corrected = holm([tests[index][0] for index in same])
+    for index, p_holm in zip(same, corrected, strict=True):
+        p, low, high = tests[index]
+        found[index] = replace(found[index], low=low, high=high, p=p, p_holm=p_holm)
+    return found
+
+
+def _on_common_images(pair: ScorePair) -> ScorePair:
+    """Return the scores on the first images, which both numbers have on all datasets.
+
+    The pair is unchanged if the data did not decide how many images there are, or if the first
+    images differ.
+    """
+    if not pair.anytime:
+        return pair
+    t = min(len(s.shares[0]) for s in (*pair.first, *pair.second))
+    first, second = (
+        tuple(DatasetScores((s.shares[0][:t],), s.sample_ids[:t], t, s.anytime) for s in scores)
+        for scores in (pair.first, pair.second)
+    )
+    common = ScorePair(pair.label, first, second)
+    return common if common.same_images else pair
+
+
+def _anytime_test(pair: ScorePair) -> tuple[float, float, float]:
+    """Return the p-value and the bounds of a difference of which the data decided the images."""
+    first, second = ([s.shares[0] for s in scores] for scores in (pair.first, pair.second))
+    leads = mean_leads(first, second)
+    return anytime_paired_test(leads), *anytime_paired_interval(leads)
+
+
+def _paired_tests(
+    pairs: Sequence[ScorePair], paired: Sequence[int]
+) -> dict[int, tuple[float, float, float]]:
+    """Return p-values and bounds of the differences of some pairs, by their index."""
     counts = np.array([_counts(pairs[index]) for index in paired])  # [pairs, 3, datasets]
     table = (counts[:, 0], counts[:, 1], counts[:, 2])
     lows, highs = paired_interval(*table)
     score = paired_test(*table).tolist()
     exact = [_mcnemar_or_none(pairs[index]) for index in paired]
     p_values = [p if e is None else e for p, e in zip(score, exact, strict=True)]
-    rows = zip(paired, lows.tolist(), highs.tolist(), p_values, holm(p_values), strict=True)
-    for index, low, high, p, p_holm in rows:
-        found[index] = replace(found[index], low=low, high=high, p=p, p_holm=p_holm)
-    return found
+    rows = zip(p_values, lows.tolist(), highs.tolist(), strict=True)
+    return dict(zip(paired, rows, strict=True))
 
 
 def _on_metric_scale(found: Difference) -> Difference:
@@ -178,7 +225,8 @@ def _unpaired(pair: ScorePair) -> Difference:
 
 
 def _mean(scores: Sequence[DatasetScores]) -> Interval:
-    return mean_of([s.correct for s in scores], [s.effective_size for s in scores])
+    correct, sizes = [s.correct for s in scores], [s.effective_size for s in scores]
+    return mean_of(correct, sizes, anytime=any(s.anytime for s in scores))
 
 
 def _counts(pair: ScorePair) -> NDArray[np.float64]:

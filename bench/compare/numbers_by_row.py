@@ -147,7 +147,7 @@ def _scores_of_dataset(seeds: Sequence[Scored]) -> DatasetScores | None:
         return None
     (first, *_) = seeds
     assert first.result is not None
-    return DatasetScores(known, first.result.sample_ids, first.images)
+    return DatasetScores(known, first.result.sample_ids, first.images, first.anytime)
 
 
 def _worst(suite: Suite, results: ComparedResults) -> Iterator[tuple[Row, str, Numbers]]:
@@ -159,7 +159,7 @@ def _worst(suite: Suite, results: ComparedResults) -> Iterator[tuple[Row, str, N
     for key, cells in worst_case_cells(suite, results.scored).items():
         model, threat, source = key
         ids = {
-            item.cell.dataset: (item.result.sample_ids, item.images)
+            item.cell.dataset: (item.result.sample_ids, item.images, suite.until is not None)
             for item in cells
             if item.result is not None and item.shares is not None
         }

@@ -138,7 +138,9 @@ def _measured(names: Sequence[str], items: _Items) -> tuple[Interval | None, int
         images += items[name][0].images
         sizes.append(min(item.effective_size for item in items[name]))
         correct.append(sum(rates) / len(rates) * sizes[-1])
-    return mean_of(correct, sizes).scaled(metric_of(_any_cell(items).metric).highest), images, ""
+    anytime = any(item.anytime for name in names for item in items[name])
+    found = mean_of(correct, sizes, anytime=anytime)
+    return found.scaled(metric_of(_any_cell(items).metric).highest), images, ""
 
 
 def _any_cell(items: _Items) -> Cell:

@@ -18,6 +18,8 @@ Mode = Literal["success", "full"]
 Norm = Literal["linf", "l2"]
 Status = Literal["ok", "skip", "failed"]
 REACHED = "reached="  # flag: share of images on which the model said the attack's target
+# flag: the images were drawn until the number was precise enough, so its interval must hold then
+ANYTIME = "anytime"
 # fact: a family of models that no test knows, so that each model was verified when it was loaded
 VERIFIED_FAMILY = "verified_family"
 Facts = Mapping[str, str | int]  # by name

@@ -72,7 +72,9 @@ class QuestionSet:
     questions: tuple[Question, ...]
 
 
-def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
+def index_dataset(
+    spec: DatasetSpec, samples: int, seed: int, *, shuffled: bool = False
+) -> DatasetLock:
     """Choose the samples of a subset and compute the dataset's fingerprint; decode no image.
 
     Missing files are downloaded. A subset holds the samples whose ids have the lowest hashes under
@@ -85,6 +87,7 @@ def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
         spec: The dataset.
         samples: Number of samples of the subset; all if the dataset has fewer.
         seed: Seed of the choice.
+        shuffled: Whether the samples are in random order; else sorted by id.
 
     Raises:
         CellError: The dataset cannot be downloaded, has the wrong layout, or is damaged.
@@ -93,7 +96,7 @@ def index_dataset(spec: DatasetSpec, samples: int, seed: int) -> DatasetLock:
     if source.download_folder is None and (reason := source.missing(seed)):
         raise CellError(reason)
     index = source.open(seed)
-    lock = index.lock(choose(index.samples, samples, seed))
+    lock = index.lock(choose(index.samples, samples, seed, shuffled=shuffled))
     return replace(lock, remarks=(*source.remarks(), *list_remarks(spec, lock.classes)))
 
 

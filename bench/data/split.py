@@ -66,13 +66,21 @@ class Split:
         return DatasetLock(content, sample_ids, self.classes, self.templates, self.origin)
 
 
-def choose(keys: Collection[str], count: int, seed: int) -> tuple[str, ...]:
-    """Return the `count` keys with the lowest hashes under a seed, sorted by key.
+def choose(
+    keys: Collection[str], count: int, seed: int, *, shuffled: bool = False
+) -> tuple[str, ...]:
+    """Return the `count` keys with the lowest hashes under a seed.
 
     A smaller subset is part of a larger subset, and the order of the keys does not matter.
+
+    Args:
+        keys: All keys.
+        count: Number of keys to choose.
+        seed: Seed of the choice.
+        shuffled: Whether they are in the order of their hashes, which is random; else by key.
     """
     ranked = sorted(keys, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
-    return tuple(sorted(ranked[:count]))
+    return tuple(ranked[:count] if shuffled else sorted(ranked[:count]))
 
 
 def choose_shards(total: int, wanted: int | None, seed: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from bench.attacks.balls import reach
 from bench.attacks.stored_images import decode
 from bench.core.errors import FAILURES, CellError, CellSkip, StoreError
 from bench.core.resolved_names import Lock
-from bench.core.types import REACHED, CellResult, Status, unmeasured
+from bench.core.types import ANYTIME, REACHED, CellResult, Status, unmeasured
 from bench.evaluate.cell_results import result_of, scores_of, tally_of
 from bench.evaluate.craft import Case, batch_of
 from bench.evaluate.external_points import score_external
@@ -20,6 +20,7 @@ from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.provenance import provenance
 from bench.evaluate.random_numbers import seeded
 from bench.evaluate.score import Points, score
+from bench.evaluate.sequential import until_narrow
 from bench.evaluate.tally import Tally, concatenate, extra_fields, new_tally
 from bench.evaluate.tracebacks import reason
 from bench.evaluate.transferable import attack_all
@@ -142,7 +143,10 @@ class Evaluator:
         parts = parts_of(attack, len(images.labels))
         if part is not None:
             parts = parts[part : part + 1]
-        if cell.mode == "success":
+        if cell.width is not None:
+            tallies = (self._sequential_part(case, attack, rows) for rows in parts)
+            tally = concatenate([*until_narrow(tallies, cell.width)])
+        elif cell.mode == "success":
             kept = len(images.labels) > len(parts[0])
             tally = concatenate([self._part(case, attack, rows, kept) for rows in parts])
         elif part is not None:
@@ -158,6 +162,16 @@ class Evaluator:
         outcome_flags = self._outcome_flags(cell, attack, tally)
         return replace(tally, flags=(*flags, *tally.flags, *outcome_flags, *reached_flags))
 
+    def _sequential_part(self, case: Case, attack: AnyAttack, rows: range) -> Tally:
+        """Return the tally of a part of a cell that stops when its number is precise enough."""
+        if case.cell.mode == "success":
+            return self._part(case, attack, rows, kept=True)
+        part_case = replace(case, images=case.images.span(rows))
+        tally = new_tally(part_case.images.sample_ids)
+        shared = self._shared_points(case, attack, [rows], tally)
+        score(part_case, ((chunk - rows.start, points) for chunk, points in shared), tally)
+        return tally
+
     def _clean(self, cell: Cell) -> Tally:
         cache, name = self._cache, cell.dataset
         all_images = scores_all(self.suite, self.suite.dataset(name))
@@ -172,7 +186,7 @@ class Evaluator:
 
     def _outcome_flags(self, cell: Cell, attack: AnyAttack, tally: Tally) -> list[str]:
         """Return flags for a nested budget, a distance above eps, and a low precision."""
-        flags = []
+        flags = [] if cell.width is None else [ANYTIME]
         if cell.below is not None:
             flags.append("nested")
         if tally.distance.max() > reach(cell.budget):
@@ -188,7 +202,7 @@ class Evaluator:
         """
         cell, key = case.cell, part_name(rows)
         part_case = replace(case, images=case.images.span(rows))
-        known = self.store.part(cell.id, key) if kept else None
+        known = self.store.part(cell.parts_id, key) if kept else None
         if known is not None and known.sample_ids == part_case.images.sample_ids:
             return tally_of(known, cell)
         watch = Stopwatch(self._cache.loading)
@@ -197,7 +211,7 @@ class Evaluator:
         if kept:
             facts = {"backwards": tally.backwards, "batch": tally.batch}
             part = result_of(cell, tally, watch.read(), facts)
-            self.store.put_part(cell.id, key, part)
+            self.store.put_part(cell.parts_id, key, replace(part, cell_id=cell.parts_id))
         return tally
 
     def _attack(self, case: Case, attack: AnyAttack, rows: range) -> Tally:
@@ -233,7 +247,8 @@ class Evaluator:
         """Yield rows with their adversarial images, from a craft that several cells share.
 
         The decoded form is scored, whether the craft was read or just made, so both give the same
-        number. The passes of the craft count in one of the cells, whichever cell made it.
+        number. The passes of the craft count in one of the cells, whichever cell made it; those on
+        images that only other cells needed, because that cell stopped before, count in none.
         """
         storage, budget = self.suite.protocol.storage, case.cell.budget
         pays = self._paying_cell(case.cell.craft_id) == case.cell.id

@@ -51,6 +51,8 @@ class Cell:
         below: The cell at the next smaller radius, if radii are nested: images that are broken
             there count as broken here. None otherwise.
         metric: Name of the metric (`bench.suite.metrics`).
+        parts_id: Id under which parts of its images are stored; equal for all rules that stop it.
+        width: It stops when its confidence sequence is at most this wide; None if it never does.
     """
 
     id: str
@@ -63,6 +65,8 @@ class Cell:
     seed: int
     below: "Cell | None" = None
     metric: str = ACCURACY
+    parts_id: str = ""
+    width: float | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -179,10 +183,12 @@ def _metric_cells(
                         "seed": seed,
                     }
                 )
-                identity = digest({**scored, "attack": craft})
+                parts = {**scored, "attack": craft}
+                rule = {"until": suite.until.model_dump()} if suite.until else {}
+                width = suite.until.width if suite.until else None
                 cell = Cell(
-                    identity, craft, target, dataset.name, attack, eps, threat, seed, below,
-                    metric,
+                    digest({**parts, **rule}), craft, target, dataset.name, attack, eps, threat,
+                    seed, below, metric, digest(parts), width,
                 )  # fmt: skip
                 below = cell if nested else None
                 yield cell

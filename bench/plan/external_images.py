@@ -114,7 +114,7 @@ def image_faults(suite: Suite, contents: bool) -> Iterator[tuple[str, str]]:
     for key, attack, dataset in here if contents else ():
         try:
             there = source_of(dataset).missing(suite.seed) is None
-            found = index_dataset(dataset, suite.samples, suite.seed) if there else None
+            found = index_dataset(dataset, suite.most_samples, suite.seed) if there else None
             checked_content(suite, attack, dataset, found.sample_ids if found else None)
         except MALFORMED as error:
             yield key, str(error) or type(error).__name__
@@ -144,7 +144,7 @@ def match(
                 f"{files.place}: got {files.count} images without ids; needed: `ids`, or exactly "
                 f"the {len(sample_ids)} images of {dataset.name} in the order of their ids"
             )
-        return Matched(files, dict(zip(sample_ids, range(files.count), strict=True)), True)
+        return Matched(files, dict(zip(sorted(sample_ids), range(files.count), strict=True)), True)
     known = source_of(dataset).subset(seed).samples
     ids = _ids_in_folder(files.names, known) if files.shape is None else files.names
     places: dict[str, list[int]] = defaultdict(list)

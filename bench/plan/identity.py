@@ -29,7 +29,9 @@ IDENTITY_FORM = 1
 def spec_digests(suite: Suite) -> dict[str, str]:
     """Return a digest of the suite's entry for each model, dataset and local judge, by key path."""
     models = {f"models.{name}": spec.settings() for name, spec in suite.models.items()}
-    sampling = {"samples": suite.samples, "seed": suite.seed}
+    sampling: dict[str, Any] = {"samples": suite.most_samples, "seed": suite.seed}
+    if suite.until:
+        sampling["shuffled"] = True
     sets = {f"datasets.{d.name}": {**d.model_dump(), **sampling} for d in suite.datasets}
     judge = suite.protocol.judge
     local = {"protocol.judge": judge.model_dump()} if isinstance(judge, TransformersJudge) else {}

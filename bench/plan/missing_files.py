@@ -149,7 +149,7 @@ def _of_dataset(suite: Suite, dataset: DatasetSpec, contents: bool) -> Iterator[
         yield Fault(key, reason, _FETCH if download else _CREATE, download)
     elif contents and not download:
         try:
-            index_dataset(dataset, suite.samples, suite.seed)
+            index_dataset(dataset, suite.most_samples, suite.seed)
         except CellError as error:
             yield Fault(key, str(error), _CORRECT)
         except Exception as error:  # readers raise many kinds, and a run fails with each

@@ -61,7 +61,11 @@ def resolve(suite: Suite) -> tuple[Lock, dict[str, str]]:
     datasets: dict[str, DatasetLock] = {}
     for entry in suite.datasets:
         datasets |= attempt(
-            "datasets", entry.name, partial(index_dataset, entry, suite.samples, suite.seed)
+            "datasets",
+            entry.name,
+            partial(
+                index_dataset, entry, suite.most_samples, suite.seed, shuffled=bool(suite.until)
+            ),
         )
     whole: dict[str, DatasetLock] = {}
     for entry in suite.datasets:
@@ -93,12 +97,12 @@ def remarks(suite: Suite, lock: Lock) -> Iterator[str]:
 
 def remarks_on(suite: Suite, dataset: DatasetSpec, found: DatasetLock | None) -> Iterator[str]:
     """Yield the remarks on a dataset; `found` is None if it could not be resolved."""
-    if found is not None and len(found.sample_ids) < suite.samples:
+    if found is not None and len(found.sample_ids) < suite.most_samples:
         count = len(found.sample_ids)
         unit = "questions" if isinstance(dataset, LanguageDataset) else "images"
         yield (
             f"datasets.{dataset.name}: has {count} {unit}, fewer than samples: "
-            f"{suite.samples}; all of them are used, and the tables show n = {count}"
+            f"{suite.most_samples}; all of them are used, and the tables show n = {count}"
         )
     yield from dataset.remarks()
     for remark in found.remarks if found else ():

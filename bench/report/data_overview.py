@@ -96,7 +96,7 @@ def overview(suite: Suite, spec: DatasetSpec, count: int) -> Overview:
         return Overview(spec.name, fault=f"{missing}{advice}")
     try:
         index = source.open(suite.seed)
-        chosen = choose(index.samples, suite.samples, suite.seed)
+        chosen = choose(index.samples, suite.most_samples, suite.seed)
         split = index if isinstance(index, Split) and not index.captioned else None
         names, prompts = (split.classes, split.templates) if split else ((), ())
         read = (*source.remarks(), *list_remarks(spec, names))

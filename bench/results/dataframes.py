@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from bench.core.types import ANYTIME
 from bench.stats import Interval, mean_of
 from bench.suite.metrics import metric_of
 
@@ -109,7 +110,8 @@ def _mean(rows: pd.DataFrame, datasets: list[str]) -> Interval | None:
     if rates.isna().any():
         return None
     n = by_dataset["n"].first().reindex(datasets).to_numpy(np.int64)
-    return mean_of((rates.to_numpy() * n).tolist(), n.tolist()).scaled(best)
+    anytime = any(ANYTIME in flags.split() for flags in rows["flags"])
+    return mean_of((rates.to_numpy() * n).tolist(), n.tolist(), anytime=anytime).scaled(best)
 
 
 def _interval_columns(name: str, mean: Interval | None) -> dict[str, float]:

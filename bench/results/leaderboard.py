@@ -76,7 +76,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    frame["rank"] = _ranks(keys, worst_cases, attacked_counts(suite, scored))
+    frame["rank"] = _ranks(suite, keys, worst_cases, attacked_counts(suite, scored))
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
     frame = frame.assign(place=place).sort_values(
@@ -143,7 +143,8 @@ def _worst(suite: Suite, counted: Sequence[Scored]) -> list[Values] | None:
         known = [vector for vector in vectors if vector is not None]
         if not known or len(known) < len(vectors):
             return None
-        survivors.append(np.minimum.reduce(known))
+        n = min(map(len, known))  # cells that stop when they are precise enough have fewer images
+        survivors.append(np.minimum.reduce([vector[:n] for vector in known]))
     return survivors
 
 
@@ -196,6 +197,7 @@ def attacked_counts(suite: Suite, scored: Sequence[Scored]) -> list[int]:
 
 
 def _ranks(
+    suite: Suite,
     keys: Sequence[tuple[str, str, str]],
     worst_cases: dict[tuple[str, str, str], list[Values]],
     sizes: Sequence[int],
@@ -207,7 +209,7 @@ def _ranks(
         if key in worst_cases:
             by_group[key[1:]].append(index)
     for members in by_group.values():
-        found |= dict(
-            zip(members, ranks([worst_cases[keys[i]] for i in members], sizes), strict=True)
-        )
+        of_group = [worst_cases[keys[i]] for i in members]
+        ranked = ranks(of_group, sizes, anytime=suite.until is not None)
+        found |= dict(zip(members, ranked, strict=True))
     return pd.Series([found.get(index) for index in range(len(keys))], dtype="Int64")

@@ -57,6 +57,8 @@ def _entry(
     assert result is not None
     known = lock.whole if cell.attack is None and cell.dataset in lock.whole else lock.datasets
     resolved = known.get(cell.dataset)
+    # of a cell that stopped before, all images that it could have had
+    ids = resolved.sample_ids if item.anytime and resolved else result.sample_ids
     templates = protocol.templates
     if isinstance(suite.dataset(cell.dataset), LanguageDataset):
         templates = ()  # no classes, so no prompt templates
@@ -74,8 +76,9 @@ def _entry(
         "content": resolved.fingerprint if resolved else UNRESOLVED,
         "content_origin": resolved.origin if resolved else "",
         **_remarks(resolved),
-        "images": len(result.sample_ids),
-        "image_ids": _hash(result.sample_ids),
+        "images": len(ids),
+        "image_ids": _hash(ids),
+        **({"until": suite.until.model_dump()} if item.anytime and suite.until else {}),
         "seed": cell.seed,
         "classes": len(resolved.classes) if resolved else 0,
         "class_names": _hash(resolved.classes if resolved else ()),

@@ -12,11 +12,11 @@ import pandas as pd
 
 from bench.core.errors import CellError, UserError
 from bench.core.resolved_names import DatasetLock
-from bench.core.types import Values
+from bench.core.types import ANYTIME, Values
 from bench.data import read_answer_types, read_labels
 from bench.results.leaderboard import attacked_counts, survivors
 from bench.results.tables import Scored, cells_frame, load_scored
-from bench.stats import design_effect, wilson
+from bench.stats import design_effect, rate_interval
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
@@ -26,7 +26,7 @@ from bench.suite.specs import DatasetSpec, eps_value
 WORST = "worst"
 _WORST = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
-    *("n", "metric", "value", "ci_low", "ci_high", "status"),
+    *("n", "metric", "value", "ci_low", "ci_high", "status", "flags"),
 )
 _CELL = (
     *("cell_id", "model", "dataset", "threat", "source", "attack", "norm", "eps", "metric", "seed"),
@@ -48,7 +48,7 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
         `worst`. Rows without a number are left out.
     """
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
-    largest = max(radii, key=eps_value, default="")
+    largest, sequential = max(radii, key=eps_value, default=""), suite.until is not None
     scored = load_scored(read_results(suite, Store(Path(results), suite.suite)))
     found, sizes = survivors(suite, scored), attacked_counts(suite, scored)
     constant = {
@@ -68,10 +68,12 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
             "task": (metric := metrics_of(dataset)[0]).task.title,
             "metric": metric.name,
             "n": len(shares),
-            **_rate(shares, images, metric.highest),
+            **_rate(shares, images, metric.highest, anytime=sequential),
+            "flags": ANYTIME if sequential else "",
         }
         for (model, threat, source), vectors in found.items()
-        for dataset, shares, images in zip(suite.datasets, vectors, sizes, strict=True)
+        for dataset, shares, size in zip(suite.datasets, vectors, sizes, strict=True)
+        for images in [len(shares) if sequential else size]
     ]
     return pd.DataFrame(rows, columns=[*_WORST])
 
@@ -185,7 +187,7 @@ def _by_group(
             of_group = found == group
             n = int(of_group.sum())
             images = len(np.unique(owners[of_group])) if item.metric.shares_images else n
-            rate = _rate(shares[of_group], images, item.metric.highest)
+            rate = _rate(shares[of_group], images, item.metric.highest, anytime=item.anytime)
             row = {str(name): value for name, value in cell.items()}
             yield row, group, {"n": n, **rate}
 
@@ -195,7 +197,7 @@ def _table(rows: Sequence[Mapping[str, Any]], *groups: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"seed": "Int64"})
 
 
-def _rate(shares: Values, images: int, best: float = 1.0) -> dict[str, float]:
+def _rate(shares: Values, images: int, best: float, *, anytime: bool) -> dict[str, float]:
     mean, size = float(shares.mean()), images / float(design_effect(shares))
-    low, high = wilson(mean * size, size)
+    low, high = rate_interval(mean * size, size, anytime=anytime)
     return {"value": mean * best, "ci_low": low * best, "ci_high": high * best}

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.core.types import VERIFIED_FAMILY, CellResult, Values
+from bench.core.types import ANYTIME, VERIFIED_FAMILY, CellResult, Values
 from bench.plan.cells import Cell
 from bench.plan.unhashed import unhashed_flags
 from bench.results.spreadsheet import unescaped
-from bench.stats import design_effect, wilson
+from bench.stats import design_effect, rate_interval
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
 from bench.suite.metrics import Metric, image_id_of, metric_of, rule_of
@@ -72,6 +72,20 @@ class Scored:
         """Effective sample size; the number of images for right-or-wrong answers."""
         shares = self.shares
         return 0.0 if shares is None else self.images / float(design_effect(shares))
+
+    @property
+    def anytime(self) -> bool:
+        """Whether its images were drawn until the number was precise enough."""
+        return self.result is not None and ANYTIME in self.result.flags
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95% interval of the value; None unless the cell is ok."""
+        shares, size, best = self.shares, self.effective_size, self.metric.highest
+        if shares is None:
+            return None
+        low, high = rate_interval(float(shares.mean()) * size, size, anytime=self.anytime)
+        return low * best, high * best
 
     @property
     def images(self) -> int:
@@ -160,7 +174,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
     assert result is not None
     value, shares = item.value, item.shares
     n = 0 if shares is None else len(shares)
-    low, high = (None, None) if shares is None else _interval(item, float(shares.mean()))
+    low, high = item.interval or (None, None)
     return {
         "suite": suite.suite,
         "model": cell.target,
@@ -196,9 +210,3 @@ def cell_flags(item: Scored) -> list[str]:
     same = [SAME_SOURCE] if item.same_source else []
     verified = [PREPROCESSING_VERIFIED] if VERIFIED_FAMILY in result.provenance else []
     return [*same, *verified, *item.content_flags, *result.flags, *item.trust_flags]
-
-
-def _interval(item: Scored, share: float) -> tuple[float, float]:
-    best = item.metric.highest
-    low, high = wilson(share * item.effective_size, item.effective_size)
-    return low * best, high * best

@@ -46,7 +46,9 @@ def jobs_of(
     for job in jobs:
         below = job.cell.below
         chain[job.key] = job.work + (chain.get(below.id, 0.0) if below else 0.0)
-        parts = list(_parts(job, sizes)) if slots > 1 and chain[job.key] > _LONG * share else []
+        long = slots > 1 and chain[job.key] > _LONG * share
+        # nobody knows how many parts a cell needs that stops when it has enough
+        parts = list(_parts(job, sizes)) if long and job.cell.width is None else []
         if len(parts) > 1:
             found += parts
             keys = tuple(part.key for part in parts)

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.core.errors import UserError
 from bench.core.resolved_names import Lock
-from bench.core.types import CellResult
+from bench.core.types import ANYTIME, CellResult
 from bench.plan.cells import Cell, images_of
 from bench.plan.identity import spec_digests, still_valid
 from bench.plan.labels import describe
@@ -166,6 +166,8 @@ def _check_images(suite: Suite, lock: Lock, cell: Cell, result: CellResult, othe
     if metric_of(cell.metric).unit == "captions":
         captions = Counter(map(image_id_of, result.sample_ids))
         ids = tuple(f"{key}{ID_SEPARATOR}{i}" for key in ids for i in range(captions[key]))
+    if ANYTIME in result.flags:
+        ids = ids[: len(result.sample_ids)]
     if result.sample_ids != ids:
         raise UserError(
             f"{other}: cell {cell.id} ({describe(cell)}): its {len(result.sample_ids)} images are "

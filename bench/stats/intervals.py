@@ -1,6 +1,6 @@
 """Score intervals of an accuracy, and of the mean accuracy over datasets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import sqrt
@@ -81,12 +81,6 @@ def mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
         for some in (rates, 1 - rates)
     )
     return low, 1 - below
-
-
-def mean_of(correct: Sequence[float], n: Sequence[float]) -> Interval:
-    """Return the mean of the rates `correct / n` of k datasets with its 95% interval."""
-    low, high = mean_interval(correct, n)
-    return Interval(float(np.mean(np.divide(correct, n))), float(low), float(high))
 
 
 def unpaired_interval(first: Interval, second: Interval) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.core.types import Values
+from bench.stats.anytime import anytime_paired_test, mean_leads
 from bench.stats.effective_size import paired_leads
 from bench.stats.intervals import Floats
 from bench.stats.paired_tests import mcnemar_of_counts, paired_test
@@ -41,7 +42,12 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def ranks(shares: Sequence[Sequence[Values]], images: Sequence[int] | None = None) -> list[int]:
+def ranks(
+    shares: Sequence[Sequence[Values]],
+    images: Sequence[int] | None = None,
+    *,
+    anytime: bool = False,
+) -> list[int]:
     """Rank models by their mean score over datasets, on the same images.
 
     A model beats another if its mean is higher and a paired test over all pairs of models,
@@ -56,13 +62,19 @@ def ranks(shares: Sequence[Sequence[Values]], images: Sequence[int] | None = Non
         images: Number of images per dataset, where several answers belong to one image. Answers to
             one image are correlated, so they count as one image. If None, each answer has its own
             image.
+        anytime: Whether the data decided when to stop. Models may then have other numbers of
+            images; those of one are the first of another. Two models are compared by
+            `anytime_paired_test` on the images that both have.
     """
     sizes = [len(answers) for answers in shares[0]]
     known = list(images or sizes)
     count = len(shares)
     means = [round(float(np.mean([part.mean() for part in model])), _DIGITS) for model in shares]
     first, second = np.tril_indices(count, -1)
-    if (
+    if anytime:
+        pairs = zip(first.tolist(), second.tolist(), strict=True)
+        p_values = [anytime_paired_test(mean_leads(shares[i], shares[j])) for i, j in pairs]
+    elif (
         known == sizes
         and len(sizes) == 1
         and all(answers.dtype == np.bool_ for (answers,) in shares)

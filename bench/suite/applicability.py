@@ -13,6 +13,7 @@ from bench.suite.specs import (
     DatasetSpec,
     ExternalImages,
     ModelSpec,
+    NativeSpec,
     Threat,
     members_of,
     task_of,
@@ -84,3 +85,28 @@ def applicability_faults(
                 f"models.{name}: {does}, {but}; it would be scored on no dataset, and no model, "
                 "attack or threat uses it; remove it"
             )
+
+
+def sequential_faults(
+    datasets: Sequence[DatasetSpec],
+    attacks: Sequence[AnyAttack],
+    seeds: Sequence[int],
+    places: Sequence[int],
+) -> Iterator[str]:
+    """Yield a fault for what cannot be stopped before all images; see `applicability_faults`.
+
+    Questions and captions about one image are dependent, and recalls need all images. A nested
+    attack needs the outcomes of a smaller radius, and a mean over seeds those of all seeds, which
+    may have stopped before.
+    """
+    task = TASKS[task_of(datasets[0])]
+    if task.labels != "classes":
+        yield (
+            f"samples.until: the task of the datasets is {task.title}; allowed in suites of "
+            "classification"
+        )
+    if len(seeds) > 1:
+        yield f"seeds: got {len(seeds)} seeds; allowed with `samples.until`: one"
+    for at, attack in zip(places, attacks, strict=True):
+        if isinstance(attack, NativeSpec) and attack.nested:
+            yield f"attacks.{at}.nested: got true; allowed with `samples.until`: false"

@@ -12,7 +12,7 @@ from bench.suite.sweep import Origin
 
 _LONG = 300  # characters; a longer value is shortened in a message
 # beginnings of the keys that pydantic adds to the path of a fault
-_VALIDATORS = ("function-", "tagged-union[", "literal[", "tuple[", "constrained-str", "[key]")
+_VALIDATORS = ("function-", "tagged-union[", "literal[", "tuple[", "constrained-", "[key]")
 # what is allowed, by pydantic's type of error; in braces, the bounds that the error states
 ALLOWED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "an integer"),
@@ -147,6 +147,7 @@ def _without_tags(keys: list[str]) -> Iterator[str]:
         is_tag = is_tag or (index == 5 and keys[0] == keys[3] == "attacks")
         is_tag = is_tag or (index == 2 and keys[:2] == ["protocol", "judge"])
         is_branch = keys[0] == "protocol" and key in ("Pixels", "tuple")
+        is_branch = is_branch or (keys[0] == "samples" and key in ("int", "SequentialSamples"))
         if not is_tag and not is_branch:
             yield key
 

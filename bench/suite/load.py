@@ -11,7 +11,7 @@ from bench.core.errors import SuiteError
 from bench.core.identifiers import path_fault
 from bench.core.shipped_files import named_suite
 from bench.core.yaml_file import read_yaml
-from bench.suite.applicability import applicability_faults
+from bench.suite.applicability import applicability_faults, sequential_faults
 from bench.suite.field_faults import field_faults
 from bench.suite.metrics import TASKS, metrics_of
 from bench.suite.references import duplicates, reference_faults
@@ -36,6 +36,7 @@ from bench.suite.sweep import Origin, expand_sweeps, sweep_faults
 
 _MOST_CELLS = 5_000_000
 _RESERVED = ("crafts", "judged")  # folders that all suites share: `bench.store.results_folder`
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]  # of images
 Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what a column of a table can hold
 
 
@@ -52,13 +53,36 @@ class Against(Spec):
     table: str | None = None
 
 
+class Until(Spec):
+    """When an attacked cell has enough images.
+
+    Attributes:
+        width: It has if its 95% confidence sequence is at most this wide, as a fraction.
+    """
+
+    width: Annotated[float, Field(gt=0, lt=1)]
+
+
+class SequentialSamples(Spec):
+    """Images that are attacked in random order until a cell has enough.
+
+    Attributes:
+        most: Largest number of images per dataset; a smaller dataset is used whole.
+        until: When a cell stops before.
+    """
+
+    most: Count
+    until: Until
+
+
 class Suite(Spec):
     """Models x datasets x (clean + attacks x budgets x threats), under one protocol.
 
     Attributes:
         suite: Name of the suite and of its results folder.
         protocol: Image size, prompts, and other settings that all models share.
-        samples: Number of images per dataset; a smaller dataset is used whole.
+        samples: Number of images per dataset; a smaller dataset is used whole. Or the largest
+            number, and when a cell stops before.
         seed: Seed of the sample of images, and of all attacks unless `seeds` is given.
         seeds: Seeds of the attacks; each attack runs once per seed.
         models: Models by their names in tables.
@@ -73,7 +97,7 @@ class Suite(Spec):
         str, matching(r"[A-Za-z0-9][\w.-]{0,79}", "up to 80 letters, digits, `.`, `_` and `-`")
     ]
     protocol: Annotated[Protocol, BeforeValidator(expand_preset)]
-    samples: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    samples: Count | SequentialSamples
     seed: Seed = 0
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None
     models: Annotated[dict[Name, ModelSpec], Field(min_length=1)]
@@ -82,6 +106,16 @@ class Suite(Spec):
     threats: Annotated[tuple[AnyThreat, ...], Field(min_length=1)] = ()
     against: Against | None = None
     note: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+
+    @property
+    def most_samples(self) -> int:
+        """Largest number of images per dataset."""
+        return self.samples if isinstance(self.samples, int) else self.samples.most
+
+    @property
+    def until(self) -> Until | None:
+        """When an attacked cell stops before it has all images; None if it never does."""
+        return None if isinstance(self.samples, int) else self.samples.until
 
     @property
     def attack_seeds(self) -> tuple[int, ...]:
@@ -177,7 +211,10 @@ def load_suite(path: str | Path) -> Suite:
     if (number := _number_of_cells(suite)) > _MOST_CELLS:
         raise SuiteError(str(path), [f"has up to {number:,} cells; allowed: {_MOST_CELLS:,}"])
     parts = (suite.models, suite.datasets, suite.attacks, suite.threats)
-    if faults := list(applicability_faults(*parts, places)):
+    faults = list(applicability_faults(*parts, places))
+    if suite.until:
+        faults += sequential_faults(suite.datasets, suite.attacks, suite.attack_seeds, places)
+    if faults:
         raise SuiteError(str(path), faults)
     return suite
 

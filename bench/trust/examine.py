@@ -141,11 +141,12 @@ def _subject(cache: ModelCache, pair: Pair, number: Number, most: int) -> Subjec
     """Return the subject without other models and held-out images."""
     model, dataset = pair
     images = cache.images(dataset)
-    if images.sample_ids != number.sample_ids:
+    scored = len(number.sample_ids)
+    if images.sample_ids[:scored] != number.sample_ids:
         raise CellError(
             f"datasets.{dataset}: the images changed since they were scored; run the suite again"
         )
-    count = min(len(images.labels), most)
+    count = min(scored, most)
     seeds = tuple(sample_seed(cache.suite.seed, key) for key in images.sample_ids[:count])
     whole = Subject(
         QueryCounter(cache.classifier(model, dataset), cache.loading.deadline),
@@ -217,7 +218,7 @@ def _held_out(
         return None  # there, each image is a class of its own
     spec = suite.dataset(dataset)
     used = set(cache.images(dataset).sample_ids)
-    more = index_dataset(spec, suite.samples + count, suite.seed).sample_ids
+    more = index_dataset(spec, suite.most_samples + count, suite.seed).sample_ids
     ids = tuple(key for key in more if key not in used)[:count]
     if not ids:
         return None

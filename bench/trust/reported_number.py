@@ -109,6 +109,7 @@ def _number(found: list[Done]) -> Number:
 
 def _of_radius(found: list[Done]) -> Number:
     (cell, result), *_ = found
+    n = min(len(item.correct) for _, item in found)  # sequential cells may have fewer images
     attacks = [item.attack for item, _ in found if item.attack is not None]
     names = ", ".join(dict.fromkeys(attack.label for attack in attacks))
     transferred = cell.source != cell.target
@@ -117,7 +118,7 @@ def _of_radius(found: list[Done]) -> Number:
         cell.budget,
         cell.eps,
         Reported(
-            reduce(np.logical_and, (item.correct for _, item in found)),
+            reduce(np.logical_and, (item.correct[:n] for _, item in found)),
             f"{names} transferred from {sources}" if transferred else names,
             max(map(_steps, attacks)),
             max(map(_eot, attacks)),
@@ -125,7 +126,7 @@ def _of_radius(found: list[Done]) -> Number:
             max(float(item.distance.max()) for _, item in found),
             frozenset(name for attack in attacks for name in _surrogates(attack)),
         ),
-        result.sample_ids,
+        result.sample_ids[:n],
         tuple(sorted(item.id for item, _ in found)),
     )
 

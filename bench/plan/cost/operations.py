@@ -23,7 +23,7 @@ def image_count(suite: Suite, lock: Lock, cell: Cell) -> int:
         return len(found.sample_ids)
     whole = cell.attack is None and scores_all(suite, suite.dataset(cell.dataset))
     facts = catalogue.datasets().get(cell.dataset)
-    return facts.images if whole and facts else suite.samples
+    return facts.images if whole and facts else suite.most_samples
 
 
 def skip_reason(suite: Suite, lock: Lock, cell: Cell) -> str | None:

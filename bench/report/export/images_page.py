@@ -13,7 +13,6 @@ from bench.report.image_viewer.shown_images import ImageOutcome, RgbPixels, Show
 from bench.results.attack_summary import in_words
 from bench.results.protocol_summary import judged_as
 from bench.results.tables import Scored
-from bench.stats import wilson
 from bench.store.results_folder import Store
 from bench.store.writing import write_text
 from bench.suite.load import Suite
@@ -46,6 +45,7 @@ def image_page(suite: Suite, shown: ShownCell) -> str:
     """Return the page: the attack, and each image with its predictions."""
     cell, correct = shown.cell, shown.result.correct
     threat, source = (cell.threat.kind, cell.threat.source or "") if cell.threat else ("", "")
+    scored = Scored(cell, shown.result)
     groups = [
         (outcome, title, about, members)
         for outcome, (title, about) in (_ATTACKED if cell.attack else _CLEAN).items()
@@ -60,12 +60,12 @@ def image_page(suite: Suite, shown: ShownCell) -> str:
         threat=threat_name(threat, source),
         threat_kind=threat,
         source=source,
-        same_source=Scored(cell, shown.result).same_source,
+        same_source=scored.same_source,
         attack=cell.attack.label_in_norm if cell.attack else "",
         settings=in_words(cell.attack) if cell.attack else "",
         judged=judged_as(suite.protocol.storage, cell.mode, cell.attack),
         value=float(correct.mean()),
-        interval=wilson(int(correct.sum()), len(correct)),
+        interval=scored.interval,
         right=int(correct.sum()),
         n=len(correct),
         groups=groups,

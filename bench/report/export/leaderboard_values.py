@@ -1,6 +1,6 @@
 """The leaderboards as values with intervals: over all datasets, and per dataset."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,13 @@ import pandas as pd
 
 from bench.results.leaderboard import leaderboard, survivors
 from bench.results.tables import Scored
-from bench.stats import Interval, design_effect, mean_interval, wilson
+from bench.stats import (
+    Interval,
+    anytime_mean_interval,
+    design_effect,
+    mean_interval,
+    rate_interval,
+)
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 
@@ -107,6 +113,8 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
         board: The leaderboard of `bench.results.leaderboard.leaderboard`.
     """
     names = [column.key for column in columns(suite)]
+    attacked = {column.key for column in columns(suite) if column.attack != "clean"}
+    sequential = attacked if suite.until else set[str]()
     sizes = _effective_sizes(scored)
     best = metrics_of(suite.datasets[0])[0].highest
     by_dataset: dict[str, tuple[Row, ...]] = {}
@@ -127,11 +135,12 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
                 counts.setdefault((key, name), []).append(n)
                 value = record[name]
                 known = n > 0 and not pd.isna(value)
-                rates[name] = _rate(float(value), n, best) if known else None
+                anytime = name in sequential
+                rates[name] = _rate(float(value), n, best, anytime) if known else None
             rows.append(_row(record, rates))
         by_dataset[dataset.name] = tuple(rows)
     by_key = [{row.key: row for row in rows} for rows in by_dataset.values()]
-    means = _means(board, names, by_key, counts, best)
+    means = _means(board, names, by_key, counts, best, sequential)
     return {"": tuple(means), **by_dataset}
 
 
@@ -175,8 +184,9 @@ def _size(sizes: Mapping[tuple[Key, str, str], float], key: Key, dataset: str, n
     return sizes.get((key, dataset, name)) or sizes.get((clean, dataset, name)) or 0.0
 
 
-def _rate(value: float, n: float, best: float) -> Interval:
-    return Interval(value / best, *wilson(value / best * n, n)).scaled(best)
+def _rate(value: float, n: float, best: float, anytime: bool) -> Interval:
+    bounds = rate_interval(value / best * n, n, anytime=anytime)
+    return Interval(value / best, *bounds).scaled(best)
 
 
 def _means(
@@ -185,6 +195,7 @@ def _means(
     by_key: Sequence[Mapping[Key, Row]],
     counts: Mapping[tuple[Key, str], Sequence[float]],
     best: float,
+    sequential: Collection[str],
 ) -> Iterator[Row]:
     """Yield the rows over all datasets; their intervals are computed together, to save time."""
     records = board.to_dict("records")
@@ -194,7 +205,10 @@ def _means(
     images = np.array([counts[place] for place in given]).reshape(-1, len(by_key))
     rates = [[of.rates[name] for of in (rows[key] for rows in by_key)] for key, name in given]
     right = np.array([[rate.value if rate else np.nan for rate in some] for some in rates])
-    low, high = mean_interval(right.reshape(images.shape) / best * images, images)
+    correct = right.reshape(images.shape) / best * images
+    low, high = mean_interval(correct, images)
+    if stopped := [place for place, (_, name) in enumerate(given) if name in sequential]:
+        low[stopped], high[stopped] = anytime_mean_interval(correct[stopped], images[stopped])
     both = zip((low * best).tolist(), (high * best).tolist(), strict=True)
     bounds = dict(zip(given, both, strict=True))
     for record in records:

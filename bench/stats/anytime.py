@@ -1,0 +1,168 @@
+"""Confidence sequences: intervals and tests that hold at whatever image an evaluation stops.
+
+A 95% interval for a fixed number of images does not hold if the data decide when to stop. The ones
+here do: with 95% probability they hold the true value at all numbers of images at once. They test
+by betting (Waudby-Smith and Ramdas 2024): a gambler bets on each image against a hypothesis. If it
+is true, the wealth is a nonnegative supermartingale that starts at 1, so it ever reaches 1 / a with
+a probability of at most a (Ville 1939). The interval holds the values that are not rejected.
+
+The wealth is the mean of that of many constant bets, so it depends on sums alone. It is also valid
+for graded scores in [0,1], for which it is too small.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bench.core.types import Values
+from bench.stats.intervals import Floats
+
+THRESHOLD = float(np.log(20))  # log wealth at which a hypothesis is rejected at 5%
+_HALVINGS = 40
+_NODES = 129  # rates per dataset at which a mean over datasets is minimised
+# Bets on rates, as log odds: 0.25 is best for 1,000 images at 25%, or 400 at 10%; the weights make
+# bets of a quarter to four times that cost little.
+_TILTS = np.geomspace(0.02, 3.0, 24)
+_TILT_WEIGHTS = np.log(np.exp(-(np.log(_TILTS / 0.25) ** 2) / 2))
+_TILTS = np.concatenate([-_TILTS, _TILTS])
+_TILT_WEIGHTS = np.tile(_TILT_WEIGHTS, 2) - np.log(2 * np.exp(_TILT_WEIGHTS).sum())
+# Bets on differences, as shares of the wealth; the weights are a Beta(3, 3) density.
+_SHARES = np.linspace(-0.99, 0.99, 100)
+_SHARE_WEIGHTS = np.log((1 - _SHARES**2) ** 2 / ((1 - _SHARES**2) ** 2).sum())
+
+
+@lru_cache(maxsize=4096)  # several tables state the same rates
+def anytime_interval(correct: float, n: float) -> tuple[float, float]:
+    """Return the 95% confidence sequence of the rate correct / n at n images, within [0,1]."""
+    low, high = _rate_bounds(np.array(correct, float), np.array(n, float), THRESHOLD)
+    return float(low), float(high)
+
+
+def anytime_mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
+    """Return 95% confidence sequences of mean rates over k datasets, each stopped when it was.
+
+    The wealth against given rates of all datasets is the product of their wealths. A mean is
+    rejected if all rates with this mean are. The least wealth follows from convex duality: the log
+    wealths are convex in the rates, so for each multiplier the datasets are minimised separately.
+
+    Args:
+        correct: Number of correct images `[..., k]` of each dataset, or sum of their scores.
+        n: Number of images `[..., k]` of each dataset, at least 1.
+
+    Returns:
+        Lower and upper bounds `[...]`.
+    """
+    right, images = np.broadcast_arrays(np.asarray(correct, float), np.asarray(n, float))
+    k = right.shape[-1]
+    if k == 1:
+        return _rate_bounds(right[..., 0], images[..., 0], THRESHOLD)
+    least = _least_log_wealth(right, images)
+    others = least.sum(-1, keepdims=True) - least
+    low, high = _rate_bounds(right, images, THRESHOLD - others)
+    nodes = low[..., None] + (high - low)[..., None] * np.linspace(0, 1, _NODES)
+    wealth = log_wealth(right[..., None], images[..., None], nodes)
+    found = [np.zeros(right.shape[:-1]), np.ones(right.shape[:-1])]
+    for step in range(200):
+        multiplier = 1e6 ** (step / 199)
+        for side, slope in enumerate((-multiplier, multiplier)):
+            dual = (wealth - slope * nodes).min(-1).sum(-1)
+            bound = (THRESHOLD - dual) / (slope * k)
+            found[side] = (np.minimum if side else np.maximum)(found[side], bound)
+    return found[0], found[1]
+
+
+def anytime_paired_test(leads: ArrayLike) -> float:
+    """Return the two-sided p-value of no difference of two models, valid whenever they stop.
+
+    The wealth is the mean over shares s of the product over leads of 1 + s (lead - d) / (1 + |d|),
+    against the difference d; here it is 0.
+
+    Args:
+        leads: Leads `[t]` of `mean_leads`.
+    """
+    values, counts = np.unique(np.asarray(leads, float), return_counts=True)
+    return float(np.exp(-max(0.0, log_wealth_of_leads(values, counts, 0.0))))
+
+
+def anytime_paired_interval(leads: ArrayLike) -> tuple[float, float]:
+    """Return the 95% confidence sequence of the difference of two models; see the test."""
+    values, counts = np.unique(np.asarray(leads, float), return_counts=True)
+    mean = float(values @ counts / counts.sum())
+    bounds = []
+    for outer in (-1.0, 1.0):
+        inner = mean
+        for _ in range(_HALVINGS):
+            middle = (inner + outer) / 2
+            rejected = log_wealth_of_leads(values, counts, middle) >= THRESHOLD
+            inner, outer = (inner, middle) if rejected else (middle, outer)
+        bounds.append(outer)
+    return bounds[0], bounds[1]
+
+
+def mean_leads(first: Sequence[Values], second: Sequence[Values]) -> Floats:
+    """Return how far the first model leads at the t-th image of each dataset, on average.
+
+    The mean over datasets of the t-th leads has the expectation of the difference of the means,
+    whichever model single datasets favour. It exists up to the smallest number of images that any
+    dataset has for both models.
+
+    Args:
+        first: Per dataset, whether the first model is right about each image, or its scores in
+            [0,1]; the images are in random order.
+        second: The same of the second model; the images of one are the first images of the other.
+
+    Returns:
+        Leads `[t]` in [-1,1].
+    """
+    t = min(len(values) for values in (*first, *second))
+    both = zip(first, second, strict=True)
+    leads = [a[:t].astype(float) - b[:t].astype(float) for a, b in both]
+    return np.asarray(np.mean(leads, axis=0).round(12))  # so that equal leads are equal floats
+
+
+def log_wealth(correct: Floats, n: Floats, rates: Floats) -> Floats:
+    """Return the log wealth against rates `[...]`; convex in the rates, and at most 0 at the mean.
+
+    A bet h multiplies the wealth by exp(h score) / (1 + rate (exp(h) - 1)).
+    """
+    exponents = _TILTS * correct[..., None] + _TILT_WEIGHTS
+    exponents = exponents - n[..., None] * np.log1p(rates[..., None] * np.expm1(_TILTS))
+    largest = exponents.max(-1)
+    return np.asarray(largest + np.log(np.exp(exponents - largest[..., None]).sum(-1)))
+
+
+def _least_log_wealth(correct: Floats, n: Floats) -> Floats:
+    """Return the least log wealth `[...]` against any rate, by ternary search."""
+    low, high = np.zeros(correct.shape), np.ones(correct.shape)
+    for _ in range(_HALVINGS):
+        first, second = (2 * low + high) / 3, (low + 2 * high) / 3
+        falls = log_wealth(correct, n, first) > log_wealth(correct, n, second)
+        low, high = np.where(falls, first, low), np.where(falls, high, second)
+    return log_wealth(correct, n, low)
+
+
+def _rate_bounds(correct: Floats, n: Floats, threshold: float | Floats) -> tuple[Floats, Floats]:
+    """Return the least and the largest rate `[...]` whose log wealth is below a threshold."""
+    right, images = np.stack([correct] * 2), np.stack([n] * 2)
+    inner = right / images
+    outer = np.stack([np.zeros(correct.shape), np.ones(correct.shape)])
+    for _ in range(_HALVINGS):
+        middle = (inner + outer) / 2
+        rejected = log_wealth(right, images, middle) >= threshold
+        inner, outer = np.where(rejected, inner, middle), np.where(rejected, middle, outer)
+    return outer[0], outer[1]
+
+
+def log_wealth_of_leads(values: Floats, counts: ArrayLike, difference: float) -> Floats:
+    """Return the log wealth `[...]` against a difference of two models.
+
+    Args:
+        values: Distinct leads `[v]`.
+        counts: How often each was seen, `[...,v]`.
+        difference: The difference, in [-1,1].
+    """
+    steps = (values - difference) / (1 + abs(difference))
+    exponents = np.asarray(counts) @ np.log1p(_SHARES * steps[:, None]) + _SHARE_WEIGHTS
+    return np.asarray(np.logaddexp.reduce(exponents, axis=-1))

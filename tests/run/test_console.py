@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.run.console.closing_table import print_leaderboard
 from bench.run.jobs import Job
 from bench.run.progress import Doing, Progress
 from bench.suite.load import Suite
+from tests.run.test_terminal_table import Screen
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,6 +78,37 @@ def test_a_long_leaderboard_names_the_file_that_has_all_rows(
     *rows, last = capsys.readouterr().out.splitlines()
     assert sum("│ model" in line for line in rows) == 200
     assert last == "200 of 1,001 rows; all of them are in leaderboard.csv"
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_narrow_terminal_gets_every_number_in_several_tables(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = ["clean", *(f"{a}@{eps}" for eps in ("1/255", "4/255") for a in ("pgd", "apgd-ce"))]
+    columns += ["pgd@1/255 R@5", "clean R@5", "worst"]
+    values = {
+        (model, column): (20 * place + other + 1) / 1000
+        for place, model in enumerate(("CLIP", "R-Adapt_TeCoA"))
+        for other, column in enumerate(columns)
+    }
+    rows = [
+        {"rank": 1, "model": model, "threat": "white-box", "source": ""}
+        | {column: values[model, column] for column in columns}
+        | {"n": 400, "flags": "untrusted=square" if model == "CLIP" else ""}
+        for model in ("CLIP", "R-Adapt_TeCoA")
+    ]
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", screen := Screen())
+    print_leaderboard(pd.DataFrame(rows), "narrow", PERCENT)
+    text = re.sub("\x1b\\[[0-9;]*m", "", screen.getvalue())
+    tables = text[: text.index("Models share")].splitlines()
+    assert max(map(len, tables)) <= width
+    cells = [
+        part.strip() for line in tables for part in line.split("\N{BOX DRAWINGS LIGHT VERTICAL}")
+    ]
+    assert {PERCENT.text(value) for value in values.values()} <= {*cells}  # none is folded
+    assert {"narrow: white-box at 4/255", "untrusted=square"} <= {*cells}
 
 
 def play(cells: list[Cell]) -> None:

@@ -203,7 +203,7 @@ def _examine(setup: Setup, results: Results, watcher: Watcher) -> None:
     models = ModelCache(setup.suite, setup.lock, setup.problems, device, setup.batch, setup.trust)
     watcher.examining(len(numbers), seconds)
     try:
-        examine_within(results, numbers, models, seconds)
+        examine_within(results, examined, numbers, models, seconds, watcher.checking)
     except BaseException as error:
         export(results)  # all cells are done, so another run would compute nothing
         if isinstance(error, KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from bench.commands.arguments import add_device, add_suite, positive, seconds
 from bench.core.errors import UserError
@@ -60,7 +61,7 @@ def command(options: argparse.Namespace) -> int:
             raise UserError(refusal(faults))
         for line in fault_lines(faults):
             print(line, file=sys.stderr)
-    watcher = Progression()
+    watcher = Progression(Path(options.results) / suite.suite / "leaderboard.html")
     try:
         report = run_suite(
             suite, results=options.results, device=options.device, batch=options.batch,

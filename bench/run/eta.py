@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 from bench.run.jobs import Job
 
-_PRIOR = 1.0  # mean jobs; a property that was measured for that long has half of its own factor
+_PRIOR = 0.5  # mean jobs; a property that was measured for that long has half of its own factor
 _SWEEPS = 5
 _GROWTH = 1.1  # the factors are fitted again when so many times as many jobs are measured
 _Levels = tuple[Hashable, ...]
@@ -31,8 +31,15 @@ def _levels(job: Job) -> _Levels:
 class Eta:
     """Seconds of jobs by their properties, fitted again and again as jobs finish."""
 
-    def __init__(self, jobs: Iterable[Job]) -> None:
-        """Start with all jobs and no measured time."""
+    def __init__(self, jobs: Iterable[Job], afterwards: float = 0.0) -> None:
+        """Start with all jobs and no measured time.
+
+        Args:
+            jobs: The jobs.
+            afterwards: What follows the jobs, in seconds per second that they took.
+        """
+        self._afterwards = afterwards
+        self._spent = 0.0  # seconds of measured jobs
         self._left = {job.key: job for job in jobs if job.work}
         self._seen: list[tuple[_Levels, float, float]] = []  # properties, operations, seconds
         self._rate = 0.0  # seconds per operation, over all measured jobs
@@ -43,6 +50,7 @@ class Eta:
     def record(self, job: Job, seconds: float) -> None:
         """Add a finished job; failed jobs and jobs without work are left out."""
         if job.work:
+            self._spent += seconds
             self._seen.append((_levels(job), job.work, seconds))
 
     def remove(self, job: Job) -> None:
@@ -50,7 +58,7 @@ class Eta:
         known = self._left.pop(job.key, None)
         if len(self._seen) > self._fitted * _GROWTH:
             self._fit()
-        elif known:
+        elif known and self._fitted:
             self._seconds -= self._expected(known)
 
     def estimate(self, job: Job) -> float | None:
@@ -58,8 +66,14 @@ class Eta:
         return self._expected(job) if self._fitted else None
 
     def left(self, workers: int) -> float | None:
-        """Return the expected seconds until `workers` workers are done; None if unknown."""
-        return max(0.0, self._seconds) / max(1, workers) if self._fitted else None
+        """Return the expected seconds until `workers` workers are done; None if unknown.
+
+        What follows the jobs is included.
+        """
+        if not self._fitted:
+            return None
+        jobs = max(0.0, self._seconds)
+        return jobs / max(1, workers) + self._afterwards * (self._spent + jobs)
 
     def _expected(self, job: Job) -> float:
         return self._rate * job.work * self._product(_levels(job))
@@ -74,12 +88,11 @@ class Eta:
         """Fit the factors to all measured jobs, from those of the last time."""
         seen = self._seen
         self._fitted = len(seen)
-        spent = sum(seconds for *_, seconds in seen)
-        self._rate = spent / sum(work for _, work, _ in seen)
+        self._rate = self._spent / sum(work for _, work, _ in seen)
         if not self._factors:
             self._factors = [{} for _ in seen[0][0]]
-        prior = _PRIOR * spent / len(seen)
-        for _ in range(_SWEEPS if spent else 0):
+        prior = _PRIOR * self._spent / len(seen)
+        for _ in range(_SWEEPS if self._spent else 0):
             for place, factors in enumerate(self._factors):
                 measured: dict[Hashable, float] = defaultdict(lambda: prior)
                 expected: dict[Hashable, float] = defaultdict(lambda: prior)

@@ -131,7 +131,7 @@ def play(cells: list[Cell]) -> None:
         correct = np.arange(8) < 7
         return CellResult(job.cell.id, status, correct, (), ones, 1.0, 10, {}, reason)  # type: ignore[arg-type]
 
-    shows = Progression()
+    shows = Progression(Path("page.html"))
     shows.begin(cells, jobs, 2)
     for slot in "01":
         shows.opened(slot, "here")
@@ -157,6 +157,7 @@ def test_without_a_terminal_there_are_lines(
     play(expand(small, Lock()))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "21 cells, 17 done before, 4 to compute"
+    assert lines.pop(1) == "page.html shows the numbers as they come in"
     assert lines[1].startswith("1/4  CLIP · cifar10 · pgd 1/255 white-box  87.5 %  ")
     assert lines[2] == "retry in 3 s: CLIP · cifar10 · pgd 2/255 white-box: out of memory"
     assert lines[3] == "lost worker 1: signal 9"

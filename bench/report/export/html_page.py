@@ -43,6 +43,7 @@ def render(
     entries: Entries,
     answers: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
+    planned: int,
 ) -> str:
     """Return the page: leaderboard, figures, all cells, and the protocol.
 
@@ -53,6 +54,7 @@ def render(
         entries: The manifest.
         answers: Example answers by row; empty if the models do not answer in words.
         examined: Findings of the trust battery, by model and dataset.
+        planned: Number of cells of the suite, with and without a result.
     """
     scale = scale_of_suite(suite)
     rows = boards[""]
@@ -79,6 +81,7 @@ def render(
             for threat in threats
         ],
         cells=len(cells),
+        planned=planned,
         at_once=_LINES_AT_ONCE,
         failures=failures.to_dict("records"),
         attacks=[attack.model_dump(exclude_none=True) for attack in suite.attacks],

@@ -51,10 +51,11 @@ def export(
     cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
     rates = boards(suite, scored, board)
     answers = examples(suite, scored)
+    page = render(suite, rates, cells, entries, answers, examined, len(results.cells))
     texts = {
         "cells.csv": csv_text(cells),
         "leaderboard.csv": csv_text(board),
-        "leaderboard.html": render(suite, rates, cells, entries, answers, examined),
+        "leaderboard.html": page,
         "leaderboard.json": json_text(suite, rates),
         "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -24,9 +25,10 @@ class Progression(Events):
     screen. Of failures with the same reason only the first is printed; the others are counted.
     """
 
-    def __init__(self) -> None:
-        """Prepare the board without showing it."""
+    def __init__(self, page: Path) -> None:
+        """Prepare the board without showing it; `page` is where the run writes the leaderboard."""
         super().__init__()
+        self.page = page
         self.progress = Progress()
         self.console = Terminal(sys.stderr)
         self.board = Live(
@@ -48,6 +50,8 @@ class Progression(Events):
                 todo = progress.cells - before
                 parts = f", in {jobs} jobs" if jobs > todo else ""
                 self._say(f"{progress.cells} cells, {before} done before, {todo} to compute{parts}")
+                if jobs:
+                    self._say(f"{self.page} shows the numbers as they come in")
                 if self.live and jobs:
                     self.board.start()
             case "finished" if self._is_due(progress.done == progress.jobs):

@@ -13,7 +13,7 @@ from bench.run.jobs import Job
 
 _PRIOR = 0.5  # mean jobs; a property that was measured for that long has half of its own factor
 _SWEEPS = 5
-_GROWTH = 1.1  # the factors are fitted again when so many times as many jobs are measured
+_GROWTH = 1.2  # the factors are fitted again when so many times as many jobs are measured
 _Levels = tuple[Hashable, ...]
 
 
@@ -92,14 +92,20 @@ class Eta:
         if not self._factors:
             self._factors = [{} for _ in seen[0][0]]
         prior = _PRIOR * self._spent / len(seen)
+        fitted = [self._rate * work * self._product(levels) for levels, work, _ in seen]
         for _ in range(_SWEEPS if self._spent else 0):
             for place, factors in enumerate(self._factors):
                 measured: dict[Hashable, float] = defaultdict(lambda: prior)
                 expected: dict[Hashable, float] = defaultdict(lambda: prior)
-                for levels, work, seconds in seen:
+                for (levels, _, seconds), now in zip(seen, fitted, strict=True):
                     level = levels[place]
                     measured[level] += seconds
-                    others = self._product(levels) / factors.get(level, 1.0)
-                    expected[level] += self._rate * work * others
-                factors |= {level: measured[level] / expected[level] for level in measured}
+                    expected[level] += now / factors.get(level, 1.0)
+                new = {level: measured[level] / expected[level] for level in measured}
+                change = {level: factor / factors.get(level, 1.0) for level, factor in new.items()}
+                factors |= new
+                fitted = [
+                    now * change[levels[place]]
+                    for (levels, *_), now in zip(seen, fitted, strict=True)
+                ]
         self._seconds = sum(map(self._expected, self._left.values()))

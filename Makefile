@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: bench test lint parity perf faults fuzz release-check clean
+.PHONY: bench test lint parity perf gpu faults fuzz release-check clean
 
 bench: $(READY)  ## set up, then run the quickstart suite on the embedded models
 	$(BIN)/python run_bench.py suites/quickstart.yaml
@@ -18,6 +18,9 @@ lint: $(READY)
 
 perf: $(READY)  ## wall times as ratios, each in one run; writes docs/perf.md
 	$(BIN)/python -m tests.perf
+
+gpu: $(READY)  ## what only a GPU can show, in nine minutes; writes docs/gpu.md
+	$(BIN)/python -m tests.gpu $(GPU)
 
 faults: $(READY)  ## hit runs at random moments: all must end as if nothing had happened
 	$(BIN)/python -m tests.faults

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.notebook.results_frame import load_results
     from bench.results.dataframes import pivot, trade_off
     from bench.results.per_class import per_answer_type, per_class, worst_case
-    from bench.results.tables import load_results
     from bench.results.yes_no_table import yes_no_scores
     from bench.run.suite_run import run_suite
     from bench.suite.load import load_suite
@@ -22,7 +22,7 @@ __all__ = [
     "yes_no_scores",
 ]
 _HOMES = {
-    "load_results": "bench.results.tables",
+    "load_results": "bench.notebook.results_frame",
     "load_suite": "bench.suite.load",
     "per_answer_type": "bench.results.per_class",
     "per_class": "bench.results.per_class",

@@ -8,6 +8,9 @@ _EXTRAS = {
     "matplotlib": "plot",
     "torchattacks": "torchattacks",
     "accelerate": "train",
+    "trackio": "trackio",
+    "wandb": "wandb",
+    "tensorboard": "tensorboard",
 }
 # torchattacks requires a version of `requests` from 2021, which pip would install
 _ALONE = {"torchattacks": " && pip install --no-deps torchattacks"}

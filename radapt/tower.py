@@ -177,4 +177,5 @@ def normalise(
 
 
 def _channels(like: Tensor, values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+    # filled on the device: copying a host's tensor would make the host wait for the GPU
+    return torch.cat([like.new_full((1, 1, 1), value) for value in values])

@@ -18,6 +18,7 @@ ROOMS = (
     "commands",  # one module per command: parse, call, print
     "run",  # a suite from its file to its tables
     "share",  # results that travel
+    "notebook",  # results as a DataFrame that shows itself
     "report",  # for readers
     "compare",  # results against results, and against published numbers
     "results",  # tables from stored cells
@@ -56,6 +57,8 @@ LIBRARIES = {
     "jinja2": ("bench.report.export",),
     "matplotlib": ("bench.report.figures", "radapt.figures"),
     "pyarrow": ("bench.data.arrow_tables", "bench.nano.recipe"),
+    "trackio": ("bench.run.trackers.trackio_tracker",),
+    "wandb": ("bench.run.trackers.wandb_tracker",),
 }
 
 LINES = 300  # of a file at most

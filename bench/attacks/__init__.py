@@ -28,7 +28,7 @@ def build_attack(
             not depend on it. A `Batch` is halved when memory runs out. Adapters use chunks of
             the size in their spec instead.
         surrogate: Builds the model that computes the gradients, for specs with `backward`, or on
-            which images are made, for specs with `source`.
+            which images are made, for specs with `source` or `start`.
         answers: Whether the model answers in words. Attacks on cross-entropy then maximise the
             negative log-likelihood of the reference answer.
         judges: Number of passes that must all misclassify a point before an attack stops there:

@@ -11,7 +11,7 @@ from bench.attacks.balls import project, steepest, surface
 from bench.attacks.spectrum import Spectrum
 from bench.core.types import Budget
 
-MOMENTUM = 0.75  # weight of the gradient step; the previous move has the rest
+MOMENTUM = 0.25  # weight of the previous move; the gradient step has the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,13 @@ class Apgd:
         steps: Number of gradient steps.
         rho: Share of rising steps, in (0,1), at or below which the step size is halved.
         spectrum: The low-pass filter that shapes start and steps, or None.
+        momentum: Weight of the previous move in each step, in [0,1).
     """
 
     steps: int
     rho: float
     spectrum: Spectrum | None = None
+    momentum: float = MOMENTUM
 
     def first(self, images: Tensor, budget: Budget, noise: Tensor) -> Tensor:
         """Return start points on the surface of the ball: noise scaled to the norm `eps`."""
@@ -63,7 +65,7 @@ class Apgd:
         point, image = state["point"], state["image"]
         size = state["size"][:, None, None, None]
         # before the first step there is no previous move
-        weight = torch.where(state["iteration"] > 0, MOMENTUM, 1.0).to(point.dtype)
+        weight = torch.where(state["iteration"] > 0, 1 - self.momentum, 1.0).to(point.dtype)
         weight = weight[:, None, None, None]
         direction = self.spectrum.steepest if self.spectrum else steepest
         plain = project(point + size * direction(gradient, budget.norm), image, budget)

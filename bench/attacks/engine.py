@@ -20,7 +20,6 @@ from bench.attacks.active_set import ActiveSet, PendingRun
 from bench.attacks.ascent import Ascent, State
 from bench.attacks.balls import draw, stream_seed
 from bench.attacks.loss import Loss
-from bench.attacks.losses import wrong_class
 from bench.attacks.passes import (
     Evaluation,
     evaluate,
@@ -32,21 +31,9 @@ from bench.attacks.passes import (
 )
 from bench.attacks.slots import draw_ahead, join, put, take
 from bench.attacks.surrogate import BpdaModel
+from bench.attacks.targets import Run, nearest_classes, targets_of, wrong_classes
 from bench.core.types import Budget, Classifier, EmbeddingClassifier, Mode
 from bench.models.batch_size import Batch, as_batch
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The random start and the target class of one run.
-
-    Attributes:
-        stream: Index of the image's random stream; 0 is the image's own seed, restarts use others.
-        target_rank: Target the k-th most likely wrong class of the clean image; 0 is untargeted.
-    """
-
-    stream: int = 0
-    target_rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +49,10 @@ class NativeAttack:
         eot: Forward passes per step. Their losses, logits and gradients are averaged
             (expectation over transformation, Athalye et al. 2018, arXiv:1707.07397).
         surrogate: The model that computes the gradients, if it is not the attacked model.
-        source: The model on which images are made, in mode `full`, if not the attacked model.
         judges: Number of further passes that must all misclassify a point before the attack stops
             there, for a random model, and clean images are all attacked; 1 for other models.
+        compared: Number of likeliest wrong classes whose order as targets is MALT's; if 0, targets
+            are in the order of the clean image's logits.
     """
 
     ascent: Ascent
@@ -73,8 +61,8 @@ class NativeAttack:
     runs: tuple[Run, ...] = (Run(),)
     eot: int = 1
     surrogate: EmbeddingClassifier | None = None
-    source: EmbeddingClassifier | None = None
     judges: int = 1
+    compared: int = 0
 
     def __call__(
         self,
@@ -87,43 +75,53 @@ class NativeAttack:
         seeds: Sequence[int],
         clean: Tensor | None = None,
         starts: Tensor | None = None,
+        order: Tensor | None = None,
     ) -> Tensor:
         """Attack every image; see `bench.core.types.Attack`.
 
-        Two arguments are added: `clean`, the model's logits `[b,k]` at the clean images if the
-        caller has them, and `starts`, start points `[b,3,h,w]` within the budget, which replace
-        the start points of the ascent.
+        Three arguments are added, for callers that have them: `clean`, the model's logits `[b,k]`
+        at the clean images; `starts`, start points `[b,3,h,w]` within the budget, which replace
+        the start points of the ascent; and `order`, the result of `order_targets`.
         """
         batch = as_batch(self.batch)
-        if self.source is not None:
-            model, mode, clean = self.source, "full", None
+        if self.compared and order is None:
+            order = self.order_targets(model, images, labels, budget)
         model = BpdaModel(model, self.surrogate) if self.surrogate else model
-        queue, targets = torch.arange(len(images), device=images.device), labels[None]
+        queue = torch.arange(len(images), device=images.device)
         precomputed: State | None = None
         with torch.no_grad():
             if mode == "success":  # the precomputed tensors may give the clean logits for free
                 precomputed = precompute(self.loss, model, images, seeds, batch)
                 given = self.loss.clean_logits(model, precomputed) if precomputed else None
                 clean = clean if given is None else finite(given)
-            targeted = any(run.target_rank for run in self.runs)
+            ranks = 0 if self.compared else max(run.target_rank for run in self.runs)
             needed = mode == "success" and not self._starts_clean(images[:1], budget)
-            if clean is None and (needed or targeted):
+            if clean is None and (needed or ranks):
                 clean = logits_at(model, images, batch)
-            if clean is not None:
-                targets = torch.stack(
-                    [
-                        wrong_class(clean, labels, run.target_rank) if run.target_rank else labels
-                        for run in self.runs
-                    ]
-                )
-                if mode == "success" and self.judges == 1:
-                    queue = queue[clean.argmax(dim=1) == labels]
+            if clean is not None and ranks:
+                order = wrong_classes(clean, labels, ranks)
+            if clean is not None and mode == "success" and self.judges == 1:
+                queue = queue[clean.argmax(dim=1) == labels]
+            targets = targets_of(self.runs, labels, order)
             loop = _Loop(
-                self, model, images, labels, targets.expand(len(self.runs), -1), precomputed,
-                starts, seeds, budget, mode, batch,
+                self, model, images, labels, targets, precomputed, starts, seeds, budget, mode,
+                batch,
             )  # fmt: skip
             loop.attack_images(queue.tolist())
         return loop.result
+
+    def order_targets(
+        self, model: Classifier, images: Tensor, labels: Tensor, budget: Budget
+    ) -> Tensor:
+        """Return, per image, the classes that MALT compares in its order, `[n,compared]`.
+
+        If there are fewer wrong classes, all of them.
+        """
+        model = BpdaModel(model, self.surrogate) if self.surrogate else model
+        return nearest_classes(
+            model, images, labels, budget,
+            candidates=self.compared, eot=self.eot, batch=as_batch(self.batch),
+        )  # fmt: skip
 
     def _starts_clean(self, image: Tensor, budget: Budget) -> bool:
         """Return whether the start point is the clean image, so that step 0 gives its logits."""

@@ -18,6 +18,7 @@ from bench.suite.specs.attacks import (
     ApgdCe,
     ApgdDlr,
     ApgdEmbedding,
+    ApgdPm,
     ApgdT,
     ApgdText,
     ApgdTextTargeted,
@@ -41,6 +42,8 @@ def loss_of(spec: AnyAttack, *, answers: bool = False) -> Loss:
             return margin(spec.kappa)
         case ApgdDlr():
             return dlr
+        case ApgdPm():
+            return probability_margin
         case ApgdT():
             return targeted_dlr
         case ApgdEmbedding():
@@ -98,6 +101,18 @@ def dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     top = logits.topk(3, dim=1).values
     gap = top[:, 0] - top[:, 2]
     return (_largest_other(logits, labels) - _at(logits, labels)) / (gap + 1e-12)
+
+
+@LogitLoss
+def probability_margin(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Probability margin (Xie et al. 2025, arXiv:2411.15210), plus 1.
+
+    The margin is the largest probability of a wrong class minus the probability of the true class.
+    1 minus the true probability is computed as the sum of the wrong probabilities. So neither the
+    loss nor its gradient is rounded to a constant where the true probability rounds to 1.
+    """
+    wrong = logits.softmax(dim=1).scatter(1, labels[:, None], 0.0)
+    return wrong.amax(dim=1) + wrong.sum(dim=1)
 
 
 def _targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
@@ -204,12 +219,6 @@ def embedding_classifier(model: Classifier) -> EmbeddingClassifier:
             "use an attack on logits, or a model with `embed` and `classify`"
         )
     return model
-
-
-def wrong_class(logits: Tensor, labels: Tensor, rank: int) -> Tensor:
-    """Return, per image, the wrong class with the `rank`-th largest logit, `[b]`; 1 is first."""
-    others = logits.scatter(1, labels[:, None], -torch.inf)
-    return others.topk(rank, dim=1).indices[:, -1]
 
 
 def _at(logits: Tensor, classes: Tensor) -> Tensor:

@@ -1,28 +1,31 @@
 """Native attacks built from their specs: an ascent, a loss and the runs."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from bench.attacks.apgd import Apgd
 from bench.attacks.ascent import Ascent
-from bench.attacks.engine import NativeAttack, Run
+from bench.attacks.engine import NativeAttack
 from bench.attacks.losses import ANY_MARGIN, loss_of
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.sequence import in_sequence
 from bench.attacks.spectrum import Spectrum
+from bench.attacks.targets import Run
+from bench.attacks.transferred import FromTransfer, OnOther
 from bench.core.types import Attack, EmbeddingClassifier
 from bench.models.batch_size import Batch
+from bench.suite.specs.adaptive import ApgdSpec, Backward, SteppedSpec, UntargetedApgdSpec
 from bench.suite.specs.attacks import (
-    ApgdSpec,
+    ApgdT,
     Fgsm,
     MiFgsm,
     Pgd,
     PgdSpec,
     SingleNative,
-    SteppedSpec,
     ValueFeatures,
 )
 
-BuildSurrogate = Callable[[SteppedSpec], EmbeddingClassifier]
+BuildSurrogate = Callable[[Backward | Literal["base"]], EmbeddingClassifier]
 
 
 def build_native(
@@ -34,23 +37,36 @@ def build_native(
     judges: int,
 ) -> Attack:
     """Return a native attack with all its runs; for the arguments see `build_attack`."""
-    gradient_model = source = None
-    if isinstance(spec, SteppedSpec) and spec.of_other_model:
-        assert surrogate is not None, "a spec with `backward` or `source` needs its models"
-        other = surrogate(spec)
-        gradient_model, source = (None, other) if spec.source else (other, None)
+    gradients = None
+    if isinstance(spec, ApgdSpec) and spec.backward:
+        gradients = _built(surrogate, spec.backward)
     ascent, loss = ascent_of(spec), loss_of(spec, answers=answers)
-    runs = [
+    compared = spec.compared if isinstance(spec, ApgdT) else 0
+    natives = [
         NativeAttack(
             *(ascent, loss, batch, (Run(stream, rank),), spec.passes),
-            surrogate=gradient_model,
-            source=source,
+            surrogate=gradients,
             judges=judges,
+            compared=compared,
         )
         for stream, rank in spec.runs
     ]
+    runs: list[Attack] = [*natives]
+    if isinstance(spec, SteppedSpec) and spec.source:
+        base = _built(surrogate, spec.source)
+        runs = [OnOther(run, base) for run in natives]
+    if isinstance(spec, UntargetedApgdSpec) and spec.start:
+        model = _built(surrogate, Backward(model=spec.start.transfer))
+        runs = [FromTransfer(run, model) for run in natives]
     criterion = loss if answers or loss.ranks else ANY_MARGIN
     return in_sequence(runs, criterion, batch, judges)
+
+
+def _built(
+    surrogate: BuildSurrogate | None, which: Backward | Literal["base"]
+) -> EmbeddingClassifier:
+    assert surrogate is not None, "a spec with `backward`, `source` or `start` needs its models"
+    return surrogate(which)
 
 
 def ascent_of(spec: SingleNative) -> Ascent:

@@ -37,12 +37,8 @@ def evaluate(
             rows = {key: value[part] for key, value in state.items()}
             logits, losses = loss.at(model, point, rows)
             total = losses.sum()
-        if backward and not total.requires_grad:
-            finite(logits)
-            raise CellError(
-                "the model's logits have no gradient with respect to the images; make its forward "
-                "pass differentiable, or use an attack without gradients"
-            )
+        if backward:
+            raise_without_gradient(logits, total)
         gradient = torch.autograd.grad(total, point)[0] if backward else logits.new_empty(0)
         return logits.detach(), losses.detach(), gradient
 
@@ -139,6 +135,16 @@ def finite(logits: Tensor) -> Tensor:
     """Return the logits `[n,k]`; raise CellError if one is NaN or infinite."""
     raise_if_faulty(~torch.isfinite(logits).all(dim=1))
     return logits
+
+
+def raise_without_gradient(logits: Tensor, total: Tensor) -> None:
+    """Raise CellError if `total`, which comes of the logits `[n,k]`, has no gradient."""
+    if not total.requires_grad:
+        finite(logits)
+        raise CellError(
+            "the model's logits have no gradient with respect to the images; make its forward "
+            "pass differentiable, or use an attack without gradients"
+        )
 
 
 def raise_if_faulty(faulty: Tensor) -> None:

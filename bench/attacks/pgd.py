@@ -79,6 +79,6 @@ class PgdAscent:
         first = self.step if self.length is None else self.length
         if not self.halve:
             return first
-        halved_at = torch.tensor([int(share * self.steps) for share in self.halve])
-        halvings = (iteration[:, None] >= halved_at.to(iteration.device)).sum(dim=1)
+        halved = [iteration >= int(share * self.steps) for share in self.halve]
+        halvings = torch.stack(halved, dim=1).sum(dim=1)
         return first * 0.5 ** halvings[:, None, None, None]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.attacks.library_chunks import NORMS, MeanOfPasses, as_module, in_chunks
-from bench.attacks.losses import margin, wrong_class
+from bench.attacks.losses import margin
+from bench.attacks.targets import wrong_classes
 from bench.core.types import Budget, Classifier, Mode
 from bench.suite.specs import PyAutoAttack
 
@@ -116,8 +117,8 @@ class _ChunkAttacks:
             attack.init_hyperparam(images)
             with torch.no_grad():
                 clean = self.module(images)
-            for rank in range(1, self.spec.targets + 1):
-                attack.y_target = wrong_class(clean, labels, rank)
+            for target in wrong_classes(clean, labels, self.spec.targets).unbind(dim=1):
+                attack.y_target = target
                 yield attack.attack_single_run(images, labels)[0]
         elif name == "square":
             attack = self._square()

@@ -99,8 +99,16 @@ class InSequence:
     ) -> Tensor:
         result = images.clone()
         highest = torch.full_like(images[:, 0, 0, 0], -torch.inf)
+        given = (model, images, labels, budget)
+        compared: NativeAttack | None = None  # the last attack that compared targets
         for attack in self.attacks:
-            found = attack(model, images, labels, budget, mode="full", seeds=seeds)
+            if isinstance(attack, NativeAttack) and attack.compared:
+                if compared is None or not _differ_in_runs_alone(compared, attack):
+                    order = attack.order_targets(*given)
+                found = attack(*given, mode="full", seeds=seeds, order=order)
+                compared = attack
+            else:
+                found = attack(*given, mode="full", seeds=seeds)
             found = project(found, images, budget)
             batch = as_batch(self.batch)
             losses = [
@@ -131,10 +139,13 @@ def _joined_runs(attacks: Sequence[Attack]) -> list[Attack]:
         if (
             isinstance(attack, NativeAttack)
             and isinstance(last, NativeAttack)
-            and attack.source is None  # mode `full` allows only one run
-            and replace(attack, runs=last.runs) == last
+            and _differ_in_runs_alone(last, attack)
         ):
             joined[-1] = replace(last, runs=last.runs + attack.runs)
         else:
             joined.append(attack)
     return joined
+
+
+def _differ_in_runs_alone(first: NativeAttack, second: NativeAttack) -> bool:
+    return replace(second, runs=first.runs) == first

@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     reference.add_argument(
         "--against", metavar="FILE",
-        help="compare with published numbers: a file or the name of a shipped table, e.g. fare",
+        help="compare with published numbers: CSV, RobustBench's or CLIP_benchmark's files, or the "
+        "name of a shipped table, e.g. fare",
     )  # fmt: skip
     parser.add_argument(
         "--force", action="store_true",

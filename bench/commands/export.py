@@ -1,9 +1,10 @@
-"""`export`: writes the tables from stored results; also figures, a bundle, adversarial images."""
+"""`export`: writes the tables from stored results; also figures, a bundle, other formats."""
 
 import argparse
 from pathlib import Path
 
 from bench.commands.arguments import add_suite
+from bench.share.foreign_formats import FORMATS, write_format
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle", metavar="FILE", help="also pack all results into a zip file, for `merge`"
     )
+    parser.add_argument(
+        "--to", action="append", default=[], choices=FORMATS,
+        help="also write the numbers in a format of others, to RESULTS/SUITE/to/FORMAT",
+    )  # fmt: skip
+    parser.add_argument(
+        "--benchmark", default="", metavar="OWNER/NAME",
+        help="for hub-eval-results: the dataset repository of the benchmark on the hub",
+    )  # fmt: skip
     parser.add_argument(
         "--adversarial", metavar="FOLDER",
         help="also write the stored adversarial images, which `kind: images` in a suite reads",
@@ -46,6 +55,14 @@ def command(options: argparse.Namespace) -> int:
     if options.bundle:
         write_bundle(results, Path(options.bundle))
         print(options.bundle)
+    if options.to:
+        from bench.share.shared_numbers import shared_results
+
+        shared = shared_results(results, options.benchmark)
+        for name in options.to:
+            folder = store.folder / "to" / name
+            write_format(shared, name, folder)
+            print(folder)
     if options.adversarial:
         from bench.report.export.adversarial_files import write_adversarial  # imports torch
 

@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=positive, help="maximum number of workers; default: one per GPU"
     )
+    parser.add_argument(
+        "--log-to", action="append", default=[], choices=("trackio", "wandb", "tensorboard"),
+        help="also log the run to an experiment tracker; may be given several times",
+    )  # fmt: skip
 
 
 def command(options: argparse.Namespace) -> int:
@@ -51,6 +55,8 @@ def command(options: argparse.Namespace) -> int:
     from bench.run.console.board import Progression
     from bench.run.console.closing_table import print_leaderboard
     from bench.run.suite_run import check_trust, run_suite
+    from bench.run.trackers.tracking import track
+    from bench.run.watchers import Watchers
     from bench.store.set_aside import FOLDER
     from bench.suite.load import load_suite
 
@@ -61,13 +67,16 @@ def command(options: argparse.Namespace) -> int:
             raise UserError(refusal(faults))
         for line in fault_lines(faults):
             print(line, file=sys.stderr)
-    watcher = Progression(Path(options.results) / suite.suite / "leaderboard.html")
+    folder = Path(options.results) / suite.suite
+    tracking = track(options.log_to, suite, folder.absolute())
+    watcher = Progression(folder / "leaderboard.html")
     try:
         report = run_suite(
             suite, results=options.results, device=options.device, batch=options.batch,
             trust=options.trust, compiled=options.compile, limit=options.limit,
             executor=options.executor, address=options.address, workers=options.workers,
-            check=not options.no_check, go_on=options.go_on, watcher=watcher,
+            check=not options.no_check, go_on=options.go_on,
+            watcher=Watchers(watcher, tracking),
         )  # fmt: skip
     finally:
         watcher.close()
@@ -83,4 +92,5 @@ def command(options: argparse.Namespace) -> int:
         print(report.unexamined)
     for name in ("cells.csv", "leaderboard.csv", "leaderboard.html"):
         print(report.folder / name)
+    tracking.publish(report.board, report.folder / "leaderboard.html")
     return 1 if report.failed else 0

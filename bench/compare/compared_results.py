@@ -9,7 +9,7 @@ from typing import Any
 from bench.core.errors import UserError
 from bench.plan.cells import Cell
 from bench.results.manifest import OWN, manifest
-from bench.results.tables import Scored, load_results, load_scored
+from bench.results.tables import Scored, load_scored, read_cells
 from bench.store.foreign_folder import result_reader
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
@@ -67,7 +67,7 @@ def other_results(suite: Suite, plan: Sequence[Cell], folder: Path) -> ComparedR
         UserError: The folder is not a readable results folder.
     """
     try:
-        rows = load_results(folder).to_dict("records")
+        rows = read_cells(folder).to_dict("records")
         entries: dict[str, Protocol] = json.loads((folder / "manifest.json").read_text("utf-8"))
         by_name = _seeds_by_name(rows, entries)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

@@ -15,7 +15,8 @@ from bench.compare.differences import (
     differences_of,
 )
 from bench.compare.numbers_by_row import differing_fields, flags, numbers_by_row
-from bench.compare.published import MEAN, given, read_published
+from bench.compare.published import given, read_published
+from bench.compare.published_number import MEAN
 from bench.compare.verdicts import Comparison, compare, printed
 from bench.core.errors import UserError
 from bench.core.suggestions import listed
@@ -97,7 +98,7 @@ def with_published(results: Results, file: str, force: bool) -> ComparisonTables
 
     Args:
         results: Stored results of the suite.
-        file: CSV file of published numbers.
+        file: File of published numbers.
         force: Whether to compare numbers whose protocols differ, and flag them.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import TypeAdapter
 
-from bench.compare.published import PROTOCOL_FIELDS, UNNAMED, Published
+from bench.compare.published_number import PROTOCOL_FIELDS, UNNAMED, Published
 from bench.plan.cells import Cell
 from bench.plan.identity import attack_identity
 from bench.results.protocol_summary import protocol
@@ -31,8 +31,9 @@ def reasons(
     if not row.datasets:
         yield "datasets: the paper does not state which datasets the mean is over"
     for dataset in suite.datasets:
-        if dataset.name in names and dataset.deviation:
-            yield f"datasets: {dataset.name} as published, {dataset.deviation}"
+        if dataset.name in names and dataset.deviation != row.deviation:
+            published = row.deviation or "as published"
+            yield f"datasets: {dataset.name} {published}, {dataset.deviation or 'as published'}"
     if row.attack == UNNAMED:
         yield "attack: the paper does not name it"
     if not is_attack_of(row, cell):

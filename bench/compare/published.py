@@ -1,112 +1,39 @@
-"""Published numbers with the protocol that their papers state; does not import torch."""
+"""Reads published numbers; does not import torch.
+
+A file is recognised by its content: a table with our columns, or one of the files in `FORMATS`.
+"""
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+from bench.compare.foreign_numbers import clip_benchmark_numbers, robustbench_numbers
+from bench.compare.published_number import Published
 from bench.core.errors import UserError
 from bench.core.identifiers import path_fault, shown
 from bench.core.shipped_files import named_table
 from bench.core.suite_paths import find_path
+from bench.results.spreadsheet import unescaped_text
 from bench.suite.load import Against
 from bench.suite.specs import ATTACK_PRESETS, eps_value
-from radapt.text_files import read_text
+from radapt.text_files import parse_json, read_text
 
-MEAN = "mean"
-UNNAMED = "unnamed"  # attack that the source does not name
-# protocol fields that a number depends on; an empty field is not stated and not compared
-PROTOCOL_FIELDS = (
-    *("weights", "pixels", "storage", "resize", "templates"),
-    *("steps", "restarts", "targets"),
+_NEEDED = ("model", "dataset", "attack", "eps", "metric", "value_percent")
+# fields by which each file is recognised
+_ROBUSTBENCH = ("dataset", "clean_acc")
+_CLIP_BENCHMARK = ("dataset", "model", "pretrained", "task")
+_METRICS = "metrics"  # of CLIP_benchmark's JSON; its CSV has a column per metric
+FORMATS = (
+    f"a CSV file with the columns {', '.join(_NEEDED)}; CLIP_benchmark's CSV, with the columns "
+    f"{', '.join(_CLIP_BENCHMARK)}, or its JSON, with these keys and {_METRICS}; RobustBench's "
+    f"model_info JSON, with the keys {', '.join(_ROBUSTBENCH)}; a folder of JSON files"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A published number. A text is empty where the source does not state it.
-
-    Attributes:
-        model: Name in the paper's table.
-        dataset: Name in the catalogue, or `mean`.
-        attack: The suite's label; `clean`, or `unnamed` where the source does not name the attack.
-        preset_attack: Name of the attack in an attack preset, if the paper's attack differs from
-            the usual attack called `attack`.
-        eps: Radius as written in a suite, `4/255`; empty for clean images.
-        metric: Name as in `cells.csv`.
-        value_percent: Value as printed; the number of digits gives the rounding.
-        paper: Short name of the paper.
-        table: Table of the paper.
-        over: Datasets of a mean, separated by spaces.
-        threat: `white-box` or `transfer`.
-        source_model: Model on which transferred images are crafted.
-        threat_basis: Whether the threat is `stated` or `inferred`.
-        samples: Number of images per dataset, or `all`.
-        weights: Source of the model's weights (`bench.results.protocol_summary.weights`).
-        pixels: Attacked image size (`bench.results.protocol_summary.pixels`).
-        storage: Storage of adversarial images, as in a suite's protocol.
-        resize: Resizing inside the model, if any.
-        templates: `dataset`, or the prompt templates separated by ` | `.
-        steps: Iterations of each member attack, joined by `+`.
-        restarts: Restarts of each member attack, joined by `+`.
-        targets: Target classes of each member attack, joined by `+`.
-        incomparable: Reason why the number cannot be compared with any measurement.
-        source: Where the number was read.
-        note: Remark for readers.
-    """
-
-    model: str
-    dataset: str
-    attack: str
-    eps: str
-    metric: str
-    value_percent: str
-    preset_attack: str = ""
-    paper: str = ""
-    table: str = ""
-    over: str = ""
-    threat: str = ""
-    source_model: str = ""
-    threat_basis: str = ""
-    samples: str = ""
-    weights: str = ""
-    pixels: str = ""
-    storage: str = ""
-    resize: str = ""
-    templates: str = ""
-    steps: str = ""
-    restarts: str = ""
-    targets: str = ""
-    incomparable: str = ""
-    source: str = ""
-    note: str = ""
-
-    @property
-    def value(self) -> float:
-        """The number as a fraction in [0,1]."""
-        return float(self.value_percent) / 100
-
-    @property
-    def rounding(self) -> float:
-        """Half a unit of the last printed digit, as a fraction."""
-        decimals = len(self.value_percent.partition(".")[2])
-        return float(0.5 * 10**-decimals / 100)
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """Datasets of the number; empty if the datasets of a mean are not stated."""
-        return tuple(self.over.split()) if self.dataset == MEAN else (self.dataset,)
-
-    @property
-    def threat_model(self) -> str:
-        """The threat model: `white-box`, `transfer from CLIP`."""
-        return f"transfer from {self.source_model}" if self.source_model else self.threat
-
-
 _KNOWN = {field.name for field in fields(Published)}
 _PRESET_ATTACKS = tuple(entry["name"] for preset in ATTACK_PRESETS.values() for entry in preset)
-_NEEDED = ("model", "dataset", "attack", "eps", "metric", "value_percent")
+_Placed = Iterator[tuple[str, Published]]  # numbers with their place, for messages
 
 
 def given(file: str) -> Against:
@@ -121,27 +48,27 @@ def given(file: str) -> Against:
 
 
 def read_published(against: Against) -> tuple[Published, ...]:
-    """Read published numbers from a CSV file or a shipped table; unknown columns are ignored.
+    """Read published numbers from a file, a folder of JSON files or a shipped table.
+
+    Unknown columns and keys are ignored.
 
     Raises:
-        UserError: The file cannot be read, lacks columns or the table, or has an invalid row.
+        UserError: A file cannot be read, is none of `FORMATS`, lacks the table, or has an invalid
+            number.
     """
     path = find_path(against.file)
     if not path.exists():
         path = named_table(against.file) or path
-    try:
-        reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-        missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
-        if missing:
-            raise UserError(
-                f"{path}: the columns {', '.join(missing)} are missing; required: "
-                f"{', '.join(_NEEDED)}"
-            )
-        rows = list(_rows(path, reader))
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    except csv.Error as error:
-        raise UserError(f"{path}: is not a valid CSV file ({error})") from error
+    rows: list[Published] = []
+    for file in _files(path):
+        try:
+            for place, row in _numbers(file, read_text(file)):
+                _check(place, row)
+                rows.append(row)
+        except csv.Error as error:
+            raise UserError(f"{file}: is not a valid CSV file ({error})") from error
+        except ValueError as error:
+            raise UserError(str(error)) from error
     tables = list(dict.fromkeys(row.table for row in rows))
     if against.table is not None and against.table not in tables:
         raise UserError(
@@ -150,26 +77,73 @@ def read_published(against: Against) -> tuple[Published, ...]:
     return tuple(row for row in rows if against.table in (None, row.table))
 
 
-def _rows(path: Path, reader: "csv.DictReader[str]") -> Iterator[Published]:
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.rglob("*.json"))
+    if not files:
+        raise UserError(f"{path}: has no JSON file; allowed: {FORMATS}")
+    return files
+
+
+def _numbers(path: Path, text: str) -> _Placed:
+    """Yield the numbers of a file.
+
+    Raises:
+        UserError: The file is none of `FORMATS`.
+        ValueError: The file begins like JSON and is not valid JSON.
+    """
+    if text.lstrip().startswith(("{", "[")):
+        yield from _json_numbers(path, parse_json(text, str(path)))
+        return
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    names = reader.fieldnames or ()
+    missing = [name for name in _NEEDED if name not in names]
+    is_foreign = bool(missing) and all(name in names for name in _CLIP_BENCHMARK)
+    if missing and not is_foreign:
+        raise UserError(f"{path}: the columns {', '.join(missing)} are missing; allowed: {FORMATS}")
     for number, record in enumerate(reader, 2):
-        known = {key: (value or "").strip() for key, value in record.items() if key in _KNOWN}
-        row = Published(**known)
-        try:
-            valid = 0 <= row.value <= 1 and (not row.eps or eps_value(row.eps) >= 0)
-        except (ValueError, ZeroDivisionError):
-            valid = False
-        if not valid:
-            raise UserError(
-                f"{path}, line {number}: got value_percent {row.value_percent!r} and eps "
-                f"{row.eps!r}; allowed: a percentage from 0 to 100, and a radius like 4/255"
-            )
-        if row.preset_attack not in ("", *_PRESET_ATTACKS):
-            raise UserError(
-                f"{path}, line {number}: got preset_attack {row.preset_attack!r}; allowed: "
-                f"{', '.join(_PRESET_ATTACKS)}"
-            )
-        if row.samples not in ("", "all") and not row.samples.isdigit():
-            raise UserError(
-                f"{path}, line {number}: got samples {row.samples!r}; allowed: a number, `all`"
-            )
-        yield row
+        place = f"{path}, line {number}"
+        if is_foreign:
+            plain = {key: unescaped_text(value) for key, value in record.items()}
+            yield from ((place, row) for row in clip_benchmark_numbers(plain))
+        else:
+            known = {key: (value or "").strip() for key, value in record.items() if key in _KNOWN}
+            yield place, Published(**known)
+
+
+def _json_numbers(path: Path, content: object) -> _Placed:
+    entry: Mapping[str, Any] = content if isinstance(content, dict) else {}
+    metrics = entry.get(_METRICS)
+    if all(key in entry for key in _ROBUSTBENCH):
+        rows = robustbench_numbers(entry, path)
+    elif isinstance(metrics, dict) and all(key in entry for key in _CLIP_BENCHMARK):
+        rows = clip_benchmark_numbers({**metrics, **entry})
+    else:
+        keys = ", ".join(map(str, entry)) or "none"
+        raise UserError(f"{path}: got JSON with the keys {shown(keys)}; allowed: {FORMATS}")
+    return ((str(path), row) for row in rows)
+
+
+def _check(place: str, row: Published) -> None:
+    """Check a number.
+
+    Raises:
+        UserError: A field has an invalid value.
+    """
+    try:
+        valid = 0 <= row.value <= 1 and (not row.eps or eps_value(row.eps) >= 0)
+    except (ValueError, ArithmeticError):
+        valid = False
+    if not valid:
+        raise UserError(
+            f"{place}: got value_percent {row.value_percent!r} and eps {row.eps!r}; allowed: a "
+            "percentage from 0 to 100, and a radius like 4/255"
+        )
+    if row.preset_attack not in ("", *_PRESET_ATTACKS):
+        raise UserError(
+            f"{place}: got preset_attack {row.preset_attack!r}; allowed: "
+            f"{', '.join(_PRESET_ATTACKS)}"
+        )
+    if row.samples not in ("", "all") and not row.samples.isdigit():
+        raise UserError(f"{place}: got samples {row.samples!r}; allowed: a number, `all`")

@@ -30,7 +30,7 @@ def check(
 
     Args:
         results: Stored results of the suite.
-        file: CSV file of published numbers; if None, the file that the suite names.
+        file: File of published numbers; if None, the file that the suite names.
         examined: Findings of the trust battery; read from the store if None.
         show: Called with what is returned before `check.csv` is written, so that it is shown also
             if the folder may only be read.

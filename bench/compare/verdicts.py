@@ -1,12 +1,13 @@
 """Verdicts on published numbers: whether each agrees with the measured number."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.compare.protocol_mismatch import is_attack_of, reasons
-from bench.compare.published import UNNAMED, Published
+from bench.compare.published_number import UNNAMED, Published
 from bench.plan.cells import Cell
+from bench.results.protocol_summary import weights
 from bench.results.tables import Scored
 from bench.stats import Interval, mean_of, unpaired_interval, wilson
 from bench.suite.load import Suite
@@ -52,10 +53,22 @@ def compare(
     found: list[Comparison] = []
     absent = 0
     for row in published:
-        some = list(_of_row(suite, scored, row))
+        some = [item for own in _in_suite(suite, row) for item in _of_row(suite, scored, own)]
         found += some
         absent += not some
     return found, absent
+
+
+def _in_suite(suite: Suite, row: Published) -> Iterator[Published]:
+    """Yield a published number under the suite's names of its model.
+
+    A number without a model's name belongs to all models of the suite that have its weights.
+    """
+    if row.model:
+        yield row
+        return
+    same = (name for name in suite.models if weights(suite, name) == row.weights)
+    yield from (replace(row, model=name) for name in same)
 
 
 def _of_row(suite: Suite, scored: Sequence[Scored], row: Published) -> Iterator[Comparison]:

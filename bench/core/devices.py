@@ -10,6 +10,16 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
+def usable_memory(device: torch.device) -> tuple[int, int]:
+    """Return the free bytes of a CUDA device, and all bytes, that this process may allocate.
+
+    A worker on a fraction of the device may allocate that fraction only.
+    """
+    free, whole = torch.cuda.mem_get_info(device)
+    share = int(whole * torch.cuda.get_per_process_memory_fraction(device))
+    return min(free, share - torch.cuda.memory_reserved(device)), share
+
+
 def pick_device(name: str | None) -> torch.device:
     """Return the named device. Without a name, return `cuda` if it is available, else `cpu`.
 

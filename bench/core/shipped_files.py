@@ -103,7 +103,7 @@ def named_table(text: str) -> Path | None:
     tables = {path.stem: path for path in sorted((_ROOT / _TABLES).glob("*.csv"))}
     if text not in tables:
         raise UserError(
-            f"got the published numbers {shown(text)}; allowed: a CSV file, or the name of a "
+            f"got the published numbers {shown(text)}; allowed: a file, or the name of a "
             f"shipped table: {listed(text, tables)}"
         )
     return tables[text]

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.core.devices import usable_memory
 from bench.core.language_types import Question
 from bench.data import ImageSet, load_captioned, load_images, load_in_parts, load_questions
 from bench.suite.metrics import TASKS
@@ -97,6 +98,6 @@ def _placed(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Return images as a tensor, on the GPU if they fit there."""
     pixels = torch.from_numpy(images)
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
+        free, _ = usable_memory(device)
         pixels = pixels.to(device) if pixels.nbytes < _SHARE * free else pixels
     return pixels

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ from bench.models.batch_size import Batch, out_of_memory
 from bench.models.lowered_precision import matmul_precision
 from bench.plan.cells import Cell
 from bench.plan.shards import chunk_of
-from bench.suite.specs import AnyAttack, ApgdSpec, Component, Precision, SteppedSpec
+from bench.suite.specs import AnyAttack, Backward, Component, Precision
 from bench.tasks.answer_targets import attack_texts
 
 
@@ -86,12 +87,11 @@ def craft(
         counted.extend(members)
         return members[0] if len(members) == 1 else EnsembleModel(members)
 
-    def surrogate(spec: SteppedSpec) -> EmbeddingClassifier:
-        if not isinstance(spec, ApgdSpec) or not spec.backward:
+    def surrogate(which: Backward | Literal["base"]) -> EmbeddingClassifier:
+        if which == "base":
             specs = [case.cache.suite.models[name] for name in cell.sources]
             return build_source([each.architecture_of for each in specs if each.architecture_of])
-        named = spec.backward.model
-        return build_source((named,) if named else cell.sources, spec.backward.without)
+        return build_source((which.model,) if which.model else cell.sources, which.without)
 
     clean, labels = images.floats(rows), images.labels[rows.to(images.labels.device)]
     prompts = _prompts_and_texts(case, attack, rows, texts)

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from bench.core.devices import usable_memory
 from bench.core.errors import CellError
 from bench.core.language_types import AnsweringModel
 from bench.core.resolved_names import Lock
@@ -38,7 +39,7 @@ from bench.tasks.answer_judges import Judge, build_judge, match
 from bench.tasks.answer_scores import Scorer, build_scorer
 from bench.tasks.prompted_models import PromptedModel, ValueFeatureModel
 
-_FULL = 0.5  # share of the accelerator's memory above which models are dropped
+_FULL = 0.5  # share of the memory that this process may use, above which models are dropped
 
 
 @dataclass
@@ -253,7 +254,7 @@ class ModelCache:
     def _make_room(self) -> None:
         """Clear the cache if it holds more than `_FULL` of an accelerator's memory."""
         if self.device.type == "cuda":
-            total = torch.cuda.mem_get_info(self.device)[1]
+            _, total = usable_memory(self.device)
             if torch.cuda.memory_allocated(self.device) > _FULL * total:
                 self._clear()
 

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import torch
 
+from bench.core.devices import usable_memory
 from bench.core.errors import CellError
 
 T = TypeVar("T")
@@ -114,7 +115,7 @@ def batch_for(device: torch.device, height: int, width: int, work: Callable[[sli
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)  # earlier work may have a higher peak
     before = torch.cuda.memory_allocated(device)
-    available = _MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]
+    available = _MEMORY_SHARE * usable_memory(device)[0]
 
     def fits_twice() -> bool:
         used = torch.cuda.max_memory_allocated(device) - before

@@ -152,17 +152,29 @@ def build_defended(spec: DefenceModel, context: BuildContext) -> DefendedModel |
     """Build a defence over another model of the suite.
 
     Raises:
-        CellError: The base has no embeddings of images, or needs the classes' text vectors below
-            a defence that gives logits.
+        CellError: A model that the defence names has no embeddings of images, or needs the classes'
+            text vectors where the defence does not pass them on.
     """
-    base = context.refer(spec.base)
-    if not hasattr(base, "encode_image") or isinstance(base, LanguageModel):
-        raise CellError(f"{spec.kind} over {spec.base!r}: allowed: models that embed images")
     module, _, name = spec.implementation.partition(":")
-    defence: AnyDefence = getattr(import_module(module), name)(**spec.parameters())
+    kind: type[AnyDefence] = getattr(import_module(module), name)
+    passed_on = {"base"} if issubclass(kind, Defence) else set()
+    parts = {key: _part(spec, key, context, key in passed_on) for key in spec.parents}
+    base = parts.pop("base")
+    others = {key: LimitedModel(part, context.check).encode_image for key, part in parts.items()}
+    defence = kind(**{**spec.parameters(), **others})
     if isinstance(defence, Defence):
         return DefendedModel(base, defence, spec.gradient, check=context.check)
     assert isinstance(defence, LogitDefence)
-    if isinstance(base, DefendedModel) and base.needs_classes:
-        raise CellError(f"{spec.kind} over {spec.base!r}: allowed: defences that need no classes")
     return DefendedLogits(base, defence, spec.gradient, context.check)
+
+
+def _part(spec: DefenceModel, key: str, context: BuildContext, classes: bool) -> ImageTextModel:
+    """Return a model that a defence names; `classes` says whether it gets text vectors."""
+    name = spec.parents[key]
+    part = context.refer(name)
+    place = f"{spec.kind} over {name!r}" if key == "base" else f"{spec.kind} with {key} {name!r}"
+    if not hasattr(part, "encode_image") or isinstance(part, LanguageModel):
+        raise CellError(f"{place}: allowed: models that embed images")
+    if isinstance(part, DefendedModel) and part.needs_classes and not classes:
+        raise CellError(f"{place}: allowed: defences that need no classes")
+    return part

@@ -16,7 +16,7 @@ from bench.plan.identity import (
     storage_identity,
     surrogates_identity,
 )
-from bench.plan.random_models import with_passes_of
+from bench.plan.random_models import seeding_identity, with_passes_of
 from bench.plan.versions import versioned
 from bench.suite.applicability import is_scored
 from bench.suite.judge_prompt import judge_identity
@@ -173,6 +173,7 @@ def _metric_cells(
                         "data": data,
                         "attack": attack_identity(attack),
                         **surrogates_identity(suite, lock, attack),
+                        **seeding_identity(attack, suite.models, names),
                         "eps": eps_value(eps),
                         "mode": mode,
                         "seed": seed,

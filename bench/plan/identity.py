@@ -77,7 +77,7 @@ def attack_identity(attack: AnyAttack) -> dict[str, Any]:
     craft at the next smaller radius.
     """
     # the model is named here; `surrogates_identity` has its content
-    surrogate: dict[str, Any] = {"backward": {"model"}}
+    surrogate: dict[str, Any] = {"backward": {"model"}, "start": {"transfer"}}
     member = {"name": True, "eps": True, "norm": True, **surrogate}
     # so is the path of given images, whose content `external_identity` has
     own = {"name": True, "eps": True, "nested": True, "path": True, **surrogate}
@@ -93,7 +93,7 @@ def attack_identity(attack: AnyAttack) -> dict[str, Any]:
 
 
 def surrogates_identity(suite: Suite, lock: Lock, attack: AnyAttack) -> dict[str, Any]:
-    """Return the models that give an attack's gradients, if they are not the attacked model."""
+    """Return the models that give an attack's gradients or starts, beside the attacked model."""
     found = [model_identity(suite, lock, name) for name in attack.surrogates]
     return {"surrogates": found} if found else {}
 

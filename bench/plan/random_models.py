@@ -1,8 +1,8 @@
-"""How many passes an attack averages on a model that draws random numbers."""
+"""Attacks on models that draw random numbers: passes that are averaged, and seeds."""
 
 from collections.abc import Mapping, Sequence
 
-from bench.suite.specs import AnyAttack, Ensemble, ModelSpec
+from bench.suite.specs import AnyAttack, Ensemble, ModelSpec, PyAutoAttack, members_of
 
 
 def passes_of_model(models: Mapping[str, ModelSpec], name: str) -> int:
@@ -36,3 +36,22 @@ def with_passes_of(
         for names in (sources, bases)
     )
     return attack.with_passes(own, of_base)
+
+
+def seeding_identity(
+    attack: AnyAttack, models: Mapping[str, ModelSpec], sources: Sequence[str]
+) -> dict[str, int]:
+    """Return the version of pyautoattack's seeds, on which numbers of random models depend.
+
+    In version 1 the library's first pass drew the numbers of the pass that scores the images. An
+    attack with `eot` above 1 has had no such version.
+
+    Args:
+        attack: The attack, with its number of passes.
+        models: The suite's models, by name.
+        sources: Names of the attacked models.
+    """
+    official = any(isinstance(member, PyAutoAttack) for member in members_of(attack))
+    averaged = isinstance(attack, Ensemble) and attack.eot != 1
+    random = any(passes_of_model(models, name) > 1 for name in sources)
+    return {"seeding": 2} if official and random and not averaged else {}

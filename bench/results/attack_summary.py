@@ -71,8 +71,10 @@ def _members(attack: AnyAttack) -> Iterator[Member]:
 
 def _name(attack: AnyAttack) -> str:
     """Return the attack's kind, with the options that make it a different attack."""
-    options = ("filter", "backward", "source", "rescale")
+    options = ("filter", "backward", "source", "start", "rescale")
     adapted = [key for key in options if getattr(attack, key, None)]
+    if isinstance(attack, ApgdT) and attack.compared:
+        adapted.append(attack.targets_by)
     if isinstance(attack, ApgdText) and attack.references > 1:
         adapted.append(f"{attack.references} references")
     if isinstance(attack, ApgdTextTargeted):

@@ -16,17 +16,17 @@ _MARK = "'"
 
 def csv_text(frame: "pd.DataFrame") -> str:
     """Return a table as CSV with escaped texts; numbers have six significant digits."""
-    safe = frame.rename(columns=_escaped)
+    safe = frame.rename(columns=escaped_text)
     for column in _text_columns(safe):
-        safe[column] = safe[column].map(_escaped)
+        safe[column] = safe[column].map(escaped_text)
     return safe.to_csv(index=False, float_format=f"%.{DIGITS}g")
 
 
 def unescaped(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Return a table read from such a CSV file with its original texts."""
-    found = frame.rename(columns=_unescaped)
+    found = frame.rename(columns=unescaped_text)
     for column in _text_columns(found):
-        found[column] = found[column].map(_unescaped)
+        found[column] = found[column].map(unescaped_text)
     return found
 
 
@@ -36,13 +36,15 @@ def _text_columns(frame: "pd.DataFrame") -> list[str]:
     return [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
 
 
-def _escaped(value: object) -> object:
+def escaped_text(value: object) -> object:
+    """Return a text so that no spreadsheet takes it for a formula; other values as they are."""
     if isinstance(value, str) and value.startswith((*_FORMULA, _MARK)):
         return f"{_MARK}{value}"
     return value
 
 
-def _unescaped(value: object) -> object:
+def unescaped_text(value: object) -> object:
+    """Return the original of an escaped text; other values as they are."""
     if isinstance(value, str) and value.startswith(_MARK):
         return value[len(_MARK) :]
     return value

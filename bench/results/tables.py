@@ -130,7 +130,7 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
     ]
 
 
-def load_results(folder: str | Path) -> "pd.DataFrame":
+def read_cells(folder: str | Path) -> "pd.DataFrame":
     """Read the `cells.csv` of a results folder: one row per cell.
 
     `value` is a fraction in [0,1], except for the metric `cider`, which is from 0 to 10.
@@ -182,14 +182,15 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "queries": result.queries,
         "status": result.status,
         "reason": result.reason or "",
-        "flags": " ".join(_flags(item)),
+        "flags": " ".join(cell_flags(item)),
         "cell_id": cell.id,
         "craft_id": cell.craft_id,
         "seed": cell.seed if cell.attack else None,
     }
 
 
-def _flags(item: Scored) -> list[str]:
+def cell_flags(item: Scored) -> list[str]:
+    """Return the flags of a cell that has run, as in `cells.csv`."""
     result = item.result
     assert result is not None
     same = [SAME_SOURCE] if item.same_source else []

@@ -1,1 +1,1 @@
-"""Question results with other people: bundles for them, and their results merged into ours."""
+"""Results for other people, in bundles and their own formats, and theirs merged into ours."""

@@ -43,8 +43,8 @@ class Against(Spec):
     """A table of published numbers, with which `check` compares the suite.
 
     Attributes:
-        file: A CSV file with the columns of the files in results/published, or the name of one
-            of these. Its models are compared with the suite's models of the same name.
+        file: A file that `bench.compare.published` reads, or the name of a table in
+            results/published. Its models are compared with the suite's models of the same name.
         table: One table of the file; all of them by default.
     """
 

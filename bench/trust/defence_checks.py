@@ -30,7 +30,7 @@ from bench.trust.subject import (
     surviving_images,
 )
 
-DRAWS = 8  # passes per step in the preset `adaptive-random`
+DRAWS = 8  # passes per step, as the preset `adaptive` averages on a model of one draw per pass
 CUT = 1e-3  # of the norm of another gradient; honest gradients are larger
 TWICE = 2.0  # a gradient is better if its step raises the margin this many times as much
 MOSTLY = 0.5  # share of attacked images that an honest defence may leave unchanged

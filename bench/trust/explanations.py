@@ -138,6 +138,6 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "draws": Explanation(
         "The defence is random, and an attack that averages over passes breaks more images.",
-        "Average: `eot: 8`, or `preset: adaptive-random`.",
+        "Average: `eot: 8`, or `preset: adaptive`.",
     ),
 }

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from bench.core.types import Budget, CellResult
 from bench.plan.cells import Cell
 from bench.suite.metrics import metric_of
-from bench.suite.specs import AnyAttack, Ensemble, TorchAttacks, members_of
-from bench.suite.specs.attacks import ApgdSpec
+from bench.suite.specs import AnyAttack, ApgdSpec, Ensemble, TorchAttacks, members_of
 
 ENOUGH_SURVIVORS = 0.1  # of images; a smaller robust accuracy needs no check
 

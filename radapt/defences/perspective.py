@@ -38,6 +38,12 @@ def homography(here: Tensor, there: Tensor) -> Tensor:
 
 def warp(images: Tensor, maps: Tensor) -> Tensor:
     """Return images `[b,3,h,w]` sampled at the places to which `[b,3,3]` maps take their pixels."""
+    grid = sampling_grid(images, maps)
+    return F.grid_sample(images, grid, mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def sampling_grid(images: Tensor, maps: Tensor) -> Tensor:
+    """Return the places to which `[b,3,3]` maps take pixels of images, `[b,h,w,2]` in [-1,1]."""
     height, width = images.shape[-2:]
     y, x = torch.meshgrid(
         torch.arange(height, device=images.device) + 0.5,
@@ -47,5 +53,4 @@ def warp(images: Tensor, maps: Tensor) -> Tensor:
     pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1).flatten(0, 1).to(images)
     found = pixels @ maps.transpose(1, 2)
     places = found[..., :2] / found[..., 2:] * images.new_tensor([2 / width, 2 / height]) - 1
-    grid = places.unflatten(1, (height, width))
-    return F.grid_sample(images, grid, mode="bicubic", align_corners=False).clamp(0, 1)
+    return places.view(-1, height, width, 2)

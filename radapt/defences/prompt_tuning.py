@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from radapt.defences.augmix import augmix
 from radapt.defences.defence import Base, LogitDefence
 from radapt.defences.prompts import TunablePrompts, tunable_prompts
 
@@ -26,10 +27,10 @@ class PromptTuning(LogitDefence):
     AdamW minimises the mean entropy of the most confident views. A view's weight is the softmax of
     its mean cosine with its nearest views.
 
-    The defaults are of TomSheng21/R-TPT. Views are random crops and mirror images, as there for
-    ImageNet and its variants; AugMix, which the code adds on other datasets, is not offered. A
-    view is not its own neighbour. The code leaves out cosines that round to at least 1, which are
-    some of the views with themselves, and equal views.
+    The defaults are of TomSheng21/R-TPT on ImageNet and its variants, where views are random crops
+    and mirror images; on other datasets the code passes each through AugMix. A view is not its own
+    neighbour. The code leaves out cosines that round to at least 1, which are some of the views
+    with themselves, and equal views.
 
     Attributes:
         views: Number of views, the image included.
@@ -39,6 +40,7 @@ class PromptTuning(LogitDefence):
         neighbours: Number of nearest views.
         temperature: Temperature of the softmax over views.
         words: The words that are tuned, in front of the class name.
+        augmix: Whether views pass through AugMix. Its steps of 8 bits have the identity's gradient.
     """
 
     random: ClassVar[bool] = True
@@ -50,6 +52,7 @@ class PromptTuning(LogitDefence):
     neighbours: int = 20
     temperature: float = 0.01
     words: str = "a photo of a"
+    augmix: bool = False
 
     def undefended(self, base: Base, images: Tensor) -> Tensor:
         """Return the logits `[b,k]` of the images themselves, with the words as they are."""
@@ -63,9 +66,13 @@ class PromptTuning(LogitDefence):
         rows = []
         with sdpa_kernel(SDPBackend.MATH):  # other kernels have no second derivative
             for image in images:
-                drawn = [image, *(random_crop(image) for _ in range(self.views - 1))]
+                drawn = [image, *(self._view(image) for _ in range(self.views - 1))]
                 rows.append(self.vote(base, prompts, torch.stack(drawn), second_order))
         return torch.stack(rows)
+
+    def _view(self, image: Tensor) -> Tensor:
+        crop = random_crop(image)
+        return augmix(crop) if self.augmix else crop
 
     def vote(
         self, base: Base, prompts: TunablePrompts, views: Tensor, second_order: bool

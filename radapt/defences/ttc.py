@@ -1,5 +1,6 @@
 """TTC: test-time counterattacks (Xing et al. 2025, arXiv:2503.03613)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,8 +19,8 @@ class Ttc(ImageDefence):
     |f(x+d_0) - f(x)| / |f(x)| is below `threshold`, the image gets the mean of d_0 .. d_N with
     weights proportional to exp(beta i), else d_0 alone.
 
-    The defaults are of Sxing2/CLIP-Test-time-Counterattacks. There, for a fine-tuned base, the
-    ratio is measured with the original CLIP; here always with the base.
+    The defaults are of Sxing2/CLIP-Test-time-Counterattacks. There, for a fine-tuned base, f in the
+    ratio is the original CLIP; here it is the base, unless `gate` says otherwise.
 
     Attributes:
         eps: Radius of the ball in [0,1] pixels (linf); 0 for no change.
@@ -27,6 +28,7 @@ class Ttc(ImageDefence):
         steps: Number of steps N; 0 for noise alone.
         threshold: Ratio below which an image counts as falsely stable (tau).
         beta: Growth of the weights.
+        gate: Embeds images in place of the base, in the ratio alone; None for the base.
     """
 
     random: ClassVar[bool] = True
@@ -36,6 +38,7 @@ class Ttc(ImageDefence):
     steps: int = 2
     threshold: float = 0.2
     beta: float = 2.0
+    gate: Callable[[Tensor], Tensor] | None = None
 
     def change(self, base: Base, images: Tensor) -> Tensor:
         """Return the counterattacked images `[b,3,h,w]`."""
@@ -48,7 +51,9 @@ class Ttc(ImageDefence):
         start = self.eps * (2 * torch.rand_like(images) - 1)
         moves = [within_box(start, images)]
         with torch.no_grad():
-            ratio = distance(images + moves[0]).sqrt() / clean.norm(dim=1)
+            seen = clean if self.gate is None else self.gate(images)
+            moved = (self.gate or base.embed)(images + moves[0]) - seen
+            ratio = moved.square().sum(dim=1).sqrt() / seen.norm(dim=1)
         for _ in range(self.steps):
             uphill = sign_of_gradient(distance, images + moves[-1])
             moved = (moves[-1] + self.step * uphill).clamp(-self.eps, self.eps)

@@ -68,7 +68,7 @@ threats: [white-box, {transfer: CLIP}]
 
 def test_an_attack_with_its_own_loss_takes_two_files(tmp_path: Path) -> None:
     copy = Copy(tmp_path)
-    copy.insert(SPECS, '`random_start: true`")\n        return self\n', SPEC)
+    copy.insert(SPECS, "if self.step_size is None else eps_value(self.step_size)\n", SPEC)
     copy.insert(SPECS, "    | ValueFeatures\n", "    | Gama\n")
     copy.insert(LOSSES, "from bench.suite.specs.attacks import (\n", "    Gama,\n")
     copy.insert(LOSSES, "            return margin(spec.kappa)\n", CASE)

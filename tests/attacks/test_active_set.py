@@ -10,10 +10,11 @@ from torch import Tensor
 from bench.attacks.active_set import EMPTY_SLOT, ActiveSet, PendingRun
 from bench.attacks.apgd import Apgd
 from bench.attacks.ascent import Ascent
-from bench.attacks.engine import NativeAttack, Run
+from bench.attacks.engine import NativeAttack
 from bench.attacks.losses import cross_entropy
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.sequence import InSequence
+from bench.attacks.targets import Run
 from bench.core.types import Budget
 from tests.conftest import LinearModel, grey_images
 

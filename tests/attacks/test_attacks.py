@@ -7,13 +7,15 @@ from torch import Tensor
 from bench.attacks import build_attack
 from bench.attacks.apgd import checkpoints
 from bench.attacks.balls import draw, length, project, stream_seed, surface
-from bench.attacks.losses import dlr, margin, targeted_dlr, wrong_class
+from bench.attacks.losses import dlr, margin, probability_margin, targeted_dlr
+from bench.attacks.targets import wrong_classes
 from bench.core.errors import CellError
 from bench.core.types import Budget, Classifier, Mode, Norm
 from bench.suite.specs import (
     AnyAttack,
     ApgdCe,
     ApgdDlr,
+    ApgdPm,
     ApgdT,
     Cw,
     Ensemble,
@@ -41,6 +43,7 @@ NATIVE: dict[str, AnyAttack] = {
     "apgd-ce": ApgdCe(kind="apgd-ce", eps=EPS, steps=20),
     "apgd-ce-restarts": ApgdCe(kind="apgd-ce", eps=EPS, steps=20, restarts=2),
     "apgd-dlr": ApgdDlr(kind="apgd-dlr", eps=EPS, steps=20),
+    "apgd-pm": ApgdPm(kind="apgd-pm", eps=EPS, steps=20),
     "apgd-t": ApgdT(kind="apgd-t", eps=EPS, steps=20, targets=3),
     "ensemble": Ensemble.model_validate(
         {"kind": "ensemble", "eps": EPS, "attacks": [CE, {"kind": "apgd-t", "targets": 2}]}
@@ -207,8 +210,26 @@ def test_ratios_of_logits() -> None:
     labels, targets = torch.tensor([0, 0]), torch.tensor([2, 2])
     assert dlr(logits, labels, targets).tolist() == pytest.approx([-1 / 3, 1.0])
     assert targeted_dlr(logits, labels, targets).tolist() == pytest.approx([-3 / 3.5, 2 / 3.5])
-    assert wrong_class(logits, labels, 1).tolist() == [1, 1]
-    assert wrong_class(logits, labels, 2).tolist() == [2, 2]
+    assert wrong_classes(logits, labels, 2).tolist() == [[1, 2], [1, 2]]
+
+
+def test_probability_margin_is_the_authors_and_does_not_saturate() -> None:
+    """The numbers are those of the authors' code (OpenTAI/taiadv, `Probability_margin`)."""
+    logits = torch.tensor(
+        [[3.0, 1.0, -2.0, 0.5], [0.0, 2.0, 1.5, -1.0], [1.0, -0.5, 0.25, 2.0]], requires_grad=True
+    )
+    labels = torch.tensor([0, 0, 3])
+    losses = probability_margin(logits, labels, labels)
+    assert (losses - 1).tolist() == pytest.approx([-0.706334, 0.482607, -0.389299], abs=1e-6)
+    (gradient,) = torch.autograd.grad(losses.sum(), logits)
+    first = [-0.239892, 0.188642, 0.003888, 0.047363]
+    assert gradient[0].tolist() == pytest.approx(first, abs=1e-6)
+    # the true probability is 1 in float32, and the loss still falls with the distance
+    far = torch.tensor([[20.0, 0.0, 0.0], [30.0, 0.0, 0.0]], requires_grad=True)
+    near, further = probability_margin(far, labels[:2], labels[:2])
+    assert near > further > 0
+    (gradient,) = torch.autograd.grad(near + further, far)
+    assert bool((gradient[:, 0] < 0).all())
 
 
 def test_noise_is_uniform_and_seeded() -> None:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from bench.attacks import build_attack
-from bench.attacks.losses import cross_entropy, margin, wrong_class
+from bench.attacks.losses import cross_entropy, margin
 from bench.attacks.pgd import PgdAscent
 from bench.attacks.sequence import InSequence
+from bench.attacks.targets import wrong_classes
 from bench.core.types import Budget, Classifier, Mode
 from bench.suite.specs import ApgdCe, ApgdT, Cw, Ensemble, Noise, Pgd
 from tests.conftest import LinearModel, grey_images
@@ -150,7 +151,7 @@ def test_targets_are_the_likeliest_wrong_classes_of_the_clean_image() -> None:
 
     images = torch.tensor([0.9, 0.5, 0.6])[None, :, None, None].expand(1, 3, 8, 8).clone()
     label = torch.tensor([0])
-    assert wrong_class(channels(images), label, 1).tolist() == [2]
+    assert wrong_classes(channels(images), label, 1).tolist() == [[2]]
     for targets, grown in ((1, {2}), (2, {1, 2})):
         spec = ApgdT(kind="apgd-t", eps=EPS, steps=5, targets=targets)
         attack = build_attack(spec, batch=4)

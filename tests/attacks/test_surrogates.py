@@ -9,10 +9,14 @@ import torch
 from torch import Tensor
 
 from bench.attacks import build_attack
+from bench.attacks.apgd import Apgd
+from bench.attacks.engine import NativeAttack
+from bench.attacks.losses import cross_entropy
 from bench.attacks.surrogate import BpdaModel
+from bench.attacks.transferred import FromTransfer
 from bench.core.errors import CellError, SuiteError
 from bench.core.resolved_names import Lock
-from bench.core.types import Budget, CellResult
+from bench.core.types import Budget, CellResult, Mode
 from bench.evaluate.cell import Evaluator
 from bench.models import build_model
 from bench.models.zero_shot import ZeroShotClassifier
@@ -21,6 +25,7 @@ from bench.plan.resolve import resolve
 from bench.store.results_folder import Store
 from bench.suite.load import load_suite
 from bench.suite.specs import AnyAttack, ApgdCe, Backward, NanoModel, Pgd
+from bench.suite.specs.adaptive import Start
 from tests.attacks.test_adaptive import Waves, waves
 from tests.conftest import SMALL, grey_images
 
@@ -92,6 +97,41 @@ def test_rounding_stands_against_plain_gradients_and_falls_straight_through() ->
     assert standing(rounded, plain) > 25
     assert standing(rounded, through) < 8
     assert abs(standing(rounded, through) - standing(base, plain)) <= 2  # as if nothing rounded
+
+
+def test_a_run_from_transferred_points_breaks_a_model_without_gradients() -> None:
+    """No step helps on the rounded model, so only the points of the other model can break it."""
+    base = waves()
+    rounded = ZeroShotClassifier(Rounded(base.model), base.head)  # type: ignore[arg-type]
+    images = grey_images(40)
+    labels = rounded(images).argmax(dim=1)
+
+    def standing(spec: AnyAttack, mode: Mode) -> int:
+        attack = build_attack(spec, batch=16, surrogate=lambda _: base)
+        found = attack(rounded, images, labels, Budget(0.012), mode=mode, seeds=range(40))
+        return int((rounded(found).argmax(dim=1) == labels).sum())
+
+    plain = ApgdCe.model_validate(APGD)
+    started = plain.model_copy(update={"start": Start(transfer="base")})
+    assert started.gradients == 2 * plain.gradients
+    assert standing(plain, "success") > 25
+    assert standing(started, "success") < 8
+    assert standing(started, "full") < 8
+
+
+def test_a_run_from_transferred_points_starts_there_and_has_no_momentum() -> None:
+    model, other, images, budget = waves(5), waves(6), grey_images(8), Budget(0.004)
+    labels = model(images).argmax(dim=1)
+    moving = NativeAttack(Apgd(8, 0.75), cross_entropy, 4)
+    still = NativeAttack(Apgd(8, 0.75, momentum=0.0), cross_entropy, 4)
+    starts = moving(other, images, labels, budget, mode="full", seeds=range(8))
+    found = FromTransfer(moving, other)(model, images, labels, budget, mode="full", seeds=range(8))
+    expected, wrong = (
+        attack(model, images, labels, budget, mode="full", seeds=range(8), starts=starts)
+        for attack in (still, moving)
+    )
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, wrong)
 
 
 def results(path: Path, root: Path, **changes: Any) -> dict[tuple[str, str, str], CellResult]:
@@ -176,6 +216,9 @@ def test_identity_sees_what_a_surrogate_is_and_not_its_name(suite_file: Write) -
     assert through["CLIP"] == through["again"]
     assert not through["CLIP"] & through["FARE"]
     assert not plain & through["CLIP"]
+    started = {name: ids(start={"transfer": name}) for name in models}
+    assert started["CLIP"] == started["again"]
+    assert not started["CLIP"] & (started["FARE"] | through["CLIP"] | plain)
     apart, one = (
         ids(backward={"without": ["filter", "anchor"]}),
         ids(backward={"without": "filter"}),
@@ -199,6 +242,19 @@ def test_identity_sees_what_a_surrogate_is_and_not_its_name(suite_file: Write) -
         (
             {"backward": {"model": "clip"}},
             "attacks.0.backward.model: got 'clip'; declared models: CLIP, FARE, R-Adapt_CLIP",
+        ),
+        (
+            {"start": {"transfer": "clip"}},
+            "attacks.0.start.transfer: got 'clip'; declared models: CLIP, FARE, R-Adapt_CLIP",
+        ),
+        ({"kind": "apgd-t", "start": {"transfer": "CLIP"}}, "attacks.0.start: unknown key"),
+        (
+            {"kind": "apgd-t", "candidates": 20},
+            "; `candidates` needs `targets_by: malt`",
+        ),
+        (
+            {"kind": "apgd-t", "targets_by": "malt", "candidates": 8},
+            "`candidates` must be at least the number of `targets`",
         ),
         ({"filter": {"cutoff": 0}}, "attacks.0.filter.cutoff: got 0"),
         ({"filter": {"cutoff": 4, "inverse": 0}}, "attacks.0.filter.inverse: got 0"),

@@ -82,7 +82,11 @@ def test_the_default_installation_is_small_and_extras_have_names(installed: Path
     default = {re.split(r"[>=<]", each)[0] for each in required if "extra ==" not in each}
     assert default == DEFAULT
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for package in ("transformers", "ray", "pyarrow", "matplotlib", "torchattacks", "accelerate"):
+    packages = (
+        *("transformers", "ray", "pyarrow", "matplotlib", "torchattacks", "accelerate"),
+        *("trackio", "wandb", "tensorboard"),
+    )
+    for package in packages:
         (extra,) = re.findall(r"radapt-bench\[(\w+)\]", install_advice(package))
         needed = [re.split(r"[>=<]", each)[0] for each in project["optional-dependencies"][extra]]
         assert package in needed or f"--no-deps {package}" in install_advice(package)

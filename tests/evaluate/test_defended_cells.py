@@ -30,6 +30,8 @@ MODELS: Mapping[str, Any] = {
     "CLIP": {"kind": "nano", "weights": "clip"},
     "TTC": {"kind": "ttc", "base": "CLIP"},
     "blur": {"kind": "gaussian-blur", "base": "CLIP"},
+    "gated": {"kind": "ttc", "base": "CLIP", "gate": "blur"},
+    "gate-of-classes": {"kind": "ttc", "base": "CLIP", "gate": "anti"},
     "anti": {"kind": "anti-adversary", "base": "blur", "step": 0.02},
     "CLIPure": {"kind": "clipure-cos", "base": "CLIP"},
     "tuned": {"kind": "r-tpt", "base": "blur", "views": 4, "selected": 0.5, "neighbours": 2},
@@ -75,6 +77,9 @@ def test_cells_of_defended_models(suite_file: Write, tmp_path: Path) -> None:
             continue
         if model == "below":
             assert result.reason == "r-tpt over 'anti': allowed: defences that need no classes"
+            continue
+        if model == "gate-of-classes":
+            assert result.reason == "ttc with gate 'anti': allowed: defences that need no classes"
             continue
         assert result.status == "ok", result.reason
         missing = attack == "both" and model in ("CLIP", "CLIPure")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 import yaml
 
-from bench.results.tables import load_results
+from bench import load_results
 from bench.run.events import read_events
 from tests.faults.child import finish, start
 

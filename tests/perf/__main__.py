@@ -51,7 +51,6 @@ PARTS = {
     "fare": _against(versus.fare),
     "nested": _against(versus.nested),
     "shares": lambda given: engine.shares(),
-    "rate": lambda given: engine.rate(),
     "options": lambda given: options.options(),
     "adapting": lambda given: adapting(),
     "growth": lambda given: growth.growth(),

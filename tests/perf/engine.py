@@ -1,11 +1,10 @@
-"""What the loop costs beside the model, and on an accelerator what the model makes of the chip."""
+"""What the loop of an attack costs beside the model."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.attacks.apgd import Apgd
 from bench.attacks.ascent import Ascent
@@ -58,7 +57,7 @@ def shares() -> Iterator[dict[str, object]]:
             bare, ours, _ = in_turn(
                 ROUNDS,
                 lambda: _bare(subject),  # noqa: B023
-                lambda: _attack(ascent, subject),  # noqa: B023
+                lambda: attack(ascent, subject),  # noqa: B023
                 lambda: outside.append(_outside(ascent, subject)),  # noqa: B023
             )
             yield {
@@ -76,39 +75,12 @@ def shares() -> Iterator[dict[str, object]]:
 
 def _outside(ascent: Ascent, subject: Subject) -> float:
     with Clock(subject) as clock:
-        total = timed(lambda: _attack(ascent, replace(subject, model=clock.forward)))
+        total = timed(lambda: attack(ascent, replace(subject, model=clock.forward)))
     return 1 - clock.seconds / total
 
 
-def rate() -> Iterator[dict[str, object]]:
-    """Share of the chip's measured bfloat16 matrix rate that a step reaches; accelerators only."""
-    if DEVICE.type != "cuda":
-        return
-    side = 8192
-    left, right = (torch.randn(side, side, device=DEVICE, dtype=torch.bfloat16) for _ in "ab")
-    chip = 2 * side**3 / min(timed(lambda: left @ right) for _ in range(10))
-    subject = true_size(128)
-    model = subject.model
-
-    def lowered(images: Tensor) -> Tensor:
-        with torch.autocast(DEVICE.type, torch.bfloat16):
-            return model(images).float()
-
-    subject = Subject(subject.name, lowered, subject.images, subject.labels, subject.seeds)
-    with FlopCounterMode(display=False) as counter:
-        _attack(ASCENTS["apgd"], subject)
-    seconds = min(timed(lambda: _attack(ASCENTS["apgd"], subject)) for _ in range(ROUNDS))
-    reached = counter.get_total_flops() / seconds
-    yield {
-        "model": subject.name,
-        "batch": len(subject.images),
-        "matrix TFLOP/s": round(chip / 1e12, 1),
-        "attack TFLOP/s": round(reached / 1e12, 1),
-        "share": f"{reached / chip:.1%}",
-    }
-
-
-def _attack(ascent: Ascent, subject: Subject) -> None:
+def attack(ascent: Ascent, subject: Subject) -> None:
+    """Run an ascent with all its steps on a subject's images, in one batch."""
     run = NativeAttack(ascent, cross_entropy, len(subject.images))
     run(
         subject.model, subject.images, subject.labels, Budget(4 / 255), mode="full",

@@ -15,8 +15,7 @@ _TOP = """# Speed
 Compared variants take turns in one process with the same model, images and threads, so that other
 load on the machine affects them equally. Intervals are 95% intervals of the median over rounds.
 
-On a GPU it uses a ViT-L/14 in place of the ViT-B/32, and also measures the share of the GPU's
-matrix throughput that an attack reaches.
+On a GPU it uses a ViT-L/14 in place of the ViT-B/32. [gpu.md](gpu.md) has what only a GPU can show.
 """
 _NO_GPU = """
 **No figure on this page was measured on a GPU.** Speed on a GPU and the gain of bf16 are not known.
@@ -64,11 +63,6 @@ speed-up may therefore exceed the upper bound, which assumes equal cost.""",
         """Attacks in mode `full`, against a bare loop with the same forward and backward passes on
 the same images. *Time outside the model* is the time not spent in these passes.""",
         ("model", "attack", "time outside the model", "native / bare loop"),
-    ),
-    "rate": Part(
-        "Share of the GPU's matrix throughput",
-        "A step of APGD in bfloat16 against a large matrix product.",
-        ("model", "batch", "matrix TFLOP/s", "attack TFLOP/s", "share"),
     ),
     "options": Part(
         "Compiled towers and `channels_last`",
@@ -129,9 +123,9 @@ def write(folder: Path) -> Path:
         if path.exists():
             frame = pd.read_csv(path, dtype=str, keep_default_na=False)
             places[frame["where"].iloc[0]] = None
-            table = _table(frame[list(part.columns)])
+            shown = table(frame[list(part.columns)])
             about = f"{part.about} [All columns](data/{path.name})"
-            sections.append(f"## {part.title}\n{about}\n\n{table}")
+            sections.append(f"## {part.title}\n{about}\n\n{shown}")
     top = f"{_TOP}\nMeasured on: {'; '.join(places)} (column `where` of the CSV files).\n"
     if all("no GPU" in place for place in places):
         top += _NO_GPU
@@ -139,6 +133,7 @@ def write(folder: Path) -> Path:
     return PAGE
 
 
-def _table(frame: pd.DataFrame) -> str:
+def table(frame: pd.DataFrame) -> str:
+    """Return a table of texts in Markdown."""
     head, *rows = (f"| {' | '.join(row)} |" for row in [list(frame.columns), *frame.to_numpy()])
     return "\n".join([head, f"|{'---|' * len(frame.columns)}", *rows, ""])

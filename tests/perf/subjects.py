@@ -3,23 +3,26 @@
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.core.devices import device_name
 from bench.core.torchvision_shim import ensure_torchvision
 from bench.core.types import Classifier
 from bench.evaluate.craft import sample_seed
 from bench.evaluate.model_cache import ModelCache
+from bench.models import ClipModel
+from bench.models.clip import Preprocessing
+from bench.models.zero_shot import ZeroShotClassifier
 from bench.plan.resolve import resolve
 from bench.suite.load import load_suite
+from bench.suite.specs import Resize
 from radapt.normalisations import CLIP_MEAN, CLIP_STD
-from radapt.tower import normalise
 
 ensure_torchvision()
 
@@ -28,6 +31,7 @@ import open_clip  # noqa: E402  needs torchvision
 EMBEDDED = ("CLIP", "FARE", "R-Adapt_CLIP")
 TRUE_SIZE = "ViT-L-14" if torch.cuda.is_available() else "ViT-B-32"
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+PIXELS = 224  # of an image of a tower of true size
 _CLASSES = 10
 _TEXT = {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1}
 
@@ -65,27 +69,28 @@ def embedded(name: str, samples: int) -> Subject:
     )
 
 
-class Sized(nn.Module):
-    """A tower of true size with random weights, and a head of random class vectors."""
+def sized(name: str) -> ZeroShotClassifier:
+    """Return a tower of true size with random weights, and a head of random class vectors."""
+    config = open_clip.get_model_config(name)
+    torch.manual_seed(0)
+    clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _TEXT)
+    tower = clip.visual.to(DEVICE).eval().requires_grad_(False)
+    head = F.normalize(torch.randn(config["embed_dim"], _CLASSES), dim=0).to(DEVICE)
+    preprocessing = Preprocessing((PIXELS, PIXELS), CLIP_MEAN, CLIP_STD, Resize())
+    return ZeroShotClassifier(ClipModel(tower, _no_texts, 100.0, preprocessing), head)
 
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        config = open_clip.get_model_config(name)
-        torch.manual_seed(0)
-        clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _TEXT)
-        self.tower = clip.visual.eval().requires_grad_(False)
-        self.head = nn.Buffer(F.normalize(torch.randn(config["embed_dim"], _CLASSES), dim=0))
 
-    def forward(self, images: Tensor) -> Tensor:
-        embedding = self.tower(normalise(images, CLIP_MEAN, CLIP_STD))
-        return 100 * F.normalize(embedding.float(), dim=1) @ self.head.float()
+def _no_texts(texts: Sequence[str]) -> Tensor:
+    raise NotImplementedError("towers of true size have no text encoder")
 
 
 def true_size(samples: int, name: str = TRUE_SIZE) -> Subject:
     """Return a tower of true size with enlarged images of CIFAR-10, labelled as it sees them."""
     small = embedded("CLIP", samples)
-    images = F.interpolate(small.images, (224, 224), mode="bicubic", antialias=True).clamp(0, 1)
-    model = Sized(name).to(DEVICE)
+    images = F.interpolate(small.images, (PIXELS, PIXELS), mode="bicubic", antialias=True).clamp(
+        0, 1
+    )
+    model = sized(name)
     with torch.no_grad():
         labels = torch.cat([model(part).argmax(dim=1) for part in images.split(8)])
     return Subject(name, model, images, labels, small.seeds)

@@ -35,35 +35,37 @@ def apgd(samples: int, sized: int) -> Iterator[dict[str, object]]:
     budgets = {"CLIP": ("2/255", "4/255", "8/255")}
     for subject in _subjects(samples, sized):
         for eps in budgets.get(subject.name, ("4/255",)):
-            yield _compare(subject, "apgd-ce", [(eps, _apgd(eps))])
+            yield compare(subject, "apgd-ce", [(eps, apgd_pair(eps))])
 
 
 def fare(samples: int, sized: int) -> Iterator[dict[str, object]]:
     """The preset fare-paper: APGD-CE with 5 restarts, then APGD-T."""
     for subject in _subjects(samples // 2, sized // 2):
-        yield _compare(subject, "fare-paper", [("4/255", _fare("4/255"))])
+        yield compare(subject, "fare-paper", [("4/255", fare_pair("4/255"))])
 
 
 def nested(samples: int, sized: int) -> Iterator[dict[str, object]]:
     """APGD-CE at three budgets: natively, each attacks what the smaller ones left."""
     for subject in _subjects(samples // 2, sized // 2):
         budgets = ("1/255", "2/255", "4/255")
-        yield _compare(subject, "apgd-ce nested", [(eps, _apgd(eps)) for eps in budgets])
+        yield compare(subject, "apgd-ce nested", [(eps, apgd_pair(eps)) for eps in budgets])
 
 
-def _apgd(eps: str) -> Pair:
-    native = ApgdCe(kind="apgd-ce", eps=(eps,), steps=STEPS)
-    return native, PyAutoAttack(kind="pyautoattack", eps=(eps,), steps=STEPS, chunk=CHUNK)
+def apgd_pair(eps: str, steps: int = STEPS) -> Pair:
+    """Return APGD-CE with its reference."""
+    native = ApgdCe(kind="apgd-ce", eps=(eps,), steps=steps)
+    return native, PyAutoAttack(kind="pyautoattack", eps=(eps,), steps=steps, chunk=CHUNK)
 
 
-def _fare(eps: str) -> Pair:
+def fare_pair(eps: str, steps: int = STEPS) -> Pair:
+    """Return the preset fare-paper with its reference."""
     members = (
-        ApgdCe(kind="apgd-ce", eps=(eps,), steps=STEPS, restarts=5),
-        ApgdT(kind="apgd-t", eps=(eps,), steps=STEPS),
+        ApgdCe(kind="apgd-ce", eps=(eps,), steps=steps, restarts=5),
+        ApgdT(kind="apgd-t", eps=(eps,), steps=steps),
     )
     native = Ensemble(kind="ensemble", eps=(eps,), attacks=members)
     return native, PyAutoAttack(
-        kind="pyautoattack", eps=(eps,), attack=("apgd-ce", "apgd-t"), steps=STEPS, restarts=5,
+        kind="pyautoattack", eps=(eps,), attack=("apgd-ce", "apgd-t"), steps=steps, restarts=5,
         chunk=CHUNK,
     )  # fmt: skip
 
@@ -74,7 +76,8 @@ def _subjects(samples: int, sized: int) -> Iterator[Subject]:
     yield true_size(sized)
 
 
-def _compare(subject: Subject, attack: str, runs: Runs) -> dict[str, object]:
+def compare(subject: Subject, attack: str, runs: Runs) -> dict[str, object]:
+    """Return the row of a native attack and its reference, over budgets from small to large."""
     for _, pair in runs[:1]:  # so that neither pays for the first call
         for spec in pair:
             build_attack(_short(spec), batch=2)(

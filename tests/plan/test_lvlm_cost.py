@@ -2,8 +2,7 @@
 
 import json
 import re
-import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +12,6 @@ import pytest
 import torch
 import transformers
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from bench import catalogue
 from bench.commands.plan import plan_lines
@@ -30,6 +27,7 @@ from bench.suite.specs import LvlmModel
 from tests.support import small_language
 from tests.support import small_qwen as small_qwen_module
 from tests.support.kept_bytes import kept_bytes
+from tests.support.peak_bytes import PeakBytes
 from tests.support.small_language import SMALL
 from tests.support.small_qwen import KINDS, small_qwen
 
@@ -142,39 +140,6 @@ def test_an_attack_in_halves_keeps_its_casts_of_weights(folder: Path, kind: str)
     assert found == pytest.approx(1.04 * (estimate + 2 * size.parameters), rel=0.05)
 
 
-class _Peak(TorchDispatchMode):
-    """Follows the bytes of what operations make, and keeps their greatest sum."""
-
-    def __init__(self, held: Iterable[Tensor]) -> None:
-        super().__init__()
-        self.alive: dict[int, object] = {
-            each.untyped_storage()._cdata: each.untyped_storage() for each in held
-        }
-        self.now = self.most = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for value in tree_leaves(made):
-            if isinstance(value, Tensor) and value.device.type == "cpu":
-                self._follow(value.untyped_storage())
-        return made
-
-    def _follow(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key in self.alive:
-            return
-
-        def gone(_: object) -> None:
-            if self.alive.pop(key, None) is not None:
-                self.now -= size
-
-        self.alive[key] = weakref.ref(storage, gone)
-        self.now += size
-        self.most = max(self.most, self.now)
-
-
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("kind", ["llava", "qwen3_vl"])
 def test_an_attacks_step_takes_at_most_what_is_estimated(
@@ -203,7 +168,7 @@ def test_an_attacks_step_takes_at_most_what_is_estimated(
     images = torch.rand(4, 3, height, width).requires_grad_()
     prompts = ["is the cat a dog?", *["is the cat?"] * 3]
     model.visual_tokens(images[:1].detach())  # which counts an image's tokens, once for a size
-    with _Peak(model.parameters()) as peak:
+    with PeakBytes(model.parameters()) as peak:
         value = model.log_likelihood(images, prompts, [answer] * 4).sum()
         torch.autograd.grad(value, images)
     estimate = 4 * (each.checkpointed if checkpointing else each.image)

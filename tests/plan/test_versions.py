@@ -6,10 +6,11 @@ from typing import Any, get_args
 import pytest
 
 from bench.plan.cells import Cell, expand
+from bench.plan.random_models import seeding_identity
 from bench.plan.versions import versions_of
 from bench.suite.load import Suite
 from bench.suite.metrics import METRICS, TASKS, metrics_of
-from bench.suite.specs import ApgdCe, DatasetSpec, Pgd, TaskName
+from bench.suite.specs import ApgdCe, DatasetSpec, Ensemble, Pgd, PyAutoAttack, TaskName
 from tests.pinned.identities import fixed_lock, kinds
 
 ATTACKS: list[dict[str, Any]] = [
@@ -108,3 +109,18 @@ def test_a_suite_s_versions_are_of_all_that_it_uses(monkeypatch: pytest.MonkeyPa
     assert versions_of(CLASSES) == {**attacks, **classes}
     recalls = {f"metric {metric.name}": 1 for metric in METRICS if "recall" in metric.name}
     assert versions_of(RETRIEVAL) == {**attacks, "task retrieval": 3, **recalls}
+
+
+def test_the_seeds_of_pyautoattack_are_in_the_identity_of_random_models_alone() -> None:
+    suite = Suite.model_validate(
+        {
+            **WORLD,
+            "models": {**WORLD["models"], "TTC": {"kind": "ttc", "base": "CLIP"}},
+            "datasets": ["cifar10"],
+        }
+    )
+    alone = PyAutoAttack(kind="pyautoattack", attack="square", eps=("1/255",))
+    averaged = Ensemble(kind="ensemble", eps=("1/255",), attacks=[{"kind": "pyautoattack"}], eot=8)
+    assert seeding_identity(alone, suite.models, ["TTC"]) == {"seeding": 2}
+    assert seeding_identity(alone, suite.models, ["CLIP"]) == {}
+    assert seeding_identity(averaged, suite.models, ["TTC"]) == {}

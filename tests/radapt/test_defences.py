@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -153,17 +154,23 @@ def test_ttc_is_the_papers_formula(threshold: float) -> None:
     assert np.allclose(found.flatten(1), expected)
 
 
-def test_ttc_counterattacks_falsely_stable_images_alone() -> None:
+@pytest.mark.parametrize("gate", [None, lambda images: embed(0.5 - images**3)])
+def test_ttc_counterattacks_falsely_stable_images_alone(
+    gate: Callable[[Tensor], Tensor] | None,
+) -> None:
     torch.manual_seed(1)
-    images, start = IMAGES, None
-    defence = Ttc(eps=0.1, steps=1, threshold=0)
-    start = defence.change(BASE, images) - images
-    ratio = (embed(images + start) - embed(images)).norm(dim=1) / embed(images).norm(dim=1)
+    images, seen = IMAGES, gate or embed
+    start = changed(Ttc(eps=0.1, steps=1, threshold=0)) - images
+    ratio = (seen(images + start) - seen(images)).norm(dim=1) / seen(images).norm(dim=1)
     between = float(ratio.sort().values[:2].mean())  # one image is below
     torch.manual_seed(1)
-    found = Ttc(eps=0.1, steps=1, threshold=between).change(BASE, images) - images
+    found = changed(Ttc(eps=0.1, steps=1, threshold=between, gate=gate)) - images
     same = torch.isclose(found, start).flatten(1).all(dim=1)
     assert torch.equal(same, ratio > between)
+    if gate:
+        torch.manual_seed(1)
+        own = changed(Ttc(eps=0.1, steps=1, threshold=between)) - images
+        assert not torch.allclose(own, found), "the base says otherwise"
 
 
 def test_anti_adversary_raises_the_confidence_in_the_prediction() -> None:

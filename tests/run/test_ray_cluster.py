@@ -14,6 +14,7 @@ from bench.core.errors import UserError
 from bench.core.resolved_names import Lock
 from bench.run.executors import Ray, Setup
 from bench.run.executors.gpu_shares import GpuShares, rounded
+from bench.run.executors.ray_cluster import join
 from bench.suite.load import Suite
 
 
@@ -50,6 +51,17 @@ def test_what_is_wrong_with_the_call_is_said(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'radapt-bench\[ray\]'"):
         Ray(setup, tmp_path)
+
+
+def test_a_cluster_that_does_not_start_is_said() -> None:
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nadvice")
+
+    fake = ModuleType("ray")
+    fake.init = init  # type: ignore[attr-defined]
+    said = "--executor: got 'ray'; Ray does not start: The current node timed out during startup."
+    with pytest.raises(UserError, match=said):
+        join(fake, None)
 
 
 class DyingRay(ModuleType):

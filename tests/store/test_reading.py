@@ -9,11 +9,10 @@ import pytest
 from safetensors.numpy import load_file
 
 import run_bench
-from bench import run_suite
+from bench import load_results, run_suite
 from bench.core.errors import Unreadable
 from bench.core.language_types import Question
 from bench.core.resolved_names import Lock
-from bench.results.tables import load_results
 from bench.run.events import EventFile, read_events
 from bench.store import reading
 from bench.store.crafts import Craft

@@ -95,10 +95,11 @@ def test_a_defence_and_its_gradients_cost_what_it_says(name: str) -> None:
         return
     over_clip = {**SUITE.models, name: spec.model_copy(update={"base": "CLIP"})}
     own: Any = implementation(type(spec))
-    defence = own(**spec.parameters())
 
     def cost(images: Tensor, way: Gradient) -> float:
         counted = Counted()
+        others = {key: counted.base.embed for key in spec.parents if key != "base"}
+        defence = own(**{**spec.parameters(), **others})
         if isinstance(defence, LogitDefence):
             outputs = defended_logits(defence, counted.base, images, way)
         else:
@@ -134,6 +135,8 @@ def test_the_gradient_and_every_parameter_are_part_of_the_identity() -> None:
     plain = identity()
     assert plain["base"] == {"of": "CLIP"} and plain["parameters"]["steps"] == 2
     assert identity(gpus=0.5) == plain
+    assert "gate" not in {*plain, *plain["parameters"]}  # a newer setting, with its default
+    assert identity(gate="R-Adapt") == {**plain, "gate": {"of": "R-Adapt"}}
     for change in ({"steps": 3}, {"gradient": "base"}, {"base": "R-Adapt"}):
         assert identity(**change) != plain
 

@@ -35,8 +35,8 @@ _CLIP = {"kind": "nano", "weights": "clip"}
         ({"threats": [{"transfer": "clip"}]}, "did you mean 'CLIP'?"),
         ({"attacks": [{"kind": "PGD", "eps": 0.1}]}, "did you mean 'pgd'?"),
         (
-            {"attacks": [{"kind": "pgd", "eps": 0.1, "step_size": 1}]},
-            "attacks.0.step_size: unknown key; did you mean 'steps'?",
+            {"attacks": [{"kind": "pgd", "eps": 0.1, "stpes": 1}]},
+            "attacks.0.stpes: unknown key; did you mean 'steps'?",
         ),
         (
             {"attacks": [{"kind": "pgd", "eps": 0.1, "backward": {"model": "clip"}}]},

@@ -49,23 +49,34 @@ CHATML_TEMPLATE = (
 
 def small_llava(folder: Path, seed: int = 1) -> Any:
     """Write a LLaVA-1.5 into a folder and return its model."""
-    tokenizer = llama_tokenizer()
+    config, processor = llava_parts(VISION, TEXT)
+    return saved(transformers.LlavaForConditionalGeneration, config, processor, folder, seed)
+
+
+def llava_parts(vision: dict[str, Any], text: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the configuration of a LLaVA-1.5 and its processor, with a small tokenizer.
+
+    Args:
+        vision: Settings of its CLIP tower.
+        text: Settings of its Llama.
+    """
+    tokenizer, pixels = llama_tokenizer(), vision["image_size"]
     config = transformers.LlavaConfig(
-        vision_config=transformers.CLIPVisionConfig(**VISION),
-        text_config=transformers.LlamaConfig(**TEXT, **ids(tokenizer)),
+        vision_config=transformers.CLIPVisionConfig(**vision),
+        text_config=transformers.LlamaConfig(**{**ids(tokenizer), **text}),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
     )
     processor = transformers.LlavaProcessor(
         transformers.LlavaImageProcessor(
-            size={"shortest_edge": PIXELS}, crop_size={"height": PIXELS, "width": PIXELS}
+            size={"shortest_edge": pixels}, crop_size={"height": pixels, "width": pixels}
         ),
         tokenizer,
-        patch_size=VISION["patch_size"],
+        patch_size=vision["patch_size"],
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
         chat_template=VICUNA_TEMPLATE,
     )
-    return saved(transformers.LlavaForConditionalGeneration, config, processor, folder, seed)
+    return config, processor
 
 
 def small_llava_next(folder: Path, seed: int = 1) -> Any:

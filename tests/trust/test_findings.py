@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench import load_results
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import CellResult
 from bench.plan.cells import expand
 from bench.plan.identity import spec_digests
 from bench.report.export import export
-from bench.results.tables import load_results
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite

@@ -29,8 +29,7 @@ def resize_bits(images: Tensor, size: tuple[int, int], kernel: str = "bicubic") 
     """
     for axis, length in ((-1, size[1]), (-2, size[0])):
         if images.shape[axis] != length:
-            weights, bits = _weights(images.shape[axis], length, kernel)
-            matrix = weights.to(images.device)
+            matrix, bits = _weights(images.shape[axis], length, kernel, images.device)
             exact = images.double()
             sums = exact @ matrix.T if axis == -1 else matrix @ exact
             images = _rounded(sums / 2**bits).clamp(0, 255).to(images.dtype)
@@ -43,13 +42,14 @@ def _rounded(values: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _weights(length: int, wanted: int, kernel: str) -> tuple[Tensor, int]:
+def _weights(length: int, wanted: int, kernel: str, device: torch.device) -> tuple[Tensor, int]:
     """Return integer weights `[wanted,length]` for one axis, and their number of fractional bits.
 
     Args:
         length: Number of pixels along the axis.
         wanted: Number of pixels after the resize.
         kernel: One of `KERNELS`.
+        device: Device of the weights.
     """
     radius, weigh = KERNELS[kernel]
     scale = length / wanted
@@ -66,7 +66,7 @@ def _weights(length: int, wanted: int, kernel: str) -> tuple[Tensor, int]:
     while bits < _MOST_BITS and int(0.5 + float(rows.max()) * 2 ** (bits + 1)) < 2**_WEIGHT_BITS:
         bits += 1
     scaled = rows * 2**bits
-    return torch.trunc(scaled + torch.where(scaled < 0, -0.5, 0.5)), bits
+    return torch.trunc(scaled + torch.where(scaled < 0, -0.5, 0.5)).to(device), bits
 
 
 def _bilinear(x: Tensor) -> Tensor:

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from bench.report.export.leaderboard_values import Boards, Row
+from bench.report.export.leaderboard_values import Boards, Row, columns
 from bench.report.export.numbers import rounded
+from bench.results.number_format import scale_of_suite
 from bench.stats import Interval
 from bench.suite.load import Suite
 
@@ -14,13 +16,17 @@ def json_text(suite: Suite, boards: Boards) -> str:
     """Return the leaderboards over all datasets and per dataset as JSON, one row per line.
 
     A value has a 95% interval, `{"value": 0.5, "low": 0.4, "high": 0.6}`, or is null. Values are
-    fractions; CIDEr-D is from 0 to 10.
+    fractions; CIDEr-D is from 0 to 10. `models` has the order of the suite, `scale` the number
+    format for readers, `columns` what each key of `rates` means.
     """
     names = [dataset.name for dataset in suite.datasets]
     by_dataset = ",\n".join(f"  {_json(name)}: {_lines(boards[name])}" for name in names)
     entries = {
         "suite": _json(suite.suite),
         "datasets": _json(names),
+        "models": _json(list(suite.models)),
+        "scale": _json(asdict(scale_of_suite(suite))),
+        "columns": _json([asdict(column) for column in columns(suite)]),
         "rows": _lines(boards[""]),
         "by_dataset": f"{{\n{by_dataset}\n }}",
     }

@@ -55,7 +55,7 @@ def join(ray: ModuleType, address: str | None) -> None:
                 log_to_driver=False,
                 logging_level="error",
             )
-    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+    except Exception as error:  # Ray raises many types, and `Exception` itself on a busy machine
         reason = shorten(str(error))
         given = f"--address: got {address!r}" if address else "--executor: got 'ray'"
         raise UserError(f"{given}; Ray does not start: {reason}") from error

@@ -1,12 +1,12 @@
 """The specs: typed, frozen classes of a suite's entries. Unknown keys are refused."""
 
-from bench.suite.specs.adaptive import Backward
+from bench.suite.specs.adaptive import ApgdSpec, Backward, SteppedSpec
 from bench.suite.specs.attack_base import NativeSpec, Precision
 from bench.suite.specs.attacks import (
     ApgdCe,
     ApgdDlr,
     ApgdEmbedding,
-    ApgdSpec,
+    ApgdPm,
     ApgdT,
     ApgdText,
     ApgdTextTargeted,
@@ -15,7 +15,6 @@ from bench.suite.specs.attacks import (
     MiFgsm,
     Noise,
     Pgd,
-    SteppedSpec,
     ValueFeatures,
 )
 from bench.suite.specs.base import Name, Spec
@@ -69,6 +68,7 @@ __all__ = [
     "ApgdCe",
     "ApgdDlr",
     "ApgdEmbedding",
+    "ApgdPm",
     "ApgdSpec",
     "ApgdT",
     "ApgdText",

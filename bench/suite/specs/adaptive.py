@@ -1,12 +1,13 @@
-"""Settings of adaptive attacks, which use knowledge of the defence."""
+"""Settings of Auto-PGD, with those of adaptive attacks, which use knowledge of the defence."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.core.suggestions import listed
+from bench.suite.specs.attack_base import Count, RepeatedSpec, Share
 from bench.suite.specs.base import Name, Spec, as_list
 from bench.suite.specs.model_base import Component
 
@@ -57,8 +58,89 @@ class Backward(Spec):
         return self
 
 
+class Start(Spec):
+    """Where a run starts: at the images of the same run on another model.
+
+    Attributes:
+        transfer: The other model of the suite.
+    """
+
+    transfer: Name
+
+
+class SteppedSpec(RepeatedSpec):
+    """Settings that PGD and Auto-PGD share.
+
+    Attributes:
+        source: `base` for images made on the base of the attacked model, with its outputs and
+            gradients and all steps. None for the attacked model.
+    """
+
+    source: Literal["base"] | None = None
+
+
+class ApgdSpec(SteppedSpec):
+    """Settings of Auto-PGD.
+
+    Attributes:
+        steps: Number of steps.
+        rho: Fraction of steps that must raise the loss; with fewer the step size is halved.
+        filter: The low-pass filter of the defence, which the attack's steps take into account.
+        backward: The surrogate for the gradients.
+    """
+
+    steps: Count = 100
+    rho: Share = 0.75
+    filter: Filter | None = None
+    backward: Backward | None = None
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        if self.backward and self.source:
+            raise PydanticCustomError("source", "use one of the keys `backward` and `source`")
+        return self
+
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        """The model that `backward` names."""
+        name = self.backward.model if self.backward else None
+        return (name,) if name else ()
+
+    @property
+    def forwards(self) -> int:
+        """Forward passes of the attacked model: one per gradient of a surrogate, else none."""
+        return self.gradients if self.backward else 0
+
+
+class UntargetedApgdSpec(ApgdSpec):
+    """Settings of untargeted Auto-PGD on classes or embeddings.
+
+    Attributes:
+        start: The model on which each run is made first. The run on the attacked model starts at
+            the points that it found, and has no momentum.
+    """
+
+    start: Start | None = None
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.start and self.source:
+            raise PydanticCustomError("source", "use one of the keys `start` and `source`")
+        return self
+
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        """The models that `backward` and `start` name."""
+        return (*super().surrogates, *((self.start.transfer,) if self.start else ()))
+
+    @property
+    def gradients(self) -> int:
+        """Number of gradients for an image that withstands all runs, with those for `start`."""
+        return super().gradients * (2 if self.start else 1)
+
+
 def surrogate_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterator[str]:
-    """Yield a fault for each surrogate of an attack that is not a model of the suite.
+    """Yield a fault for each surrogate or start of an attack that is not a model of the suite.
 
     Args:
         entries: The entries of the key `attacks`, as read from YAML.
@@ -70,8 +152,9 @@ def surrogate_faults(entries: Sequence[Any], models: Collection[Any]) -> Iterato
         paths = {f"attacks.{place}": entry}
         paths |= {f"attacks.{place}.attacks.{at}": member for at, member in enumerate(inside)}
         for path, attack in paths.items():
-            backward = attack.get("backward") if isinstance(attack, dict) else None
-            name = backward.get("model") if isinstance(backward, dict) else None
-            if isinstance(name, str) and name not in models:
-                declared = listed(name, models)
-                yield f"{path}.backward.model: got {name!r}; declared models: {declared}"
+            for key, inner in (("backward", "model"), ("start", "transfer")):
+                given = attack.get(key) if isinstance(attack, dict) else None
+                name = given.get(inner) if isinstance(given, dict) else None
+                if isinstance(name, str) and name not in models:
+                    declared = listed(name, models)
+                    yield f"{path}.{key}.{inner}: got {name!r}; declared models: {declared}"

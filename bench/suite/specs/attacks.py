@@ -5,32 +5,17 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.adaptive import Backward, Filter
+from bench.suite.specs.adaptive import ApgdSpec, SteppedSpec, UntargetedApgdSpec
 from bench.suite.specs.attack_base import (
     AttackSpec,
     Count,
     LossInput,
     NativeSpec,
-    RepeatedSpec,
     Share,
 )
 from bench.suite.specs.budgets import Radius, eps_value
 
-
-class SteppedSpec(RepeatedSpec):
-    """Settings that PGD and Auto-PGD share.
-
-    Attributes:
-        source: `base` for images made on the base of the attacked model, with its outputs and
-            gradients and all steps. None for the attacked model.
-    """
-
-    source: Literal["base"] | None = None
-
-    @property
-    def of_other_model(self) -> bool:
-        """Whether a model other than the attacked model gives gradients, or images."""
-        return self.source is not None
+CANDIDATES = 100  # as in the paper of MALT
 
 
 class PgdSpec(SteppedSpec):
@@ -107,45 +92,7 @@ class Cw(PgdSpec):
     loss_input: ClassVar[LossInput] = "classes"
 
 
-class ApgdSpec(SteppedSpec):
-    """Settings of Auto-PGD.
-
-    Attributes:
-        steps: Number of steps.
-        rho: Fraction of steps that must raise the loss; with fewer the step size is halved.
-        filter: The low-pass filter of the defence, which the attack's steps take into account.
-        backward: The surrogate for the gradients.
-    """
-
-    steps: Count = 100
-    rho: Share = 0.75
-    filter: Filter | None = None
-    backward: Backward | None = None
-
-    @model_validator(mode="after")
-    def _one_model(self) -> Self:
-        if self.backward and self.source:
-            raise PydanticCustomError("source", "use one of the keys `backward` and `source`")
-        return self
-
-    @property
-    def of_other_model(self) -> bool:
-        """Whether a model other than the attacked model gives gradients, or images."""
-        return super().of_other_model or self.backward is not None
-
-    @property
-    def surrogates(self) -> tuple[str, ...]:
-        """The model that `backward` names."""
-        name = self.backward.model if self.backward else None
-        return (name,) if name else ()
-
-    @property
-    def forwards(self) -> int:
-        """Forward passes of the attacked model: one per gradient of a surrogate, else none."""
-        return self.gradients if self.backward else 0
-
-
-class ApgdCe(ApgdSpec):
+class ApgdCe(UntargetedApgdSpec):
     """Native Auto-PGD on the cross-entropy; `rescale` divides logits by their deviation."""
 
     kind: Literal["apgd-ce"]
@@ -154,7 +101,7 @@ class ApgdCe(ApgdSpec):
     loss_input: ClassVar[LossInput] = "classes"
 
 
-class ApgdEmbedding(ApgdSpec):
+class ApgdEmbedding(UntargetedApgdSpec):
     """Native Auto-PGD on the cosine distance to the clean image's embedding; uses no classes."""
 
     kind: Literal["apgd-embedding"]
@@ -162,7 +109,7 @@ class ApgdEmbedding(ApgdSpec):
     loss_input: ClassVar[LossInput] = "embedding"
 
 
-class ApgdDlr(ApgdSpec):
+class ApgdDlr(UntargetedApgdSpec):
     """Native Auto-PGD on the difference of logits ratio (DLR); needs at least 3 classes."""
 
     kind: Literal["apgd-dlr"]
@@ -171,11 +118,28 @@ class ApgdDlr(ApgdSpec):
     least_classes: ClassVar[int] = 3
 
 
+class ApgdPm(UntargetedApgdSpec):
+    """Native Auto-PGD on the probability margin."""
+
+    kind: Literal["apgd-pm"]
+
+    loss_input: ClassVar[LossInput] = "classes"
+
+
 class ApgdT(ApgdSpec):
-    """Native targeted Auto-PGD to the `targets` likeliest wrong classes; at least 4 classes."""
+    """Native targeted Auto-PGD to wrong classes, one run per target; at least 4 classes.
+
+    Attributes:
+        targets: Number of target classes.
+        targets_by: Which wrong classes: the likeliest, or of the `candidates` likeliest those
+            that are nearest if the model is taken as linear (MALT).
+        candidates: Number of classes that MALT compares.
+    """
 
     kind: Literal["apgd-t"]
     targets: Count = 9
+    targets_by: Literal["likelihood", "malt"] = "likelihood"
+    candidates: Count = CANDIDATES
 
     loss_input: ClassVar[LossInput] = "classes"
     least_classes: ClassVar[int] = 4
@@ -186,6 +150,26 @@ class ApgdT(ApgdSpec):
         count = self.restarts
         targets = range(self.targets)
         return tuple((at * count + again, at + 1) for at in targets for again in range(count))
+
+    @property
+    def compared(self) -> int:
+        """Number of classes that are compared by gradients before the first step."""
+        return self.candidates if self.targets_by == "malt" else 0
+
+    @property
+    def gradients(self) -> int:
+        """Number of gradients for an image that withstands all runs, with those for MALT."""
+        return super().gradients + self.compared * self.passes
+
+    @model_validator(mode="after")
+    def _candidates_suffice(self) -> Self:
+        if self.compared and self.candidates < self.targets:
+            raise PydanticCustomError(
+                "candidates", "`candidates` must be at least the number of `targets`"
+            )
+        if not self.compared and self.candidates != CANDIDATES:
+            raise PydanticCustomError("candidates", "`candidates` needs `targets_by: malt`")
+        return self
 
 
 class ApgdText(ApgdSpec):
@@ -289,6 +273,7 @@ SingleNative = (
     | Cw
     | ApgdCe
     | ApgdDlr
+    | ApgdPm
     | ApgdT
     | ApgdEmbedding
     | ApgdText

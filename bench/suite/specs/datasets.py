@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench import catalogue
+from bench.catalogue.clip_benchmark_names import wds_name
 from bench.catalogue.embedded_names import EMBEDDED, EMBEDDED_SUBSET, EmbeddedName
 from bench.core.suggestions import suggestion
 from bench.suite.specs.base import Dataset, Name, RelativePath, Repository, UserPath
@@ -215,7 +216,7 @@ def _expand_known(value: Any) -> Any:
     """Expand a name; raise a fault for a name without source that is not an embedded set."""
     has_source = isinstance(value, str) and value.startswith(("wds/", "torchvision/"))
     if isinstance(value, str) and not has_source and value not in EMBEDDED:
-        on_hub = [_wds_name(repo) for repo in catalogue.names_by_repo()]
+        on_hub = [wds_name(repo) for repo in catalogue.names_by_repo()]
         raise PydanticCustomError(
             "dataset",
             "allowed: embedded: {embedded}; on the hub: {hub}; of torchvision: "
@@ -227,10 +228,6 @@ def _expand_known(value: Any) -> Any:
             },
         )
     return expand_dataset(value)
-
-
-def _wds_name(repo: str) -> str:
-    return f"wds/{repo.partition('wds_')[2].replace('vtab-', 'vtab/')}"
 
 
 def task_of(spec: "DatasetSpec") -> TaskName:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from bench.suite.specs.base import Name
 from bench.suite.specs.model_base import DefenceModel, Gradient
 
 Positive = Annotated[float, Field(gt=0)]
@@ -18,6 +19,15 @@ Width = Annotated[int, Field(ge=1, le=99)]
 
 _NO_IDENTITY: tuple[Gradient, ...] = ("exact", "base")
 _STAND_INS: tuple[Gradient, ...] = ("identity", "base")
+
+
+class AveragingModel(DefenceModel):
+    """Base class of defences that average several passes, all of which a gradient goes through."""
+
+    @property
+    def kept(self) -> int:
+        """All."""
+        return self.forwards
 
 
 class GaussianBlurModel(DefenceModel):
@@ -84,7 +94,7 @@ class ResizePadModel(DefenceModel):
         return self
 
 
-class NoiseSmoothingModel(DefenceModel):
+class NoiseSmoothingModel(AveragingModel):
     """Mean embedding of `draws` copies with Gaussian noise of standard deviation `sigma`."""
 
     implementation: ClassVar = "radapt.defences.noise_smoothing:NoiseSmoothing"
@@ -94,11 +104,6 @@ class NoiseSmoothingModel(DefenceModel):
     kind: Literal["noise-smoothing"]
     sigma: Annotated[float, Field(ge=0)]
     draws: Views
-
-    @property
-    def kept(self) -> int:
-        """All."""
-        return self.forwards
 
     @property
     def copies(self) -> int:
@@ -112,10 +117,15 @@ class NoiseSmoothingModel(DefenceModel):
 
 
 class TtcModel(DefenceModel):
-    """TTC, test-time counterattacks (Xing et al. 2025, arXiv:2503.03613)."""
+    """TTC, test-time counterattacks (Xing et al. 2025, arXiv:2503.03613).
+
+    `gate` names the model that measures the gate's ratio, if it is not the base.
+    """
 
     implementation: ClassVar = "radapt.defences.ttc:Ttc"
     random: ClassVar = True
+    model_keys: ClassVar = ("base", "gate")
+    newer: ClassVar = frozenset({"gate"})
 
     kind: Literal["ttc"]
     eps: Share = 4 / 255
@@ -123,11 +133,15 @@ class TtcModel(DefenceModel):
     steps: Steps = 2
     threshold: Annotated[float, Field(ge=0)] = 0.2
     beta: float = 2.0
+    gate: Name | None = None
 
     @property
     def forwards(self) -> int:
-        """The image, the random start, a gradient per step, the result."""
-        return 3 + 2 * self.steps
+        """The image, the random start, a gradient per step, the result.
+
+        A gate of its own embeds the random start in place of the base, and the image once more.
+        """
+        return 3 + 2 * self.steps + (self.gate is not None)
 
 
 class AntiAdversaryModel(DefenceModel):
@@ -176,7 +190,7 @@ class CsrModel(DefenceModel):
         return 4 + 3 * self.steps
 
 
-class TransformEnsembleModel(DefenceModel):
+class TransformEnsembleModel(AveragingModel):
     """TTE, the mean over mirror images and crops (Perez et al. 2021, arXiv:2107.14110)."""
 
     implementation: ClassVar = "radapt.defences.transform_ensemble:TransformEnsemble"
@@ -189,17 +203,12 @@ class TransformEnsembleModel(DefenceModel):
     seed: int = 0
 
     @property
-    def kept(self) -> int:
-        """All."""
-        return self.forwards
-
-    @property
     def forwards(self) -> int:
         """One per view."""
         return (1 + self.crops) * (1 + self.flip)
 
 
-class GeodesicCorrectionModel(DefenceModel):
+class GeodesicCorrectionModel(AveragingModel):
     """AGC, adaptive geodesic correction (Li et al. 2026, arXiv:2605.15584)."""
 
     implementation: ClassVar = "radapt.defences.geodesic_correction:GeodesicCorrection"
@@ -214,11 +223,6 @@ class GeodesicCorrectionModel(DefenceModel):
     power: Positive = 0.9
 
     @property
-    def kept(self) -> int:
-        """All."""
-        return self.forwards
-
-    @property
     def copies(self) -> int:
         """The views."""
         return self.views
@@ -229,11 +233,12 @@ class GeodesicCorrectionModel(DefenceModel):
         return 1 + self.views
 
 
-class PromptTuningModel(DefenceModel):
+class PromptTuningModel(AveragingModel):
     """R-TPT, prompt tuning per image and a vote of views (Sheng et al. 2025, arXiv:2504.11195)."""
 
     implementation: ClassVar = "radapt.defences.prompt_tuning:PromptTuning"
     random: ClassVar = True
+    newer: ClassVar = frozenset({"augmix"})
 
     kind: Literal["r-tpt"]
     views: Views = 64
@@ -243,6 +248,7 @@ class PromptTuningModel(DefenceModel):
     neighbours: Views = 20
     temperature: Positive = 0.01
     words: Annotated[str, Field(min_length=1)] = "a photo of a"
+    augmix: bool = False
 
     @model_validator(mode="after")
     def _enough_views(self) -> Self:
@@ -257,11 +263,6 @@ class PromptTuningModel(DefenceModel):
     def gives_logits(self) -> bool:
         """Whether the model has no embeddings: always."""
         return True
-
-    @property
-    def kept(self) -> int:
-        """All."""
-        return self.forwards
 
     @property
     def copies(self) -> int:

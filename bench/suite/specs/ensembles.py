@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from bench.suite.specs.adaptive import SteppedSpec
 from bench.suite.specs.attack_base import Count, NativeSpec
-from bench.suite.specs.attacks import Noise, SingleNative, SteppedSpec
+from bench.suite.specs.attacks import Noise, SingleNative
 from bench.suite.specs.external_attacks import ExternalImages, PyAutoAttack, TorchAttacks
 
 _Member = SingleNative | Noise | PyAutoAttack | TorchAttacks

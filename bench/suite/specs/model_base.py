@@ -39,7 +39,8 @@ class Model(Spec):
         not_identifying: Settings that are not part of the identity, because the files that they
             name are hashed instead.
         newer: Settings that are newer than stored results. While they have their defaults, they
-            are not part of the digest by which a stored fingerprint is recognised.
+            are not part of the digest by which a stored fingerprint is recognised, nor of the
+            identity.
         libraries: Packages that the model needs in addition to those of every run.
         layout: Repository layout, with which the model's size is estimated; None if not known.
         runs_own_code: Whether the model is code that the suite names. It then needs `--trust`.
@@ -73,9 +74,13 @@ class Model(Spec):
 
     def settings(self) -> dict[str, Any]:
         """Return the model's entry in the suite, by which its stored fingerprint is recognised."""
+        return self.model_dump(exclude={"gpus", "eot", *self.unset})
+
+    @property
+    def unset(self) -> set[str]:
+        """The newer settings that have their defaults."""
         fields = type(self).model_fields
-        unset = {key for key in self.newer if getattr(self, key) == fields[key].default}
-        return self.model_dump(exclude={"gpus", "eot", *unset})
+        return {key for key in self.newer if getattr(self, key) == fields[key].default}
 
     @property
     def parents(self) -> dict[str, str]:
@@ -198,7 +203,7 @@ class DefenceModel(Model):
             model's identity.
     """
 
-    model_keys: ClassVar = ("base",)
+    model_keys: ClassVar[tuple[str, ...]] = ("base",)
     implementation: ClassVar[str]
     random: ClassVar[bool] = False
     gradients: ClassVar[tuple[Gradient, ...]] = ("exact", "identity", "base")
@@ -253,11 +258,12 @@ class DefenceModel(Model):
         return self.model_copy(update={"gradient": way}) if components else self
 
     def identity(self, fingerprint: str, of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-        """Return the defence and its parameters, with the identity of the base."""
+        """Return the defence and its parameters, with the identities of the models in it."""
+        own = {*self.parameters()} - self.unset - {*self.parents}
         return {
             "defence": str(self.kind),
-            "parameters": self.parameters(),
-            "base": of(self.base),
+            "parameters": {key: value for key, value in self.parameters().items() if key in own},
+            **{key: of(name) for key, name in self.parents.items()},
             **({"gradient": self.gradient} if self.gradient else {}),
             **({"version": self.version} if self.version > 1 else {}),
         }

@@ -1,0 +1,1 @@
+"""Results in a notebook: a DataFrame that shows its leaderboard and draws the figures."""

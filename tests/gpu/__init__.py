@@ -1,0 +1,1 @@
+"""The campaign that measures on a GPU what a CPU cannot show."""

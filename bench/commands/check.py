@@ -17,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--deep", action="store_true",
         help="check with more images, steps, restarts and queries; takes longer",
     )  # fmt: skip
+    parser.add_argument(
+        "--all", action="store_true",
+        help="also print the evidence of each finding and every published number",
+    )  # fmt: skip
 
 
 def command(options: argparse.Namespace) -> int:
@@ -29,7 +33,7 @@ def command(options: argparse.Namespace) -> int:
     from bench.run.console.terminal_table import print_table
     from bench.store.snapshot import read_results
     from bench.store.writing import refusal
-    from bench.trust.findings_table import trust_lines, unexamined_datasets
+    from bench.trust.findings_table import summary_lines, trust_lines, unexamined_datasets
     from bench.trust.stored_findings import findings_and_todo
 
     suite, store = open_suite(options)
@@ -56,7 +60,8 @@ def command(options: argparse.Namespace) -> int:
             finally:
                 export(results)  # the tables now have the new flags
         examined, _ = findings_and_todo(results, options.deep)
-    for line in (*unexamined_datasets(suite), *trust_lines(examined)):
+    details = trust_lines(examined) if options.all else ()
+    for line in (*unexamined_datasets(suite), *summary_lines(examined), *details):
         print(line)
     failed = any(found.verdict == "fail" for one in examined.values() for found in one.findings)
     if refused and options.against is None and suite.against is None:
@@ -66,9 +71,10 @@ def command(options: argparse.Namespace) -> int:
         return 1 if failed else 0
 
     def show(found: list[Comparison], absent: int) -> None:
-        print_table(HEAD, check_rows(found))
-        print()
         print("\n".join(check_lines(found, absent)))
+        if some := [item for item in found if options.all or item.verdict == "differs"]:
+            print()
+            print_table(HEAD, check_rows(some))
 
     found, _ = check(results, options.against, examined, show)
     if refused:

@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true",
         help="also compare numbers whose protocols differ, and flag them",
     )  # fmt: skip
+    parser.add_argument(
+        "--all", action="store_true", help="also print every difference, after the summary"
+    )
 
 
 def command(options: argparse.Namespace) -> int:
@@ -34,8 +37,10 @@ def command(options: argparse.Namespace) -> int:
     from bench.compare.paired import with_baseline, with_published, with_results
     from bench.compare.paired_table import (
         HEAD,
+        SUMMARY,
         comparison_lines,
         comparison_rows,
+        summary_rows,
         write_comparison,
     )
     from bench.run.console.terminal_table import print_table
@@ -49,10 +54,15 @@ def command(options: argparse.Namespace) -> int:
         found = with_results(results, Path(options.folder), options.force)
     else:
         found = with_published(results, options.against, options.force)
-    print_table(HEAD, comparison_rows(found))
+    print_table(SUMMARY, summary_rows(found), numbers=SUMMARY[2:])
     print()
     for line in comparison_lines(found):
         print(line)
+    if options.all:
+        print()
+        print_table(HEAD, comparison_rows(found))
+    else:
+        print("every difference: --all prints it, compare.csv has it")
     write_comparison(store, found)  # last, so that all is shown if the folder may only be read
     print(store.folder / "compare.csv")
     return 0

@@ -7,6 +7,7 @@ from bench.commands.arguments import add_suite
 from bench.commands.open_suite import open_suite
 from bench.core.resolved_names import Lock
 from bench.plan.cells import Cell, expand
+from bench.plan.cost.defence_lines import defence_lines
 from bench.plan.cost.estimate import cost_lines
 from bench.plan.cost.lvlm_estimate import memory_lines
 from bench.plan.external_images import images_of_suite
@@ -15,6 +16,7 @@ from bench.plan.judge_keys import judge_lines
 from bench.plan.missing_files import download_line, fault_lines, find_faults
 from bench.suite.load import Suite
 from bench.suite.specs import EXTERNAL, ExternalImages
+from bench.suite.specs.model_base import DefenceModel
 
 _COLUMNS = ("cell", "model", "dataset", "attack", "eps", "threat", "source", "steps", "seed")
 
@@ -44,6 +46,8 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
     for line in judge_lines(suite):
         yield f"  judge     {line}"
     yield from cost_lines(suite, lock, planned, gpu)
+    if defended := sum(isinstance(spec, DefenceModel) for spec in suite.models.values()):
+        yield f"  defences  {defended}; --defences lists their passes and memory"
     yield from memory_lines(suite)
     yield f"  download  {download_line(suite)}"
     for line in fault_lines(find_faults(suite, contents=False, torch=False)):
@@ -70,6 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cells", action="store_true", help="also list all cells, after the summary"
     )
     parser.add_argument(
+        "--defences", action="store_true",
+        help="also list the passes and memory of test-time defences, after the summary",
+    )  # fmt: skip
+    parser.add_argument(
         "--gpu", default="h100", help="the GPU whose time is estimated, e.g. a100; default: h100"
     )
 
@@ -80,9 +88,13 @@ def command(options: argparse.Namespace) -> int:
     lock = store.lock()
     for line in plan_lines(suite, lock, options.gpu):
         print(line)
+    lock = still_valid(suite, lock)
+    planned = expand(suite, lock) if options.defences or options.cells else []
+    if options.defences:
+        print("\n".join(["", *defence_lines(suite, lock, planned)]))
     if options.cells:
         from bench.run.console.terminal_table import print_table
 
         print()
-        print_table(_COLUMNS, map(_row, expand(suite, still_valid(suite, lock))))
+        print_table(_COLUMNS, map(_row, planned))
     return 0

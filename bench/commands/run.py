@@ -67,8 +67,9 @@ def command(options: argparse.Namespace) -> int:
             raise UserError(refusal(faults))
         for line in fault_lines(faults):
             print(line, file=sys.stderr)
-    tracking = track(options.log_to, suite, Path(options.results).absolute() / suite.suite)
-    watcher = Progression()
+    folder = Path(options.results) / suite.suite
+    tracking = track(options.log_to, suite, folder.absolute())
+    watcher = Progression(folder / "leaderboard.html")
     try:
         report = run_suite(
             suite, results=options.results, device=options.device, batch=options.batch,

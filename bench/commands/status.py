@@ -85,7 +85,7 @@ def _progress_lines(progress: Progress, now: datetime | None) -> Iterator[str]:
     if now is not None:
         yield f"  speed: {progress.rate(at)}, {duration(at)} so far"
     if progress.examining:
-        yield f"  {progress.examining}"
+        yield f"  {progress.examining.text(at)}"
     if troubles := progress.troubles():
         yield f"  trouble: {troubles}"
     for reason in progress.lost:

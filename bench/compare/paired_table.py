@@ -1,5 +1,6 @@
 """Table, summary lines and CSV file of `compare`."""
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -17,6 +18,7 @@ COLUMNS = (
     *("n", "value", "baseline_value", "delta", "ci_low", "ci_high", "p", "p_holm", "real"),
     *("differs", "flags"),
 )
+SUMMARY = ("model", "baseline", "better", "worse", "no real difference", "no test")
 HEAD = (
     *("threat", "model", "baseline", "dataset", "attack", "eps"),
     *("value", "base", "delta", "95%", "p (Holm)", "real", ""),
@@ -33,6 +35,23 @@ def write_comparison(store: Store, found: ComparisonTables) -> None:
     rows = map(_record, (*found.means, *found.per_dataset))
     table = pd.DataFrame(rows, columns=[*COLUMNS])
     write_text(store.folder / "compare.csv", csv_text(table))
+
+
+def summary_rows(found: ComparisonTables) -> Iterator[tuple[str, ...]]:
+    """Yield a row per model and baseline, in the columns of `SUMMARY`: counts of differences."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for item in _printed(found):
+        counts.setdefault((item.label.model, item.label.baseline), Counter())[_verdict(item)] += 1
+    for names, count in counts.items():
+        yield *names, *(str(count[verdict]) for verdict in SUMMARY[2:])
+
+
+def _verdict(item: Difference) -> str:
+    if item.real is None or item.value is None:
+        return "no test"
+    if not item.real:
+        return "no real difference"
+    return "better" if item.value > 0 else "worse"
 
 
 def comparison_rows(found: ComparisonTables) -> Iterator[tuple[str, ...]]:

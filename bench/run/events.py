@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from bench.core.types import CellResult
 from bench.plan.cells import Cell
+from bench.results.tables import Scored
 from bench.run.jobs import Job, describe_job
 from bench.run.watchers import Watcher
 from bench.store.reading import read_with_retry
@@ -67,6 +68,7 @@ class Events(Watcher, ABC):
         self._tell(
             "finished", slot=slot, **_named(job), status=result.status, reason=result.reason,
             seconds=round(result.seconds, 3), queries=result.queries, left=_rounded(left),
+            metric=job.cell.metric, value=_value(job, result),
         )  # fmt: skip
 
     def again(self, slot: str, job: Job, reason: str, wait: float) -> None:
@@ -80,6 +82,10 @@ class Events(Watcher, ABC):
     def examining(self, numbers: int, seconds: float) -> None:
         """The cells are done, and the trust battery examines robust numbers."""
         self._tell("examining", numbers=numbers, seconds=round(seconds, 3))
+
+    def checking(self, model: str, dataset: str, check: str, done: int, of: int) -> None:
+        """The trust battery begins a check."""
+        self._tell("checking", model=model, dataset=dataset, check=check, done=done, of=of)
 
     def ended(self, how: str) -> None:
         """The run is over."""
@@ -131,6 +137,13 @@ def read_events(path: Path) -> Iterator[Event]:
 
 def _named(job: Job) -> dict[str, object]:
     return {"key": job.key, "cell": job.cell.id, "part": job.part, "what": describe_job(job)}
+
+
+def _value(job: Job, result: CellResult) -> float | None:
+    """Return the value of a cell's metric; None for a part or a cell without samples."""
+    measured = job.part is None and len(result.correct) > 0
+    value = Scored(job.cell, result).value if measured else None
+    return None if value is None else round(value, 6)
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -19,6 +19,7 @@ class Job:
         gpus: Fraction of an accelerator that the job uses, above 0 and at most 1.
         work: Estimated floating-point operations.
         crafts: Whether the job makes adversarial images; else it scores stored images.
+        early: Whether the leaderboard gets its first numbers from the cell, so that it goes first.
     """
 
     key: str
@@ -28,6 +29,7 @@ class Job:
     gpus: float = 1.0
     work: float = 1.0
     crafts: bool = False
+    early: bool = False
 
 
 def describe_job(job: Job) -> str:

@@ -1,13 +1,16 @@
 """The progress of a run, computed from its events."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bench.plan.labels import duration
+from bench.results.number_format import scale_of
 from bench.run.events import Event
+from bench.suite.metrics import metric_of
 
 T = TypeVar("T")
+_RECENT = 5  # numbers that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,41 @@ class Doing:
         """Describe it, `at` seconds after the run began."""
         expected = "" if self.estimate is None else f" of about {duration(self.estimate)}"
         return f"{self.what}, {duration(max(0.0, at - self.since))}{expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class Examining:
+    """The examination at the end of a run: its numbers, its limit and its start, in seconds.
+
+    Attributes:
+        what: The current check with its model and dataset; empty before the first one.
+        done: Number of checks that were done.
+        of: Number of checks in all; 0 if not known yet.
+    """
+
+    numbers: int
+    seconds: float
+    since: float
+    what: str = ""
+    done: int = 0
+    of: int = 0
+
+    def limits(self) -> str:
+        """Describe its numbers and its limit."""
+        several = "" if self.numbers == 1 else "s"
+        return (
+            f"examining {self.numbers} robust number{several}, for {duration(self.seconds)} at most"
+        )
+
+    def text(self, at: float) -> str:
+        """Describe what it does, `at` seconds after the run began."""
+        if not self.what:
+            return self.limits()
+        so_far = duration(max(0.0, at - self.since))
+        return (
+            f"examining {self.what}, {self.done} of {self.of} checks done, "
+            f"{so_far} of {duration(self.seconds)} at most"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +83,7 @@ class Progress:
         left: The last estimate of the seconds left, and the time `at` which it was made.
         at: Time of the last event, in seconds since the run began.
         time: Time of the last event, UTC, ISO 8601.
+        recent: The last cells that have a number, each with the number, the newest last.
         examining: What the trust battery is doing, once the cells are done.
         how: How the run ended; None while it goes on.
     """
@@ -65,7 +104,8 @@ class Progress:
     left: tuple[float, float] | None = None
     at: float = 0.0
     time: str = ""
-    examining: str = ""
+    recent: tuple[tuple[str, str], ...] = ()
+    examining: Examining | None = None
     how: str | None = None
 
     def rate(self, at: float) -> str:
@@ -103,7 +143,8 @@ def after(progress: Progress, event: Event) -> Progress:
             counted = dict(now.statuses)
             if event["part"] is None:  # a cell's own result counts the images of its parts
                 counted[event["status"]] = counted.get(event["status"], 0) + 1
-                now = replace(now, images=now.images + event["queries"])
+                recent = (*now.recent, *_number(event))[-_RECENT:]
+                now = replace(now, images=now.images + event["queries"], recent=recent)
             return replace(
                 now, done=now.done + 1, statuses=counted, doing=_without(now.doing, slot),
                 left=now.left if event["left"] is None else (event["left"], now.at),
@@ -116,11 +157,13 @@ def after(progress: Progress, event: Event) -> Progress:
                 doing=_without(now.doing, slot), where=_without(now.where, slot),
             )  # fmt: skip
         case "examining":
-            most = duration(event["seconds"])
-            what = f"{event['numbers']} robust number{'s' if event['numbers'] != 1 else ''}"
-            return replace(now, examining=f"examining {what}, for {most} at most")
+            return replace(now, examining=Examining(event["numbers"], event["seconds"], now.at))
+        case "checking" if now.examining:
+            what = f"{event['model']} x {event['dataset']}: {event['check']}"
+            checking = replace(now.examining, what=what, done=event["done"], of=event["of"])
+            return replace(now, examining=checking)
         case "ended":
-            return replace(now, how=event["how"], doing={}, examining="")
+            return replace(now, how=event["how"], doing={}, examining=None)
         case _:
             return now
 
@@ -131,6 +174,13 @@ def progress_of(events: Iterable[Event]) -> Progress | None:
     for event in events:
         progress = after(progress or Progress(), event)
     return progress
+
+
+def _number(event: Event) -> Iterator[tuple[str, str]]:
+    """Yield the cell of an event and its number, if it has one; earlier versions told none."""
+    if event.get("value") is not None:
+        scale = scale_of(metric_of(event["metric"]))
+        yield event["what"], f"{scale.text(event['value'])}{scale.unit and f' {scale.unit}'}"
 
 
 def _without(values: Mapping[str, T], slot: str) -> dict[str, T]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from bench.run.jobs import Job
 
 Group = tuple[str, str]  # model and dataset; a worker keeps those of its last job in memory
+_Line = tuple[float, bool]  # the accelerator share that jobs ask for, and whether they are early
 
 
 def group_of(job: Job) -> Group:
@@ -19,10 +20,11 @@ def group_of(job: Job) -> Group:
 class JobQueue:
     """Waiting jobs, grouped by model and dataset.
 
-    A worker stays with the group of its last job while the group has jobs: first jobs that
-    other jobs need, then long jobs. Next it prefers, in this order: a group that no other worker
-    is busy with, a group of the same model, a group with a job that others need, and the group
-    with the most work. So long work starts early, and loaded models are reused.
+    Early jobs go first, in the order of the suite within a group. A worker stays with the group of
+    its last job while the group has jobs: first jobs that other jobs need, then long jobs. Next it
+    prefers, in this order: a group that no other worker is busy with, a group of the same model, a
+    group with a job that others need, and the group with the most work. So long work starts early,
+    and loaded models are reused.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -35,8 +37,8 @@ class JobQueue:
         for job in jobs:
             for need in self._needs[job.key]:
                 self._wanted.setdefault(need, []).append(job.key)
-        self._ready: dict[float, dict[Group, list[tuple[bool, float, int, str]]]] = {}
-        self._work: dict[tuple[float, Group], float] = {}
+        self._ready: dict[_Line, dict[Group, list[tuple[bool, float, int, str]]]] = {}
+        self._work: dict[tuple[_Line, Group], float] = {}
         self._count: Counter[float] = Counter()
         self.waiting = len(jobs)
         for job in jobs:
@@ -45,11 +47,13 @@ class JobQueue:
 
     def put(self, job: Job, *, again: bool = True) -> None:
         """Make a job available; with `again` it was picked before and is retried."""
-        groups = self._ready.setdefault(job.gpus, {})
-        group = group_of(job)
-        entry = (job.key not in self._wanted, -job.work, self._place[job.key], job.key)
-        heapq.heappush(groups.setdefault(group, []), entry)
-        self._work[job.gpus, group] = self._work.get((job.gpus, group), 0.0) + job.work
+        line, group = (job.gpus, job.early), group_of(job)
+        place = self._place[job.key]
+        entry = (job.key not in self._wanted, -job.work, place, job.key)
+        if job.early:
+            entry = (False, 0.0, place, job.key)
+        heapq.heappush(self._ready.setdefault(line, {}).setdefault(group, []), entry)
+        self._work[line, group] = self._work.get((line, group), 0.0) + job.work
         self._count[job.gpus] += 1
         self.waiting += again
 
@@ -62,7 +66,7 @@ class JobQueue:
 
     def sizes(self) -> list[float]:
         """Return the accelerator shares that available jobs ask for, the largest first."""
-        return sorted((size for size, groups in self._ready.items() if groups), reverse=True)
+        return sorted((size for size, count in self._count.items() if count), reverse=True)
 
     def ready(self, gpus: float) -> int:
         """Return how many available jobs ask for this share."""
@@ -70,25 +74,26 @@ class JobQueue:
 
     def pick(self, gpus: float, last: Group | None, busy: Collection[Group]) -> Job | None:
         """Remove and return the next job for a worker with this share; None if there is none."""
-        groups = self._ready.get(gpus)
-        if not groups:
+        line = next((each for each in ((gpus, True), (gpus, False)) if self._ready.get(each)), None)
+        if line is None:
             return None
-        group = last if last in groups else self._best(gpus, last, busy)
+        groups = self._ready[line]
+        group = last if last in groups else self._best(line, last, busy)
         assert group is not None
         *_, key = heapq.heappop(groups[group])
         job = self._jobs[key]
-        self._work[gpus, group] -= job.work
+        self._work[line, group] -= job.work
         self._count[gpus] -= 1
         if not groups[group]:
             del groups[group]
         self.waiting -= 1
         return job
 
-    def _best(self, gpus: float, last: Group | None, busy: Collection[Group]) -> Group:
-        groups, model = self._ready[gpus], last[0] if last else None
+    def _best(self, line: _Line, last: Group | None, busy: Collection[Group]) -> Group:
+        groups, model = self._ready[line], last[0] if last else None
 
         def rank(group: Group) -> tuple[bool, bool, bool, float]:
             wanted = not groups[group][0][0]
-            return group not in busy, group[0] == model, wanted, self._work[gpus, group]
+            return group not in busy, group[0] == model, wanted, self._work[line, group]
 
         return max(groups, key=rank)

@@ -46,6 +46,7 @@ def run(
     *,
     retry: Retry = Retry(),
     limit: float | None = None,
+    afterwards: float = 0.0,
 ) -> None:
     """Run all jobs.
 
@@ -59,12 +60,13 @@ def run(
         watcher: Receives every event of the run.
         retry: How failures that may pass are retried.
         limit: Seconds that a cell may take; a worker that far exceeds it is ended.
+        afterwards: What follows the jobs, in seconds per second that they took; for the time left.
 
     Raises:
         StoreError: A result cannot be written, or a worker cannot read what is stored.
         UserError: The executor cannot start any worker.
     """
-    loop = _Loop(executor, store, watcher, retry, limit, JobQueue(jobs), Eta(jobs))
+    loop = _Loop(executor, store, watcher, retry, limit, JobQueue(jobs), Eta(jobs, afterwards))
     try:
         loop.run_all()
     except (KeyboardInterrupt, UserError):

@@ -85,7 +85,20 @@ def _whole(suite: Suite, cell: Cell, sizes: "_Sizes", makers: dict[str, str | No
         work = sizes.score(cell) + (sizes.craft(cell) if crafts else 0.0)
     surrogates = cell.attack.surrogates if cell.attack else ()
     gpus = max(suite.models[name].gpus for name in (*cell.sources, cell.target, *surrogates))
-    return Job(cell.id, cell, None, tuple(needs), gpus, work, crafts)
+    return Job(cell.id, cell, None, tuple(needs), gpus, work, crafts, _is_early(suite, cell))
+
+
+def _is_early(suite: Suite, cell: Cell) -> bool:
+    """Return whether a cell is clean, or attacked on the first dataset as the suite lists first."""
+    attack = cell.attack
+    if attack is None:
+        return True
+    return (
+        (cell.dataset, cell.eps) == (suite.datasets[0].name, attack.eps[0])
+        and attack == suite.attacks[0]
+        and cell.threat in suite.threats[:1]
+        and cell.seed == suite.attack_seeds[0]
+    )
 
 
 def _parts(job: Job, sizes: "_Sizes") -> Iterator[Job]:

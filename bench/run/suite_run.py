@@ -24,6 +24,7 @@ from bench.run.events import EventFile
 from bench.run.executors import Inline, Ray, Setup, check_cluster, on_device
 from bench.run.executors.interface import Executor
 from bench.run.jobs import Job
+from bench.run.live_tables import LiveTables
 from bench.run.scheduler import run
 from bench.run.split_jobs import jobs_of
 from bench.run.watchers import Watcher, Watchers
@@ -32,7 +33,7 @@ from bench.store.results_folder import Store
 from bench.store.set_aside import reasons
 from bench.store.snapshot import Results, read_results
 from bench.suite.load import Suite, load_suite
-from bench.trust.end_of_run import allowance, examine_within, unexamined_line
+from bench.trust.end_of_run import SHARE, allowance, examine_within, unexamined_line
 from bench.trust.stored_findings import findings_and_todo
 
 
@@ -178,13 +179,16 @@ def _compute(
         jobs = jobs_of(suite, lock, todo, executor.slots, store.has_craft)
         if not executor.shares:
             jobs = [replace(job, gpus=1.0) for job in jobs]
+        tables = LiveTables(before)
+        watcher = Watchers(watcher, tables)
         watcher.begin(cells, jobs, executor.slots)
         for line in judge_lines(suite):
             watcher.judging(line)
         with _ending(watcher):
-            run(jobs, executor, store, watcher, limit=setup.limit)
+            afterwards = SHARE if examine and suite.attacks else 0.0
+            run(jobs, executor, store, watcher, limit=setup.limit, afterwards=afterwards)
             open_.close()  # frees the memory of the models for those of the trust battery
-            after = before.updated(todo)
+            after = tables.read()
             if examine:
                 _examine(setup, after, watcher)
     return after, todo
@@ -203,7 +207,7 @@ def _examine(setup: Setup, results: Results, watcher: Watcher) -> None:
     models = ModelCache(setup.suite, setup.lock, setup.problems, device, setup.batch, setup.trust)
     watcher.examining(len(numbers), seconds)
     try:
-        examine_within(results, numbers, models, seconds)
+        examine_within(results, examined, numbers, models, seconds, watcher.checking)
     except BaseException as error:
         export(results)  # all cells are done, so another run would compute nothing
         if isinstance(error, KeyboardInterrupt):

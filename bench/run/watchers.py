@@ -34,6 +34,9 @@ class Watcher:
     def examining(self, numbers: int, seconds: float) -> None:
         """All cells are done; `numbers` robust numbers are examined within `seconds` seconds."""
 
+    def checking(self, model: str, dataset: str, check: str, done: int, of: int) -> None:
+        """The examination begins a check of a model on a dataset, after `done` of `of` checks."""
+
     def ended(self, how: str) -> None:
         """The run has ended: `done`, `stopped`, or the error that ended it."""
 
@@ -84,6 +87,11 @@ class Watchers(Watcher):
         """Pass it on."""
         for watcher in self.watchers:
             watcher.examining(numbers, seconds)
+
+    def checking(self, model: str, dataset: str, check: str, done: int, of: int) -> None:
+        """Pass it on."""
+        for watcher in self.watchers:
+            watcher.checking(model, dataset, check, done, of)
 
     def ended(self, how: str) -> None:
         """Pass it on."""

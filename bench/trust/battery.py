@@ -66,6 +66,7 @@ def examine(
     level: Effort,
     checks: Mapping[str, Check] = CHECKS,
     before: Sequence[Finding] = (),
+    begin: Callable[[str], object] = lambda check: None,
 ) -> Iterator[Finding]:
     """Run checks on a subject and yield their findings.
 
@@ -78,6 +79,7 @@ def examine(
         level: Effort of the checks.
         checks: Checks by name.
         before: Findings of earlier checks of the same subject.
+        begin: Called with the name of each check before it runs.
 
     Raises:
         TimeUp: The deadline of the subject's models has passed.
@@ -90,6 +92,7 @@ def examine(
     failed = {found.evidence: found.check for found in before if found.verdict == "fail"}
     try:
         for name, check in checks.items():
+            begin(name)
             found = _run_check(name, check, some, level)
             if found.verdict == "fail":
                 first = failed.setdefault(found.evidence, name)

@@ -3,11 +3,13 @@
 `run_bench.py check SUITE` does what is left over, since a second run computes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 from typing import TYPE_CHECKING
 
 from bench.core.program import PROGRAM
 from bench.store.snapshot import Results
+from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Examined
 from bench.trust.reported_number import Number, Pair
 from bench.trust.stored_findings import findings_and_todo
@@ -26,16 +28,37 @@ def allowance(examined: Mapping[Pair, Examined], numbers: Mapping[Pair, Number])
 
 
 def examine_within(
-    results: Results, numbers: Mapping[Pair, Number], cache: "ModelCache", seconds: float
+    results: Results,
+    examined: Mapping[Pair, Examined],
+    numbers: Mapping[Pair, Number],
+    cache: "ModelCache",
+    seconds: float,
+    tell: Callable[[str, str, str, int, int], object],
 ) -> None:
     """Examine numbers until the time is up, and store the findings.
+
+    Args:
+        results: Stored results of the suite.
+        examined: Findings of earlier examinations.
+        numbers: Numbers to examine, by model and dataset.
+        cache: The suite's models and images.
+        seconds: The time.
+        tell: Called before each check with the model, the dataset, the check, the number of checks
+            that were done, and the number of all checks.
 
     Raises:
         StoreError: Findings cannot be written or read.
     """
     from bench.trust.examine import examine_pairs  # imports torch
 
-    for _ in examine_pairs(results, numbers, cache, seconds=seconds):
+    none = len(EXPLANATIONS)
+    of = sum(examined[pair].not_done if pair in examined else none for pair in numbers)
+    done = count()
+
+    def begin(pair: Pair, check: str) -> None:
+        tell(*pair, check, next(done), of)
+
+    for _ in examine_pairs(results, numbers, cache, seconds=seconds, begin=begin):
         pass  # `check` prints what cannot be examined
 
 

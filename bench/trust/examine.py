@@ -1,8 +1,9 @@
 """Examine the numbers of a suite that the battery has not examined yet, within a time limit."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,6 +39,7 @@ def examine_pairs(
     *,
     deep: bool = False,
     seconds: float | None = None,
+    begin: Callable[[Pair, str], object] = lambda pair, check: None,
 ) -> Iterator[tuple[Pair, str | None]]:
     """Examine models and datasets, continue interrupted examinations, and store the findings.
 
@@ -50,6 +52,7 @@ def examine_pairs(
         cache: The suite's models and images.
         deep: Whether the checks use more images, steps, restarts and queries.
         seconds: Time limit for all pairs; None for no limit.
+        begin: Called with the pair and the name of each check before it runs.
 
     Yields:
         Each pair after its examination, with the reason if it could not be examined.
@@ -65,7 +68,8 @@ def examine_pairs(
             if pair in over:
                 continue
             try:
-                _examine_pair(store, stored, cache, pair, number, deep, checks)
+                tell = partial(begin, pair)
+                _examine_pair(store, stored, cache, pair, number, deep, checks, tell)
             except TimeUp:
                 return
             except StoreError:
@@ -87,6 +91,7 @@ def _examine_pair(
     number: Number,
     deep: bool,
     checks: Mapping[str, Check],
+    begin: Callable[[str], object],
 ) -> None:
     """Run the checks that have not run and store their findings, also when interrupted."""
     level, started = DEEP if deep else CHEAP, time.monotonic()
@@ -113,7 +118,7 @@ def _examine_pair(
             del todo[name]  # a later `check` may find a model
     found: dict[str, Finding] = {}
     try:
-        for finding in examine(subject, level, todo, tuple(done.values())):
+        for finding in examine(subject, level, todo, tuple(done.values()), begin):
             found[finding.check] = finding
             cache.loading.check()
     finally:

@@ -1,4 +1,4 @@
-"""What `check` prints of the battery: a line per model and dataset, and a line per finding."""
+"""What `check` prints of the battery: a summary, and on request a line per finding."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,15 +6,41 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.trust.explanations import EXPLANATIONS
-from bench.trust.findings import Examined, Finding, Verdict
+from bench.trust.findings import FLAGS, Examined, Finding, Verdict
 from bench.trust.reported_number import Pair
 
 VERDICTS: tuple[Verdict, ...] = ("fail", "warn", "remark", "pass", "skip")
+_NAMED = 3  # models and datasets that are named per check
+
+
+def summary_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
+    """Yield the counts over all numbers, then each check that failed or warned, explained."""
+    if not examined:
+        return
+    every = [found for record in examined.values() for found in record.findings]
+    not_done = sum(record.not_done for record in examined.values())
+    several = "" if len(examined) == 1 else "s"
+    yield (
+        f"{len(examined)} robust number{several} examined: {_counts(every)}"
+        f"{f', {not_done} not done' if not_done else ''}"
+    )
+    where: dict[tuple[Verdict, str], list[str]] = {}
+    for (model, dataset), record in examined.items():
+        for found in record.findings:
+            if found.verdict in FLAGS:
+                where.setdefault((found.verdict, found.check), []).append(f"{model} x {dataset}")
+    for verdict in FLAGS:
+        for (given, check), pairs in where.items():
+            if given == verdict:
+                more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+                yield f"  {verdict}  {check:<19} {', '.join(pairs[:_NAMED])}{more}"
+    for check in dict.fromkeys(check for _, check in where):
+        yield f"{check}: {EXPLANATIONS[check].meaning} {EXPLANATIONS[check].remedy}"
+    yield ""
 
 
 def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
-    """Yield per model and dataset the counts and the failures and warnings, then explanations."""
-    seen: list[Finding] = []
+    """Yield per model and dataset the counts, and the evidence of what did not pass."""
     for (model, dataset), record in examined.items():
         not_done = f", {record.not_done} not done" if record.not_done else ""
         yield (
@@ -23,13 +49,8 @@ def trust_lines(examined: Mapping[Pair, Examined]) -> Iterator[str]:
             f"{_counts(record.findings)}{not_done}"
         )
         bad = [found for found in record.findings if found.verdict in ("fail", "warn", "remark")]
-        seen += bad
         for found in bad:
             yield f"  {found.verdict}  {found.check:<19} {found.evidence}"
-    if seen:
-        yield ""
-        for check in dict.fromkeys(found.check for found in seen):
-            yield f"{check}: {EXPLANATIONS[check].meaning} {EXPLANATIONS[check].remedy}"
     if examined:
         yield ""
 

@@ -22,8 +22,10 @@ from bench.compare.paired import ComparisonTables, with_baseline, with_published
 from bench.compare.paired_table import (
     COLUMNS,
     HEAD,
+    SUMMARY,
     comparison_lines,
     comparison_rows,
+    summary_rows,
     write_comparison,
 )
 from bench.core.errors import UserError
@@ -423,6 +425,9 @@ def test_the_command(made: Callable[..., tuple[Suite, Store]], tmp_path: Path) -
     done = call("compare", suite, *results, "--baseline", "FARE")
     assert done.returncode == 0, done.stderr
     assert "differences are real" in done.stdout
+    assert "p (Holm)" not in done.stdout
+    whole = call("compare", suite, *results, "--baseline", "FARE", "--all").stdout
+    assert whole.startswith(done.stdout.partition("every difference")[0]) and "p (Holm)" in whole
     assert (store.folder / "compare.csv").exists()
     assert call("compare", suite, *results, "--with", store.folder).returncode == 0
     done = call("compare", suite, *results, "--baseline", "Nobody")
@@ -431,6 +436,21 @@ def test_the_command(made: Callable[..., tuple[Suite, Store]], tmp_path: Path) -
     assert call("compare", suite, *results).returncode == 2
     done = call("compare", suite, *results, "--baseline", "FARE", "--with", store.folder)
     assert done.returncode == 2
+
+
+def test_a_summary_counts_the_verdicts_of_each_model(
+    made: Callable[..., tuple[Suite, Store]],
+) -> None:
+    suite, store = made(samples=100)
+    found = with_baseline(read_results(suite, store), "FARE", force=False)
+    rows = [dict(zip(SUMMARY, row, strict=True)) for row in summary_rows(found)]
+    tested = [item for item in found.means if item.value is not None]
+    for row in rows:
+        own = [item for item in tested if item.label.model == row["model"]]
+        better = sum(bool(item.real) and (item.value or 0) > 0 for item in own)
+        assert (int(row["better"]), row["baseline"]) == (better, "FARE")
+        assert sum(int(row[verdict]) for verdict in SUMMARY[2:]) == len(own) > 0
+    assert any(int(row["better"]) + int(row["worse"]) for row in rows)
 
 
 def test_nothing_found_says_so() -> None:

@@ -238,7 +238,7 @@ def test_a_live_board_on_a_terminal_is_legible() -> None:
         "import sys, warnings; from bench.core.terminal import legible_output\n"
         f"from bench.run.console.board import Progression; EVIL = {EVIL!r}\n"
         "with legible_output():\n"
-        "    shows = Progression(); events = {'time': '2026-01-01T00:00:00+00:00', 'at': 1.0}\n"
+        "    shows = Progression(EVIL); events = {'time': '2026-01-01T00:00:00+00:00', 'at': 1.0}\n"
         "    facts = {'host': '', 'pid': 1, 'cells': 4, 'before': 0, 'jobs': 4, 'slots': 2}\n"
         "    shows.tell({**events, 'event': 'began', **facts})\n"
         "    shows.tell({**events, 'event': 'opened', 'slot': EVIL, 'where': EVIL})\n"

@@ -11,7 +11,9 @@ from torch import Tensor
 from bench.commands.plan import plan_lines
 from bench.core.resolved_names import Lock
 from bench.nano.nano_clip import CONTEXT, Architecture, build_tokenizer, load_clip
+from bench.plan.cells import expand
 from bench.plan.cost.architecture import Transformer
+from bench.plan.cost.defence_lines import defence_lines
 from bench.plan.cost.operations import gradient_cost
 from bench.suite.load import load_suite
 from radapt.defences.defence import Base, Defended, LogitDefence, defended_logits
@@ -73,8 +75,12 @@ def test_a_gradient_keeps_what_autograd_keeps(name: str, defence: Any, planned: 
 
 
 def test_the_plan_states_memory_and_passes_of_each_member(planned: Any) -> None:
-    lines = [line.strip() for line in plan_lines(planned, Lock())]
-    start = next(at for at, line in enumerate(lines) if line.startswith("defence   TTC"))
+    summary = "\n".join(plan_lines(planned, Lock()))
+    assert "; --defences lists their passes and memory" in summary
+    assert "activations" not in summary
+    found = defence_lines(planned, Lock(), expand(planned, Lock()))
+    lines = [line.strip() for line in found]
+    start = next(at for at, line in enumerate(lines) if line.startswith("TTC: "))
     image, text = 257 * (6 * 1024 + 2 * 4096), 77 * (6 * 768 + 2 * 3072)
     matrices, texts = 257 * 1024 + 257**2 * 16, 77 * 768 + 77**2 * 12
     one, tuned = (4 * 24 * each / 1e6 for each in (image, image + matrices))
@@ -83,7 +89,7 @@ def test_the_plan_states_memory_and_passes_of_each_member(planned: Any) -> None:
     own, identity, base, transfer, square = 800 * 8, 800 * 15, 800 * 16, 100 * 2, 40_000 * 7
     total = own + identity + base + transfer + square + 2500 * 7
     assert lines[start : start + 3] == [
-        "defence   TTC: passes of the undefended model: 7 per image; 8 per gradient (exact)",
+        "TTC: passes of the undefended model: 7 per image; 8 per gradient (exact)",
         f"activations that a gradient keeps per image: 1 x a pass (about {one:,.0f} MB in fp32)",
         f"adaptive, eot 8: {total:,} passes per image at most: own {own:,}, identity {identity:,}, "
         f"base {base:,}, transfer {transfer}, square {square:,}",

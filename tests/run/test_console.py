@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +19,9 @@ from bench.results.number_format import PERCENT
 from bench.run.console.board import Progression, board
 from bench.run.console.closing_table import print_leaderboard
 from bench.run.jobs import Job
-from bench.run.progress import Doing, Progress
+from bench.run.progress import Doing, Examining, Progress
 from bench.suite.load import Suite
+from tests.run.test_terminal_table import Screen
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,12 +48,23 @@ def test_several_workers_have_a_line_each() -> None:
     assert max(map(len, shown(progress, 10.0, 40))) <= 40
 
 
-def test_one_worker_has_one_line() -> None:
+def test_one_worker_and_the_newest_numbers_fit_into_a_narrow_terminal() -> None:
     doing = {"0": Doing("A · cifar10 · clean", 8.0, 30.0)}
-    progress = Progress(slots=1, jobs=40, done=10, images=5000, where={"0": "a"}, doing=doing)
-    (line,) = shown(progress, 10.0)
-    assert line.startswith("A · cifar10 · clean, 2 s of about 30 s ")
-    assert line.endswith(" 10/40 0:00:10 500 images/s")
+    recent = (("A · digits · clean", "100.0 %"), ("[B] · digits · clean", "4.2 %"))
+    progress = Progress(
+        slots=1, jobs=40, done=10, images=5000, where={"0": "a"}, doing=doing, recent=recent
+    )
+    total, worker, *numbers = shown(progress, 10.0, 50)
+    assert total.endswith(" 10/40 0:00:10 500 images/s")
+    assert worker == "A · cifar10 · clean, 2 s of about 30 s"
+    assert numbers == ["100.0 % A · digits · clean", "  4.2 % [B] · digits · clean"]
+
+
+def test_an_examination_shows_its_check_and_its_limit() -> None:
+    doing = Examining(9, 40.0, 100.0, "FARE x cifar10: square", 12, 261)
+    assert shown(Progress(examining=doing), 115.0) == [
+        "examining FARE x cifar10: square, 12 of 261 checks done, 15 s of 40 s at most"
+    ]
 
 
 @pytest.mark.parametrize("name", ["[/x]", r"a\[/b]", "[red]", "[link=x]y"])
@@ -78,15 +91,47 @@ def test_a_long_leaderboard_names_the_file_that_has_all_rows(
     assert last == "200 of 1,001 rows; all of them are in leaderboard.csv"
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_narrow_terminal_gets_every_number_in_several_tables(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = ["clean", *(f"{a}@{eps}" for eps in ("1/255", "4/255") for a in ("pgd", "apgd-ce"))]
+    columns += ["pgd@1/255 R@5", "clean R@5", "worst"]
+    values = {
+        (model, column): (20 * place + other + 1) / 1000
+        for place, model in enumerate(("CLIP", "R-Adapt_TeCoA"))
+        for other, column in enumerate(columns)
+    }
+    rows = [
+        {"rank": 1, "model": model, "threat": "white-box", "source": ""}
+        | {column: values[model, column] for column in columns}
+        | {"n": 400, "flags": "untrusted=square" if model == "CLIP" else ""}
+        for model in ("CLIP", "R-Adapt_TeCoA")
+    ]
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", screen := Screen())
+    print_leaderboard(pd.DataFrame(rows), "narrow", PERCENT)
+    text = re.sub("\x1b\\[[0-9;]*m", "", screen.getvalue())
+    tables = text[: text.index("Models share")].splitlines()
+    assert max(map(len, tables)) <= width
+    cells = [
+        part.strip() for line in tables for part in line.split("\N{BOX DRAWINGS LIGHT VERTICAL}")
+    ]
+    assert {PERCENT.text(value) for value in values.values()} <= {*cells}  # none is folded
+    assert {"narrow: white-box at 4/255", "untrusted=square"} <= {*cells}
+
+
 def play(cells: list[Cell]) -> None:
     """A run of two workers where something of everything goes wrong."""
     jobs = [Job(cell.id, cell) for cell in cells[1:5]]
-    none = np.zeros(0, np.float32)
+    ones = np.ones(8, np.float32)
 
     def result(job: Job, status: str, reason: str | None = None) -> CellResult:
-        return CellResult(job.cell.id, status, none > 0, (), none, 1.0, 10, {}, reason)  # type: ignore[arg-type]
+        correct = np.arange(8) < 7
+        return CellResult(job.cell.id, status, correct, (), ones, 1.0, 10, {}, reason)  # type: ignore[arg-type]
 
-    shows = Progression()
+    shows = Progression(Path("page.html"))
     shows.begin(cells, jobs, 2)
     for slot in "01":
         shows.opened(slot, "here")
@@ -98,6 +143,10 @@ def play(cells: list[Cell]) -> None:
     shows.finished("0", jobs[2], result(jobs[2], "failed", "no [such] folder"), 5.0)
     for job in jobs[1], jobs[3]:
         shows.finished("0", job, result(job, "ok"), 0.0)
+    shows.examining(1, 40.0)
+    shows.started -= 20  # seconds
+    shows.checking("CLIP", "cifar10", "square", 3, 29)
+    shows.board.refresh()
     shows.ended("done")
     shows.close()
 
@@ -108,13 +157,16 @@ def test_without_a_terminal_there_are_lines(
     play(expand(small, Lock()))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "21 cells, 17 done before, 4 to compute"
-    assert lines[1].startswith("1/4  CLIP · cifar10 · pgd 1/255 white-box  ")
+    assert lines.pop(1) == "page.html shows the numbers as they come in"
+    assert lines[1].startswith("1/4  CLIP · cifar10 · pgd 1/255 white-box  87.5 %  ")
     assert lines[2] == "retry in 3 s: CLIP · cifar10 · pgd 2/255 white-box: out of memory"
     assert lines[3] == "lost worker 1: signal 9"
     assert lines[4].startswith("failed: CLIP · cifar10 · apgd-ce 2/255 white-box: no [such] folder")
     assert lines[5].startswith("4/4  ")
     assert lines[5].endswith("1 failed, 1 tried again, 1 lost")
-    assert len(lines) == 6
+    assert lines[6] == "examining 1 robust number, for 40 s at most"
+    assert lines[7].startswith("examining CLIP x cifar10: square, 3 of 29 checks done, ")
+    assert len(lines) == 8
 
 
 def test_on_a_terminal_the_board_leaves_only_what_went_wrong(tmp_path: Path) -> None:
@@ -143,6 +195,8 @@ def test_on_a_terminal_the_board_leaves_only_what_went_wrong(tmp_path: Path) -> 
     assert run.returncode == 0
     assert "0/4 0:00:0" in text
     assert "white-box, 0 s of about 5 s" in text
+    assert "87.5 %" in text
+    assert "examining CLIP x cifar10: square, 3 of 29 checks done, " in text
     for line in ("lost worker 1: signal 9", "no [such] folder", "retry in 3 s"):
         assert line in text
     assert "\x1b[?25l" in text  # the cursor is hidden while the board is there

@@ -190,6 +190,20 @@ def test_a_worker_keeps_to_what_is_warm() -> None:
     assert other is not None and other.key.startswith("By")  # where nobody is
 
 
+def test_early_jobs_go_first_in_the_order_of_the_suite() -> None:
+    jobs = [job(f"long {m}", m, work=100.0) for m in "AB"]
+    jobs += [
+        job(f"{what} {m}", m, work=w, early=True)
+        for m in "AB"
+        for what, w in (("clean", 1), ("pgd", 9))
+    ]
+    queue, warm, order = JobQueue(jobs), None, []
+    while picked := queue.pick(1.0, warm, ()):
+        warm = (picked.cell.target, picked.cell.dataset)
+        order.append(picked.key)
+    assert order == ["clean A", "pgd A", "clean B", "pgd B", "long B", "long A"]
+
+
 @pytest.mark.parametrize("found", ["the worker died", "memory"])
 def test_what_may_pass_is_tried_again_later_and_not_for_ever(
     through: Callable[..., Any], found: str
@@ -289,23 +303,29 @@ def test_time_left_follows_what_is_measured() -> None:
         eta.remove(done)
     assert eta.estimate(attack[5]) == pytest.approx(30)
     assert eta.left(2) == pytest.approx(8 * 30 / 2)
+    with_more = Eta(attack, afterwards=0.2)
+    with_more.record(attack[0], 20.0)
+    with_more.remove(attack[0])
+    assert with_more.left(1) == pytest.approx(9 * 20 + 0.2 * 10 * 20)
 
 
-def test_time_left_is_a_sum_over_models_of_which_some_are_not_measured() -> None:
-    names = ("CLIP", "FARE", "TeCoA")
-    jobs = [replace(job(str(place), work=1.0), crafts=False) for place in range(12)]
-    jobs = [
-        replace(each, cell=replace(each.cell, target=names[place % 3]))
-        for place, each in enumerate(jobs)
-    ]
-    eta = Eta(jobs)
-    for done, seconds in ((jobs[0], 4.0), (jobs[1], 1.0), (jobs[3], 8.0)):
-        eta.record(done, seconds)
-        eta.remove(done)
-    clip, fare, all_models = 12.0 / 2, 1.0, 13.0 / 3
-    assert eta.left(1) == pytest.approx(2 * clip + 3 * fare + 4 * all_models)
-    eta.remove(jobs[4])  # it failed, so it says nothing about the time of the others
-    assert eta.left(1) == pytest.approx(2 * clip + 2 * fare + 4 * all_models)
+def test_time_left_of_a_model_and_a_dataset_that_were_measured_apart() -> None:
+    seconds = {("A", "x"): 1.0, ("A", "y"): 2.0, ("B", "x"): 3.0, ("B", "y"): 6.0}
+    jobs = {
+        (*pair, count): job(f"{pair}{count}", *pair, work=10.0)
+        for pair in seconds
+        for count in range(20)
+    }
+    eta = Eta(jobs.values())
+    for (*pair, count), done in jobs.items():
+        if pair != ["B", "y"] and count < 10:
+            eta.record(done, seconds[tuple(pair)])  # type: ignore[index]
+            eta.remove(done)
+    assert eta.estimate(jobs["B", "y", 0]) == pytest.approx(6.0, rel=0.15)
+    left = eta.left(2)
+    assert left == pytest.approx((10 * (1 + 2 + 3) + 20 * 6) / 2, rel=0.15)
+    eta.remove(jobs["B", "y", 0])  # it failed, so it says nothing about the time of the others
+    assert left is not None and eta.left(2) == pytest.approx(left - 6.0 / 2, rel=0.02)
 
 
 def many(suite_file: Callable[..., Path], samples: int) -> tuple[Suite, list[Cell], Lock]:

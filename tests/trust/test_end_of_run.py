@@ -110,8 +110,14 @@ def test_a_run_examines_what_it_computed_and_a_second_nothing(
     assert stamps(tmp_path / "small") == before
     assert done == list(CHECKS)
     events = list(read_events(next(iter(sorted(tmp_path.glob("small/runs/*/events.jsonl"))))))
-    assert [event["event"] for event in events[-2:]] == ["examining", "ended"]
-    assert events[-2]["numbers"] == 1
+    begun = [event["event"] for event in events].index("examining")
+    assert events[begun]["numbers"] == 1
+    *checks, last = events[begun + 1 :]
+    assert [(event["check"], event["done"]) for event in checks] == [
+        (check, place) for place, check in enumerate(CHECKS)
+    ]
+    assert {event["of"] for event in checks} == {len(CHECKS)}
+    assert last["event"] == "ended"
 
 
 def test_what_time_leaves_is_left_for_check(

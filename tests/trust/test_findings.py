@@ -24,7 +24,7 @@ from bench.suite.load import Suite, load_suite
 from bench.trust.battery import CHECKS
 from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Examined, Finding
-from bench.trust.findings_table import trust_lines
+from bench.trust.findings_table import summary_lines, trust_lines
 from bench.trust.reported_number import reported_numbers
 from bench.trust.significance import (
     accuracy_drop,
@@ -222,7 +222,25 @@ def test_the_table_tells_evidence_and_meaning(done: tuple[Suite, Store]) -> None
     counts = f"1 fail, 1 warn, {len(EXPLANATIONS) - 2} pass\n"
     assert f"FARE x cifar10 at 2/255, pgd, cheap, 20 images: {counts}" in text
     assert "fail  square" in text and "breaks 12" in text and "nothing" not in text
-    assert f"square: {EXPLANATIONS['square'].meaning}" in text
+
+
+def test_the_summary_counts_and_explains_and_names_few_models() -> None:
+    examined = {
+        (f"M{place}", "digits"): Examined(
+            *(f"M{place}", "digits", "1/255", "pgd", 20, False, 1.0),
+            (SQUARE, Finding("box", "pass", "nothing")) if place else (NOISE,),
+        )
+        for place in range(6)
+    }
+    counts, fail, warn, *explained = summary_lines(examined)
+    not_done = 6 * len(EXPLANATIONS) - 11
+    assert counts == f"6 robust numbers examined: 5 fail, 1 warn, 5 pass, {not_done} not done"
+    assert fail.split(maxsplit=2)[1:] == [
+        "square",
+        "M1 x digits, M2 x digits, M3 x digits and 2 more",
+    ]
+    assert warn.split(maxsplit=2) == ["warn", "noise", "M0 x digits"]
+    assert [line.partition(":")[0] for line in explained] == ["noise", "square", ""]
 
 
 def test_a_check_that_is_no_more_found_nothing(done: tuple[Suite, Store]) -> None:
@@ -248,13 +266,13 @@ def test_the_command_examines_once(suite_file: Write, tmp_path: Path) -> None:
     path, results = one_model(suite_file), ("--results", tmp_path)
     assert call("run", path, *results, "--device", "cpu", "--no-check").returncode == 0
     assert not (tmp_path / "small" / "trust").exists()
-    first = call("check", path, *results, "--device", "cpu")
+    first = call("check", path, *results, "--device", "cpu", "--all")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "CLIP x cifar10: examined" in first.stdout
     assert "cheap, 12 images: " in first.stdout and "names no published numbers" in first.stdout
     (kept,) = (tmp_path / "small" / "trust").iterdir()
     checks = [finding["check"] for finding in json.loads(kept.read_text())["findings"]]
     assert checks == list(CHECKS)
-    again = call("check", path, *results)
-    assert "examined" not in again.stdout
+    again = call("check", path, *results, "--all")
+    assert "x cifar10: examined" not in again.stdout
     assert again.stdout == first.stdout.replace("CLIP x cifar10: examined\n", "")

@@ -11,6 +11,7 @@ from bench.plan.cost.operations import (
     attack_passes,
     forwards_of,
     gradient_cost,
+    skip_reason,
 )
 from bench.suite.load import Suite
 from bench.suite.specs import Ensemble, members_of
@@ -23,7 +24,7 @@ def defence_lines(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Iterator[s
     Args:
         suite: The suite.
         lock: The resolved names, for the number of classes of datasets.
-        cells: The suite's cells that are not skipped.
+        cells: The suite's cells.
     """
     for name, spec in suite.models.items():
         if not isinstance(spec, DefenceModel):
@@ -31,10 +32,10 @@ def defence_lines(suite: Suite, lock: Lock, cells: Sequence[Cell]) -> Iterator[s
         forwards, cost = forwards_of(suite.models, name), gradient_cost(suite.models, name)
         texts = f", {spec.text_forwards} per class of the text encoder" * bool(spec.text_forwards)
         yield (
-            f"  defence   {name}: passes of the undefended model: {forwards} per image{texts}; "
+            f"{name}: passes of the undefended model: {forwards} per image{texts}; "
             f"{cost.passes} per gradient ({spec.way})"
         )
-        yield f"            activations that a gradient keeps per image: {_kept(suite, name, cost)}"
+        yield f"  activations that a gradient keeps per image: {_kept(suite, name, cost)}"
         yield from _attack_lines(suite, lock, name, cells)
 
 
@@ -58,7 +59,8 @@ def _attack_lines(suite: Suite, lock: Lock, name: str, cells: Sequence[Cell]) ->
     seen = set[str]()
     for cell in cells:
         white_box = cell.target == name and cell.sources == (name,)
-        attack = attack_of(suite, lock, cell) if white_box else None
+        runs = white_box and skip_reason(suite, lock, cell) is None
+        attack = attack_of(suite, lock, cell) if runs else None
         if not isinstance(attack, Ensemble) or attack.label_in_norm in seen:
             continue
         seen.add(attack.label_in_norm)
@@ -68,7 +70,4 @@ def _attack_lines(suite: Suite, lock: Lock, name: str, cells: Sequence[Cell]) ->
         )
         total = attack_passes(suite.models, name, attack)
         passes = f", eot {attack.eot}" if attack.eot != 1 else ""
-        yield (
-            f"            {attack.label_in_norm}{passes}: {total:,} passes per image at most: "
-            f"{members}"
-        )
+        yield (f"  {attack.label_in_norm}{passes}: {total:,} passes per image at most: {members}")

@@ -10,7 +10,6 @@ from bench.data import native_size
 from bench.hub.weights import in_cache, remote_sources
 from bench.plan.cells import Cell
 from bench.plan.cost.architecture import size_of
-from bench.plan.cost.defence_lines import defence_lines
 from bench.plan.cost.lvlm_estimate import published_bytes
 from bench.plan.cost.operations import (
     attack_of,
@@ -84,7 +83,6 @@ def cost_lines(suite: Suite, lock: Lock, cells: Sequence[Cell], gpu: str) -> Ite
             f"{work.each / work.steps:.1f} times as many"
         )
     yield _time_line(suite, lock, cells, gpu)
-    yield from defence_lines(suite, lock, cells)
     yield _disk_line(suite, lock, cells)
     yield from _weights_line(suite)
 

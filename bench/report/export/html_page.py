@@ -49,6 +49,7 @@ def render(
     answers: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
     folder: Path,
+    planned: int,
 ) -> str:
     """Return the page: leaderboard, figures, all cells, and the protocol.
 
@@ -60,6 +61,7 @@ def render(
         answers: Example answers by row; empty if the models do not answer in words.
         examined: Findings of the trust battery, by model and dataset.
         folder: Results folder, whose other pages are linked.
+        planned: Number of cells of the suite, with and without a result.
     """
     files = files_beside(folder)
     scale = scale_of_suite(suite)
@@ -91,6 +93,7 @@ def render(
             for threat in threats
         ],
         cells=len(cells),
+        planned=planned,
         at_once=_LINES_AT_ONCE,
         failures=failures.to_dict("records"),
         attacks=[(each.label_in_norm, in_words(each), each.eps) for each in suite.attacks],

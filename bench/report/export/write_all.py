@@ -51,10 +51,12 @@ def export(
     cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
     rates = boards(suite, scored, board)
     answers = examples(suite, scored)
+    planned = len(results.cells)
+    page = render(suite, rates, cells, entries, answers, examined, folder, planned)
     texts = {
         "cells.csv": csv_text(cells),
         "leaderboard.csv": csv_text(with_intervals(board, rates[""])),
-        "leaderboard.html": render(suite, rates, cells, entries, answers, examined, folder),
+        "leaderboard.html": page,
         "leaderboard.json": json_text(suite, rates),
         "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),

@@ -1,12 +1,14 @@
-"""Live progress of a run on a terminal: the current job of each worker, and the total."""
+"""Live progress of a run on a terminal: the total, each worker's job, and the newest numbers."""
 
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from bench.plan.labels import clock, duration
 from bench.run.console.legible_console import Terminal, literal_text
@@ -23,9 +25,10 @@ class Progression(Events):
     screen. Of failures with the same reason only the first is printed; the others are counted.
     """
 
-    def __init__(self) -> None:
-        """Prepare the board without showing it."""
+    def __init__(self, page: Path) -> None:
+        """Prepare the board without showing it; `page` is where the run writes the leaderboard."""
         super().__init__()
+        self.page = page
         self.progress = Progress()
         self.console = Terminal(sys.stderr)
         self.board = Live(
@@ -47,23 +50,31 @@ class Progression(Events):
                 todo = progress.cells - before
                 parts = f", in {jobs} jobs" if jobs > todo else ""
                 self._say(f"{progress.cells} cells, {before} done before, {todo} to compute{parts}")
+                if jobs:
+                    self._say(f"{self.page} shows the numbers as they come in")
                 if self.live and jobs:
                     self.board.start()
-            case "finished" if not self.live:
-                due = progress.at - self.last_line >= _PLAIN_EVERY
-                if due or progress.done == progress.jobs:
-                    self.last_line = progress.at
-                    done = f"{progress.done}/{progress.jobs}"
-                    self._say(f"{done}  {event['what']}  {_speed(progress, progress.at)}")
-            case "examining":
-                self.close()
-                self._say(progress.examining)
+            case "finished" if self._is_due(progress.done == progress.jobs):
+                number = progress.recent[-1][1] if event["value"] is not None else event["status"]
+                done = f"{progress.done}/{progress.jobs}"
+                self._say(f"{done}  {event['what']}  {number}  {_speed(progress, progress.at)}")
+            case "examining" if progress.examining:
+                self._say(progress.examining.limits())
+            case "checking" if progress.examining and self._is_due():
+                self._say(progress.examining.text(progress.at))
             case "ended":
                 self.close()
 
     def close(self) -> None:
         """Remove the board from the terminal."""
         self.board.stop()
+
+    def _is_due(self, last: bool = False) -> bool:
+        """Return whether to print a line, because there is no terminal and the last line is old."""
+        due = last or self.progress.at - self.last_line >= _PLAIN_EVERY
+        if due and not self.live:
+            self.last_line = self.progress.at
+        return due and not self.live
 
     def _repeats(self, event: Event) -> bool:
         """Return whether a failure has the reason of an earlier failure."""
@@ -82,35 +93,33 @@ class Progression(Events):
 
 
 def board(progress: Progress, at: float) -> RenderableType:
-    """Return the board: a line for the whole run, and a line per worker.
+    """Return the board: the whole run, then each worker's job, then the newest numbers.
 
-    A run with one worker has one line in total.
+    In the examination there is a line for it alone.
 
     Args:
         progress: The progress of the run.
         at: Time in seconds since the start of the run.
     """
-    line = Table.grid(padding=(0, 1))
-    alone = progress.slots == 1
-    bar = ProgressBar(
-        total=max(progress.jobs, 1), completed=progress.done, width=20 if alone else 40
-    )
+    if progress.examining:
+        return _line(progress.examining.text(at))
+    total = Table.grid(padding=(0, 1))
     count = f"{progress.done}/{progress.jobs} {clock(at)} {_speed(progress, at)}"
-    doing = [doing.text(at) for doing in progress.doing.values()] if alone else []
-    line.add_row(
-        *(literal_text(text, no_wrap=True) for text in doing),
-        bar,
-        literal_text(count, no_wrap=True),
-    )
-    if alone:
-        return line
+    bar = ProgressBar(total=max(progress.jobs, 1), completed=progress.done, width=20)
+    total.add_row(bar, _line(count))
     workers = Table.grid(padding=(0, 1))
     for slot in sorted({*progress.where, *progress.doing}, key=_slot_order):
         text = progress.doing[slot].text(at) if slot in progress.doing else "idle"
-        workers.add_row(
-            literal_text(slot, style="dim"), literal_text(text, no_wrap=True, overflow="ellipsis")
-        )
-    return Group(line, workers)
+        name = [] if progress.slots == 1 else [literal_text(slot, style="dim")]
+        workers.add_row(*name, _line(text))
+    numbers = Table.grid(padding=(0, 1))
+    for what, number in progress.recent:
+        numbers.add_row(literal_text(number, style="bold", justify="right"), _line(what))
+    return Group(*(part for part in (total, workers, numbers) if part.row_count))
+
+
+def _line(text: str) -> Text:
+    return literal_text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _at_once(event: Event) -> str:

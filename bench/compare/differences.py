@@ -136,19 +136,24 @@ class Difference:
         return None if self.first is None or self.second is None else self.first - self.second
 
 
-def differences_of(pairs: Sequence[ScorePair]) -> list[Difference]:
-    """Return the differences of pairs that form one family of tests, in the order given.
+def differences_of(families: Sequence[Sequence[ScorePair]]) -> list[list[Difference]]:
+    """Return the differences of families of tests, each corrected by itself, in the order given.
 
     All pairs have the same number of datasets. On the same images, a difference has a paired test
     and interval: McNemar's exact test for right-or-wrong answers, one per image of a single dataset
     and one seed, otherwise the score test of `bench.stats`. On different images it has the interval
     for unpaired rates and no test.
     """
-    return [_on_metric_scale(found) for found in _in_fractions(pairs)]
+    # all pairs at once: the tests iterate, which takes as long for one pair as for hundreds
+    found = iter(_in_fractions([pair for pairs in families for pair in pairs]))
+    return [
+        [_on_metric_scale(each) for each in _corrected([next(found) for _ in pairs])]
+        for pairs in families
+    ]
 
 
 def _in_fractions(pairs: Sequence[ScorePair]) -> list[Difference]:
-    """Return the differences of pairs as fractions of the best score."""
+    """Return the differences of pairs as fractions of the best score, with uncorrected tests."""
     found = [_unpaired(pair) for pair in pairs]
     paired = [index for index, pair in enumerate(pairs) if pair.same_images]
     if not paired:
@@ -159,10 +164,16 @@ def _in_fractions(pairs: Sequence[ScorePair]) -> list[Difference]:
     score = paired_test(*table).tolist()
     exact = [_mcnemar_or_none(pairs[index]) for index in paired]
     p_values = [p if e is None else e for p, e in zip(score, exact, strict=True)]
-    rows = zip(paired, lows.tolist(), highs.tolist(), p_values, holm(p_values), strict=True)
-    for index, low, high, p, p_holm in rows:
-        found[index] = replace(found[index], low=low, high=high, p=p, p_holm=p_holm)
+    rows = zip(paired, lows.tolist(), highs.tolist(), p_values, strict=True)
+    for index, low, high, p in rows:
+        found[index] = replace(found[index], low=low, high=high, p=p)
     return found
+
+
+def _corrected(family: Sequence[Difference]) -> list[Difference]:
+    """Return the differences of a family with p-values that are corrected for all its tests."""
+    corrected = iter(holm([item.p for item in family if item.p is not None]))
+    return [item if item.p is None else replace(item, p_holm=next(corrected)) for item in family]
 
 
 def _on_metric_scale(found: Difference) -> Difference:

@@ -25,9 +25,10 @@ def commands(folder: Path, suite: Path, baseline: str, cell: str) -> list[list[s
         "export": ["--bundle", bundle], "images": ["--cell", cell, "--device", "cpu"],
         "merge": [theirs],
     }  # fmt: skip
-    assert {*calls, "list"} == set(COMMANDS)
+    assert {*calls, "site", "list"} == set(COMMANDS)
     every = [[name, str(suite), *results, *more] for name, more in calls.items()]
-    return [*every, ["merge", str(suite), *results, bundle], ["list"]]
+    site = ["site", results[1], bundle, "--out", str(folder / "site")]
+    return [*every, ["merge", str(suite), *results, bundle], site, ["list"]]
 
 
 def call(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

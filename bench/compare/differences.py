@@ -46,9 +46,14 @@ class DatasetScores:
         return min(self.images / float(design_effect(vector)) for vector in self.shares)
 
     @property
+    def rate(self) -> float:
+        """Mean of the shares, averaged over seeds."""
+        return float(np.mean([vector.mean() for vector in self.shares]))
+
+    @property
     def correct(self) -> float:
         """Number of right answers of the effective sample, averaged over seeds."""
-        return float(np.mean([vector.mean() for vector in self.shares])) * self.effective_size
+        return self.rate * self.effective_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +159,14 @@ def differences_of(families: Sequence[Sequence[ScorePair]]) -> list[list[Differe
 
 def _in_fractions(pairs: Sequence[ScorePair]) -> list[Difference]:
     """Return the differences of pairs as fractions of the best score, with uncorrected tests."""
-    found = [_unpaired(pair) for pair in pairs]
-    paired = [index for index, pair in enumerate(pairs) if pair.same_images]
+    found = [_without_interval(pair) for pair in pairs]
+    paired = []
+    for index, pair in enumerate(pairs):
+        if pair.same_images:
+            paired.append(index)
+        else:
+            low, high = unpaired_interval(_mean(pair.first), _mean(pair.second))
+            found[index] = replace(found[index], low=low, high=high)
     if not paired:
         return found
     counts = np.array([_counts(pairs[index]) for index in paired])  # [pairs, 3, datasets]
@@ -182,10 +193,10 @@ def _on_metric_scale(found: Difference) -> Difference:
     return replace(found, **{name: value * best for name, value in numbers.items()})
 
 
-def _unpaired(pair: ScorePair) -> Difference:
-    first, second = _mean(pair.first), _mean(pair.second)
+def _without_interval(pair: ScorePair) -> Difference:
     n = sum(scores.shares[0].size for scores in pair.first)
-    return Difference(pair.label, n, first.value, second.value, *unpaired_interval(first, second))
+    first, second = (float(np.mean([s.rate for s in sides])) for sides in (pair.first, pair.second))
+    return Difference(pair.label, n, first, second)
 
 
 def _mean(scores: Sequence[DatasetScores]) -> Interval:

@@ -150,7 +150,7 @@ def _compared(
     means, per_dataset, differing = _families(suite, models, both, (first, second), label)
     if differing and not force:
         raise _protocols_differ(differing)
-    return ComparisonTables(*_differences([means]), *_differences([per_dataset]))
+    return ComparisonTables(_differences([means])[0], _differences([per_dataset])[0])
 
 
 def between_models(
@@ -178,8 +178,8 @@ def between_models(
     ]
     means = _differences([found for found, _, _ in families])
     per_dataset = _differences([found for _, found, _ in families])
-    for pair, *found in zip(pairs, means, per_dataset, strict=True):
-        yield *pair, ComparisonTables(*found)
+    for (first, second), of_means, of_datasets in zip(pairs, means, per_dataset, strict=True):
+        yield first, second, ComparisonTables(of_means, of_datasets)
 
 
 def _families(
@@ -232,13 +232,14 @@ class _TestFamily:
 def _differences(families: Sequence[_TestFamily]) -> list[list[Difference]]:
     """Return the differences of each family, in the order in which they were added."""
     tested = differences_of([[*family.pairs.values()] for family in families])
-    by_place = [
-        dict(zip(f.pairs, found, strict=True)) for f, found in zip(families, tested, strict=True)
-    ]
     return [
-        [found.get(place, Difference(label)) for place, label in enumerate(family.labels)]
-        for family, found in zip(families, by_place, strict=True)
+        _by_label(family, dict(zip(family.pairs, found, strict=True)))
+        for family, found in zip(families, tested, strict=True)
     ]
+
+
+def _by_label(family: _TestFamily, found: Mapping[int, Difference]) -> list[Difference]:
+    return [found.get(place, Difference(label)) for place, label in enumerate(family.labels)]
 
 
 def _protocols_differ(reasons: Counter[str]) -> UserError:

@@ -76,10 +76,10 @@ def lines_of(found: FoundResults) -> list[Line]:
 
 
 def columns_of(lines: Sequence[Line]) -> list[str]:
-    """Return the names of the columns of lines, clean first and worst last."""
+    """Return the names of the columns of lines: clean, the worst case, and the others."""
     found = dict.fromkeys(name for line in lines for name in line.rates)
-    first, last = (name for name in found if name == "clean"), (n for n in found if n == WORST)
-    return [*first, *(name for name in found if name not in ("clean", WORST)), *last]
+    first = [name for name in ("clean", WORST) if name in found]
+    return [*first, *(name for name in found if name not in first)]
 
 
 def _of_json(row: Mapping[str, Any], dataset: str) -> Line:

@@ -62,6 +62,7 @@ def site_data(results: Sequence[FoundResults]) -> SiteData:
 
 def _checked_lines(found: FoundResults) -> list[Line]:
     try:
+        scale_of_results(found)
         remarks(found.entries)
         for entry in found.entries.values():
             dict(flat({"weights": entry["weights"], "attack": entry.get("attack", "")}))

@@ -220,7 +220,7 @@ def test_search_sorting_and_a_shared_address(tab: Tab, site: Path) -> None:
         ]
         for row in known.to_dict("records")
     ]
-    assert [row[-3] for row in rows] == [percent(float(value)) for value in known["worst"]]
+    assert [row[4] for row in rows] == [percent(float(value)) for value in known["worst"]]
     assert tab.ask("document.querySelectorAll('#overview tbody .row').length") == len(
         {*known["model"], *NAMES}
     )

@@ -33,7 +33,7 @@ const heads = (a, b) => [
       test !== null && state("intervals") !== "off" && html("small", { class: "interval" }, html("span", { class: "unseen" }, " 95%: "),
         `${decimal(test.delta[1], scale, "+")} to ${decimal(test.delta[2], scale, "+")}`)) },
   { key: "p", title: "p (Holm)", rises: true, value: ({ test }) => test?.p, cell: ({ test }) => html("td", {}, test ? numberOf(test.p) : "–") },
-  { key: "verdict", title: "paired test", class: "text", rises: true, value: ({ test }) => test?.p, cell: (row) => html("td", { class: "text" }, verdict(row)) },
+  { key: "verdict", title: "paired test", class: "text", rises: true, value: ({ test }) => test?.p, cell: (row) => html("td", { class: "text verdict" }, verdict(row)) },
 ];
 const rowsOf = (first, second) => {
   const { columns, scale } = data.places[first.place];
@@ -56,7 +56,7 @@ const draw = () => {
       rows: rowsOf(first, second) }));
     return suiteSection(place, board(data.places[place].name, `Both models in ${data.places[place].name}`, heads(a, b), groups));
   });
-  showTables(sections, `${places.length} suites have both models`,
+  showTables(sections, places.length === 1 ? "1 suite has both models" : `${places.length} suites have both models`,
     pairs.flat().flatMap(({ flags }) => flags));
 };
 startPage();

@@ -50,7 +50,7 @@ const scope = (place) => {
 const overview = (chosen) => {
   const places = [...groupBy(chosen, ({ place, threat }) => `${place} ${threat}`).values()].map(([{ place, threat }]) => {
     const { columns, name: suite, scale } = data.places[place];
-    const column = columns.length - 1; // worst, or the last attack
+    const column = Math.min(1, columns.length - 1); // worst, or the first attack where there is none
     return { place, threat, column, scale, key: `${suite} ${data.threats[threat].name}`, what: columns[column], suite };
   });
   if (new Set(places.map(({ place }) => place)).size < 2) return [];
@@ -64,7 +64,7 @@ const overview = (chosen) => {
   }))];
   return [html("section", { id: "overview" }, html("h2", {}, "Models across suites"),
     html("p", { class: "protocol" }, "A column has the numbers of one suite under one threat model. Numbers of different columns have other images, attacks or protocols and cannot be compared; the tables below have all numbers."),
-    board("overview", "Models across suites", heads, [{ title: "worst case, or the last attack where there is none", rows: models }]))];
+    board("overview", "Models across suites", heads, [{ title: state("dataset") ? `on ${state("dataset")}` : "means over the datasets of each suite", rows: models }]))];
 };
 const draw = () => {
   const chosen = lines.filter(passesFilters);

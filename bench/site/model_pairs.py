@@ -1,5 +1,6 @@
 """Paired tests between the models of a suite, at most as many as a page can hold."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
@@ -42,10 +43,12 @@ def tests_of(found: FoundResults, lines: Sequence[Line], most: int) -> list[Pair
     if found.open is None or found.suite is None:
         return []
     results = found.open()
-    models = list(dict.fromkeys(line.model for line in lines))
+    numbers: Counter[str] = Counter()
+    for line in lines:
+        numbers[line.model] += len(line.rates)
     # per pair at most all numbers of one model; n (n - 1) / 2 pairs of n models
-    each = max(1, sum(map(len, (line.rates for line in lines if line.model == models[0]))))
-    chosen = models[: (1 + isqrt(1 + 8 * (most // each))) // 2]
+    pairs = most // max(1, *numbers.values())
+    chosen = list(numbers)[: (1 + isqrt(1 + 8 * pairs)) // 2]
     return [
         PairedTests(first, second, differences)
         for first, second, tables in between_models(found.suite, results, chosen)

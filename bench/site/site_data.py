@@ -50,6 +50,36 @@ class SiteData:
         """The protocol of each results, in words."""
         return [protocol_of(each.entries) for each in self.results]
 
+    @cached_property
+    def columns(self) -> list[list[str]]:
+        """The columns of each results."""
+        return [columns_of(lines) for lines in self.lines]
+
+    @cached_property
+    def places(self) -> list[dict[str, Any]]:
+        """What the scripts of a page know of each results."""
+        return [
+            {
+                "name": found.name,
+                "protocol": protocol,
+                "task": " and ".join(dict.fromkeys(found.cells["task"])),
+                "scale": asdict(scale_of_results(found)),
+                "columns": columns,
+                "datasets": len(datasets_of(found)) or _datasets_in_board(found),
+            }
+            for found, columns, protocol in zip(
+                self.results, self.columns, self.protocols, strict=True
+            )
+        ]
+
+    @cached_property
+    def meanings(self) -> dict[str, str]:
+        """What flags mean, by the word after `=`."""
+        found = {check: " ".join(text) for check, text in EXPLANATIONS.items()}
+        for each in self.results:
+            found |= remarks(each.entries)
+        return found
+
 
 def site_data(results: Sequence[FoundResults]) -> SiteData:
     """Return results with their lines.
@@ -106,27 +136,17 @@ def shown_data(
         kind: Kind of the page.
         shows: Whether the page shows a line.
     """
-    meanings = {check: " ".join(text) for check, text in EXPLANATIONS.items()}
-    for each in site.results:
-        meanings |= remarks(each.entries)
+    chosen = [list(filter(shows, lines)) for lines in site.lines]
+    used = {line.model for lines in chosen for line in lines}
+    models = [name for name in site.models if name in used]
     return {
         "kind": kind,
-        "models": [[name, page_of("model", name)] for name in site.models],
+        "models": [[name, page_of("model", name)] for name in models],
         "datasets": [[name, page_of("dataset", name)] for name in site.datasets],
         "threats": [{"name": threat_name(*threat), "kind": threat[0]} for threat in site.threats],
-        "places": [
-            {
-                "name": found.name,
-                "protocol": protocol,
-                "task": " and ".join(dict.fromkeys(found.cells["task"])),
-                "scale": asdict(scale_of_results(found)),
-                "columns": columns_of(lines),
-                "datasets": len(datasets_of(found)) or _datasets_in_board(found),
-            }
-            for found, lines, protocol in zip(site.results, site.lines, site.protocols, strict=True)
-        ],
-        "lines": list(_lines(site, shows)),
-        "meanings": meanings,
+        "places": site.places,
+        "lines": list(_lines(site, chosen, models)),
+        "meanings": site.meanings,
     }
 
 
@@ -136,18 +156,20 @@ def _datasets_in_board(found: FoundResults) -> int:
     return max((int(text) for text in counts if text.isdigit()), default=0)
 
 
-def _lines(site: SiteData, shows: Callable[[Line], bool]) -> Iterator[list[Any]]:
-    """Yield the lines as `site_board.js` reads them."""
-    models = {name: index for index, name in enumerate(site.models)}
+def _lines(
+    site: SiteData, chosen: Sequence[Sequence[Line]], models: Sequence[str]
+) -> Iterator[list[Any]]:
+    """Yield lines as `site_state.js` reads them."""
+    of_model = {name: index for index, name in enumerate(models)}
     datasets = {"": _MEAN} | {name: index for index, name in enumerate(site.datasets)}
     threats = {threat: index for index, threat in enumerate(site.threats)}
-    for place, lines in enumerate(site.lines):
-        columns = {name: index for index, name in enumerate(columns_of(lines))}
-        for line in filter(shows, lines):
+    for place, lines in enumerate(chosen):
+        columns = {name: index for index, name in enumerate(site.columns[place])}
+        for line in lines:
             yield [
                 place,
                 threats[line.threat, line.source],
-                models[line.model],
+                of_model[line.model],
                 datasets[line.dataset],
                 line.rank,
                 line.n,
@@ -177,14 +199,14 @@ def paired_data(site: SiteData) -> dict[str, Any]:
 def _tests(
     site: SiteData, place: int, pair: PairedTests, notes: dict[str, int]
 ) -> Iterator[list[Any]]:
-    columns = columns_of(site.lines[place])
-    found = site.results[place]
+    columns, found = site.columns[place], site.results[place]
     for item in pair.differences:
         label = item.label
         threat = (label.threat, label.source)
         column, dataset = column_of(item), dataset_of(found, item)
         numbers = (item.value, item.low, item.high, item.p_holm)
-        if column not in columns or (label.threat and threat not in site.threats):
+        known = column in columns and (not dataset or dataset in site.datasets)
+        if not known or (label.threat and threat not in site.threats):
             continue  # the tables are older than the results
         note = f"protocols differ: {label.differs}" if label.differs else ""
         yield [

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -296,7 +295,7 @@ def test_a_model_page_has_its_numbers_checkpoint_and_command(tab: Tab, site: Pat
 
 
 @with_browser
-def test_two_models_side_by_side(tab: Tab, site: Path, stored: Results) -> None:
+def test_two_models_side_by_side(tab: Tab, site: Path) -> None:
     go(tab, site / "compare.html", f"?a=Strong&b={quote(SCRIPT)}&dataset=cifar10&threat=white-box")
     rows = {row[1]: row[2:] for row in shown(tab, "made-up")}
     assert set(rows) == {"clean", "pgd@1/255", "pgd@2/255", "apgd-ce@2/255", "worst"}
@@ -304,19 +303,18 @@ def test_two_models_side_by_side(tab: Tab, site: Path, stored: Results) -> None:
     worst = rows["worst"]
     assert worst[:2] == [percent(strong / N), percent(other / N)]
     assert worst[2] == f"+{percent((strong - other) / N)}"
-    p = 2 / 2 ** (strong - other)  # McNemar's exact test: all images that differ are for one model
-    assert float(worst[3]) == pytest.approx(min(1.0, 5 * p), abs=0.05)
-    assert worst[4] == "not separated"
+    # McNemar's test has p = 2 / 2**5; corrected for the 18 numbers of single datasets it is 1
+    assert worst[3:] == ["1.0", "not separated"]
     choose(tab, "b", "Plain")
     worst = {row[1]: row[2:] for row in shown(tab, "made-up")}["worst"]
-    assert worst[4] == "Strong" or "is better" in tab.ask("document.body.innerText")
+    assert worst[3:] == ["< 0.001", "Strong is better"]
     difference = worst[2]
     assert "a=Strong" in tab.ask("location.search")
     choose(tab, "a", "Plain")
     choose(tab, "b", "Strong")
     turned = {row[1]: row[2:] for row in shown(tab, "made-up")}["worst"]
-    assert turned[2] == difference.replace("+", "-")
+    assert turned[2:] == [difference.replace("+", "-"), "< 0.001", "Strong is better"]
     go(tab, site / "compare.html", "?a=TeCoA&b=FARE")
     assert {row[-1] for row in shown(tab, "nano_full")} == {"no paired test"}
-    assert np.all([row[2] != "–" for row in shown(tab, "nano_full")])
+    assert all("–" not in row[2:4] for row in shown(tab, "nano_full"))
     assert tab.complaints == []

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = (
     "commands",  # one module per command: parse, call, print
     "run",  # a suite from its file to its tables
+    "site",  # all results on one site
     "share",  # results that travel
     "notebook",  # results as a DataFrame that shows itself
     "report",  # for readers
@@ -63,7 +64,18 @@ LIBRARIES = {
 
 LINES = 300  # of a file at most
 FILES = 25  # of a room at most, its packages' `__init__` left out
-WITHOUT_TORCH = ("commands", "run", "share", "compare", "results", "store", "plan", "suite", "core")
+WITHOUT_TORCH = (
+    "commands",
+    "run",
+    "site",
+    "share",
+    "compare",
+    "results",
+    "store",
+    "plan",
+    "suite",
+    "core",
+)
 BRING_TORCH = (  # the few modules of those rooms that need it, imported where they are used
     "bench.core.devices",
     "bench.core.torchvision_shim",

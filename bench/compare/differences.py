@@ -52,9 +52,14 @@ class DatasetScores:
         return min(self.images / float(design_effect(vector)) for vector in self.shares)
 
     @property
+    def rate(self) -> float:
+        """Mean of the shares, averaged over seeds."""
+        return float(np.mean([vector.mean() for vector in self.shares]))
+
+    @property
     def correct(self) -> float:
         """Number of right answers of the effective sample, averaged over seeds."""
-        return float(np.mean([vector.mean() for vector in self.shares])) * self.effective_size
+        return self.rate * self.effective_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +152,8 @@ class Difference:
         return None if self.first is None or self.second is None else self.first - self.second
 
 
-def differences_of(pairs: Sequence[ScorePair]) -> list[Difference]:
-    """Return the differences of pairs that form one family of tests, in the order given.
+def differences_of(families: Sequence[Sequence[ScorePair]]) -> list[list[Difference]]:
+    """Return the differences of families of tests, each corrected by itself, in the order given.
 
     All pairs have the same number of datasets. On the same images, a difference has a paired test
     and interval: McNemar's exact test for right-or-wrong answers, one per image of a single dataset
@@ -156,21 +161,26 @@ def differences_of(pairs: Sequence[ScorePair]) -> list[Difference]:
     numbers are of the images that both have, and test and interval are anytime-valid. On different
     images it has the interval for unpaired rates and no test.
     """
-    common = [_on_common_images(pair) for pair in pairs]
-    return [_on_metric_scale(found) for found in _in_fractions(common)]
+    # all pairs at once: the tests iterate, which takes as long for one pair as for hundreds
+    found = iter(_in_fractions([_on_common_images(pair) for pairs in families for pair in pairs]))
+    return [
+        [_on_metric_scale(each) for each in _corrected([next(found) for _ in pairs])]
+        for pairs in families
+    ]
 
 
 def _in_fractions(pairs: Sequence[ScorePair]) -> list[Difference]:
-    """Return the differences of pairs as fractions of the best score."""
-    found = [_unpaired(pair) for pair in pairs]
-    same = [index for index, pair in enumerate(pairs) if pair.same_images]
-    paired = [index for index in same if not pairs[index].anytime]
-    tests = {index: _anytime_test(pairs[index]) for index in same if pairs[index].anytime}
-    tests |= _paired_tests(pairs, paired) if paired else {}
-    corrected = holm([tests[index][0] for index in same])
-    for index, p_holm in zip(same, corrected, strict=True):
-        p, low, high = tests[index]
-        found[index] = replace(found[index], low=low, high=high, p=p, p_holm=p_holm)
+    """Return the differences of pairs as fractions of the best score, with uncorrected tests."""
+    found = [_without_interval(pair) for pair in pairs]
+    paired = [index for index, pair in enumerate(pairs) if pair.same_images and not pair.anytime]
+    tests = _paired_tests(pairs, paired) if paired else {}
+    for index, pair in enumerate(pairs):
+        if pair.same_images:
+            p, low, high = _anytime_test(pair) if pair.anytime else tests[index]
+            found[index] = replace(found[index], low=low, high=high, p=p)
+        else:
+            low, high = unpaired_interval(_mean(pair.first), _mean(pair.second))
+            found[index] = replace(found[index], low=low, high=high)
     return found
 
 
@@ -212,16 +222,22 @@ def _paired_tests(
     return dict(zip(paired, rows, strict=True))
 
 
+def _corrected(family: Sequence[Difference]) -> list[Difference]:
+    """Return the differences of a family with p-values that are corrected for all its tests."""
+    corrected = iter(holm([item.p for item in family if item.p is not None]))
+    return [item if item.p is None else replace(item, p_holm=next(corrected)) for item in family]
+
+
 def _on_metric_scale(found: Difference) -> Difference:
     best = found.label.first_metric.highest
     numbers = {name: getattr(found, name) for name in ("first", "second", "low", "high")}
     return replace(found, **{name: value * best for name, value in numbers.items()})
 
 
-def _unpaired(pair: ScorePair) -> Difference:
-    first, second = _mean(pair.first), _mean(pair.second)
+def _without_interval(pair: ScorePair) -> Difference:
     n = sum(scores.shares[0].size for scores in pair.first)
-    return Difference(pair.label, n, first.value, second.value, *unpaired_interval(first, second))
+    first, second = (float(np.mean([s.rate for s in sides])) for sides in (pair.first, pair.second))
+    return Difference(pair.label, n, first, second)
 
 
 def _mean(scores: Sequence[DatasetScores]) -> Interval:

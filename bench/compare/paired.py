@@ -1,9 +1,10 @@
 """Compare models with a baseline, with other stored results, or with published numbers."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 from bench.compare.compared_results import ComparedResults, other_results, own_results
@@ -14,7 +15,13 @@ from bench.compare.differences import (
     ScorePair,
     differences_of,
 )
-from bench.compare.numbers_by_row import differing_fields, flags, numbers_by_row
+from bench.compare.numbers_by_row import (
+    Numbers,
+    Row,
+    differing_fields,
+    flags,
+    numbers_by_row,
+)
 from bench.compare.published import given, read_published
 from bench.compare.published_number import MEAN
 from bench.compare.verdicts import Comparison, compare, printed
@@ -141,11 +148,54 @@ def _compared(
     if not both[0].protocols:
         raise UserError(f"suite {suite.suite}: no results are stored; run the suite first")
     first, second = (numbers_by_row(suite, results) for results in both)
+    means, per_dataset, differing = _families(suite, models, both, (first, second), label)
+    if differing and not force:
+        raise _protocols_differ(differing)
+    return ComparisonTables(_differences([means])[0], _differences([per_dataset])[0])
+
+
+def between_models(
+    suite: Suite, results: ComparedResults, models: Sequence[str]
+) -> Iterator[tuple[str, str, ComparisonTables]]:
+    """Compare each model with each later one; numbers whose protocols differ have a label.
+
+    The tests of two models are corrected for the number of tests between these two only.
+
+    Args:
+        suite: The suite.
+        results: Its results.
+        models: Names of the models; those without results are left out.
+
+    Yields:
+        Both models, and their differences.
+    """
+    rows = numbers_by_row(suite, results)
+    scored = {item.cell.target for item in results.scored}
+    pairs = list(combinations([name for name in models if name in scored], 2))
+    both = (results, results)
+    families = [
+        _families(suite, [pair], both, (rows, rows), partial(ComparisonLabel, baseline=pair[1]))
+        for pair in pairs
+    ]
+    means = _differences([found for found, _, _ in families])
+    per_dataset = _differences([found for _, found, _ in families])
+    for (first, second), of_means, of_datasets in zip(pairs, means, per_dataset, strict=True):
+        yield first, second, ComparisonTables(of_means, of_datasets)
+
+
+def _families(
+    suite: Suite,
+    models: Sequence[tuple[str, str]],
+    both: tuple[ComparedResults, ComparedResults],
+    rows: tuple[Mapping[Row, Mapping[str, Numbers]], Mapping[Row, Mapping[str, Numbers]]],
+    label: Callable[..., ComparisonLabel],
+) -> "tuple[_TestFamily, _TestFamily, Counter[str]]":
+    """Return the means, the single datasets, and how many numbers differ in each protocol field."""
     means, per_dataset = _TestFamily(), _TestFamily()
     differing: Counter[str] = Counter()
-    for row in first:
+    for row, ours_by_model in rows[0].items():
         for model, other in models:
-            ours, theirs = first[row][model], second[row][other]
+            ours, theirs = ours_by_model[model], rows[1][row][other]
             differs = differing_fields(both, ours.cells, theirs.cells)
             differing.update(differs)
             known = partial(
@@ -157,18 +207,15 @@ def _compared(
             for dataset, our_scores, their_scores in by_dataset:
                 named = known(dataset=dataset.name, metric=row.metric_on(dataset))
                 per_dataset.add(named, [our_scores], [their_scores])
-    if differing and not force:
-        raise _protocols_differ(differing)
-    return ComparisonTables(means.differences(), per_dataset.differences())
+    return means, per_dataset, differing
 
 
+@dataclass(frozen=True, slots=True)
 class _TestFamily:
-    """Differences that are tested together; those with a missing number have no test."""
+    """Numbers that are tested together; those with a missing number have no test."""
 
-    def __init__(self) -> None:
-        """Begin with no differences."""
-        self._labels: list[ComparisonLabel] = []
-        self._pairs: dict[int, ScorePair] = {}
+    labels: list[ComparisonLabel] = field(default_factory=list)
+    pairs: dict[int, ScorePair] = field(default_factory=dict)  # by the place of their label
 
     def add(
         self,
@@ -179,13 +226,21 @@ class _TestFamily:
         """Add two numbers, given as scores per dataset."""
         ours, theirs = ([s for s in scores if s is not None] for scores in (first, second))
         if len(ours) == len(theirs) == len(first):
-            self._pairs[len(self._labels)] = ScorePair(label, tuple(ours), tuple(theirs))
-        self._labels.append(label)
+            self.pairs[len(self.labels)] = ScorePair(label, tuple(ours), tuple(theirs))
+        self.labels.append(label)
 
-    def differences(self) -> list[Difference]:
-        """Return all differences in the order in which they were added."""
-        found = dict(zip(self._pairs, differences_of([*self._pairs.values()]), strict=True))
-        return [found.get(place, Difference(label)) for place, label in enumerate(self._labels)]
+
+def _differences(families: Sequence[_TestFamily]) -> list[list[Difference]]:
+    """Return the differences of each family, in the order in which they were added."""
+    tested = differences_of([[*family.pairs.values()] for family in families])
+    return [
+        _by_label(family, dict(zip(family.pairs, found, strict=True)))
+        for family, found in zip(families, tested, strict=True)
+    ]
+
+
+def _by_label(family: _TestFamily, found: Mapping[int, Difference]) -> list[Difference]:
+    return [found.get(place, Difference(label)) for place, label in enumerate(family.labels)]
 
 
 def _protocols_differ(reasons: Counter[str]) -> UserError:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from bench.core.types import ANYTIME, VERIFIED_FAMILY, CellResult, Values
 from bench.plan.cells import Cell
@@ -149,11 +149,16 @@ def read_cells(folder: str | Path) -> "pd.DataFrame":
 
     `value` is a fraction in [0,1], except for the metric `cider`, which is from 0 to 10.
     """
+    return read_cells(Path(folder) / "cells.csv")
+
+
+def read_cells(file: "Path | IO[bytes]") -> "pd.DataFrame":
+    """Read a `cells.csv`."""
     import pandas as pd
 
     numbers = ("n", "value", "ci_low", "ci_high", "seconds", "load_seconds", "queries", "seed")
     frame = pd.read_csv(
-        Path(folder) / "cells.csv",
+        file,
         dtype={"seed": "Int64"} | {name: "str" for name in CELL_COLUMNS if name not in numbers},
         keep_default_na=False,  # a model may be called "NA"
         na_values={name: [""] for name in numbers},

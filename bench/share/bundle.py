@@ -16,6 +16,7 @@ import platform
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -127,30 +128,60 @@ def check_bundle_path(path: Path) -> None:
         raise UserError(f"--bundle: {path}: cannot be written ({error.strerror})") from error
 
 
+def is_bundle(path: Path) -> bool:
+    """Return whether a file is a zip file with the header of a bundle."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _HEADER in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def read_bundle(path: Path) -> Bundle:
     """Read a bundle from an untrusted source.
 
     Raises:
         UserError: The file cannot be read or is no bundle, or a member is damaged or too large.
     """
+    with _opened(path) as archive:
+        header = json.loads(_read(path, archive, _HEADER))
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise UserError(f"{path}: {_HEADER}: not a bundle of format {FORMAT}")
+        if header.get("protocol") != IDENTITY_FORM:
+            raise UserError(
+                f"{path}: {_HEADER}: got protocol {header.get('protocol')!r}; allowed: "
+                f"{IDENTITY_FORM}, since other protocols give the same cells other ids"
+            )
+        lock = _LOCK_ADAPTER.validate_json(_read(path, archive, _LOCK))
+        results = {result.cell_id: result for result in _results(path, archive)}
+        versions = _VERSIONS_ADAPTER.validate_python(header.get("versions", {}))
+        return Bundle(str(header.get("suite")), lock, results, versions)
+
+
+def read_tables(path: Path) -> tuple[str, dict[str, bytes]]:
+    """Return the name of a bundle's suite, and the suite and the tables as they were written.
+
+    The results are not read.
+
+    Raises:
+        UserError: As for `read_bundle`.
+    """
+    with _opened(path) as archive:
+        header = dict(json.loads(_read(path, archive, _HEADER)))
+        names = [name for name in (_SUITE, *TABLES) if name in archive.namelist()]
+        return str(header.get("suite")), {name: _read(path, archive, name) for name in names}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a bundle whose members are allowed; what is wrong with it becomes a UserError."""
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive.infolist())
-            header = json.loads(_read(path, archive, _HEADER))
-            if not isinstance(header, dict) or header.get("format") != FORMAT:
-                raise UserError(f"{path}: {_HEADER}: not a bundle of format {FORMAT}")
-            if header.get("protocol") != IDENTITY_FORM:
-                raise UserError(
-                    f"{path}: {_HEADER}: got protocol {header.get('protocol')!r}; allowed: "
-                    f"{IDENTITY_FORM}, since other protocols give the same cells other ids"
-                )
-            lock = _LOCK_ADAPTER.validate_json(_read(path, archive, _LOCK))
-            results = {result.cell_id: result for result in _results(path, archive)}
-            versions = _VERSIONS_ADAPTER.validate_python(header.get("versions", {}))
-            return Bundle(str(header.get("suite")), lock, results, versions)
+            yield archive
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be read as a bundle ({error})") from error
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, TypeError) as error:
         raise UserError(f"{path}: damaged ({error})") from error
 
 

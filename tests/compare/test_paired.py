@@ -402,7 +402,7 @@ def test_seeds_and_captions_count_their_images_once() -> None:
     worse, better = np.arange(100) < 50, np.arange(100) < 58
     one = pair(DatasetScores((worse,), ids, 100), DatasetScores((better,), ids, 100))
     two = pair(DatasetScores((worse, worse), ids, 100), DatasetScores((better, better), ids, 100))
-    single, seeds = differences_of([one])[0], differences_of([two])[0]
+    (single,), (seeds,) = differences_of([[one], [two]])
     assert (single.low, single.high) == pytest.approx((seeds.low, seeds.high))
     assert single.p == pytest.approx(2 / 2**8)  # McNemar's: eight images, all for the second
     captions = pair(
@@ -413,10 +413,10 @@ def test_seeds_and_captions_count_their_images_once() -> None:
             (np.repeat(better, 5),), tuple(f"{i}#{j}" for i in ids for j in range(5)), 100
         ),
     )
-    (of_captions,) = differences_of([captions])
+    ((of_captions,),) = differences_of([[captions]])
     assert of_captions.n == 500
     assert (of_captions.low, of_captions.high) == pytest.approx((single.low, single.high))
-    assert differences_of([]) == []
+    assert differences_of([[], []]) == [[], []]
 
 
 def test_the_command(made: Callable[..., tuple[Suite, Store]], tmp_path: Path) -> None:

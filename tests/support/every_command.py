@@ -25,11 +25,13 @@ def commands(folder: Path, suite: Path, baseline: str, cell: str) -> list[list[s
         "export": ["--bundle", bundle], "images": ["--cell", cell, "--device", "cpu"],
         "merge": [theirs],
     }  # fmt: skip
-    assert {*calls, "init", "list"} == set(COMMANDS)
+    assert {*calls, "init", "list", "site"} == set(COMMANDS)
     every = [[name, str(suite), *results, *more] for name, more in calls.items()]
     written = str(folder / "written.yaml")
+    site = ["site", results[1], bundle, "--out", str(folder / "site")]
     return [
-        *every, ["merge", str(suite), *results, bundle], ["init", "quickstart", written], ["list"]
+        *every, ["merge", str(suite), *results, bundle], ["init", "quickstart", written], site,
+        ["list"],
     ]  # fmt: skip
 
 

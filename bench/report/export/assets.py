@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -46,6 +47,12 @@ def styles(names: Sequence[str]) -> Inline:
 def scripts(names: Sequence[str]) -> Inline:
     """Return several scripts, joined in a function so that they define no global names."""
     return _inline(f'\n"use strict";\n(() => {{\n{_joined("js", tuple(names))}\n}})();\n')
+
+
+def script_json(value: object) -> Markup:
+    """Return JSON for a script element; a name with `</script>` cannot end the element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 @cache

@@ -1,6 +1,5 @@
 """The HTML page of the leaderboard: one file that needs no network."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
-from bench.report.export.assets import scripts, styles, template
+from bench.report.export.assets import script_json, scripts, styles, template
 from bench.report.export.leaderboard_values import Boards, Column, Key, Row, columns, threat_name
 from bench.report.export.links import files_beside, model_links
 from bench.report.export.numbers import rounded, shown
@@ -36,7 +34,7 @@ from bench.trust.reported_number import Pair
 _LINES_AT_ONCE = 200  # of the leaderboard; the scripts of the page draw more on request
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (
-    *("dom", "data", "flags", "marks", "axes", "tips"),
+    *("dom", "rounding", "data", "flags", "marks", "axes", "tips"),
     *("board", "tradeoff", "curves", "heat", "cells", "details", "theme", "main"),
 )
 
@@ -72,10 +70,8 @@ def render(
         suite=suite,
         style=styles(_STYLES),
         script=scripts(_SCRIPTS),
-        data=Markup(
-            _script_json(
-                _data(suite, boards, threats, cells, entries, answers, examined, files["images"])
-            )
+        data=script_json(
+            _data(suite, boards, threats, cells, entries, answers, examined, files["images"])
         ),
         scale=scale,
         shown=partial(shown, scale=scale),
@@ -127,12 +123,6 @@ def _spans(shown: Sequence[Column]) -> list[tuple[str, list[tuple[int, Column]]]
 
 def _threat(row: Row) -> tuple[str, str]:
     return row.threat, row.source
-
-
-def _script_json(value: object) -> str:
-    """Return JSON for a script element; a name with `</script>` cannot end the element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _data(

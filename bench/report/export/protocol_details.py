@@ -40,10 +40,10 @@ def details(suite: Suite, entries: Entries) -> dict[str, dict[str, Pairs] | Pair
     # entries with an attack first: clean accuracy may be measured on more images
     for entry in sorted(entries.values(), key=lambda entry: "attack" not in entry):
         if entry["model"] not in models:
-            models[entry["model"]] = list(_flat(entry["weights"]))
+            models[entry["model"]] = list(flat(entry["weights"]))
         if entry["dataset"] not in datasets:
             fields = {name: entry[name] for name in _DATASET_FIELDS if name in entry}
-            datasets[entry["dataset"]] = list(_flat(fields))
+            datasets[entry["dataset"]] = list(flat(fields))
         for name, value in entry["ran_on"].items():
             if name != "backwards":
                 ran[entry["model"]][name].add(str(value))
@@ -92,11 +92,11 @@ def _joined(found: Mapping[str, set[str]]) -> Pairs:
     return [(name, " or ".join(sorted(values))) for name, values in found.items()]
 
 
-def _flat(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+def flat(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """Yield nested entries as pairs with dotted keys: `anchor.file`."""
     for name, inner in value.items():
         if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{above}{name}.")
+            yield from flat(inner, f"{above}{name}.")
         elif isinstance(inner, list | tuple):
             if inner:
                 yield f"{above}{name}", " | ".join(map(str, inner))

@@ -5,19 +5,10 @@ const columns = data.columns;
 const WORST = columns.length - 1;
 const selected = { threat: "", dataset: "", model: "" };
 
-const { factor, digits, unit } = data.scale; // rates are shown in percent, CIDEr-D unscaled
+const { factor, unit } = data.scale; // rates are shown in percent, CIDEr-D unscaled
 const onAxis = (value) => factor * value;
 const inUnit = (what) => (unit ? `${what} (${unit})` : what);
-// rounds the decimal number, and ties to the even digit, like `decimal_text` of the other tables:
-// 100 * 0.2335 is not exactly 23.35, and toFixed rounds ties up
-const formatted = (value) => {
-  if (value === null || value === undefined) return "–";
-  const steps = onAxis(value) * 10 ** digits;
-  const below = Math.floor(steps);
-  const isTie = Math.abs(steps - below - 0.5) < 1e-7; // numbers have six significant digits
-  const whole = isTie ? below + (below % 2) : Math.round(steps);
-  return (whole / 10 ** digits).toFixed(digits);
-};
+const formatted = (value) => decimal(value, data.scale);
 const withInterval = (rate) =>
   rate ? `${formatted(rate[0])} [${formatted(rate[1])}, ${formatted(rate[2])}]` : "–";
 const passesFilters = (model, threat) =>

@@ -1,0 +1,124 @@
+"""What the pages of a model and of a dataset say beside their numbers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.core.shipped_files import shipped_suites
+from bench.report.export.leaderboard_values import threat_name
+from bench.report.export.protocol_details import flat
+from bench.site.board_lines import scale_of_results
+from bench.site.found_results import FoundResults
+from bench.site.site_data import SiteData, page_of
+
+Pairs = list[tuple[str, str]]
+_DATASET_FIELDS = (
+    *("content", "content_origin", "classes", "class_names", "templates", "templates_hash"),
+    *("image_ids", "images", "pixels", "prompt", "vqa_rule"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A model or a dataset in one set of results.
+
+    Attributes:
+        name: Name of the results.
+        protocol: Their protocol in words.
+        command: One line that computes the numbers again.
+        suite_file: File of the site with the suite; empty if the results do not state it.
+        pairs: Checkpoint of a model, or content of a dataset, as names and texts.
+        attacks: Settings of the attacks, by their names.
+        cells: Every number.
+        failures: Cells without a number.
+    """
+
+    name: str
+    protocol: str
+    command: str
+    suite_file: str
+    pairs: Pairs
+    attacks: dict[str, str]
+    cells: list[dict[str, str]]
+    failures: list[dict[str, str]]
+
+
+def model_facts(site: SiteData, model: str) -> list[Facts]:
+    """Return what is known of a model in each set of results that scores it."""
+    return list(_facts(site, "model", model))
+
+
+def dataset_facts(site: SiteData, dataset: str) -> list[Facts]:
+    """Return what is known of a dataset in each set of results that has it."""
+    return list(_facts(site, "dataset", dataset))
+
+
+def checkpoints(facts: Sequence[Facts]) -> int:
+    """Return for how many different weights a model's name stands."""
+    return len({dict(each.pairs).get("hash") for each in facts if each.pairs})
+
+
+def suite_file(found: FoundResults) -> str:
+    """Return the file of the site with the suite of results; empty if they do not state it."""
+    return page_of("suite", found.name).replace(".html", ".json") if found.suite else ""
+
+
+def _facts(site: SiteData, column: str, name: str) -> Iterator[Facts]:
+    for found, lines, protocol in zip(site.results, site.lines, site.protocols, strict=True):
+        if any(getattr(line, column) == name for line in lines) or name in set(found.cells[column]):
+            rows = found.cells[found.cells[column] == name].to_dict("records")
+            entries = [entry for entry in found.entries.values() if entry.get(column) == name]
+            yield Facts(
+                found.name,
+                protocol,
+                _command(found),
+                suite_file(found),
+                _weights(entries) if column == "model" else _content(entries),
+                _attacks(entries),
+                [_cell(found, row) for row in rows if row["status"] == "ok"],
+                [_cell(found, row) for row in rows if row["status"] != "ok"],
+            )
+
+
+def _command(found: FoundResults) -> str:
+    """Return the command of `Facts`; empty if the suite is neither stated nor shipped."""
+    name = suite_file(found) or (found.name if found.name in shipped_suites() else "")
+    return f"radapt-bench run {name}" if name else ""
+
+
+def _weights(entries: Sequence[Any]) -> Pairs:
+    return list(flat(entries[0].get("weights", {}))) if entries else []
+
+
+def _content(entries: Sequence[Any]) -> Pairs:
+    """Return the fields of a dataset; clean images may be more than attacked ones."""
+    found: dict[str, dict[str, None]] = {}
+    for entry in entries:
+        for key, text in flat({name: entry[name] for name in _DATASET_FIELDS if name in entry}):
+            found.setdefault(key, {})[text] = None
+    return [(key, " or ".join(texts)) for key, texts in found.items()]
+
+
+def _attacks(entries: Sequence[Any]) -> dict[str, str]:
+    found: dict[str, dict[str, None]] = {}
+    for entry in entries:
+        if isinstance(attack := entry.get("attack"), dict):
+            title = " ".join(str(attack[key]) for key in ("kind", "norm") if key in attack)
+            text = ", ".join(f"{key} {text}" for key, text in flat(attack) if key != "kind")
+            found.setdefault(title, {})[text] = None
+    return {title: "; ".join(texts) for title, texts in found.items()}
+
+
+def _cell(found: FoundResults, row: dict[Any, Any]) -> dict[str, str]:
+    scale = scale_of_results(found)
+    keys = ("model", "dataset", "attack", "eps", "norm", "metric", "flags", "status", "reason")
+    bounds = [row["value"], row["ci_low"], row["ci_high"]]
+    return {
+        **{key: str(row[key]) for key in (*keys, "cell_id")},
+        "threat": threat_name(row["threat"], row["source"]),
+        "kind": str(row["threat"]),
+        "n": str(row["n"]),
+        "rate": "{} [{}, {}]".format(*(scale.text(each) for each in bounds))
+        if row["status"] == "ok"
+        else "",
+    }

@@ -38,7 +38,7 @@ def _torchattacks_pair(steps: int) -> Pair:
 
 def agreement(scale: Scale) -> Iterator[Row]:
     """Outcomes of proposals in bf16 and TF32 beside those in fp32; fp32 decides on all."""
-    for subject in (embedded("CLIP", 4 * scale.images), scale.subject(scale.images)):
+    for subject in (embedded("FARE", scale.images), scale.subject(scale.images)):
         model = classifier(subject)
         exact = _proposals(subject, model, "fp32", scale)
         with torch.no_grad():

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench import catalogue
 from bench.catalogue.language_families import family_of
-from bench.models import LanguageModel
+from bench.models import ClipModel, LanguageModel
 from bench.models.language.chat import Chat
 from bench.models.language.pixels import Pixels
 from bench.nano.nano_clip import IMAGE_SIZE, Architecture
@@ -23,7 +23,6 @@ from tests.perf.subjects import DEVICE
 from tests.support.peak_bytes import PeakBytes
 from tests.support.small_language import TEXT, VISION, llava_parts
 
-_SEVEN_BILLION = "llava-hf/llava-1.5-7b-hf"
 _IMAGES = 2  # that a language model sees at the same time
 
 
@@ -33,11 +32,16 @@ def memory(scale: Scale) -> Iterator[Row]:
     yield from _language("tiny LLaVA", VISION, TEXT)
     if not scale.small:
         torch.cuda.empty_cache()
-        config = catalogue.language_models()[_SEVEN_BILLION]
-        vision, text = ({**config[f"{part}_config"]} for part in ("vision", "text"))
-        for part in (vision, text):
-            del part["model_type"]
-        yield from _language("LLaVA-1.5 of 7B parameters", vision, text)
+        yield from _language("LLaVA-1.5 of 7B parameters", *seven_billion())
+
+
+def seven_billion() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings of LLaVA-1.5's vision tower and of its language model."""
+    config = catalogue.language_models()["llava-hf/llava-1.5-7b-hf"]
+    vision, text = ({**config[part]} for part in ("vision_config", "text_config"))
+    for part in (vision, text):
+        del part["model_type"]
+    return {**vision, "num_attention_heads": 16}, text  # not in the catalogue
 
 
 def _clip(scale: Scale) -> Iterator[Row]:
@@ -47,7 +51,8 @@ def _clip(scale: Scale) -> Iterator[Row]:
     transformer = _nano_size() if scale.small else _published_size()
     estimate = len(images) * transformer.kept_bytes()
     yield _row(f"{subject.name} in fp32", "a step", len(images), estimate, found)
-    weights = sum(weight.nbytes for weight in model.parameters())
+    assert isinstance(model.model, ClipModel)
+    weights = sum(weight.nbytes for weight in model.model.tower.parameters())
     yield _row(f"{subject.name} in fp32", "weights", 0, 4 * transformer.parameters, weights)
 
 

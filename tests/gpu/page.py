@@ -95,10 +95,11 @@ def write(saved: Sequence[Saved], page: Path = PAGE, tables: Path = TABLES) -> P
         part = PARTS[each.part]
         about = part.about
         if each.rows:
-            frame = pd.DataFrame([{**row, "where": each.where} for row in each.rows])
             file = tables / f"gpu-{each.part}.csv"
-            frame.to_csv(file, index=False)
-            shown = frame.reindex(columns=list(part.columns)).fillna("").astype(str)
+            rows = [{**row, "where": each.where} for row in each.rows]
+            pd.DataFrame(rows).to_csv(file, index=False)
+            frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+            shown = frame.reindex(columns=list(part.columns), fill_value="")
             about += f" [All columns](data/{file.name})\n\n{table(shown)}"
         failed = f"\n**Not finished:** {each.error}\n" if each.error else ""
         sections.append(f"## {part.title}\n{about}{failed}")

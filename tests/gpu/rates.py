@@ -46,7 +46,7 @@ def _rates(scale: Scale, way: str, settings: AbstractContextManager[object]) -> 
     # as in `plan`, a backward pass counts as one forward pass; a last pass is without gradient
     operations = (2 * scale.steps + 1) * counter.get_total_flops()
     with settings:
-        for precision in PRECISIONS:
+        for precision in PRECISIONS[:1] if scale.small else PRECISIONS:
             chip = matrix_rate(scale, precision)
             with matmul_precision(precision):
                 tried = _in(subject, precision, way, scale)
@@ -70,7 +70,8 @@ def _in(subject: Subject, precision: Precision, way: str, scale: Scale) -> Subje
     head = classifier(subject)
     tower = head.model
     if way != "default":
-        torch.compiler.reset()  # else graphs of another way would be used again
+        if not scale.small:
+            torch.compiler.reset()  # else the code of another way would be used again
         tower = Compiled(tower, Batch(scale.batch), "eager" if scale.small else "inductor")
     if precision == "bf16":
         tower = in_bfloat16(tower, DEVICE)

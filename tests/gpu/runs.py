@@ -60,7 +60,6 @@ def workers(scale: Scale) -> Iterator[Row]:
     yield {
         "cells": len(alone),
         "workers": logs or 1,
-        "failed": sum(result.status == "failed" for _, result in shared.values()),
         "other outcomes": sum(_others(alone[key][1], shared[key][1]) for key in alone),
         "one process s": round(seconds[0], 1),
         "workers s": round(seconds[1], 1),

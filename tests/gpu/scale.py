@@ -37,7 +37,7 @@ class Scale:
 
 
 FULL = Scale(False, side=8192, batch=64, steps=4, rounds=3, images=32, iterations=100)
-SMALL = Scale(True, side=32, batch=4, steps=2, rounds=1, images=4, iterations=2)
+SMALL = Scale(True, side=32, batch=4, steps=2, rounds=1, images=4, iterations=1)
 
 
 def classifier(subject: Subject) -> ZeroShotClassifier:

@@ -48,6 +48,7 @@ def styled_leaderboard(board: StoredLeaderboard, rows: Sequence[Row]) -> Styler:
         .format_index(escape="html", axis="columns")
         .bar(subset=rates, vmin=0, vmax=highest, color=_BAR)
         .apply(lambda _: bold, axis=None, subset=rates)
+        .set_properties(subset=pd.Index(["threat"]), **{"white-space": "nowrap"})
         .set_tooltips(tips, css_class="interval")
     )
 

@@ -67,7 +67,7 @@ def other_results(suite: Suite, plan: Sequence[Cell], folder: Path) -> ComparedR
         UserError: The folder is not a readable results folder.
     """
     try:
-        rows = read_cells(folder).to_dict("records")
+        rows = read_cells(folder / "cells.csv").to_dict("records")
         entries: dict[str, Protocol] = json.loads((folder / "manifest.json").read_text("utf-8"))
         by_name = _seeds_by_name(rows, entries)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

@@ -159,6 +159,6 @@ def load_results(folder: str | Path) -> ResultsFrame:
     Returns:
         A DataFrame with the columns of `cells.csv`. In a notebook it shows the leaderboard.
     """
-    frame = ResultsFrame(read_cells(folder))
+    frame = ResultsFrame(read_cells(Path(folder) / "cells.csv"))
     frame._folder = Path(folder).absolute()
     return frame

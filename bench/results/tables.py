@@ -144,16 +144,11 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
     ]
 
 
-def read_cells(folder: str | Path) -> "pd.DataFrame":
-    """Read the `cells.csv` of a results folder: one row per cell.
+def read_cells(file: "Path | IO[bytes]") -> "pd.DataFrame":
+    """Read a `cells.csv`: one row per cell.
 
     `value` is a fraction in [0,1], except for the metric `cider`, which is from 0 to 10.
     """
-    return read_cells(Path(folder) / "cells.csv")
-
-
-def read_cells(file: "Path | IO[bytes]") -> "pd.DataFrame":
-    """Read a `cells.csv`."""
     import pandas as pd
 
     numbers = ("n", "value", "ci_low", "ci_high", "seconds", "load_seconds", "queries", "seed")

@@ -214,7 +214,8 @@ def _number(
     ran = [item for item in cells if item.shares is not None]
     attacks = {item.cell.attack.label_in_norm: item.cell.attack for item in ran if item.cell.attack}
     attacked = next((item.cell for item in ran if item.cell.attack), None)
-    rate = mean_of([s.correct for s in scores], [s.effective_size for s in scores])
+    anytime = any(s.anytime for s in scores)
+    rate = mean_of([s.correct for s in scores], [s.effective_size for s in scores], anytime=anytime)
     flags = dict.fromkeys(flag for item in ran for flag in cell_flags(item))
     if not row.source:  # the worst case of a white-box row includes images of other rows
         flags.pop(SAME_SOURCE, None)

@@ -7,7 +7,7 @@ from math import isqrt
 
 from bench.compare.differences import Difference
 from bench.compare.paired import between_models
-from bench.compare.published import MEAN
+from bench.compare.published_number import MEAN
 from bench.report.export.leaderboard_values import WORST
 from bench.site.board_lines import Line
 from bench.site.found_results import FoundResults

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -152,7 +152,7 @@ def shown_data(
 
 def _datasets_in_board(found: FoundResults) -> int:
     """Return over how many datasets the means of a leaderboard without cells are."""
-    counts = found.board.get("datasets", [])
+    counts: Iterable[str] = found.board.get("datasets", ())
     return max((int(text) for text in counts if text.isdigit()), default=0)
 
 

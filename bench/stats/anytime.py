@@ -83,7 +83,7 @@ def anytime_paired_test(leads: ArrayLike) -> float:
         leads: Leads `[t]` of `mean_leads`.
     """
     values, counts = np.unique(np.asarray(leads, float), return_counts=True)
-    return float(np.exp(-max(0.0, log_wealth_of_leads(values, counts, 0.0))))
+    return float(np.exp(-max(0.0, float(log_wealth_of_leads(values, counts, 0.0)))))
 
 
 def anytime_paired_interval(leads: ArrayLike) -> tuple[float, float]:

@@ -27,7 +27,7 @@ def folder(store: Store) -> Path:  # noqa: F811
 
 def test_it_is_the_table_of_cells(folder: Path) -> None:
     results = load_results(folder)
-    pd.testing.assert_frame_equal(results, read_cells(folder))
+    pd.testing.assert_frame_equal(results, read_cells(folder / "cells.csv"))
     for part in (results[results["model"] == "A"], results.copy(), results.set_index("cell_id")):
         assert type(part) is pd.DataFrame
     (_, group), *_ = results.groupby("model")

@@ -55,13 +55,13 @@ def _files(site: SiteData, title: str) -> Iterator[tuple[str, str]]:
     yield "compare.html", page("compare", "Two models side by side", data)
     for model in site.models:
         facts = model_facts(site, model)
-        data = shown_data(site, "model", lambda line, model=model: line.model == model)
+        data = shown_data(site, "model", model)
         yield (
             page_of("model", model),
             page("model", model, data, facts=facts, checkpoints=checkpoints(facts)),
         )
     for dataset in site.datasets:
-        data = shown_data(site, "dataset", lambda line, name=dataset: line.dataset == name)
+        data = shown_data(site, "dataset", dataset)
         yield (
             page_of("dataset", dataset),
             page("dataset", dataset, data, facts=dataset_facts(site, dataset)),

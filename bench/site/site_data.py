@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -126,17 +126,17 @@ def _text(value: object) -> str:
     return " | ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
-def shown_data(
-    site: SiteData, kind: str, shows: Callable[[Line], bool] = lambda line: True
-) -> dict[str, Any]:
+def shown_data(site: SiteData, kind: str, of: str = "") -> dict[str, Any]:
     """Return the data of a page's scripts: models, datasets and threats are indices.
 
     Args:
         site: All results.
-        kind: Kind of the page.
-        shows: Whether the page shows a line.
+        kind: Kind of the page: `index`, `compare`, `model` or `dataset`.
+        of: The model or dataset that a page of this kind shows.
     """
-    chosen = [list(filter(shows, lines)) for lines in site.lines]
+    chosen = [
+        [line for line in lines if not of or getattr(line, kind) == of] for lines in site.lines
+    ]
     used = {line.model for lines in chosen for line in lines}
     models = [name for name in site.models if name in used]
     return {
@@ -152,7 +152,7 @@ def shown_data(
 
 def _datasets_in_board(found: FoundResults) -> int:
     """Return over how many datasets the means of a leaderboard without cells are."""
-    counts: Iterable[str] = found.board.get("datasets", ())
+    counts = [row.get("datasets", "") for row in found.board.to_dict("records")]
     return max((int(text) for text in counts if text.isdigit()), default=0)
 
 

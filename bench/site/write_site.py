@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.core.terminal import legible
 from bench.report.export.assets import script_json, scripts, styles, template
 from bench.report.export.leaderboard_values import threat_name
-from bench.site.board_lines import Line
 from bench.site.found_results import FoundResults
 from bench.site.page_facts import checkpoints, dataset_facts, model_facts, suite_file
 from bench.site.site_data import SiteData, page_of, paired_data, shown_data, site_data
@@ -50,10 +48,6 @@ def write_site(results: Sequence[FoundResults], out: Path, title: str) -> int:
     return count
 
 
-def _is_of(field: str, name: str, line: Line) -> bool:
-    return bool(getattr(line, field) == name)
-
-
 def _files(site: SiteData, title: str) -> Iterator[tuple[str, str]]:
     page = _page_writer(site, title)
     yield "index.html", page("index", "Leaderboard", shown_data(site, "index"))
@@ -61,13 +55,13 @@ def _files(site: SiteData, title: str) -> Iterator[tuple[str, str]]:
     yield "compare.html", page("compare", "Two models side by side", data)
     for model in site.models:
         facts = model_facts(site, model)
-        data = shown_data(site, "model", partial(_is_of, "model", model))
+        data = shown_data(site, "model", model)
         yield (
             page_of("model", model),
             page("model", model, data, facts=facts, checkpoints=checkpoints(facts)),
         )
     for dataset in site.datasets:
-        data = shown_data(site, "dataset", partial(_is_of, "dataset", dataset))
+        data = shown_data(site, "dataset", dataset)
         yield (
             page_of("dataset", dataset),
             page("dataset", dataset, data, facts=dataset_facts(site, dataset)),

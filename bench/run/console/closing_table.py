@@ -23,22 +23,22 @@ def print_leaderboard(board: pd.DataFrame, title: str, scale: Scale) -> None:
     """
     shown_rows = board.head(_MOST_ROWS)
     for (threat, source), frame in shown_rows.groupby(["threat", "source"], sort=False):
-        name = f"{title}: {f'{threat} from {source}' if source else threat or 'clean'}"
+        name = f"{threat} from {source}" if source else threat or "clean"
         columns = [c for c in frame.columns if c not in ("threat", "source", "datasets")]
         rows = [{c: _cell(c, row[c], scale) for c in columns} for row in frame.to_dict("records")]
         if fits_terminal(columns, _texts(columns, rows)):
-            _print(name, columns, rows)
+            _print(f"{title}: {name}", columns, rows)
         else:
-            _print_in_parts(name, columns, rows)
+            _print_in_parts(title, name, columns, rows)
     if len(board) > _MOST_ROWS:
         print(f"{_MOST_ROWS:,} of {len(board):,} rows; all of them are in leaderboard.csv")
     if board.filter(["rank"]).notna().any(axis=None):
         print(ABOUT_RANKS)
 
 
-def _print_in_parts(name: str, columns: Sequence[str], rows: _Rows) -> None:
+def _print_in_parts(title: str, name: str, columns: Sequence[str], rows: _Rows) -> None:
     """Print a table that is too wide as several tables with the models in the same order."""
-    _print(name, [c for c in _SUMMARY if c in columns], rows)
+    _print(f"{title}: {name}", [c for c in _SUMMARY if c in columns], rows)
     groups: dict[str, list[str]] = {}
     for column in columns:
         if column not in (*_SUMMARY, "flags"):

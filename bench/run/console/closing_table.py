@@ -23,7 +23,7 @@ def print_leaderboard(board: pd.DataFrame, title: str, scale: Scale) -> None:
     """
     shown_rows = board.head(_MOST_ROWS)
     for (threat, source), frame in shown_rows.groupby(["threat", "source"], sort=False):
-        name = f"{threat} from {source}" if source else threat or "clean"
+        name = f"{threat} from {source}" if source else str(threat or "clean")
         columns = [c for c in frame.columns if c not in ("threat", "source", "datasets")]
         rows = [{c: _cell(c, row[c], scale) for c in columns} for row in frame.to_dict("records")]
         if fits_terminal(columns, _texts(columns, rows)):

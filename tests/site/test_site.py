@@ -68,16 +68,6 @@ def tab(shared: Tab) -> Tab:
     return shared
 
 
-def go(tab: Tab, page: Path, query: str = "") -> None:
-    """Open a page with a query, which `Path` would take for a part of the name."""
-    tab.open(page)
-    if query:
-        tab.ask(f"location.search = {json.dumps(query)}")
-        while not tab.ask("document.readyState === 'complete' && location.search !== ''"):
-            pass
-        tab.settle()
-
-
 def choose(tab: Tab, field: str, value: str) -> None:
     tab.ask(
         f"(() => {{ const field = document.forms[0].elements[{json.dumps(field)}];"
@@ -208,7 +198,7 @@ def test_names_do_not_lead_out_of_the_site(site: Path) -> None:
 
 @with_browser
 def test_search_sorting_and_a_shared_address(tab: Tab, site: Path) -> None:
-    go(tab, site / "index.html")
+    tab.open(site / "index.html")
     known = pd.read_csv(ROOT / "docs/nano_full/leaderboard.csv", keep_default_na=False)
     rows = shown(tab, "nano_full")
     assert [row[:3] for row in rows] == [
@@ -246,11 +236,11 @@ def test_search_sorting_and_a_shared_address(tab: Tab, site: Path) -> None:
     assert "95%" in tab.ask("document.querySelector('.interval').textContent")
     address = tab.ask("location.search")
     assert address == "?q=tecoa&dataset=digits&threat=white-box&sort=-pgd%402%2F255"
-    go(tab, site / "index.html", address)
+    tab.open(site / "index.html", address)
     assert shown(tab, "nano_full") == rows
     choose(tab, "q", "nobody")
     assert tab.ask("document.querySelector('#none').checkVisibility()")
-    go(tab, site / "index.html", "?suite=<img src=x>&sort=%22]&nonsense=1")
+    tab.open(site / "index.html", "?suite=%3Cimg%20src=x%3E&sort=%22%5D&nonsense=1")
     assert len(shown(tab, "nano_full")) == len(known)
     assert tab.complaints == []
     assert {Path(url.partition("?")[0]).name for url in tab.requests if url[:5] != "data:"} == {
@@ -260,10 +250,10 @@ def test_search_sorting_and_a_shared_address(tab: Tab, site: Path) -> None:
 
 @with_browser
 def test_a_model_page_has_its_numbers_checkpoint_and_command(tab: Tab, site: Path) -> None:
-    go(tab, site / "index.html", "?suite=made-up")
+    tab.open(site / "index.html", "?suite=made-up")
     link = f"document.querySelector('a[href=\"{page_of('model', SCRIPT)}\"]')"
     assert tab.ask(f"{link}.textContent") == SCRIPT
-    go(tab, site / page_of("model", SCRIPT))
+    tab.open(site / page_of("model", SCRIPT))
     assert tab.ask("document.querySelector('h1').textContent") == SCRIPT
     rows = shown(tab, "made-up")
     assert sorted(row[:2] for row in rows) == sorted(
@@ -280,14 +270,14 @@ def test_a_model_page_has_its_numbers_checkpoint_and_command(tab: Tab, site: Pat
         {cell.id for cell in expand(SUITE, LOCK) if cell.target == SCRIPT}
     )
     assert tab.ask("window.hit === undefined && document.querySelectorAll('img, i').length === 0")
-    go(tab, site / page_of("model", NAMES[4]))
+    tab.open(site / page_of("model", NAMES[4]))
     assert tab.ask("document.querySelector('.reason').textContent") == "out of <i>memory</i>"
-    go(tab, site / page_of("dataset", "digits"))
+    tab.open(site / page_of("dataset", "digits"))
     assert {row[2] for row in shown(tab, "made-up")} == set(NAMES)
     before = tab.ask("getComputedStyle(document.body).backgroundColor")
     tab.click("#theme")
     assert tab.ask("getComputedStyle(document.body).backgroundColor") != before
-    go(tab, site / "index.html")
+    tab.open(site / "index.html")
     assert tab.ask("document.querySelector('#theme').ariaPressed") == "true"
     tab.click("#theme")
     assert tab.ask("getComputedStyle(document.body).backgroundColor") == before
@@ -296,7 +286,7 @@ def test_a_model_page_has_its_numbers_checkpoint_and_command(tab: Tab, site: Pat
 
 @with_browser
 def test_two_models_side_by_side(tab: Tab, site: Path) -> None:
-    go(tab, site / "compare.html", f"?a=Strong&b={quote(SCRIPT)}&dataset=cifar10&threat=white-box")
+    tab.open(site / "compare.html", f"?a=Strong&b={quote(SCRIPT)}&dataset=cifar10&threat=white-box")
     rows = {row[1]: row[2:] for row in shown(tab, "made-up")}
     assert set(rows) == {"clean", "pgd@1/255", "pgd@2/255", "apgd-ce@2/255", "worst"}
     strong, other = 20, 15  # images that `result` lets survive at the larger radius
@@ -314,7 +304,7 @@ def test_two_models_side_by_side(tab: Tab, site: Path) -> None:
     choose(tab, "b", "Strong")
     turned = {row[1]: row[2:] for row in shown(tab, "made-up")}["worst"]
     assert turned[2:] == [difference.replace("+", "-"), "< 0.001", "Strong is better"]
-    go(tab, site / "compare.html", "?a=TeCoA&b=FARE")
+    tab.open(site / "compare.html", "?a=TeCoA&b=FARE")
     assert {row[-1] for row in shown(tab, "nano_full")} == {"no paired test"}
     assert all("–" not in row[2:4] for row in shown(tab, "nano_full"))
     assert tab.complaints == []

@@ -77,9 +77,9 @@ class Tab:
             case "Runtime.consoleAPICalled" if told["type"] in ("error", "warning", "assert"):
                 self.complaints.append(str(told["args"]))
 
-    def open(self, page: Path) -> None:
+    def open(self, page: Path, query: str = "") -> None:
         """Go to a page and wait until its scripts and its first drawing are done."""
-        self.send("Page.navigate", url=page.resolve().as_uri())
+        self.send("Page.navigate", url=page.resolve().as_uri() + query)
         while self.ask("document.readyState") != "complete" or self.ask("location.href") == (
             "about:blank"
         ):

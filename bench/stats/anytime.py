@@ -64,8 +64,7 @@ def anytime_mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Flo
     nodes = low[..., None] + (high - low)[..., None] * np.linspace(0, 1, _NODES)
     wealth = log_wealth(right[..., None], images[..., None], nodes)
     found = [np.zeros(right.shape[:-1]), np.ones(right.shape[:-1])]
-    for step in range(200):
-        multiplier = 1e6 ** (step / 199)
+    for multiplier in np.geomspace(1, 1e6, 200).tolist():
         for side, slope in enumerate((-multiplier, multiplier)):
             dual = (wealth - slope * nodes).min(-1).sum(-1)
             bound = (THRESHOLD - dual) / (slope * k)
@@ -83,7 +82,7 @@ def anytime_paired_test(leads: ArrayLike) -> float:
         leads: Leads `[t]` of `mean_leads`.
     """
     values, counts = np.unique(np.asarray(leads, float), return_counts=True)
-    return float(np.exp(-max(0.0, log_wealth_of_leads(values, counts, 0.0))))
+    return float(np.exp(-max(0.0, float(log_wealth_of_leads(values, counts, 0.0)))))
 
 
 def anytime_paired_interval(leads: ArrayLike) -> tuple[float, float]:

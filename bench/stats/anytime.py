@@ -64,8 +64,7 @@ def anytime_mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Flo
     nodes = low[..., None] + (high - low)[..., None] * np.linspace(0, 1, _NODES)
     wealth = log_wealth(right[..., None], images[..., None], nodes)
     found = [np.zeros(right.shape[:-1]), np.ones(right.shape[:-1])]
-    for step in range(200):
-        multiplier = 1e6 ** (step / 199)
+    for multiplier in np.geomspace(1, 1e6, 200).tolist():
         for side, slope in enumerate((-multiplier, multiplier)):
             dual = (wealth - slope * nodes).min(-1).sum(-1)
             bound = (THRESHOLD - dual) / (slope * k)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.report.export.assets import script_json, scripts, styles, template
 from bench.report.export.leaderboard_values import Boards, Column, Key, Row, columns, threat_name
-from bench.report.export.links import files_beside, model_links
+from bench.report.export.links import model_links, pages_of_images
 from bench.report.export.numbers import rounded, shown
 from bench.report.export.protocol_details import (
     Entries,
@@ -61,7 +61,6 @@ def render(
         folder: Results folder, whose other pages are linked.
         planned: Number of cells of the suite, with and without a result.
     """
-    files = files_beside(folder)
     scale = scale_of_suite(suite)
     rows = boards[""]
     threats = list(dict.fromkeys((row.threat, row.source) for row in rows))
@@ -71,7 +70,16 @@ def render(
         style=styles(_STYLES),
         script=scripts(_SCRIPTS),
         data=script_json(
-            _data(suite, boards, threats, cells, entries, answers, examined, files["images"])
+            _data(
+                suite,
+                boards,
+                threats,
+                cells,
+                entries,
+                answers,
+                examined,
+                pages_of_images(folder),
+            )
         ),
         scale=scale,
         shown=partial(shown, scale=scale),
@@ -96,7 +104,7 @@ def render(
         versions=versions(entries),
         written_by=_program(),
         stored=_last_stored(folder),
-        has_data_page=bool(files["data"]),
+        has_data_page=(folder / "data.html").is_file(),
     )
 
 

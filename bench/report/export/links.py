@@ -1,7 +1,7 @@
-"""Links of the page: checkpoints and papers of models, and other files in the results folder."""
+"""Links of the page: checkpoints and papers of models, and pages of images."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.catalogue.model_facts import known_models
@@ -42,9 +42,6 @@ def _paper(number: str) -> tuple[str, str]:
     return f"arXiv:{number}", f"{_PAPERS}/{number}"
 
 
-def files_beside(folder: Path) -> Mapping[str, list[str]]:
-    """Return what the page links to: `data`, the page of the datasets, and `images` by cell id."""
-    return {
-        "data": [path.name for path in folder.glob("data.html")],
-        "images": sorted(path.stem for path in folder.glob("images/*.html")),
-    }
+def pages_of_images(folder: Path) -> list[str]:
+    """Return the ids of the cells that have a page of images in a results folder."""
+    return sorted(path.stem for path in folder.glob("images/*.html"))

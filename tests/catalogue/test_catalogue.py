@@ -106,7 +106,8 @@ def test_bare_names_are_embedded_and_others_say_where_they_are_from(suite_file: 
 def test_the_guides_examples_are_valid(suite_file: Write) -> None:
     text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
     blocks = [block.partition("```")[0] for block in text.split("```yaml\n")[1:]]
-    first, second, tables = (yaml.safe_load(block) for block in blocks)
+    first, samples, second, tables = (yaml.safe_load(block) for block in blocks)
+    assert load_suite(suite_file(**samples)).most_samples == 5000
     assert len(loaded(suite_file, *first["datasets"])) == 8
     assert loaded(suite_file, *second) == [{"kind": "hub", "name": "imagenet", "shards": 2}]
     assert [each["kind"] for each in loaded(suite_file, *tables["datasets"])] == ["table"] * 3

@@ -260,6 +260,6 @@ def test_damaged_and_incomplete_tables_are_named(tmp_path: Path, damage: Any) ->
 def test_tables_need_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = as_parquet(tmp_path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "install the extra `tables`" in str(source_of(spec).missing(0))
-    with pytest.raises(CellError, match=r"install the extra `tables`"):
+    assert "pip install 'radapt-bench[tables]'" in str(source_of(spec).missing(0))
+    with pytest.raises(CellError, match=r"pip install 'radapt-bench\[tables\]'"):
         index_dataset(spec, 1, 0)

@@ -428,10 +428,10 @@ def test_what_is_wrong_with_a_whole_set_leaves_attacked_cells_be(
 
     index = lock.index_dataset
 
-    def sample_only(spec: Any, samples: int, seed: int) -> Any:
+    def sample_only(spec: Any, samples: int, seed: int, **order: bool) -> Any:
         if samples > 16:
             raise CellError("shard 7 is missing")
-        return index(spec, samples, seed)
+        return index(spec, samples, seed, **order)
 
     monkeypatch.setattr(lock, "index_dataset", sample_only)
     protocol = {"preset": "radapt-paper", "pixels": "native", "clean": "all"}

@@ -111,7 +111,8 @@ def test_a_checkpoint_with_code_is_refused_in_a_sentence(planter: Planter, place
 @pytest.mark.parametrize("place", JUDGES)
 def test_a_judge_with_code_is_refused_in_a_sentence(planter: Planter, place: str) -> None:
     make, said = JUDGES[place]
-    judge = LocalModel(TransformersJudge(kind="transformers", name=str(make(planter, place))), CPU)
+    spec = TransformersJudge(kind="transformers", name=str(make(planter, place)))
+    judge = LocalModel(spec, CPU, lambda: None)
     with pytest.raises(CellError, match=said):
         list(judge(["is it?"]))
 

@@ -3,9 +3,14 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.commands.arguments import add_device, add_suite, positive, seconds
 from bench.core.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.run.suite_run import Report
+    from bench.suite.load import Suite
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,15 +54,10 @@ def command(options: argparse.Namespace) -> int:
     """Run the suite and print the leaderboard."""
     from bench.commands.before_run import faults_before_run
     from bench.plan.missing_files import fault_lines, refusal
-    from bench.plan.resolve import remarks
-    from bench.plan.unhashed import unhashed_lines
-    from bench.results.number_format import scale_of_suite
     from bench.run.console.board import Progression
-    from bench.run.console.closing_table import print_leaderboard
     from bench.run.suite_run import check_trust, run_suite
     from bench.run.trackers.tracking import track
     from bench.run.watchers import Watchers
-    from bench.store.set_aside import FOLDER
     from bench.suite.load import load_suite
 
     suite = load_suite(options.suite)
@@ -71,15 +71,31 @@ def command(options: argparse.Namespace) -> int:
     tracking = track(options.log_to, suite, folder.absolute())
     watcher = Progression(folder / "leaderboard.html")
     try:
-        report = run_suite(
-            suite, results=options.results, device=options.device, batch=options.batch,
-            trust=options.trust, compiled=options.compile, limit=options.limit,
-            executor=options.executor, address=options.address, workers=options.workers,
-            check=not options.no_check, go_on=options.go_on,
-            watcher=Watchers(watcher, tracking),
-        )  # fmt: skip
-    finally:
-        watcher.close()
+        try:
+            report = run_suite(
+                suite, results=options.results, device=options.device, batch=options.batch,
+                trust=options.trust, compiled=options.compile, limit=options.limit,
+                executor=options.executor, address=options.address, workers=options.workers,
+                check=not options.no_check, go_on=options.go_on,
+                watcher=Watchers(watcher, tracking),
+            )  # fmt: skip
+        finally:
+            watcher.close()
+        _print_report(suite, report)
+        tracking.publish(report.board, report.folder / "leaderboard.html")
+    except BaseException:  # a failed print or a full disk leaves no tracker waiting
+        tracking.ended("failed")
+        raise
+    return 1 if report.failed else 0
+
+
+def _print_report(suite: "Suite", report: "Report") -> None:
+    from bench.plan.resolve import remarks
+    from bench.plan.unhashed import unhashed_lines
+    from bench.results.number_format import scale_of_suite
+    from bench.run.console.closing_table import print_leaderboard
+    from bench.store.set_aside import FOLDER
+
     print_leaderboard(report.board, suite.suite, scale_of_suite(suite))
     for line in (*remarks(suite, report.lock), *unhashed_lines(suite, report.lock)):
         print(line)
@@ -92,5 +108,3 @@ def command(options: argparse.Namespace) -> int:
         print(report.unexamined)
     for name in ("cells.csv", "leaderboard.csv", "leaderboard.html"):
         print(report.folder / name)
-    tracking.publish(report.board, report.folder / "leaderboard.html")
-    return 1 if report.failed else 0

@@ -158,13 +158,17 @@ def _worst(suite: Suite, results: ComparedResults) -> Iterator[tuple[Row, str, N
     survived = survivors(suite, results.scored)
     for key, cells in worst_case_cells(suite, results.scored).items():
         model, threat, source = key
+        sequential = suite.until is not None
         ids = {
-            item.cell.dataset: (item.result.sample_ids, item.images, suite.until is not None)
+            item.cell.dataset: (item.result.sample_ids, item.images)
             for item in cells
             if item.result is not None and item.shares is not None
         }
         scores = tuple(
-            DatasetScores((shares,), *ids[dataset.name])
+            # cells that stop early have survivors among the images of the shortest
+            DatasetScores((shares,), ids[dataset.name][0][: len(shares)], len(shares), True)
+            if sequential
+            else DatasetScores((shares,), *ids[dataset.name], False)
             for dataset, shares in zip(suite.datasets, survived.get(key, ()), strict=False)
         )
         nothing = (None,) * len(suite.datasets)

@@ -95,7 +95,7 @@ def _is_early(suite: Suite, cell: Cell) -> bool:
         return True
     return (
         (cell.dataset, cell.eps) == (suite.datasets[0].name, attack.eps[0])
-        and attack == suite.attacks[0]
+        and attack.label_in_norm == suite.attacks[0].label_in_norm
         and cell.threat in suite.threats[:1]
         and cell.seed == suite.attack_seeds[0]
     )

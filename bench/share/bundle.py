@@ -86,7 +86,7 @@ def write_bundle(results: Results, path: Path) -> None:
     }
     members = {
         _HEADER: json.dumps(header),
-        _SUITE: suite.model_dump_json(indent=1),
+        _SUITE: suite.as_json(),
         _LOCK: _LOCK_ADAPTER.dump_json(results.lock, indent=1).decode(),
         _RESULTS: "".join(_result_line(results, result) for result in results.by_id.values()),
         _ENVIRONMENT: json.dumps(_environment(), indent=1),

@@ -8,6 +8,7 @@ from math import isqrt
 from bench.compare.differences import Difference
 from bench.compare.paired import between_models
 from bench.compare.published_number import MEAN
+from bench.core.errors import UserError
 from bench.report.export.leaderboard_values import WORST
 from bench.site.board_lines import Line
 from bench.site.found_results import FoundResults
@@ -42,12 +43,15 @@ def tests_of(found: FoundResults, lines: Sequence[Line], most: int) -> list[Pair
     """
     if found.open is None or found.suite is None:
         return []
-    results = found.open()
+    try:
+        results = found.open()
+    except (LookupError, ValueError, RecursionError) as error:  # a suite that others wrote
+        raise UserError(f"{found.path}: its suite cannot be read ({error!r})") from error
     numbers: Counter[str] = Counter()
     for line in lines:
         numbers[line.model] += len(line.rates)
     # per pair at most all numbers of one model; n (n - 1) / 2 pairs of n models
-    pairs = most // max(1, *numbers.values())
+    pairs = max(0, most) // max(1, *numbers.values())
     chosen = list(numbers)[: (1 + isqrt(1 + 8 * pairs)) // 2]
     return [
         PairedTests(first, second, differences)

@@ -68,7 +68,7 @@ def _files(site: SiteData, title: str) -> Iterator[tuple[str, str]]:
         )
     for found in site.results:
         if found.suite is not None:
-            yield suite_file(found), found.suite.model_dump_json(indent=1)
+            yield suite_file(found), found.suite.as_json()
     yield "README.md", _README.format(title=json.dumps(title))
 
 

@@ -107,6 +107,19 @@ class Suite(Spec):
     against: Against | None = None
     note: Annotated[str, Field(min_length=1, max_length=300)] | None = None
 
+    def as_json(self) -> str:
+        """Return the suite as a file that `load_suite` reads.
+
+        A preset of a protocol may name datasets that the suite lacks; they are left out.
+        """
+        names = {dataset.name for dataset in self.datasets}
+        kept = {
+            key: tuple(name for name in getattr(self.protocol, key) if name in names)
+            for key in ("native", "squash")
+        }
+        protocol = self.protocol.model_copy(update=kept)
+        return self.model_copy(update={"protocol": protocol}).model_dump_json(indent=1)
+
     @property
     def most_samples(self) -> int:
         """Largest number of images per dataset."""

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from bench.core.types import Budget, CellResult
 from bench.plan.cells import Cell
 from bench.suite.metrics import metric_of
-from bench.suite.specs import AnyAttack, ApgdSpec, Ensemble, TorchAttacks, members_of
+from bench.suite.specs import (
+    AnyAttack,
+    ApgdSpec,
+    Ensemble,
+    SteppedSpec,
+    TorchAttacks,
+    members_of,
+)
 
 ENOUGH_SURVIVORS = 0.1  # of images; a smaller robust accuracy needs no check
 
@@ -112,8 +119,9 @@ def _of_radius(found: list[Done]) -> Number:
     n = min(len(item.correct) for _, item in found)  # sequential cells may have fewer images
     attacks = [item.attack for item, _ in found if item.attack is not None]
     names = ", ".join(dict.fromkeys(attack.label for attack in attacks))
-    transferred = cell.source != cell.target
-    sources = ", ".join(dict.fromkeys(item.source for item, _ in found))
+    on_base = all(_on_base(member) for attack in attacks for member in members_of(attack))
+    transferred = on_base or cell.source != cell.target
+    sources = "the base" if on_base else ", ".join(dict.fromkeys(item.source for item, _ in found))
     return Number(
         cell.budget,
         cell.eps,
@@ -150,3 +158,7 @@ def _surrogates(attack: AnyAttack) -> Iterator[str]:
         yield from member.surrogates
         if isinstance(member, ApgdSpec) and member.backward:
             yield from member.backward.without
+
+
+def _on_base(member: AnyAttack) -> bool:
+    return isinstance(member, SteppedSpec) and member.source == "base"

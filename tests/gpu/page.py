@@ -55,8 +55,8 @@ attack's name has no other. *Upper bound* is explained in [perf.md](perf.md)."""
         _VERSUS,
     ),
     "agreement": Part(
-        "Proposals in lower precisions",
-        """APGD-CE in a lower precision, judged in fp32, beside APGD-CE in fp32. The last column
+        "Attacks in lower precisions",
+        """APGD-CE in a lower precision, scored in fp32, beside APGD-CE in fp32. The last column
 counts images that only the lower precision got wrong.""",
         (
             *("model", "precision", "images", "robust, fp32", "robust, proposed lower"),
@@ -65,8 +65,8 @@ counts images that only the lower precision got wrong.""",
     ),
     "out_of_memory": Part(
         "When memory runs out",
-        """The process may allocate 60% of what an attack's batch needs more. *Other pixels* counts
-images that differ from those of the whole batch.""",
+        """The process may use only 60% of the extra memory that an attack's full batch needs.
+*Other pixels* counts images that differ from those of a run with the full batch.""",
         ("what", "batch at first", "batch at last", "images", "other pixels", "largest difference"),
     ),
     "again": Part(

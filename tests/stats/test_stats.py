@@ -43,7 +43,7 @@ def test_of_few_images_wilsons_bound_is_poissons(k: int, n: int) -> None:
     assert low < plain.low
     assert wilson(k, n) == pytest.approx((low, plain.high), rel=2e-4)
     assert wilson(n - k, n) == pytest.approx((1 - plain.high, 1 - low), rel=2e-4)
-    found = mean_of([k], [n])
+    found = mean_of([k], [n], anytime=False)
     assert (found.low, found.high) == pytest.approx(wilson(k, n), abs=1e-12)
 
 
@@ -60,7 +60,7 @@ def test_few_images_of_unequal_datasets_have_the_bound_of_fay_and_feuer() -> Non
     weights = 1 / (2 * n)
     mean, variance = (weights * right).sum(), (weights**2 * right).sum()
     exact = variance / mean / 2 * chi2.ppf(0.05, 2 * mean**2 / variance)
-    found = mean_of(right.tolist(), n.tolist())
+    found = mean_of(right.tolist(), n.tolist(), anytime=False)
     assert found.low == pytest.approx(exact, rel=0.05)  # between the shapes that are tabulated
     assert mean / (variance / mean) == pytest.approx(1.8)
 
@@ -74,7 +74,7 @@ def test_the_mean_of_one_dataset_has_wilsons_interval() -> None:
 
 @pytest.mark.parametrize("rate", [0, 0.1, 0.5, 1])
 def test_equal_datasets_count_as_one_large_one(rate: float) -> None:
-    found = mean_of([rate * 50] * 4, [50] * 4)
+    found = mean_of([rate * 50] * 4, [50] * 4, anytime=False)
     expected = wilson(rate * 200, 200)
     assert (found.value, found.low, found.high) == pytest.approx((rate, *expected), abs=1e-12)
 
@@ -102,7 +102,7 @@ def test_the_score_test_just_rejects_the_bounds_of_a_mean(
         error = sqrt(float((p * (1 - p) / images).sum()) / 4)
         return float((right / images).mean() - mean) / error
 
-    found = mean_of(correct, n)
+    found = mean_of(correct, n, anytime=False)
     assert distance(found.low) == pytest.approx(Z95, abs=1e-3)
     assert distance(found.high) == pytest.approx(-Z95, abs=1e-3)
 

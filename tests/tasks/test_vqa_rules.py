@@ -87,6 +87,9 @@ def test_a_preset_has_the_rule_of_its_paper() -> None:
         "clip-benchmark": "official",
         "fare-paper": "always",  # RobustVLM's code
         "tecoa-paper": "official",
+        "ttc-paper": "official",
+        "tga-paper": "official",
+        "r-tpt-paper": "official",
         "lvlm": "always",
     }
     assert rule_of(PRESETS["lvlm"], YES_NO) == ""

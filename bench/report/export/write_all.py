@@ -61,7 +61,7 @@ def export(
         "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),
         "manifest.json": manifest_text(entries),
-        "suite.json": suite.model_dump_json(indent=1),
+        "suite.json": suite.as_json(),
     }
     show(board)
     for name, text in texts.items():

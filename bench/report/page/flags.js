@@ -12,6 +12,8 @@ const FLAGS = {
   "beyond-eps": "images beyond the radius",
   without: "a member of the attack that is not defined for the dataset or the model was left out",
   targets: "the dataset has fewer classes than the attack usually has targets",
+  anytime: "the cell stopped when its number was precise enough; its interval holds for that",
+  reached: "share of images on which the model said the attack's target",
   eot: "the attack averages gradients over as many passes of the random model",
   precision: "images were scored at this precision",
   randomized: "AutoAttack's warning: the model is random",

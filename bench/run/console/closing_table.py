@@ -44,7 +44,7 @@ def _print_in_parts(title: str, name: str, columns: Sequence[str], rows: _Rows) 
         if column not in (*_SUMMARY, "flags"):
             groups.setdefault(_radius(column), []).append(column)
     for radius, members in groups.items():
-        short = {c: c.replace(f"@{radius}", "", 1) for c in members}
+        short = {c: c.replace(f"@{radius}", "", 1) if radius else c for c in members}
         renamed = [{short.get(c, c): text for c, text in row.items()} for row in rows]
         for some in _fitting([*short.values()], renamed):
             _print(f"{name}{f' at {radius}' if radius else ''}", ["model", *some], renamed)

@@ -73,6 +73,8 @@ def curves_of(suite: Suite, board: pd.DataFrame) -> Iterator[Curve]:
         for (attack, metric), members in attacks.items():
             points = [(0.0, clean[metric].key)]
             points += sorted((eps_value(column.eps), column.key) for column in members)
+            if rows[[key for radius, key in points if radius]].isna().all(axis=None):
+                continue  # the attack is not of this threat model
             yield Curve(
                 ", ".join(filter(None, (threat_name(str(threat), str(source)), attack, metric))),
                 {

@@ -134,6 +134,11 @@ class UntargetedApgdSpec(ApgdSpec):
         return (*super().surrogates, *((self.start.transfer,) if self.start else ()))
 
     @property
+    def forwards(self) -> int:
+        """As without `start`, whose runs ask the other model."""
+        return super().forwards // (2 if self.start else 1)
+
+    @property
     def gradients(self) -> int:
         """Number of gradients for an image that withstands all runs, with those for `start`."""
         return super().gradients * (2 if self.start else 1)

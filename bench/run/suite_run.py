@@ -121,7 +121,7 @@ def run_suite(
     else:
         make = _inline(device, compiled, address, workers)
     with stoppable(), lock_folder(store.folder, executor, logs):
-        store.sweep()
+        store.tidy()
         before = dict(reasons(store.set_aside))
         resolved, problems = resolve(suite)
         if problems and not go_on:

@@ -108,8 +108,8 @@ def _result_line(results: Results, result: CellResult) -> str:
     try:
         return result_line(result)
     except ValidationError as error:
-        path = results.store.folder / "cells" / f"{result.cell_id}.json"
-        raise UserError(f"{path}: cannot be bundled: {first_fault(error)}") from error
+        cell = f"{results.store.folder / 'cells'}: cell {result.cell_id}"
+        raise UserError(f"{cell}: cannot be bundled: {first_fault(error)}") from error
 
 
 def check_bundle_path(path: Path) -> None:

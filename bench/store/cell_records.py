@@ -1,9 +1,12 @@
-"""Encode a cell's result as JSON that is fast to read: tables read ten thousand results.
+"""Encode a cell's result: as JSON, or as a frame with a compressed body.
 
+Parts of cells are stored as JSON, and so were cells by earlier versions. Cells are stored as frames
+(`bench.store.frames`), whose bodies have the fields that a frame has not.
 `bench.core.types.CellResult` declares the fields.
 """
 
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -20,6 +23,10 @@ from bench.store.checksums import has_checksum, with_checksum
 from bench.store.consistency import is_empty, result_fault
 from bench.store.reading import read_bytes
 
+_IN_FRAMES = ("correct", "sample_ids")  # fields that bodies lack
+_FAST = 1  # of the levels of compression
+_MAX_BODY = 64 << 20  # bytes: a cell of a million images
+
 _SEPARATOR = "|"  # between the ids of images; JSON does not escape it
 _FLOAT32 = "<f4"  # floats are stored as hexadecimal bytes, which are fastest to read
 
@@ -32,6 +39,42 @@ def result_to_json(result: CellResult, name: str) -> str:
         name: The id of the cell; for a part of a cell, its key `ID.PART`.
     """
     return with_checksum(name, json.dumps(dict(_encoded_fields(result))))
+
+
+def result_to_body(result: CellResult) -> bytes:
+    """Return the fields of a result that a frame has not, with a checksum, compressed."""
+    fields = {name: value for name, value in _encoded_fields(result) if name not in _IN_FRAMES}
+    return zlib.compress(with_checksum(result.cell_id, json.dumps(fields)).encode(), _FAST)
+
+
+def result_from_body(
+    body: bytes, cell_id: str, correct: NDArray[np.bool_], sample_ids: tuple[str, ...]
+) -> CellResult:
+    """Return the result with a body.
+
+    Args:
+        body: The body, as `result_to_body` returned it.
+        cell_id: Id of the cell.
+        correct: Per image, whether the prediction is right.
+        sample_ids: Ids of the images.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: The body is damaged, or is that of another
+            cell.
+    """
+    unpacked = zlib.decompressobj()
+    try:
+        content = unpacked.decompress(body, _MAX_BODY)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if unpacked.unconsumed_tail:
+        raise ValueError(f"is larger than {_MAX_BODY >> 20} MiB")
+    if not has_checksum(cell_id, content):
+        raise ValueError("has no checksum")
+    fields = dict(_decoded_fields(from_json(content)))
+    if fields["cell_id"] != cell_id:
+        raise ValueError(f"has the result of cell {shown(fields['cell_id'])}")
+    return CellResult(**fields, correct=correct, sample_ids=sample_ids)
 
 
 def read_result_file(path: str, name: str) -> CellResult:

@@ -12,12 +12,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from safetensors import SafetensorError
 
 from bench.core.errors import StoreError, Unreadable
-from bench.store.set_aside import set_aside
+from bench.store.set_aside import keep_copy, set_aside
 
 T = TypeVar("T")
 MAX_FILE_BYTES = 64 << 20  # bytes of a stored file: a cell of a million images
@@ -79,10 +79,23 @@ def read_stored(path: str, read: Callable[[], T], folder: Path) -> T | None:
 def read_bytes(path: str) -> bytes:
     """Return the bytes of a regular file.
 
+    Raises:
+        ValueError: It is not a regular file, or it is too large.
+        OSError: It cannot be read.
+    """
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+            raise ValueError(f"is larger than {MAX_FILE_BYTES >> 20} MiB")
+        return file.read()
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Open a regular file for reading.
+
     Links are refused because they may lead anywhere, and pipes because they may never end.
 
     Raises:
-        ValueError: It is not a regular file, or it is too large.
+        ValueError: It is not a regular file.
         OSError: It cannot be read.
     """
     try:
@@ -91,19 +104,38 @@ def read_bytes(path: str) -> bytes:
         if error.errno == errno.ELOOP:
             raise ValueError("is a link") from error
         raise
-    with open(descriptor, "rb") as file:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_FILE_BYTES:
-            raise ValueError(f"is not a regular file of at most {MAX_FILE_BYTES >> 20} MiB")
-        return file.read()
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("is not a regular file")
+    return open(descriptor, "rb")
+
+
+def keep_damaged(folder: Path, path: str, what: str, content: bytes, error: Exception) -> None:
+    """Copy a damaged part of a file to a folder with its reason, and name it on stderr.
+
+    Args:
+        folder: The folder of the copy.
+        path: The file.
+        what: Name of the part, and of the copy.
+        content: The damaged bytes.
+        error: Why they are damaged.
+    """
+    _tell(path, f"{what}: {_reason(error)}", lambda why: keep_copy(what, content, folder, why))
 
 
 def _set_aside(path: str, folder: Path, error: Exception) -> None:
-    why = str(error).splitlines()[0] if str(error) else type(error).__name__
+    _tell(path, _reason(error), lambda why: set_aside(path, folder, why))
+
+
+def _tell(path: str, why: str, move: Callable[[str], Path]) -> None:
     try:
-        done = f"set aside as {set_aside(path, folder, why)}"
+        done = f"set aside as {move(why)}"
     except OSError as refused:
         done = f"left in place ({refused.strerror})"
     except StoreError as refused:
-        done = f"set aside in {folder} without the reason ({refused})"
+        done = f"set aside without the reason ({refused})"
     print(f"{path}: damaged ({why}); {done}; it will be computed again", file=sys.stderr)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,13 +1,14 @@
-"""Results on disk: one JSON file per cell, one safetensors file per part of a shared craft.
+"""Results on disk: few files for all cells, one safetensors file per part of a shared craft.
 
     <root>/<suite>/lock.json                 the lock of the suite
-    <root>/<suite>/cells/<id>.json           the result of a cell
+    <root>/<suite>/cells/                    the results of cells (`bench.store.cell_log`)
     <root>/<suite>/parts/<id>/<part>.json    results of parts of an unfinished cell
     <root>/<suite>/set_aside/                damaged files with reasons (`bench.store.set_aside`)
     <root>/crafts/<craft_id>.<part>.safetensors
     <root>/judged/                           replies of judges that are language models
 
-Every file is written under a temporary name and then renamed, so a reader never sees half a file.
+The results of cells are appended. Every other file is written under a temporary name and then
+renamed, so a reader never sees half a file.
 Methods that read return None if a file is absent, or damaged and set aside (`bench.store.reading`);
 they raise `Unreadable` if it cannot be read.
 """
@@ -15,7 +16,7 @@ they raise `Unreadable` if it cannot be read.
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -27,10 +28,12 @@ from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
 from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.store import set_aside
+from bench.store.cell_log import OLD, CellLog
 from bench.store.cell_records import read_result_file, result_to_json
 from bench.store.crafts import Craft, read_craft, write_craft
-from bench.store.reading import read_stored, read_with_retry
-from bench.store.writing import Flusher, write_text, writing
+from bench.store.reading import keep_damaged, read_stored, read_with_retry
+from bench.store.tidying import tidy
+from bench.store.writing import write_text, writing
 
 _DAY = 86400.0  # seconds
 # these have subfolders, or files that are written in place
@@ -55,7 +58,7 @@ class Store:
         self.crafts = root / "crafts"
         self.judge_replies = root / "judged"
         self.set_aside = self.folder / set_aside.FOLDER
-        self._results = Flusher()
+        self.cells = CellLog(self.folder / "cells", partial(keep_damaged, self.set_aside))
         _refuse_links_out(root, self.folder)
 
     def put(self, result: CellResult) -> None:
@@ -64,19 +67,25 @@ class Store:
         Another process sees it at once. It is on the disk within a second of stored results, or
         after `flush`.
         """
-        path = Path(self._cell_path(result.cell_id))
-        write_text(path, result_to_json(result, result.cell_id), flush=False)
-        self._results.add(path)
+        self._checked_id(result.cell_id)
+        self.cells.put([result])
         if result.finished and os.path.isdir(parts := self._parts_folder(result.cell_id)):
             shutil.rmtree(parts, ignore_errors=True)
 
     def flush(self) -> None:
         """Wait until the disk has all stored results."""
-        self._results.flush()
+        self.cells.flush()
 
     def get(self, cell_id: str) -> CellResult | None:
-        """Return a cell's result; None if it is absent or damaged."""
-        return self._read_result(self._cell_path(cell_id), cell_id)
+        """Return a cell's result as it is now; None if it is absent or damaged."""
+        self.cells.refresh()
+        return self._read_cell(cell_id)
+
+    def read(self, cell_ids: Iterable[str]) -> dict[str, CellResult]:
+        """Return the results of cells as they are now, without those that are absent or damaged."""
+        self.cells.refresh()
+        found = ((key, self._read_cell(key)) for key in cell_ids)
+        return {key: result for key, result in found if result is not None}
 
     def put_part(self, cell_id: str, part: str, result: CellResult) -> None:
         """Store the result of a part of a cell's images until the cell is finished."""
@@ -99,12 +108,16 @@ class Store:
         """Return the lock of the last run, or an empty one."""
         return read_lock(self.folder) or Lock()
 
-    def sweep(self) -> None:
-        """Remove temporary files of killed processes; no other process may write to the suite.
+    def tidy(self) -> None:
+        """Tidy the results of cells, and remove temporary files of killed processes.
 
+        No other process may write to the suite meanwhile.
         Crafts are shared with other suites, so their temporary files are removed after a day.
         """
-        for path in [*self.folder.glob("cells/.*.json.*"), *self.folder.glob("parts/*/.*.json.*")]:
+        for path in [
+            *self.folder.glob("cells/.*.images.*"),
+            *self.folder.glob("parts/*/.*.json.*"),
+        ]:
             if not path.is_dir():
                 with writing(path):
                     path.unlink(missing_ok=True)
@@ -113,6 +126,7 @@ class Store:
             if now - path.lstat().st_mtime > _DAY and not path.is_dir():
                 with writing(path):
                     path.unlink(missing_ok=True)
+        tidy(self.cells, self._read_cell)
 
     def put_craft(self, key: str, craft: Craft) -> None:
         """Store a part of a craft."""
@@ -165,9 +179,6 @@ class Store:
             raise UserError(f"{self.crafts}: got the craft {shown(key)}; allowed: ID.PART")
         return self.crafts / f"{key}.safetensors"
 
-    def _cell_path(self, cell_id: str) -> str:  # a string, since ten thousand Paths are slow
-        return f"{self.folder}/cells/{self._checked_id(cell_id)}.json"
-
     def _parts_folder(self, cell_id: str) -> str:
         return f"{self.folder}/parts/{self._checked_id(cell_id)}"
 
@@ -175,6 +186,12 @@ class Store:
         if not is_part(part):
             raise UserError(f"{self.folder}: got the part {shown(part)}; allowed: 7 digits or more")
         return f"{self._parts_folder(cell_id)}/{part}.json"
+
+    def _read_cell(self, cell_id: str) -> CellResult | None:
+        key = self._checked_id(cell_id)
+        if key in self.cells.old:
+            return self._read_result(f"{self.cells.folder}/{key}{OLD}", key)
+        return self.cells.get(key)
 
     def _read_result(self, path: str, name: str) -> CellResult | None:
         return read_stored(path, lambda: read_result_file(path, name), self.set_aside)

@@ -72,5 +72,4 @@ def read_results(
 
 
 def _read(store: Store, cells: Iterable[Cell]) -> dict[str, CellResult]:
-    found = ((key, store.get(key)) for key in dict.fromkeys(cell.id for cell in cells))
-    return {key: result for key, result in found if result is not None}
+    return store.read(dict.fromkeys(cell.id for cell in cells))

@@ -63,12 +63,12 @@ class Flusher:
 
     def __init__(self) -> None:
         """Start without files."""
-        self._written: list[Path] = []
+        self._written: dict[Path, None] = {}  # in the order of writing
         self._flushed = -math.inf
 
-    def add(self, path: Path) -> None:
-        """Flush a file that was written, now or with the files of the next second."""
-        self._written.append(path)
+    def add(self, *paths: Path) -> None:
+        """Flush files that were written, now or with the files of the next second."""
+        self._written |= dict.fromkeys(paths)
         if time.monotonic() - self._flushed >= _BETWEEN_FLUSHES:
             self.flush()
 
@@ -78,7 +78,7 @@ class Flusher:
         Raises:
             StoreError: The disk does not take a file (`writing`).
         """
-        written, self._written = self._written, []
+        written, self._written = self._written, {}
         with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:
             list(pool.map(_flush, written))
         self._flushed = time.monotonic()

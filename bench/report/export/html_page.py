@@ -24,6 +24,7 @@ from bench.report.export.protocol_details import (
 from bench.results.attack_summary import in_words
 from bench.results.number_format import sample_noun, scale_of_suite, surviving_samples
 from bench.stats import Interval
+from bench.store.cell_log import last_stored
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import eps_value
@@ -117,7 +118,7 @@ def _program() -> str:
 
 def _last_stored(folder: Path) -> str:
     """Return the date of the newest result: equal results give an equal page on any day."""
-    newest = datetime.fromtimestamp((folder / "cells").stat().st_mtime, UTC)
+    newest = datetime.fromtimestamp(last_stored(folder / "cells"), UTC)
     return f"{newest.day} {newest:%B %Y}"
 
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import run_bench
-from bench.core.errors import CellError, UserError
+from bench.core.errors import CellError, Unreadable, UserError
 from bench.core.identifiers import (
     is_file_name,
     is_id,
@@ -41,7 +41,7 @@ from bench.suite.specs.models import OpenClipModel
 from tests.conftest import png, write_shard
 from tests.results.test_tables import LOCK, SUITE
 from tests.share.test_merging import CELLS, bundle, filled
-from tests.support.stored_cells import is_finished
+from tests.support.stored_cells import is_finished, store_as_before
 
 CELL = CELLS[0]
 UNNAMEABLE = {
@@ -107,9 +107,10 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def only_cell(root: Path) -> Path:
-    """Return a folder of results with one cell, and the file of that."""
-    store = filled(root, every=len(CELLS))
-    return store.folder / "cells" / f"{CELL.id}.json"
+    """Return a folder of results with one cell, and its file from an earlier version."""
+    (path,) = store_as_before(filled(root, every=len(CELLS)).folder)
+    assert path.stem == CELL.id
+    return path
 
 
 def test_forms() -> None:
@@ -332,18 +333,24 @@ def test_links_within_the_results_are_followed(tmp_path: Path) -> None:
 
 def test_what_is_left_over_is_removed_and_folders_are_not(tmp_path: Path) -> None:
     store = filled(tmp_path / "results")
-    left, kept = store.folder / "cells" / ".x.json.1", store.folder / "cells" / ".x.json.folder"
+    cells = store.folder / "cells"
+    left, kept = cells / ".x.images.1", cells / ".x.images.folder"
     left.write_text("")
     kept.mkdir()
-    store.sweep()
+    store.tidy()
     assert (left.exists(), kept.exists()) == (False, True)
 
 
-@pytest.mark.parametrize("link", ["cells", f"cells/{CELL.id}.json", "lock.json"])
+@pytest.mark.parametrize(
+    "link", ["cells", f"cells/{CELL.id}.json", "lock.json", "cells/000001.cells"]
+)
 def test_links_in_the_results_of_another_are_refused(
     tmp_path: Path, outside: Path, suite: Path, capsys: pytest.CaptureFixture[str], link: str
 ) -> None:
-    path = only_cell(tmp_path / "theirs").parents[1] / link
+    folder = filled(tmp_path / "theirs").folder
+    if link.endswith(".json"):
+        store_as_before(folder)
+    path = folder / link
     path.rename(tmp_path / "moved")
     path.symlink_to(tmp_path / "moved")
     said = refused(capsys, "merge", suite, tmp_path / "theirs", "--results", tmp_path / "results")
@@ -354,7 +361,11 @@ def test_a_pipe_in_place_of_a_cell_is_not_waited_for(tmp_path: Path) -> None:
     file = only_cell(tmp_path / "results")
     file.unlink()
     os.mkfifo(file)
-    assert not is_finished(Store(tmp_path / "results", SUITE.suite), CELL.id)
+    store = Store(tmp_path / "results", SUITE.suite)
+    assert not is_finished(store, CELL.id)
+    os.mkfifo(store.folder / "cells" / "000001.cells")
+    with pytest.raises(Unreadable, match=r"000001\.cells: is not a regular file"):
+        store.get(CELL.id)
 
 
 def test_tables_with_such_ids_are_not_compared_with(

@@ -33,7 +33,7 @@ class CellLog:
         folder: The folder; it need not exist.
         segments: The segments that were read, by name.
         places: Where the frame of each cell is, by its id in 10 bytes.
-        old: Ids of the cells that have only a file of an earlier version.
+        old: Ids of the cells that have a file of an earlier version; a frame counts more.
         frames: Number of frames; more than cells if later ones replace earlier ones.
         damaged: Whether a stretch of a segment is damaged.
     """
@@ -84,6 +84,10 @@ class CellLog:
         """
         self._flusher.flush()
 
+    def __contains__(self, key: str) -> bool:
+        """Return whether a cell has a frame."""
+        return bytes.fromhex(key) in self.places
+
     def finish_segment(self, stored: float) -> None:
         """Flush the segment of this process, and begin another with the next result.
 
@@ -111,8 +115,8 @@ class CellLog:
             if self.segments.keys() - set(segments):
                 self._forget()  # a run has merged them into a later one
             if all([self._read(name) for name in segments]):
-                ids = {name.removesuffix(OLD) for name in names if name.endswith(OLD)}
-                self.old = frozenset(filter(self._has_no_frame, filter(is_id, ids)))
+                ids = (name.removesuffix(OLD) for name in names if name.endswith(OLD))
+                self.old = frozenset(filter(is_id, ids))
                 return
         raise Unreadable(f"{self.folder}: files vanish while they are read; try again")
 
@@ -122,18 +126,21 @@ class CellLog:
         Raises:
             Unreadable: It cannot be read.
         """
-        if self._has_no_frame(key):
+        if key not in self:
             return None
         try:
             return self._result(key)
         except DAMAGE:
             pass
         self.refresh()  # since a run may have merged the segment meanwhile
+        if key not in self:
+            return None
         try:
             return self._result(key)
         except DAMAGE as error:
             cell = bytes.fromhex(key)
-            self._on_damage(str(self.places[cell][0].bodies), f"{key}.body", self.body(cell), error)
+            path = str(self.frame(cell)[0].bodies)
+            self._on_damage(path, f"{key}.body", self.body(cell), error)
             del self.places[cell]
             return None
 
@@ -187,9 +194,6 @@ class CellLog:
                 self.damaged, lost = True, content[part.begin : part.end]
                 self._on_damage(path, name, lost, ValueError(f"{len(lost)} bytes were changed"))
         return True
-
-    def _has_no_frame(self, key: str) -> bool:
-        return bytes.fromhex(key) not in self.places
 
 
 def last_stored(folder: Path) -> float:

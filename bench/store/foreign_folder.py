@@ -40,7 +40,7 @@ def result_reader(folder: Path) -> ResultReader:
                 f"{folder}: cell_id: got {shown(cell_id)}; allowed: {ID_LENGTH} digits 0-9a-f"
             )
         path = cells / f"{cell_id}{OLD}"
-        if cell_id in log.old:
+        if cell_id in log.old and cell_id not in log:
             refuse_link(path)
             result = _read_old(path, cell_id)
         else:

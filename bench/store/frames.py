@@ -1,6 +1,6 @@
 """Frames: the binary form of a cell's outcome, which tables read by the million.
 
-A frame has a head of 48 bytes, and a bit per image for whether the prediction is right. The other
+A frame has a head of 49 bytes, and a bit per image for whether the prediction is right. The other
 fields of a result are in its body (`bench.store.cell_records`); the head says where the body is.
 A checksum covers all of a frame that follows it.
 """
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from bench.core.types import CellResult, Status
 
 MARK = b"\xabRF1"  # begins each frame; the last byte is the version of this form
-# mark, checksum, status, cell, list of images, images, right ones, body's length and place; 1 spare
-_HEAD = struct.Struct("<4sIB10s10sIIIQx")
+# mark, checksum, status, cell, list of images, images, right ones, body's length and place
+_HEAD = struct.Struct("<4sIB10s10sIIIQ")
 _STATUS, _CELL, _SIZE = slice(8, 9), slice(9, 19), slice(29, 33)
 _AFTER_CHECKSUM = 8
 _STATUSES = get_args(Status)
@@ -183,7 +183,6 @@ def _may_be_incomplete(content: bytes, place: int) -> bool:
 
     A file system may fill with zeros what it did not write before a power failure.
     """
-    end = content[place:]
     length = _length_at(content, place)
-    cut_off = length is None or len(end) < length
-    return (MARK.startswith(end[:4]) and cut_off) or not end.strip(b"\0")
+    end = content[place:].rstrip(b"\0")
+    return MARK.startswith(end[:4]) and (length is None or len(end) < length)

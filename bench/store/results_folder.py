@@ -189,7 +189,7 @@ class Store:
 
     def _read_cell(self, cell_id: str) -> CellResult | None:
         key = self._checked_id(cell_id)
-        if key in self.cells.old:
+        if key in self.cells.old and key not in self.cells:
             return self._read_result(f"{self.cells.folder}/{key}{OLD}", key)
         return self.cells.get(key)
 

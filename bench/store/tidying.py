@@ -42,7 +42,7 @@ def tidy(log: CellLog, read: Callable[[str], CellResult | None]) -> None:
 def _take_over(log: CellLog, read: Callable[[str], CellResult | None]) -> None:
     newest = last_stored(log.folder)
     old = sorted(log.old)
-    for keys in _chunks(old):
+    for keys in _chunks([key for key in old if key not in log]):
         log.put([result for key in keys if (result := read(key)) is not None])
     log.finish_segment(newest)
     _remove(log.folder / f"{key}{OLD}" for key in old)

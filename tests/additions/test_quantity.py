@@ -37,8 +37,9 @@ from pathlib import Path
 from bench.store.portable_records import read_result, result_line
 from bench.store.results_folder import Store
 store = Store(Path("results"), "added")
-for path in sorted((store.folder / "cells").glob("*.json")):
-    result = store.get(path.stem)
+store.cells.refresh()
+for key in sorted(store.cells.statuses()):
+    result = store.get(key)
     again = read_result(result_line(result).encode())
     assert (again.confidence == result.confidence).all()
     print(*result.confidence)

@@ -14,6 +14,7 @@ from bench.store.writing import refusal, write_text
 from tests.conftest import SMALL
 from tests.support.every_command import cell_of, write_suite
 from tests.support.file_system import refuse_writes
+from tests.support.stored_cells import segments
 
 ALL = ("run", "merge", "export", "check", "compare", "images", "status")
 
@@ -99,7 +100,7 @@ def test_a_run_ends_where_only_its_cells_cannot_be_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cells = folder / "results" / "ro" / "cells"
-    for path in cells.iterdir():
+    for path in segments(cells.parent):
         path.unlink()
     capsys.readouterr()
     refuse_writes(monkeypatch, cells, errno.EACCES)

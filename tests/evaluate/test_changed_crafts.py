@@ -15,6 +15,7 @@ from bench import load_results
 from bench.evaluate import craft
 from bench.suite.load import load_suite
 from tests.evaluate.test_evaluate import evaluator
+from tests.support.stored_cells import change_body
 
 ONE_CRAFT: dict[str, Any] = {
     "models": {"CLIP": {"kind": "nano", "weights": "clip"}},
@@ -33,11 +34,7 @@ def test_changed_files_are_named_at_the_end_of_a_run_that_computes_them_again(
     folder = tmp_path / "small"
     before = load_results(folder)
     (key,) = before.loc[before["attack"] == "pgd", "cell_id"]
-    cell = folder / "cells" / f"{key}.json"
-    digits = "1" * 8
-    text = cell.read_text()
-    assert f'"{digits}"' not in text
-    cell.write_text(text.replace(text.split('"correct": "')[1][:8], digits))
+    bodies = change_body(folder, key)
     (path,) = (tmp_path / "crafts").glob("*.safetensors")
     with safe_open(path, "numpy") as file:
         facts = file.metadata()
@@ -46,10 +43,9 @@ def test_changed_files_are_named_at_the_end_of_a_run_that_computes_them_again(
     assert run_bench.main(call) == 0
     lines = capsys.readouterr().out.splitlines()
     place = lines.index(f"damaged files, now in {folder / 'set_aside'}; a run computes them again:")
-    reason = "its checksum does not fit its content and name"
-    assert lines[place + 1 : place + 3] == [
-        f"  cells-{cell.name}: {reason}", f"  crafts-{path.name}: {reason}",
-    ]  # fmt: skip
+    named = dict(line.strip().split(": ", 1) for line in lines[place + 1 : place + 3])
+    assert named[f"crafts-{path.name}"] == "its checksum does not fit its content and name"
+    assert f"{key}.body" in named and bodies.is_file()
     again = load_results(folder)
     assert again["value"].tolist() == before["value"].tolist()
     assert np.array_equal(load_file(path)["delta"], made)

@@ -142,6 +142,8 @@ def _truncate(pattern: str) -> Callable[[Path, random.Random], bool]:
         if not files:
             return False
         path = chance.choice(files)
+        if not path.stat().st_size:
+            return False
         os.truncate(path, chance.randrange(path.stat().st_size))
         return True
 
@@ -168,7 +170,8 @@ _ANYWHERE = (
 FAULTS: dict[Kind, tuple[Fault, ...]] = {
     "inline": (
         *_ANYWHERE,
-        _truncated("result", f"{NAME}/cells/[!.]*.json"),
+        _truncated("file of frames", f"{NAME}/cells/*.cells"),
+        _truncated("file of bodies", f"{NAME}/cells/*.bodies"),
         _truncated("part of a result", f"{NAME}/parts/*/[!.]*.json"),
         _truncated("craft", "crafts/[!.]*.safetensors"),
         Fault("clock that jumps", _KILLED | {0}, _jump_then_kill, "clock"),

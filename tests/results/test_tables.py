@@ -19,6 +19,7 @@ from bench.results.tables import CELL_COLUMNS, cells_frame, load_scored
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
+from tests.support.stored_cells import forget
 
 N = 40
 NANO = {"kind": "nano", "weights": "clip"}
@@ -117,7 +118,7 @@ def test_a_hole_is_never_averaged_over(store: Store, status: str) -> None:
             )
         )
     else:
-        (store.folder / "cells" / f"{cell.id}.json").unlink()
+        forget(store.folder, cell.id)
     board = export(read_results(SUITE, store))
     white = row(board, "A", "white-box")
     assert white["flags"] == "incomplete"
@@ -278,7 +279,7 @@ def test_seeds_are_averaged_with_their_spread_and_worst_is_over_all(
 def test_a_seed_without_a_number_leaves_the_mean_blank(seeded: tuple[Suite, Store]) -> None:
     suite, store = seeded
     cell = next(cell for cell in expand(suite, LOCK) if cell.target == "A" and cell.seed == 8)
-    (store.folder / "cells" / f"{cell.id}.json").unlink()
+    forget(store.folder, cell.id)
     white = row(leaderboard(suite, load_scored(read_results(suite, store))), "A", "white-box")
     assert white["flags"] == "incomplete"
     assert white[["pgd@2/255", "pgd@2/255 spread", "worst"]].isna().all()

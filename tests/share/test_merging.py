@@ -28,6 +28,7 @@ from bench.suite.load import Suite
 from bench.suite.specs import Pgd
 from tests.commands.test_cli import call
 from tests.results.test_tables import LOCK, SUITE, correct
+from tests.support.stored_cells import store_as_before
 
 N = 40
 CELLS = list({cell.id: cell for cell in expand(SUITE, LOCK)}.values())
@@ -403,7 +404,7 @@ def test_commands(tmp_path: Path, suite_file) -> None:  # type: ignore[no-untype
     assert done.returncode == 0, done.stderr
     assert "3 cells added, 0 the same, 0 in conflict" in done.stdout
     assert "3 ok, 0 skip, 0 failed, 0 missing" in call("status", suite, "--results", ours).stdout
-    (cell, *_) = (theirs / "small" / "cells").glob("[!.]*.json")
+    (cell, *_) = store_as_before(theirs / "small")
     record = json.loads(cell.read_text())
     record["correct"] = record["correct"].translate({ord("0"): "1", ord("1"): "0"})
     cell.write_text(json.dumps(record))

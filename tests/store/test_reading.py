@@ -23,13 +23,20 @@ from bench.tasks.answer_judges import ModelJudge
 from bench.trust.findings import Examined
 from bench.trust.stored_findings import load_findings, save_findings
 from tests.results.test_tables import SUITE
-from tests.share.test_merging import CELLS, filled
+from tests.share.test_merging import filled
 from tests.store.test_results_folder import ABC, DEF, PART, result
 from tests.support.file_system import refuse
+from tests.support.stored_cells import (
+    change_body,
+    forget,
+    segments,
+    store_as_before,
+    stored_ids,
+)
 
 Read = Callable[[Store], object]
 READS: dict[str, Read] = {
-    f"cells/{ABC}.json": lambda store: store.get(ABC),
+    f"cells/{DEF}.json": lambda store: store.get(DEF),
     f"parts/{ABC}/0000000.json": lambda store: store.part(ABC, "0000000"),
     f"../crafts/{PART}.safetensors": lambda store: store.craft(PART),
     f"trust/{ABC}.json": lambda store: load_findings(store, ABC),
@@ -44,7 +51,8 @@ DAMAGE = {"empty": "", "cut": '{"cell_id": "', "of another kind": "[1]"}
 def whole(root: Path) -> Store:
     """A store with one file of each kind."""
     store = Store(root, "s")
-    store.put(result())
+    store.put(result(DEF))
+    store_as_before(store.folder)
     store.put_part(ABC, "0000000", result())
     store.put_craft(PART, Craft(np.zeros((1, 3, 2, 2), np.float16), 1, 1))
     save_findings(store, ABC, Examined("m", "d", "1/255", "pgd", 4, False, 1.0, ()))
@@ -114,35 +122,36 @@ def test_a_cell_of_another_id_is_damaged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = whole(tmp_path)
-    path = place(store, f"cells/{ABC}.json")
-    path.write_text(path.read_text().replace(ABC, DEF))
-    assert store.get(ABC) is None
-    assert f"{path}: damaged (has the result of cell {DEF!r})" in capsys.readouterr().err
+    path = place(store, f"cells/{DEF}.json")
+    path.write_text(path.read_text().replace(DEF, ABC))
+    assert store.get(DEF) is None
+    assert f"{path}: damaged (has the result of cell {ABC!r})" in capsys.readouterr().err
 
 
 def test_a_file_that_was_just_replaced_is_not_set_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = whole(tmp_path)
-    path = place(store, f"cells/{ABC}.json")
+    path = place(store, f"cells/{DEF}.json")
     good, seen = path.read_bytes(), reading.read_bytes(str(path))
     contents = iter([b"{", seen])
     monkeypatch.setattr("bench.store.cell_records.read_bytes", lambda path: next(contents))
-    assert store.get(ABC) is not None
+    assert store.get(DEF) is not None
     assert path.read_bytes() == good
 
 
-@pytest.mark.parametrize("command", ["export", "status", "check"])
+@pytest.mark.parametrize("command, file", [("export", 0), ("status", 0), ("check", 1)])
 def test_a_command_ends_where_a_cell_cannot_be_read(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     pauses: list[float],
     command: str,
+    file: int,
 ) -> None:
     store, suite = filled(tmp_path), tmp_path / "suite.yaml"
     suite.write_text(SUITE.model_dump_json())
-    path = store.folder / "cells" / f"{CELLS[3].id}.json"
+    path = segments(store.folder)[file]
     refuse(monkeypatch, path, errno.EIO)
     assert run_bench.main([command, str(suite), "--results", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -161,27 +170,25 @@ def test_a_run_computes_again_what_is_damaged_and_stops_at_what_it_cannot_read(
     results = tmp_path / "results"
     before = run_suite(suite, results=results, device="cpu", check=False)
     old = load_results(before.folder)
-    cell = before.folder / "cells" / f"{old['cell_id'].iloc[-1]}.json"
+    key = old["cell_id"].iloc[-1]
     (craft,) = (results / "crafts").glob("*.safetensors")
     made = load_file(craft)
-    for path in (cell, craft):
-        path.write_bytes(path.read_bytes()[:-7])
+    craft.write_bytes(craft.read_bytes()[:-7])
+    bodies = change_body(before.folder, key)
     again = run_suite(suite, results=results, device="cpu", check=False)
     assert (again.computed, again.failed) == (1, 0)
     assert load_results(again.folder)["value"].tolist() == old["value"].tolist()
     assert np.array_equal(load_file(craft)["delta"], made["delta"])
     said = capsys.readouterr().err
-    assert all(f"{path}: damaged (" in said for path in (cell, craft))
+    assert all(f"{path}: damaged (" in said for path in (bodies, craft))
     aside = before.folder / "set_aside"
-    assert {name for name, _ in reasons(aside)} == {
-        f"{p.parent.name}-{p.name}" for p in (cell, craft)
-    }
+    assert {name for name, _ in reasons(aside)} == {f"{key}.body", f"crafts-{craft.name}"}
 
-    cell.unlink()
+    forget(before.folder, key)
     refuse(monkeypatch, craft, errno.EIO)
     with pytest.raises(Unreadable, match=craft.name):
         run_suite(suite, results=results, device="cpu", check=False)
-    assert not cell.exists()  # neither computed with another craft, nor kept as failed
+    assert key not in stored_ids(before.folder)  # neither another craft's result, nor failed
     assert craft.exists()
 
 

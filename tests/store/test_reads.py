@@ -16,6 +16,7 @@ from bench.trust.stored_findings import findings_and_todo, save_findings, trust_
 from tests.results.test_tables import SUITE
 from tests.share.test_merging import CELLS, filled
 from tests.support.file_system import reads
+from tests.support.stored_cells import segments
 
 
 @pytest.fixture
@@ -70,7 +71,9 @@ def test_a_command_reads_everything_once(
     with reads() as counted:
         assert run_bench.main([name, "suite.yaml", *options, "--results", str(tmp_path)]) == 0
     assert counted["lock.json"] == 1
-    assert {counted[f"{cell.id}.json"] for cell in CELLS} == {1}
+    frames, bodies = segments(store.folder)
+    assert counted[frames.name] == 1
+    assert counted[bodies.name] == len(CELLS)  # the body of each cell
     assert {counted[file] for file in findings} <= {0 if name == "status" else 1}
     assert len(plans) == 1
     capsys.readouterr()
@@ -82,12 +85,13 @@ def test_a_run_reads_a_result_once_after_it_wrote_it(
     attacks = [{"kind": "pgd", "eps": "2/255", "steps": 1}]
     models = {"CLIP": {"kind": "nano", "weights": "clip"}}
     suite = suite_file(samples=4, attacks=attacks, models=models, threats=["white-box"])
-    for computed, opened in ((2, 2), (0, 1)):  # before, where it is absent, and after
+    for computed, opened in ((2, 1), (0, 1)):  # after it was written, or at first
         plans.clear()
         with reads() as counted:
             report = run_suite(suite, results=tmp_path, device="cpu")
         assert report.computed == computed
         assert counted["lock.json"] == 0
-        cells = [path.name for path in (report.folder / "cells").glob("[!.]*.json")]
-        assert [counted[name] for name in cells] == [opened] * 2
+        frames, bodies = segments(report.folder)
+        assert counted[frames.name] == opened
+        assert counted[bodies.name] == 2
         assert len(plans) == 1

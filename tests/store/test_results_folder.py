@@ -19,7 +19,7 @@ from bench.store.set_aside import reasons
 from bench.store.writing import write_text
 from radapt import atomic_write
 from tests.support.clock import Clock
-from tests.support.stored_cells import is_finished
+from tests.support.stored_cells import is_finished, store_as_before
 
 ABC, DEF = "abc0" * 5, "def0" * 5
 PART = f"{ABC}.0000000"
@@ -54,21 +54,24 @@ def test_results_are_flushed_to_disk_together_and_at_most_once_a_second(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[str] = []
-    monkeypatch.setattr(atomic_write, "flush_to_disk", lambda path: flushed.append(path.stem))
+    real = atomic_write.flush_to_disk
+    monkeypatch.setattr(
+        atomic_write, "flush_to_disk", lambda path: (flushed.append(path.name), real(path))
+    )
     store = Store(tmp_path, "s")
     ids = [f"{place:020x}" for place in range(6)]
     store.put(result(ids[0]))
-    assert flushed == ids[:1]
+    first = sorted(flushed)  # with the list of images, which all cells share
+    assert [name for name in first if name[0] != "."] == ["000001.bodies", "000001.cells"]
     for key in ids[1:4]:
         clock.sleep(0.3)
         store.put(result(key))
-    assert flushed == ids[:1]
+    assert sorted(flushed) == first
     clock.sleep(0.3)
     store.put(result(ids[4]))
-    assert sorted(flushed) == ids[:5]
+    assert sorted(flushed[len(first) :]) == ["000001.bodies", "000001.cells"]
     store.put(result(ids[5]))
-    (tmp_path / "s" / "cells" / f"{ids[5]}.json").unlink()
-    monkeypatch.undo()
+    shutil.rmtree(tmp_path / "s" / "cells")
     store.flush()  # a file that was removed meanwhile is no error
 
 
@@ -135,8 +138,8 @@ def test_failures_and_damage_are_not_finished(tmp_path: Path) -> None:
     store.put(result(ABC, "failed", reason="why"))
     assert not is_finished(store, ABC)
     assert not is_finished(store, "0" * 20)
-    path = tmp_path / "s" / "cells" / f"{DEF}.json"
     store.put(result(DEF))
+    path = next(path for path in store_as_before(store.folder) if path.stem == DEF)
     whole = path.read_text()
     cuts = [whole[:end] for end in range(0, len(whole), 7)]
     mixed = whole.replace('"distance": "', '"distance": "!')
@@ -196,16 +199,17 @@ def test_scores_and_texts_are_kept_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_record_without_scores_is_as_it_always_was(tmp_path: Path) -> None:
-    Store(tmp_path, "s").put(result())
+    store = Store(tmp_path, "s")
+    store.put_part(ABC, "0000000", result())
     record = (
         f'{{"cell_id": "{ABC}", "status": "ok", "correct": "101", "sample_ids": "a|b|c", '
         '"distance": '
         '"000000000000803e0000003f", "seconds": 1.5, "queries": 12, "provenance": {"torch": "2"}, '
         '"reason": null, "flags": []'
     )
-    text = (tmp_path / "s" / "cells" / f"{ABC}.json").read_text()
+    text = (tmp_path / "s" / "parts" / ABC / "0000000.json").read_text()
     assert re.fullmatch(re.escape(f'{record}, "checksum": "') + '[0-9a-f]{64}"}', text)
-    found = Store(tmp_path, "s").get(ABC)
+    found = store.part(ABC, "0000000")
     assert found is not None
     assert found.scores is None
     assert found.texts == ()
@@ -229,9 +233,9 @@ def test_half_a_character_does_not_make_a_record_unreadable(tmp_path: Path) -> N
 
 
 def changed_record(store: Store, keep_checksum: bool, **changes: object) -> Path:
-    """Store a result, and change values in its file."""
-    store.put(result())
-    path = store.folder / "cells" / f"{ABC}.json"
+    """Store a result as earlier versions did, and change values in its file."""
+    Store(store.folder.parent, store.folder.name).put(result())
+    (path,) = store_as_before(store.folder)
     record = {**json.loads(path.read_text()), **changes}
     if not keep_checksum:
         del record["checksum"]
@@ -274,6 +278,7 @@ def test_a_record_without_a_checksum_is_read(tmp_path: Path) -> None:
 def test_a_record_under_another_name_is_set_aside(tmp_path: Path) -> None:
     store = Store(tmp_path, "s")
     store.put(result())
+    store_as_before(store.folder)
     cells = store.folder / "cells"
     (cells / f"{DEF}.json").write_text((cells / f"{ABC}.json").read_text().replace(ABC, DEF))
     assert store.get(DEF) is None

@@ -20,6 +20,7 @@ from bench.core.deadline import Deadline
 from bench.core.types import CellResult
 from bench.store.results_folder import Store
 from tests.support import forked
+from tests.support.stored_cells import stored_ids
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def held(suite: Path, results: Path, cells: int) -> Iterator[BaseProcess]:
 
 def kept(results: Path) -> set[str]:
     """Return the ids of the cells that are kept."""
-    return {path.stem for path in results.glob("small/cells/[!.]*.json")}
+    return stored_ids(results / "small")
 
 
 def _run(cells: int, command: list[str], test: Connection, errors: str) -> None:

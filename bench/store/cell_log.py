@@ -1,7 +1,7 @@
 """The results of a suite's cells on disk, and where each of them is.
 
 <folder>/000001.cells, 000001.bodies    segments (`bench.store.segments`); the later one counts
-<folder>/<digest>.images                lists of images (`bench.store.image_lists`)
+<folder>/<digest>.images                lists of images (`bench.store.image_id_lists`)
 <folder>/<id>.json                      a cell's result from an earlier version, until the next run
 """
 
@@ -14,7 +14,7 @@ from bench.core.identifiers import is_id
 from bench.core.types import CellResult, Status
 from bench.store.cell_records import result_to_body
 from bench.store.frames import Frame, frame_of, status_at, unpack
-from bench.store.image_lists import ImageLists
+from bench.store.image_id_lists import ImageLists
 from bench.store.reading import DAMAGE, read_with_retry
 from bench.store.segments import FRAMES, Segment, SegmentWriter, in_order, is_segment
 from bench.store.writing import Flusher, writing

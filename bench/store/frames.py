@@ -30,7 +30,7 @@ class Frame(NamedTuple):
     Attributes:
         cell: Id of the cell, 10 bytes.
         status: Whether it is ok, was skipped, or failed.
-        images: Digest of the list of its images, 10 bytes (`bench.store.image_lists`).
+        images: Digest of the list of its images, 10 bytes (`bench.store.image_id_lists`).
         size: Number of images.
         right: Number of images whose prediction is right.
         bits: Whether each prediction is right, eight images in a byte, the first image highest.

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.core.types import CellResult
 from bench.store.cell_records import result_from_body
 from bench.store.frames import Frame, Run, pack, runs
-from bench.store.image_lists import ImageLists
+from bench.store.image_id_lists import ImageLists
 from bench.store.reading import open_regular
 from bench.store.writing import writing
 

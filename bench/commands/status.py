@@ -2,34 +2,43 @@
 
 import argparse
 import socket
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from bench.commands.arguments import add_suite
 from bench.commands.open_suite import open_suite
+from bench.core.types import Status
 from bench.plan.labels import duration
 from bench.results.tables import Scored
 from bench.run.events import read_events
 from bench.run.progress import Progress, progress_of
 from bench.store.folder_lock import RunOwner, killed_owner, running_owner
-from bench.store.snapshot import Results, read_results
+from bench.store.results_folder import Store
+from bench.store.snapshot import read_results, read_statuses
+from bench.suite.load import Suite
 
 
-def status_lines(results: Results) -> Iterator[str]:
+def status_lines(suite: Suite, store: Store) -> Iterator[str]:
     """Yield the number of cells by status, the state of the run, and each reason of failures."""
-    suite, folder = results.suite, results.store.folder
-    scored = [Scored(cell, result) for cell, result in results.cells_with_results]
-    counts = Counter(item.result.status if item.result else "missing" for item in scored)
-    yield f"suite {suite.suite}: {len(scored)} cells in {folder}"
-    yield "  " + ", ".join(f"{counts[key]} {key}" for key in ("ok", "skip", "failed", "missing"))
-    yield from run_lines(folder, datetime.now(UTC))
+    counts = read_statuses(suite, store)
+    yield f"suite {suite.suite}: {counts.total()} cells in {store.folder}"
+    known = [f"{counts[key]} {key}" for key in get_args(Status)]
+    yield f"  {', '.join(known)}, {counts[None]} missing"
+    yield from run_lines(store.folder, datetime.now(UTC))
+    if counts["failed"]:
+        yield from _failures(suite, store)
+
+
+def _failures(suite: Suite, store: Store) -> Iterator[str]:
+    ids = {cell for cell, status in store.statuses().items() if status == "failed"}
+    results = read_results(suite, store, wanted=lambda cell: bytes.fromhex(cell.id) in ids)
     failed: dict[str | None, list[str]] = {}  # cells by reason
-    for item in scored:
-        if item.result and item.result.status == "failed":
-            cell = f"{item.cell.target} · {item.cell.dataset} · {item.column}"
-            failed.setdefault(item.result.reason, []).append(cell)
+    for cell, result in results.cells_with_results:
+        if result and result.status == "failed":
+            label = f"{cell.target} · {cell.dataset} · {Scored(cell, result).column}"
+            failed.setdefault(result.reason, []).append(label)
     for reason, (first, *others) in failed.items():
         more = f" and {len(others)} more" if others else ""
         yield f"  failed: {first}{more}: {reason}"
@@ -106,6 +115,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """Print the status."""
     suite, store = open_suite(options)
-    results = read_results(suite, store)
-    print("\n".join(status_lines(results)))
+    print("\n".join(status_lines(suite, store)))
     return 0

@@ -1,16 +1,18 @@
 """Expand a suite into cells. A cell's identity is a hash of everything that changes its result."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import product
+from typing import Any
 
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import Budget, Mode
+from bench.plan.cell_names import ByIdentity, Naming
 from bench.plan.identity import (
     IDENTITY_FORM,
     attack_identity,
     data_identity,
-    digest,
     external_identity,
     model_identity,
     storage_identity,
@@ -32,6 +34,8 @@ from bench.suite.specs import (
     eps_value,
     task_of,
 )
+
+_BY_IDENTITY = ByIdentity()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,78 +125,120 @@ def images_of(suite: Suite, lock: Lock, cell: Cell) -> DatasetLock | None:
     return known.get(cell.dataset)
 
 
-def expand(suite: Suite, lock: Lock) -> list[Cell]:
-    """Return all cells, ordered by target so that a model is loaded once; source models first."""
+def expand(suite: Suite, lock: Lock, naming: Naming = _BY_IDENTITY) -> list[Cell]:
+    """Return all cells, ordered by target so that a model is loaded once; source models first.
+
+    Args:
+        suite: The suite.
+        lock: The lock.
+        naming: Names the cells; ids that are known need not be computed again.
+    """
     sources = {name for threat in suite.threats for name in threat.sources}
     order = sorted(suite.models, key=lambda name: name not in sources)
     return [
         cell
         for target in order
         for dataset in suite.datasets
-        for cell in _cells(suite, lock, target, dataset)
+        for cell in _cells(suite, lock, target, dataset, naming)
     ]
 
 
-def _cells(suite: Suite, lock: Lock, target: str, dataset: DatasetSpec) -> Iterator[Cell]:
+def _cells(
+    suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, naming: Naming
+) -> Iterator[Cell]:
     if not is_scored(suite.models, target, dataset):
         return
     for metric in metrics_of(dataset):
-        yield from _metric_cells(suite, lock, target, dataset, metric.name)
+        yield from _metric_cells(suite, lock, target, dataset, metric.name, naming)
 
 
 def _metric_cells(
-    suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str
+    suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str, naming: Naming
 ) -> Iterator[Cell]:
-    data = data_identity(suite, dataset, lock.datasets)
-    answers = TASKS[task_of(dataset)].answers
-    scored = {
-        "protocol": IDENTITY_FORM,
-        "target": model_identity(suite, lock, target),
-        "data": data,
-        **({} if metric == ACCURACY else {"metric": metric}),
-        **versioned("metric_version", metric_of(metric).version),
-        **(suite.protocol.model_dump(include={"answer_tokens"}) if answers else {}),
-        **judge_identity(suite.protocol, metric, lock),
-        **_rule_identity(suite, metric),
-    }
-    images = data_identity(suite, dataset, _clean_images(suite, lock, dataset))
-    clean = digest({**scored, "data": images, "attack": None})
-    yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
+    @cache
+    def data() -> dict[str, Any]:
+        return data_identity(suite, dataset, lock.datasets)
+
+    @cache
+    def scored() -> dict[str, Any]:
+        answers = TASKS[task_of(dataset)].answers
+        return {
+            "protocol": IDENTITY_FORM,
+            "target": model_identity(suite, lock, target),
+            "data": data(),
+            **({} if metric == ACCURACY else {"metric": metric}),
+            **versioned("metric_version", metric_of(metric).version),
+            **(suite.protocol.model_dump(include={"answer_tokens"}) if answers else {}),
+            **judge_identity(suite.protocol, metric, lock),
+            **_rule_identity(suite, metric),
+        }
+
+    def clean() -> object:
+        images = data_identity(suite, dataset, _clean_images(suite, lock, dataset))
+        return {**scored(), "data": images, "attack": None}
+
+    yield Cell(
+        naming.cell(clean), "", target, dataset.name, None, "", None, suite.seed, metric=metric
+    )
     crafting = [attack for attack in suite.attacks if not isinstance(attack, ExternalImages)]
+    rule = {"until": suite.until.model_dump()} if suite.until else {}
+    width = suite.until.width if suite.until else None
     for threat in suite.threats:
         names = threat.sources or (target,)
         attacks = [with_passes_of(attack, suite.models, names) for attack in crafting]
         for attack, seed in product(attacks, suite.attack_seeds):
-            sources = [model_identity(suite, lock, name) for name in names]
             mode = _mode(threat, metric)
             nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
+            of_craft = cache(partial(_craft_identity, suite, lock, attack, names, data, mode, seed))
             below: Cell | None = None
             for eps in sorted(attack.eps, key=eps_value) if nested else attack.eps:
-                craft = digest(
-                    {
-                        **storage_identity(suite),
-                        **({"below": below.craft_id} if below else {}),
-                        "protocol": IDENTITY_FORM,
-                        "source": sources if len(sources) > 1 else sources[0],
-                        "data": data,
-                        "attack": attack_identity(attack),
-                        **surrogates_identity(suite, lock, attack),
-                        **seeding_identity(attack, suite.models, names),
-                        "eps": eps_value(eps),
-                        "mode": mode,
-                        "seed": seed,
-                    }
-                )
-                parts = {**scored, "attack": craft}
-                rule = {"until": suite.until.model_dump()} if suite.until else {}
-                width = suite.until.width if suite.until else None
+                craft = naming.other(partial(_at_radius, of_craft, eps, below))
+                parts = partial(_with_attack, scored, craft)
                 cell = Cell(
-                    digest({**parts, **rule}), craft, target, dataset.name, attack, eps, threat,
-                    seed, below, metric, digest(parts), width,
+                    naming.cell(partial(_with_attack, scored, craft, rule)), craft, target,
+                    dataset.name, attack, eps, threat, seed, below, metric, naming.other(parts),
+                    width,
                 )  # fmt: skip
                 below = cell if nested else None
                 yield cell
-    yield from _external_cells(suite, lock, target, dataset, metric, scored)
+    yield from _external_cells(suite, lock, target, dataset, metric, scored, naming)
+
+
+def _with_attack(
+    scored: Callable[[], Mapping[str, Any]], craft: str, rule: Mapping[str, Any] = {}
+) -> Mapping[str, Any]:
+    return {**scored(), "attack": craft, **rule}
+
+
+def _craft_identity(
+    suite: Suite,
+    lock: Lock,
+    attack: AnyAttack,
+    names: Sequence[str],
+    data: Callable[[], Mapping[str, Any]],
+    mode: Mode,
+    seed: int,
+) -> Mapping[str, Any]:
+    """Return what a craft depends on, except for its radius."""
+    sources = [model_identity(suite, lock, name) for name in names]
+    return {
+        **storage_identity(suite),
+        "protocol": IDENTITY_FORM,
+        "source": sources if len(sources) > 1 else sources[0],
+        "data": data(),
+        "attack": attack_identity(attack),
+        **surrogates_identity(suite, lock, attack),
+        **seeding_identity(attack, suite.models, names),
+        "mode": mode,
+        "seed": seed,
+    }
+
+
+def _at_radius(
+    craft: Callable[[], Mapping[str, Any]], eps: str, below: Cell | None
+) -> Mapping[str, Any]:
+    nested = {"below": below.craft_id} if below else {}
+    return {**craft(), **nested, "eps": eps_value(eps)}
 
 
 def _external_cells(
@@ -201,25 +247,28 @@ def _external_cells(
     target: str,
     dataset: DatasetSpec,
     metric: str,
-    scored: Mapping[str, object],
+    scored: Callable[[], Mapping[str, Any]],
+    naming: Naming,
 ) -> Iterator[Cell]:
     """Yield the cells of images made by others, one per radius: they have no source and no seed."""
     for attack in suite.attacks:
         if not isinstance(attack, ExternalImages):
             continue
         for eps in attack.eps:
-            images = digest(
-                {
+
+            def images(attack: ExternalImages = attack, eps: str = eps) -> object:
+                return {
                     "protocol": IDENTITY_FORM,
                     "images": external_identity(lock, attack, dataset.name),
-                    "data": scored["data"],
+                    "data": scored()["data"],
                     "attack": attack_identity(attack),
                     "eps": eps_value(eps),
                 }
-            )
+
+            craft = naming.other(images)
             yield Cell(
-                digest({**scored, "attack": images}), images, target, dataset.name, attack, eps,
-                EXTERNAL, suite.seed, metric=metric,
+                naming.cell(partial(_with_attack, scored, craft)), craft, target, dataset.name,
+                attack, eps, EXTERNAL, suite.seed, metric=metric,
             )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from bench.run.watchers import Watcher, Watchers
 from bench.store.folder_lock import lock_folder
 from bench.store.results_folder import Store
 from bench.store.set_aside import reasons
-from bench.store.snapshot import Results, read_results
+from bench.store.snapshot import Results, read_results, store_names
 from bench.suite.load import Suite, load_suite
 from bench.trust.end_of_run import SHARE, allowance, examine_within, unexamined_line
 from bench.trust.stored_findings import findings_and_todo
@@ -168,6 +168,7 @@ def _compute(
     suite, lock = setup.suite, setup.lock
     store.put_lock(lock)
     before = read_results(suite, store, lock)
+    store_names(before)
     cells, todo = before.cells, before.missing()
     if not todo:
         watcher.begin(cells, [], 0)

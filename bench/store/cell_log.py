@@ -144,10 +144,10 @@ class CellLog:
             del self.places[cell]
             return None
 
-    def statuses(self) -> dict[str, Status]:
-        """Return the status of each cell with a frame, by its id."""
+    def statuses(self) -> dict[bytes, Status]:
+        """Return the status of each cell with a frame, by its id in 10 bytes."""
         return {
-            cell.hex(): status_at(self._blocks[place >> _BITS][1], place & _MASK)
+            cell: status_at(self._blocks[place >> _BITS][1], place & _MASK)
             for cell, place in self.places.items()
         }
 

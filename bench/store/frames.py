@@ -20,7 +20,7 @@ MARK = b"\xabRF1"  # begins each frame; the last byte is the version of this for
 _HEAD = struct.Struct("<4sIB10s10sIIIQ")
 _STATUS, _CELL, _SIZE = slice(8, 9), slice(9, 19), slice(29, 33)
 _AFTER_CHECKSUM = 8
-_STATUSES = get_args(Status)
+_STATUSES: tuple[Status, ...] = get_args(Status)
 _FIRST_RUN = 16  # frames that are compared at once; doubled while all have the same size
 
 

@@ -2,6 +2,7 @@
 
     <root>/<suite>/lock.json                 the lock of the suite
     <root>/<suite>/cells/                    the results of cells (`bench.store.cell_log`)
+    <root>/<suite>/cells.names               the names of the cells (`bench.plan.cell_names`)
     <root>/<suite>/parts/<id>/<part>.json    results of parts of an unfinished cell
     <root>/<suite>/set_aside/                damaged files with reasons (`bench.store.set_aside`)
     <root>/crafts/<craft_id>.<part>.safetensors
@@ -16,7 +17,7 @@ they raise `Unreadable` if it cannot be read.
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -26,14 +27,15 @@ from pydantic import TypeAdapter
 from bench.core.errors import UserError
 from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
 from bench.core.resolved_names import Lock
-from bench.core.types import CellResult
+from bench.core.types import CellResult, Status
+from bench.plan.cell_names import KnownNames, from_bytes, to_bytes
 from bench.store import set_aside
 from bench.store.cell_log import OLD, CellLog
 from bench.store.cell_records import read_result_file, result_to_json
 from bench.store.crafts import Craft, read_craft, write_craft
 from bench.store.reading import keep_damaged, read_stored, read_with_retry
 from bench.store.tidying import tidy
-from bench.store.writing import write_text, writing
+from bench.store.writing import write_atomically, write_text, writing
 
 _DAY = 86400.0  # seconds
 # these have subfolders, or files that are written in place
@@ -87,6 +89,17 @@ class Store:
         found = ((key, self._read_cell(key)) for key in cell_ids)
         return {key: result for key, result in found if result is not None}
 
+    def statuses(self) -> Mapping[bytes, Status]:
+        """Return the status of each stored cell as it is now, by its id in 10 bytes.
+
+        No result is read, so damage to the rest of a result does not show.
+        """
+        self.cells.refresh()
+        old = {bytes.fromhex(key): key for key in self.cells.old if key not in self.cells}
+        found = {cell: self._read_cell(key) for cell, key in old.items()}
+        others = {cell: result.status for cell, result in found.items() if result is not None}
+        return {**self.cells.statuses(), **others}
+
     def put_part(self, cell_id: str, part: str, result: CellResult) -> None:
         """Store the result of a part of a cell's images until the cell is finished."""
         path = Path(self._part_path(cell_id, part))
@@ -107,6 +120,16 @@ class Store:
     def lock(self) -> Lock:
         """Return the lock of the last run, or an empty one."""
         return read_lock(self.folder) or Lock()
+
+    def put_names(self, key: bytes, names: KnownNames) -> None:
+        """Store the names of the suite's cells under the key of `names_key`."""
+        content = to_bytes(key, names)
+        write_atomically(self._names_path, lambda part: part.write_bytes(content))
+
+    def names(self, key: bytes) -> KnownNames | None:
+        """Return the names that are stored under a key; None if there are none."""
+        content = read_with_retry(str(self._names_path), self._names_path.read_bytes)
+        return None if content is None else from_bytes(key, content)
 
     def tidy(self) -> None:
         """Tidy the results of cells, and remove temporary files of killed processes.
@@ -173,6 +196,10 @@ class Store:
             yield
         finally:
             lock.release()
+
+    @property
+    def _names_path(self) -> Path:
+        return self.folder / "cells.names"
 
     def _craft_path(self, key: str) -> Path:
         if not is_key(key):

@@ -1,10 +1,12 @@
 """The stored results of a suite, read once per command and passed on."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bench.core.resolved_names import Lock
-from bench.core.types import CellResult
+from bench.core.types import CellResult, Status
+from bench.plan.cell_names import InOrder, known_names, names_key
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import still_valid
 from bench.store.results_folder import Store
@@ -67,8 +69,32 @@ def read_results(
         UserError: The lock is damaged, or a file cannot be read.
     """
     valid = still_valid(suite, store.lock() if lock is None else lock)
-    cells = tuple(expand(suite, valid))
+    names = store.names(names_key(suite, valid))
+    cells = tuple(expand(suite, valid, InOrder(names)) if names else expand(suite, valid))
     return Results(suite, store, valid, cells, _read(store, filter(wanted, cells)))
+
+
+def store_names(results: Results) -> None:
+    """Store the names of a suite's cells, so that later commands need not compute them.
+
+    Raises:
+        StoreError: They cannot be written.
+    """
+    key = names_key(results.suite, results.lock)
+    ids = [[c.id, *filter(None, (c.craft_id, c.parts_id))] for c in results.cells]
+    results.store.put_names(key, known_names(ids))
+
+
+def read_statuses(suite: Suite, store: Store) -> Counter[Status | None]:
+    """Return how many of a suite's cells have each status; None counts those without a result.
+
+    Raises:
+        UserError: The lock is damaged, or a file cannot be read.
+    """
+    valid = still_valid(suite, store.lock())
+    names = store.names(names_key(suite, valid))
+    ids = names.cell_ids() if names else (bytes.fromhex(c.id) for c in expand(suite, valid))
+    return Counter(map(store.statuses().get, ids))
 
 
 def _read(store: Store, cells: Iterable[Cell]) -> dict[str, CellResult]:

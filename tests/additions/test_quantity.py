@@ -37,9 +37,8 @@ from pathlib import Path
 from bench.store.portable_records import read_result, result_line
 from bench.store.results_folder import Store
 store = Store(Path("results"), "added")
-store.cells.refresh()
-for key in sorted(store.cells.statuses()):
-    result = store.get(key)
+for cell in sorted(store.statuses()):
+    result = store.get(cell.hex())
     again = read_result(result_line(result).encode())
     assert (again.confidence == result.confidence).all()
     print(*result.confidence)

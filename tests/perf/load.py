@@ -27,6 +27,7 @@ from bench.run.suite_run import run_suite
 from bench.run.watchers import Watcher
 from tests.perf.growth import Cheap
 from tests.support.browser import CHROMIUM, Tab, browser
+from tests.support.stored_cells import stored_ids
 
 _ROUNDS = 5
 _MODELS, _SOURCES = 50, 39
@@ -189,7 +190,7 @@ def _cost(command: Sequence[str]) -> Cost:
 
 
 def _wait_for_cells(folder: Path, count: int) -> None:
-    while len(list(folder.glob("load/cells/*.json"))) < count:
+    while len(stored_ids(folder / "load")) < count:
         time.sleep(0.05)
 
 

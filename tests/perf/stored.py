@@ -107,7 +107,7 @@ def _result(
 
 WORKS: dict[str, Callable[[Store], object]] = {
     "what is missing": lambda store: read_results(SUITE, store).missing(),
-    "status": lambda store: list(status_lines(read_results(SUITE, store))),
+    "status": lambda store: list(status_lines(SUITE, store)),
     "all tables": lambda store: export(read_results(SUITE, store)),
 }
 

@@ -14,6 +14,7 @@ from bench.store.results_folder import Store
 from bench.store.segments import SegmentWriter
 from bench.store.set_aside import reasons
 from tests.store.test_results_folder import result
+from tests.support.file_system import reads
 from tests.support.stored_cells import segments, store_as_before, stored_ids
 
 IDS = [f"{place:020x}" for place in range(5)]
@@ -209,3 +210,13 @@ def test_a_write_that_fails_half_way_spoils_no_later_result(
     for each in RESULTS[2:]:
         store.put(each)
     assert list(store.read(IDS)) == list(read(tmp_path)) == IDS
+
+
+def test_statuses_are_read_without_the_results(tmp_path: Path) -> None:
+    folder = filled(tmp_path).folder
+    expected = {bytes.fromhex(each.cell_id): each.status for each in RESULTS}
+    with reads() as counted:
+        assert Store(tmp_path, "s").statuses() == expected
+    assert sum(counted[path.name] for path in segments(folder)) == 1
+    store_as_before(folder)
+    assert Store(tmp_path, "s").statuses() == expected

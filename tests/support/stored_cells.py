@@ -18,7 +18,7 @@ def stored_ids(folder: Path) -> set[str]:
     """Return the ids of the cells that have a result in a suite's folder of results."""
     store = Store(folder.parent, folder.name)
     store.cells.refresh()
-    return {*store.cells.statuses(), *store.cells.old}
+    return {*(cell.hex() for cell in store.cells.places), *store.cells.old}
 
 
 def forget(folder: Path, *cell_ids: str) -> None:

@@ -1,8 +1,8 @@
 """Names of cells and crafts: computed from their identities, or known from an earlier command.
 
-A name is a hash of everything that a number depends on, and takes some 50 microseconds. A run
-stores the names of its cells, and commands read them while the suite, the lock and the code that
-computes identities are the same. A million cells are then named in seconds.
+A name is a hash of everything that a number depends on. A run stores the names of its cells, and
+commands read them while the suite, the lock and the code that computes identities are the same. So
+a million cells are named in seconds.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Protocol
 
 from bench.core.identifiers import ID_LENGTH
 from bench.core.resolved_names import Lock
-from bench.plan.identity import digest
+from bench.plan.identity_texts import Texts, digest_of_texts
 from bench.suite.load import Suite
 
 _BYTES = ID_LENGTH // 2  # of a name
@@ -27,11 +27,11 @@ _ROOMS = ("core", "plan", "suite")  # which compute identities
 class Naming(Protocol):
     """Names cells and crafts, one after another in the order of the suite."""
 
-    def cell(self, identity: Callable[[], object]) -> str:
+    def cell(self, identity: Callable[[], Texts]) -> str:
         """Return the name of the next cell."""
         ...
 
-    def other(self, identity: Callable[[], object]) -> str:
+    def other(self, identity: Callable[[], Texts]) -> str:
         """Return the next name of a craft, or of the parts of a cell."""
         ...
 
@@ -39,9 +39,9 @@ class Naming(Protocol):
 class ByIdentity:
     """Computes names from identities."""
 
-    def cell(self, identity: Callable[[], object]) -> str:
+    def cell(self, identity: Callable[[], Texts]) -> str:
         """Return the hash of an identity."""
-        return digest(identity())
+        return digest_of_texts(identity())
 
     other = cell
 
@@ -53,11 +53,11 @@ class InOrder:
         """Begin with the first name."""
         self._cells, self._others = _split(known.cells), _split(known.others)
 
-    def cell(self, identity: Callable[[], object]) -> str:
+    def cell(self, identity: Callable[[], Texts]) -> str:
         """Return the next name of a cell."""
         return next(self._cells).hex()
 
-    def other(self, identity: Callable[[], object]) -> str:
+    def other(self, identity: Callable[[], Texts]) -> str:
         """Return the next name of a craft, or of the parts of a cell."""
         return next(self._others).hex()
 

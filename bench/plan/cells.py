@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
-from typing import Any
 
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import Budget, Mode
@@ -12,12 +11,12 @@ from bench.plan.cell_names import ByIdentity, Naming
 from bench.plan.identity import (
     IDENTITY_FORM,
     attack_identity,
+    canonical,
     data_identity,
     external_identity,
-    model_identity,
     storage_identity,
-    surrogates_identity,
 )
+from bench.plan.identity_texts import IdentityTexts, Texts, texts_of
 from bench.plan.random_models import seeding_identity, with_passes_of
 from bench.plan.versions import versioned
 from bench.suite.applicability import is_scored
@@ -71,6 +70,12 @@ class Cell:
     metric: str = ACCURACY
     parts_id: str = ""
     width: float | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its id, and the other names that it has, in the order in which it was named."""
+        parts = self.parts_id if self.parts_id != self.id else ""
+        return self.id, *filter(None, (self.craft_id, parts))
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -133,55 +138,38 @@ def expand(suite: Suite, lock: Lock, naming: Naming = _BY_IDENTITY) -> list[Cell
         lock: The lock.
         naming: Names the cells; ids that are known need not be computed again.
     """
+    texts = IdentityTexts(suite, lock)
     sources = {name for threat in suite.threats for name in threat.sources}
     order = sorted(suite.models, key=lambda name: name not in sources)
     return [
         cell
         for target in order
         for dataset in suite.datasets
-        for cell in _cells(suite, lock, target, dataset, naming)
+        if is_scored(suite.models, target, dataset)
+        for metric in metrics_of(dataset)
+        for cell in _metric_cells(suite, lock, target, dataset, metric.name, texts, naming)
     ]
 
 
-def _cells(
-    suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, naming: Naming
-) -> Iterator[Cell]:
-    if not is_scored(suite.models, target, dataset):
-        return
-    for metric in metrics_of(dataset):
-        yield from _metric_cells(suite, lock, target, dataset, metric.name, naming)
-
-
 def _metric_cells(
-    suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str, naming: Naming
+    suite: Suite,
+    lock: Lock,
+    target: str,
+    dataset: DatasetSpec,
+    metric: str,
+    texts: IdentityTexts,
+    naming: Naming,
 ) -> Iterator[Cell]:
-    @cache
-    def data() -> dict[str, Any]:
-        return data_identity(suite, dataset, lock.datasets)
+    scored = cache(partial(_scored, suite, lock, target, dataset, metric, texts))
 
-    @cache
-    def scored() -> dict[str, Any]:
-        answers = TASKS[task_of(dataset)].answers
-        return {
-            "protocol": IDENTITY_FORM,
-            "target": model_identity(suite, lock, target),
-            "data": data(),
-            **({} if metric == ACCURACY else {"metric": metric}),
-            **versioned("metric_version", metric_of(metric).version),
-            **(suite.protocol.model_dump(include={"answer_tokens"}) if answers else {}),
-            **judge_identity(suite.protocol, metric, lock),
-            **_rule_identity(suite, metric),
-        }
-
-    def clean() -> object:
+    def clean() -> Texts:
         images = data_identity(suite, dataset, _clean_images(suite, lock, dataset))
-        return {**scored(), "data": images, "attack": None}
+        return {**scored(), **texts_of({"data": images, "attack": None})}
 
-    yield Cell(
-        naming.cell(clean), "", target, dataset.name, None, "", None, suite.seed, metric=metric
-    )
+    own = naming.cell(clean)
+    yield Cell(own, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
     crafting = [attack for attack in suite.attacks if not isinstance(attack, ExternalImages)]
-    rule = {"until": suite.until.model_dump()} if suite.until else {}
+    rule = texts_of({"until": suite.until.model_dump()}) if suite.until else {}
     width = suite.until.width if suite.until else None
     for threat in suite.threats:
         names = threat.sources or (target,)
@@ -189,56 +177,70 @@ def _metric_cells(
         for attack, seed in product(attacks, suite.attack_seeds):
             mode = _mode(threat, metric)
             nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
-            of_craft = cache(partial(_craft_identity, suite, lock, attack, names, data, mode, seed))
+            fixed = cache(partial(_craft, suite, attack, names, dataset, mode, seed, texts))
             below: Cell | None = None
             for eps in sorted(attack.eps, key=eps_value) if nested else attack.eps:
-                craft = naming.other(partial(_at_radius, of_craft, eps, below))
-                parts = partial(_with_attack, scored, craft)
+                craft = naming.other(partial(_at_radius, fixed, eps, below))
+                own = naming.cell(partial(_attacked, scored, craft, rule))
+                parts = naming.other(partial(_attacked, scored, craft, {})) if rule else own
                 cell = Cell(
-                    naming.cell(partial(_with_attack, scored, craft, rule)), craft, target,
-                    dataset.name, attack, eps, threat, seed, below, metric, naming.other(parts),
-                    width,
+                    own, craft, target, dataset.name, attack, eps, threat, seed, below, metric,
+                    parts, width,
                 )  # fmt: skip
                 below = cell if nested else None
                 yield cell
     yield from _external_cells(suite, lock, target, dataset, metric, scored, naming)
 
 
-def _with_attack(
-    scored: Callable[[], Mapping[str, Any]], craft: str, rule: Mapping[str, Any] = {}
-) -> Mapping[str, Any]:
-    return {**scored(), "attack": craft, **rule}
+def _scored(
+    suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str, texts: IdentityTexts
+) -> Texts:
+    """Return what the cells of a model on a dataset share."""
+    answers = TASKS[task_of(dataset)].answers
+    settings = {
+        "protocol": IDENTITY_FORM,
+        **({} if metric == ACCURACY else {"metric": metric}),
+        **versioned("metric_version", metric_of(metric).version),
+        **(suite.protocol.model_dump(include={"answer_tokens"}) if answers else {}),
+        **judge_identity(suite.protocol, metric, lock),
+        **_rule_identity(suite, metric),
+    }
+    return {**texts_of(settings), "target": texts.model(target), "data": texts.data(dataset)}
 
 
-def _craft_identity(
+def _attacked(scored: Callable[[], Texts], craft: str, rule: Texts) -> Texts:
+    return {**scored(), "attack": canonical(craft), **rule}
+
+
+def _craft(
     suite: Suite,
-    lock: Lock,
     attack: AnyAttack,
     names: Sequence[str],
-    data: Callable[[], Mapping[str, Any]],
+    dataset: DatasetSpec,
     mode: Mode,
     seed: int,
-) -> Mapping[str, Any]:
+    texts: IdentityTexts,
+) -> Texts:
     """Return what a craft depends on, except for its radius."""
-    sources = [model_identity(suite, lock, name) for name in names]
-    return {
+    sources = [texts.model(name) for name in names]
+    settings = {
         **storage_identity(suite),
         "protocol": IDENTITY_FORM,
-        "source": sources if len(sources) > 1 else sources[0],
-        "data": data(),
-        "attack": attack_identity(attack),
-        **surrogates_identity(suite, lock, attack),
         **seeding_identity(attack, suite.models, names),
         "mode": mode,
         "seed": seed,
     }
+    return {
+        **texts_of(settings),
+        "source": f"[{','.join(sources)}]" if len(sources) > 1 else sources[0],
+        "data": texts.data(dataset),
+        **texts.attack(attack),
+    }
 
 
-def _at_radius(
-    craft: Callable[[], Mapping[str, Any]], eps: str, below: Cell | None
-) -> Mapping[str, Any]:
+def _at_radius(craft: Callable[[], Texts], eps: str, below: Cell | None) -> Texts:
     nested = {"below": below.craft_id} if below else {}
-    return {**craft(), **nested, "eps": eps_value(eps)}
+    return {**craft(), **texts_of({**nested, "eps": eps_value(eps)})}
 
 
 def _external_cells(
@@ -247,7 +249,7 @@ def _external_cells(
     target: str,
     dataset: DatasetSpec,
     metric: str,
-    scored: Callable[[], Mapping[str, Any]],
+    scored: Callable[[], Texts],
     naming: Naming,
 ) -> Iterator[Cell]:
     """Yield the cells of images made by others, one per radius: they have no source and no seed."""
@@ -255,21 +257,24 @@ def _external_cells(
         if not isinstance(attack, ExternalImages):
             continue
         for eps in attack.eps:
-
-            def images(attack: ExternalImages = attack, eps: str = eps) -> object:
-                return {
-                    "protocol": IDENTITY_FORM,
-                    "images": external_identity(lock, attack, dataset.name),
-                    "data": scored()["data"],
-                    "attack": attack_identity(attack),
-                    "eps": eps_value(eps),
-                }
-
+            images = partial(_given_images, lock, attack, dataset.name, eps, scored)
             craft = naming.other(images)
+            own = naming.cell(partial(_attacked, scored, craft, {}))
             yield Cell(
-                naming.cell(partial(_with_attack, scored, craft)), craft, target, dataset.name,
-                attack, eps, EXTERNAL, suite.seed, metric=metric,
-            )  # fmt: skip
+                own, craft, target, dataset.name, attack, eps, EXTERNAL, suite.seed, metric=metric
+            )
+
+
+def _given_images(
+    lock: Lock, attack: ExternalImages, dataset: str, eps: str, scored: Callable[[], Texts]
+) -> Texts:
+    settings = {
+        "protocol": IDENTITY_FORM,
+        "images": external_identity(lock, attack, dataset),
+        "attack": attack_identity(attack),
+        "eps": eps_value(eps),
+    }
+    return {**texts_of(settings), "data": scored()["data"]}
 
 
 def _rule_identity(suite: Suite, metric: str) -> dict[str, str]:

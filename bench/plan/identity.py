@@ -24,6 +24,7 @@ from bench.suite.specs import (
 # Version of the form of identities, under the key `protocol`. Raise it when the keys of identities
 # change: this voids every stored result. If only numbers change, use `bench.plan.versions`.
 IDENTITY_FORM = 1
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
 def spec_digests(suite: Suite) -> dict[str, str]:
@@ -135,5 +136,9 @@ def data_identity(
 
 def digest(value: object) -> str:
     """Return a hash of a JSON-serialisable value; equal values have equal hashes."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:ID_LENGTH]
+
+
+def canonical(value: object) -> str:
+    """Return a value as JSON; equal values have equal texts."""
+    return _CANONICAL.encode(value)

@@ -81,7 +81,7 @@ def store_names(results: Results) -> None:
         StoreError: They cannot be written.
     """
     key = names_key(results.suite, results.lock)
-    ids = [[c.id, *filter(None, (c.craft_id, c.parts_id))] for c in results.cells]
+    ids = [cell.names for cell in results.cells]
     results.store.put_names(key, known_names(ids))
 
 

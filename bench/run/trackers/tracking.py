@@ -66,6 +66,8 @@ class Tracking(Watcher):
 
     def publish(self, board: pd.DataFrame, page: Path) -> None:
         """Send the curves of the leaderboard and the page of a complete run, and close."""
+        if not self.feeds:
+            return
         curves = list(curves_of(self.suite, board))
 
         def send(tracker: Tracker) -> None:

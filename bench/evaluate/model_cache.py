@@ -17,6 +17,7 @@ from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
 from bench.evaluate.image_cache import ImageCache
 from bench.evaluate.loading import Loading
+from bench.evaluate.memory_limit import memory_limit
 from bench.evaluate.text_vectors import TextVectors
 from bench.evaluate.unchanged import require_unchanged_judge, require_unchanged_model
 from bench.models import (
@@ -57,6 +58,7 @@ class ModelCache:
         compiled: Whether image towers are compiled for full batches.
         judge_replies: Folder of a judge's stored replies.
         logs: Folder of the run, where tracebacks are written; None for none.
+        memory: Bytes of the machine's memory that this process may fill.
         memory_freed: Whether the cache was cleared because memory ran out, and no cell has been
             computed since.
         loading: Remembers errors, measures the time of loading, and has the time limit.
@@ -71,6 +73,7 @@ class ModelCache:
     compiled: bool = False
     judge_replies: Path = Path("judged")
     logs: Path | None = None
+    memory: int = field(default_factory=memory_limit)
     memory_freed: bool = False
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
@@ -86,8 +89,8 @@ class ModelCache:
     def __post_init__(self) -> None:
         """Create empty caches of images and text vectors."""
         self.loading = Loading(self.problems, self.logs, self.device)
-        self._images = ImageCache(self.suite, self.lock, self.device, self.loading)
-        self._vectors = TextVectors(self.suite.protocol, self.loading)
+        self._images = ImageCache(self.suite, self.lock, self.device, self.loading, self.memory)
+        self._vectors = TextVectors(self.suite.protocol, self.loading, self.device, self.memory)
 
     def classifier(
         self,
@@ -138,6 +141,7 @@ class ModelCache:
         """Return the scorer of a dataset's answers for a metric."""
         if (dataset, metric) not in self._scorers:
             all_exchanges = self.images(dataset).questions
+            self._scorers = {k: held for k, held in self._scorers.items() if k[0] in self._images}
             judge = self._judge() if metric_of(metric).judged else match
             rule = self.suite.protocol.vqa_rule
             self._scorers[dataset, metric] = build_scorer(metric, all_exchanges, judge, rule)

@@ -3,32 +3,45 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from bench.core.deadline import LimitedModel
+from bench.core.devices import memory_of
 from bench.core.errors import CellError
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
 from bench.evaluate.loading import Loading
+from bench.evaluate.recent import Recent
 from bench.models import ClipModel, DefendedModel
 from bench.models.defended import undefended
 from bench.suite.metrics import CLASSIFICATION
 from bench.suite.specs import Protocol, TaskName
 from bench.tasks.embedding_tasks import EMBEDDING_TASKS
 
+_SHARE = 0.1  # share of the memory that text vectors may fill together
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass
 class TextVectors:
-    """Computes the vectors of a dataset's texts at their first use and keeps them.
+    """Computes the vectors of a dataset's texts at their first use, and keeps the latest.
 
     Attributes:
         protocol: States the prompt templates.
         loading: Measures the time of loading, and has the time limit.
+        device: Device of the vectors.
+        memory: Bytes of the machine's memory that this process may fill.
     """
 
     protocol: Protocol
     loading: Loading
-    _known: dict[Hashable, Tensor] = field(default_factory=dict)
+    device: torch.device
+    memory: int
+    _known: Recent[Hashable, Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know no vectors."""
+        self._known = Recent(_SHARE * memory_of(self.device, self.memory), _size)
 
     def of(self, model: ImageTextModel, images: Images, task: TaskName) -> Tensor:
         """Return the vectors `[d,m]` that a model's image embeddings are compared with."""
@@ -37,11 +50,13 @@ class TextVectors:
         text = built.encode if isinstance(built, ClipModel) else built
         prompts = self.protocol.templates_of(images.templates)
         key = (text, task, images.classes, images.captions, prompts)
-        if key not in self._known:
-            limited = LimitedModel(built, self.loading.check)
-            with self.loading.timed():
-                self._known[key] = EMBEDDING_TASKS[task].vectors(limited, images, prompts)
-        return self._known[key]
+        if (known := self._known.get(key)) is not None:
+            return known
+        limited = LimitedModel(built, self.loading.check)
+        with self.loading.timed():
+            vectors: Tensor = EMBEDDING_TASKS[task].vectors(limited, images, prompts)
+        self._known.put(key, vectors)
+        return vectors
 
     def head(
         self, tower: ImageTextModel, model: ImageTextModel, images: Images, task: TaskName
@@ -66,3 +81,7 @@ class TextVectors:
     def clear(self) -> None:
         """Forget all vectors."""
         self._known.clear()
+
+
+def _size(vectors: Tensor) -> int:
+    return vectors.nbytes

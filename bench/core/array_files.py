@@ -267,4 +267,4 @@ def _remove_unused(path: Path) -> bool:
 def user_files(kind: str) -> ArrayFiles | None:
     """Return the arrays of one kind in the user's cache folder; None if there is no such folder."""
     folder = cache_folder(kind)
-    return folder and ArrayFiles(folder)
+    return ArrayFiles(folder) if folder else None

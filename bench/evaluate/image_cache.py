@@ -9,7 +9,6 @@ from functools import partial
 import torch
 
 from bench.core.array_files import ArrayFiles, Gather, NotKept, in_memory, user_files
-from bench.core.devices import memory_of
 from bench.core.errors import CellError
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.data.decode import decoder
@@ -35,7 +34,6 @@ class ImageCache:
         lock: Lists their images.
         device: Device of the labels, and of the images if they fit.
         loading: Remembers errors and measures time.
-        memory: Bytes of the machine's memory that this process may fill.
         files: Keeps decoded images; None if there is no folder for them.
     """
 
@@ -43,14 +41,13 @@ class ImageCache:
     lock: Lock
     device: torch.device
     loading: Loading
-    memory: int
     files: ArrayFiles | None = field(default_factory=partial(user_files, "images"))
     _held: dict[str, Recent[str, Images]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Hold no images, neither in the machine's memory nor in that of an accelerator."""
         self._held = {
-            device.type: Recent(_SHARE * memory_of(device, self.memory), _size)
+            device.type: Recent(self.loading.share(_SHARE, device), _size)
             for device in (_CPU, self.device)
         }
 

@@ -10,7 +10,9 @@ from typing import TypeVar
 import torch
 
 from bench.core.deadline import Deadline
+from bench.core.devices import memory_of
 from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
+from bench.evaluate.memory_limit import memory_limit
 from bench.evaluate.random_numbers import unmoved
 from bench.evaluate.tracebacks import reason
 from bench.models.batch_size import memory_too_small
@@ -27,6 +29,7 @@ class Loading:
             raises the same reason.
         logs: Folder of the run, where tracebacks are written; None for none.
         device: Device of the models.
+        memory: Bytes of the machine's memory that this process may fill.
         deadline: The time limit of what is computed; there is none before its `restart`.
         seconds: Time that loading has taken so far.
     """
@@ -34,9 +37,14 @@ class Loading:
     problems: dict[str, str]
     logs: Path | None
     device: torch.device
+    memory: int = field(default_factory=memory_limit)
     deadline: Deadline = field(init=False, default_factory=Deadline)
     seconds: float = 0.0
     _nested: bool = False
+
+    def share(self, part: float, device: torch.device) -> float:
+        """Return the bytes of a part of a device's memory, in (0,1], for this process."""
+        return part * memory_of(device, self.memory)
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """Call `make` for something that cells share.

@@ -9,7 +9,6 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from bench.core.devices import usable_memory
 from bench.core.errors import CellError
 from bench.core.language_types import AnsweringModel
 from bench.core.resolved_names import Lock
@@ -50,8 +49,7 @@ class ModelCache:
     Attributes:
         suite: Defines the names.
         lock: Lists the images of each dataset.
-        problems: Reasons why something could not be built, by key path; a second request for it
-            raises the same reason.
+        problems: Reasons why something could not be built, by key path; raised at each request.
         device: Device of the models.
         batch_size: Number of images at once; found by trial if None.
         trust: Whether code that the suite names may be imported.
@@ -59,8 +57,7 @@ class ModelCache:
         judge_replies: Folder of a judge's stored replies.
         logs: Folder of the run, where tracebacks are written; None for none.
         memory: Bytes of the machine's memory that this process may fill.
-        memory_freed: Whether the cache was cleared because memory ran out, and no cell has been
-            computed since.
+        memory_freed: Whether memory ran out, and no cell has been computed since.
         loading: Remembers errors, measures the time of loading, and has the time limit.
     """
 
@@ -88,9 +85,9 @@ class ModelCache:
 
     def __post_init__(self) -> None:
         """Create empty caches of images and text vectors."""
-        self.loading = Loading(self.problems, self.logs, self.device)
-        self._images = ImageCache(self.suite, self.lock, self.device, self.loading, self.memory)
-        self._vectors = TextVectors(self.suite.protocol, self.loading, self.device, self.memory)
+        self.loading = Loading(self.problems, self.logs, self.device, self.memory)
+        self._images = ImageCache(self.suite, self.lock, self.device, self.loading)
+        self._vectors = TextVectors(self.suite.protocol, self.loading)
 
     def classifier(
         self,
@@ -257,10 +254,9 @@ class ModelCache:
 
     def _make_room(self) -> None:
         """Clear the cache if it holds more than `_FULL` of an accelerator's memory."""
-        if self.device.type == "cuda":
-            _, total = usable_memory(self.device)
-            if torch.cuda.memory_allocated(self.device) > _FULL * total:
-                self._clear()
+        on_gpu, most = self.device.type == "cuda", self.loading.share(_FULL, self.device)
+        if on_gpu and torch.cuda.memory_allocated(self.device) > most:
+            self._clear()
 
     def free_memory(self) -> None:
         """Clear the cache after memory ran out, and halve all batch sizes."""

@@ -3,11 +3,9 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from bench.core.deadline import LimitedModel
-from bench.core.devices import memory_of
 from bench.core.errors import CellError
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
@@ -29,19 +27,15 @@ class TextVectors:
     Attributes:
         protocol: States the prompt templates.
         loading: Measures the time of loading, and has the time limit.
-        device: Device of the vectors.
-        memory: Bytes of the machine's memory that this process may fill.
     """
 
     protocol: Protocol
     loading: Loading
-    device: torch.device
-    memory: int
     _known: Recent[Hashable, Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
         """Know no vectors."""
-        self._known = Recent(_SHARE * memory_of(self.device, self.memory), _size)
+        self._known = Recent(self.loading.share(_SHARE, self.loading.device), _size)
 
     def of(self, model: ImageTextModel, images: Images, task: TaskName) -> Tensor:
         """Return the vectors `[d,m]` that a model's image embeddings are compared with."""

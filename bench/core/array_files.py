@@ -36,7 +36,7 @@ Part = tuple[Sequence[int], Array]
 # Returns an array from its number of rows and its parts, which may be left unread.
 Gather = Callable[[int, Iterator[Part]], Array]
 
-SMALLEST = 16 * 2**20  # bytes; smaller arrays are not worth a file
+SMALLEST = 4 * 2**20  # bytes; below, a file saves less than half a second of decoding
 _MOST = 20 * 10**9  # bytes of all files
 _FREE_SHARE = 0.2  # share of the free disk, with these files removed, that they may take
 _WAIT = 1.0  # seconds between checks whether waiting still makes sense

@@ -107,7 +107,8 @@ class ArrayFiles:
                     self._make_room(size)
                     file.truncate(size)  # so that other processes count it
                 _write(file, key, header, parts)
-                return _map(file)
+                with _or_not_kept():
+                    return _map(file)
 
             yield gather
 

@@ -12,7 +12,7 @@ import torch
 from bench.core.deadline import Deadline
 from bench.core.devices import memory_of
 from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
-from bench.evaluate.memory_limit import memory_limit
+from bench.evaluate.memory_limit import memory_limit, private_memory
 from bench.evaluate.random_numbers import unmoved
 from bench.evaluate.tracebacks import reason
 from bench.models.batch_size import memory_too_small
@@ -40,7 +40,20 @@ class Loading:
     memory: int = field(default_factory=memory_limit)
     deadline: Deadline = field(init=False, default_factory=Deadline)
     seconds: float = 0.0
+    _filled_before: int = field(init=False)
     _nested: bool = False
+
+    def __post_init__(self) -> None:
+        """Note what Python and its libraries fill already."""
+        self._filled_before = private_memory()
+
+    def fills(self, part: float) -> bool:
+        """Return whether models and images fill more than a part of the memory for this process."""
+        if self.device.type == "cuda":
+            filled = torch.cuda.memory_allocated(self.device)
+        else:
+            filled = private_memory() - self._filled_before
+        return filled > self.share(part, self.device)
 
     def share(self, part: float, device: torch.device) -> float:
         """Return the bytes of a part of a device's memory, in (0,1], for this process."""

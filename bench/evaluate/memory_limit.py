@@ -1,5 +1,6 @@
-"""The memory that the processes of this machine, or of this container, may fill together."""
+"""The memory that the processes of this machine or container may fill, and that this one fills."""
 
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +26,28 @@ def physical_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def private_memory() -> int:
+    """Return the bytes that only this process fills; 0 if the system does not tell.
+
+    Mapped files do not count: the system frees their pages when memory is short.
+    """
+    try:
+        fields = Path("/proc/self/statm").read_text().split()
+        return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0  # no Linux
+
+
+def give_back_freed_memory() -> None:
+    """Return to the system what this process has freed.
+
+    glibc keeps much of it: 1.4 of the 1.5 GB of two ViT-B/32. Other C libraries lack
+    the function.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _limits_of_groups(root: Path) -> Iterator[int]:

@@ -16,7 +16,7 @@ from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
 from bench.evaluate.image_cache import ImageCache
 from bench.evaluate.loading import Loading
-from bench.evaluate.memory_limit import memory_limit
+from bench.evaluate.memory_limit import give_back_freed_memory, memory_limit
 from bench.evaluate.text_vectors import TextVectors
 from bench.evaluate.unchanged import require_unchanged_judge, require_unchanged_model
 from bench.models import (
@@ -253,9 +253,8 @@ class ModelCache:
         return cast(ImageTextModel, built)
 
     def _make_room(self) -> None:
-        """Clear the cache if it holds more than `_FULL` of an accelerator's memory."""
-        on_gpu, most = self.device.type == "cuda", self.loading.share(_FULL, self.device)
-        if on_gpu and torch.cuda.memory_allocated(self.device) > most:
+        """Clear the cache if more than `_FULL` of the memory of this process is filled."""
+        if self.loading.fills(_FULL):
             self._clear()
 
     def free_memory(self) -> None:
@@ -274,6 +273,7 @@ class ModelCache:
         self._scorers.clear()  # they hold the judge
         self._built_judge = None
         gc.collect()  # towers and the models adapted from them are in reference cycles
+        give_back_freed_memory()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

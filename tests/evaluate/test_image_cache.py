@@ -13,9 +13,10 @@ import torch
 import bench.data
 from bench.core.array_files import SMALLEST, ArrayFiles
 from bench.core.errors import CellError
+from bench.evaluate import loading, model_cache
 from bench.evaluate.cell import Evaluator
 from bench.evaluate.image_cache import ImageCache
-from bench.evaluate.memory_limit import memory_limit, physical_memory
+from bench.evaluate.memory_limit import memory_limit, physical_memory, private_memory
 from bench.evaluate.recent import Recent
 from bench.plan.cells import Cell
 from bench.suite.load import Suite, load_suite
@@ -46,7 +47,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @pytest.fixture
-def suite(suite_file: Write, dataset: Datasets) -> Suite:
+def suite(suite_file: Write, dataset: Datasets, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    monkeypatch.setattr(loading, "private_memory", lambda: 0)  # models fill more than images here
     entries = [
         {"kind": "webdataset", "name": name, "path": str(dataset(name, COUNT, SIZE, classes))}
         for classes, name in enumerate(NAMES, 2)
@@ -156,6 +158,24 @@ def test_text_vectors_and_scorers_do_not_grow(suite: Suite, tmp_path: Path) -> N
         cache.scorer(name, CHOICE)
         assert len(cache._scorers) <= 2
     assert seen > 2 * most
+
+
+def test_models_of_a_cpu_are_dropped_when_half_of_the_memory_is_filled(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {f"CLIP {number}": suite.models["CLIP"] for number in range(5)}
+    filled = [1000]  # by Python and its libraries
+    monkeypatch.setattr(loading, "private_memory", lambda: filled[0])
+    evaluate, _ = evaluator(suite.model_copy(update={"models": models}), tmp_path, memory=1000)
+    held, cleared = [], []
+    monkeypatch.setattr(model_cache, "give_back_freed_memory", lambda: cleared.append(1))
+    for name in models:
+        evaluate._cache.model(name)
+        filled[0] = 1000 + 300 * len(evaluate._cache._models)
+        held.append(len(evaluate._cache._models))
+    assert held == [1, 2, 1, 2, 1]
+    assert len(cleared) == 2
+    assert private_memory() > 0
 
 
 def test_the_least_recently_used_values_are_dropped() -> None:

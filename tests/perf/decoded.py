@@ -49,8 +49,8 @@ def decoded() -> Iterator[dict[str, object]]:
                 "CPU s": round(cpu, 1),
                 "MB": round(memory),
                 "speed-up": round(plain[0] / seconds, 1),
-                "CPU s saved": f"{1 - cpu / plain[1]:.0%}",
-                "memory saved": f"{1 - memory / plain[2]:.0%}",
+                "share of the CPU s": f"{cpu / plain[1]:.0%}",
+                "share of the MB": f"{memory / plain[2]:.0%}",
             }
 
 
@@ -125,8 +125,7 @@ def main(folder: Path) -> None:
     sys.stdin.readline()
     started, cpu = time.perf_counter(), time.process_time()
     images = cache.images("set")
-    for rows in torch.arange(len(images.labels)).split(64):  # as an attack reads them
-        images.floats(rows)
+    images.pixels.max()  # reads each page
     _answer(time.perf_counter() - started, time.process_time() - cpu)
     sys.stdin.readline()
     _answer(_shared_fairly() - before)

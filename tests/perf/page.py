@@ -82,10 +82,10 @@ nothing, so that the figures are those of the harness. Each count runs in its ow
     ),
     "images": Part(
         "Decoded images that two workers share",
-        """Two processes of one machine load 2,000 JPEG files at the same time, resize them to 224
-pixels and read all of them, as the first cells of a run do. *MB* is the memory of both over their
-start; what they share counts once.""",
-        ("images come from", "s", "CPU s", "MB"),
+        """Two processes of one machine load 2,000 JPEG files at the same time and resize them to
+224 pixels, as the first cells of a run do. *MB* is the memory of both over their start; what they
+share counts once. Shares are those of the first row.""",
+        ("images come from", "speed-up", "CPU s", "share of the CPU s", "MB", "share of the MB"),
     ),
     "stored": Part(
         "Reading ten thousand stored cells",

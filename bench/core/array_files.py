@@ -18,7 +18,7 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -156,7 +156,7 @@ class ArrayFiles:
             descriptor, name = tempfile.mkstemp(".part", f".{key}.", self.folder)
         part = Path(name)
         try:
-            with os.fdopen(descriptor, "r+b") as file:
+            with os.fdopen(descriptor, "r+b", buffering=0) as file:  # else closing it may fail
                 with _or_not_kept():
                     fcntl.flock(file, fcntl.LOCK_SH)
                 yield file
@@ -166,9 +166,12 @@ class ArrayFiles:
             part.unlink(missing_ok=True)
 
     def _make_room(self, size: int) -> None:
-        """Remove the least recently used files until `size` bytes more are allowed."""
-        names = (*self.folder.glob("*.npy"), *self.folder.glob(".*.part"))
-        files = sorted((found.st_mtime, found.st_size, path) for path, found in _states(names))
+        """Remove files until `size` bytes more are allowed.
+
+        What killed processes left comes first, then the least recently used arrays.
+        """
+        left, arrays = (_by_time(self.folder.glob(name)) for name in (".*.part", "*.npy"))
+        files = [*left, *arrays]
         total = sum(held for _, held, _ in files)
         allowed = min(self.most, _FREE_SHARE * (shutil.disk_usage(self.folder).free + total))
         if size <= allowed:
@@ -203,19 +206,23 @@ def _write(file: IO[bytes], key: str, header: bytes, parts: Iterator[Part]) -> N
     Rows are written and not assigned in mapped memory, where a full disk would end the process.
     """
     with _or_not_kept():
-        file.write(header)
+        _write_at(file, 0, header)
     for rows, value in parts:
         content = value.tobytes()
         with _or_not_kept():
             for row in rows:
-                file.seek(len(header) + row * len(content))
-                file.write(content)
+                _write_at(file, len(header) + row * len(content), content)
     with _or_not_kept():
         check = _checksum(file, key)
-        file.seek(-_CHECK, os.SEEK_END)
-        file.write(check)
-        file.flush()
+        _write_at(file, file.tell(), check)
         os.fsync(file.fileno())  # an error of the disk shows here, and not when pages are read
+
+
+def _write_at(file: IO[bytes], place: int, content: bytes) -> None:
+    file.seek(place)
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _is_whole(file: IO[bytes], key: str) -> bool:
@@ -247,10 +254,14 @@ def _map(file: IO[bytes]) -> Array:
     return np.frombuffer(mapped, np.uint8, math.prod(shape), file.tell()).reshape(shape)
 
 
-def _states(paths: Sequence[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+def _by_time(paths: Iterable[Path]) -> list[tuple[float, int, Path]]:
+    """Return the time of the last use and the size of each file, the oldest first."""
+    found = []
     for path in paths:
         with suppress(OSError):  # removed by another process
-            yield path, path.stat()
+            state = path.stat()
+            found.append((state.st_mtime, state.st_size, path))
+    return sorted(found)
 
 
 def _remove_unused(path: Path) -> bool:

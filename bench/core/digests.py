@@ -101,6 +101,7 @@ def _digests(paths: Sequence[Path], unpacked: bool) -> list[bytes]:
 
 
 def _recall_or_hash(new: Sequence[FileState], unpacked: bool) -> None:
+    """Find the digests of files together: those that another process kept, or else by hashing."""
     how = "unpacked" if unpacked else "as it is"
     found = recall(new, how)
     if found is None:

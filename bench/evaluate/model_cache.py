@@ -135,7 +135,7 @@ class ModelCache:
         return ValueFeatureModel(built, asked)
 
     def scorer(self, dataset: str, metric: str) -> Scorer:
-        """Return the scorer of a dataset's answers for a metric."""
+        """Return the scorer of a dataset's answers for a metric; drop those of dropped datasets."""
         if (dataset, metric) not in self._scorers:
             all_exchanges = self.images(dataset).questions
             self._scorers = {k: held for k, held in self._scorers.items() if k[0] in self._images}

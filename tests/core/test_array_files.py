@@ -125,9 +125,9 @@ def test_files_in_use_stay_and_too_much_is_not_kept(files: ArrayFiles) -> None:
 def test_what_a_killed_process_left_makes_room(files: ArrayFiles) -> None:
     get(files)
     left = files.folder / ".old.x.part"
-    left.write_bytes(bytes(SIZE))
-    os.utime(left, (0, 0))
+    left.write_bytes(bytes(SIZE))  # later than the array
     get(ArrayFiles(files.folder, smallest=0, most=2 * SIZE), "new")
+    assert {path.name for path in files.folder.glob("*.npy")} == {"key.npy", "new.npy"}
     assert not left.exists()
 
 

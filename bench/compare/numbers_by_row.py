@@ -10,14 +10,13 @@ from bench.compare.compared_results import (
     same_weights,
 )
 from bench.compare.differences import AND, DatasetScores
-from bench.core.types import REACHED
+from bench.core.types import CLEAN, REACHED, WORST
 from bench.results.leaderboard import survivors, worst_case_cells
 from bench.results.tables import SAME_SOURCE, Scored
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import DatasetSpec, eps_value
 
-WORST = "worst"
 OTHER_WEIGHTS = "other-weights"
 
 
@@ -122,7 +121,7 @@ def _row(suite: Suite, item: Scored) -> Row:
     cell = item.cell
     metric = _main_metrics(suite) if item.metric.is_main else cell.metric
     if cell.attack is None or cell.threat is None:
-        return Row("", "", "clean", "", metric)
+        return Row("", "", CLEAN, "", metric)
     source = cell.threat.source or ""
     return Row(cell.threat.kind, source, cell.attack.label_in_norm, cell.eps, metric)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.core.types import Budget, Values
+from bench.core.types import CLEAN, WORST, Budget, Values
 from bench.results.tables import SAME_SOURCE, Scored
 from bench.stats import ranks
 from bench.suite.load import Suite
@@ -66,9 +66,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
                 "threat": threat,
                 "source": source,
                 **columns,
-                "worst": None
-                if worst is None
-                else float(np.mean([w.mean() for w in worst])) * best,
+                WORST: None if worst is None else float(np.mean([w.mean() for w in worst])) * best,
                 "n": _images(items),
                 "datasets": len(suite.datasets),
                 "flags": " ".join(flags),
@@ -80,7 +78,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
     frame = frame.assign(place=place).sort_values(
-        ["place", "worst"], ascending=[True, False], kind="stable", na_position="last"
+        ["place", WORST], ascending=[True, False], kind="stable", na_position="last"
     )
     return frame.drop(columns="place").reset_index(drop=True)
 
@@ -99,7 +97,7 @@ def _columns(suite: Suite) -> list[str]:
     """Return the columns of means; those of the task's main metric come first."""
     attacks = [attack.column(eps) for attack in suite.attacks for eps in attack.eps]
     metrics = metrics_of(suite.datasets[0])
-    return [metric.column(name) for metric in metrics for name in ("clean", *attacks)]
+    return [metric.column(name) for metric in metrics for name in (CLEAN, *attacks)]
 
 
 def _means(items: Sequence[Scored], names: Sequence[str]) -> dict[str, float | None]:

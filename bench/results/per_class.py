@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.core.errors import CellError, UserError
 from bench.core.resolved_names import DatasetLock
-from bench.core.types import ANYTIME, Values
+from bench.core.types import ANYTIME, WORST, Values
 from bench.data import read_answer_types, read_labels
 from bench.results.leaderboard import attacked_counts, survivors
 from bench.results.tables import Scored, cells_frame, load_scored
@@ -23,7 +23,6 @@ from bench.suite.load import Suite
 from bench.suite.metrics import image_id_of, metrics_of
 from bench.suite.specs import DatasetSpec, eps_value
 
-WORST = "worst"
 _WORST = (
     *("suite", "model", "dataset", "task", "threat", "source", "attack", "norm", "eps"),
     *("n", "metric", "value", "ci_low", "ci_high", "status", "flags"),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from bench.compare.compared_results import ComparedResults
 from bench.compare.differences import DatasetScores
-from bench.compare.numbers_by_row import WORST, Row, numbers_by_row
+from bench.compare.numbers_by_row import Row, numbers_by_row
 from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
-from bench.core.types import Norm
+from bench.core.types import WORST, Norm
 from bench.report.export.leaderboard_values import threat_name
 from bench.results.number_format import Scale, scale_of
 from bench.results.tables import SAME_SOURCE, Scored, cell_flags, load_scored

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.export.leaderboard_values import WORST
+from bench.core.types import CLEAN, WORST
 from bench.report.export.numbers import rounded
 from bench.results.number_format import PERCENT, Scale, scale_of
 from bench.site.found_results import FoundResults
 from bench.stats import mean_interval
 from bench.suite.metrics import metric_of
 
-_RATE = re.compile(rf"(clean|{WORST}|.+@[0-9./]+)( (TR|IR)@\d+)?")  # a column of leaderboard.csv
+_RATE = re.compile(rf"({CLEAN}|{WORST}|.+@[0-9./]+)( (TR|IR)@\d+)?")  # a column of leaderboard.csv
 Rate = tuple[float | None, ...]  # value, and the bounds of its 95% interval or None
 _Key = tuple[str, str, str]  # model, threat, source
 
@@ -78,7 +78,7 @@ def lines_of(found: FoundResults) -> list[Line]:
 def columns_of(lines: Sequence[Line]) -> list[str]:
     """Return the names of the columns of lines: clean, the worst case, and the others."""
     found = dict.fromkeys(name for line in lines for name in line.rates)
-    first = [name for name in ("clean", WORST) if name in found]
+    first = [name for name in (CLEAN, WORST) if name in found]
     return [*first, *(name for name in found if name not in first)]
 
 

@@ -9,7 +9,7 @@ from bench.compare.differences import Difference
 from bench.compare.paired import between_models
 from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
-from bench.report.export.leaderboard_values import WORST
+from bench.core.types import WORST
 from bench.site.board_lines import Line
 from bench.site.found_results import FoundResults
 

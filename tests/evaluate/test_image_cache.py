@@ -156,7 +156,7 @@ def test_text_vectors_and_scorers_do_not_grow(suite: Suite, tmp_path: Path) -> N
             seen += cache._vectors.of(cache.model("CLIP"), images, "classification").nbytes
         assert sum(held.nbytes for held in cache._vectors._known._values.values()) <= most
         cache.scorer(name, CHOICE)
-        assert len(cache._scorers) <= 2
+        assert len(cache._scorers._scorers) <= 2
     assert seen > 2 * most
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.core.types import CLEAN, WORST
 from bench.results.leaderboard import leaderboard, survivors
 from bench.results.tables import Scored
 from bench.stats import (
@@ -19,7 +20,6 @@ from bench.stats import (
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 
-WORST = "worst"
 Key = tuple[str, str, str]  # model, threat, source
 
 
@@ -40,6 +40,11 @@ class Column:
     eps: str = ""
     norm: str = ""
     metric: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Heading of the columns that differ in the radius only: `pgd`, `pgd R@5`."""
+        return f"{self.attack} {self.metric}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +85,22 @@ Boards = Mapping[str, tuple[Row, ...]]  # by dataset; "" is the mean over all da
 
 def threat_name(threat: str, source: str) -> str:
     """Return the display name of a threat: `transfer from CLIP`; `clean` without attack."""
-    return f"{threat} from {source}" if source else threat or "clean"
+    return f"{threat} from {source}" if source else threat or CLEAN
+
+
+def by_threat(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows of each threat, by its display name."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(threat_name(row.threat, row.source), []).append(row)
+    return found
 
 
 def columns(suite: Suite) -> tuple[Column, ...]:
     """Return the columns of rates in the order of `leaderboard.csv`, the worst case last."""
     found = []
     for metric in metrics_of(suite.datasets[0]):
-        found.append(Column(metric.column("clean"), "clean", metric=metric.suffix))
+        found.append(Column(metric.column(CLEAN), CLEAN, metric=metric.suffix))
         found += [
             Column(
                 metric.column(attack.column(eps)),
@@ -113,7 +126,7 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
         board: The leaderboard of `bench.results.leaderboard.leaderboard`.
     """
     names = [column.key for column in columns(suite)]
-    attacked = {column.key for column in columns(suite) if column.attack != "clean"}
+    attacked = {column.key for column in columns(suite) if column.attack != CLEAN}
     sequential = attacked if suite.until else set[str]()
     sizes = _effective_sizes(scored)
     best = metrics_of(suite.datasets[0])[0].highest

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.export.leaderboard_values import Column, Row
+from bench.core.types import CLEAN
+from bench.report.export.leaderboard_values import Column, Row, by_threat
 from bench.report.figures.figure_style import (
     ModelIndices,
-    by_threat,
     error_bars,
     label_ticks,
     legend,
@@ -20,7 +20,6 @@ from bench.report.figures.figure_style import (
     table_row,
     wrapped,
 )
-from bench.report.figures.tradeoff import CLEAN
 from bench.results.number_format import Scale
 from bench.suite.specs import eps_value
 from radapt.figures.panels import panels

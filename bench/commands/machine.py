@@ -14,6 +14,7 @@ from typing import Literal
 from bench.commands.downloads import format_bytes
 from bench.commands.torch_builds import cuda_libraries, index_of, mismatch
 from bench.data.source_kinds import source_of
+from bench.evaluate.memory_limit import memory_limit, physical_memory
 from bench.hub.files import cache, unreachable
 from bench.plan.judge_keys import judge_lines
 from bench.plan.missing_files import (
@@ -158,10 +159,9 @@ def _accelerator() -> Finding:
 
 
 def _memory() -> Finding:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
+    if physical_memory() is None:
         return Finding("note", "memory: unknown on this system", "8 GB are enough for a ViT-L/14")
+    total = memory_limit()
     found = f"memory: {format_bytes(total)}, {os.cpu_count()} processors"
     if total >= _SMALL_MEMORY:
         return Finding("ok", found)

@@ -20,6 +20,16 @@ def usable_memory(device: torch.device) -> tuple[int, int]:
     return min(free, share - torch.cuda.memory_reserved(device)), share
 
 
+def memory_of(device: torch.device, memory: int) -> int:
+    """Return the bytes of a device's memory that this process may fill.
+
+    Args:
+        device: The device.
+        memory: The bytes for this process of the machine's memory, which a CPU uses.
+    """
+    return usable_memory(device)[1] if device.type == "cuda" else memory
+
+
 def pick_device(name: str | None) -> torch.device:
     """Return the named device. Without a name, return `cuda` if it is available, else `cpu`.
 

@@ -4,11 +4,13 @@ import gzip
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from bench.core.remembered_digests import FileState, recall, remember, state_of
 
 _LARGE = 64 * 2**20  # bytes, read in about 0.1 s; the digests of smaller files are not kept on disk
+_MOST = 100_000  # files whose digests are held, in 90 MB
 _known: dict[tuple[FileState, bool], bytes] = {}
 
 
@@ -90,8 +92,16 @@ def _digests(paths: Sequence[Path], unpacked: bool) -> list[bytes]:
     """Return the digest of each file; those of large files are kept for other processes."""
     states = [state_of(path) for path in paths]
     new = [state for state in states if (state, unpacked) not in _known]
-    if sum(state.size for state in new) < _LARGE:
-        return [_digest(state, unpacked) for state in states]
+    if sum(state.size for state in new) >= _LARGE:
+        _recall_or_hash(new, unpacked)
+    digests = [_digest(state, unpacked) for state in states]
+    for oldest in list(islice(_known, max(0, len(_known) - _MOST))):
+        del _known[oldest]
+    return digests
+
+
+def _recall_or_hash(new: Sequence[FileState], unpacked: bool) -> None:
+    """Find the digests of files together: those that another process kept, or else by hashing."""
     how = "unpacked" if unpacked else "as it is"
     found = recall(new, how)
     if found is None:
@@ -100,7 +110,6 @@ def _digests(paths: Sequence[Path], unpacked: bool) -> list[bytes]:
         if settled and [state_of(state.path) for state in new] == new:
             remember(new, how, found)
     _known.update(zip(((state, unpacked) for state in new), found, strict=True))
-    return [_known[state, unpacked] for state in states]
 
 
 def _digest(state: FileState, unpacked: bool) -> bytes:

@@ -7,13 +7,13 @@ that was set back, and file systems without ctime (Windows has the time of creat
 """
 
 import hashlib
-import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.core.cache_folder import cache_folder
 from radapt.atomic_write import write_atomically
 
 _SETTLED = 2 * 10**9  # ns; above the resolution of the times of file systems
@@ -86,11 +86,9 @@ def remember(states: Sequence[FileState], how: str, digests: Sequence[bytes]) ->
 
 
 def _entry(states: Sequence[FileState], how: str) -> Path | None:
-    with suppress(RuntimeError):  # the user has no home folder
-        cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-        key = hashlib.sha256(repr((how, *states)).encode(errors="surrogateescape")).hexdigest()
-        return Path(cache, "radapt-bench", "digests", key)
-    return None
+    folder = cache_folder("digests")
+    key = hashlib.sha256(repr((how, *states)).encode(errors="surrogateescape")).hexdigest()
+    return folder and folder / key
 
 
 def _checksum(path: Path, digests: bytes) -> bytes:

@@ -1,12 +1,13 @@
 """Datasets: images with labels, captions or questions."""
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.array_files import Gather, Part, in_memory
 from bench.core.errors import MALFORMED, CellError
 from bench.core.language_types import Question
 from bench.core.resolved_names import DatasetLock
@@ -100,37 +101,41 @@ def index_dataset(
     return replace(lock, remarks=(*source.remarks(), *list_remarks(spec, lock.classes)))
 
 
-def load_images(spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str) -> ImageSet:
+def load_images(
+    spec: DatasetSpec,
+    sample_ids: tuple[str, ...],
+    pixels: Pixels | str,
+    gather: Gather = in_memory,
+) -> ImageSet:
     """Decode images in the order of `sample_ids`; nothing is downloaded.
 
     Args:
         spec: The dataset.
         sample_ids: Ids of the images.
         pixels: Size to resize to, or `native` to keep the original size.
+        gather: Returns the array of decoded images; it may know the array already.
 
     Raises:
         CellError: An image cannot be decoded, a label has no class name, images differ in size
             although `pixels` is `native`, or the folder is damaged.
     """
-    return next(load_in_parts(spec, sample_ids, pixels, len(sample_ids)))
+    return _labelled(_with_classes(spec), sample_ids, pixels, gather)
 
 
 def load_in_parts(
     spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str, size: int
 ) -> Iterator[ImageSet]:
     """Decode images in parts of `size` images; see `load_images`."""
-    split = _with_labels(source_of(spec).open())
-    if split.captioned:
-        raise CellError(f"{split.place}: its images have captions; images with labels are needed")
+    split = _with_classes(spec)
     for start in range(0, len(sample_ids), size):
-        ids = sample_ids[start : start + size]
-        images = _decoded(split, ids, pixels)
-        labels = np.array([split.labels[key] for key in ids], np.int64)
-        yield ImageSet(images, labels, ids, split.classes, split.templates)
+        yield _labelled(split, sample_ids[start : start + size], pixels, in_memory)
 
 
 def load_captioned(
-    spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str
+    spec: DatasetSpec,
+    sample_ids: tuple[str, ...],
+    pixels: Pixels | str,
+    gather: Gather = in_memory,
 ) -> CaptionSet:
     """Decode images of a retrieval dataset, and return them with all of their captions.
 
@@ -138,7 +143,7 @@ def load_captioned(
         CellError: See `load_images`; or the images have labels.
     """
     split = _with_labels(source_of(spec).open())
-    images = _decoded(split, sample_ids, pixels)
+    images = _decoded(split, sample_ids, pixels, gather)
     found = [split.labels[key] for key in sample_ids]
     captions = tuple(label for label in found if isinstance(label, tuple))
     if len(captions) != len(found):
@@ -147,7 +152,10 @@ def load_captioned(
 
 
 def load_questions(
-    spec: DatasetSpec, sample_ids: tuple[str, ...], pixels: Pixels | str
+    spec: DatasetSpec,
+    sample_ids: tuple[str, ...],
+    pixels: Pixels | str,
+    gather: Gather = in_memory,
 ) -> QuestionSet:
     """Decode the images of questions, in the order of `sample_ids`.
 
@@ -155,12 +163,13 @@ def load_questions(
         spec: The dataset.
         sample_ids: Ids of the questions.
         pixels: Size to resize the images to, or `native` to keep their original size.
+        gather: Returns the array of decoded images; it may know the array already.
 
     Raises:
         CellError: See `load_images`; or the dataset has no questions.
     """
     index = _with_questions(source_of(spec).open())
-    images = _decoded(index, sample_ids, pixels)
+    images = _decoded(index, sample_ids, pixels, gather)
     return QuestionSet(sample_ids, images, tuple(index.by_id[key].question for key in sample_ids))
 
 
@@ -236,6 +245,14 @@ def _with_labels(index: Index) -> Split:
     return index
 
 
+def _with_classes(spec: DatasetSpec) -> Split:
+    """Return the index of a dataset with class labels."""
+    split = _with_labels(source_of(spec).open())
+    if split.captioned:
+        raise CellError(f"{split.place}: its images have captions; images with labels are needed")
+    return split
+
+
 def _with_questions(index: Index) -> Questions:
     """Return the index of a dataset with questions."""
     if not isinstance(index, Questions):
@@ -243,17 +260,40 @@ def _with_questions(index: Index) -> Questions:
     return index
 
 
-def _decoded(index: Index, sample_ids: tuple[str, ...], pixels: Pixels | str) -> NDArray[np.uint8]:
-    """Decode each image once, and stack the images `[n,3,h,w]` in the order of the samples."""
-    names = index.images(sample_ids)
-    decoded = {
-        key: decode(data, pixels, f"{index.place}: {key}")
-        for key, data in index.read(dict.fromkeys(names))
-    }
-    sizes = {image.shape for image in decoded.values()}
+def _labelled(
+    split: Split, sample_ids: tuple[str, ...], pixels: Pixels | str, gather: Gather
+) -> ImageSet:
+    images = _decoded(split, sample_ids, pixels, gather)
+    labels = np.array([split.labels[key] for key in sample_ids], np.int64)
+    return ImageSet(images, labels, sample_ids, split.classes, split.templates)
+
+
+def _decoded(
+    index: Index, sample_ids: tuple[str, ...], pixels: Pixels | str, gather: Gather
+) -> NDArray[np.uint8]:
+    """Return the images `[n,3,h,w]` in the order of the samples."""
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(index.images(sample_ids)):
+        rows.setdefault(name, []).append(row)
+    return gather(len(sample_ids), _each_image(index, rows, pixels))
+
+
+def _each_image(
+    index: Index, rows: Mapping[str, list[int]], pixels: Pixels | str
+) -> Iterator[Part]:
+    """Decode each image once, and yield it with the rows of the samples that have it."""
+    left = set(rows)
+    sizes: set[tuple[int, ...]] = set()
+    for key, data in index.read(rows.keys()):
+        image = decode(data, pixels, f"{index.place}: {key}")
+        sizes.add(image.shape)
+        if len(sizes) == 1:
+            yield rows[key], image
+        left.discard(key)
     if len(sizes) > 1:
         raise CellError(
             f"{index.place}: the images have {len(sizes)} different sizes; set protocol.pixels "
             "to resize them to the same size"
         )
-    return np.stack([decoded[key] for key in names])
+    if left:
+        raise CellError(f"{index.place}: {len(left)} images cannot be read, first {min(left)}")

@@ -1,12 +1,20 @@
 """Decodes images to RGB arrays and resizes them, as CLIP's preprocessing does."""
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from functools import cache
+from pathlib import Path
 
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image, features
+
+from bench.core.digests import hash_files, hash_folder
 from bench.data.split import cell_errors
 from bench.suite.specs import Pixels
+from radapt import pictures, shards
 from radapt.pictures import opened, to_rgb
+
+_LIBRARIES = ("libjpeg_turbo", "jpg", "webp", "libtiff", "zlib")  # that Pillow decodes with
 
 
 def decode(data: bytes, pixels: Pixels | str, place: str) -> NDArray[np.uint8]:
@@ -51,3 +59,12 @@ def size_of(data: bytes) -> tuple[int, int]:
     """
     with opened(data, "the first image") as image:
         return image.height, image.width
+
+
+@cache
+def decoder() -> str:
+    """Return what decoded pixels depend on beside the encoded images: code and libraries."""
+    code = hash_folder(Path(__file__).parent, ".py")
+    other = hash_files([Path(pictures.__file__), Path(shards.__file__)])
+    libraries = {name: features.version(name) for name in _LIBRARIES}
+    return f"{code} {other} Pillow {PIL.__version__} {libraries}"

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.core.array_files import Gather, in_memory
 from bench.core.devices import usable_memory
 from bench.core.language_types import Question
 from bench.data import ImageSet, load_captioned, load_images, load_in_parts, load_questions
@@ -54,9 +53,20 @@ class Images:
             questions=self.questions[part],
         )  # fmt: skip
 
+    def parts_on(self, device: torch.device) -> Iterator["Images"]:
+        """Yield the images in parts with their labels on a device, and the images if they fit."""
+        for start in range(0, len(self.sample_ids), _PART):
+            part = self.span(range(start, start + _PART))
+            pixels = _placed(part.pixels, device)
+            yield replace(part, pixels=pixels, labels=part.labels.to(device))
+
 
 def load(
-    spec: DatasetSpec, ids: tuple[str, ...], size: Pixels | Literal["native"], device: torch.device
+    spec: DatasetSpec,
+    ids: tuple[str, ...],
+    size: Pixels | Literal["native"],
+    device: torch.device,
+    gather: Gather = in_memory,
 ) -> Images:
     """Return the images of a dataset with the given ids.
 
@@ -65,19 +75,21 @@ def load(
         ids: Ids of the samples.
         size: Size to resize to, or `native` to keep the original size.
         device: Device of the labels, and of the images if they fit.
+        gather: Returns the array of decoded images; it may know the array already.
 
     Raises:
         CellError: The images cannot be read.
     """
     labels = torch.arange(len(ids), device=device)
     if TASKS[task_of(spec)].labels == "captions":
-        captioned = load_captioned(spec, ids, size)
-        return Images(ids, _placed(captioned.images, device), labels, ids, (), captioned.captions)
+        captioned = load_captioned(spec, ids, size, gather)
+        pixels = _placed(torch.from_numpy(captioned.images), device)
+        return Images(ids, pixels, labels, ids, (), captioned.captions)
     if isinstance(spec, LanguageDataset):
-        asked = load_questions(spec, ids, size)
-        pixels = _placed(asked.images, device)
+        asked = load_questions(spec, ids, size, gather)
+        pixels = _placed(torch.from_numpy(asked.images), device)
         return Images(ids, pixels, labels, (), (), questions=asked.questions)
-    return _classified(load_images(spec, ids, size), device)
+    return _classified(load_images(spec, ids, size, gather), device)
 
 
 def in_parts(
@@ -90,13 +102,12 @@ def in_parts(
 
 def _classified(data: ImageSet, device: torch.device) -> Images:
     labels = torch.from_numpy(data.labels).to(device)
-    pixels = _placed(data.images, device)
+    pixels = _placed(torch.from_numpy(data.images), device)
     return Images(data.sample_ids, pixels, labels, data.classes, data.templates)
 
 
-def _placed(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return images as a tensor, on the GPU if they fit there."""
-    pixels = torch.from_numpy(images)
+def _placed(pixels: Tensor, device: torch.device) -> Tensor:
+    """Return images on the GPU if they fit there, else as they are."""
     if device.type == "cuda":
         free, _ = usable_memory(device)
         pixels = pixels.to(device) if pixels.nbytes < _SHARE * free else pixels

@@ -16,6 +16,7 @@ from bench.evaluate.craft import Case, batch_of
 from bench.evaluate.external_points import score_external
 from bench.evaluate.gpu_usage import Usage
 from bench.evaluate.loading import Stopwatch
+from bench.evaluate.memory_limit import memory_limit
 from bench.evaluate.model_cache import ModelCache
 from bench.evaluate.provenance import provenance
 from bench.evaluate.random_numbers import seeded
@@ -55,6 +56,7 @@ class Evaluator:
         compiled: Whether image towers are compiled for gradients of full batches.
         limit: Time limit of a cell in seconds; no limit if None.
         logs: Folder of the run, where tracebacks are written; None for none.
+        memory: Bytes of the machine's memory that this process may fill.
     """
 
     suite: Suite
@@ -67,6 +69,7 @@ class Evaluator:
     compiled: bool = False
     limit: float | None = None
     logs: Path | None = None
+    memory: int = field(default_factory=memory_limit)
     _cache: ModelCache = field(init=False)
     _paying_cells: dict[str, str] = field(init=False, default_factory=dict)
 
@@ -74,7 +77,7 @@ class Evaluator:
         """Create an empty cache of models and images."""
         self._cache = ModelCache(
             self.suite, self.lock, self.problems, self.device, self.batch, self.trust,
-            self.compiled, self.store.judge_replies, self.logs,
+            self.compiled, self.store.judge_replies, self.logs, self.memory,
         )  # fmt: skip
 
     def __call__(self, cell: Cell, part: int | None = None) -> CellResult:

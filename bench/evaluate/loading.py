@@ -10,7 +10,9 @@ from typing import TypeVar
 import torch
 
 from bench.core.deadline import Deadline
+from bench.core.devices import memory_of
 from bench.core.errors import FAILURES, CellError, StoreError, TimeUp
+from bench.evaluate.memory_limit import memory_limit, private_memory
 from bench.evaluate.random_numbers import unmoved
 from bench.evaluate.tracebacks import reason
 from bench.models.batch_size import memory_too_small
@@ -27,6 +29,7 @@ class Loading:
             raises the same reason.
         logs: Folder of the run, where tracebacks are written; None for none.
         device: Device of the models.
+        memory: Bytes of the machine's memory that this process may fill.
         deadline: The time limit of what is computed; there is none before its `restart`.
         seconds: Time that loading has taken so far.
     """
@@ -34,9 +37,27 @@ class Loading:
     problems: dict[str, str]
     logs: Path | None
     device: torch.device
+    memory: int = field(default_factory=memory_limit)
     deadline: Deadline = field(init=False, default_factory=Deadline)
     seconds: float = 0.0
+    _filled_before: int = field(init=False)
     _nested: bool = False
+
+    def __post_init__(self) -> None:
+        """Note what Python and its libraries fill already."""
+        self._filled_before = private_memory()
+
+    def fills(self, part: float) -> bool:
+        """Return whether models and images fill more than a part of the memory for this process."""
+        if self.device.type == "cuda":
+            filled = torch.cuda.memory_allocated(self.device)
+        else:
+            filled = private_memory() - self._filled_before
+        return filled > self.share(part, self.device)
+
+    def share(self, part: float, device: torch.device) -> float:
+        """Return the bytes of a part of a device's memory, in (0,1], for this process."""
+        return part * memory_of(device, self.memory)
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """Call `make` for something that cells share.

@@ -9,7 +9,6 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from bench.core.devices import usable_memory
 from bench.core.errors import CellError
 from bench.core.language_types import AnsweringModel
 from bench.core.resolved_names import Lock
@@ -17,6 +16,7 @@ from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
 from bench.evaluate.image_cache import ImageCache
 from bench.evaluate.loading import Loading
+from bench.evaluate.memory_limit import give_back_freed_memory, memory_limit
 from bench.evaluate.scorer_cache import ScorerCache
 from bench.evaluate.text_vectors import TextVectors
 from bench.evaluate.unchanged import require_unchanged_model
@@ -57,6 +57,7 @@ class ModelCache:
         compiled: Whether image towers are compiled for full batches.
         judge_replies: Folder of a judge's stored replies.
         logs: Folder of the run, where tracebacks are written; None for none.
+        memory: Bytes of the machine's memory that this process may fill.
         memory_freed: Whether the cache was cleared because memory ran out, and no cell has been
             computed since.
         loading: Remembers errors, measures the time of loading, and has the time limit.
@@ -71,6 +72,7 @@ class ModelCache:
     compiled: bool = False
     judge_replies: Path = Path("judged")
     logs: Path | None = None
+    memory: int = field(default_factory=memory_limit)
     memory_freed: bool = False
     _layouts: dict[str, str] = field(default_factory=dict)
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
@@ -84,7 +86,7 @@ class ModelCache:
 
     def __post_init__(self) -> None:
         """Create empty caches of images, text vectors and scorers."""
-        self.loading = Loading(self.problems, self.logs, self.device)
+        self.loading = Loading(self.problems, self.logs, self.device, self.memory)
         self._images = ImageCache(self.suite, self.lock, self.device, self.loading)
         self._vectors = TextVectors(self.suite.protocol, self.loading)
         self._scorers = ScorerCache(
@@ -236,11 +238,9 @@ class ModelCache:
         return cast(ImageTextModel, built)
 
     def _make_room(self) -> None:
-        """Clear the cache if it holds more than `_FULL` of an accelerator's memory."""
-        if self.device.type == "cuda":
-            _, total = usable_memory(self.device)
-            if torch.cuda.memory_allocated(self.device) > _FULL * total:
-                self._clear()
+        """Clear the cache if more than `_FULL` of the memory of this process is filled."""
+        if self.loading.fills(_FULL):
+            self._clear()
 
     def free_memory(self) -> None:
         """Clear the cache after memory ran out, and halve all batch sizes."""
@@ -257,6 +257,7 @@ class ModelCache:
         self._images.clear()
         self._scorers.clear()
         gc.collect()  # towers and the models adapted from them are in reference cycles
+        give_back_freed_memory()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -18,7 +18,9 @@ from bench.tasks.answer_scores import Scorer, build_scorer
 
 @dataclass
 class ScorerCache:
-    """Builds scorers and the judge at their first use and keeps them.
+    """Builds scorers and the judge at their first use, and keeps them.
+
+    Scorers are kept as long as the images of their dataset.
 
     Attributes:
         suite: Defines the judge, and the rule of VQA accuracy.
@@ -44,6 +46,8 @@ class ScorerCache:
         """Return the scorer of a dataset's answers for a metric."""
         if (dataset, metric) not in self._scorers:
             questions = self.images.images(dataset).questions
+            for dropped in [key for key in self._scorers if key[0] not in self.images]:
+                del self._scorers[dropped]
             judge = self._judge() if metric_of(metric).judged else match
             rule = self.suite.protocol.vqa_rule
             self._scorers[dataset, metric] = build_scorer(metric, questions, judge, rule)

@@ -10,16 +10,19 @@ from bench.core.errors import CellError
 from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
 from bench.evaluate.loading import Loading
+from bench.evaluate.recent import Recent
 from bench.models import ClipModel, DefendedModel
 from bench.models.defended import undefended
 from bench.suite.metrics import CLASSIFICATION
 from bench.suite.specs import Protocol, TaskName
 from bench.tasks.embedding_tasks import EMBEDDING_TASKS
 
+_SHARE = 0.1  # share of the memory that text vectors may fill together
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass
 class TextVectors:
-    """Computes the vectors of a dataset's texts at their first use and keeps them.
+    """Computes the vectors of a dataset's texts at their first use, and keeps the latest.
 
     Attributes:
         protocol: States the prompt templates.
@@ -28,7 +31,11 @@ class TextVectors:
 
     protocol: Protocol
     loading: Loading
-    _known: dict[Hashable, Tensor] = field(default_factory=dict)
+    _known: Recent[Hashable, Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know no vectors."""
+        self._known = Recent(self.loading.share(_SHARE, self.loading.device), _size)
 
     def of(self, model: ImageTextModel, images: Images, task: TaskName) -> Tensor:
         """Return the vectors `[d,m]` that a model's image embeddings are compared with."""
@@ -37,11 +44,13 @@ class TextVectors:
         text = built.encode if isinstance(built, ClipModel) else built
         prompts = self.protocol.templates_of(images.templates)
         key = (text, task, images.classes, images.captions, prompts)
-        if key not in self._known:
-            limited = LimitedModel(built, self.loading.check)
-            with self.loading.timed():
-                self._known[key] = EMBEDDING_TASKS[task].vectors(limited, images, prompts)
-        return self._known[key]
+        if (known := self._known.get(key)) is not None:
+            return known
+        limited = LimitedModel(built, self.loading.check)
+        with self.loading.timed():
+            vectors: Tensor = EMBEDDING_TASKS[task].vectors(limited, images, prompts)
+        self._known.put(key, vectors)
+        return vectors
 
     def head(
         self, tower: ImageTextModel, model: ImageTextModel, images: Images, task: TaskName
@@ -66,3 +75,7 @@ class TextVectors:
     def clear(self) -> None:
         """Forget all vectors."""
         self._known.clear()
+
+
+def _size(vectors: Tensor) -> int:
+    return vectors.nbytes

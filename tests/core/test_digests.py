@@ -87,3 +87,15 @@ def test_a_cache_folder_that_cannot_be_written_changes_nothing(
     (tmp_path / "a.pt").write_bytes(b"content")
     assert hashed(tmp_path / "a.pt")[0]
     assert hashed(tmp_path / "a.pt")[0]
+
+
+def test_a_process_holds_the_digests_of_the_latest_files(
+    hashed: Hash, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "_MOST", 2)
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    whole = hash_files(paths)  # more at once than are held
+    assert len(digests._known) == 2
+    assert hash_files(paths) == whole == hashlib.sha256(b"".join(map(sha256, paths))).hexdigest()

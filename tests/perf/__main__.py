@@ -12,7 +12,7 @@ from functools import partial
 import pandas as pd
 import torch
 
-from tests.perf import engine, growth, load, options, page, scheduling, stored, versus
+from tests.perf import decoded, engine, growth, load, options, page, scheduling, stored, versus
 from tests.perf.radapt_cost import adapting
 from tests.perf.subjects import machine
 
@@ -54,6 +54,7 @@ PARTS = {
     "options": lambda given: options.options(),
     "adapting": lambda given: adapting(),
     "growth": lambda given: growth.growth(),
+    "images": lambda given: decoded.decoded(),
     "stored": lambda given: stored.stored(),
     "scheduling": lambda given: scheduling.scheduling(),
     "load": lambda given: load.load(),

@@ -78,7 +78,7 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder), "growth")
         evaluate = Evaluator(suite, lock, {}, store, device, trust=True)
-        evaluate._cache._images._images["cifar10"] = images
+        evaluate._cache._images._held["cpu"].put("cifar10", images)
         evaluate._cache.model("cheap")
         results = []
         seconds = timed(lambda: results.extend(evaluate(cell) for cell in expand(suite, lock)))

@@ -80,6 +80,13 @@ the same images. *Time outside the model* is the time not spent in these passes.
 nothing, so that the figures are those of the harness. Each count runs in its own process.""",
         ("images", "seconds", "ms an image", "peak MB"),
     ),
+    "images": Part(
+        "Decoded images that two workers share",
+        """Two processes of one machine load 2,000 JPEG files at the same time and resize them to
+224 pixels, as the first cells of a run do. *MB* is the memory of both over their start; what they
+share counts once. Shares are those of the first row.""",
+        ("images come from", "speed-up", "CPU s", "share of the CPU s", "MB", "share of the MB"),
+    ),
     "stored": Part(
         "Reading ten thousand stored cells",
         """25 models, 10 datasets, 20 attacks with their radii and two threat models, 1,000 images

@@ -20,6 +20,8 @@ from bench.suite.load import Suite
 
 def test_room_is_on_one_accelerator() -> None:
     shares = GpuShares(["a", "a", "b"])
+    assert [shares.beside(place, rounded(1 / 3)) for place in range(3)] == [6, 6, 3]
+    assert [shares.beside(place, 1.0) for place in range(3)] == [2, 2, 1]
     for place in range(3):
         assert shares.find(2 / 3) == place
         shares.take(place, rounded(2 / 3))

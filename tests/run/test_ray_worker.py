@@ -26,7 +26,12 @@ suites, here, trust, ray = Path(sys.argv[1]), Path.cwd(), sys.argv[2] == "yes", 
 suite = load_suite(suites / "suite.yaml")
 setup = Setup(suite, Lock(), {}, here, here, "cpu", trust=trust)
 if ray:
-    Worker(setup, "w", 1.0, here, lambda setup, share: (print, "cpu")).begin()
+    beside = []
+    def make(setup, share):
+        beside.append(setup.beside)
+        return print, "cpu"
+    Worker(setup, "w", 1.0, 4, here, make).begin()
+    assert beside == [4]  # workers, which share the machine's memory
 for name, spec in suite.models.items():
     assert len(spec.content()) == 64  # found with and without trust, and not imported
     try:

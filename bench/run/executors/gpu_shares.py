@@ -30,6 +30,10 @@ class GpuShares:
         """Return the node id of an accelerator."""
         return self._nodes[index]
 
+    def beside(self, index: int, share: float) -> int:
+        """Return how many workers with a share fit on the node of an accelerator."""
+        return self._nodes.count(self._nodes[index]) * int(1 / share)
+
     def close(self, alive: Collection[str]) -> None:
         """Allow no reservations on nodes that are not in `alive`."""
         for index, node in enumerate(self._nodes):

@@ -117,7 +117,7 @@ class Ray:
         )
         takes = {"num_gpus": share, "num_cpus": 0} if self.shares else {"num_cpus": 1}
         actor = self._class.options(max_restarts=0, scheduling_strategy=pinned, **takes).remote(
-            self._setup, name, share, self._logs, self._make
+            self._setup, name, share, self._gpus.beside(index, share), self._logs, self._make
         )
         self._gpus.take(index, share)
         self._open[name] = _Open(actor, index, share)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
@@ -17,6 +17,7 @@ from bench.core.exits import exit_raises
 from bench.core.resolved_names import Lock
 from bench.core.terminal import Legible
 from bench.core.types import CellResult
+from bench.evaluate.memory_limit import memory_limit
 from bench.run.executors.interface import RunJob
 from bench.run.jobs import Job, describe_job
 from bench.store.results_folder import Store
@@ -42,6 +43,7 @@ class Setup:
         compiled: Whether towers are compiled for gradients of full batches.
         limit: Time limit of a cell in seconds; None for no limit.
         logs: Folder of the run, where tracebacks are written; None for none.
+        beside: Largest number of workers on this machine, which share its memory.
     """
 
     suite: Suite
@@ -55,6 +57,7 @@ class Setup:
     compiled: bool = False
     limit: float | None = None
     logs: Path | None = None
+    beside: int = 1
 
 
 # Given the setup and the share of an accelerator, returns the job function and the device's name.
@@ -90,6 +93,7 @@ def on_device(setup: Setup, device: "torch.device") -> RunJob:
     evaluate = Evaluator(
         setup.suite, setup.lock, setup.problems, Store(setup.results, setup.suite.suite), device,
         setup.batch, setup.trust, setup.compiled, setup.limit, setup.logs,
+        memory_limit() // setup.beside,
     )  # fmt: skip
 
     @exit_raises()
@@ -102,9 +106,11 @@ def on_device(setup: Setup, device: "torch.device") -> RunJob:
 class Worker:
     """The Ray actor of a worker; it ends when it is killed or when the driver process ends."""
 
-    def __init__(self, setup: Setup, name: str, share: float, logs: Path, make: Make) -> None:
+    def __init__(
+        self, setup: Setup, name: str, share: float, beside: int, logs: Path, make: Make
+    ) -> None:
         """Store the arguments only: Ray would hide the reason of an error here."""
-        self._setup, self._name, self._share = setup, name, share
+        self._setup, self._name, self._share = replace(setup, beside=beside), name, share
         self._logs, self._make = logs, make
 
     def begin(self) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Measure speed: print and save the tables, and write docs/perf.md from them.
 
-python -m tests.perf                        all parts; tables in docs/data/speed-*.csv
+python -m tests.perf                        all parts but the long ones; writes docs/data/speed-*.csv
 python -m tests.perf --only shares growth   some parts
 python -m tests.perf --markdown             measure nothing; write the page from the saved tables
 """
@@ -24,7 +24,8 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    usual = [name for name in PARTS if name not in LONG]
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=usual)
     parser.add_argument("--markdown", action="store_true", help="write the page, measure nothing")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--samples", type=int, default=150, help="images of the embedded models")
@@ -56,10 +57,12 @@ PARTS = {
     "growth": lambda given: growth.growth(),
     "images": lambda given: decoded.decoded(),
     "stored": lambda given: stored.stored(),
+    "million": lambda given: stored.million(),
     "scheduling": lambda given: scheduling.scheduling(),
     "load": lambda given: load.load(),
     "start": lambda given: load.start(),
 }
+LONG = ("million",)  # measured only when they are named
 
 
 if __name__ == "__main__":

@@ -93,6 +93,12 @@ share counts once. Shares are those of the first row.""",
 per cell. The files are in the system's cache. *All tables* are the seven files of `export`.""",
         ("work", "s", "peak MB"),
     ),
+    "million": Part(
+        "A million stored cells",
+        """125 models, 10 datasets, 100 attacks with four radii and two threat models, 1,000 images
+per cell. *Name* is the hash of each cell's identity, which the first run of a suite computes.""",
+        ("work", "s", "ms a cell", "GB", "peak MB"),
+    ),
     "scheduling": Part(
         "Cost of scheduling",
         """Cells that take no time or sleep, each result written to disk. Under Ray the clock starts

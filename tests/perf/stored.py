@@ -1,11 +1,13 @@
 """Seconds and memory to read back ten thousand cells of 1,000 images: `status`, and all tables.
 
 python -m tests.perf --only stored                fills a store (a minute) and reads it back
+python -m tests.perf --only million               fills one with a million cells (15 minutes, 2 GB)
 python -m tests.perf.stored FOLDER                fills one to keep
 python -m tests.perf.stored FOLDER "all tables"   one line: seconds, and the peak of memory in MB
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +27,7 @@ from bench.report.export import export
 from bench.run.events import EventFile
 from bench.run.jobs import Job
 from bench.store.results_folder import Store
-from bench.store.snapshot import read_results
+from bench.store.snapshot import read_results, store_names
 from bench.suite.load import Suite
 from tests.perf.peak import peak
 
@@ -42,33 +44,44 @@ def _model(index: int) -> dict[str, object]:
     return {"kind": "radapt", **near, "alpha": 1.0, "cutoff": 40}
 
 
-SUITE = Suite.model_validate(
-    {
-        "suite": "stored",
-        "protocol": "radapt-paper",
-        "samples": IMAGES,
-        "models": {f"model {index}": _model(index) for index in range(25)},
-        "datasets": [{"kind": "webdataset", "name": name, "path": name} for name in _SETS],
-        "attacks": [
-            {"kind": "pgd", "name": f"pgd-{steps}", "steps": steps, "eps": _BUDGETS}
-            for steps in (10, 20, 50, 100, 200)
-        ],
-        "threats": ["white-box", {"transfer": "model 0"}],
-    }
-)
-LOCK = Lock(
-    {name: name for name in SUITE.models},
-    {
-        name: DatasetLock(
-            name,
-            tuple(f"test/{index % 7}.tar/s{index:07d}" for index in range(IMAGES)),
-            tuple(f"thing {index}" for index in range(100)),
-            ("a photo of a {c}.",),
-        )
-        for name in _SETS
-    },
-    spec_digests(SUITE),
-)
+def suite_of(models: int, attacks: int) -> Suite:
+    """Return a suite with 10 datasets, two threat models and four radii per attack."""
+    return Suite.model_validate(
+        {
+            "suite": "stored",
+            "protocol": "radapt-paper",
+            "samples": IMAGES,
+            "models": {f"model {index}": _model(index) for index in range(models)},
+            "datasets": [{"kind": "webdataset", "name": name, "path": name} for name in _SETS],
+            "attacks": [
+                {"kind": "pgd", "name": f"pgd-{steps}", "steps": steps, "eps": _BUDGETS}
+                for steps in range(10, 10 + attacks)
+            ],
+            "threats": ["white-box", {"transfer": "model 0"}],
+        }
+    )
+
+
+def lock_of(suite: Suite) -> Lock:
+    """Return a lock with 1,000 images per dataset."""
+    return Lock(
+        {name: name for name in suite.models},
+        {
+            name: DatasetLock(
+                name,
+                tuple(f"test/{index % 7}.tar/s{index:07d}" for index in range(IMAGES)),
+                tuple(f"thing {index}" for index in range(100)),
+                ("a photo of a {c}.",),
+            )
+            for name in _SETS
+        },
+        spec_digests(suite),
+    )
+
+
+SUITE = suite_of(25, 5)
+LOCK = lock_of(SUITE)
+_MILLION = suite_of(125, 100)
 
 
 def fill(store: Store) -> None:
@@ -101,7 +114,8 @@ def _result(
         **{"mean": "0.481 0.458 0.408", "std": "0.269 0.261 0.276", "activation": "QuickGELU"},
     }
     ids = LOCK.datasets[cell.dataset].sample_ids
-    far = (generator.random(IMAGES) * cell.budget.eps).astype(np.float32)
+    far = np.where(correct, 0.0, cell.budget.eps).astype(np.float32)
+    far[::10] *= generator.random(len(far[::10]), np.float32)  # not all end at the full radius
     return CellResult(cell.id, "ok", correct, ids, far, 12.345, 10_000 + place, provenance)
 
 
@@ -110,6 +124,40 @@ WORKS: dict[str, Callable[[Store], object]] = {
     "status": lambda store: list(status_lines(SUITE, store)),
     "all tables": lambda store: export(read_results(SUITE, store)),
 }
+
+
+def million() -> Iterator[dict[str, object]]:
+    """Store a million cells, and ask for their status in a process of its own."""
+    lock = lock_of(_MILLION)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "stored.yaml").write_text(_MILLION.as_json())
+        store = Store(folder, _MILLION.suite)
+        store.put_lock(lock)
+        begun = time.perf_counter()
+        results = read_results(_MILLION, store, lock)
+        named = time.perf_counter()
+        store_names(results)
+        generator, spent = np.random.default_rng(0), 0.0
+        for place, cell in enumerate(results.cells):
+            result = _result(cell, generator.random(IMAGES) < 0.5, generator, place)
+            before = time.perf_counter()
+            store.put(result)
+            spent += time.perf_counter() - before
+        store.flush()
+        cells = len(results.cells)
+        size = sum(path.stat().st_size for path in store.cells.folder.iterdir())
+        yield {"work": "name the cells", "cells": cells, "s": round(named - begun, 1)}
+        yield {"work": "store the cells", "cells": cells, "s": round(spent, 1),
+               "ms a cell": round(1000 * spent / cells, 2), "GB": round(size / 1e9, 2)}  # fmt: skip
+        call = [sys.executable, "run_bench.py", "status", str(folder / "stored.yaml"), "--results"]
+        start = time.perf_counter()
+        with subprocess.Popen([*call, name], stdout=subprocess.DEVNULL) as process:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        yield {"work": "`status`", "cells": cells, "s": round(time.perf_counter() - start, 1),
+               "peak MB": round(usage.ru_maxrss / 1000)}  # fmt: skip
 
 
 def stored() -> Iterator[dict[str, object]]:

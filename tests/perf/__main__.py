@@ -1,6 +1,6 @@
 """Measure speed: print and save the tables, and write docs/perf.md from them.
 
-python -m tests.perf                        all parts but the long ones; writes docs/data/speed-*.csv
+python -m tests.perf                        all parts but the long ones; writes docs/data/*.csv
 python -m tests.perf --only shares growth   some parts
 python -m tests.perf --markdown             measure nothing; write the page from the saved tables
 """

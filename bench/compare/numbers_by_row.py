@@ -1,6 +1,6 @@
 """Results arranged for a comparison: per row of the table, the per-image scores of each model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.compare.compared_results import (
@@ -10,14 +10,13 @@ from bench.compare.compared_results import (
     same_weights,
 )
 from bench.compare.differences import AND, DatasetScores
-from bench.core.types import REACHED
+from bench.core.types import CLEAN, REACHED, WORST
 from bench.results.leaderboard import survivors, worst_case_cells
 from bench.results.tables import SAME_SOURCE, Scored
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import DatasetSpec, eps_value
 
-WORST = "worst"
 OTHER_WEIGHTS = "other-weights"
 
 
@@ -53,6 +52,26 @@ class Numbers:
 
     scores: tuple[DatasetScores | None, ...]
     cells: tuple[Scored, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteNumbers:
+    """The numbers of a suite, arranged for comparisons.
+
+    Attributes:
+        suite: The suite.
+        results: Its results.
+        rows: Its numbers by row and model.
+    """
+
+    suite: Suite
+    results: ComparedResults
+    rows: Mapping[Row, Mapping[str, Numbers]]
+
+
+def suite_numbers(suite: Suite, results: ComparedResults) -> SuiteNumbers:
+    """Return the numbers of a suite's results."""
+    return SuiteNumbers(suite, results, numbers_by_row(suite, results))
 
 
 def numbers_by_row(suite: Suite, results: ComparedResults) -> dict[Row, dict[str, Numbers]]:
@@ -122,7 +141,7 @@ def _row(suite: Suite, item: Scored) -> Row:
     cell = item.cell
     metric = _main_metrics(suite) if item.metric.is_main else cell.metric
     if cell.attack is None or cell.threat is None:
-        return Row("", "", "clean", "", metric)
+        return Row("", "", CLEAN, "", metric)
     source = cell.threat.source or ""
     return Row(cell.threat.kind, source, cell.attack.label_in_norm, cell.eps, metric)
 
@@ -158,7 +177,7 @@ def _worst(suite: Suite, results: ComparedResults) -> Iterator[tuple[Row, str, N
     survived = survivors(suite, results.scored)
     for key, cells in worst_case_cells(suite, results.scored).items():
         model, threat, source = key
-        sequential = suite.until is not None
+        sequential = any(item.anytime for item in cells)
         ids = {
             item.cell.dataset: (item.result.sample_ids, item.images)
             for item in cells

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from bench.core.types import ANYTIME
+from bench.core.types import ANYTIME, CLEAN
 from bench.stats import Interval, mean_of
 from bench.suite.metrics import metric_of
 
 ROW = ["threat", "source", "model"]  # key columns of an attacked number, besides its dataset
-CLEAN = "clean"
 
 
 def pivot(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:

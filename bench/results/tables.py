@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from bench.core.types import ANYTIME, VERIFIED_FAMILY, CellResult, Values
+from bench.core.types import ANYTIME, CLEAN, VERIFIED_FAMILY, CellResult, Values
 from bench.plan.cells import Cell
 from bench.plan.unhashed import unhashed_flags
 from bench.results.spreadsheet import unescaped
@@ -117,7 +117,7 @@ class Scored:
     @property
     def column(self) -> str:
         """Name of the cell's column in the leaderboard."""
-        name = self.cell.attack.column(self.cell.eps) if self.cell.attack else "clean"
+        name = self.cell.attack.column(self.cell.eps) if self.cell.attack else CLEAN
         return self.metric.column(name)
 
 
@@ -182,7 +182,7 @@ def _row(suite: Suite, item: Scored) -> dict[str, object]:
         "task": cell.task.title,
         "threat": cell.threat.kind if cell.threat else "",
         "source": item.source,
-        "attack": cell.attack.label if cell.attack else "clean",
+        "attack": cell.attack.label if cell.attack else CLEAN,
         "norm": cell.attack.norm.capitalize() if cell.attack else "",
         "eps": cell.eps,
         "n": n,

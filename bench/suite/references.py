@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.catalogue.model_facts import known_models
 from bench.core.suggestions import listed
+from bench.core.types import CLEAN, WORST
 from bench.suite.specs import expand_dataset
 from bench.suite.specs.external_attacks import DEFAULT_ATTACK, pyautoattack_label
 from bench.suite.specs.model_names import expand_model, written_key
@@ -18,7 +19,7 @@ from bench.suite.specs.threats import source_faults
 from bench.suite.sweep import Origin
 
 # names that tables use for clean images, the worst case and the mean over datasets
-_RESERVED = {"attacks": ("clean", "worst"), "datasets": ("mean",)}
+_RESERVED = {"attacks": (CLEAN, WORST), "datasets": ("mean",)}
 
 
 def reference_faults(raw: dict[str, Any], origins: dict[str, Origin]) -> Iterator[str]:

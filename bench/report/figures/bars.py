@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bench.report.export.leaderboard_values import WORST, Boards, Row
+from bench.core.types import CLEAN, WORST
+from bench.report.export.leaderboard_values import Boards, Row
 from bench.report.figures.figure_style import (
     ModelIndices,
     by_threat,
@@ -19,7 +20,6 @@ from bench.report.figures.figure_style import (
     table_row,
     wrapped,
 )
-from bench.report.figures.tradeoff import CLEAN
 from bench.results.number_format import Scale
 from bench.stats import Interval
 from radapt.figures.marks import hatching
@@ -34,7 +34,7 @@ def bars(boards: Boards, indices: ModelIndices, scale: Scale, stem: Path) -> Non
     datasets = [name for name in boards if name]
     threats = by_threat(boards[""])
     first = next(iter(threats))
-    titles = [("clean", first, CLEAN)]
+    titles = [(CLEAN, first, CLEAN)]
     titles += [
         (f"{name}, worst case", name, WORST)
         for name, rows in threats.items()

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.core.types import CLEAN
 from bench.report.export.leaderboard_values import Column, Row
 from bench.report.figures.figure_style import (
     ModelIndices,
@@ -20,7 +21,6 @@ from bench.report.figures.figure_style import (
     table_row,
     wrapped,
 )
-from bench.report.figures.tradeoff import CLEAN
 from bench.results.number_format import Scale
 from bench.suite.specs import eps_value
 from radapt.figures.panels import panels

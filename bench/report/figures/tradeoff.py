@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.export.leaderboard_values import WORST, Row
+from bench.core.types import CLEAN, WORST
+from bench.report.export.leaderboard_values import Row
 from bench.report.figures.figure_style import (
     ModelIndices,
     by_threat,
@@ -25,7 +26,6 @@ from radapt.figures.panels import panels
 from radapt.figures.style import WIDTH, styled
 
 Point = tuple[Row, Interval, Interval]
-CLEAN = "clean"
 _ACROSS = 2
 
 

@@ -67,7 +67,7 @@ const overview = (chosen) => {
     board("overview", "Models across suites", heads, [{ title: state("dataset") ? `on ${state("dataset")}` : "means over the datasets of each suite", rows: models }]))];
 };
 const draw = () => {
-  const chosen = lines.filter(passesFilters);
+  const chosen = lines.filter((line) => passesFilters(line));
   const sections = [...groupBy(chosen, ({ place }) => place)].map(([place, members]) => suiteTable(place, members));
   const models = new Set(chosen.map(({ model }) => model)).size;
   showTables([...(data.kind === "index" ? overview(chosen) : []), ...sections],

@@ -5,13 +5,15 @@ from typing import Any
 
 import pandas as pd
 
+from bench.core.types import CLEAN, WORST
 from bench.report.export import shown
+from bench.report.export.leaderboard_values import threat_name
 from bench.results.leaderboard import ABOUT_RANKS
 from bench.results.number_format import Scale
 from bench.run.console.terminal_table import fits_terminal, print_table
 
 _MOST_ROWS = 200  # a terminal shows no more at once than a reader can look through
-_SUMMARY = ("rank", "model", "clean", "worst", "n")
+_SUMMARY = ("rank", "model", CLEAN, WORST, "n")
 _TEXTS = ("model", "flags")  # columns that are aligned to the left
 _Rows = Sequence[dict[str, str]]
 
@@ -23,7 +25,7 @@ def print_leaderboard(board: pd.DataFrame, title: str, scale: Scale) -> None:
     """
     shown_rows = board.head(_MOST_ROWS)
     for (threat, source), frame in shown_rows.groupby(["threat", "source"], sort=False):
-        name = f"{threat} from {source}" if source else str(threat or "clean")
+        name = threat_name(str(threat), str(source))
         columns = [c for c in frame.columns if c not in ("threat", "source", "datasets")]
         rows = [{c: _cell(c, row[c], scale) for c in columns} for row in frame.to_dict("records")]
         if fits_terminal(columns, _texts(columns, rows)):
@@ -54,7 +56,7 @@ def _print_in_parts(title: str, name: str, columns: Sequence[str], rows: _Rows) 
 
 def _radius(column: str) -> str:
     """Return the radius of an attack's column, `pgd@4/255`; empty for other columns."""
-    if column.startswith("clean"):  # `clean R@5`
+    if column.startswith(CLEAN):  # `clean R@5`
         return ""
     return column.partition("@")[2].partition(" ")[0]
 
@@ -84,6 +86,6 @@ def _texts(columns: Sequence[str], rows: _Rows) -> list[list[str]]:
 
 
 def _cell(column: str, value: Any, scale: Scale) -> str:
-    if column in ("clean", "worst") or "@" in column:
+    if column in (CLEAN, WORST) or "@" in column:
         return shown(value, scale)
     return "–" if pd.isna(value) else str(value)

@@ -7,12 +7,10 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from bench.core.types import CLEAN
 from bench.report.export.leaderboard_values import Column, columns, threat_name
 from bench.suite.load import Suite
 from bench.suite.specs import eps_value
-
-PROJECT = "radapt-bench"
-CLEAN = "clean"
 
 
 @dataclass(frozen=True, slots=True)

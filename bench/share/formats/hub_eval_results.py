@@ -11,7 +11,9 @@ import yaml
 from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
 from bench.core.identifiers import is_repository
-from bench.share.shared_numbers import CLEAN, PROJECT, SharedNumber, SharedResults, file_names
+from bench.core.program import PROJECT
+from bench.core.types import CLEAN
+from bench.share.shared_numbers import SharedNumber, SharedResults, file_names
 
 _ROBUST = "robust"
 

@@ -77,7 +77,7 @@ def _benchmark(
             f"{scale.title} {scale.range} of vision-language models, mean over {datasets}: "
             f"{CLEAN}{f', and under attack: {robust}' if robust else ''}."
         ),
-        "evaluation_framework": PROJECT,
+        "evaluation_framework": PROJECT,  # the hub accepts names of its list only
         "tasks": [
             {"id": task, "config": "default", "split": "test"}
             for task in dict.fromkeys(tasks.values())

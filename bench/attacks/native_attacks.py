@@ -14,7 +14,7 @@ from bench.attacks.targets import Run
 from bench.attacks.transferred import FromTransfer, OnOther
 from bench.core.types import Attack, EmbeddingClassifier
 from bench.models.batch_size import Batch
-from bench.suite.specs.adaptive import ApgdSpec, Backward, SteppedSpec, UntargetedApgdSpec
+from bench.suite.specs.adaptive import ApgdSpec, Backward, UntargetedApgdSpec
 from bench.suite.specs.attacks import (
     ApgdT,
     Fgsm,
@@ -52,8 +52,8 @@ def build_native(
         for stream, rank in spec.runs
     ]
     runs: list[Attack] = [*natives]
-    if isinstance(spec, SteppedSpec) and spec.source:
-        base = _built(surrogate, spec.source)
+    if spec.on_base:
+        base = _built(surrogate, "base")
         runs = [OnOther(run, base) for run in natives]
     if isinstance(spec, UntargetedApgdSpec) and spec.start:
         model = _built(surrogate, Backward(model=spec.start.transfer))

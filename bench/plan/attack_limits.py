@@ -20,7 +20,6 @@ from bench.suite.specs import (
     ExternalImages,
     ModelSpec,
     PyAutoAttack,
-    SteppedSpec,
     TorchAttacks,
     members_of,
 )
@@ -67,7 +66,7 @@ def _refuse_embedding_loss(attack: AnyAttack, name: str) -> None:
 
 
 def _check_surrogate(spec: AnyAttack, components: Collection[_Part]) -> None:
-    if isinstance(spec, SteppedSpec) and spec.source and spec.source not in components:
+    if spec.on_base and "base" not in components:
         raise CellSkip(f"{spec.label} attacks the base of a model, which a source does not have")
     without = spec.backward.without if isinstance(spec, ApgdSpec) and spec.backward else ()
     for component in without:

@@ -15,7 +15,6 @@ from bench.suite.specs import (
     AnyAttack,
     ApgdSpec,
     Ensemble,
-    SteppedSpec,
     TorchAttacks,
     members_of,
 )
@@ -38,6 +37,7 @@ class Reported:
         transferred: Whether all adversarial images were crafted on other models.
         distance: Size of the largest perturbation, in the norm of the budget.
         surrogates: What the gradients of some attack left out, and models that it took them from.
+            An attack on the base leaves the defence out.
     """
 
     robust: NDArray[np.bool_]
@@ -119,7 +119,7 @@ def _of_radius(found: list[Done]) -> Number:
     n = min(len(item.correct) for _, item in found)  # sequential cells may have fewer images
     attacks = [item.attack for item, _ in found if item.attack is not None]
     names = ", ".join(dict.fromkeys(attack.label for attack in attacks))
-    on_base = all(_on_base(member) for attack in attacks for member in members_of(attack))
+    on_base = all(member.on_base for attack in attacks for member in members_of(attack))
     transferred = on_base or cell.source != cell.target
     sources = "the base" if on_base else ", ".join(dict.fromkeys(item.source for item, _ in found))
     return Number(
@@ -156,9 +156,7 @@ def _eot(attack: AnyAttack) -> int:
 def _surrogates(attack: AnyAttack) -> Iterator[str]:
     for member in members_of(attack):
         yield from member.surrogates
+        if member.on_base:
+            yield "defence"
         if isinstance(member, ApgdSpec) and member.backward:
             yield from member.backward.without
-
-
-def _on_base(member: AnyAttack) -> bool:
-    return isinstance(member, SteppedSpec) and member.source == "base"

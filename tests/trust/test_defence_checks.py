@@ -154,13 +154,19 @@ def test_the_parts_of_a_suites_defence(suite_file: Write) -> None:
     assert torch.equal(inner.base(images), cache.classifier("CLIP", name)(images))
 
 
-def test_the_gradients_that_a_number_has_used_are_known(suite_file: Write) -> None:
-    surrogate = {"kind": "apgd-ce", "eps": "1/255", "name": "other", "backward": {"model": "FARE"}}
-    suite = load_suite(
-        suite_file(
-            attacks=[{"preset": "adaptive", "eps": "1/255"}, surrogate], threats=["white-box"]
-        )
-    )
+@pytest.mark.parametrize(
+    ("attack", "used"),
+    [
+        ({"preset": "adaptive"}, USED),
+        ({"kind": "apgd-ce", "backward": {"model": "FARE"}}, {"FARE"}),
+        ({"kind": "pgd", "source": "base"}, {"defence"}),
+        ({"kind": "pgd"}, set()),
+    ],
+)
+def test_the_gradients_that_a_number_has_used_are_known(
+    suite_file: Write, attack: dict[str, Any], used: set[str]
+) -> None:
+    suite = load_suite(suite_file(attacks=[{**attack, "eps": "1/255"}], threats=["white-box"]))
     result = CellResult("", "ok", np.ones(4, np.bool_), (), np.zeros(4, np.float32), 1.0, 4, {})
     numbers = reported_numbers((cell, result) for cell in expand(suite, resolve(suite)[0]))
-    assert numbers["CLIP", "cifar10"].reported.surrogates == {*USED, "FARE"}
+    assert numbers["CLIP", "cifar10"].reported.surrogates == used

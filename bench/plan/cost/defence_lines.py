@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from bench.core.errors import CellSkip
 from bench.core.resolved_names import Lock
 from bench.plan.cells import Cell
 from bench.plan.cost.architecture import Transformer, size_of
@@ -11,7 +12,6 @@ from bench.plan.cost.operations import (
     attack_passes,
     forwards_of,
     gradient_cost,
-    skip_reason,
 )
 from bench.suite.load import Suite
 from bench.suite.specs import Ensemble, members_of
@@ -58,9 +58,12 @@ def _memory(transformer: Transformer | None, passes: int, cost: GradientCost) ->
 def _attack_lines(suite: Suite, lock: Lock, name: str, cells: Sequence[Cell]) -> Iterator[str]:
     seen = set[str]()
     for cell in cells:
-        white_box = cell.target == name and cell.sources == (name,)
-        runs = white_box and skip_reason(suite, lock, cell) is None
-        attack = attack_of(suite, lock, cell) if runs else None
+        if cell.target != name or cell.sources != (name,):
+            continue
+        try:
+            attack = attack_of(suite, lock, cell)
+        except CellSkip:
+            continue
         if not isinstance(attack, Ensemble) or attack.label_in_norm in seen:
             continue
         seen.add(attack.label_in_norm)

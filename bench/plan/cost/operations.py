@@ -11,7 +11,7 @@ from bench.plan.cells import Cell, images_of, scores_all
 from bench.plan.cost.architecture import size_of
 from bench.plan.cost.lvlm_estimate import forward_flops
 from bench.suite.load import Suite
-from bench.suite.specs import AnyAttack, ApgdSpec, Component, Ensemble, ModelSpec, SteppedSpec
+from bench.suite.specs import AnyAttack, ApgdSpec, Component, Ensemble, ModelSpec
 from bench.suite.specs.model_base import DefenceModel
 
 _BACKWARD = 2  # forward passes per gradient: a backward pass costs about one forward pass
@@ -110,7 +110,7 @@ def attack_passes(
             return cost
         # each step at which the model errs is confirmed in further passes
         return cost + attack.gradients_in_stage(stage, stages) * forwards_of(models, name)
-    if isinstance(attack, SteppedSpec) and attack.source == "base":
+    if attack.on_base:
         name = models[name].architecture_of or name
     gradient = gradient_cost(models, name)
     if isinstance(attack, ApgdSpec) and (given := attack.backward):

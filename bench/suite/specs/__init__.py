@@ -1,6 +1,6 @@
 """The specs: typed, frozen classes of a suite's entries. Unknown keys are refused."""
 
-from bench.suite.specs.adaptive import ApgdSpec, Backward, SteppedSpec
+from bench.suite.specs.adaptive import ApgdSpec, Backward
 from bench.suite.specs.attack_base import NativeSpec, Precision
 from bench.suite.specs.attacks import (
     ApgdCe,
@@ -107,7 +107,6 @@ __all__ = [
     "RAdaptModel",
     "Resize",
     "Spec",
-    "SteppedSpec",
     "Storage",
     "TableDataset",
     "TaskName",

@@ -78,6 +78,11 @@ class SteppedSpec(RepeatedSpec):
 
     source: Literal["base"] | None = None
 
+    @property
+    def on_base(self) -> bool:
+        """Whether `source` is `base`."""
+        return self.source == "base"
+
 
 class ApgdSpec(SteppedSpec):
     """Settings of Auto-PGD.
@@ -135,8 +140,8 @@ class UntargetedApgdSpec(ApgdSpec):
 
     @property
     def forwards(self) -> int:
-        """As without `start`, whose runs ask the other model."""
-        return super().forwards // (2 if self.start else 1)
+        """As without `start`, because its runs use the other model."""
+        return super().gradients if self.backward else 0
 
     @property
     def gradients(self) -> int:

@@ -60,6 +60,11 @@ class AttackSpec(Spec):
         return ()
 
     @property
+    def on_base(self) -> bool:
+        """Whether images are made on the base of the attacked model, not on the model itself."""
+        return False
+
+    @property
     def passes(self) -> int:
         """Number of forward passes per step."""
         return 1

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.suite.specs.adaptive import SteppedSpec
 from bench.suite.specs.attack_base import Count, NativeSpec
 from bench.suite.specs.attacks import Noise, SingleNative
 from bench.suite.specs.external_attacks import ExternalImages, PyAutoAttack, TorchAttacks
@@ -77,7 +76,7 @@ class Ensemble(NativeSpec):
             of_base: Number of passes of its base, for members with `source: base`.
         """
         members = [
-            member.model_copy(update={"eot": of_base if _on_base(member) else passes})
+            member.model_copy(update={"eot": of_base if member.on_base else passes})
             if "eot" in type(member).model_fields
             else member
             for member in self.attacks
@@ -111,10 +110,6 @@ class Ensemble(NativeSpec):
     def surrogates(self) -> tuple[str, ...]:
         """Surrogates of all members, in order."""
         return tuple(name for member in self.attacks for name in member.surrogates)
-
-
-def _on_base(member: _Member) -> bool:
-    return isinstance(member, SteppedSpec) and member.source == "base"
 
 
 AnyAttack = Annotated[_Member | ExternalImages | Ensemble, Field(discriminator="kind")]

@@ -117,7 +117,7 @@ def flags(
     """
     found: dict[str, None] = {}
     for item in (*first, *second):
-        found |= {SAME_SOURCE: None} if source and item.same_source else {}
+        found |= {SAME_SOURCE: None} if source and item.cell.same_source else {}
         own = item.result.flags if item.result else ()
         found |= dict.fromkeys(flag for flag in own if not flag.startswith(REACHED))
     for ours, theirs in _entries(both, first, second):

@@ -1,6 +1,6 @@
 """Expand a suite into cells. A cell's identity is a hash of everything that changes its result."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -30,6 +30,7 @@ from bench.suite.specs import (
     NativeSpec,
     Threat,
     eps_value,
+    members_of,
     task_of,
 )
 
@@ -53,6 +54,7 @@ class Cell:
         metric: Name of the metric (`bench.suite.metrics`).
         parts_id: Id under which parts of its images are stored; equal for all rules that stop it.
         width: It stops when its confidence sequence is at most this wide; None if it never does.
+        same_source: Whether transferred images are made on the target itself, alone or with others.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Cell:
     metric: str = ACCURACY
     parts_id: str = ""
     width: float | None = None
+    same_source: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -165,6 +168,7 @@ def _metric_cells(
         for attack, seed in product(attacks, suite.attack_seeds):
             sources = [model_identity(suite, lock, name) for name in names]
             mode = _mode(threat, metric)
+            same = bool(threat.sources) and target in _made_on(suite, names, attack)
             nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
             below: Cell | None = None
             for eps in sorted(attack.eps, key=eps_value) if nested else attack.eps:
@@ -188,11 +192,21 @@ def _metric_cells(
                 width = suite.until.width if suite.until else None
                 cell = Cell(
                     digest({**parts, **rule}), craft, target, dataset.name, attack, eps, threat,
-                    seed, below, metric, digest(parts), width,
+                    seed, below, metric, digest(parts), width, same,
                 )  # fmt: skip
                 below = cell if nested else None
                 yield cell
     yield from _external_cells(suite, lock, target, dataset, metric, scored)
+
+
+def _made_on(suite: Suite, sources: Collection[str], attack: AnyAttack) -> set[str]:
+    """Return the models whose outputs or gradients an attack uses (`source: base`: the bases)."""
+    found = {*attack.surrogates}
+    for member in members_of(attack):
+        for name in sources:
+            base = suite.models[name].architecture_of if member.on_base else name
+            found |= {base} if base else set()
+    return found
 
 
 def _external_cells(

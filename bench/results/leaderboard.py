@@ -53,7 +53,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         read = [*items, *counted]
         flags = [INCOMPLETE] if any(i.shares is None and not i.skipped for i in read) else []
         flags += [SKIPPED] if any(item.skipped for item in items) else []
-        if any(item.same_source for item in groups[key]):
+        if any(item.cell.same_source for item in groups[key]):
             flags.append(SAME_SOURCE)
         flags += dict.fromkeys(flag for item in read for flag in item.content_flags)
         flags += dict.fromkeys(flag for item in read for flag in item.trust_flags)

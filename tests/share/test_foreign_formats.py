@@ -204,9 +204,14 @@ def test_the_reader_of_eval_yaml_knows_all_keys_of_a_task(written: Path) -> None
     from inspect_ai._eval.task.hf import HFTask  # type: ignore[import-not-found]
 
     benchmark = yaml.safe_load((written / "hub-eval-results" / "eval.yaml").read_text())
-    only_inspect = {"field_spec": {"input": "image", "target": "label"}}  # needed by it alone
+    # what it needs beside: how it would run the task itself
+    its_own = {
+        "field_spec": {"input": "image", "target": "label"},
+        "solvers": [{"name": "generate"}],
+        "scorers": [{"name": "match"}],
+    }
     for task in benchmark["tasks"]:
-        known = HFTask.model_validate({**task, **only_inspect})  # refuses other keys
+        known = HFTask.model_validate({**task, **its_own})  # refuses other keys
         assert (known.id, known.config, known.split) == (task["id"], "default", "test")
 
 

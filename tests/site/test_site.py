@@ -83,7 +83,8 @@ def shown(tab: Tab, suite: str) -> list[list[str]]:
     found: list[list[str]] = tab.ask(
         f"[...document.querySelectorAll(`{section} .row`)].map((row) =>"
         " [row.parentElement.querySelector('.badge'), ...row.cells].map((cell) =>"
-        " cell.querySelector('.interval') ? cell.firstChild.textContent : cell.textContent))"
+        " (cell.querySelector('.of') ?? (cell.querySelector('.interval') ? cell.firstChild : cell))"
+        ".textContent))"
     )
     return found
 
@@ -263,11 +264,16 @@ def test_a_model_page_has_its_numbers_checkpoint_and_command(tab: Tab, site: Pat
     assert f"own:m{NAMES.index(SCRIPT)}" in facts
     suite_file = page_of("suite", "made-up").replace(".html", ".json")
     assert f"radapt-bench run {suite_file}" in facts
+    assert "attack pgd\nL∞; pgd: from a random point, 10 steps, step size 2.5 × ε / steps" in facts
     assert json.loads((site / suite_file).read_text())["suite"] == "made-up"
     assert tab.ask("document.querySelectorAll('#facts .cells tbody tr').length") == len(
         {cell.id for cell in expand(SUITE, LOCK) if cell.target == SCRIPT}
     )
     assert tab.ask("window.hit === undefined && document.querySelectorAll('img, i').length === 0")
+    tab.open(site / page_of("model", "Plain"), "?threat=transfer+from+Plain")
+    tab.click(".flag")  # a finger has no pointer to hover
+    assert "crafted on the model itself" in tab.ask("document.querySelector('#tip').textContent")
+    assert not tab.ask("document.querySelector('#tip').hidden")
     tab.open(site / page_of("model", NAMES[4]))
     assert tab.ask("document.querySelector('.reason').textContent") == "out of <i>memory</i>"
     tab.open(site / page_of("dataset", "digits"))

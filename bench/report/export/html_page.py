@@ -34,7 +34,7 @@ from bench.trust.reported_number import Pair
 _LINES_AT_ONCE = 200  # of the leaderboard; the scripts of the page draw more on request
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (
-    *("dom", "rounding", "data", "flags", "marks", "axes", "tips"),
+    *("dom", "rounding", "data", "flags", "flag_tips", "marks", "axes", "tips"),
     *("board", "tradeoff", "curves", "heat", "cells", "details", "theme", "main"),
 )
 

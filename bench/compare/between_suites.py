@@ -31,7 +31,7 @@ _Place = tuple[str, str, str, str, str, str]  # of a number: its row, dataset an
 class _Number:
     """A number of a model on one dataset, with the cells behind it."""
 
-    scores: DatasetScores | None
+    scores: DatasetScores
     cells: tuple[Scored, ...]
 
 
@@ -93,7 +93,7 @@ def _families(
 def _add(
     family: DifferenceFamily, label: ComparisonLabel, pairs: Sequence[tuple[_Number, _Number]]
 ) -> None:
-    """Add two numbers; without scores, so without a test, if their protocols differ."""
+    """Add a mean of two numbers per dataset; without a test if their protocols differ."""
     ours = [None if label.differs else number.scores for number, _ in pairs]
     family.add(label, ours, [number.scores for _, number in pairs])
 
@@ -114,18 +114,20 @@ def _place(row: Row, dataset: str, metric: str) -> _Place:
 def _number(numbers: SuiteNumbers, row: Row, model: str, place: int) -> _Number | None:
     """Return the number of a model on a suite's dataset; None if it has none."""
     found = numbers.rows[row].get(model)
-    if found is None or found.scores[place] is None:
+    if found is None or (scores := found.scores[place]) is None:
         return None
     dataset = numbers.suite.datasets[place].name
-    cells = (item for item in found.cells if item.cell.dataset == dataset)
-    return _Number(found.scores[place], tuple(i for i in cells if i.shares is not None))
+    own = (item for item in found.cells if item.cell.dataset == dataset)
+    return _Number(scores, tuple(item for item in own if item.shares is not None))
 
 
 def _differing(
     first: SuiteNumbers, second: SuiteNumbers, ours: _Number, theirs: _Number
 ) -> Iterator[str]:
     """Yield in words in what two numbers differ, beside their models."""
-    one, other = ({_key(i.cell): i.cell.id for i in each.cells} for each in (ours, theirs))
+    one, other = (
+        {_key(item.cell): item.cell.id for item in number.cells} for number in (ours, theirs)
+    )
     if one.keys() != other.keys():
         yield _OTHER_ATTACKS
         return

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, islice, product
 from math import isqrt
 
 from bench.compare.between_suites import between_suites
@@ -65,14 +65,14 @@ def all_tests(
         ours, theirs = numbers[one], numbers[other]
         if ours is None or theirs is None:
             continue
-        apart = [(a, b) for a, b in product(sizes[one], sizes[other])
-                 if a != b and frozenset((a, b)) not in together]  # fmt: skip
-        pairs = apart[: max(0, most) // max(1, *sizes[one].values())]
+        apart = (pair for pair in product(sizes[one], sizes[other])
+                 if pair[0] != pair[1] and frozenset(pair) not in together)  # fmt: skip
+        pairs = [*islice(apart, max(0, most) // max(1, *sizes[one].values()))]
         for (first, second), tables in zip(pairs, between_suites(ours, theirs, pairs), strict=True):
             found = _once(
                 item for item in _all(tables) if item.p_holm is not None or item.label.differs
             )
-            most -= len(found)
+            most -= max(1, len(found))  # also two models with no number in common need a place
             yield PairedTests((one, other), first, second, found)
 
 

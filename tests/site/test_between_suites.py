@@ -1,5 +1,6 @@
 """Models that no suite of a site scores both: a paired test, or words why there is none."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,10 @@ from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
 from tests.report.test_page import LOCK, NAMES, SUITE, N, result
-from tests.site.test_site import ROOT, choose, shown
+from tests.site.test_site import choose, shown
 from tests.support.browser import CHROMIUM, Tab, browser
 
-PLAIN, STRONG, SCRIPT, IMAGE, _ = NAMES
+PLAIN, STRONG, SCRIPT, IMAGE, FOLDER = NAMES
 OTHER_IDS = DatasetLock("digits", tuple(str(place + 1) for place in range(N)), ("x",))
 
 
@@ -51,6 +52,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = {**LOCK.models, PLAIN: "other weights"}
     other = replace(LOCK, datasets=datasets, models=models)
     store(root, "unlike", [PLAIN, IMAGE], other, attacks=attacks)
+    store(root, "whole", [PLAIN, FOLDER], LOCK)
+    (root / "bare").mkdir()
+    shutil.copy(root / "whole" / "cells.csv", root / "bare")
     return root
 
 
@@ -111,7 +115,7 @@ def tab() -> Iterator[Tab]:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install chromium")
 def test_numbers_of_two_suites_stand_side_by_side(tab: Tab, root: Path, tmp_path: Path) -> None:
-    places = [root / "one", root / "two", root / "unlike", ROOT / "docs" / "nano_full"]
+    places = [root / name for name in ("one", "two", "unlike", "bare")]
     write_site(find_results(places), tmp_path, "title")
     tab.open(tmp_path / "compare.html", f"?a={quote(SCRIPT)}&b=Strong&threat=white-box")
     assert len(shown(tab, "two and one")) == 3 * 5  # the mean, and each of two datasets
@@ -125,9 +129,9 @@ def test_numbers_of_two_suites_stand_side_by_side(tab: Tab, root: Path, tmp_path
     rows = {row[1]: row[2:] for row in shown(tab, "two and unlike")}
     assert rows["pgd@1/255"][2:] == ["–", "–", "no test, since these differ: attack.steps: 10, 7"]
     assert rows["apgd-ce@2/255"][4] in ("not separated", f"{SCRIPT} is better")
-    choose(tab, "b", "TeCoA")
-    assert shown(tab, "two and nano_full") == []
+    choose(tab, "b", FOLDER)
+    assert shown(tab, "two and bare") == []
     told = tab.ask("document.querySelector('#none').textContent")
     assert told.startswith("No suite scores both models. Numbers of two suites can be compared")
-    assert told.endswith("are missing in: nano_full.")
+    assert told.endswith("are missing in: bare.")
     assert tab.complaints == []

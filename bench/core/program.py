@@ -1,6 +1,5 @@
 """The name and version of this program."""
 
-import importlib.metadata
 import sys
 from pathlib import Path
 
@@ -14,6 +13,8 @@ PROGRAM = _SCRIPT if _IN_CHECKOUT and Path(sys.argv[0]).stem != PROJECT else PRO
 
 def project_version() -> str:
     """Return the version of this program; empty in a checkout that is not installed."""
+    import importlib.metadata  # takes longer than the rest of a help text
+
     try:
         return importlib.metadata.version(PROJECT)
     except importlib.metadata.PackageNotFoundError:

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.core.shipped_files import shipped_suites
 from bench.report.export.leaderboard_values import threat_name
+from bench.report.export.links import links_of
 from bench.report.export.protocol_details import flat
 from bench.results.attack_summary import in_words
 from bench.site.board_lines import scale_of_results
@@ -32,6 +33,7 @@ class Facts:
         protocol: Their protocol in words.
         command: One line that computes the numbers again.
         suite_file: File of the site with the suite; empty if the results do not state it.
+        links: Pages of a model's checkpoints and papers, as texts and addresses.
         pairs: Checkpoint of a model, or content of a dataset, as names and texts.
         attacks: Settings of the attacks, by their names.
         cells: Every number.
@@ -42,6 +44,7 @@ class Facts:
     protocol: str
     command: str
     suite_file: str
+    links: Pairs
     pairs: Pairs
     attacks: dict[str, str]
     cells: list[dict[str, str]]
@@ -78,6 +81,7 @@ def _facts(site: SiteData, column: str, name: str) -> Iterator[Facts]:
                 protocol,
                 _command(found),
                 suite_file(found),
+                _links(found, name) if column == "model" else [],
                 _weights(entries) if column == "model" else _content(entries),
                 _attacks(found, name) if column == "model" else {},
                 [_cell(found, row) for row in rows if row["status"] == "ok"],
@@ -89,6 +93,11 @@ def _command(found: FoundResults) -> str:
     """Return the command of `Facts`; empty if the suite is neither stated nor shipped."""
     name = suite_file(found) or (found.name if found.name in shipped_suites() else "")
     return f"radapt-bench run {name}" if name else ""
+
+
+def _links(found: FoundResults, model: str) -> Pairs:
+    suite = found.suite
+    return links_of(suite, model) if suite is not None and model in suite.models else []
 
 
 def _weights(entries: Sequence[Any]) -> Pairs:

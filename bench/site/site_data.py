@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.core.errors import UserError
 from bench.report.export.leaderboard_values import threat_name
+from bench.report.export.links import model_links
 from bench.report.export.numbers import rounded
 from bench.report.export.protocol_details import flat, remarks
 from bench.site.board_lines import Line, columns_of, datasets_of, lines_of, scale_of_results
@@ -97,8 +98,10 @@ def _checked_lines(found: FoundResults) -> list[Line]:
         remarks(found.entries)
         for entry in found.entries.values():
             dict(flat({"weights": entry["weights"], "attack": entry.get("attack", "")}))
+        if found.suite is not None:
+            model_links(found.suite)  # a suite that others wrote may name models that it lacks
         return lines_of(found)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{found.path}: its tables cannot be read ({error!r})") from error
 
 

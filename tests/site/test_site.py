@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import run_bench
 from bench.compare.paired import with_baseline
 from bench.core.errors import UserError
+from bench.core.types import CellResult
 from bench.plan.cells import expand
 from bench.report.export import export, percent
 from bench.report.export.leaderboard_values import boards
@@ -23,8 +25,10 @@ from bench.site import model_pairs
 from bench.site.board_lines import lines_of
 from bench.site.found_results import find_results
 from bench.site.site_data import page_of, paired_data, site_data
+from bench.site.write_site import write_site
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results, read_results
+from bench.suite.load import Suite
 from tests.report.test_page import LOCK, NAMES, SUITE, N, result
 from tests.support.browser import CHROMIUM, Tab, browser
 
@@ -193,6 +197,23 @@ def test_names_do_not_lead_out_of_the_site(site: Path) -> None:
     assert len(pages) == len(NAMES)
     assert pages < {path.name for path in site.iterdir()}
     assert page_of("model", "A") != page_of("model", "a")
+
+
+def test_a_model_page_links_its_checkpoint_and_paper(tmp_path: Path) -> None:
+    entry = SUITE.model_dump(mode="json", exclude_unset=True, exclude={"attacks", "threats"})
+    model = {"kind": "open_clip", "name": "hf-hub:chs20/fare2-clip"}
+    suite = Suite.model_validate(entry | {"suite": "linked", "models": {"FARE": model}})
+    store = Store(tmp_path, "linked")
+    store.put_lock(LOCK)
+    for cell in expand(suite, LOCK):
+        ids = LOCK.datasets[cell.dataset].sample_ids
+        done = (np.arange(N) < 9, ids, np.zeros(N, np.float32), 1.0, N, {})
+        store.put(CellResult(cell.id, "ok", *done))
+    export(read_results(suite, store))
+    write_site(find_results([tmp_path]), tmp_path / "site", "title")
+    page = (tmp_path / "site" / page_of("model", "FARE")).read_text()
+    for address in ("huggingface.co/chs20/fare2-clip", "arxiv.org/abs/2402.12336"):
+        assert f'<a href="https://{address}">' in page
 
 
 @with_browser

@@ -133,8 +133,9 @@ def _differing(
         return
     for key, cell_id in one.items():
         entries = (first.results.protocols[cell_id], second.results.protocols[other[key]])
-        for text in protocol_differences(*entries):
-            yield _IN_WORDS.get(text.partition(":")[0], text)
+        for field, value, instead in protocol_differences(*entries):
+            values = f"{value} in {first.suite.suite}, {instead} in {second.suite.suite}"
+            yield _IN_WORDS.get(field, f"{field} ({values})")
         if any(map(_is_unknown, entries)):
             yield "hashes of images or weights are missing"
 

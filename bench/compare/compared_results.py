@@ -105,8 +105,8 @@ def _seeds_by_name(
     return found
 
 
-def protocol_differences(first: Protocol, second: Protocol) -> Iterator[str]:
-    """Yield the fields in which the protocols of two numbers differ: `pixels: native, 224 crop`.
+def protocol_differences(first: Protocol, second: Protocol) -> Iterator[tuple[str, str, str]]:
+    """Yield the fields in which the protocols of two numbers differ, with both values.
 
     Fields that only one protocol has are not compared: another version of the code may lack them.
     Of some fields it is known what earlier versions did.
@@ -115,7 +115,7 @@ def protocol_differences(first: Protocol, second: Protocol) -> Iterator[str]:
     for field, ours in _fields(first):
         other = theirs.get(field, _EARLIER.get(field, ours))
         if ours != other and OWN not in (ours, other):
-            yield f"{field}: {ours}, {other}"
+            yield field, ours, other
 
 
 def same_weights(first: Protocol, second: Protocol) -> bool:

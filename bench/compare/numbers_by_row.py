@@ -95,10 +95,12 @@ def differing_fields(
     first: Sequence[Scored],
     second: Sequence[Scored],
 ) -> list[str]:
-    """Return the fields in which the protocols of two numbers differ."""
+    """Return in what the protocols of two numbers differ: `pixels: native, 224 crop`."""
     return list(
         dict.fromkeys(
-            text for pair in _entries(both, first, second) for text in protocol_differences(*pair)
+            f"{field}: {ours}, {theirs}"
+            for pair in _entries(both, first, second)
+            for field, ours, theirs in protocol_differences(*pair)
         )
     )
 

@@ -94,7 +94,8 @@ def test_what_differs_between_two_suites_is_named(root: Path) -> None:
         label: item.label.differs for label, item in by_label(found).items()
     }
     assert all((item.p_holm is None) == bool(item.label.differs) for item in found.differences)
-    steps, images, source = "attack.steps: 10, 7", "images", "weights of the source"
+    steps = "attack.steps (10 in one, 7 in unlike)"
+    images, source = "images", "weights of the source"
     for dataset, others in (("cifar10", set()), ("digits", {images}), ("mean", {images})):
         parts = {label[:4]: {*filter(None, differs[*label[:4], dataset].split("; "))}
                  for label in differs if label[4] == dataset}  # fmt: skip
@@ -127,7 +128,8 @@ def test_numbers_of_two_suites_stand_side_by_side(tab: Tab, root: Path, tmp_path
     ]  # fmt: skip
     choose(tab, "b", IMAGE)
     rows = {row[1]: row[2:] for row in shown(tab, "two and unlike")}
-    assert rows["pgd@1/255"][2:] == ["–", "–", "no test, since these differ: attack.steps: 10, 7"]
+    told = "no test, since these differ: attack.steps (10 in two, 7 in unlike)"
+    assert rows["pgd@1/255"][2:] == ["–", "–", told]
     assert rows["apgd-ce@2/255"][4] in ("not separated", f"{SCRIPT} is better")
     choose(tab, "b", FOLDER)
     assert shown(tab, "two and bare") == []

@@ -34,7 +34,8 @@ const numberOf = (value) => (value < 0.001 ? "< 0.001" : value.toPrecision(2));
 // Numbers of two suites that are not of the same images and attacks have no difference.
 const differenceOf = ({ test, first, second }) => (test ? test.delta?.[0] ?? null : first[0] - second[0]);
 const heads = (a, b) => [
-  { key: "number", title: "number", class: "name", cell: ({ what }) => html("th", { scope: "row", class: "name" }, name(what)), rises: true, value: ({ place }) => place },
+  { key: "number", title: "number", class: "name", cell: (row) => html("th", { scope: "row", class: "name" }, html("span", { class: "of" }, name(row.what)),
+    html("small", { class: "narrow" }, verdict(row))), rises: true, value: ({ place }) => place },
   ...[["first", a], ["second", b]].map(([side, model]) => ({
     key: side, title: name(data.models[model][0]), value: (row) => row[side][0], cell: valueCell(side) })),
   { key: "difference", title: "A − B", value: differenceOf,

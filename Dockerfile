@@ -4,6 +4,11 @@
 # Results and downloads go to the folder that is mounted at /work:
 # docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/work" radapt-bench quickstart
 # docker run --rm --gpus all --user ... --volume ... radapt-bench run zero_shot
+#
+# What was tested: buildah 1.28 (`buildah bud --skip-unused-stages=false`) built the image for CPUs on a
+# Debian 12 base with Python 3.11 and wheels of torch in a folder, and a suite ran in it as a user
+# without privileges. Of the image for GPUs, only the stage `cuda` was built. The public base and
+# PyTorch's index could not be reached.
 ARG DEVICE=cpu
 
 FROM python:3.12-slim AS base

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UserError
+from bench.core.types import CLEAN
 from bench.plan.cells import Cell
 from bench.results.manifest import OWN, manifest
 from bench.results.tables import Scored, load_scored, read_cells
@@ -18,9 +19,9 @@ from bench.suite.specs import eps_value
 Protocol = Mapping[str, Any]  # an entry of a manifest
 
 # fields that are not compared: names of what is compared, the machine, the origin of the content,
-# and summaries of the attack's own fields
+# remarks for readers, and summaries of the attack's own fields
 _NOT_COMPARED = {
-    *("model", "weights", "dataset", "metric", "eps", "ran_on", "content_origin"),
+    *("model", "weights", "dataset", "metric", "eps", "ran_on", "content_origin", "note", "trust"),
     "threat",  # given by the row: white-box and transfer from the model itself share one cell
     *("attacks", "steps", "restarts", "targets"),
 }
@@ -104,8 +105,8 @@ def _seeds_by_name(
     return found
 
 
-def protocol_differences(first: Protocol, second: Protocol) -> Iterator[str]:
-    """Yield the fields in which the protocols of two numbers differ: `pixels: native, 224 crop`.
+def protocol_differences(first: Protocol, second: Protocol) -> Iterator[tuple[str, str, str]]:
+    """Yield the fields in which the protocols of two numbers differ, with both values.
 
     Fields that only one protocol has are not compared: another version of the code may lack them.
     Of some fields it is known what earlier versions did.
@@ -114,7 +115,7 @@ def protocol_differences(first: Protocol, second: Protocol) -> Iterator[str]:
     for field, ours in _fields(first):
         other = theirs.get(field, _EARLIER.get(field, ours))
         if ours != other and OWN not in (ours, other):
-            yield f"{field}: {ours}, {other}"
+            yield field, ours, other
 
 
 def same_weights(first: Protocol, second: Protocol) -> bool:
@@ -150,7 +151,7 @@ def _name(cell: Cell) -> tuple[object, ...]:
             cell.threat.kind if cell.threat else "",
             (cell.threat.source if cell.threat else "") or "",
         ),
-        *((attack.label, attack.norm, eps_value(cell.eps)) if attack else ("clean", "", "")),
+        *((attack.label, attack.norm, eps_value(cell.eps)) if attack else (CLEAN, "", "")),
     )
 
 

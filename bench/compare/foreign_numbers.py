@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.catalogue.clip_benchmark_names import catalogue_name
 from bench.compare.published_number import UNNAMED, Published
+from bench.core.types import CLEAN
 from bench.suite.metrics import ACCURACY, METRICS
 
 OURS = "radapt_bench_"  # no key of the formats' owners begins with it
@@ -38,7 +39,7 @@ def robustbench_numbers(entry: Mapping[str, Any], path: Path) -> Iterator[Publis
     doubt = "RobustBench marks the robust accuracy as unreliable" if entry.get("unreliable") else ""
     notes = (_text(entry.get("name")), doubt, _text(entry.get("footnote")))
     clean = Published(
-        _text(entry.get(MODEL)) or path.stem, _text(entry["dataset"]), "clean", "", ACCURACY,
+        _text(entry.get(MODEL)) or path.stem, _text(entry["dataset"]), CLEAN, "", ACCURACY,
         _text(entry["clean_acc"]), paper="RobustBench", samples=_text(entry.get(SAMPLES)),
         weights=_text(entry.get(WEIGHTS)), source=_text(entry.get("link")),
         deviation=_text(entry.get(DEVIATION)),
@@ -62,12 +63,12 @@ def clip_benchmark_numbers(record: Mapping[str, Any]) -> Iterator[Published]:
     CLIP_benchmark names weights, not models, and keeps fractions. Rows with the column `attack` are
     those that RobustVLM's copy of CLIP_benchmark writes. Metrics that we do not have are left out.
     """
-    attack = _text(record.get("attack")) or "clean"
+    attack = _text(record.get("attack")) or CLEAN
     attacked = {"attack": attack, "eps": _text(record.get("eps"))}
-    if attack in ("clean", "none"):
+    if attack in (CLEAN, "none"):
         attacked = {}
     base = Published(
-        _text(record.get(MODEL)), catalogue_name(_text(record["dataset"])), "clean", "", "", "",
+        _text(record.get(MODEL)), catalogue_name(_text(record["dataset"])), CLEAN, "", "", "",
         paper="CLIP_benchmark", weights=_text(record.get(WEIGHTS)) or _weights(record),
         samples=_text(record.get(SAMPLES)), threat=_text(record.get(THREAT)),
         source_model=_text(record.get(SOURCE)), note=_text(record.get(FLAGS)),

@@ -1,6 +1,6 @@
 """Results arranged for a comparison: per row of the table, the per-image scores of each model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.compare.compared_results import (
@@ -54,6 +54,26 @@ class Numbers:
     cells: tuple[Scored, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SuiteNumbers:
+    """The numbers of a suite, arranged for comparisons.
+
+    Attributes:
+        suite: The suite.
+        results: Its results.
+        rows: Its numbers by row and model.
+    """
+
+    suite: Suite
+    results: ComparedResults
+    rows: Mapping[Row, Mapping[str, Numbers]]
+
+
+def suite_numbers(suite: Suite, results: ComparedResults) -> SuiteNumbers:
+    """Return the numbers of a suite's results."""
+    return SuiteNumbers(suite, results, numbers_by_row(suite, results))
+
+
 def numbers_by_row(suite: Suite, results: ComparedResults) -> dict[Row, dict[str, Numbers]]:
     """Return the numbers by row and model, grouped by threat, with the worst case last."""
     cells: dict[Row, dict[str, list[Scored]]] = {}
@@ -75,10 +95,12 @@ def differing_fields(
     first: Sequence[Scored],
     second: Sequence[Scored],
 ) -> list[str]:
-    """Return the fields in which the protocols of two numbers differ."""
+    """Return in what the protocols of two numbers differ: `pixels: native, 224 crop`."""
     return list(
         dict.fromkeys(
-            text for pair in _entries(both, first, second) for text in protocol_differences(*pair)
+            f"{field}: {ours}, {theirs}"
+            for pair in _entries(both, first, second)
+            for field, ours, theirs in protocol_differences(*pair)
         )
     )
 
@@ -97,7 +119,7 @@ def flags(
     """
     found: dict[str, None] = {}
     for item in (*first, *second):
-        found |= {SAME_SOURCE: None} if source and item.same_source else {}
+        found |= {SAME_SOURCE: None} if source and item.cell.same_source else {}
         own = item.result.flags if item.result else ()
         found |= dict.fromkeys(flag for flag in own if not flag.startswith(REACHED))
     for ours, theirs in _entries(both, first, second):
@@ -157,7 +179,7 @@ def _worst(suite: Suite, results: ComparedResults) -> Iterator[tuple[Row, str, N
     survived = survivors(suite, results.scored)
     for key, cells in worst_case_cells(suite, results.scored).items():
         model, threat, source = key
-        sequential = suite.until is not None
+        sequential = any(item.anytime for item in cells)
         ids = {
             item.cell.dataset: (item.result.sample_ids, item.images)
             for item in cells

@@ -2,22 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 from bench.compare.compared_results import ComparedResults, other_results, own_results
-from bench.compare.differences import (
-    ComparisonLabel,
-    DatasetScores,
-    Difference,
-    ScorePair,
-    differences_of,
-)
+from bench.compare.difference_families import DifferenceFamily, tested
+from bench.compare.differences import ComparisonLabel, Difference
 from bench.compare.numbers_by_row import (
     Numbers,
     Row,
+    SuiteNumbers,
     differing_fields,
     flags,
     numbers_by_row,
@@ -151,34 +147,32 @@ def _compared(
     means, per_dataset, differing = _families(suite, models, both, (first, second), label)
     if differing and not force:
         raise _protocols_differ(differing)
-    return ComparisonTables(_differences([means])[0], _differences([per_dataset])[0])
+    return ComparisonTables(tested([means])[0], tested([per_dataset])[0])
 
 
 def between_models(
-    suite: Suite, results: ComparedResults, models: Sequence[str]
+    numbers: SuiteNumbers, models: Sequence[str]
 ) -> Iterator[tuple[str, str, ComparisonTables]]:
     """Compare each model with each later one; numbers whose protocols differ have a label.
 
     The tests of two models are corrected for the number of tests between these two only.
 
     Args:
-        suite: The suite.
-        results: Its results.
+        numbers: The numbers of a suite.
         models: Names of the models; those without results are left out.
 
     Yields:
         Both models, and their differences.
     """
-    rows = numbers_by_row(suite, results)
-    scored = {item.cell.target for item in results.scored}
+    scored = {item.cell.target for item in numbers.results.scored}
     pairs = list(combinations([name for name in models if name in scored], 2))
-    both = (results, results)
+    both, rows = (numbers.results, numbers.results), (numbers.rows, numbers.rows)
     families = [
-        _families(suite, [pair], both, (rows, rows), partial(ComparisonLabel, baseline=pair[1]))
+        _families(numbers.suite, [pair], both, rows, partial(ComparisonLabel, baseline=pair[1]))
         for pair in pairs
     ]
-    means = _differences([found for found, _, _ in families])
-    per_dataset = _differences([found for _, found, _ in families])
+    means = tested([found for found, _, _ in families])
+    per_dataset = tested([found for _, found, _ in families])
     for (first, second), of_means, of_datasets in zip(pairs, means, per_dataset, strict=True):
         yield first, second, ComparisonTables(of_means, of_datasets)
 
@@ -189,9 +183,9 @@ def _families(
     both: tuple[ComparedResults, ComparedResults],
     rows: tuple[Mapping[Row, Mapping[str, Numbers]], Mapping[Row, Mapping[str, Numbers]]],
     label: Callable[..., ComparisonLabel],
-) -> "tuple[_TestFamily, _TestFamily, Counter[str]]":
+) -> tuple[DifferenceFamily, DifferenceFamily, Counter[str]]:
     """Return the means, the single datasets, and how many numbers differ in each protocol field."""
-    means, per_dataset = _TestFamily(), _TestFamily()
+    means, per_dataset = DifferenceFamily(), DifferenceFamily()
     differing: Counter[str] = Counter()
     for row, ours_by_model in rows[0].items():
         for model, other in models:
@@ -208,39 +202,6 @@ def _families(
                 named = known(dataset=dataset.name, metric=row.metric_on(dataset))
                 per_dataset.add(named, [our_scores], [their_scores])
     return means, per_dataset, differing
-
-
-@dataclass(frozen=True, slots=True)
-class _TestFamily:
-    """Numbers that are tested together; those with a missing number have no test."""
-
-    labels: list[ComparisonLabel] = field(default_factory=list)
-    pairs: dict[int, ScorePair] = field(default_factory=dict)  # by the place of their label
-
-    def add(
-        self,
-        label: ComparisonLabel,
-        first: Sequence[DatasetScores | None],
-        second: Sequence[DatasetScores | None],
-    ) -> None:
-        """Add two numbers, given as scores per dataset."""
-        ours, theirs = ([s for s in scores if s is not None] for scores in (first, second))
-        if len(ours) == len(theirs) == len(first):
-            self.pairs[len(self.labels)] = ScorePair(label, tuple(ours), tuple(theirs))
-        self.labels.append(label)
-
-
-def _differences(families: Sequence[_TestFamily]) -> list[list[Difference]]:
-    """Return the differences of each family, in the order in which they were added."""
-    tested = differences_of([[*family.pairs.values()] for family in families])
-    return [
-        _by_label(family, dict(zip(family.pairs, found, strict=True)))
-        for family, found in zip(families, tested, strict=True)
-    ]
-
-
-def _by_label(family: _TestFamily, found: Mapping[int, Difference]) -> list[Difference]:
-    return [found.get(place, Difference(label)) for place, label in enumerate(family.labels)]
 
 
 def _protocols_differ(reasons: Counter[str]) -> UserError:

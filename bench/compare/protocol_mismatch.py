@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import TypeAdapter
 
 from bench.compare.published_number import PROTOCOL_FIELDS, UNNAMED, Published
+from bench.core.types import CLEAN
 from bench.plan.cells import Cell
 from bench.plan.identity import attack_identity
 from bench.results.protocol_summary import protocol
@@ -38,7 +39,7 @@ def reasons(
         yield "attack: the paper does not name it"
     if not is_attack_of(row, cell):
         yield f"attack: {row.preset_attack} published, {cell.attack.label if cell.attack else ''}"
-    if row.threat_model != threat and row.attack != "clean":
+    if row.threat_model != threat and row.attack != CLEAN:
         yield f"threat model: {row.threat_model or 'not stated'} published, {threat}"
     ours = protocol(suite, row.model, names, cell.attack, cell.mode)
     for field in PROTOCOL_FIELDS:
@@ -56,7 +57,7 @@ def unstated(row: Published) -> tuple[str, ...]:
     needed = ["samples", "weights", "pixels", "templates"]
     if "native" in row.pixels:
         needed.append("resize")
-    if row.attack != "clean":
+    if row.attack != CLEAN:
         needed += ["storage", *([] if row.preset_attack else ["steps", "restarts", "targets"])]
     return tuple(field for field in needed if not getattr(row, field))
 

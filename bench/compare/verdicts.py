@@ -6,6 +6,7 @@ from typing import Literal
 
 from bench.compare.protocol_mismatch import is_attack_of, reasons
 from bench.compare.published_number import UNNAMED, Published
+from bench.core.types import CLEAN
 from bench.plan.cells import Cell
 from bench.results.protocol_summary import weights
 from bench.results.tables import Scored
@@ -151,7 +152,7 @@ def _is_of(cell: Cell, row: Published) -> bool:
     if (cell.target, cell.metric) != (row.model, row.metric):
         return False
     if cell.attack is None or not row.eps:
-        return cell.attack is None and row.attack == "clean"
+        return cell.attack is None and row.attack == CLEAN
     named = row.attack in (UNNAMED, _attack(cell))
     same = bool(row.preset_attack) and is_attack_of(row, cell)
     return (named or same) and eps_value(cell.eps) == eps_value(row.eps)
@@ -162,7 +163,7 @@ def _has_any(row: Published, items: _Items) -> bool:
 
 
 def _attack(cell: Cell) -> str:
-    return cell.attack.label_in_norm if cell.attack else "clean"
+    return cell.attack.label_in_norm if cell.attack else CLEAN
 
 
 def _threat(cell: Cell) -> str:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from bench.core.program import PROJECT
+
 
 def cache_folder(kind: str) -> Path | None:
     """Return the folder of one kind of content; None if the user has no home folder."""
@@ -10,4 +12,4 @@ def cache_folder(kind: str) -> Path | None:
         cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     except RuntimeError:
         return None
-    return Path(cache, "radapt-bench", kind)
+    return Path(cache, PROJECT, kind)

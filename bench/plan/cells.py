@@ -1,6 +1,6 @@
 """Expand a suite into cells. A cell's identity is a hash of everything that changes its result."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
@@ -9,18 +9,20 @@ from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import Budget, Mode
 from bench.plan.cell_names import ByIdentity, Naming
 from bench.plan.identity import (
-    IDENTITY_FORM,
-    attack_identity,
-    canonical,
     data_identity,
-    external_identity,
-    storage_identity,
 )
-from bench.plan.identity_texts import IdentityTexts, Texts, texts_of
-from bench.plan.random_models import seeding_identity, with_passes_of
-from bench.plan.versions import versioned
+from bench.plan.identity_texts import (
+    IdentityTexts,
+    Texts,
+    attacked_texts,
+    craft_texts,
+    given_images_texts,
+    radius_texts,
+    shared_texts,
+    texts_of,
+)
+from bench.plan.random_models import with_passes_of
 from bench.suite.applicability import is_scored
-from bench.suite.judge_prompt import judge_identity
 from bench.suite.load import Suite
 from bench.suite.metrics import ACCURACY, TASKS, Task, metric_of, metrics_of
 from bench.suite.specs import (
@@ -31,6 +33,7 @@ from bench.suite.specs import (
     NativeSpec,
     Threat,
     eps_value,
+    members_of,
     task_of,
 )
 
@@ -56,6 +59,7 @@ class Cell:
         metric: Name of the metric (`bench.suite.metrics`).
         parts_id: Id under which parts of its images are stored; equal for all rules that stop it.
         width: It stops when its confidence sequence is at most this wide; None if it never does.
+        same_source: Whether transferred images are made on the target itself, alone or with others.
     """
 
     id: str
@@ -70,6 +74,7 @@ class Cell:
     metric: str = ACCURACY
     parts_id: str = ""
     width: float | None = None
+    same_source: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -160,7 +165,7 @@ def _metric_cells(
     texts: IdentityTexts,
     naming: Naming,
 ) -> Iterator[Cell]:
-    scored = cache(partial(_scored, suite, lock, target, dataset, metric, texts))
+    scored = cache(partial(shared_texts, suite, lock, target, dataset, metric, texts))
 
     def clean() -> Texts:
         images = data_identity(suite, dataset, _clean_images(suite, lock, dataset))
@@ -176,71 +181,33 @@ def _metric_cells(
         attacks = [with_passes_of(attack, suite.models, names) for attack in crafting]
         for attack, seed in product(attacks, suite.attack_seeds):
             mode = _mode(threat, metric)
+            same = bool(threat.sources) and target in _made_on(suite, names, attack)
             nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
-            fixed = cache(partial(_craft, suite, attack, names, dataset, mode, seed, texts))
+            fixed = cache(partial(craft_texts, suite, attack, names, dataset, mode, seed, texts))
             below: Cell | None = None
             for eps in sorted(attack.eps, key=eps_value) if nested else attack.eps:
-                craft = naming.other(partial(_at_radius, fixed, eps, below))
-                own = naming.cell(partial(_attacked, scored, craft, rule))
-                parts = naming.other(partial(_attacked, scored, craft, {})) if rule else own
+                craft = naming.other(
+                    partial(radius_texts, fixed, eps, below.craft_id if below else None)
+                )
+                own = naming.cell(partial(attacked_texts, scored, craft, rule))
+                parts = naming.other(partial(attacked_texts, scored, craft, {})) if rule else own
                 cell = Cell(
                     own, craft, target, dataset.name, attack, eps, threat, seed, below, metric,
-                    parts, width,
+                    parts, width, same,
                 )  # fmt: skip
                 below = cell if nested else None
                 yield cell
     yield from _external_cells(suite, lock, target, dataset, metric, scored, naming)
 
 
-def _scored(
-    suite: Suite, lock: Lock, target: str, dataset: DatasetSpec, metric: str, texts: IdentityTexts
-) -> Texts:
-    """Return what the cells of a model on a dataset share."""
-    answers = TASKS[task_of(dataset)].answers
-    settings = {
-        "protocol": IDENTITY_FORM,
-        **({} if metric == ACCURACY else {"metric": metric}),
-        **versioned("metric_version", metric_of(metric).version),
-        **(suite.protocol.model_dump(include={"answer_tokens"}) if answers else {}),
-        **judge_identity(suite.protocol, metric, lock),
-        **_rule_identity(suite, metric),
-    }
-    return {**texts_of(settings), "target": texts.model(target), "data": texts.data(dataset)}
-
-
-def _attacked(scored: Callable[[], Texts], craft: str, rule: Texts) -> Texts:
-    return {**scored(), "attack": canonical(craft), **rule}
-
-
-def _craft(
-    suite: Suite,
-    attack: AnyAttack,
-    names: Sequence[str],
-    dataset: DatasetSpec,
-    mode: Mode,
-    seed: int,
-    texts: IdentityTexts,
-) -> Texts:
-    """Return what a craft depends on, except for its radius."""
-    sources = [texts.model(name) for name in names]
-    settings = {
-        **storage_identity(suite),
-        "protocol": IDENTITY_FORM,
-        **seeding_identity(attack, suite.models, names),
-        "mode": mode,
-        "seed": seed,
-    }
-    return {
-        **texts_of(settings),
-        "source": f"[{','.join(sources)}]" if len(sources) > 1 else sources[0],
-        "data": texts.data(dataset),
-        **texts.attack(attack),
-    }
-
-
-def _at_radius(craft: Callable[[], Texts], eps: str, below: Cell | None) -> Texts:
-    nested = {"below": below.craft_id} if below else {}
-    return {**craft(), **texts_of({**nested, "eps": eps_value(eps)})}
+def _made_on(suite: Suite, sources: Collection[str], attack: AnyAttack) -> set[str]:
+    """Return the models whose outputs or gradients an attack uses (`source: base`: the bases)."""
+    found = {*attack.surrogates}
+    for member in members_of(attack):
+        for name in sources:
+            base = suite.models[name].architecture_of if member.on_base else name
+            found |= {base} if base else set()
+    return found
 
 
 def _external_cells(
@@ -257,31 +224,12 @@ def _external_cells(
         if not isinstance(attack, ExternalImages):
             continue
         for eps in attack.eps:
-            images = partial(_given_images, lock, attack, dataset.name, eps, scored)
+            images = partial(given_images_texts, lock, attack, dataset.name, eps, scored)
             craft = naming.other(images)
-            own = naming.cell(partial(_attacked, scored, craft, {}))
+            own = naming.cell(partial(attacked_texts, scored, craft, {}))
             yield Cell(
                 own, craft, target, dataset.name, attack, eps, EXTERNAL, suite.seed, metric=metric
             )
-
-
-def _given_images(
-    lock: Lock, attack: ExternalImages, dataset: str, eps: str, scored: Callable[[], Texts]
-) -> Texts:
-    settings = {
-        "protocol": IDENTITY_FORM,
-        "images": external_identity(lock, attack, dataset),
-        "attack": attack_identity(attack),
-        "eps": eps_value(eps),
-    }
-    return {**texts_of(settings), "data": scored()["data"]}
-
-
-def _rule_identity(suite: Suite, metric: str) -> dict[str, str]:
-    """Return the rule by which a metric normalises answers, if it is not the default."""
-    if not metric_of(metric).has_rule:
-        return {}
-    return suite.protocol.model_dump(include={"vqa_rule"}, exclude_defaults=True)
 
 
 def _mode(threat: Threat | None, metric: str) -> Mode:

@@ -17,7 +17,7 @@ from bench.catalogue.weight_sources import (
     WeightSource,
 )
 from bench.core.errors import MALFORMED, CellError, NoSuchPath
-from bench.core.program import PROGRAM
+from bench.core.program import PROGRAM, PROJECT
 from bench.core.resolved_names import DatasetLock
 from bench.data import index_dataset
 from bench.data.source_kinds import source_of
@@ -196,7 +196,7 @@ def _of_error(key: str, error: Exception) -> Fault:
         case NoSuchPath():
             return Fault(key, reason, _CREATE)
         case ImportError():
-            return Fault(key, reason, "install the project's packages: pip install radapt-bench")
+            return Fault(key, reason, f"install the project's packages: pip install {PROJECT}")
         case _:
             return Fault(key, reason, _CORRECT)
 

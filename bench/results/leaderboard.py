@@ -1,7 +1,7 @@
 """The leaderboard: models ranked by their worst case, separately for each threat."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         read = [*items, *counted]
         flags = [INCOMPLETE] if any(i.shares is None and not i.skipped for i in read) else []
         flags += [SKIPPED] if any(item.skipped for item in items) else []
-        if any(item.same_source for item in groups[key]):
+        if any(item.cell.same_source for item in groups[key]):
             flags.append(SAME_SOURCE)
         flags += dict.fromkeys(flag for item in read for flag in item.content_flags)
         flags += dict.fromkeys(flag for item in read for flag in item.trust_flags)
@@ -74,7 +74,8 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    frame["rank"] = _ranks(suite, keys, worst_cases, attacked_counts(suite, scored))
+    early, sizes = stopped_early(suite, scored), attacked_counts(suite, scored)
+    frame["rank"] = _ranks(keys, worst_cases, sizes, early)
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
     frame = frame.assign(place=place).sort_values(
@@ -184,6 +185,18 @@ def survivors(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, st
     return {key: vectors for key, vectors in found.items() if vectors is not None}
 
 
+def stopped_early(suite: Suite, scored: Sequence[Scored]) -> set[tuple[str, str, str]]:
+    """Return the (model, threat, source) with a cell in its worst case that stopped early.
+
+    Cells of images made by others never do.
+    """
+    return {
+        key
+        for key, cells in worst_case_cells(suite, scored).items()
+        if any(item.anytime for item in cells)
+    }
+
+
 def attacked_counts(suite: Suite, scored: Sequence[Scored]) -> list[int]:
     """Return per dataset the number of attacked images; 0 if no attack ran."""
     found = {
@@ -195,12 +208,19 @@ def attacked_counts(suite: Suite, scored: Sequence[Scored]) -> list[int]:
 
 
 def _ranks(
-    suite: Suite,
     keys: Sequence[tuple[str, str, str]],
     worst_cases: dict[tuple[str, str, str], list[Values]],
     sizes: Sequence[int],
+    early: Collection[tuple[str, str, str]],
 ) -> "pd.Series[int]":
-    """Return ranks within each (threat, source); `sizes` is the number of images per dataset."""
+    """Return ranks within each (threat, source).
+
+    Args:
+        keys: The rows.
+        worst_cases: Per row and dataset, which images survive.
+        sizes: Number of images per dataset.
+        early: Rows of `stopped_early`.
+    """
     found: dict[int, int] = {}
     by_group: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
@@ -208,6 +228,6 @@ def _ranks(
             by_group[key[1:]].append(index)
     for members in by_group.values():
         of_group = [worst_cases[keys[i]] for i in members]
-        ranked = ranks(of_group, sizes, anytime=suite.until is not None)
+        ranked = ranks(of_group, sizes, anytime=any(keys[i] in early for i in members))
         found |= dict(zip(members, ranked, strict=True))
     return pd.Series([found.get(index) for index in range(len(keys))], dtype="Int64")

@@ -14,7 +14,7 @@ from bench.core.errors import CellError, UserError
 from bench.core.resolved_names import DatasetLock
 from bench.core.types import ANYTIME, WORST, Values
 from bench.data import read_answer_types, read_labels
-from bench.results.leaderboard import attacked_counts, survivors
+from bench.results.leaderboard import attacked_counts, stopped_early, survivors
 from bench.results.tables import Scored, cells_frame, load_scored
 from bench.stats import design_effect, rate_interval
 from bench.store.results_folder import Store
@@ -47,9 +47,10 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
         `worst`. Rows without a number are left out.
     """
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
-    largest, sequential = max(radii, key=eps_value, default=""), suite.until is not None
+    largest = max(radii, key=eps_value, default="")
     scored = load_scored(read_results(suite, Store(Path(results), suite.suite)))
     found, sizes = survivors(suite, scored), attacked_counts(suite, scored)
+    early = stopped_early(suite, scored)
     constant = {
         "suite": suite.suite,
         "attack": WORST,
@@ -72,6 +73,7 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
         }
         for (model, threat, source), vectors in found.items()
         for dataset, shares, size in zip(suite.datasets, vectors, sizes, strict=True)
+        for sequential in [(model, threat, source) in early]
         for images in [len(shares) if sequential else size]
     ]
     return pd.DataFrame(rows, columns=[*_WORST])

@@ -107,14 +107,6 @@ class Scored:
         return (self.cell.threat.source if self.cell.threat else None) or ""
 
     @property
-    def same_source(self) -> bool:
-        """Whether the target itself is among the models that transferred images come from."""
-        threat, attack = self.cell.threat, self.cell.attack
-        if threat is None or attack is None or not threat.sources:
-            return False
-        return self.cell.target in (*threat.sources, *attack.surrogates)
-
-    @property
     def column(self) -> str:
         """Name of the cell's column in the leaderboard."""
         name = self.cell.attack.column(self.cell.eps) if self.cell.attack else CLEAN
@@ -207,6 +199,6 @@ def cell_flags(item: Scored) -> list[str]:
     """Return the flags of a cell that has run, as in `cells.csv`."""
     result = item.result
     assert result is not None
-    same = [SAME_SOURCE] if item.same_source else []
+    same = [SAME_SOURCE] if item.cell.same_source else []
     verified = [PREPROCESSING_VERIFIED] if VERIFIED_FAMILY in result.provenance else []
     return [*same, *verified, *item.content_flags, *result.flags, *item.trust_flags]

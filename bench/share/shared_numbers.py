@@ -9,7 +9,7 @@ from bench.compare.differences import DatasetScores
 from bench.compare.numbers_by_row import Row, numbers_by_row
 from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
-from bench.core.types import WORST, Norm
+from bench.core.types import CLEAN, WORST, Norm
 from bench.report.export.leaderboard_values import threat_name
 from bench.results.number_format import Scale, scale_of
 from bench.results.tables import SAME_SOURCE, Scored, cell_flags, load_scored
@@ -19,9 +19,6 @@ from bench.suite.load import Suite
 from bench.suite.metrics import Metric, metric_of
 from bench.suite.specs import AnyAttack, eps_value
 from bench.trust.findings import FLAGS
-
-CLEAN = "clean"
-PROJECT = "radapt-bench"  # what measured the numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,8 @@ class SharedNumber:
         norm: Norm of the budget; None for clean images.
         eps: Radius as the suite writes it; empty for clean images.
         rate: The number with its 95% interval, on the scale of the metric.
+        anytime: Whether its images were drawn until it was precise enough, so that its interval is
+            a confidence sequence.
         n: Number of images, captions or questions.
         flags: Flags of the cells behind the number.
     """
@@ -53,6 +52,7 @@ class SharedNumber:
     norm: Norm | None
     eps: str
     rate: Interval
+    anytime: bool
     n: int
     flags: tuple[str, ...]
 
@@ -222,6 +222,7 @@ def _number(
     return SharedNumber(
         model, dataset, metric, row.threat, row.source, row.attack, tuple(attacks.values()),
         attacked.budget.norm if attacked else None, row.eps, rate.scaled(metric.highest),
+        anytime,
         sum(s.shares[0].size for s in scores),
         tuple(flags),
     )  # fmt: skip

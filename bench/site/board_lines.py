@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.core.types import CLEAN, WORST
+from bench.core.types import ANYTIME, CLEAN, WORST
 from bench.report.export.numbers import rounded
 from bench.results.number_format import PERCENT, Scale, scale_of
 from bench.site.found_results import FoundResults
@@ -16,6 +16,7 @@ from bench.stats import mean_interval
 from bench.suite.metrics import metric_of
 
 _RATE = re.compile(rf"({CLEAN}|{WORST}|.+@[0-9./]+)( (TR|IR)@\d+)?")  # a column of leaderboard.csv
+_LOW, _HIGH = " ci_low", " ci_high"  # endings of the columns of its interval
 Rate = tuple[float | None, ...]  # value, and the bounds of its 95% interval or None
 _Key = tuple[str, str, str]  # model, threat, source
 
@@ -63,16 +64,19 @@ def lines_of(found: FoundResults) -> list[Line]:
 
     Numbers come from `leaderboard.json`. Bundles lack it: their means and worst cases come from
     `leaderboard.csv`, and their numbers on a dataset from `cells.csv`, which does not have worst
-    cases. Intervals of means are computed from the cells, and left out where they cannot be.
+    cases. Where earlier versions wrote no intervals, those of means are computed from the cells,
+    and left out where they cannot be.
     """
     datasets = datasets_of(found)
     single = datasets[0] if len(datasets) == 1 else ""
     if found.by_dataset:
         named = [single] if single else ["", *datasets]
         return [_of_json(row, name) for name in named for row in found.by_dataset.get(name, ())]
-    on_datasets, bounds = list(_of_cells(found)), _intervals(found)
-    means = [_bounded(_of_csv(row, single), bounds) for row in found.board.to_dict("records")]
-    return [*means, *([] if single and means else on_datasets)]
+    means = [_of_csv(row, single) for row in found.board.to_dict("records")]
+    if not any(name.endswith(_LOW) for name in found.board.columns):
+        bounds = _intervals(found)
+        means = [_bounded(line, bounds) for line in means]
+    return [*means, *([] if single and means else _of_cells(found))]
 
 
 def columns_of(lines: Sequence[Line]) -> list[str]:
@@ -97,7 +101,7 @@ def _of_json(row: Mapping[str, Any], dataset: str) -> Line:
 
 def _of_csv(row: Mapping[Any, str], dataset: str) -> Line:
     rates = {
-        str(name): _rate(float(text))
+        str(name): _rate(*(_number(row.get(f"{name}{end}", "")) for end in ("", _LOW, _HIGH)))
         for name, text in row.items()
         if text and _RATE.fullmatch(str(name))
     }
@@ -113,6 +117,10 @@ def _of_csv(row: Mapping[Any, str], dataset: str) -> Line:
         flags,
         rates,
     )
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
 
 
 def _of_cells(found: FoundResults) -> Iterator[Line]:
@@ -161,12 +169,12 @@ def _intervals(found: FoundResults) -> Mapping[tuple[_Key, str], tuple[float, fl
     """Return the intervals of means over the datasets, by line and column.
 
     Only numbers whose images are right or wrong have intervals: the effective sample size of the
-    others is not in the tables.
+    others is not in the tables. Neither are confidence sequences of means.
     """
     values: dict[tuple[_Key, str], dict[str, list[tuple[float, int]]]] = {}
     for cell in found.cells.to_dict("records"):
         metric = metric_of(cell["metric"])
-        if metric.graded or metric.shares_images:
+        if metric.graded or metric.shares_images or ANYTIME in cell["flags"].split():
             return {}
         if cell["status"] == "ok":
             key = (cell["model"], cell["threat"], cell["source"])

@@ -1,17 +1,23 @@
 """What the pages of a model and of a dataset say beside their numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from bench.core.shipped_files import shipped_suites
 from bench.report.export.leaderboard_values import threat_name
+from bench.report.export.links import links_of
 from bench.report.export.protocol_details import flat
+from bench.results.attack_summary import in_words
 from bench.site.board_lines import scale_of_results
 from bench.site.found_results import FoundResults
 from bench.site.site_data import SiteData, page_of
+from bench.suite.specs import AnyAttack
 
 Pairs = list[tuple[str, str]]
+_ATTACKS: TypeAdapter[AnyAttack] = TypeAdapter(AnyAttack)
 _DATASET_FIELDS = (
     *("content", "content_origin", "classes", "class_names", "templates", "templates_hash"),
     *("image_ids", "images", "pixels", "prompt", "vqa_rule"),
@@ -27,6 +33,7 @@ class Facts:
         protocol: Their protocol in words.
         command: One line that computes the numbers again.
         suite_file: File of the site with the suite; empty if the results do not state it.
+        links: Pages of a model's checkpoints and papers, as texts and addresses.
         pairs: Checkpoint of a model, or content of a dataset, as names and texts.
         attacks: Settings of the attacks, by their names.
         cells: Every number.
@@ -37,6 +44,7 @@ class Facts:
     protocol: str
     command: str
     suite_file: str
+    links: Pairs
     pairs: Pairs
     attacks: dict[str, str]
     cells: list[dict[str, str]]
@@ -73,8 +81,9 @@ def _facts(site: SiteData, column: str, name: str) -> Iterator[Facts]:
                 protocol,
                 _command(found),
                 suite_file(found),
+                _links(found, name) if column == "model" else [],
                 _weights(entries) if column == "model" else _content(entries),
-                _attacks(entries),
+                _attacks(found, name) if column == "model" else {},
                 [_cell(found, row) for row in rows if row["status"] == "ok"],
                 [_cell(found, row) for row in rows if row["status"] != "ok"],
             )
@@ -84,6 +93,11 @@ def _command(found: FoundResults) -> str:
     """Return the command of `Facts`; empty if the suite is neither stated nor shipped."""
     name = suite_file(found) or (found.name if found.name in shipped_suites() else "")
     return f"radapt-bench run {name}" if name else ""
+
+
+def _links(found: FoundResults, model: str) -> Pairs:
+    suite = found.suite
+    return links_of(suite, model) if suite is not None and model in suite.models else []
 
 
 def _weights(entries: Sequence[Any]) -> Pairs:
@@ -99,14 +113,31 @@ def _content(entries: Sequence[Any]) -> Pairs:
     return [(key, " or ".join(texts)) for key, texts in found.items()]
 
 
-def _attacks(entries: Sequence[Any]) -> dict[str, str]:
-    found: dict[str, dict[str, None]] = {}
-    for entry in entries:
-        if isinstance(attack := entry.get("attack"), dict):
-            title = " ".join(str(attack[key]) for key in ("kind", "norm") if key in attack)
-            text = ", ".join(f"{key} {text}" for key, text in flat(attack) if key != "kind")
-            found.setdefault(title, {})[text] = None
-    return {title: "; ".join(texts) for title, texts in found.items()}
+def _attacks(found: FoundResults, model: str) -> dict[str, str]:
+    """Return the settings of each attack on a model in words, by its name in the tables."""
+    names = dict(zip(found.cells["cell_id"], found.cells["attack"], strict=True))
+    texts: dict[str, dict[str, None]] = {}
+    for cell_id, entry in found.entries.items():
+        attack = entry.get("attack")
+        if entry.get("model") == model and isinstance(attack, dict):
+            name = str(names.get(cell_id, attack.get("kind", "")))
+            texts.setdefault(name, {})[_in_words(attack, str(entry.get("eps", "")))] = None
+    return {name: " or ".join(some) for name, some in texts.items()}
+
+
+def _in_words(attack: Mapping[str, Any], eps: str) -> str:
+    """Return an attack's settings; as they are, if this version does not know them."""
+    shared = ("eps", "norm")  # members of an ensemble take these from it
+    try:
+        entry = {**attack, "eps": eps}
+        if members := attack.get("attacks"):
+            entry["attacks"] = [
+                {key: value for key, value in member.items() if key not in shared}
+                for member in members
+            ]
+        return in_words(_ATTACKS.validate_python(entry))
+    except (ValidationError, AttributeError, TypeError):
+        return ", ".join(f"{key} {text}" for key, text in flat(attack))
 
 
 def _cell(found: FoundResults, row: dict[Any, Any]) -> dict[str, str]:

@@ -9,11 +9,12 @@ from typing import Any
 
 from bench.core.errors import UserError
 from bench.report.export.leaderboard_values import threat_name
+from bench.report.export.links import model_links
 from bench.report.export.numbers import rounded
 from bench.report.export.protocol_details import flat, remarks
 from bench.site.board_lines import Line, columns_of, datasets_of, lines_of, scale_of_results
 from bench.site.found_results import Entries, FoundResults
-from bench.site.model_pairs import MOST_TESTS, PairedTests, column_of, dataset_of, tests_of
+from bench.site.model_pairs import PairedTests, all_tests, column_of, dataset_of
 from bench.trust.explanations import EXPLANATIONS
 
 NOT_STATED = "not stated"
@@ -66,6 +67,7 @@ class SiteData:
                 "scale": asdict(scale_of_results(found)),
                 "columns": columns,
                 "datasets": len(datasets_of(found)) or _datasets_in_board(found),
+                "per_image": found.open is not None,
             }
             for found, columns, protocol in zip(
                 self.results, self.columns, self.protocols, strict=True
@@ -96,8 +98,10 @@ def _checked_lines(found: FoundResults) -> list[Line]:
         remarks(found.entries)
         for entry in found.entries.values():
             dict(flat({"weights": entry["weights"], "attack": entry.get("attack", "")}))
+        if found.suite is not None:
+            model_links(found.suite)  # a suite that others wrote may name models that it lacks
         return lines_of(found)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{found.path}: its tables cannot be read ({error!r})") from error
 
 
@@ -182,36 +186,33 @@ def paired_data(site: SiteData) -> dict[str, Any]:
     """Return the paired tests of all results, and the notes that they refer to.
 
     A test has the indices of its threat, column, dataset and note, the difference with its
-    interval, and the corrected p-value.
+    interval, and the corrected p-value. Between two suites, it has no numbers where these cannot be
+    compared; its note says why. The column is that of the first suite.
     """
     tests: list[list[Any]] = []
     notes: dict[str, int] = {"": 0}
-    left = MOST_TESTS
-    for place, (found, lines) in enumerate(zip(site.results, site.lines, strict=True)):
-        for pair in tests_of(found, lines, left):
-            rows = list(_tests(site, place, pair, notes))
-            models = [site.models.index(name) for name in (pair.first, pair.second)]
-            tests.append([place, *models, rows])
-            left -= len(rows)
+    for pair in all_tests(site.results, site.lines):
+        models = [site.models.index(name) for name in (pair.first, pair.second)]
+        tests.append([*pair.places, *models, list(_tests(site, pair, notes))])
     return {"tests": tests, "notes": list(notes)}
 
 
-def _tests(
-    site: SiteData, place: int, pair: PairedTests, notes: dict[str, int]
-) -> Iterator[list[Any]]:
-    columns, found = site.columns[place], site.results[place]
+def _tests(site: SiteData, pair: PairedTests, notes: dict[str, int]) -> Iterator[list[Any]]:
+    first, second = pair.places
     for item in pair.differences:
         label = item.label
         threat = (label.threat, label.source)
-        column, dataset = column_of(item), dataset_of(found, item)
+        column, dataset = column_of(label), dataset_of(site.results[first], label)
         numbers = (item.value, item.low, item.high, item.p_holm)
-        known = column in columns and (not dataset or dataset in site.datasets)
+        known = all(column in site.columns[place] for place in (first, second))
+        known = known and (not dataset or dataset in site.datasets)
         if not known or (label.threat and threat not in site.threats):
             continue  # the tables are older than the results
-        note = f"protocols differ: {label.differs}" if label.differs else ""
+        why = "protocols differ" if numbers[0] is not None else "no test, since these differ"
+        note = f"{why}: {label.differs}" if label.differs else ""
         yield [
             site.threats.index(threat) if label.threat else _CLEAN,
-            columns.index(column),
+            site.columns[first].index(column),
             site.datasets.index(dataset) if dataset else _MEAN,
             notes.setdefault(note, len(notes)),
             *(None if number is None else rounded(number) for number in numbers),

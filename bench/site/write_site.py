@@ -14,7 +14,7 @@ from bench.site.site_data import SiteData, page_of, paired_data, shown_data, sit
 from bench.store.writing import write_text
 
 _STYLES = ("base", "filters", "table", "details", "site")
-_COMMON = ("dom", "rounding", "site_state", "flags", "site_board")
+_COMMON = ("dom", "rounding", "site_state", "flags", "flag_tips", "site_board")
 # a static Space of the hub reads this head; other hosts show the file as a text
 _README = """---
 title: {title}

@@ -110,7 +110,8 @@ class Suite(Spec):
     def as_json(self) -> str:
         """Return the suite as a file that `load_suite` reads.
 
-        A preset of a protocol may name datasets that the suite lacks; they are left out.
+        A preset of a protocol may name datasets that the suite lacks; they are left out. A file has
+        no empty list of attacks or threat models.
         """
         names = {dataset.name for dataset in self.datasets}
         kept = {
@@ -118,7 +119,9 @@ class Suite(Spec):
             for key in ("native", "squash")
         }
         protocol = self.protocol.model_copy(update=kept)
-        return self.model_copy(update={"protocol": protocol}).model_dump_json(indent=1)
+        empty = {key for key in ("attacks", "threats") if not getattr(self, key)}
+        whole = self.model_copy(update={"protocol": protocol})
+        return whole.model_dump_json(indent=1, exclude=empty)
 
     @property
     def most_samples(self) -> int:

@@ -40,6 +40,8 @@ from bench.stats import holm, mcnemar, mean_of, paired_interval
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite, load_suite
+from bench.trust.findings import Examined, Finding
+from bench.trust.stored_findings import findings_and_todo, save_findings, trust_id
 from tests.commands.test_cli import call
 
 SIZES = {"cifar10": 120, "digits": 60}
@@ -113,6 +115,21 @@ def test_models_against_a_baseline(made: Callable[..., tuple[Suite, Store]]) -> 
             assert delta.n == sum(SIZES.values())
     assert not named(found.means, "CLIP", "clean").real
     assert named(found.means, "CLIP", "worst", threat="transfer").label.flags == "source=target"
+
+
+def test_unlike_findings_of_the_trust_battery_are_no_other_protocol(
+    made: Callable[..., tuple[Suite, Store]],
+) -> None:
+    suite, store = made(samples=100)
+    results = read_results(suite, store)
+    _, numbers = findings_and_todo(results, deep=False)
+    for (model, dataset), number in numbers.items():
+        finding = Finding("chance" if model == "FARE" else "gradients", "warn", "made up")
+        key = trust_id(suite, results.lock, (model, dataset), number, False)
+        examined = Examined(model, dataset, "2/255", "pgd", 1, False, 1.0, (finding,))
+        save_findings(store, key, examined)
+    found = with_baseline(read_results(suite, store), "FARE", force=False)  # not refused
+    assert not any(item.label.differs for item in found.means)
 
 
 def test_single_datasets_have_mcnemars_test(made: Callable[..., tuple[Suite, Store]]) -> None:

@@ -131,10 +131,30 @@ def test_the_checks_transfer_from_each_of_several_sources(suite_file: Write) -> 
 def test_a_target_whose_gradients_a_transfer_uses_is_flagged(suite_file: Write) -> None:
     through = {**APGD, "backward": {"model": "FARE"}}
     suite = load_suite(suite_file(attacks=[through], threats=["white-box", {"transfer": "CLIP"}]))
-    found = {(c.target, c.threat.kind): Scored(c, None).same_source
-             for c in expand(suite, Lock()) if c.threat}  # fmt: skip
-    assert {key for key, same in found.items() if same} == {
-        ("CLIP", "transfer"), ("FARE", "transfer"),
+    found = {(c.target, c.source) for c in expand(suite, Lock()) if c.same_source}
+    assert found == {("CLIP", "CLIP"), ("FARE", "CLIP")}
+
+
+def test_images_made_on_the_base_of_a_source_are_the_base_s_own(suite_file: Write) -> None:
+    models = {
+        "CLIP": {"kind": "nano", "weights": "clip"},
+        "Jpeg": {"kind": "jpeg", "base": "CLIP"},
+        "Both": {"kind": "median-blur", "base": "Jpeg"},
+    }
+    on_base = {"kind": "pgd", "name": "base", "eps": "4/255", "steps": 2, "source": "base"}
+    plain = {**on_base, "name": "plain", "source": None}
+    members = [{k: each[k] for k in each if k != "eps"} for each in (plain, on_base)]
+    both = {"kind": "ensemble", "name": "both", "eps": "4/255", "attacks": members}
+    threats = ["white-box", {"transfer": "Jpeg"}, {"transfer": "Both"}]
+    suite = load_suite(suite_file(models=models, attacks=[on_base, plain, both], threats=threats))
+    found: dict[tuple[str, str], set[str]] = {}
+    for cell in expand(suite, Lock()):
+        if cell.attack is not None and cell.same_source:
+            found.setdefault((cell.attack.label, cell.source), set()).add(cell.target)
+    assert found == {
+        ("base", "Jpeg"): {"CLIP"}, ("base", "Both"): {"Jpeg"},
+        ("plain", "Jpeg"): {"Jpeg"}, ("plain", "Both"): {"Both"},
+        ("both", "Jpeg"): {"CLIP", "Jpeg"}, ("both", "Both"): {"Jpeg", "Both"},
     }  # fmt: skip
 
 

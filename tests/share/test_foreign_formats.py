@@ -197,6 +197,24 @@ def test_the_hub_reads_its_files(shared: SharedResults, written: Path) -> None:
     assert clean["value"] == pytest.approx(100 * value, rel=1e-5)
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("inspect_ai") is None, reason="inspect-ai is not installed"
+)
+def test_the_reader_of_eval_yaml_knows_all_keys_of_a_task(written: Path) -> None:
+    from inspect_ai._eval.task.hf import HFTask  # type: ignore[import-not-found]
+
+    benchmark = yaml.safe_load((written / "hub-eval-results" / "eval.yaml").read_text())
+    # what it needs beside: how it would run the task itself
+    its_own = {
+        "field_spec": {"input": "image", "target": "label"},
+        "solvers": [{"name": "generate"}],
+        "scorers": [{"name": "match"}],
+    }
+    for task in benchmark["tasks"]:
+        known = HFTask.model_validate({**task, **its_own})  # refuses other keys
+        assert (known.id, known.config, known.split) == (task["id"], "default", "test")
+
+
 def test_one_threat_model_gives_the_tasks_clean_and_robust(
     shared: SharedResults, tmp_path: Path
 ) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import run_bench
 from bench.compare.paired import with_baseline
 from bench.core.errors import UserError
+from bench.core.types import CellResult
 from bench.plan.cells import expand
 from bench.report.export import export, percent
 from bench.report.export.leaderboard_values import boards
@@ -23,8 +25,10 @@ from bench.site import model_pairs
 from bench.site.board_lines import lines_of
 from bench.site.found_results import find_results
 from bench.site.site_data import page_of, paired_data, site_data
+from bench.site.write_site import write_site
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results, read_results
+from bench.suite.load import Suite
 from tests.report.test_page import LOCK, NAMES, SUITE, N, result
 from tests.support.browser import CHROMIUM, Tab, browser
 
@@ -83,7 +87,8 @@ def shown(tab: Tab, suite: str) -> list[list[str]]:
     found: list[list[str]] = tab.ask(
         f"[...document.querySelectorAll(`{section} .row`)].map((row) =>"
         " [row.parentElement.querySelector('.badge'), ...row.cells].map((cell) =>"
-        " cell.querySelector('.interval') ? cell.firstChild.textContent : cell.textContent))"
+        " (cell.querySelector('.of') ?? (cell.querySelector('.interval') ? cell.firstChild : cell))"
+        ".textContent))"
     )
     return found
 
@@ -114,16 +119,14 @@ def test_a_bundle_gives_the_same_numbers_and_counts_once(stored: Results, tmp_pa
         known = lines[line.dataset, line.model, line.threat]
         for name, rate in line.rates.items():
             expected = known.rates[name]
-            # worst cases have intervals in leaderboard.json alone, which a bundle lacks
-            upto = 1 if name == "worst" else 3
-            assert rate[:upto] == pytest.approx(expected[:upto], abs=1e-5)
+            assert rate == pytest.approx(expected, abs=1e-5)
     tests = [paired_data(site_data([found])) for found in (of_folder, of_bundle)]
     assert tests[0] == tests[1] and tests[0]["tests"]
 
 
 def test_tests_are_those_of_compare_between_two_models(stored: Results) -> None:
     (found,) = find_results([stored.store.folder])
-    pairs = model_pairs.tests_of(found, lines_of(found), 10_000)
+    pairs = [*model_pairs.all_tests([found], [lines_of(found)])]
     (both,) = [each for each in pairs if {each.first, each.second} == {"Plain", "Strong"}]
     sign = 1 if both.first == "Strong" else -1
     compared = with_baseline(stored, "Plain", force=False)
@@ -143,7 +146,7 @@ def test_tests_are_those_of_compare_between_two_models(stored: Results) -> None:
         assert item.p_holm <= other.p_holm  # corrected for fewer tests
     lines = lines_of(found)
     each = sum(len(line.rates) for line in lines if line.model == "Strong")
-    chosen = model_pairs.tests_of(found, lines, 3 * each)
+    chosen = [*model_pairs.all_tests([found], [lines], 3 * each)]
     assert {name for both in chosen for name in (both.first, both.second)} == {
         *(NAMES[1], NAMES[2], NAMES[3]),  # the first three of the leaderboard
     }
@@ -194,6 +197,23 @@ def test_names_do_not_lead_out_of_the_site(site: Path) -> None:
     assert len(pages) == len(NAMES)
     assert pages < {path.name for path in site.iterdir()}
     assert page_of("model", "A") != page_of("model", "a")
+
+
+def test_a_model_page_links_its_checkpoint_and_paper(tmp_path: Path) -> None:
+    entry = SUITE.model_dump(mode="json", exclude_unset=True, exclude={"attacks", "threats"})
+    model = {"kind": "open_clip", "name": "hf-hub:chs20/fare2-clip"}
+    suite = Suite.model_validate(entry | {"suite": "linked", "models": {"FARE": model}})
+    store = Store(tmp_path, "linked")
+    store.put_lock(LOCK)
+    for cell in expand(suite, LOCK):
+        ids = LOCK.datasets[cell.dataset].sample_ids
+        done = (np.arange(N) < 9, ids, np.zeros(N, np.float32), 1.0, N, {})
+        store.put(CellResult(cell.id, "ok", *done))
+    export(read_results(suite, store))
+    write_site(find_results([tmp_path]), tmp_path / "site", "title")
+    page = (tmp_path / "site" / page_of("model", "FARE")).read_text()
+    for address in ("huggingface.co/chs20/fare2-clip", "arxiv.org/abs/2402.12336"):
+        assert f'<a href="https://{address}">' in page
 
 
 @with_browser
@@ -265,11 +285,16 @@ def test_a_model_page_has_its_numbers_checkpoint_and_command(tab: Tab, site: Pat
     assert f"own:m{NAMES.index(SCRIPT)}" in facts
     suite_file = page_of("suite", "made-up").replace(".html", ".json")
     assert f"radapt-bench run {suite_file}" in facts
+    assert "attack pgd\nL∞; pgd: from a random point, 10 steps, step size 2.5 × ε / steps" in facts
     assert json.loads((site / suite_file).read_text())["suite"] == "made-up"
     assert tab.ask("document.querySelectorAll('#facts .cells tbody tr').length") == len(
         {cell.id for cell in expand(SUITE, LOCK) if cell.target == SCRIPT}
     )
     assert tab.ask("window.hit === undefined && document.querySelectorAll('img, i').length === 0")
+    tab.open(site / page_of("model", "Plain"), "?threat=transfer+from+Plain")
+    tab.click(".flag")  # a finger has no pointer to hover
+    assert "crafted on the model itself" in tab.ask("document.querySelector('#tip').textContent")
+    assert not tab.ask("document.querySelector('#tip').hidden")
     tab.open(site / page_of("model", NAMES[4]))
     assert tab.ask("document.querySelector('.reason').textContent") == "out of <i>memory</i>"
     tab.open(site / page_of("dataset", "digits"))
@@ -305,6 +330,6 @@ def test_two_models_side_by_side(tab: Tab, site: Path) -> None:
     turned = {row[1]: row[2:] for row in shown(tab, "made-up")}["worst"]
     assert turned[2:] == [difference.replace("+", "-"), "< 0.001", "Strong is better"]
     tab.open(site / "compare.html", "?a=TeCoA&b=FARE")
-    assert {row[-1] for row in shown(tab, "nano_full")} == {"no paired test"}
+    assert {row[-1] for row in shown(tab, "nano_full")} == {"no results per image"}
     assert all("–" not in row[2:4] for row in shown(tab, "nano_full"))
     assert tab.complaints == []

@@ -137,5 +137,5 @@ def test_numbers_of_other_rules_are_not_compared(stated: bool, tmp_path: Path) -
     always, official = entry("always"), entry("official")
     if not stated:
         del official["vqa_rule"]
-    assert [*protocol_differences(always, official)] == ["vqa_rule: always, official"]
+    assert [*protocol_differences(always, official)] == [("vqa_rule", "always", "official")]
     assert not [*protocol_differences(entry("official"), official)]

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bench.core.program import PROJECT, project_version
 from bench.report.export.assets import script_json, scripts, styles, template
 from bench.report.export.leaderboard_values import Boards, Column, Key, Row, columns, threat_name
 from bench.report.export.links import model_links, pages_of_images
@@ -35,7 +35,7 @@ from bench.trust.reported_number import Pair
 _LINES_AT_ONCE = 200  # of the leaderboard; the scripts of the page draw more on request
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (
-    *("dom", "rounding", "data", "flags", "marks", "axes", "tips"),
+    *("dom", "rounding", "data", "flags", "flag_tips", "marks", "axes", "tips"),
     *("board", "tradeoff", "curves", "heat", "cells", "details", "theme", "main"),
 )
 
@@ -103,17 +103,10 @@ def render(
         failures=failures.to_dict("records"),
         attacks=[(each.label_in_norm, in_words(each), each.eps) for each in suite.attacks],
         versions=versions(entries),
-        written_by=_program(),
+        written_by=f"{PROJECT} {project_version()}".strip(),
         stored=_last_stored(folder),
         has_data_page=(folder / "data.html").is_file(),
     )
-
-
-def _program() -> str:
-    try:
-        return f"radapt-bench {version('radapt-bench')}"
-    except PackageNotFoundError:  # a checkout that is not installed
-        return "radapt-bench"
 
 
 def _last_stored(folder: Path) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.core.types import CLEAN, WORST
-from bench.results.leaderboard import leaderboard, survivors
+from bench.results.leaderboard import leaderboard, stopped_early, survivors
 from bench.results.tables import Scored
 from bench.stats import (
     Interval,
@@ -126,8 +126,7 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
         board: The leaderboard of `bench.results.leaderboard.leaderboard`.
     """
     names = [column.key for column in columns(suite)]
-    attacked = {column.key for column in columns(suite) if column.attack != CLEAN}
-    sequential = attacked if suite.until else set[str]()
+    sequential = _sequential(suite, scored)
     sizes = _effective_sizes(scored)
     best = metrics_of(suite.datasets[0])[0].highest
     by_dataset: dict[str, tuple[Row, ...]] = {}
@@ -148,7 +147,7 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
                 counts.setdefault((key, name), []).append(n)
                 value = record[name]
                 known = n > 0 and not pd.isna(value)
-                anytime = name in sequential
+                anytime = (key, name) in sequential
                 rates[name] = _rate(float(value), n, best, anytime) if known else None
             rows.append(_row(record, rates))
         by_dataset[dataset.name] = tuple(rows)
@@ -177,6 +176,12 @@ def with_intervals(board: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
     return pd.concat([board, pd.DataFrame(bounds, dtype=float)], axis=1)
 
 
+def _sequential(suite: Suite, scored: Sequence[Scored]) -> set[tuple[Key, str]]:
+    """Return the rows and columns with a cell that stopped when its number was precise enough."""
+    worst = {(key, WORST) for key in stopped_early(suite, scored)}
+    return worst | {(_key_of(item), item.column) for item in scored if item.anytime}
+
+
 def _effective_sizes(scored: Sequence[Scored]) -> Mapping[tuple[Key, str, str], float]:
     """Return effective sample sizes by row, dataset and column; clean keys have only the model.
 
@@ -186,10 +191,14 @@ def _effective_sizes(scored: Sequence[Scored]) -> Mapping[tuple[Key, str, str], 
     for item in scored:
         cell = item.cell
         if item.shares is not None:
-            key = (cell.target, cell.threat.kind if cell.threat else "", item.source)
-            place, size = (key, cell.dataset, item.column), item.effective_size
+            place, size = (_key_of(item), cell.dataset, item.column), item.effective_size
             found[place] = min(size, found.get(place, size))
     return found
+
+
+def _key_of(item: Scored) -> Key:
+    cell = item.cell
+    return cell.target, cell.threat.kind if cell.threat else "", item.source
 
 
 def _size(sizes: Mapping[tuple[Key, str, str], float], key: Key, dataset: str, name: str) -> float:
@@ -208,7 +217,7 @@ def _means(
     by_key: Sequence[Mapping[Key, Row]],
     counts: Mapping[tuple[Key, str], Sequence[float]],
     best: float,
-    sequential: Collection[str],
+    sequential: Collection[tuple[Key, str]],
 ) -> Iterator[Row]:
     """Yield the rows over all datasets; their intervals are computed together, to save time."""
     records = board.to_dict("records")
@@ -220,7 +229,7 @@ def _means(
     right = np.array([[rate.value if rate else np.nan for rate in some] for some in rates])
     correct = right.reshape(images.shape) / best * images
     low, high = mean_interval(correct, images)
-    if stopped := [place for place, (_, name) in enumerate(given) if name in sequential]:
+    if stopped := [index for index, place in enumerate(given) if place in sequential]:
         low[stopped], high[stopped] = anytime_mean_interval(correct[stopped], images[stopped])
     both = zip((low * best).tolist(), (high * best).tolist(), strict=True)
     bounds = dict(zip(given, both, strict=True))

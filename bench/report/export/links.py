@@ -15,7 +15,12 @@ _PAPER = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 def model_links(suite: Suite) -> dict[str, Links]:
     """Return the checkpoints and papers of each model, its parents' included, if known."""
-    return {name: list(dict.fromkeys(_links(suite, name))) for name in suite.models}
+    return {name: links_of(suite, name) for name in suite.models}
+
+
+def links_of(suite: Suite, model: str) -> Links:
+    """Return the checkpoints and papers of a model, its parents' included, if known."""
+    return list(dict.fromkeys(_links(suite, model)))
 
 
 def _links(suite: Suite, name: str) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-// What flags say. A flag is a button: `tips.js` shows its meaning on hover, focus and touch.
+// What flags say. A flag is a button: `flag_tips.js` shows its meaning on hover, focus and touch.
 
 const FLAGS = {
   unhashed: "the number depends on content that its identity does not include, such as weights at an address or a judge behind an endpoint",

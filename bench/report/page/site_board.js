@@ -14,8 +14,8 @@ const threatBadge = (threat) => {
   return html("span", { class: `badge ${kind}` }, name(text));
 };
 const link = ([text, file]) => html("a", { href: file }, name(text));
-const flagsCell = (flags) => html("td", { class: "flags text" }, flags.map((flag) =>
-  [html("span", { class: "flag", title: meaning(flag) }, flag), " "]));
+const nameCell = (content, flags = []) => html("th", { scope: "row", class: "name" }, html("span", { class: "of" }, content),
+  html("span", { class: "flags" }, flags.map((flag) => [flagOf(flag), " "])));
 
 // Rows with a missing value come last; equal rows keep the order of the leaderboard.
 const sorted = (rows, heads) => {
@@ -29,14 +29,14 @@ const sorted = (rows, heads) => {
     return way * (typeof a === "string" ? a.localeCompare(b) : a - b);
   });
 };
-const sortBy = ({ key, title, rises }) => {
+const sortBy = ({ key, rises }) => {
   const first = rises ? key : `-${key}`;
   const turned = rises ? `-${key}` : key;
   form.elements.sort.value = state("sort") === first ? turned : first;
   writeAddress();
   draw();
   find(`#tables [data-sort="${CSS.escape(key)}"] button`)?.focus();
-  announce(`sorted by ${title}, ${state("sort").startsWith("-") ? "descending" : "ascending"}`);
+  announce(`sorted by ${key}, ${state("sort").startsWith("-") ? "descending" : "ascending"}`);
 };
 const ariaSort = (key) =>
   ({ [key]: "ascending", [`-${key}`]: "descending" })[state("sort")] ?? null;

@@ -25,10 +25,11 @@ const lines = data.lines.map(([place, threat, model, dataset, rank, n, flags, ra
   ({ place, threat, model, dataset, rank, n, flags, rates }));
 const isChosen = (field, text) => state(field) === "" || state(field) === text;
 const isMain = ({ place, dataset }) => dataset === -1 || data.places[place].datasets === 1;
-const passesFilters = (line) =>
+// `every`: also lines of single datasets of suites that have a mean, if no dataset is chosen.
+const passesFilters = (line, every = false) =>
   isChosen("suite", data.places[line.place].name) &&
   isChosen("protocol", data.places[line.place].protocol) &&
   isChosen("threat", data.threats[line.threat].name) &&
   data.models[line.model][0].toLowerCase().includes(state("q").trim().toLowerCase()) &&
   (state("dataset") ? line.dataset >= 0 && data.datasets[line.dataset][0] === state("dataset")
-    : ["model", "dataset"].includes(data.kind) || isMain(line));
+    : every || ["model", "dataset"].includes(data.kind) || isMain(line));

@@ -5,26 +5,28 @@ const groupBy = (list, key) => {
   for (const item of list) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
   return groups;
 };
-const nameCell = (content) => html("th", { scope: "row", class: "name" }, content);
 const modelHead = { key: "model", title: "model", class: "name", rises: true,
-  value: ({ model }) => data.models[model][0].toLowerCase(), cell: ({ model }) => nameCell(link(data.models[model])) };
+  value: ({ model }) => data.models[model][0].toLowerCase(), cell: ({ model, flags }) => nameCell(link(data.models[model]), flags) };
 const datasetName = ({ place, dataset }) =>
   dataset >= 0 ? link(data.datasets[dataset]) : `mean over ${data.places[place].datasets || "all"} datasets`;
 const datasetHead = { key: "dataset", title: "dataset", class: "name", rises: true,
-  value: ({ dataset }) => (dataset < 0 ? "" : data.datasets[dataset][0].toLowerCase()), cell: (line) => nameCell(datasetName(line)) };
+  value: ({ dataset }) => (dataset < 0 ? "" : data.datasets[dataset][0].toLowerCase()), cell: (line) => nameCell(datasetName(line), line.flags) };
 const rankHead = { key: "rank", title: "rank", rises: true, value: ({ rank }) => rank,
   cell: ({ rank }) => html("td", { class: "rank" }, String(rank ?? "–")) };
 const sizeHead = { key: "n", title: "n", value: ({ n }) => n, cell: ({ n }) => html("td", { class: "n" }, String(n)) };
-const flagsHead = { key: "flags", title: "flags", class: "text", rises: true,
-  value: ({ flags }) => flags.join(" ") || null, cell: ({ flags }) => flagsCell(flags) };
 // The best number of a column as it is printed; none of a single row.
 const bestOf = (rows, column, scale) => {
   const values = rows.map(({ rates }) => rates[column]?.[0]).filter((value) => value !== undefined);
   return rows.length > 1 && values.length ? decimal(Math.max(...values), scale) : null;
 };
+// The radius stands below the attack, so that more columns fit into a window.
+const headOf = (column) => {
+  const [attack, ...rest] = column.startsWith("clean") ? [column] : column.split("@");
+  return rest.length ? [attack, html("br"), `@${rest.join("@")}`] : attack;
+};
 const rateHead = (place, column) => {
   const { columns, scale } = data.places[place];
-  return { key: columns[column], title: columns[column], value: ({ rates }) => rates[column]?.[0],
+  return { key: columns[column], title: headOf(columns[column]), value: ({ rates }) => rates[column]?.[0],
     cell: ({ rates }, { best }) => rateCell(rates[column], scale, best[column]) };
 };
 const suiteTable = (place, members) => {
@@ -33,7 +35,7 @@ const suiteTable = (place, members) => {
   const rates = used.map((column) => rateHead(place, column));
   const ofModel = data.kind === "model";
   const ranked = !ofModel && members.some(({ rank }) => rank !== null);
-  const heads = [...(ranked ? [rankHead] : []), ofModel ? datasetHead : modelHead, ...rates, sizeHead, flagsHead];
+  const heads = [...(ranked ? [rankHead] : []), ofModel ? datasetHead : modelHead, ...rates, sizeHead];
   const groups = [...groupBy(members, ({ threat }) => threat)].map(([threat, rows]) => ({
     title: [threatBadge(threat), ` ${scope(place)}`], rows,
     best: Object.fromEntries(used.map((column) => [column, ofModel ? null : bestOf(rows, column, scale)])),
@@ -67,7 +69,7 @@ const overview = (chosen) => {
     board("overview", "Models across suites", heads, [{ title: state("dataset") ? `on ${state("dataset")}` : "means over the datasets of each suite", rows: models }]))];
 };
 const draw = () => {
-  const chosen = lines.filter(passesFilters);
+  const chosen = lines.filter((line) => passesFilters(line));
   const sections = [...groupBy(chosen, ({ place }) => place)].map(([place, members]) => suiteTable(place, members));
   const models = new Set(chosen.map(({ model }) => model)).size;
   showTables([...(data.kind === "index" ? overview(chosen) : []), ...sections],

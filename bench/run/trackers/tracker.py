@@ -12,8 +12,6 @@ from bench.report.export.leaderboard_values import Column, columns, threat_name
 from bench.suite.load import Suite
 from bench.suite.specs import eps_value
 
-PROJECT = "radapt-bench"
-
 
 @dataclass(frozen=True, slots=True)
 class Curve:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.run.trackers.tracker import PROJECT, Curve, page_name, settings_of
+from bench.core.program import PROJECT
+from bench.run.trackers.tracker import Curve, page_name, settings_of
 from bench.suite.load import Suite
 
 

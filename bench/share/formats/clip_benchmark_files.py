@@ -25,14 +25,15 @@ from bench.compare.foreign_numbers import (
 )
 from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
+from bench.core.types import CLEAN
 from bench.results.protocol_summary import weights
 from bench.results.spreadsheet import escaped_text
-from bench.share.shared_numbers import CLEAN, SharedNumber, SharedResults
+from bench.share.shared_numbers import SharedNumber, SharedResults
 from bench.suite.metrics import ACCURACY, CLASSIFICATION, RETRIEVAL
 from bench.suite.specs import HubDataset, OpenClipModel
 
 _TASKS = {CLASSIFICATION.name: "zeroshot_classification", RETRIEVAL.name: "zeroshot_retrieval"}
-_CLEAN, _ROBUST = "clean", "robust"
+_ROBUST = "robust"
 
 
 def files(shared: SharedResults) -> Iterator[tuple[str, str]]:
@@ -52,7 +53,7 @@ def files(shared: SharedResults) -> Iterator[tuple[str, str]]:
             f"{', '.join(_TASKS)}"
         )
     records = [_record(shared, numbers) for numbers in groups.values()]
-    for name in (_CLEAN, _ROBUST):
+    for name in (CLEAN, _ROBUST):
         some = [record for record in records if ("attack" in record) == (name == _ROBUST)]
         if some:
             yield f"{name}.csv", _table(some)

@@ -8,13 +8,13 @@ import json
 import time
 from collections.abc import Iterator
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from uuid import UUID
 
 from bench.catalogue.weight_sources import HubCheckpoint, RepositoryFiles
 from bench.compare.published_number import MEAN
+from bench.core.program import PROJECT, project_version
 from bench.results.protocol_summary import weights
-from bench.share.shared_numbers import PROJECT, SharedNumber, SharedResults, file_names
+from bench.share.shared_numbers import SharedNumber, SharedResults, file_names
 from bench.suite.specs import HubDataset
 
 SCHEMA = "0.3.0"
@@ -41,7 +41,7 @@ def files(shared: SharedResults) -> Iterator[tuple[str, str]]:
                 "source_organization_name": "not stated",
                 "evaluator_relationship": "other",
             },
-            "eval_library": {"name": PROJECT, "version": _version()},
+            "eval_library": {"name": PROJECT, "version": project_version() or "unknown"},
             "model_info": _model(shared, model, identity),
             "evaluation_results": [_result(shared, n) for n in shared.of_model(model)],
         }
@@ -101,12 +101,21 @@ def _result(shared: SharedResults, number: SharedNumber) -> dict[str, object]:
                     "lower": rate.low,
                     "upper": rate.high,
                     "confidence_level": 0.95,
-                    "method": "Wilson score; score test for means",
+                    "method": _method(number),
                 },
                 "num_samples": number.n,
             },
         },
     }
+
+
+def _method(number: SharedNumber) -> str:
+    """Return the method of a number's interval; docs/statistics.md describes them."""
+    if number.anytime:
+        return "confidence sequence by betting, valid at every number of images"
+    method = "score interval of a mean over datasets" if number.dataset == MEAN else "Wilson score"
+    effective = number.metric.graded or number.metric.shares_images
+    return f"{method}, with the effective sample size" if effective else method
 
 
 def _source(shared: SharedResults, number: SharedNumber) -> dict[str, object]:
@@ -130,10 +139,3 @@ def _repository(shared: SharedResults, model: str) -> str:
     sources = spec.weight_sources()
     first = sources[0] if len(sources) == 1 and not spec.parents else None
     return first.repository if isinstance(first, HubCheckpoint | RepositoryFiles) else ""
-
-
-def _version() -> str:
-    try:
-        return version(PROJECT)
-    except PackageNotFoundError:  # a checkout that is not installed
-        return "unknown"

@@ -11,7 +11,9 @@ import yaml
 from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
 from bench.core.identifiers import is_repository
-from bench.share.shared_numbers import CLEAN, PROJECT, SharedNumber, SharedResults, file_names
+from bench.core.program import PROJECT
+from bench.core.types import CLEAN
+from bench.share.shared_numbers import SharedNumber, SharedResults, file_names
 
 _ROBUST = "robust"
 
@@ -75,7 +77,7 @@ def _benchmark(
             f"{scale.title} {scale.range} of vision-language models, mean over {datasets}: "
             f"{CLEAN}{f', and under attack: {robust}' if robust else ''}."
         ),
-        "evaluation_framework": PROJECT,
+        "evaluation_framework": PROJECT,  # the hub accepts names of its list only
         "tasks": [
             {"id": task, "config": "default", "split": "test"}
             for task in dict.fromkeys(tasks.values())

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
+from bench.core.program import PROJECT
+from bench.core.types import CLEAN
 from bench.report.export.escape import markdown
 from bench.results.protocol_summary import weights
-from bench.share.shared_numbers import CLEAN, PROJECT, SharedNumber, SharedResults, file_names
+from bench.share.shared_numbers import SharedNumber, SharedResults, file_names
 
 _DOUBT = "†"
 

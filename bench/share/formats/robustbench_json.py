@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from bench.compare.foreign_numbers import DEVIATION, MODEL, SAMPLES, WEIGHTS
 from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
+from bench.core.types import CLEAN
 from bench.results.number_format import decimal_text
 from bench.results.protocol_summary import weights
-from bench.share.shared_numbers import CLEAN, SharedNumber, SharedResults, file_names
+from bench.share.shared_numbers import SharedNumber, SharedResults, file_names
 from bench.suite.metrics import ACCURACY
 from bench.suite.specs import PyAutoAttack
 

@@ -1,7 +1,7 @@
 """Expand a suite into cells. A cell's identity is a hash of everything that changes its result."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 from bench.core.resolved_names import DatasetLock, Lock
@@ -16,6 +16,7 @@ from bench.plan.identity import (
     storage_identity,
     surrogates_identity,
 )
+from bench.plan.looks import unit_of
 from bench.plan.random_models import seeding_identity, with_passes_of
 from bench.plan.versions import versioned
 from bench.suite.applicability import is_scored
@@ -53,6 +54,9 @@ class Cell:
         metric: Name of the metric (`bench.suite.metrics`).
         parts_id: Id under which parts of its images are stored; equal for all rules that stop it.
         width: It stops when its confidence sequence is at most this wide; None if it never does.
+        ends: Where the parts of its images end, and with the last of them its images, if it stops
+            when ranks are settled (`bench.results.rounds`); the first part alone in a plan. None if
+            it has all images or stops for another reason.
     """
 
     id: str
@@ -67,6 +71,12 @@ class Cell:
     metric: str = ACCURACY
     parts_id: str = ""
     width: float | None = None
+    ends: tuple[int, ...] | None = None
+
+    @property
+    def sequential(self) -> bool:
+        """Whether outcomes decide when it stops."""
+        return self.width is not None or self.ends is not None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -125,11 +135,22 @@ def expand(suite: Suite, lock: Lock) -> list[Cell]:
     """Return all cells, ordered by target so that a model is loaded once; source models first."""
     sources = {name for threat in suite.threats for name in threat.sources}
     order = sorted(suite.models, key=lambda name: name not in sources)
-    return [
+    cells = [
         cell
         for target in order
         for dataset in suite.datasets
         for cell in _cells(suite, lock, target, dataset)
+    ]
+    return _of_table(suite, cells) if suite.compared else cells
+
+
+def _of_table(suite: Suite, cells: Sequence[Cell]) -> list[Cell]:
+    """Return cells with ids that depend on the table whose ranks decide when the cells stop."""
+    table = {c.parts_id or c.id for c in cells if c.attack and c.target in suite.compared}
+    rule = digest(sorted(table))
+    return [
+        replace(cell, id=digest({"parts": cell.parts_id, "ranked": rule})) if cell.ends else cell
+        for cell in cells
     ]
 
 
@@ -158,6 +179,7 @@ def _metric_cells(
     images = data_identity(suite, dataset, _clean_images(suite, lock, dataset))
     clean = digest({**scored, "data": images, "attack": None})
     yield Cell(clean, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
+    unit = unit_of(suite) if suite.compared else None
     crafting = [attack for attack in suite.attacks if not isinstance(attack, ExternalImages)]
     for threat in suite.threats:
         names = threat.sources or (target,)
@@ -181,14 +203,15 @@ def _metric_cells(
                         "eps": eps_value(eps),
                         "mode": mode,
                         "seed": seed,
+                        **({"unit": unit} if unit else {}),  # see `bench.plan.looks`
                     }
                 )
                 parts = {**scored, "attack": craft}
-                rule = {"until": suite.until.model_dump()} if suite.until else {}
+                rule = {"until": suite.until.rule} if suite.until else {}
                 width = suite.until.width if suite.until else None
                 cell = Cell(
                     digest({**parts, **rule}), craft, target, dataset.name, attack, eps, threat,
-                    seed, below, metric, digest(parts), width,
+                    seed, below, metric, digest(parts), width, (unit,) if unit else None,
                 )  # fmt: skip
                 below = cell if nested else None
                 yield cell

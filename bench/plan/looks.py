@@ -12,14 +12,15 @@ _GROWTH = 4  # a look has a quarter more images than the last
 def looks(unit: int, most: int) -> tuple[int, ...]:
     """Return the numbers of images per dataset at which models are compared.
 
+    The last is the first that has all images, so a larger dataset only has further numbers.
+
     Args:
-        unit: The first number, of which all but the last are multiples.
-        most: The last number.
+        unit: The first number, of which the others are multiples.
+        most: Number of images of a dataset.
     """
-    found = [min(unit, most)]
+    found = [unit]
     while found[-1] < most:
-        more = max(1, round(found[-1] / _GROWTH / unit))
-        found.append(min(found[-1] + unit * more, most))
+        found.append(found[-1] + unit * max(1, round(found[-1] / _GROWTH / unit)))
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.commands.arguments import add_suite
 from bench.commands.open_suite import open_suite
 from bench.plan.labels import duration
+from bench.results.rounds import next_round
 from bench.results.tables import Scored
 from bench.run.events import read_events
 from bench.run.progress import Progress, progress_of
@@ -24,6 +25,10 @@ def status_lines(results: Results) -> Iterator[str]:
     counts = Counter(item.result.status if item.result else "missing" for item in scored)
     yield f"suite {suite.suite}: {len(scored)} cells in {folder}"
     yield "  " + ", ".join(f"{counts[key]} {key}" for key in ("ok", "skip", "failed", "missing"))
+    if suite.compared and not counts["missing"]:
+        gone = [item.cell.id for item in scored if item.result and not item.result.finished]
+        if more := next_round(results, gone):
+            yield f"  ranks are not settled: {len(more)} cells need more images"
     yield from run_lines(folder, datetime.now(UTC))
     failed: dict[str | None, list[str]] = {}  # cells by reason
     for item in scored:

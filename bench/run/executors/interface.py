@@ -110,11 +110,8 @@ class KeptWorkers:
 
     def wait(self, seconds: float | None) -> list[Opened | Outcome]:
         """Return new reports on the workers that are not kept."""
-        if self._reports:
-            reports, self._reports = self._reports, []
-            return reports
-        found = []
-        for item in self._executor.wait(seconds):
+        found, self._reports = self._reports, []
+        for item in self._executor.wait(0.0 if found else seconds):
             if item.slot not in self._kept:
                 found.append(item)
             if isinstance(item, Opened):

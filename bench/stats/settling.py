@@ -9,7 +9,7 @@ from bench.stats.anytime_pairs import chance_of_separation, common_images
 from bench.stats.multiplicity import LEVEL
 from bench.stats.ranking import anytime_order
 
-CHANCE = 0.2  # a pair is given up if the images that are left separate it less often
+CHANCE = 0.1  # a pair is given up if the images that are left separate it less often
 
 
 def undecided(models: Sequence[Sequence[Values]], most: int) -> list[int]:

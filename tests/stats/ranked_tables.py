@@ -50,15 +50,16 @@ def draw(rates: Floats, most: int, rng: np.random.Generator) -> Outcomes:
 
 def race(outcomes: Outcomes, unit: int = 64) -> Race:
     """Let the models of a table draw images until their ranks are settled."""
-    ends = looks(unit, outcomes.shape[-1])
+    most = outcomes.shape[-1]
+    ends = looks(unit, most)
     at = [0] * len(outcomes)
     orders = []
     while True:
         seen = [right[:, : ends[place]] for right, place in zip(outcomes, at, strict=True)]
         orders.append(anytime_order(seen))
-        more = undecided(seen, ends[-1])
+        more = undecided(seen, most)
         if not more:
-            return Race(tuple(ends[place] for place in at), tuple(orders))
+            return Race(tuple(min(ends[place], most) for place in at), tuple(orders))
         for model in more:
             at[model] += 1
 
@@ -90,7 +91,7 @@ def table_line(name: str, rates: Sequence[Floats], most: int, rng: np.random.Gen
         same.append(ranks(seen, anytime=True) == ranks([*outcomes]))
         if place < len(few):
             fixed += [found(fixed_order([*outcomes[..., :n]]), truth) / len(few) for n in ends]
-    enough = ends[int((fixed >= np.mean(power[: len(few)])).argmax())]
+    enough = min(most, ends[int((fixed >= np.mean(power[: len(few)])).argmax())])
     return (
         f"{name}: {np.mean(wrong):.2%} of tables ever wrong; {np.mean(used):.0%} of {most} images "
         f"find {np.mean(power):.1%} of the real differences, all images {fixed[-1]:.1%}, a fixed "

@@ -2,20 +2,28 @@
 
 python -m tests.stats.sequential               2,000 tables per line; minutes
 python -m tests.stats.sequential --tables 200
+python -m tests.stats.sequential --replay suites/nano_full.yaml   after a run of it
 """
 
 import argparse
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import load_results
-from bench.stats import Z95, anytime_mean_interval
+from bench import load_results, load_suite
+from bench.core.types import Values
+from bench.results.tables import Scored
+from bench.results.worst_case import survivors
+from bench.stats import Z95, anytime_mean_interval, ranks
 from bench.stats.anytime import THRESHOLD, log_wealth
 from bench.stats.anytime_pairs import log_wealth_of_leads
-from tests.stats.ranked_tables import random_rates, table_line
+from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
+from bench.suite.load import Suite
+from tests.stats.ranked_tables import race, random_rates, table_line
 
 Floats = NDArray[np.float64]
 RATES = np.linspace(0.05, 0.95, 19).round(2)
@@ -126,11 +134,38 @@ def nano_full_rates() -> Floats:
     return np.sort(rows.loc[rows["attack"] != "clean", "value"].to_numpy(float))
 
 
+def replayed(suite: Suite, orders: int) -> Iterator[str]:
+    """Yield what the ranks of a suite that was run would have taken, over orders of its images."""
+    stored = read_results(suite, Store(Path("results"), suite.suite))
+    groups: dict[tuple[str, str], list[list[Values]]] = defaultdict(list)
+    scored = [Scored(*pair) for pair in stored.cells_with_results]
+    for (_, *group), vectors in survivors(suite, scored).items():
+        groups[group[0], group[1]].append(vectors)
+    rng = np.random.default_rng(0)
+    for group, models in groups.items():
+        outcomes = np.array(models)  # models x datasets x images
+        final, used, same = ranks([*outcomes]), [], []
+        for _ in range(orders):
+            drawn = rng.random(outcomes.shape[1:]).argsort(1)  # one order for all models
+            shuffled = np.take_along_axis(outcomes, drawn[None], 2)
+            each = race(shuffled)
+            seen = [right[:, :n] for right, n in zip(shuffled, each.images, strict=True)]
+            used.append(np.mean(each.images) / outcomes.shape[-1])
+            same.append(np.mean(np.array(ranks(seen, anytime=True)) == final))
+        yield (
+            f"{' '.join(group)}: {np.mean(used):.0%} of {outcomes.shape[-1]} images give "
+            f"{np.mean(same):.0%} of the ranks that all give"
+        )
+
+
 def main() -> None:
     """Print the study."""
     parser = argparse.ArgumentParser(prog="python -m tests.stats.sequential", description=__doc__)
     parser.add_argument("--tables", type=int, default=2000)
-    for line in lines(parser.parse_args().tables):
+    parser.add_argument("--replay", metavar="SUITE", help="only: stored outcomes of a suite")
+    options = parser.parse_args()
+    suite = load_suite(options.replay) if options.replay else None
+    for line in replayed(suite, 50) if suite else lines(options.tables):
         print(line, flush=True)
 
 

@@ -27,8 +27,8 @@ def status_lines(results: Results) -> Iterator[str]:
     yield "  " + ", ".join(f"{counts[key]} {key}" for key in ("ok", "skip", "failed", "missing"))
     if suite.compared and not counts["missing"]:
         gone = [item.cell.id for item in scored if item.result and not item.result.finished]
-        if more := next_round(results, gone):
-            yield f"  ranks are not settled: {len(more)} cells need more images"
+        if short := next_round(results, gone):
+            yield f"  ranks are not settled: {len(short)} cells need more images"
     yield from run_lines(folder, datetime.now(UTC))
     failed: dict[str | None, list[str]] = {}  # cells by reason
     for item in scored:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from bench.core.errors import SuiteError
 from bench.core.types import ANYTIME, CellResult
 from bench.plan.cells import Cell
 from bench.results.rounds import next_round
+from bench.run.events import read_events
 from bench.run.jobs import Job
+from bench.run.progress import Progress, progress_of
 from bench.run.suite_run import run_suite
 from bench.run.watchers import Watcher
 from bench.stats import anytime_interval
@@ -87,6 +90,13 @@ def test_a_cell_stops_at_the_first_part_at_which_it_is_narrow(
         assert np.array_equal(after.correct[:n], before.correct)
 
 
+def last_progress(root: Path) -> Progress:
+    last = max((root / "small" / "runs").glob("*/events.jsonl"))
+    progress = progress_of(read_events(last))
+    assert progress
+    return progress
+
+
 class Interrupted(Watcher):
     """Interrupts a run after some jobs, and remembers how many images the jobs asked for."""
 
@@ -108,13 +118,17 @@ def test_models_draw_images_until_they_are_ranked_also_after_an_interrupt(
     attack = {"kind": "pgd", "eps": "2/255", "steps": 2}
     samples = {"most": 100, "until": {"ranked": "all"}}
     suite = load_suite(suite_file(samples=samples, attacks=[attack], models=MODELS))
+    go = partial(run_suite, suite, device="cpu", batch=8, check=False)
     watcher = Interrupted()
-    run_suite(suite, results=tmp_path / "whole", device="cpu", batch=8, watcher=watcher)
+    go(results=tmp_path / "whole", watcher=watcher)
     assert watcher.asked[0] == 2  # clean cells
     assert watcher.asked[8] == watcher.asked[16] == 4
     whole = attacked(suite, tmp_path / "whole")
     assert all(ANYTIME in result.flags for _, result in whole)
     assert not next_round(read_results(suite, Store(tmp_path / "whole", "small")))
+    progress = last_progress(tmp_path / "whole")
+    assert progress.done == progress.jobs == sum(watcher.asked.values())
+    assert (progress.cells, progress.before, dict(progress.statuses)) == (6, 0, {"ok": 6})
 
     made = Counter[str]()
     put = Store.put_part
@@ -126,14 +140,15 @@ def test_models_draw_images_until_they_are_ranked_also_after_an_interrupt(
     monkeypatch.setattr(Store, "put_part", counted)
     again = tmp_path / "again"
     with pytest.raises(KeyboardInterrupt):
-        run_suite(suite, results=again, device="cpu", batch=8, watcher=Interrupted(8))
-    report = run_suite(suite, results=again, device="cpu", batch=8)
-    assert report.computed > 0
+        go(results=again, watcher=Interrupted(8))
+    assert go(results=again).computed > 0
     assert set(made.values()) == {1}  # no part was attacked twice
+    progress = last_progress(again)
+    assert progress.before + sum(progress.statuses.values()) == 6
     for (cell, one), (_, other) in zip(whole, attacked(suite, again), strict=True):
         assert one.sample_ids == other.sample_ids, cell
         assert np.array_equal(one.correct, other.correct)
-    assert run_suite(suite, results=again, device="cpu", batch=8).computed == 0
+    assert go(results=again).computed == 0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.commands.status import status_lines
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import ANYTIME, CellResult, unmeasured
 from bench.plan.cells import Cell, expand
@@ -106,6 +107,9 @@ def test_models_far_apart_stop_first_and_close_ones_go_on(tmp_path: Path) -> Non
         for name in RATES:  # transferred images count in white-box worst cases
             assert of[name, "transfer", dataset] >= white[name]
     assert of["A", "white-box", "cifar10"] - of["A", "white-box", "digits"] in range(65)
+    for _, results in all_rounds:
+        lines = "\n".join(status_lines(results))
+        assert ("ranks are not settled" in lines) == (results is not last)
     board = leaderboard(last.suite, [Scored(*pair) for pair in last.cells_with_results])
     white = board[board["threat"] == "white-box"].set_index("model")
     assert white["rank"].tolist() == [1, 1, 3, 4, 4] or white["rank"].tolist() == [1, 2, 3, 4, 4]
@@ -115,6 +119,7 @@ def test_models_far_apart_stop_first_and_close_ones_go_on(tmp_path: Path) -> Non
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path) -> None:
     whole = list(rounds(start(suite_of(), tmp_path)))
     rng = np.random.default_rng(0)
+    assert len(whole) > 3
     for (cells, after), (_, before) in zip(whole[1:], whole, strict=False):
         done = [cell for cell in cells if rng.random() < 0.5]
         by_id = {**before.by_id, **{cell.id: after.by_id[cell.id] for cell in done}}

@@ -8,7 +8,12 @@ import pandas as pd
 
 from bench.core.types import Values
 from bench.results.tables import SAME_SOURCE, Scored
-from bench.results.worst_case import attacked_counts, worst_case, worst_case_cells
+from bench.results.worst_case import (
+    attacked_counts,
+    most_images,
+    worst_case,
+    worst_case_cells,
+)
 from bench.stats import ranks
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
@@ -76,7 +81,8 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    frame["rank"] = _ranks(suite, keys, worst_cases, attacked_counts(suite, scored))
+    most = most_images(suite, scored) if suite.compared else None
+    frame["rank"] = _ranks(suite, keys, worst_cases, attacked_counts(suite, scored), most)
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
     frame = frame.assign(place=place).sort_values(
@@ -136,8 +142,17 @@ def _ranks(
     keys: Sequence[tuple[str, str, str]],
     worst_cases: dict[tuple[str, str, str], list[Values]],
     sizes: Sequence[int],
+    most: int | None,
 ) -> "pd.Series[int]":
-    """Return ranks within each (threat, source); `sizes` is the number of images per dataset."""
+    """Return ranks within each (threat, source).
+
+    Args:
+        suite: The suite.
+        keys: Model, threat and source of each row.
+        worst_cases: Per row and dataset, the lowest score of each image.
+        sizes: Number of images per dataset.
+        most: See `bench.stats.ranks`.
+    """
     found: dict[int, int] = {}
     by_group: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
@@ -145,6 +160,6 @@ def _ranks(
             by_group[key[1:]].append(index)
     for members in by_group.values():
         of_group = [worst_cases[keys[i]] for i in members]
-        ranked = ranks(of_group, sizes, anytime=suite.until is not None)
+        ranked = ranks(of_group, sizes, anytime=suite.until is not None, most=most)
         found |= dict(zip(members, ranked, strict=True))
     return pd.Series([found.get(index) for index in range(len(keys))], dtype="Int64")

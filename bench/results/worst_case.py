@@ -76,3 +76,13 @@ def attacked_counts(suite: Suite, scored: Sequence[Scored]) -> list[int]:
         if item.shares is not None and item.cell.attack and item.metric.is_main
     }
     return [found.get(dataset.name, 0) for dataset in suite.datasets]
+
+
+def most_images(suite: Suite, scored: Sequence[Scored]) -> int | None:
+    """Return how many images each dataset has at least, as clean cells say; None if not known."""
+    sizes = {
+        item.cell.dataset: len(item.shares)
+        for item in scored
+        if item.cell.attack is None and item.shares is not None
+    }
+    return None if len(sizes) < len(suite.datasets) else min(suite.most_samples, *sizes.values())

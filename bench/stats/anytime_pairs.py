@@ -11,6 +11,7 @@ tested with the leads minus that difference. See `bench.stats.anytime` for such 
 
 from collections.abc import Sequence
 from math import erfc, sqrt
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -92,10 +93,9 @@ def anytime_paired_interval(ahead: float, behind: float, n: float) -> tuple[floa
 def chance_of_separation(
     ahead: ArrayLike, behind: ArrayLike, seen: ArrayLike, level: float
 ) -> Floats:
-    """Return the chance that the test separates two models once they have all images.
+    """Return the chance that a test of all images separates two models, from the first images.
 
-    The predictive probability under a flat prior of their difference (Spiegelhalter et al. 1986);
-    the share of images about which one model alone is right stays as it is.
+    The predictive probability under a flat prior of their difference (Spiegelhalter et al. 1986).
 
     Args:
         ahead: Images `[...]` about which only the first model is right so far.
@@ -104,19 +104,10 @@ def chance_of_separation(
         level: The p-value that separates them.
     """
     first, second, share = (np.asarray(given, float) for given in (ahead, behind, seen))
-    discordant = first + second + 1  # 0 seen so far does not mean that none will come
-    final = discordant / share
-    low, high = np.zeros_like(final), final.copy()
-    for _ in range(_HALVINGS):
-        lead = (low + high) / 2
-        p_value = anytime_paired_test((final + lead) / 2, (final - lead) / 2)
-        low, high = np.where(p_value < level, low, lead), np.where(p_value < level, lead, high)
-    needed = high / np.sqrt(final)  # standard errors, at the end
-    now = np.abs(first - second) / np.sqrt(discordant)
-    upper, lower = (
-        _above((needed * np.sqrt(share) - lead) / np.sqrt(1 - share)) for lead in (now, -now)
-    )
-    return np.where(high < final, upper + lower, 0.0)
+    lead = np.abs(first - second) / np.sqrt(np.maximum(first + second, 1))  # in standard errors
+    needed = -NormalDist().inv_cdf(level / 2) * np.sqrt(share)
+    upper, lower = (_above((needed - now) / np.sqrt(1 - share)) for now in (lead, -lead))
+    return np.asarray(upper + lower)
 
 
 def log_wealth_of_leads(

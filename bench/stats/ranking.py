@@ -13,6 +13,7 @@ from bench.stats.multiplicity import LEVEL, holm
 from bench.stats.paired_tests import mcnemar_of_counts, paired_test
 
 Signs = NDArray[np.int64]
+EARLY = 0.25  # share of the 5% that is for tests before all images are there
 _DIGITS = 12  # equal means may differ in the last bits if their datasets are in another order
 
 
@@ -21,6 +22,7 @@ def ranks(
     images: Sequence[int] | None = None,
     *,
     anytime: bool = False,
+    most: int | None = None,
 ) -> list[int]:
     """Rank models by their mean score over datasets, on the same images.
 
@@ -38,9 +40,10 @@ def ranks(
             image.
         anytime: Whether the data decided when to stop. Models may then have other numbers of
             images, and are compared by `anytime_order`.
+        most: The images after which they stop at the latest, if they stop when ranks are settled.
     """
     means = _means(shares)
-    order = anytime_order(shares) if anytime else fixed_order(shares, images)
+    order = anytime_order(shares, most) if anytime else fixed_order(shares, images)
     beaten = (order < 0).sum(1).tolist()
     return [
         1 + max(beats for beats, other in zip(beaten, means, strict=True) if other >= mean)
@@ -48,14 +51,17 @@ def ranks(
     ]
 
 
-def anytime_order(models: Sequence[Sequence[Values]]) -> Signs:
+def anytime_order(models: Sequence[Sequence[Values]], most: int | None = None) -> Signs:
     """Return which of m models are better than others, wherever they stopped.
 
-    The 5% for any wrong entry hold over all numbers of images at once.
+    The 5% for any wrong entry hold over all numbers of images at once. If the largest number was
+    fixed before, two models that have all images are also compared by the test for that number. It
+    needs a smaller difference, and costs the tests before a part of the 5% (Haybittle 1971).
 
     Args:
         models: Per model and dataset, whether each image is right; the images are in random order,
             and those of one model are the first of another.
+        most: The largest number of images per dataset; None if it was not fixed before.
 
     Returns:
         Signs `[m,m]`: 1 if the row's model is better than the column's on the images that both
@@ -63,8 +69,16 @@ def anytime_order(models: Sequence[Sequence[Values]]) -> Signs:
     """
     ahead, _ = common_images(models)
     first, second = np.tril_indices(len(models), -1)
-    p_values = anytime_paired_test(ahead[first, second], ahead[second, first]).tolist()
-    return _signs(ahead - ahead.T, p_values)
+    p_values = anytime_paired_test(ahead[first, second], ahead[second, first])
+    if most is not None:
+        p_values = p_values / EARLY
+        whole = [at for at, model in enumerate(models) if min(map(len, model)) >= most]
+        last = np.full(ahead.shape, np.inf)
+        rows, columns = np.tril_indices(len(whole), -1)
+        final = _fixed_p_values([[values[:most] for values in models[at]] for at in whole])
+        last[np.array(whole, int)[rows], np.array(whole, int)[columns]] = final
+        p_values = np.minimum(p_values, last[first, second] / (1 - EARLY))
+    return _signs(ahead - ahead.T, p_values.tolist())
 
 
 def fixed_order(shares: Sequence[Sequence[Values]], images: Sequence[int] | None = None) -> Signs:
@@ -72,6 +86,16 @@ def fixed_order(shares: Sequence[Sequence[Values]], images: Sequence[int] | None
 
     See `ranks` for the arguments.
     """
+    means = _means(shares)
+    return _signs(np.subtract.outer(means, means), _fixed_p_values(shares, images))
+
+
+def _fixed_p_values(
+    shares: Sequence[Sequence[Values]], images: Sequence[int] | None = None
+) -> list[float]:
+    """Return the p-values of all pairs, in the order of `tril_indices`."""
+    if len(shares) < 2:
+        return []
     sizes = [len(answers) for answers in shares[0]]
     known = list(images or sizes)
     if (
@@ -84,12 +108,10 @@ def fixed_order(shares: Sequence[Sequence[Values]], images: Sequence[int] | None
         first, second = np.tril_indices(len(shares), -1)
         pairs = zip(alone[first, second].tolist(), alone[second, first].tolist(), strict=True)
         # the same test as in `compare`
-        p_values = [mcnemar_of_counts(int(ahead), int(behind)) for ahead, behind in pairs]
-    else:
-        by_dataset = [np.array(parts, np.float64) for parts in zip(*shares, strict=True)]
-        p_values = paired_test(*np.stack([*map(_counts, by_dataset, known)], -1)).tolist()
-    means = _means(shares)
-    return _signs(np.subtract.outer(means, means), p_values)
+        return [mcnemar_of_counts(int(ahead), int(behind)) for ahead, behind in pairs]
+    by_dataset = [np.array(parts, np.float64) for parts in zip(*shares, strict=True)]
+    p_values: list[float] = paired_test(*np.stack([*map(_counts, by_dataset, known)], -1)).tolist()
+    return p_values
 
 
 def _means(shares: Sequence[Sequence[Values]]) -> list[float]:

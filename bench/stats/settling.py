@@ -7,9 +7,9 @@ import numpy as np
 from bench.core.types import Values
 from bench.stats.anytime_pairs import chance_of_separation, common_images
 from bench.stats.multiplicity import LEVEL
-from bench.stats.ranking import anytime_order
+from bench.stats.ranking import EARLY, anytime_order
 
-CHANCE = 0.1  # a pair is given up if the images that are left separate it less often
+CHANCE = 0.2  # a pair is given up if the images that are left separate it less often
 
 
 def undecided(models: Sequence[Sequence[Values]], most: int) -> list[int]:
@@ -29,9 +29,10 @@ def undecided(models: Sequence[Sequence[Values]], most: int) -> list[int]:
     first, second = np.tril_indices(len(models), -1)
     wins, losses = ahead[first, second], ahead[second, first]
     seen = images[first, second] / (most * len(models[0]))
-    together = anytime_order(models)[first, second] == 0
+    together = anytime_order(models, most)[first, second] == 0
     left = np.flatnonzero(together & (seen < 1))
-    level = LEVEL / max(1, int(together.sum()))  # of the next pair in Holm's order
+    # of the test of all images, for the next pair in Holm's order
+    level = LEVEL * (1 - EARLY) / max(1, int(together.sum()))
     chances = chance_of_separation(wins[left], losses[left], seen[left], level)
     sizes = [min(map(len, model)) for model in models]
     found: dict[int, None] = {}

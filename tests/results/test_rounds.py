@@ -106,14 +106,15 @@ def test_models_far_apart_stop_first_and_close_ones_go_on(tmp_path: Path) -> Non
         assert white["D"] == white["E"] < SIZES[dataset]  # given up
         for name in RATES:  # transferred images count in white-box worst cases
             assert of[name, "transfer", dataset] >= white[name]
-    assert of["A", "white-box", "cifar10"] - of["A", "white-box", "digits"] in range(65)
+    # the smaller dataset is used whole, and the other up to the same look
+    assert (of["A", "white-box", "digits"], of["A", "white-box", "cifar10"]) == (700, 768)
     for _, results in all_rounds:
         lines = "\n".join(status_lines(results))
         assert ("ranks are not settled" in lines) == (results is not last)
     board = leaderboard(last.suite, [Scored(*pair) for pair in last.cells_with_results])
     white = board[board["threat"] == "white-box"].set_index("model")
-    assert white["rank"].tolist() == [1, 1, 3, 4, 4] or white["rank"].tolist() == [1, 2, 3, 4, 4]
     assert white.index.tolist()[:3] == ["A", "B", "C"]
+    assert white["rank"].tolist() == [1, 2, 3, 4, 4]  # A and B by the test of all images
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path) -> None:

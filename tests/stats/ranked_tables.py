@@ -56,7 +56,7 @@ def race(outcomes: Outcomes, unit: int = 64) -> Race:
     orders = []
     while True:
         seen = [right[:, : ends[place]] for right, place in zip(outcomes, at, strict=True)]
-        orders.append(anytime_order(seen))
+        orders.append(anytime_order(seen, most))
         more = undecided(seen, most)
         if not more:
             return Race(tuple(min(ends[place], most) for place in at), tuple(orders))
@@ -88,7 +88,7 @@ def table_line(name: str, rates: Sequence[Floats], most: int, rng: np.random.Gen
         used.append(np.mean(each.images) / most)
         power.append(found(each.orders[-1], truth))
         seen = [right[:, :n] for right, n in zip(outcomes, each.images, strict=True)]
-        same.append(ranks(seen, anytime=True) == ranks([*outcomes]))
+        same.append(ranks(seen, anytime=True, most=most) == ranks([*outcomes]))
         if place < len(few):
             fixed += [found(fixed_order([*outcomes[..., :n]]), truth) / len(few) for n in ends]
     enough = min(most, ends[int((fixed >= np.mean(power[: len(few)])).argmax())])

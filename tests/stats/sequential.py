@@ -151,7 +151,8 @@ def replayed(suite: Suite, orders: int) -> Iterator[str]:
             each = race(shuffled)
             seen = [right[:, :n] for right, n in zip(shuffled, each.images, strict=True)]
             used.append(np.mean(each.images) / outcomes.shape[-1])
-            same.append(np.mean(np.array(ranks(seen, anytime=True)) == final))
+            found = ranks(seen, anytime=True, most=outcomes.shape[-1])
+            same.append(np.mean(np.array(found) == final))
         yield (
             f"{' '.join(group)}: {np.mean(used):.0%} of {outcomes.shape[-1]} images give "
             f"{np.mean(same):.0%} of the ranks that all give"

@@ -7,13 +7,16 @@ from bench.stats import (
     LEVEL,
     anytime_interval,
     anytime_mean_interval,
+    anytime_order,
     anytime_paired_interval,
     anytime_paired_test,
     common_images,
     ranks,
+    undecided,
     wilson,
 )
 from bench.stats.anytime_pairs import chance_of_separation
+from bench.stats.paired_tests import mcnemar_of_counts
 from bench.stats.ranking import fixed_order
 from tests.stats.ranked_tables import draw, found, race, random_rates, true_order
 from tests.stats.sequential import lead_misses, rate_misses, stops
@@ -106,9 +109,20 @@ def test_the_chance_is_the_share_of_tables_that_separate() -> None:
     for ahead, behind in ((60, 45), (50, 50), (70, 40)):
         known = ahead + behind
         # the posterior of the first model's share of the images that one model alone gets right
-        share = rng.beta(ahead + 1, behind + 1, 4000)
-        more = rng.binomial(3 * known, share)
-        p_values = anytime_paired_test(ahead + more, behind + 3 * known - more)
-        chance = float(chance_of_separation(ahead, behind, 0.25, LEVEL))
-        assert chance == pytest.approx(np.mean(p_values < LEVEL), abs=0.05)
-    assert chance_of_separation(0, 0, 0.5, LEVEL) == 0
+        more = rng.binomial(3 * known, rng.beta(ahead + 1, behind + 1, 2000)).tolist()
+        counts = [(ahead + extra, behind + 3 * known - extra) for extra in more]
+        separated = np.mean([mcnemar_of_counts(*both) < 0.01 for both in counts])
+        chance = float(chance_of_separation(ahead, behind, 0.25, 0.01))
+        assert chance == pytest.approx(separated, abs=0.04)
+
+
+def test_the_test_of_all_images_is_for_all_images_alone() -> None:
+    rng = np.random.default_rng(6)
+    shared = rng.random(400)
+    models = [[shared < 0.5], [(shared + 0.1 * rng.random(400)) < 0.53], [shared < 0.05]]
+    assert anytime_order(models).tolist() == anytime_order(models, 401).tolist()
+    assert anytime_order(models)[0, 1] == 0
+    assert anytime_order(models, 400)[0, 1] == fixed_order(models)[0, 1] != 0
+    models[1] = [models[1][0][:399]]
+    assert anytime_order(models, 400)[0, 1] == 0
+    assert undecided(models, 400) == [1]

@@ -10,7 +10,6 @@ from pathlib import Path
 from bench.commands.arguments import add_suite
 from bench.commands.open_suite import open_suite
 from bench.plan.labels import duration
-from bench.results.rounds import next_round
 from bench.results.tables import Scored
 from bench.run.events import read_events
 from bench.run.progress import Progress, progress_of
@@ -26,6 +25,8 @@ def status_lines(results: Results) -> Iterator[str]:
     yield f"suite {suite.suite}: {len(scored)} cells in {folder}"
     yield "  " + ", ".join(f"{counts[key]} {key}" for key in ("ok", "skip", "failed", "missing"))
     if suite.compared and not counts["missing"]:
+        from bench.results.rounds import next_round  # brings pandas
+
         gone = [item.cell.id for item in scored if item.result and not item.result.finished]
         if short := next_round(results, gone):
             yield f"  ranks are not settled: {len(short)} cells need more images"

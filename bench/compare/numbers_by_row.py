@@ -11,8 +11,8 @@ from bench.compare.compared_results import (
 )
 from bench.compare.differences import AND, DatasetScores
 from bench.core.types import REACHED
+from bench.results.leaderboard import survivors, worst_case_cells
 from bench.results.tables import SAME_SOURCE, Scored
-from bench.results.worst_case import survivors, worst_case_cells
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import DatasetSpec, eps_value

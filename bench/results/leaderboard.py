@@ -6,17 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.core.types import Values
+from bench.core.types import Budget, Values
 from bench.results.tables import SAME_SOURCE, Scored
-from bench.results.worst_case import (
-    attacked_counts,
-    most_images,
-    worst_case,
-    worst_case_cells,
-)
 from bench.stats import ranks
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
+from bench.suite.specs import eps_value
 
 INCOMPLETE = "incomplete"
 SKIPPED = "skipped"
@@ -53,7 +48,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         model, threat, source = key
         items = [*clean[model], *groups[key]]
         counted = attacked.get(key, [])
-        worst = worst_case(suite, counted)
+        worst = _worst(suite, counted)
         columns = _means(items, names)
         read = [*items, *counted]
         flags = [INCOMPLETE] if any(i.shares is None and not i.skipped for i in read) else []
@@ -81,7 +76,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    most = most_images(suite, scored) if suite.compared else None
+    most = _most_images(suite, scored) if suite.compared else None
     frame["rank"] = _ranks(suite, keys, worst_cases, attacked_counts(suite, scored), most)
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
@@ -135,6 +130,81 @@ def _spreads(
         else float(np.ptp([np.mean(rates) for rates in seeds.values()]))
         for name, seeds in by_seed.items()
     }
+
+
+def _worst(suite: Suite, counted: Sequence[Scored]) -> list[Values] | None:
+    """Return per dataset the lowest score of each image, or None if a cell has no number.
+
+    Skipped cells do not count: their attack is not defined for the dataset.
+    """
+    survivors = []
+    for dataset in suite.datasets:
+        ran = [i for i in counted if i.cell.dataset == dataset.name and not i.skipped]
+        vectors = [item.shares for item in ran]
+        known = [vector for vector in vectors if vector is not None]
+        if not known or len(known) < len(vectors):
+            return None
+        n = min(map(len, known))  # cells that stop when they are precise enough have fewer images
+        survivors.append(np.minimum.reduce([vector[:n] for vector in known]))
+    return survivors
+
+
+def worst_case_cells(
+    suite: Suite, scored: Sequence[Scored]
+) -> dict[tuple[str, str, str], list[Scored]]:
+    """Return per (model, threat, source) the cells that count in its worst case.
+
+    These are its cells at the largest Linf radius; for white-box rows, those of the model under
+    any threat.
+    """
+    budgets = [attack.eps for attack in suite.attacks if attack.norm == "linf"]
+    radii = [eps_value(eps) for listed in budgets for eps in listed]
+    largest = Budget(max(radii)) if radii else None
+    found: dict[tuple[str, str, str], list[Scored]] = {}
+    of_model: dict[str, list[Scored]] = defaultdict(list)
+    for item in scored:
+        threat, model = item.cell.threat, item.cell.target
+        if threat is None or not item.metric.is_main:
+            continue
+        own = found.setdefault(
+            (model, threat.kind, item.source),
+            of_model[model] if threat.kind == "white-box" else [],
+        )
+        if item.cell.budget == largest:
+            of_model[model].append(item)
+            if threat.kind != "white-box":
+                own.append(item)
+    return found
+
+
+def survivors(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Values]]:
+    """Return per (model, threat, source) and dataset which images survive the worst case.
+
+    For graded metrics, the lowest score of each image, divided by the best score. Keys are absent
+    if a cell has no number or there is no Linf attack.
+    """
+    found = {key: _worst(suite, cells) for key, cells in worst_case_cells(suite, scored).items()}
+    return {key: vectors for key, vectors in found.items() if vectors is not None}
+
+
+def attacked_counts(suite: Suite, scored: Sequence[Scored]) -> list[int]:
+    """Return per dataset the number of attacked images; 0 if no attack ran."""
+    found = {
+        item.cell.dataset: item.images
+        for item in scored
+        if item.shares is not None and item.cell.attack and item.metric.is_main
+    }
+    return [found.get(dataset.name, 0) for dataset in suite.datasets]
+
+
+def _most_images(suite: Suite, scored: Sequence[Scored]) -> int | None:
+    """Return how many images each dataset has at least, as clean cells say; None if not known."""
+    sizes = {
+        item.cell.dataset: len(item.shares)
+        for item in scored
+        if item.cell.attack is None and item.shares is not None
+    }
+    return None if len(sizes) < len(suite.datasets) else min(suite.most_samples, *sizes.values())
 
 
 def _ranks(

@@ -14,8 +14,8 @@ from bench.core.errors import CellError, UserError
 from bench.core.resolved_names import DatasetLock
 from bench.core.types import ANYTIME, Values
 from bench.data import read_answer_types, read_labels
+from bench.results.leaderboard import attacked_counts, survivors
 from bench.results.tables import Scored, cells_frame, load_scored
-from bench.results.worst_case import attacked_counts, survivors
 from bench.stats import design_effect, rate_interval
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results

@@ -12,10 +12,12 @@ from dataclasses import replace
 from bench.core.types import Values
 from bench.plan.cells import Cell
 from bench.plan.looks import looks, unit_of
+from bench.results.leaderboard import survivors
 from bench.results.tables import Scored
-from bench.results.worst_case import Key, survivors
 from bench.stats import undecided
 from bench.store.snapshot import Results
+
+Key = tuple[str, str, str]  # model, threat and source: a row of the leaderboard
 
 
 def next_round(results: Results, failed: Collection[str] = ()) -> list[Cell]:

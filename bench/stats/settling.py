@@ -9,16 +9,16 @@ from bench.stats.anytime_pairs import chance_of_separation, common_images
 from bench.stats.multiplicity import LEVEL
 from bench.stats.ranking import EARLY, anytime_order
 
-CHANCE = 0.2  # a pair is given up if the images that are left separate it less often
+CHANCE = 0.2  # a pair is given up if all images separate it with less probability
 
 
 def undecided(models: Sequence[Sequence[Values]], most: int) -> list[int]:
     """Return the models that need more images, those of the pair nearest to a decision first.
 
-    A pair of models is settled if the tests of `anytime_order` separate it, if it has
-    all images, or if the images that are left will hardly separate it. This last rule costs power
-    alone: the test holds wherever it stops. Of any other pair the model with fewer images goes on,
-    or both if they have equally many.
+    A pair of models is settled if the tests of `anytime_order` separate it, if it has all images,
+    or if all images will hardly separate it. This last rule costs power alone: the tests hold
+    wherever they stop. Of any other pair the model with fewer images goes on, or both if they have
+    equally many.
 
     Args:
         models: Per model and dataset, whether each image is right; the images are in random order,

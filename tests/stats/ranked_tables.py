@@ -77,7 +77,7 @@ def found(order: Signs, truth: Signs) -> float:
 
 def table_line(name: str, rates: Sequence[Floats], most: int, rng: np.random.Generator) -> str:
     """Return what tables with these rates cost, and which fixed number of images finds as much."""
-    wrong, used, same, power = [], [], [], []
+    wrong, used, same, power, whole = [], [], [], [], []
     ends = looks(64, most)
     fixed = np.zeros(len(ends))
     few = rates[: len(rates) // 10 + 1]  # the power of fixed numbers takes most of the time
@@ -87,14 +87,16 @@ def table_line(name: str, rates: Sequence[Floats], most: int, rng: np.random.Gen
         wrong.append(any(((order != 0) & (order != truth)).any() for order in each.orders))
         used.append(np.mean(each.images) / most)
         power.append(found(each.orders[-1], truth))
+        whole.append(found(fixed_order([*outcomes]), truth))
         seen = [right[:, :n] for right, n in zip(outcomes, each.images, strict=True)]
         same.append(ranks(seen, anytime=True, most=most) == ranks([*outcomes]))
         if place < len(few):
             fixed += [found(fixed_order([*outcomes[..., :n]]), truth) / len(few) for n in ends]
-    enough = min(most, ends[int((fixed >= np.mean(power[: len(few)])).argmax())])
+    target = np.mean(power[: len(few)])
+    enough = next((n for n, share in zip(ends, fixed, strict=True) if share >= target), most)
     return (
         f"{name}: {np.mean(wrong):.2%} of tables ever wrong; {np.mean(used):.0%} of {most} images "
-        f"find {np.mean(power):.1%} of the real differences, all images {fixed[-1]:.1%}, a fixed "
-        f"{enough / most:.0%} as many; {np.mean(same):.0%} of tables have the same ranks as with "
-        "all images"
+        f"find {np.mean(power):.1%} of the real differences, all images {np.mean(whole):.1%}, "
+        f"a fixed {min(enough, most) / most:.0%} as many; {np.mean(same):.0%} of tables have the "
+        "ranks that all images give"
     )

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bench import load_results, load_suite
 from bench.core.types import Values
+from bench.results.leaderboard import survivors
 from bench.results.tables import Scored
-from bench.results.worst_case import survivors
 from bench.stats import Z95, anytime_mean_interval, ranks
 from bench.stats.anytime import THRESHOLD, log_wealth
 from bench.stats.anytime_pairs import log_wealth_of_leads

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.results.leaderboard import leaderboard
+from bench.results.leaderboard import leaderboard, survivors
 from bench.results.tables import Scored
-from bench.results.worst_case import survivors
 from bench.stats import (
     Interval,
     anytime_mean_interval,

@@ -38,6 +38,9 @@ def plan_lines(suite: Suite, lock: Lock, gpu: str = "h100") -> Iterator[str]:
         yield f"  note      {suite.note}"
     yield f"  models    {len(suite.models)}: {', '.join(suite.models)}"
     yield f"  datasets  {len(suite.datasets)}: {', '.join(d.name for d in suite.datasets)}"
+    if suite.until:
+        enough = "its interval is narrow enough" if suite.until.width else "the ranks are settled"
+        yield f"  samples   at most {suite.most_samples:,}; a cell stops before if {enough}"
     for attack in suite.attacks:
         yield f"  attack    {attack.label_in_norm} at {', '.join(attack.eps)}"
     given = any(isinstance(attack, ExternalImages) for attack in suite.attacks)

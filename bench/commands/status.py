@@ -26,9 +26,20 @@ def status_lines(suite: Suite, store: Store) -> Iterator[str]:
     yield f"suite {suite.suite}: {counts.total()} cells in {store.folder}"
     known = [f"{counts[key]} {key}" for key in get_args(Status)]
     yield f"  {', '.join(known)}, {counts[None]} missing"
+    if suite.compared and not counts[None]:
+        yield from _unsettled(suite, store)
     yield from run_lines(store.folder, datetime.now(UTC))
     if counts["failed"]:
         yield from _failures(suite, store)
+
+
+def _unsettled(suite: Suite, store: Store) -> Iterator[str]:
+    from bench.results.rounds import next_round  # brings pandas
+
+    results = read_results(suite, store)
+    failed = [key for key, result in results.by_id.items() if not result.finished]
+    if short := next_round(results, failed):
+        yield f"  ranks are not settled: {len(short)} cells need more images"
 
 
 def _failures(suite: Suite, store: Store) -> Iterator[str]:

@@ -12,10 +12,10 @@ from bench.stats import (
     Interval,
     anytime_paired_interval,
     anytime_paired_test,
+    common_images,
     design_effect,
     holm,
     mcnemar,
-    mean_leads,
     mean_of,
     paired_interval,
     paired_leads,
@@ -203,9 +203,11 @@ def _on_common_images(pair: ScorePair) -> ScorePair:
 
 def _anytime_test(pair: ScorePair) -> tuple[float, float, float]:
     """Return the p-value and the bounds of a difference of which the data decided the images."""
-    first, second = ([s.shares[0] for s in scores] for scores in (pair.first, pair.second))
-    leads = mean_leads(first, second)
-    return anytime_paired_test(leads), *anytime_paired_interval(leads)
+    ahead, images = common_images(
+        [[s.shares[0] for s in scores] for scores in (pair.first, pair.second)]
+    )
+    leads = float(ahead[0, 1]), float(ahead[1, 0])
+    return float(anytime_paired_test(*leads)), *anytime_paired_interval(*leads, float(images[0, 1]))
 
 
 def _paired_tests(

@@ -143,12 +143,13 @@ class Evaluator:
         images = self._cache.images(cell.dataset)
         attack, flags = fit_cell(self.suite, cell, cell.attack, len(images.classes))
         case = Case(cell, self._cache, images)
-        parts = parts_of(attack, len(images.labels))
+        parts = parts_of(attack, len(images.labels), cell.ends)
         if part is not None:
             parts = parts[part : part + 1]
-        if cell.width is not None:
-            tallies = (self._sequential_part(case, attack, rows) for rows in parts)
-            tally = concatenate([*until_narrow(tallies, cell.width)])
+        if cell.sequential:
+            tallies = (self._part(case, attack, rows, kept=True) for rows in parts)
+            narrow = until_narrow(tallies, cell.width) if cell.width is not None else tallies
+            tally = concatenate([*narrow])
         elif cell.mode == "success":
             kept = len(images.labels) > len(parts[0])
             tally = concatenate([self._part(case, attack, rows, kept) for rows in parts])
@@ -165,16 +166,6 @@ class Evaluator:
         outcome_flags = self._outcome_flags(cell, attack, tally)
         return replace(tally, flags=(*flags, *tally.flags, *outcome_flags, *reached_flags))
 
-    def _sequential_part(self, case: Case, attack: AnyAttack, rows: range) -> Tally:
-        """Return the tally of a part of a cell that stops when its number is precise enough."""
-        if case.cell.mode == "success":
-            return self._part(case, attack, rows, kept=True)
-        part_case = replace(case, images=case.images.span(rows))
-        tally = new_tally(part_case.images.sample_ids)
-        shared = self._shared_points(case, attack, [rows], tally)
-        score(part_case, ((chunk - rows.start, points) for chunk, points in shared), tally)
-        return tally
-
     def _clean(self, cell: Cell) -> Tally:
         cache, name = self._cache, cell.dataset
         all_images = scores_all(self.suite, self.suite.dataset(name))
@@ -189,7 +180,7 @@ class Evaluator:
 
     def _outcome_flags(self, cell: Cell, attack: AnyAttack, tally: Tally) -> list[str]:
         """Return flags for a nested budget, a distance above eps, and a low precision."""
-        flags = [] if cell.width is None else [ANYTIME]
+        flags = [ANYTIME] if cell.sequential else []
         if cell.below is not None:
             flags.append("nested")
         if tally.distance.max() > reach(cell.budget):
@@ -209,7 +200,12 @@ class Evaluator:
         if known is not None and known.sample_ids == part_case.images.sample_ids:
             return tally_of(known, cell)
         watch = Stopwatch(self._cache.loading)
-        tally = self._attack(part_case, attack, rows)
+        if cell.mode == "success":
+            tally = self._attack(part_case, attack, rows)
+        else:
+            tally = new_tally(part_case.images.sample_ids)
+            shared = self._shared_points(case, attack, [rows], tally)
+            score(part_case, ((chunk - rows.start, points) for chunk, points in shared), tally)
         tally.batch = batch_of(self._cache, cell).size
         if kept:
             facts = {"backwards": tally.backwards, "batch": tally.batch}

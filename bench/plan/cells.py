@@ -1,7 +1,7 @@
 """Expand a suite into cells. A cell's identity is a hash of everything that changes its result."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
 
@@ -10,6 +10,7 @@ from bench.core.types import Budget, Mode
 from bench.plan.cell_names import ByIdentity, Naming
 from bench.plan.identity import (
     data_identity,
+    digest,
 )
 from bench.plan.identity_texts import (
     IdentityTexts,
@@ -21,6 +22,7 @@ from bench.plan.identity_texts import (
     shared_texts,
     texts_of,
 )
+from bench.plan.looks import unit_of
 from bench.plan.random_models import with_passes_of
 from bench.suite.applicability import is_scored
 from bench.suite.load import Suite
@@ -60,6 +62,9 @@ class Cell:
         parts_id: Id under which parts of its images are stored; equal for all rules that stop it.
         width: It stops when its confidence sequence is at most this wide; None if it never does.
         same_source: Whether transferred images are made on the target itself, alone or with others.
+        ends: Where the parts of its images end, and with the last of them its images, if it stops
+            when ranks are settled (`bench.results.rounds`); the first part alone in a plan. None if
+            it has all images or stops for another reason.
     """
 
     id: str
@@ -75,12 +80,18 @@ class Cell:
     parts_id: str = ""
     width: float | None = None
     same_source: bool = False
+    ends: tuple[int, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Its id, and the other names that it has, in the order in which it was named."""
         parts = self.parts_id if self.parts_id != self.id else ""
         return self.id, *filter(None, (self.craft_id, parts))
+
+    @property
+    def sequential(self) -> bool:
+        """Whether outcomes decide when it stops."""
+        return self.width is not None or self.ends is not None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -146,13 +157,24 @@ def expand(suite: Suite, lock: Lock, naming: Naming = _BY_IDENTITY) -> list[Cell
     texts = IdentityTexts(suite, lock)
     sources = {name for threat in suite.threats for name in threat.sources}
     order = sorted(suite.models, key=lambda name: name not in sources)
-    return [
+    cells = [
         cell
         for target in order
         for dataset in suite.datasets
         if is_scored(suite.models, target, dataset)
         for metric in metrics_of(dataset)
         for cell in _metric_cells(suite, lock, target, dataset, metric.name, texts, naming)
+    ]
+    return _of_table(suite, cells) if suite.compared else cells
+
+
+def _of_table(suite: Suite, cells: Sequence[Cell]) -> list[Cell]:
+    """Return cells with ids that depend on the table whose ranks decide when the cells stop."""
+    table = {c.parts_id or c.id for c in cells if c.attack and c.target in suite.compared}
+    rule = digest(sorted(table))
+    return [
+        replace(cell, id=digest({"parts": cell.parts_id, "ranked": rule})) if cell.ends else cell
+        for cell in cells
     ]
 
 
@@ -173,8 +195,9 @@ def _metric_cells(
 
     own = naming.cell(clean)
     yield Cell(own, "", target, dataset.name, None, "", None, suite.seed, metric=metric)
+    ends = (unit_of(suite),) if suite.compared else None
     crafting = [attack for attack in suite.attacks if not isinstance(attack, ExternalImages)]
-    rule = texts_of({"until": suite.until.model_dump()}) if suite.until else {}
+    rule = texts_of({"until": suite.until.rule}) if suite.until else {}
     width = suite.until.width if suite.until else None
     for threat in suite.threats:
         names = threat.sources or (target,)
@@ -183,17 +206,18 @@ def _metric_cells(
             mode = _mode(threat, metric)
             same = bool(threat.sources) and target in _made_on(suite, names, attack)
             nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
-            fixed = cache(partial(craft_texts, suite, attack, names, dataset, mode, seed, texts))
+            fixed = cache(
+                partial(craft_texts, suite, attack, names, dataset, mode, seed, ends, texts)
+            )
             below: Cell | None = None
             for eps in sorted(attack.eps, key=eps_value) if nested else attack.eps:
-                craft = naming.other(
-                    partial(radius_texts, fixed, eps, below.craft_id if below else None)
-                )
+                smaller = below.craft_id if below else None
+                craft = naming.other(partial(radius_texts, fixed, eps, smaller))
                 own = naming.cell(partial(attacked_texts, scored, craft, rule))
                 parts = naming.other(partial(attacked_texts, scored, craft, {})) if rule else own
                 cell = Cell(
                     own, craft, target, dataset.name, attack, eps, threat, seed, below, metric,
-                    parts, width, same,
+                    parts, width, same, ends,
                 )  # fmt: skip
                 below = cell if nested else None
                 yield cell

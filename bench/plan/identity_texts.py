@@ -111,6 +111,7 @@ def craft_texts(
     dataset: DatasetSpec,
     mode: Mode,
     seed: int,
+    ends: tuple[int, ...] | None,
     texts: IdentityTexts,
 ) -> Texts:
     """Return what a craft depends on, except for its radius."""
@@ -121,6 +122,7 @@ def craft_texts(
         **seeding_identity(attack, suite.models, names),
         "mode": mode,
         "seed": seed,
+        **({"unit": ends[0]} if ends else {}),  # see `bench.plan.looks`
     }
     return {
         **texts_of(settings),

@@ -5,13 +5,24 @@ same result as a cell that runs without a break. The size of a part is fixed: if
 machine, floating-point results would too.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from bench.suite.specs import AnyAttack, Ensemble, PyAutoAttack, TorchAttacks
 
 PART = 256  # images: a few minutes of a long attack on a large model, and enough to fill batches
 
 
-def parts_of(attack: AnyAttack, count: int) -> list[range]:
-    """Return the rows of each part of `count` images; a part has whole chunks of an attack."""
+def parts_of(attack: AnyAttack, count: int, ends: Sequence[int] | None = None) -> list[range]:
+    """Return the rows of each part of `count` images; a part has whole chunks of an attack.
+
+    Args:
+        attack: The attack.
+        count: Number of images of the dataset.
+        ends: Where the parts end, and with the last of them the images; None for all images.
+    """
+    if ends:
+        return [range(a, min(b, count)) for a, b in pairwise((0, *ends)) if a < count]
     chunk = chunk_of(attack)
     size = -(-PART // chunk) * chunk if chunk else PART
     return [range(start, min(start + size, count)) for start in range(0, count, size)]

@@ -75,7 +75,8 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
         )
     frame = pd.DataFrame(rows)
     early, sizes = stopped_early(suite, scored), attacked_counts(suite, scored)
-    frame["rank"] = _ranks(keys, worst_cases, sizes, early)
+    most = _most_images(suite, scored) if suite.compared else None
+    frame["rank"] = _ranks(suite, keys, worst_cases, sizes, early, most)
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
     frame = frame.assign(place=place).sort_values(
@@ -207,27 +208,42 @@ def attacked_counts(suite: Suite, scored: Sequence[Scored]) -> list[int]:
     return [found.get(dataset.name, 0) for dataset in suite.datasets]
 
 
+def _most_images(suite: Suite, scored: Sequence[Scored]) -> int | None:
+    """Return how many images each dataset has at least, as clean cells say; None if not known."""
+    sizes = {
+        item.cell.dataset: len(item.shares)
+        for item in scored
+        if item.cell.attack is None and item.shares is not None
+    }
+    return None if len(sizes) < len(suite.datasets) else min(suite.most_samples, *sizes.values())
+
+
 def _ranks(
+    suite: Suite,
     keys: Sequence[tuple[str, str, str]],
     worst_cases: dict[tuple[str, str, str], list[Values]],
     sizes: Sequence[int],
     early: Collection[tuple[str, str, str]],
+    most: int | None,
 ) -> "pd.Series[int]":
     """Return ranks within each (threat, source).
 
     Args:
-        keys: The rows.
-        worst_cases: Per row and dataset, which images survive.
+        suite: The suite.
+        keys: Model, threat and source of each row.
+        worst_cases: Per row and dataset, the lowest score of each image.
         sizes: Number of images per dataset.
         early: Rows of `stopped_early`.
+        most: See `bench.stats.ranks`.
     """
     found: dict[int, int] = {}
     by_group: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
-        if key in worst_cases:
+        if key in worst_cases and key[0] in (suite.compared or suite.models):
             by_group[key[1:]].append(index)
     for members in by_group.values():
         of_group = [worst_cases[keys[i]] for i in members]
-        ranked = ranks(of_group, sizes, anytime=any(keys[i] in early for i in members))
+        anytime = any(keys[i] in early for i in members)
+        ranked = ranks(of_group, sizes, anytime=anytime, most=most)
         found |= dict(zip(members, ranked, strict=True))
     return pd.Series([found.get(index) for index in range(len(keys))], dtype="Int64")

@@ -78,7 +78,7 @@ def _entry(
         **_remarks(resolved),
         "images": len(ids),
         "image_ids": _hash(ids),
-        **({"until": suite.until.model_dump()} if item.anytime and suite.until else {}),
+        **({"until": suite.until.rule} if item.anytime and suite.until else {}),
         "seed": cell.seed,
         "classes": len(resolved.classes) if resolved else 0,
         "class_names": _hash(resolved.classes if resolved else ()),

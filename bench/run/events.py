@@ -51,6 +51,10 @@ class Events(Watcher, ABC):
             before=distinct - todo, jobs=len(jobs), slots=slots,
         )  # fmt: skip
 
+    def going_on(self, jobs: Sequence[Job]) -> None:
+        """Some cells get more images."""
+        self._tell("going on", jobs=len(jobs))
+
     def judging(self, where: str) -> None:
         """Answers will be sent to be judged."""
         self._tell("judging", where=where)

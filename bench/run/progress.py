@@ -134,6 +134,12 @@ def after(progress: Progress, event: Event) -> Progress:
         case "began":
             counts = {key: event[key] for key in ("slots", "cells", "before", "jobs")}
             return replace(now, host=event["host"], pid=event["pid"], **counts)
+        case "going on":  # each job is a cell that was done
+            ok = now.statuses.get("ok", 0) - event["jobs"]
+            return replace(
+                now, jobs=now.jobs + event["jobs"], before=now.before + min(0, ok),
+                statuses={**now.statuses, "ok": max(0, ok)},
+            )  # fmt: skip
         case "opened":
             return replace(now, where={**now.where, slot: event["where"]})
         case "starting":

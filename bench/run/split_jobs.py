@@ -48,7 +48,7 @@ def jobs_of(
         chain[job.key] = job.work + (chain.get(below.id, 0.0) if below else 0.0)
         long = slots > 1 and chain[job.key] > _LONG * share
         # nobody knows how many parts a cell needs that stops when it has enough
-        parts = list(_parts(job, sizes)) if long and job.cell.width is None else []
+        parts = list(_parts(job, sizes)) if long and not job.cell.sequential else []
         if len(parts) > 1:
             found += parts
             keys = tuple(part.key for part in parts)
@@ -68,7 +68,7 @@ def _makers(
             continue
         if cell.craft_id in makers:
             continue
-        parts = parts_of(cell.attack, sizes.images(cell))
+        parts = parts_of(cell.attack, image_count(sizes.suite, sizes.lock, cell), cell.ends)
         there = all(made(part_key(cell.craft_id, rows)) for rows in parts)
         makers[cell.craft_id] = None if there else cell.id
     return makers
@@ -130,8 +130,12 @@ class _Sizes:
         return self.known.get(model, self.other)
 
     def images(self, cell: Cell) -> int:
-        """Return how many images a cell has."""
-        return image_count(self.suite, self.lock, cell)
+        """Return how many images a cell has, or only how many more than before, if it goes on."""
+        count = image_count(self.suite, self.lock, cell)
+        if not cell.ends:
+            return count
+        *_, start, end = (0, *cell.ends)
+        return min(end, count) - min(start, count)
 
     def score(self, cell: Cell) -> float:
         """Return the operations for scoring a cell's images once."""

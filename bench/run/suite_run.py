@@ -1,7 +1,7 @@
 """Run a suite from its file to its tables."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,8 +20,9 @@ from bench.plan.judge_keys import check_key, judge_lines
 from bench.plan.missing_files import Fault, refusal
 from bench.plan.resolve import resolve
 from bench.report.export import export
+from bench.results.rounds import next_round
 from bench.run.events import EventFile
-from bench.run.executors import Inline, Ray, Setup, check_cluster, on_device
+from bench.run.executors import Inline, KeptWorkers, Ray, Setup, check_cluster, on_device
 from bench.run.executors.interface import Executor
 from bench.run.jobs import Job
 from bench.run.live_tables import LiveTables
@@ -133,17 +134,17 @@ def run_suite(
             limit, logs,
         )  # fmt: skip
         examine = check and executor == "inline"
-        stored, todo = _compute(setup, make, store, watchers, examine)
+        stored, computed = _compute(setup, make, store, watchers, failures, examine)
         board = export(stored)
         unexamined = ""
-        if check and todo:
+        if check and computed:
             within = "in their share of the time" if examine else "by a run under Ray"
             unexamined = unexamined_line(stored, within)
         aside = tuple(each for each in reasons(store.set_aside) if each[0] not in before)
     cells = stored.cells
     failed = sum(1 for cell in cells if cell.id in failures.cells)
     folder = Path(results) / suite.suite
-    return Report(folder, board, len(cells), len(todo), failed, lock, unexamined, aside)
+    return Report(folder, board, len(cells), computed, failed, lock, unexamined, aside)
 
 
 def check_trust(suite: Suite, trust: bool) -> None:
@@ -162,24 +163,29 @@ def check_trust(suite: Suite, trust: bool) -> None:
 
 
 def _compute(
-    setup: Setup, make: _Make, store: Store, watcher: Watcher, examine: bool
-) -> tuple[Results, list[Cell]]:
-    """Compute and examine missing cells; return all results, and the cells that were missing."""
+    setup: Setup, make: _Make, store: Store, watcher: Watcher, failures: "_Failures", examine: bool
+) -> tuple[Results, int]:
+    """Compute and examine missing cells; return all results, and the number of computed cells."""
     suite, lock = setup.suite, setup.lock
     store.put_lock(lock)
     before = read_results(suite, store, lock)
     store_names(before)
     cells, todo = before.cells, before.missing()
+    if suite.compared:
+        todo = [*(cell for cell in todo if not cell.ends), *next_round(before)]
     if not todo:
         watcher.begin(cells, [], 0)
         watcher.ended("done")
-        return before, todo
-    executor = make(setup)
+        return before, 0
+    executor = KeptWorkers(make(setup))
+
+    def jobs_for(cells: Sequence[Cell]) -> list[Job]:
+        jobs = jobs_of(suite, lock, cells, executor.slots, store.has_craft)
+        return jobs if executor.shares else [replace(job, gpus=1.0) for job in jobs]
+
     with ExitStack() as open_:
         open_.callback(executor.close)
-        jobs = jobs_of(suite, lock, todo, executor.slots, store.has_craft)
-        if not executor.shares:
-            jobs = [replace(job, gpus=1.0) for job in jobs]
+        jobs = jobs_for(todo)
         tables = LiveTables(before)
         watcher = Watchers(watcher, tables)
         watcher.begin(cells, jobs, executor.slots)
@@ -188,11 +194,17 @@ def _compute(
         with _ending(watcher):
             afterwards = SHARE if examine and suite.attacks else 0.0
             run(jobs, executor, store, watcher, limit=setup.limit, afterwards=afterwards)
+            computed = {cell.id for cell in todo}
+            while suite.compared and (more := next_round(tables.read(), failures.cells)):
+                executor.keep()
+                watcher.going_on(jobs := jobs_for(more))
+                run(jobs, executor, store, watcher, limit=setup.limit, afterwards=afterwards)
+                computed |= {cell.id for cell in more}
             open_.close()  # frees the memory of the models for those of the trust battery
             after = tables.read()
             if examine:
                 _examine(setup, after, watcher)
-    return after, todo
+    return after, len(computed)
 
 
 def _examine(setup: Setup, results: Results, watcher: Watcher) -> None:

@@ -13,6 +13,9 @@ class Watcher:
     def begin(self, cells: Sequence[Cell], jobs: Sequence[Job], slots: int) -> None:
         """All cells of the suite, what will be computed, and how many workers may run at once."""
 
+    def going_on(self, jobs: Sequence[Job]) -> None:
+        """All jobs are done, and further jobs give some cells more images."""
+
     def judging(self, where: str) -> None:
         """Answers will be sent to a judge: its address, and the name of the key's variable."""
 
@@ -52,6 +55,11 @@ class Watchers(Watcher):
         """Pass it on."""
         for watcher in self.watchers:
             watcher.begin(cells, jobs, slots)
+
+    def going_on(self, jobs: Sequence[Job]) -> None:
+        """Pass it on."""
+        for watcher in self.watchers:
+            watcher.going_on(jobs)
 
     def judging(self, where: str) -> None:
         """Pass it on."""

@@ -10,13 +10,11 @@ The wealth is the mean of that of many constant bets, so it depends on sums alon
 for graded scores in [0,1], for which it is too small.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bench.core.types import Values
 from bench.stats.intervals import Floats
 
 THRESHOLD = float(np.log(20))  # log wealth at which a hypothesis is rejected at 5%
@@ -28,9 +26,6 @@ _TILTS = np.geomspace(0.02, 3.0, 24)
 _TILT_WEIGHTS = np.log(np.exp(-(np.log(_TILTS / 0.25) ** 2) / 2))
 _TILTS = np.concatenate([-_TILTS, _TILTS])
 _TILT_WEIGHTS = np.tile(_TILT_WEIGHTS, 2) - np.log(2 * np.exp(_TILT_WEIGHTS).sum())
-# Bets on differences, as shares of the wealth; the weights are a Beta(3, 3) density.
-_SHARES = np.linspace(-0.99, 0.99, 100)
-_SHARE_WEIGHTS = np.log((1 - _SHARES**2) ** 2 / ((1 - _SHARES**2) ** 2).sum())
 
 
 @lru_cache(maxsize=4096)  # several tables state the same rates
@@ -72,55 +67,6 @@ def anytime_mean_interval(correct: ArrayLike, n: ArrayLike) -> tuple[Floats, Flo
     return found[0], found[1]
 
 
-def anytime_paired_test(leads: ArrayLike) -> float:
-    """Return the two-sided p-value of no difference of two models, valid whenever they stop.
-
-    The wealth is the mean over shares s of the product over leads of 1 + s (lead - d) / (1 + |d|),
-    against the difference d; here it is 0.
-
-    Args:
-        leads: Leads `[t]` of `mean_leads`.
-    """
-    values, counts = np.unique(np.asarray(leads, float), return_counts=True)
-    return float(np.exp(-max(0.0, float(log_wealth_of_leads(values, counts, 0.0)))))
-
-
-def anytime_paired_interval(leads: ArrayLike) -> tuple[float, float]:
-    """Return the 95% confidence sequence of the difference of two models; see the test."""
-    values, counts = np.unique(np.asarray(leads, float), return_counts=True)
-    mean = float(values @ counts / counts.sum())
-    bounds = []
-    for outer in (-1.0, 1.0):
-        inner = mean
-        for _ in range(_HALVINGS):
-            middle = (inner + outer) / 2
-            rejected = log_wealth_of_leads(values, counts, middle) >= THRESHOLD
-            inner, outer = (inner, middle) if rejected else (middle, outer)
-        bounds.append(outer)
-    return bounds[0], bounds[1]
-
-
-def mean_leads(first: Sequence[Values], second: Sequence[Values]) -> Floats:
-    """Return how far the first model leads at the t-th image of each dataset, on average.
-
-    The mean over datasets of the t-th leads has the expectation of the difference of the means,
-    whichever model single datasets favour. It exists up to the smallest number of images that any
-    dataset has for both models.
-
-    Args:
-        first: Per dataset, whether the first model is right about each image, or its scores in
-            [0,1]; the images are in random order.
-        second: The same of the second model; the images of one are the first images of the other.
-
-    Returns:
-        Leads `[t]` in [-1,1].
-    """
-    t = min(len(values) for values in (*first, *second))
-    both = zip(first, second, strict=True)
-    leads = [a[:t].astype(float) - b[:t].astype(float) for a, b in both]
-    return np.asarray(np.mean(leads, axis=0).round(12))  # so that equal leads are equal floats
-
-
 def log_wealth(correct: Floats, n: Floats, rates: Floats) -> Floats:
     """Return the log wealth against rates `[...]`; convex in the rates, and at most 0 at the mean.
 
@@ -152,16 +98,3 @@ def _rate_bounds(correct: Floats, n: Floats, threshold: float | Floats) -> tuple
         rejected = log_wealth(right, images, middle) >= threshold
         inner, outer = np.where(rejected, inner, middle), np.where(rejected, middle, outer)
     return outer[0], outer[1]
-
-
-def log_wealth_of_leads(values: Floats, counts: ArrayLike, difference: float) -> Floats:
-    """Return the log wealth `[...]` against a difference of two models.
-
-    Args:
-        values: Distinct leads `[v]`.
-        counts: How often each was seen, `[...,v]`.
-        difference: The difference, in [-1,1].
-    """
-    steps = (values - difference) / (1 + abs(difference))
-    exponents = np.asarray(counts) @ np.log1p(_SHARES * steps[:, None]) + _SHARE_WEIGHTS
-    return np.asarray(np.logaddexp.reduce(exponents, axis=-1))

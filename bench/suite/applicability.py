@@ -7,6 +7,7 @@ Models of logits are scored only on datasets with classes.
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.core.identifiers import shown
+from bench.core.suggestions import listed
 from bench.suite.metrics import TASKS, Task
 from bench.suite.specs import (
     AnyAttack,
@@ -110,3 +111,25 @@ def sequential_faults(
     for at, attack in zip(places, attacks, strict=True):
         if isinstance(attack, NativeSpec) and attack.nested:
             yield f"attacks.{at}.nested: got true; allowed with `samples.until`: false"
+
+
+def ranked_faults(
+    models: Mapping[str, ModelSpec], attacks: Sequence[AnyAttack], compared: Sequence[str]
+) -> Iterator[str]:
+    """Yield a fault for what cannot be ranked.
+
+    Args:
+        models: The suite's models, by name.
+        attacks: The suite's attacks, with presets expanded.
+        compared: Names of the models whose ranks decide how many images there are.
+    """
+    for at, name in enumerate(compared):
+        if name not in models:
+            yield (
+                f"samples.until.ranked.{at}: got {name!r}; models of the suite: "
+                f"{listed(name, models)}"
+            )
+        elif name in compared[:at]:
+            yield f"samples.until.ranked.{at}: {name} appears twice; a model may appear once"
+    if compared and not any(attack.norm == "linf" for attack in attacks):
+        yield "samples.until.ranked: ranks worst cases, which need an attack with norm linf"

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.core.errors import SuiteError
 from bench.core.identifiers import path_fault
 from bench.core.shipped_files import named_suite
 from bench.core.yaml_file import read_yaml
-from bench.suite.applicability import applicability_faults, sequential_faults
+from bench.suite.applicability import applicability_faults, ranked_faults, sequential_faults
 from bench.suite.field_faults import field_faults
 from bench.suite.metrics import TASKS, metrics_of
 from bench.suite.references import duplicates, reference_faults
@@ -54,13 +54,26 @@ class Against(Spec):
 
 
 class Until(Spec):
-    """When an attacked cell has enough images.
+    """When an attacked cell has enough images: one of two rules.
 
     Attributes:
-        width: It has if its 95% confidence sequence is at most this wide, as a fraction.
+        width: Its 95% confidence sequence is at most this wide, as a fraction.
+        ranked: The ranks of these models among each other are settled; `all` for all models.
     """
 
-    width: Annotated[float, Field(gt=0, lt=1)]
+    width: Annotated[float, Field(gt=0, lt=1)] | None = None
+    ranked: Literal["all"] | Annotated[tuple[Name, ...], Field(min_length=2)] | None = None
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """The rule with its setting."""
+        return self.model_dump(exclude_none=True)
+
+    @model_validator(mode="after")
+    def _is_one_rule(self) -> Self:
+        if (self.width is None) == (self.ranked is None):
+            raise PydanticCustomError("until", "needs either `width` or `ranked`")
+        return self
 
 
 class SequentialSamples(Spec):
@@ -132,6 +145,12 @@ class Suite(Spec):
     def until(self) -> Until | None:
         """When an attacked cell stops before it has all images; None if it never does."""
         return None if isinstance(self.samples, int) else self.samples.until
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Names of the models whose ranks decide how many images there are."""
+        ranked = self.until.ranked if self.until else None
+        return tuple(self.models) if ranked == "all" else ranked or ()
 
     @property
     def attack_seeds(self) -> tuple[int, ...]:
@@ -230,6 +249,7 @@ def load_suite(path: str | Path) -> Suite:
     faults = list(applicability_faults(*parts, places))
     if suite.until:
         faults += sequential_faults(suite.datasets, suite.attacks, suite.attack_seeds, places)
+        faults += ranked_faults(suite.models, suite.attacks, suite.compared)
     if faults:
         raise SuiteError(str(path), faults)
     return suite

@@ -1,8 +1,9 @@
-"""Cells that stop when their number is precise enough."""
+"""Cells that stop when their number is precise enough, or when models are ranked."""
 
 import json
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,15 @@ from safetensors import safe_open
 
 from bench import load_results
 from bench.core.errors import SuiteError
-from bench.core.types import ANYTIME
+from bench.core.types import ANYTIME, CellResult
 from bench.plan.cells import Cell
 from bench.report.export.adversarial_files import write_adversarial
+from bench.results.rounds import next_round
+from bench.run.events import read_events
+from bench.run.jobs import Job
+from bench.run.progress import Progress, progress_of
 from bench.run.suite_run import run_suite
+from bench.run.watchers import Watcher
 from bench.stats import anytime_interval
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
@@ -102,12 +108,89 @@ def test_images_of_cells_that_stopped_are_written_as_far_as_a_cell_used_them(
         assert len(file.get_tensor("images")) == len(longest)
 
 
+def last_progress(root: Path) -> Progress:
+    last = max((root / "small" / "runs").glob("*/events.jsonl"))
+    progress = progress_of(read_events(last))
+    assert progress
+    return progress
+
+
+class Interrupted(Watcher):
+    """Interrupts a run after some jobs, and remembers how many images the jobs asked for."""
+
+    def __init__(self, after: int = 10**6) -> None:
+        self.left, self.asked = after, Counter[int]()
+
+    def finished(self, slot: str, job: Job, result: CellResult, left: float | None) -> None:
+        self.left -= 1
+        self.asked[job.cell.ends[-1] if job.cell.ends else 0] += 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def test_models_draw_images_until_they_are_ranked_also_after_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, suite_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bench.plan.looks._UNIT", 8)
+    monkeypatch.setattr("bench.stats.settling.CHANCE", 1e-3)
+    attack = {"kind": "pgd", "eps": "2/255", "steps": 2}
+    samples = {"most": 100, "until": {"ranked": "all"}}
+    suite = load_suite(suite_file(samples=samples, attacks=[attack], models=MODELS))
+    go = partial(run_suite, suite, device="cpu", batch=8, check=False)
+    watcher = Interrupted()
+    go(results=tmp_path / "whole", watcher=watcher)
+    assert watcher.asked[0] == 2  # clean cells
+    assert watcher.asked[8] == watcher.asked[16] == 4
+    whole = attacked(suite, tmp_path / "whole")
+    assert all(ANYTIME in result.flags for _, result in whole)
+    assert not next_round(read_results(suite, Store(tmp_path / "whole", "small")))
+    progress = last_progress(tmp_path / "whole")
+    assert progress.done == progress.jobs == sum(watcher.asked.values())
+    assert (progress.cells, progress.before, dict(progress.statuses)) == (6, 0, {"ok": 6})
+
+    made = Counter[str]()
+    put = Store.put_part
+
+    def counted(self: Store, cell_id: str, part: str, result: Any) -> None:
+        made[f"{cell_id}.{part}"] += 1
+        put(self, cell_id, part, result)
+
+    monkeypatch.setattr(Store, "put_part", counted)
+    again = tmp_path / "again"
+    with pytest.raises(KeyboardInterrupt):
+        go(results=again, watcher=Interrupted(8))
+    assert go(results=again).computed > 0
+    assert set(made.values()) == {1}  # no part was attacked twice
+    progress = last_progress(again)
+    assert progress.before + sum(progress.statuses.values()) == 6
+    for (cell, one), (_, other) in zip(whole, attacked(suite, again), strict=True):
+        assert one.sample_ids == other.sample_ids, cell
+        assert np.array_equal(one.correct, other.correct)
+    assert go(results=again).computed == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"attacks": [{**ATTACK, "nested": True}]}, r"attacks\.0\.nested: got true; allowed with"),
         ({"seeds": [0, 1]}, "seeds: got 2 seeds; allowed with `samples.until`: one"),
         ({"samples": {"most": 9, "until": {"width": 0}}}, r"\n  samples\.until\.width: got 0"),
+        ({"samples": {"most": 9, "until": {}}}, r"samples\.until: .*either `width` or `ranked`"),
+        (
+            {"samples": {"most": 9, "until": {"ranked": ["CLIP", "Fare"]}}},
+            r"samples\.until\.ranked\.1: got 'Fare'; models of the suite: .*FARE",
+        ),
+        (
+            {"samples": {"most": 9, "until": {"ranked": ["CLIP", "CLIP"]}}},
+            r"samples\.until\.ranked\.1: CLIP appears twice",
+        ),
+        (
+            {
+                "samples": {"most": 9, "until": {"ranked": "all"}},
+                "attacks": [{**ATTACK, "norm": "l2"}],
+            },
+            r"samples\.until\.ranked: ranks worst cases",
+        ),
     ],
 )
 def test_what_cannot_stop_is_refused(

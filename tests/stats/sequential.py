@@ -2,19 +2,28 @@
 
 python -m tests.stats.sequential               2,000 tables per line; minutes
 python -m tests.stats.sequential --tables 200
+python -m tests.stats.sequential --replay suites/nano_full.yaml   after a run of it
 """
 
 import argparse
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import load_results
-from bench.stats import LEVEL, Z95, anytime_mean_interval, holm
-from bench.stats.anytime import THRESHOLD, log_wealth, log_wealth_of_leads
-from bench.stats.paired_tests import mcnemar_of_counts
+from bench import load_results, load_suite
+from bench.core.types import Values
+from bench.results.leaderboard import survivors
+from bench.results.tables import Scored
+from bench.stats import Z95, anytime_mean_interval, ranks
+from bench.stats.anytime import THRESHOLD, log_wealth
+from bench.stats.anytime_pairs import log_wealth_of_leads
+from bench.store.results_folder import Store
+from bench.store.snapshot import read_results
+from bench.suite.load import Suite
+from tests.stats.ranked_tables import race, random_rates, table_line
 
 Floats = NDArray[np.float64]
 RATES = np.linspace(0.05, 0.95, 19).round(2)
@@ -55,13 +64,13 @@ def lead_misses(
         rng: Random numbers.
     """
     of_dataset = lead + np.linspace(-apart / 2, apart / 2, k) * (k > 1)
-    values, missed = np.linspace(-1, 1, 2 * k + 1), 0
+    missed = 0
     for _ in range(tables):
         drawn = rng.random((n, k))
-        sums = (drawn < (apart + of_dataset) / 2).sum(1)
-        sums = sums - (drawn > 1 - (apart - of_dataset) / 2).sum(1)
-        counts = (sums[:, None] == np.arange(-k, k + 1)).cumsum(0)
-        missed += log_wealth_of_leads(values, counts, lead).max() >= THRESHOLD
+        ahead = (drawn < (apart + of_dataset) / 2).sum(1).cumsum()
+        behind = (drawn > 1 - (apart - of_dataset) / 2).sum(1).cumsum()
+        equal = np.arange(k, n * k + 1, k) - ahead - behind
+        missed += log_wealth_of_leads(ahead, behind, equal, lead).max() >= THRESHOLD
     return missed / tables
 
 
@@ -92,75 +101,6 @@ def mean_misses(k: int, width: float, tables: int, most: int, rng: np.random.Gen
     return missed / tables
 
 
-def race(rates: Floats, most: int, block: int, rng: np.random.Generator) -> tuple[int, float, bool]:
-    """Let a table stop when it is decided which of its models differ.
-
-    Images are equally hard for all models. After each block all pairs are tested, with Holm's
-    correction; a model stops when it is apart from all others, or never.
-
-    Returns:
-        Images used by all models, the share found of the pairs that differ, and whether any pair
-        was ever called different that is not, or the other way round.
-    """
-    hard = rng.random(most)
-    right = (hard + rng.random((len(rates), most)) * 0.5) / 1.5 < rates[:, None]
-    pairs = np.array([(i, j) for i in range(len(rates)) for j in range(i)])
-    used, called, wrong = np.zeros(len(rates), np.int64), np.zeros(len(pairs), bool), False
-    for n in range(block, most + 1, block):
-        used[np.unique(pairs[~called])] = n
-        p_values, leads = [], []
-        for i, j in pairs:
-            lead = right[i, : min(used[i], used[j])].astype(int) - right[j, : min(used[i], used[j])]
-            counts = [(lead > 0).sum(), (lead < 0).sum()]
-            wealth = float(log_wealth_of_leads(np.array([1.0, -1.0]), counts, 0.0))
-            p_values.append(float(np.exp(-max(0.0, wealth))))
-            leads.append(np.sign(lead.sum()))
-        now = np.array(holm(p_values)) < LEVEL
-        wrong |= bool((now & (np.array(leads) != _true_leads(rates, pairs))).any())
-        called |= now
-        if called.all():
-            break
-    real = _true_leads(rates, pairs) != 0
-    return int(used.sum()), float(called[real].mean()), wrong
-
-
-def fixed_power(rates: Floats, n: int, rng: np.random.Generator) -> float:
-    """Return the share that McNemar's tests of n images, with Holm, find of pairs that differ."""
-    hard = rng.random(n)
-    right = (hard + rng.random((len(rates), n)) * 0.5) / 1.5 < rates[:, None]
-    pairs = np.array([(i, j) for i in range(len(rates)) for j in range(i)])
-    first, second = right[pairs[:, 0]], right[pairs[:, 1]]
-    counts = [(first & ~second).sum(1), (second & ~first).sum(1)]
-    p_values = [mcnemar_of_counts(*map(int, both)) for both in zip(*counts, strict=True)]
-    real = _true_leads(rates, pairs) != 0
-    return float((np.array(holm(p_values)) < LEVEL)[real].mean())
-
-
-def _true_leads(rates: Floats, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.sign(rates[pairs[:, 0]] - rates[pairs[:, 1]]).astype(np.int64)
-
-
-def race_line(tables: int, rng: np.random.Generator) -> str:
-    """Return what a table of nine models, three of them equal, costs until it is decided."""
-    images, found, wrong = 0.0, 0.0, 0.0
-    drawn = []
-    for _ in range(tables):
-        rates = rng.uniform(0.05, 0.95, 7)
-        rates = np.concatenate([rates, rates[:1], rates[:1]])
-        drawn.append(rates)
-        each = race(rates, 5000, 256, rng)
-        images, found, wrong = images + each[0] / 9, found + each[1], wrong + each[2]
-    images, found = images / tables, found / tables
-    fixed = next(
-        n for n in range(256, 5001, 128)
-        if n > 4800 or np.mean([fixed_power(rates, n, rng) for rates in drawn[:20]]) >= found
-    )  # fmt: skip
-    return (
-        f"table of 9 models: {wrong / tables:.2%} ever wrong, {found:.1%} of real pairs found with "
-        f"{images:.0f} images a model; a fixed number needs {fixed}"
-    )
-
-
 def lines(tables: int) -> Iterator[str]:
     """Yield the lines of the study."""
     rng = np.random.default_rng(0)
@@ -173,7 +113,10 @@ def lines(tables: int) -> Iterator[str]:
         yield f"difference, {k} datasets: misses {np.mean(found):.2%}, at most {max(found):.2%}"
     for k in (2, 4, 14):
         yield f"mean of {k} datasets: misses {mean_misses(k, 0.1, tables // 4 + 1, 2000, rng):.2%}"
-    yield race_line(tables // 10 + 1, rng)
+    few = tables // 4 + 1
+    for models, ties, k in ((9, 0, 4), (9, 3, 4), (9, 3, 1), (20, 4, 4)):
+        tables_of = [random_rates(models, ties, k, rng) for _ in range(few)]
+        yield table_line(f"{models} models, {ties} equal, {k} datasets", tables_of, 5000, rng)
     for width, rates in ((0.1, RATES), (0.04, RATES), (0.04, nano_full_rates())):
         fixed = int(np.ceil((2 * Z95 * 0.5 / width) ** 2))  # of this width at any rate
         drawn = [rng.random((tables // 40 + 1, 4 * fixed)) < rate for rate in rates]
@@ -191,11 +134,39 @@ def nano_full_rates() -> Floats:
     return np.sort(rows.loc[rows["attack"] != "clean", "value"].to_numpy(float))
 
 
+def replayed(suite: Suite, orders: int) -> Iterator[str]:
+    """Yield what the ranks of a suite that was run would have taken, over orders of its images."""
+    stored = read_results(suite, Store(Path("results"), suite.suite))
+    groups: dict[tuple[str, str], list[list[Values]]] = defaultdict(list)
+    scored = [Scored(*pair) for pair in stored.cells_with_results]
+    for (_, *group), vectors in survivors(suite, scored).items():
+        groups[group[0], group[1]].append(vectors)
+    rng = np.random.default_rng(0)
+    for group, models in groups.items():
+        outcomes = np.array(models)  # models x datasets x images
+        final, used, same = ranks([*outcomes]), [], []
+        for _ in range(orders):
+            drawn = rng.random(outcomes.shape[1:]).argsort(1)  # one order for all models
+            shuffled = np.take_along_axis(outcomes, drawn[None], 2)
+            each = race(shuffled)
+            seen = [right[:, :n] for right, n in zip(shuffled, each.images, strict=True)]
+            used.append(np.mean(each.images) / outcomes.shape[-1])
+            found = ranks(seen, anytime=True, most=outcomes.shape[-1])
+            same.append(np.mean(np.array(found) == final))
+        yield (
+            f"{' '.join(group)}: {np.mean(used):.0%} of {outcomes.shape[-1]} images give "
+            f"{np.mean(same):.0%} of the ranks that all give"
+        )
+
+
 def main() -> None:
     """Print the study."""
     parser = argparse.ArgumentParser(prog="python -m tests.stats.sequential", description=__doc__)
     parser.add_argument("--tables", type=int, default=2000)
-    for line in lines(parser.parse_args().tables):
+    parser.add_argument("--replay", metavar="SUITE", help="only: stored outcomes of a suite")
+    options = parser.parse_args()
+    suite = load_suite(options.replay) if options.replay else None
+    for line in replayed(suite, 50) if suite else lines(options.tables):
         print(line, flush=True)
 
 

@@ -127,6 +127,8 @@ def _at_once(event: Event) -> str:
     match event["event"]:
         case "finished" if event["status"] == "failed":
             return f"failed: {event['what']}: {event['reason']}"
+        case "going on":
+            return f"ranks are not settled: {event['jobs']} cells get more images"
         case "again":
             wait = duration(event["wait"])
             return f"retry in {wait}: {event['what']}: {event['reason']}"

@@ -112,9 +112,9 @@ def test_models_far_apart_stop_first_and_close_ones_go_on(tmp_path: Path) -> Non
         lines = "\n".join(status_lines(results))
         assert ("ranks are not settled" in lines) == (results is not last)
     board = leaderboard(last.suite, [Scored(*pair) for pair in last.cells_with_results])
-    white = board[board["threat"] == "white-box"].set_index("model")
-    assert white.index.tolist()[:3] == ["A", "B", "C"]
-    assert white["rank"].tolist() == [1, 2, 3, 4, 4]  # A and B by the test of all images
+    rows = board[board["threat"] == "white-box"].set_index("model")
+    assert rows.index.tolist()[:3] == ["A", "B", "C"]
+    assert rows["rank"].tolist() == [1, 2, 3, 4, 4]  # A and B by the test of all images
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """The scheduler: it gives jobs to workers, stores each result, and retries what may recover."""
 
+import heapq
 import time
-from collections import Counter, deque
-from collections.abc import Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +12,7 @@ from bench.core.types import CellResult, unmeasured
 from bench.run.eta import Eta
 from bench.run.executors.interface import Executor, Opened, Outcome
 from bench.run.jobs import Job
-from bench.run.queue import Group, JobQueue, group_of
+from bench.run.queue import JobQueue
 from bench.run.watchers import Watcher
 from bench.store.results_folder import Store
 
@@ -47,6 +48,7 @@ def run(
     retry: Retry = Retry(),
     limit: float | None = None,
     afterwards: float = 0.0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run all jobs.
 
@@ -61,12 +63,14 @@ def run(
         retry: How failures that may pass are retried.
         limit: Seconds that a cell may take; a worker that far exceeds it is ended.
         afterwards: What follows the jobs, in seconds per second that they took; for the time left.
+        clock: Returns the time in seconds.
 
     Raises:
         StoreError: A result cannot be written, or a worker cannot read what is stored.
         UserError: The executor cannot start any worker.
     """
-    loop = _Loop(executor, store, watcher, retry, limit, JobQueue(jobs), Eta(jobs, afterwards))
+    queue, eta = JobQueue(jobs), Eta(jobs, afterwards)
+    loop = _Loop(executor, store, watcher, retry, limit, clock, queue, eta)
     try:
         loop.run_all()
     except (KeyboardInterrupt, UserError):
@@ -81,12 +85,12 @@ class _Loop:
     """The state of a run.
 
     Attributes:
-        idle: Idle workers, each with its share of an accelerator.
+        idle: Idle workers by their share of an accelerator, the last to become idle last.
         opening: Workers that are starting, each with its share.
-        running: Busy workers, each with its job and the time when the job started.
-        last_group: The model and dataset of each worker's last job.
-        tries: How often each job has ended.
-        later: Jobs that wait for their next try, with the time of that try.
+        running: Busy workers, each with its job and the time when the job started, in the order of
+            these times.
+        tries: How often each job has ended that is not done.
+        later: Jobs that wait for their next try, as a heap: the time of that try, and the key.
         inbox: Events that came from workers and are not handled yet.
         failed_starts: Workers that died while they started, since the last good start.
     """
@@ -96,14 +100,14 @@ class _Loop:
     watcher: Watcher
     retry: Retry
     limit: float | None
+    clock: Callable[[], float]
     queue: JobQueue
     eta: Eta
-    idle: dict[str, float] = field(default_factory=dict)
+    idle: dict[float, list[str]] = field(default_factory=lambda: defaultdict(list))
     opening: dict[str, float] = field(default_factory=dict)
     running: dict[str, tuple[Job, float]] = field(default_factory=dict)
-    last_group: dict[str, Group] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
-    later: list[tuple[float, Job]] = field(default_factory=list)
+    later: list[tuple[float, str, Job]] = field(default_factory=list)
     inbox: deque[Opened | Outcome] = field(default_factory=deque)
     failed_starts: int = 0
 
@@ -132,19 +136,20 @@ class _Loop:
                     self.store.put(item.result)
 
     def _requeue_due(self) -> None:
-        now = time.monotonic()
-        for due, job in list(self.later):
-            if due <= now:
-                self.later.remove((due, job))
-                self.queue.put(job)
+        while self.later and self.later[0][0] <= self.clock():
+            *_, job = heapq.heappop(self.later)
+            self.queue.put(job)
 
     def _assign_jobs(self) -> None:
         """Give jobs to idle workers, and start workers for the jobs that are left.
 
         A job is assigned only when its worker is up: on a busy cluster a start may take hours.
         """
-        for slot, gpus in list(self.idle.items()):
-            self._assign(slot, gpus)
+        for gpus in self.queue.sizes():
+            # the worker that became idle last may have the model of the jobs that waited for it
+            idle = self.idle[gpus]
+            while idle and (job := self.queue.pick(gpus, idle[-1])):
+                self._assign(idle.pop(), job)
         for gpus in self.queue.sizes():
             while self.queue.ready(gpus) > sum(share == gpus for share in self.opening.values()):
                 opened = self.executor.open(gpus)
@@ -153,31 +158,28 @@ class _Loop:
                 elif not self._end_other_share(gpus):
                     break
 
-    def _assign(self, slot: str, gpus: float) -> None:
-        busy = {group_of(job) for job, _ in self.running.values()}
-        job = self.queue.pick(gpus, self.last_group.get(slot), busy)
-        if job is None:
-            return
-        del self.idle[slot]
-        self.last_group[slot] = group_of(job)
-        self.running[slot] = job, time.monotonic()
+    def _assign(self, slot: str, job: Job) -> None:
+        self.running[slot] = job, self.clock()
         self.watcher.starting(slot, job, self.eta.estimate(job))
         self.executor.start(slot, job)
 
     def _end_other_share(self, gpus: float) -> bool:
         """End an idle worker with another share, so that a worker with this share can start."""
-        other = next((slot for slot, share in self.idle.items() if share != gpus), None)
+        other = next((slots for share, slots in self.idle.items() if slots and share != gpus), None)
         if other is None:
             return False
-        self.executor.end(other)
-        del self.idle[other]
+        self._end(other.pop())
         return True
+
+    def _end(self, slot: str) -> None:
+        self.executor.end(slot)
+        self.queue.leave(slot)
 
     def _handle(self, item: Opened | Outcome) -> None:
         """Handle an event: a worker is up, or a job or a worker ended."""
         if isinstance(item, Opened):
             self.failed_starts = 0
-            self.idle[item.slot] = self.opening.pop(item.slot)
+            self.idle[self.opening.pop(item.slot)].append(item.slot)
             self.watcher.opened(item.slot, item.where)
             return
         slot, job, result = item.slot, item.job, item.result
@@ -186,15 +188,15 @@ class _Loop:
         if job is None:
             return
         _, since = self.running.pop(slot)
-        seconds = time.monotonic() - since
+        seconds = self.clock() - since
         if result is None:
             result = _failed(job, item.lost, seconds, again=True)
         else:
-            self.idle[slot] = job.gpus
+            self.idle[job.gpus].append(slot)
         self.tries[job.key] += 1
         if result.again and self.tries[job.key] < self.retry.tries:
             pause = self.retry.pause(self.tries[job.key])
-            self.later.append((time.monotonic() + pause, job))
+            heapq.heappush(self.later, (self.clock() + pause, job.key, job))
             self.watcher.again(slot, job, result.reason or "", pause)
             return
         self._store(slot, job, result, seconds)
@@ -206,13 +208,17 @@ class _Loop:
             UserError: Several workers in a row died while they started.
         """
         self.watcher.lost(slot, lost)
-        self.idle.pop(slot, None)
+        self.queue.leave(slot)
+        for slots in self.idle.values():
+            if slot in slots:
+                slots.remove(slot)
         self.failed_starts += self.opening.pop(slot, None) is not None
         if self.failed_starts == _FAILED_STARTS:
             raise UserError(f"{_FAILED_STARTS} workers in a row did not start; the last: {lost}")
 
     def _store(self, slot: str, job: Job, result: CellResult, seconds: float) -> None:
-        if result.status == "failed" and (count := self.tries[job.key]) > 1:
+        count = self.tries.pop(job.key, 0)
+        if result.status == "failed" and count > 1:
             result = replace(result, reason=f"{result.reason} (tried {count} times)")
         if job.part is None:  # workers store parts; the cell's job redoes a failed part
             self.store.put(result)
@@ -221,28 +227,32 @@ class _Loop:
             self.eta.record(job, min(seconds, result.seconds))
         self.eta.remove(job)
         self.queue.done(job)
-        left = self.eta.left(len(self.running) + len(self.idle))
+        left = self.eta.left(len(self.running) + sum(map(len, self.idle.values())))
         self.watcher.finished(slot, job, result, left)
 
     def _wait_time(self) -> float | None:
         """Return the seconds until a retry or a time limit is due; None if none is."""
-        now = time.monotonic()
-        dues = [due for due, _ in self.later]
-        if self.limit is not None:
-            dues += [since + self.limit + _GRACE for _, since in self.running.values()]
-        return max(0.0, min(dues) - now) if dues else None
+        dues = [due for due, *_ in self.later[:1]]
+        if self.limit is not None and self.running:
+            dues.append(self._oldest()[1] + self.limit + _GRACE)
+        return max(0.0, min(dues) - self.clock()) if dues else None
 
     def _end_overdue(self) -> None:
         """End workers that are past their time limit and do not react."""
-        if self.limit is None:
-            return
-        for slot, (job, since) in list(self.running.items()):
-            if time.monotonic() - since >= self.limit + _GRACE:
-                self.executor.end(slot)
-                del self.running[slot]
-                reason = f"took more than the {self.limit:g} seconds of --limit, and did not stop"
-                self.watcher.lost(slot, reason)
-                self._store(slot, job, _failed(job, reason, self.limit, again=False), self.limit)
+        while self.limit is not None and self.running:
+            slot, since = self._oldest()
+            if self.clock() < since + self.limit + _GRACE:
+                return
+            job, _ = self.running.pop(slot)
+            self._end(slot)
+            reason = f"took more than the {self.limit:g} seconds of --limit, and did not stop"
+            self.watcher.lost(slot, reason)
+            self._store(slot, job, _failed(job, reason, self.limit, again=False), self.limit)
+
+    def _oldest(self) -> tuple[str, float]:
+        """Return the worker whose job began first, and when."""
+        slot, (_, since) = next(iter(self.running.items()))
+        return slot, since
 
 
 def _failed(job: Job, reason: str, seconds: float, *, again: bool) -> CellResult:

@@ -71,11 +71,9 @@ class Eta:
             self._fit()
 
     def estimate(self, job: Job) -> float | None:
-        """Return the expected seconds of a job; None before any job was measured."""
-        if not self._fitted:
-            return None
+        """Return the expected seconds of a job; None if unknown."""
         place = self._place.get(job.key)
-        return 0.0 if place is None else float(self._expected[place])
+        return float(self._expected[place]) if self._fitted and place is not None else None
 
     def left(self, workers: int) -> float | None:
         """Return the expected seconds until `workers` workers are done; None if unknown.

@@ -68,7 +68,7 @@ class Events(Watcher, ABC):
         self._tell(
             "finished", slot=slot, **_named(job), status=result.status, reason=result.reason,
             seconds=round(result.seconds, 3), queries=result.queries, left=_rounded(left),
-            metric=job.cell.metric, value=_value(job, result),
+            metric=job.cell.metric, value=_value(job, result), helps=job.helps,
         )  # fmt: skip
 
     def again(self, slot: str, job: Job, reason: str, wait: float) -> None:
@@ -110,14 +110,21 @@ class EventFile(Events):
 
     def tell(self, event: Event) -> None:
         """Append an event."""
-        line = json.dumps(event)
+        line = f"{json.dumps(event)}\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"\n{line}\n" if self.torn else f"{line}\n")
+            self._append(f"\n{line}" if self.torn else line)
             self.torn = False
         except OSError:
             self.torn = True  # the file may hold a part of the line
+
+    def _append(self, text: str) -> None:
+        try:
+            file = self.path.open("ab", buffering=0)
+        except FileNotFoundError:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("ab", buffering=0)
+        with file:
+            file.write(text.encode())
 
 
 def read_events(path: Path) -> Iterator[Event]:

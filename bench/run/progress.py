@@ -145,8 +145,9 @@ def after(progress: Progress, event: Event) -> Progress:
                 counted[event["status"]] = counted.get(event["status"], 0) + 1
                 recent = (*now.recent, *_number(event))[-_RECENT:]
                 now = replace(now, images=now.images + event["queries"], recent=recent)
+            done = now.done + int(not event.get("helps"))  # earlier versions have no such parts
             return replace(
-                now, done=now.done + 1, statuses=counted, doing=_without(now.doing, slot),
+                now, done=done, statuses=counted, doing=_without(now.doing, slot),
                 left=now.left if event["left"] is None else (event["left"], now.at),
             )  # fmt: skip
         case "again":

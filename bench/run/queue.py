@@ -84,17 +84,14 @@ class JobQueue:
             group = last
         else:
             group = groups.best(last)
-            self._move(slot, group)
+            self.move(slot, group)
         job = self._jobs[groups.pop(group)]
         self._count[gpus] -= 1
         self.waiting -= 1
         return job
 
-    def leave(self, slot: str) -> None:
-        """Record that a worker has ended."""
-        self._move(slot, None)
-
-    def _move(self, slot: str, group: Group | None) -> None:
+    def move(self, slot: str, group: Group | None) -> None:
+        """Record that a worker loads the model and dataset of a group; None if it has ended."""
         left = self._last.pop(slot, None)
         if left is not None:
             self._workers[left] -= 1

@@ -3,7 +3,7 @@
 import heapq
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -11,32 +11,15 @@ from bench.core.errors import UserError
 from bench.core.types import CellResult, unmeasured
 from bench.run.eta import Eta
 from bench.run.executors.interface import Executor, Opened, Outcome
-from bench.run.jobs import Job
-from bench.run.queue import JobQueue
+from bench.run.jobs import Job, Retry
+from bench.run.queue import JobQueue, group_of
+from bench.run.split_jobs import WORTH, SharedJobs
 from bench.run.watchers import Watcher
 from bench.store.results_folder import Store
 
 _GRACE = 60.0  # seconds past a cell's limit after which its worker counts as hung
+_RETRY = Retry()
 _FAILED_STARTS = 4  # workers in a row that die while they start, after which the run gives up
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How often a job is tried when memory ran out or its worker died, and after which pause.
-
-    Attributes:
-        tries: Number of tries in all.
-        wait: Seconds before the second try.
-        factor: Each later pause is this many times the one before.
-    """
-
-    tries: int = 3
-    wait: float = 1.0
-    factor: float = 4.0
-
-    def pause(self, failures: int) -> float:
-        """Return the pause in seconds after the given number of failures."""
-        return self.wait * self.factor ** (failures - 1)
 
 
 def run(
@@ -45,7 +28,7 @@ def run(
     store: Store,
     watcher: Watcher,
     *,
-    retry: Retry = Retry(),
+    retry: Retry = _RETRY,
     limit: float | None = None,
     afterwards: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
@@ -89,6 +72,7 @@ class _Loop:
         opening: Workers that are starting, each with its share.
         running: Busy workers, each with its job and the time when the job started, in the order of
             these times.
+        shared: Which parts of running jobs were given to other workers.
         tries: How often each job has ended that is not done.
         later: Jobs that wait for their next try, as a heap: the time of that try, and the key.
         inbox: Events that came from workers and are not handled yet.
@@ -106,16 +90,18 @@ class _Loop:
     idle: dict[float, list[str]] = field(default_factory=lambda: defaultdict(list))
     opening: dict[str, float] = field(default_factory=dict)
     running: dict[str, tuple[Job, float]] = field(default_factory=dict)
+    shared: SharedJobs = field(default_factory=SharedJobs)
     tries: Counter[str] = field(default_factory=Counter)
     later: list[tuple[float, str, Job]] = field(default_factory=list)
     inbox: deque[Opened | Outcome] = field(default_factory=deque)
     failed_starts: int = 0
 
     def run_all(self) -> None:
-        """Run until no job is left."""
-        while self.queue.waiting or self.running or self.later:
+        """Run until no job is left but parts of cells that are done."""
+        while self.queue.waiting or self.later or self._busy():
             self._requeue_due()
             self._assign_jobs()
+            self._share_jobs()
             if not (self.running or self.later or self.opening):
                 raise UserError(
                     "the executor cannot start a worker: no accelerator share or processor is free"
@@ -125,6 +111,12 @@ class _Loop:
                 self._handle(self.inbox[0])
                 self.inbox.popleft()
             self._end_overdue()
+            self._replace_slow()
+        for slot in self.running:
+            self.executor.end(slot)
+
+    def _busy(self) -> bool:
+        return any(not job.helps for job, _ in self.running.values())
 
     def store_finished(self) -> None:
         """Store what workers have finished; an interrupt may come at any moment."""
@@ -163,17 +155,51 @@ class _Loop:
         self.watcher.starting(slot, job, self.eta.estimate(job))
         self.executor.start(slot, job)
 
+    def _share_jobs(self) -> None:
+        """Let workers that no job is left for attack parts of the jobs that may end last."""
+        for gpus, idle in self.idle.items():
+            while idle and (job := self.shared.next_part(self._seconds_left(gpus))):
+                slot = idle.pop()
+                self.queue.move(slot, group_of(job))
+                self._assign(slot, job)
+
+    def _seconds_left(self, gpus: float) -> Iterator[tuple[Job, float]]:
+        """Yield running jobs that have parts, and for how many seconds each may go on.
+
+        Past its estimate, a job may go on for as long again as it has run.
+        """
+        now = self.clock()
+        for job, since in self.running.values():
+            if job.gpus == gpus and job.parts > 1:
+                spent, estimate = now - since, self.eta.estimate(job) or 0.0
+                yield job, estimate - spent if spent < estimate else spent
+
+    def _replace_slow(self) -> None:
+        """End workers that are slower than those which did all parts of their jobs."""
+        for cell in self.shared.all_done():
+            own = [
+                (slot, job) for slot, (job, _) in self.running.items()
+                if job.cell.id == cell and not job.helps
+            ]  # fmt: skip
+            for slot, job in own:  # none if it waits for its next try
+                self.queue.put(job)
+                self._end_running(slot, "slower than the workers that did all parts of its job")
+
     def _end_other_share(self, gpus: float) -> bool:
         """End an idle worker with another share, so that a worker with this share can start."""
-        other = next((slots for share, slots in self.idle.items() if slots and share != gpus), None)
-        if other is None:
-            return False
-        self._end(other.pop())
-        return True
+        others = [slots for share, slots in self.idle.items() if slots and share != gpus]
+        if others:
+            self._end(others[0].pop())
+        return bool(others)
 
     def _end(self, slot: str) -> None:
         self.executor.end(slot)
-        self.queue.leave(slot)
+        self.queue.move(slot, None)
+
+    def _end_running(self, slot: str, reason: str) -> None:
+        del self.running[slot]
+        self._end(slot)
+        self.watcher.lost(slot, reason)
 
     def _handle(self, item: Opened | Outcome) -> None:
         """Handle an event: a worker is up, or a job or a worker ended."""
@@ -193,8 +219,10 @@ class _Loop:
             result = _failed(job, item.lost, seconds, again=True)
         else:
             self.idle[job.gpus].append(slot)
+        if job.helps:
+            self.shared.ended(job, result.status == "ok")
         self.tries[job.key] += 1
-        if result.again and self.tries[job.key] < self.retry.tries:
+        if result.again and not job.helps and self.tries[job.key] < self.retry.tries:
             pause = self.retry.pause(self.tries[job.key])
             heapq.heappush(self.later, (self.clock() + pause, job.key, job))
             self.watcher.again(slot, job, result.reason or "", pause)
@@ -208,7 +236,7 @@ class _Loop:
             UserError: Several workers in a row died while they started.
         """
         self.watcher.lost(slot, lost)
-        self.queue.leave(slot)
+        self.queue.move(slot, None)
         for slots in self.idle.values():
             if slot in slots:
                 slots.remove(slot)
@@ -220,8 +248,9 @@ class _Loop:
         count = self.tries.pop(job.key, 0)
         if result.status == "failed" and count > 1:
             result = replace(result, reason=f"{result.reason} (tried {count} times)")
-        if job.part is None:  # workers store parts; the cell's job redoes a failed part
+        if job.part is None:  # workers store parts; the cell's own job redoes a failed part
             self.store.put(result)
+            self.shared.forget(job.cell.id)
         if result.status == "ok":
             # leaves out the worker's start and the time that others spent on the cell's parts
             self.eta.record(job, min(seconds, result.seconds))
@@ -231,8 +260,13 @@ class _Loop:
         self.watcher.finished(slot, job, result, left)
 
     def _wait_time(self) -> float | None:
-        """Return the seconds until a retry or a time limit is due; None if none is."""
+        """Return the seconds until a retry or a time limit is due; None if none is.
+
+        While workers are idle, it is at most the time after which a slow job may be worth sharing.
+        """
         dues = [due for due, *_ in self.later[:1]]
+        if any(self.idle.values()) and any(job.parts > 1 for job, _ in self.running.values()):
+            dues.append(self.clock() + WORTH)
         if self.limit is not None and self.running:
             dues.append(self._oldest()[1] + self.limit + _GRACE)
         return max(0.0, min(dues) - self.clock()) if dues else None
@@ -243,10 +277,9 @@ class _Loop:
             slot, since = self._oldest()
             if self.clock() < since + self.limit + _GRACE:
                 return
-            job, _ = self.running.pop(slot)
-            self._end(slot)
+            job, _ = self.running[slot]
             reason = f"took more than the {self.limit:g} seconds of --limit, and did not stop"
-            self.watcher.lost(slot, reason)
+            self._end_running(slot, reason)
             self._store(slot, job, _failed(job, reason, self.limit, again=False), self.limit)
 
     def _oldest(self) -> tuple[str, float]:

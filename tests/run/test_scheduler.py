@@ -17,9 +17,9 @@ from bench.plan.cells import Cell, expand
 from bench.plan.identity import digest
 from bench.run.eta import Eta
 from bench.run.executors.interface import Opened, Outcome
-from bench.run.jobs import Job
+from bench.run.jobs import Job, Retry
 from bench.run.queue import Group, JobQueue, group_of
-from bench.run.scheduler import Retry, run
+from bench.run.scheduler import run
 from bench.run.split_jobs import jobs_of
 from bench.run.watchers import Watcher
 from bench.store.results_folder import Store
@@ -39,6 +39,10 @@ def ok(job: Job) -> CellResult:
     return CellResult(
         job.cell.id, "ok", np.ones(1, np.bool_), ("a",), np.zeros(1, np.float32), 0.0, 1, {}
     )
+
+
+def timed(job: Job) -> CellResult:
+    return replace(ok(job), seconds=job.work)
 
 
 def failed(job: Job, *, again: bool) -> CellResult:
@@ -195,8 +199,8 @@ def test_workers_that_change_group_go_where_nobody_is_and_then_where_most_is_lef
     groups = [queue.pick(1.0, slot).key[0] for slot in "01234"]  # type: ignore[union-attr]
     # 9 or 5 are left: 9 / 2 against 5 / 2, 8 / 3 against 5 / 2, 7 / 4 against 5 / 2
     assert groups == ["A", "B", "A", "A", "B"]
-    queue.leave("1")
-    queue.leave("4")
+    queue.move("1", None)
+    queue.move("4", None)
     assert queue.pick(1.0, "5").key[0] == "B"  # type: ignore[union-attr]
 
 
@@ -232,7 +236,7 @@ def test_a_worker_that_changes_group_gets_the_best_of_all(seed: int) -> None:
                 there += [item for item in jobs if item.needs == (ended.key,)]
             continue
         if chance > 0.95:
-            queue.leave(slot)
+            queue.move(slot, None)
             last.pop(slot, None)
         own = last.get(slot)
         ranks = {group_of(item): rank(group_of(item), own) for item in there}
@@ -312,6 +316,48 @@ def test_a_worker_that_hangs_is_ended(through: Callable[..., Any]) -> None:
     result = store.get(digest("hangs"))
     assert result is not None and "more than the 30 seconds" in str(result.reason)
     assert is_finished(store, digest("good"))
+
+
+def ran(workers: Workers) -> list[tuple[str, float]]:
+    """Return the key and the begin of each job, in order."""
+    return [(key, begin) for _, key, begin, _ in workers.spans]
+
+
+def test_idle_workers_attack_parts_of_what_runs_longest(through: Callable[..., Any]) -> None:
+    """From the last part on; the run does not wait for a part of a cell that is done."""
+    workers = Workers(2, lambda job, count: timed(job))
+    through([job("long", work=400.0, parts=4), job("short", work=1.0)], workers)
+    parts = [("long.3", 1), ("long.2", 101), ("long.1", 201), ("long.0", 301)]
+    assert ran(workers) == [("long", 0), ("short", 0), *parts]
+    assert workers.now == 400
+    assert not workers.busy
+
+
+def test_a_slow_worker_is_replaced_when_others_have_done_all_parts(
+    through: Callable[..., Any],
+) -> None:
+    def happens(job: Job, count: int) -> CellResult | None:
+        return None if (job.key, count) == ("long", 1) else timed(job)
+
+    workers = Workers(2, happens)
+    store, notes = through([job("long", work=400.0, parts=4), job("short", work=1.0)], workers)
+    assert ran(workers)[-2:] == [("long.0", 301), ("long", 401)]
+    assert notes.lost_ == ["slower than the workers that did all parts of its job"]
+    assert is_finished(store, digest("long"))
+
+
+def test_parts_that_fail_are_given_to_others_again_but_not_for_ever(
+    through: Callable[..., Any],
+) -> None:
+    def happens(job: Job, count: int) -> CellResult:
+        return failed(job, again=True) if job.helps else timed(job)
+
+    workers = Workers(2, happens)
+    _, notes = through([job("long", work=800.0, parts=8), job("short", work=1.0)], workers)
+    again = {"long.7": 4, "long.6": 1, "long.5": 1, "long.4": 1, "long.3": 1}
+    assert workers.tries == {"long": 1, "short": 1, **again}
+    assert workers.now == 800
+    assert notes.waits == []  # their cell does not need them
 
 
 def test_a_full_disk_ends_a_run(

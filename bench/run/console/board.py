@@ -125,7 +125,7 @@ def _line(text: str) -> Text:
 def _at_once(event: Event) -> str:
     """Return the message of an event that is printed at once; empty for other events."""
     match event["event"]:
-        case "finished" if event["status"] == "failed":
+        case "finished" if event["status"] == "failed" and not event["helps"]:
             return f"failed: {event['what']}: {event['reason']}"
         case "again":
             wait = duration(event["wait"])

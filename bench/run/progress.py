@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from bench.plan.labels import duration
 from bench.results.number_format import scale_of
-from bench.run.events import Event
 from bench.suite.metrics import metric_of
 
+Event = Mapping[str, Any]  # see `bench.run.events`
 T = TypeVar("T")
 _RECENT = 5  # numbers that are kept
+_LOST = 10  # reasons why workers died that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ class Progress:
         where: Host, process and device of each worker that is up.
         doing: What each busy worker does.
         retries: Number of retries.
-        lost: Why workers died, in order.
+        losses: Number of workers that died.
+        lost: Why the last of them died, in order.
         left: The last estimate of the seconds left, and the time `at` which it was made.
         at: Time of the last event, in seconds since the run began.
         time: Time of the last event, UTC, ISO 8601.
@@ -100,6 +105,7 @@ class Progress:
     where: Mapping[str, str] = field(default_factory=dict)
     doing: Mapping[str, Doing] = field(default_factory=dict)
     retries: int = 0
+    losses: int = 0
     lost: tuple[str, ...] = ()
     left: tuple[float, float] | None = None
     at: float = 0.0
@@ -121,7 +127,7 @@ class Progress:
         counts = (
             (self.statuses.get("failed", 0), "failed"),
             (self.retries, "tried again"),
-            (len(self.lost), "lost"),
+            (self.losses, "lost"),
         )
         return ", ".join(f"{count} {word}" for count, word in counts if count)
 
@@ -153,10 +159,13 @@ def after(progress: Progress, event: Event) -> Progress:
         case "again":
             return replace(now, retries=now.retries + 1, doing=_without(now.doing, slot))
         case "lost":
+            lost = (*now.lost, f"{slot}: {event['reason']}")[-_LOST:]
             return replace(
-                now, lost=(*now.lost, f"{slot}: {event['reason']}"),
-                doing=_without(now.doing, slot), where=_without(now.where, slot),
+                now, losses=now.losses + 1, lost=lost, doing=_without(now.doing, slot),
+                where=_without(now.where, slot),
             )  # fmt: skip
+        case "so far":
+            return _adapter().validate_python(event["progress"])
         case "examining":
             return replace(now, examining=Examining(event["numbers"], event["seconds"], now.at))
         case "checking" if now.examining:
@@ -177,6 +186,17 @@ def progress_of(events: Iterable[Event]) -> Progress | None:
     return progress
 
 
+def so_far(progress: Progress) -> dict[str, object]:
+    """Return the progress as the content of an event from which readers can begin."""
+    content: dict[str, object] = _adapter().dump_python(progress, mode="json")
+    return content
+
+
+@cache
+def _adapter() -> TypeAdapter[Progress]:
+    return TypeAdapter(Progress)
+
+
 def _number(event: Event) -> Iterator[tuple[str, str]]:
     """Yield the cell of an event and its number, if it has one; earlier versions told none."""
     if event.get("value") is not None:
@@ -185,4 +205,6 @@ def _number(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def _without(values: Mapping[str, T], slot: str) -> dict[str, T]:
-    return {key: value for key, value in values.items() if key != slot}
+    rest = dict(values)
+    rest.pop(slot, None)
+    return rest

@@ -134,48 +134,60 @@ class Progress:
 
 def after(progress: Progress, event: Event) -> Progress:
     """Return the progress after an event."""
-    now = replace(progress, at=float(event["at"]), time=event["time"])
+    if event["event"] == "so far":
+        return _adapter().validate_python(event["progress"])
+    changes = _changes(progress, event, at := float(event["at"]))
+    return replace(progress, at=at, time=event["time"], **changes)
+
+
+def _changes(now: Progress, event: Event, at: float) -> dict[str, Any]:
+    """Return the new values of attributes after an event, `at` seconds after the run began."""
     slot = event.get("slot", "")
     match event["event"]:
         case "began":
-            counts = {key: event[key] for key in ("slots", "cells", "before", "jobs")}
-            return replace(now, host=event["host"], pid=event["pid"], **counts)
+            return {key: event[key] for key in ("host", "pid", "slots", "cells", "before", "jobs")}
         case "opened":
-            return replace(now, where={**now.where, slot: event["where"]})
+            return {"where": {**now.where, slot: event["where"]}}
         case "starting":
-            doing = Doing(event["what"], now.at, event["estimate"])
-            return replace(now, doing={**now.doing, slot: doing})
+            doing = Doing(event["what"], at, event["estimate"])
+            return {"doing": {**now.doing, slot: doing}}
         case "finished":
-            counted = dict(now.statuses)
-            if event["part"] is None:  # a cell's own result counts the images of its parts
-                counted[event["status"]] = counted.get(event["status"], 0) + 1
-                recent = (*now.recent, *_number(event))[-_RECENT:]
-                now = replace(now, images=now.images + event["queries"], recent=recent)
-            done = now.done + int(not event.get("helps"))  # earlier versions have no such parts
-            return replace(
-                now, done=done, statuses=counted, doing=_without(now.doing, slot),
-                left=now.left if event["left"] is None else (event["left"], now.at),
-            )  # fmt: skip
+            return {
+                "doing": _without(now.doing, slot),
+                # earlier versions have no parts that help
+                "done": now.done + int(not event.get("helps")),
+                **({} if event["left"] is None else {"left": (event["left"], at)}),
+                # a cell's own result counts the images of its parts
+                **(_cell_changes(now, event) if event["part"] is None else {}),
+            }
         case "again":
-            return replace(now, retries=now.retries + 1, doing=_without(now.doing, slot))
+            return {"retries": now.retries + 1, "doing": _without(now.doing, slot)}
         case "lost":
-            lost = (*now.lost, f"{slot}: {event['reason']}")[-_LOST:]
-            return replace(
-                now, losses=now.losses + 1, lost=lost, doing=_without(now.doing, slot),
-                where=_without(now.where, slot),
-            )  # fmt: skip
-        case "so far":
-            return _adapter().validate_python(event["progress"])
+            return {
+                "losses": now.losses + 1,
+                "lost": (*now.lost, f"{slot}: {event['reason']}")[-_LOST:],
+                "doing": _without(now.doing, slot),
+                "where": _without(now.where, slot),
+            }
         case "examining":
-            return replace(now, examining=Examining(event["numbers"], event["seconds"], now.at))
+            return {"examining": Examining(event["numbers"], event["seconds"], at)}
         case "checking" if now.examining:
             what = f"{event['model']} x {event['dataset']}: {event['check']}"
-            checking = replace(now.examining, what=what, done=event["done"], of=event["of"])
-            return replace(now, examining=checking)
+            found = replace(now.examining, what=what, done=event["done"], of=event["of"])
+            return {"examining": found}
         case "ended":
-            return replace(now, how=event["how"], doing={}, examining=None)
+            return {"how": event["how"], "doing": {}, "examining": None}
         case _:
-            return now
+            return {}
+
+
+def _cell_changes(now: Progress, event: Event) -> dict[str, Any]:
+    status = event["status"]
+    return {
+        "statuses": {**now.statuses, status: now.statuses.get(status, 0) + 1},
+        "images": now.images + event["queries"],
+        "recent": (*now.recent, *_number(event))[-_RECENT:],
+    }
 
 
 def progress_of(events: Iterable[Event]) -> Progress | None:

@@ -19,6 +19,7 @@ from bench.store.results_folder import Store
 
 _GRACE = 60.0  # seconds past a cell's limit after which its worker counts as hung
 _RETRY = Retry()
+_SLOW = 2.0  # times its estimate, after which a job is slow
 _FAILED_STARTS = 4  # workers in a row that die while they start, after which the run gives up
 
 
@@ -164,23 +165,22 @@ class _Loop:
                 self._assign(slot, job)
 
     def _seconds_left(self, gpus: float) -> Iterator[tuple[Job, float]]:
-        """Yield running jobs that have parts, and for how many seconds each may go on.
+        """Yield running jobs that others can help, and for how many seconds each may go on.
 
-        Past its estimate, a job may go on for as long again as it has run.
+        A job may go on for as long again as it has run. That a single part is attacked in two
+        workers is worth it only if the first is slow.
         """
         now = self.clock()
         for job, since in self.running.values():
-            if job.gpus == gpus and job.parts > 1:
+            if job.gpus == gpus and _has_parts(job):
                 spent, estimate = now - since, self.eta.estimate(job) or 0.0
-                yield job, estimate - spent if spent < estimate else spent
+                if job.parts > 1 or spent > _SLOW * estimate > 0:
+                    yield job, max(spent, estimate - spent)
 
     def _replace_slow(self) -> None:
         """End workers that are slower than those which did all parts of their jobs."""
-        for cell in self.shared.all_done():
-            own = [
-                (slot, job) for slot, (job, _) in self.running.items()
-                if job.cell.id == cell and not job.helps
-            ]  # fmt: skip
+        for key in self.shared.all_done():
+            own = [(slot, job) for slot, (job, _) in self.running.items() if job.key == key]
             for slot, job in own:  # none if it waits for its next try
                 self.queue.put(job)
                 self._end_running(slot, "slower than the workers that did all parts of its job")
@@ -250,10 +250,10 @@ class _Loop:
             result = replace(result, reason=f"{result.reason} (tried {count} times)")
         if job.part is None:  # workers store parts; the cell's own job redoes a failed part
             self.store.put(result)
-            self.shared.forget(job.cell.id)
         if result.status == "ok":
             # leaves out the worker's start and the time that others spent on the cell's parts
             self.eta.record(job, min(seconds, result.seconds))
+        self.shared.forget(job)
         self.eta.remove(job)
         self.queue.done(job)
         left = self.eta.left(len(self.running) + sum(map(len, self.idle.values())))
@@ -265,7 +265,7 @@ class _Loop:
         While workers are idle, it is at most the time after which a slow job may be worth sharing.
         """
         dues = [due for due, *_ in self.later[:1]]
-        if any(self.idle.values()) and any(job.parts > 1 for job, _ in self.running.values()):
+        if any(self.idle.values()) and any(_has_parts(job) for job, _ in self.running.values()):
             dues.append(self.clock() + WORTH)
         if self.limit is not None and self.running:
             dues.append(self._oldest()[1] + self.limit + _GRACE)
@@ -286,6 +286,10 @@ class _Loop:
         """Return the worker whose job began first, and when."""
         slot, (_, since) = next(iter(self.running.items()))
         return slot, since
+
+
+def _has_parts(job: Job) -> bool:
+    return job.parts > 1 or (job.part is not None and not job.helps)
 
 
 def _failed(job: Job, reason: str, seconds: float, *, again: bool) -> CellResult:

@@ -84,52 +84,54 @@ class SharedJobs:
 
     def __init__(self) -> None:
         """Start with no part."""
-        self._jobs: dict[str, _Shared] = {}  # by cell
+        self._jobs: dict[str, _Shared] = {}  # by key
         self._done: list[str] = []
 
     def next_part(self, running: Iterable[tuple[Job, float]]) -> Job | None:
         """Return a part of the job that may go on for longest; None if none is worth it.
 
         Args:
-            running: Jobs with several parts, each with the seconds for which it may go on.
+            running: Jobs with several parts, or of a part, each with the seconds for which it may
+                go on.
         """
         longest, most = None, WORTH
         for job, left in running:
-            shared = self._jobs.get(job.cell.id)
+            shared = self._jobs.get(job.key)
             each = left / shared.workers if shared else left
             if (shared is None or shared.free) and each >= most:
                 longest, most = job, each
         if longest is None:
             return None
-        cell, parts = longest.cell.id, longest.parts
-        shared = self._jobs.setdefault(cell, _Shared([*range(parts)], parts))
+        parts = [*range(longest.parts)] if longest.part is None else [longest.part]
+        shared = self._jobs.setdefault(longest.key, _Shared(parts, len(parts)))
         shared.workers += 1
         part = shared.free.pop()
         return replace(
-            longest, key=f"{longest.key}.{part}", part=part, needs=(), work=longest.work / parts,
-            parts=1, helps=True,
+            longest, key=f"{longest.key}.{part}", part=part, needs=(),
+            work=longest.work / longest.parts, parts=1, helps=True,
         )  # fmt: skip
 
     def ended(self, part: Job, ok: bool) -> None:
         """Record that a part has ended."""
-        if (shared := self._jobs.get(part.cell.id)) is None:
-            return  # the cell is done
+        key, _, _ = part.key.rpartition(".")
+        if (shared := self._jobs.get(key)) is None:
+            return  # the job is done
         shared.workers -= 1
         if ok:
             shared.undone -= 1
-            self._done += [part.cell.id] if not shared.undone else []
+            self._done += [key] if not shared.undone else []
         elif part.part is not None and shared.failures < _FAILURES:
             shared.failures += 1
             shared.free.append(part.part)
 
     def all_done(self) -> list[str]:
-        """Return the cells of which all parts are done in the meantime, once each."""
+        """Return the keys of jobs of which all parts are done in the meantime, once each."""
         done, self._done = self._done, []
         return done
 
-    def forget(self, cell: str) -> None:
-        """Forget a cell that is done."""
-        self._jobs.pop(cell, None)
+    def forget(self, job: Job) -> None:
+        """Forget a job that is done."""
+        self._jobs.pop(job.key, None)
 
 
 def _makers(

@@ -12,7 +12,9 @@ from functools import partial
 import pandas as pd
 import torch
 
-from tests.perf import engine, growth, load, options, page, scheduling, stored, versus
+from tests.perf import (
+    engine, growth, load, options, page, scheduling, simulation, stored, versus,
+)  # fmt: skip
 from tests.perf.radapt_cost import adapting
 from tests.perf.subjects import machine
 
@@ -56,6 +58,7 @@ PARTS = {
     "growth": lambda given: growth.growth(),
     "stored": lambda given: stored.stored(),
     "scheduling": lambda given: scheduling.scheduling(),
+    "simulation": lambda given: simulation.simulation(),
     "load": lambda given: load.load(),
     "start": lambda given: load.start(),
 }

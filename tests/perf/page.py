@@ -92,6 +92,16 @@ per cell. The files are in the system's cache. *All tables* are the seven files 
 when all workers run. *Idle* is the share of the workers' time outside the cells.""",
         ("work", "workers", "ms a cell", "speed-up", "idle"),
     ),
+    "simulation": Part(
+        "Simulated clusters",
+        """The scheduler, with its event file, on clusters whose GPUs and clock are simulated. A cell
+takes 60 seconds on average, by its operations and a log-normal factor (sigma 0.5); a model takes 30
+seconds to load and a dataset 15. 1% of the jobs lose their worker, and another needs 60 seconds to
+start; 0.5% run out of memory; 0.2% are 20 times slower. *Idle* is the share of the GPUs' time in
+which they neither compute nor load, and *ms a cell* the processor's time, that of the simulation
+included.""",
+        ("GPUs", "cells", "hours", "idle", "idle before the last job", "ms a cell", "peak MB"),
+    ),
     "load": Part(
         "Two thousand cheap cells",
         """50 models of a user that cost next to nothing, each also with the images of 39 others:

@@ -346,6 +346,20 @@ def test_a_slow_worker_is_replaced_when_others_have_done_all_parts(
     assert is_finished(store, digest("long"))
 
 
+def test_a_single_part_is_tried_in_another_worker_only_if_it_is_slow(
+    through: Callable[..., Any],
+) -> None:
+    def happens(job: Job, count: int) -> CellResult | None:
+        return None if (job.key, count) == ("x.0", 1) else timed(job)
+
+    parts = [job(f"x.{part}", part=part, work=100.0) for part in (0, 1)]
+    workers = Workers(2, happens)
+    through([*parts, job("x", needs=("x.0", "x.1"), work=1.0)], workers)
+    # looked at after 100, 160 and 220 seconds: more than twice what the other part took
+    again = [("x.0.0", 220), ("x.0", 320), ("x", 420)]
+    assert ran(workers) == [("x.0", 0), ("x.1", 0), *again]
+
+
 def test_parts_that_fail_are_given_to_others_again_but_not_for_ever(
     through: Callable[..., Any],
 ) -> None:

@@ -13,7 +13,15 @@ import pandas as pd
 import torch
 
 from tests.perf import (
-    engine, growth, load, options, page, scheduling, simulation, stored, versus,
+    engine,
+    growth,
+    load,
+    options,
+    page,
+    scheduling,
+    simulation,
+    stored,
+    versus,
 )  # fmt: skip
 from tests.perf.radapt_cost import adapting
 from tests.perf.subjects import machine

@@ -219,8 +219,6 @@ class _Loop:
             result = _failed(job, item.lost, seconds, again=True)
         else:
             self.idle[job.gpus].append(slot)
-        if job.helps:
-            self.shared.ended(job, result.status == "ok")
         self.tries[job.key] += 1
         if result.again and not job.helps and self.tries[job.key] < self.retry.tries:
             pause = self.retry.pause(self.tries[job.key])
@@ -253,7 +251,10 @@ class _Loop:
         if result.status == "ok":
             # leaves out the worker's start and the time that others spent on the cell's parts
             self.eta.record(job, min(seconds, result.seconds))
-        self.shared.forget(job)
+        if job.helps:
+            self.shared.ended(job, result.status == "ok")
+        else:
+            self.shared.forget(job)
         self.eta.remove(job)
         self.queue.done(job)
         left = self.eta.left(len(self.running) + sum(map(len, self.idle.values())))

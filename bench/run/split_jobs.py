@@ -1,4 +1,4 @@
-"""Turn cells into jobs: which job needs which, and which cells are split by images, and when."""
+"""Turn cells into jobs: which job needs which, and which are split by images, at once or later."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from bench.run.jobs import Job
 from bench.suite.load import Suite
 
 _UNKNOWN = 1e9  # operations of a forward pass where no model's size is known
-WORTH = 60.0  # seconds that a job must have left for others to load its model and help it
+WORTH = 60.0  # seconds that each worker of a job must have left for one more to load its model
 _FAILURES = 3  # parts of a running job that failed and are given again
 _LONG = 0.5  # a job above this fraction of one worker's share of all work is split by images
 

@@ -203,7 +203,7 @@ class SimulatedCluster:
         worker = self._workers.pop(slot)
         self._gpus.take(worker.gpu, -worker.share)
         if worker.doing:
-            self._stop(worker, worker.doing, min(self.now, self.last))
+            self._stop(worker, worker.doing, self.now)
 
     def close(self) -> None:
         """There is nothing to end."""
@@ -231,7 +231,7 @@ class SimulatedCluster:
         elif job.helps:
             self.happened["parts for others"] += 1
             self._leave_out(job, at)
-        else:
+        elif job.part is None:
             self._stored.pop(job.cell.id, None)
         return replace(outcome, result=replace(outcome.result, seconds=at - doing.loaded))
 

@@ -71,9 +71,14 @@ class Eta:
             self._fit()
 
     def estimate(self, job: Job) -> float | None:
-        """Return the expected seconds of a job; None if unknown."""
-        place = self._place.get(job.key)
-        return float(self._expected[place]) if self._fitted and place is not None else None
+        """Return the expected seconds of a job, or of a part of a running job; None if unknown."""
+        key = job.key
+        while job.helps and key and key not in self._place:
+            key, _, _ = key.rpartition(".")  # of the job that it helps
+        place = self._place.get(key)
+        if place is None or not self._fitted:
+            return None
+        return float(self._expected[place] / self._work[place]) * job.work
 
     def left(self, workers: int) -> float | None:
         """Return the expected seconds until `workers` workers are done; None if unknown.

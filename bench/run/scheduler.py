@@ -174,16 +174,19 @@ class _Loop:
         for job, since in self.running.values():
             if job.gpus == gpus and _has_parts(job):
                 spent, estimate = now - since, self.eta.estimate(job) or 0.0
-                if job.parts > 1 or spent > _SLOW * estimate > 0:
+                if job.parts > 1 or spent > WORTH + _SLOW * estimate:
                     yield job, max(spent, estimate - spent)
 
     def _replace_slow(self) -> None:
         """End workers that are slower than those which did all parts of their jobs."""
-        for key in self.shared.all_done():
-            own = [(slot, job) for slot, (job, _) in self.running.items() if job.key == key]
-            for slot, job in own:  # none if it waits for its next try
-                self.queue.put(job)
+        while key := self.shared.next_done():
+            slow = [(slot, job) for slot, (job, _) in self.running.items() if job.key == key]
+            for slot, job in slow:  # none if it waits for its next try
                 self._end_running(slot, "slower than the workers that did all parts of its job")
+                if job.helps:
+                    self.shared.ended(job, ok=True)
+                else:
+                    self.queue.put(job)
 
     def _end_other_share(self, gpus: float) -> bool:
         """End an idle worker with another share, so that a worker with this share can start."""
@@ -251,10 +254,9 @@ class _Loop:
         if result.status == "ok":
             # leaves out the worker's start and the time that others spent on the cell's parts
             self.eta.record(job, min(seconds, result.seconds))
+        self.shared.forget(job)
         if job.helps:
-            self.shared.ended(job, result.status == "ok")
-        else:
-            self.shared.forget(job)
+            self.shared.ended(job, ok=result.status == "ok")
         self.eta.remove(job)
         self.queue.done(job)
         left = self.eta.left(len(self.running) + sum(map(len, self.idle.values())))
@@ -290,7 +292,7 @@ class _Loop:
 
 
 def _has_parts(job: Job) -> bool:
-    return job.parts > 1 or (job.part is not None and not job.helps)
+    return job.parts > 1 or job.part is not None
 
 
 def _failed(job: Job, reason: str, seconds: float, *, again: bool) -> CellResult:

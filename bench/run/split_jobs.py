@@ -124,10 +124,9 @@ class SharedJobs:
             shared.failures += 1
             shared.free.append(part.part)
 
-    def all_done(self) -> list[str]:
-        """Return the keys of jobs of which all parts are done in the meantime, once each."""
-        done, self._done = self._done, []
-        return done
+    def next_done(self) -> str | None:
+        """Return the key of a job of which others have done all parts; None if none is left."""
+        return self._done.pop() if self._done else None
 
     def forget(self, job: Job) -> None:
         """Forget a job that is done."""

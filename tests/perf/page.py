@@ -94,7 +94,7 @@ when all workers run. *Idle* is the share of the workers' time outside the cells
     ),
     "simulation": Part(
         "Simulated clusters",
-        """The scheduler and its event file on clusters whose GPUs and clock are simulated. A cell
+        """The scheduler on clusters whose GPUs and clock are simulated. A cell
 takes 60 seconds on average, by its operations and a log-normal factor (sigma 0.5); a model takes 30
 seconds to load and a dataset 15. 1% of the jobs lose their worker, and another needs 60 seconds to
 start; 0.5% run out of memory; 0.2% are 20 times slower. *Idle* is the share of the GPUs' time in

@@ -8,17 +8,15 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
-from bench.run.events import EventFile
 from bench.run.scheduler import run
 from bench.run.split_jobs import jobs_of
+from bench.run.watchers import Watcher
 from bench.suite.load import Suite
 from tests.perf.peak import peak
 from tests.support.simulated_cluster import HAPPENS, Habits, KeptInMemory, SimulatedCluster
@@ -84,23 +82,23 @@ def suite_of(models: int, datasets: int, seeds: int) -> tuple[Suite, Lock]:
 
 
 def simulated(
-    gpus: int, suite: Suite, lock: Lock, cells: Sequence[Cell], log: Path
+    gpus: int, suite: Suite, lock: Lock, cells: Sequence[Cell], watcher: Watcher
 ) -> tuple[SimulatedCluster, KeptInMemory, float]:
-    """Run cells on a simulated cluster with an event file; return with it the seconds to plan."""
+    """Run cells on a simulated cluster; return it, its store, and the seconds to make jobs."""
     begun = time.process_time()
     jobs = jobs_of(suite, lock, cells, gpus, lambda key: False)
     planned = time.process_time() - begun
     rate = sum(job.work for job in jobs) / (_MEAN * len(cells))
-    cluster, store, events = SimulatedCluster(gpus, Habits(rate)), KeptInMemory(), EventFile(log)
-    events.begin(cells, jobs, gpus)
-    run(jobs, cluster, store, events, limit=_LIMIT, clock=lambda: cluster.now)
+    cluster, store = SimulatedCluster(gpus, Habits(rate)), KeptInMemory()
+    watcher.begin(cells, jobs, gpus)
+    run(jobs, cluster, store, watcher, limit=_LIMIT, clock=lambda: cluster.now)
     return cluster, store, planned
 
 
-def _measured(gpus: int, suite: Suite, lock: Lock, log: Path) -> dict[str, object]:
+def _measured(gpus: int, suite: Suite, lock: Lock) -> dict[str, object]:
     cells = expand(suite, lock)
     begun = time.process_time()
-    cluster, store, planned = simulated(gpus, suite, lock, cells, log)
+    cluster, store, planned = simulated(gpus, suite, lock, cells, Watcher())
     spent = time.process_time() - begun - planned
     assert store.puts.keys() == {cell.id for cell in cells}
     each, hours = 1000 / len(cells), (cluster.last - cluster.first) / 3600
@@ -133,9 +131,7 @@ def main() -> None:
     for name in ("gpus", "models", "datasets", "seeds"):
         parser.add_argument(name, type=int)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        suite, lock = suite_of(given.models, given.datasets, given.seeds)
-        print(json.dumps(_measured(given.gpus, suite, lock, Path(folder) / "events.jsonl")))
+    print(json.dumps(_measured(given.gpus, *suite_of(given.models, given.datasets, given.seeds))))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.plan.cells import expand
-from bench.run.events import read_events
+from bench.run.events import EventFile, read_events
 from bench.run.progress import progress_of
 from tests.perf.simulation import simulated, suite_of
 from tests.support.simulated_cluster import HAPPENS
@@ -16,7 +16,7 @@ def test_no_cell_is_done_twice_and_few_gpus_wait(tmp_path: Path) -> None:
     """
     suite, lock = suite_of(models=5, datasets=12, seeds=1)
     cells, log = expand(suite, lock), tmp_path / "events.jsonl"
-    cluster, store, _ = simulated(50, suite, lock, cells, log)
+    cluster, store, _ = simulated(50, suite, lock, cells, EventFile(log))
     assert store.puts == {cell.id: 1 for cell in cells}
     assert store.statuses == {"ok": len(cells)}
     assert all(cluster.happened[what] for what in HAPPENS)

@@ -19,7 +19,7 @@ from bench.store.results_folder import Store
 
 _GRACE = 60.0  # seconds past a cell's limit after which its worker counts as hung
 _RETRY = Retry()
-_SLOW = 2.0  # times its estimate, after which a job is slow
+_SLOW = 2.0  # times its estimate, with `WORTH` for loading, after which a part is slow
 _FAILED_STARTS = 4  # workers in a row that die while they start, after which the run gives up
 
 

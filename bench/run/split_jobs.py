@@ -79,7 +79,8 @@ class SharedJobs:
     """The parts of running jobs that were given to workers which no job was left for.
 
     A job's own worker begins with the first part, and leaves out those that it finds done; so
-    other workers begin with the last. At most the part that it is at is done twice.
+    other workers begin with the last. The part that it is at may be done twice, and so may a part
+    whose worker is slow.
     """
 
     def __init__(self) -> None:

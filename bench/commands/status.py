@@ -12,8 +12,8 @@ from bench.commands.open_suite import open_suite
 from bench.core.types import Status
 from bench.plan.labels import duration
 from bench.results.tables import Scored
-from bench.run.events import read_events
-from bench.run.progress import Progress, progress_of
+from bench.run.events import read_progress
+from bench.run.progress import Progress
 from bench.store.folder_lock import RunOwner, killed_owner, running_owner
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results, read_statuses
@@ -65,7 +65,7 @@ def run_lines(folder: Path, now: datetime) -> Iterator[str]:
     running, dead = running_owner(folder), killed_owner(folder)
     run = running or dead
     logs = folder / run.logs if run else _last_logs(folder)
-    progress = progress_of(read_events(logs / "events.jsonl")) if logs else None
+    progress = read_progress(logs / "events.jsonl") if logs else None
     if running:
         yield f"  running: {running}, executor {running.executor}"
     elif dead:

@@ -91,8 +91,15 @@ class Evaluator:
             StoreError: Results cannot be written or read, so no cell can be computed.
             torch.AcceleratorError: This process cannot use the accelerator any more.
         """
+        if part is not None and (done := self._finished(cell)):
+            return done
         self._cache.loading.deadline.restart(self.limit)
         return self._result(cell, part)
+
+    def _finished(self, cell: Cell) -> CellResult | None:
+        """Return the stored result of a cell; None if it has none, or failed."""
+        found = self.store.get(cell.id)
+        return found if found is not None and found.finished else None
 
     def _result(self, cell: Cell, part: int | None = None) -> CellResult:
         watch = Stopwatch(self._cache.loading)
@@ -152,7 +159,8 @@ class Evaluator:
             tally = concatenate([*narrow])
         elif cell.mode == "success":
             kept = len(images.labels) > len(parts[0])
-            tally = concatenate([self._part(case, attack, rows, kept) for rows in parts])
+            own = part is None
+            tally = concatenate([self._part(case, attack, rows, kept, own) for rows in parts])
         elif part is not None:
             self._shared_craft(case, attack, parts[0])
             return new_tally(())
@@ -189,10 +197,13 @@ class Evaluator:
             flags.append(f"precision={judged}")
         return flags
 
-    def _part(self, case: Case, attack: AnyAttack, rows: range, kept: bool) -> Tally:
+    def _part(
+        self, case: Case, attack: AnyAttack, rows: range, kept: bool, own: bool = True
+    ) -> Tally:
         """Return the tally of a part of the images; `kept` parts are read or stored.
 
-        Only the parts of cells with several parts are kept.
+        Only the parts of cells with several parts are kept. If it is not for the cell's `own` job,
+        the cell may be done meanwhile, and needs its parts no more.
         """
         cell, key = case.cell, part_name(rows)
         part_case = replace(case, images=case.images.span(rows))
@@ -207,7 +218,7 @@ class Evaluator:
             shared = self._shared_points(case, attack, [rows], tally)
             score(part_case, ((chunk - rows.start, points) for chunk, points in shared), tally)
         tally.batch = batch_of(self._cache, cell).size
-        if kept:
+        if kept and (own or not self._finished(cell)):
             facts = {"backwards": tally.backwards, "batch": tally.batch}
             part = result_of(cell, tally, watch.read(), facts)
             self.store.put_part(cell.parts_id, key, replace(part, cell_id=cell.parts_id))

@@ -6,18 +6,20 @@ model and a model that was measured under another attack give an estimate for bo
 factors are those of Poisson regression with a log link, found by iterative proportional fitting.
 """
 
-from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.run.jobs import Job
 
 _PRIOR = 0.5  # mean jobs; a property that was measured for that long has half of its own factor
 _SWEEPS = 5
+_KINDS = 7  # of properties, see `_levels`
 _GROWTH = 1.2  # the factors are fitted again when so many times as many jobs are measured
-_Levels = tuple[Hashable, ...]
 
 
-def _levels(job: Job) -> _Levels:
+def _levels(job: Job) -> tuple[Hashable, ...]:
     """Return the properties of a job that have a factor, coarse ones first."""
     cell = job.cell
     crafts = cell.attack is not None and (job.part is not None or job.crafts)
@@ -32,38 +34,51 @@ class Eta:
     """Seconds of jobs by their properties, fitted again and again as jobs finish."""
 
     def __init__(self, jobs: Iterable[Job], afterwards: float = 0.0) -> None:
-        """Start with all jobs and no measured time.
+        """Start with all jobs and no measured time; jobs without work take none.
 
         Args:
             jobs: The jobs.
             afterwards: What follows the jobs, in seconds per second that they took.
         """
+        known = [job for job in jobs if job.work]
         self._afterwards = afterwards
-        self._spent = 0.0  # seconds of measured jobs
-        self._left = {job.key: job for job in jobs if job.work}
-        self._seen: list[tuple[_Levels, float, float]] = []  # properties, operations, seconds
-        self._rate = 0.0  # seconds per operation, over all measured jobs
-        self._factors: list[dict[Hashable, float]] = []
+        self._place = {job.key: place for place, job in enumerate(known)}
+        self._work = np.array([job.work for job in known], np.float64)
+        self._levels = _numbered(known)
+        self._factors = [np.ones(numbers.max(initial=0) + 1) for numbers in self._levels]
+        self._left = np.ones(len(known), np.bool_)
+        self._expected = np.zeros(len(known))  # seconds, once the factors were fitted
+        self._measured: list[int] = []  # places
+        self._seconds: list[float] = []  # of the measured jobs
+        self._spent = 0.0  # their sum
         self._fitted = 0  # number of jobs that the factors were fitted to
-        self._seconds = 0.0  # that the jobs which are left are expected to take
+        self._to_come = 0.0  # seconds that the jobs which are left are expected to take
 
     def record(self, job: Job, seconds: float) -> None:
         """Add a finished job; failed jobs and jobs without work are left out."""
-        if job.work:
+        if job.key in self._place:
             self._spent += seconds
-            self._seen.append((_levels(job), job.work, seconds))
+            self._measured.append(self._place[job.key])
+            self._seconds.append(seconds)
 
     def remove(self, job: Job) -> None:
         """Subtract the work of a job that has ended."""
-        known = self._left.pop(job.key, None)
-        if len(self._seen) > self._fitted * _GROWTH:
+        place = self._place.get(job.key)
+        if place is not None:
+            self._left[place] = False
+            self._to_come -= float(self._expected[place])
+        if len(self._measured) > self._fitted * _GROWTH:
             self._fit()
-        elif known and self._fitted:
-            self._seconds -= self._expected(known)
 
     def estimate(self, job: Job) -> float | None:
-        """Return the expected seconds of a job; None before any job was measured."""
-        return self._expected(job) if self._fitted else None
+        """Return the expected seconds of a job, or of a part of a running job; None if unknown."""
+        key = job.key
+        while job.helps and key and key not in self._place:
+            key, _, _ = key.rpartition(".")  # of the job that it helps
+        place = self._place.get(key)
+        if place is None or not self._fitted:
+            return None
+        return float(self._expected[place] / self._work[place]) * job.work
 
     def left(self, workers: int) -> float | None:
         """Return the expected seconds until `workers` workers are done; None if unknown.
@@ -72,40 +87,37 @@ class Eta:
         """
         if not self._fitted:
             return None
-        jobs = max(0.0, self._seconds)
+        jobs = max(0.0, self._to_come)
         return jobs / max(1, workers) + self._afterwards * (self._spent + jobs)
-
-    def _expected(self, job: Job) -> float:
-        return self._rate * job.work * self._product(_levels(job))
-
-    def _product(self, levels: Sequence[Hashable]) -> float:
-        product = 1.0
-        for factors, level in zip(self._factors, levels, strict=True):
-            product *= factors.get(level, 1.0)
-        return product
 
     def _fit(self) -> None:
         """Fit the factors to all measured jobs, from those of the last time."""
-        seen = self._seen
-        self._fitted = len(seen)
-        self._rate = self._spent / sum(work for _, work, _ in seen)
-        if not self._factors:
-            self._factors = [{} for _ in seen[0][0]]
-        prior = _PRIOR * self._spent / len(seen)
-        fitted = [self._rate * work * self._product(levels) for levels, work, _ in seen]
+        measured, seconds = np.array(self._measured), np.array(self._seconds)
+        rate = self._spent / self._work[measured].sum()  # seconds per operation, over all of them
+        prior = _PRIOR * self._spent / len(measured)
+        own = [numbers[measured] for numbers in self._levels]
+        fitted = rate * self._work[measured]
+        for numbers, factors in zip(own, self._factors, strict=True):
+            fitted *= factors[numbers]
         for _ in range(_SWEEPS if self._spent else 0):
-            for place, factors in enumerate(self._factors):
-                measured: dict[Hashable, float] = defaultdict(lambda: prior)
-                expected: dict[Hashable, float] = defaultdict(lambda: prior)
-                for (levels, _, seconds), now in zip(seen, fitted, strict=True):
-                    level = levels[place]
-                    measured[level] += seconds
-                    expected[level] += now / factors.get(level, 1.0)
-                new = {level: measured[level] / expected[level] for level in measured}
-                change = {level: factor / factors.get(level, 1.0) for level, factor in new.items()}
-                factors |= new
-                fitted = [
-                    now * change[levels[place]]
-                    for (levels, *_), now in zip(seen, fitted, strict=True)
-                ]
-        self._seconds = sum(map(self._expected, self._left.values()))
+            for place, (numbers, old) in enumerate(zip(own, self._factors, strict=True)):
+                real = np.bincount(numbers, seconds, len(old))
+                without = np.bincount(numbers, fitted, len(old)) / old
+                new = (prior + real) / (prior + without)
+                fitted *= (new / old)[numbers]
+                self._factors[place] = new
+        self._fitted = len(measured)
+        self._expected = rate * self._work
+        for numbers, factors in zip(self._levels, self._factors, strict=True):
+            self._expected *= factors[numbers]
+        self._to_come = float(self._expected[self._left].sum())
+
+
+def _numbered(jobs: Sequence[Job]) -> list[NDArray[np.int32]]:
+    """Return for each kind of property the number of each job's property, from 0."""
+    found: list[dict[Hashable, int]] = [{} for _ in range(_KINDS)]
+    numbers = np.empty((_KINDS, len(jobs)), np.int32)
+    for place, job in enumerate(jobs):
+        for kind, level in enumerate(_levels(job)):
+            numbers[kind, place] = found[kind].setdefault(level, len(found[kind]))
+    return list(numbers)

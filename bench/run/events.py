@@ -1,7 +1,7 @@
 """Events of a run: plain mappings, one JSON object a line.
 
 Each has `event`, its kind; `time`, UTC in ISO 8601; and `at`, the seconds since the run began on
-a monotonic clock.
+a monotonic clock. Now and then an event has the progress so far, `bench.run.progress`.
 """
 
 import json
@@ -9,10 +9,10 @@ import os
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic_core import from_json
 
@@ -20,10 +20,14 @@ from bench.core.types import CellResult
 from bench.plan.cells import Cell
 from bench.results.tables import Scored
 from bench.run.jobs import Job, describe_job
+from bench.run.progress import Event, Progress, after, progress_of, so_far
 from bench.run.watchers import Watcher
 from bench.store.reading import read_with_retry
 
-Event = Mapping[str, Any]
+_SO_FAR = "so far"
+_EVERY = 10_000  # events, after which an event has the progress so far
+_MARK = f'{{"event": "{_SO_FAR}"'.encode()
+_TAIL = 16 << 20  # bytes at the end of a file that readers look at first
 
 
 class Events(Watcher, ABC):
@@ -72,7 +76,7 @@ class Events(Watcher, ABC):
         self._tell(
             "finished", slot=slot, **_named(job), status=result.status, reason=result.reason,
             seconds=round(result.seconds, 3), queries=result.queries, left=_rounded(left),
-            metric=job.cell.metric, value=_value(job, result),
+            metric=job.cell.metric, value=_value(job, result), helps=job.helps,
         )  # fmt: skip
 
     def again(self, slot: str, job: Job, reason: str, wait: float) -> None:
@@ -111,17 +115,32 @@ class EventFile(Events):
         super().__init__()
         self.path = path
         self.torn = False
+        self.progress, self.count = Progress(), 0
 
     def tell(self, event: Event) -> None:
-        """Append an event."""
-        line = json.dumps(event)
+        """Append an event, and now and then the progress, so that readers can begin there."""
+        self._write(event)
+        self.progress, self.count = after(self.progress, event), self.count + 1
+        if self.count % _EVERY == 0:
+            facts = {key: event[key] for key in ("time", "at")}
+            self._write({"event": _SO_FAR, **facts, "progress": so_far(self.progress)})
+
+    def _write(self, event: Event) -> None:
+        line = f"{json.dumps(event)}\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"\n{line}\n" if self.torn else f"{line}\n")
+            self._append(f"\n{line}" if self.torn else line)
             self.torn = False
         except OSError:
             self.torn = True  # the file may hold a part of the line
+
+    def _append(self, text: str) -> None:
+        try:
+            file = self.path.open("ab", buffering=0)
+        except FileNotFoundError:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("ab", buffering=0)
+        with file:
+            file.write(text.encode())
 
 
 def read_events(path: Path) -> Iterator[Event]:
@@ -130,7 +149,35 @@ def read_events(path: Path) -> Iterator[Event]:
     Raises:
         Unreadable: The file exists, and the system does not let it be read.
     """
-    for line in (read_with_retry(str(path), path.read_bytes) or b"").splitlines():
+    return _parsed(read_with_retry(str(path), path.read_bytes) or b"")
+
+
+def read_progress(path: Path) -> Progress | None:
+    """Return the progress by an event file; None if there are no events.
+
+    It is read from the last event on that has the progress so far, so a long file takes no longer.
+
+    Raises:
+        Unreadable: The file exists, and the system does not let it be read.
+    """
+    return progress_of(_parsed(read_with_retry(str(path), partial(_last_part, path)) or b""))
+
+
+def _last_part(path: Path) -> bytes:
+    """Return the lines from the last one that has the progress so far; all lines if none has."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+        content = file.read()
+        mark = content.rfind(b"\n")  # a line without an end is being written
+        while (mark := content.rfind(b"\n" + _MARK, 0, mark)) >= 0:
+            if any(_parsed(content[mark + 1 : content.index(b"\n", mark + 1)])):
+                return content[mark + 1 :]
+        file.seek(0)
+        return file.read()
+
+
+def _parsed(content: bytes) -> Iterator[Event]:
+    for line in content.splitlines():
         try:
             event = from_json(line)
         except ValueError:

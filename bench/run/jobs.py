@@ -1,4 +1,4 @@
-"""Jobs: a worker computes a cell, or attacks a part of its images."""
+"""Jobs: a worker computes a cell, or attacks a part of its images; and how often it is tried."""
 
 from dataclasses import dataclass
 
@@ -20,6 +20,8 @@ class Job:
         work: Estimated floating-point operations.
         crafts: Whether the job makes adversarial images; else it scores stored images.
         early: Whether the leaderboard gets its first numbers from the cell, so that it goes first.
+        parts: Number of parts of its images that other workers can attack while it runs; 1 if none.
+        helps: Whether it is such a part: the running job does without it.
     """
 
     key: str
@@ -30,6 +32,27 @@ class Job:
     work: float = 1.0
     crafts: bool = False
     early: bool = False
+    parts: int = 1
+    helps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a job is tried when memory ran out or its worker died, and after which pause.
+
+    Attributes:
+        tries: Number of tries in all.
+        wait: Seconds before the second try.
+        factor: Each later pause is this many times the one before.
+    """
+
+    tries: int = 3
+    wait: float = 1.0
+    factor: float = 4.0
+
+    def pause(self, failures: int) -> float:
+        """Return the pause in seconds after the given number of failures."""
+        return self.wait * self.factor ** (failures - 1)
 
 
 def describe_job(job: Job) -> str:

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from bench.plan.labels import duration
 from bench.results.number_format import scale_of
-from bench.run.events import Event
 from bench.suite.metrics import metric_of
 
+Event = Mapping[str, Any]  # see `bench.run.events`
 T = TypeVar("T")
 _RECENT = 5  # numbers that are kept
+_LOST = 10  # reasons why workers died that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ class Progress:
         where: Host, process and device of each worker that is up.
         doing: What each busy worker does.
         retries: Number of retries.
-        lost: Why workers died, in order.
+        losses: Number of workers that died.
+        lost: Why the last of them died, in order.
         left: The last estimate of the seconds left, and the time `at` which it was made.
         at: Time of the last event, in seconds since the run began.
         time: Time of the last event, UTC, ISO 8601.
@@ -100,6 +105,7 @@ class Progress:
     where: Mapping[str, str] = field(default_factory=dict)
     doing: Mapping[str, Doing] = field(default_factory=dict)
     retries: int = 0
+    losses: int = 0
     lost: tuple[str, ...] = ()
     left: tuple[float, float] | None = None
     at: float = 0.0
@@ -121,57 +127,74 @@ class Progress:
         counts = (
             (self.statuses.get("failed", 0), "failed"),
             (self.retries, "tried again"),
-            (len(self.lost), "lost"),
+            (self.losses, "lost"),
         )
         return ", ".join(f"{count} {word}" for count, word in counts if count)
 
 
 def after(progress: Progress, event: Event) -> Progress:
     """Return the progress after an event."""
-    now = replace(progress, at=float(event["at"]), time=event["time"])
+    if event["event"] == "so far":
+        return _adapter().validate_python(event["progress"])
+    changes = _changes(progress, event, at := float(event["at"]))
+    return replace(progress, at=at, time=event["time"], **changes)
+
+
+def _changes(now: Progress, event: Event, at: float) -> dict[str, Any]:
+    """Return the new values of attributes after an event, `at` seconds after the run began."""
     slot = event.get("slot", "")
     match event["event"]:
         case "began":
-            counts = {key: event[key] for key in ("slots", "cells", "before", "jobs")}
-            return replace(now, host=event["host"], pid=event["pid"], **counts)
+            return {key: event[key] for key in ("host", "pid", "slots", "cells", "before", "jobs")}
         case "going on":  # each job is a cell that was done
             ok = now.statuses.get("ok", 0) - event["jobs"]
-            return replace(
-                now, jobs=now.jobs + event["jobs"], before=now.before + min(0, ok),
-                statuses={**now.statuses, "ok": max(0, ok)},
-            )  # fmt: skip
+            return {
+                "jobs": now.jobs + event["jobs"],
+                "before": now.before + min(0, ok),
+                "statuses": {**now.statuses, "ok": max(0, ok)},
+            }
         case "opened":
-            return replace(now, where={**now.where, slot: event["where"]})
+            return {"where": {**now.where, slot: event["where"]}}
         case "starting":
-            doing = Doing(event["what"], now.at, event["estimate"])
-            return replace(now, doing={**now.doing, slot: doing})
+            doing = Doing(event["what"], at, event["estimate"])
+            return {"doing": {**now.doing, slot: doing}}
         case "finished":
-            counted = dict(now.statuses)
-            if event["part"] is None:  # a cell's own result counts the images of its parts
-                counted[event["status"]] = counted.get(event["status"], 0) + 1
-                recent = (*now.recent, *_number(event))[-_RECENT:]
-                now = replace(now, images=now.images + event["queries"], recent=recent)
-            return replace(
-                now, done=now.done + 1, statuses=counted, doing=_without(now.doing, slot),
-                left=now.left if event["left"] is None else (event["left"], now.at),
-            )  # fmt: skip
+            return {
+                "doing": _without(now.doing, slot),
+                # earlier versions have no parts that help
+                "done": now.done + int(not event.get("helps")),
+                **({} if event["left"] is None else {"left": (event["left"], at)}),
+                # a cell's own result counts the images of its parts
+                **(_cell_changes(now, event) if event["part"] is None else {}),
+            }
         case "again":
-            return replace(now, retries=now.retries + 1, doing=_without(now.doing, slot))
+            return {"retries": now.retries + 1, "doing": _without(now.doing, slot)}
         case "lost":
-            return replace(
-                now, lost=(*now.lost, f"{slot}: {event['reason']}"),
-                doing=_without(now.doing, slot), where=_without(now.where, slot),
-            )  # fmt: skip
+            return {
+                "losses": now.losses + 1,
+                "lost": (*now.lost, f"{slot}: {event['reason']}")[-_LOST:],
+                "doing": _without(now.doing, slot),
+                "where": _without(now.where, slot),
+            }
         case "examining":
-            return replace(now, examining=Examining(event["numbers"], event["seconds"], now.at))
+            return {"examining": Examining(event["numbers"], event["seconds"], at)}
         case "checking" if now.examining:
             what = f"{event['model']} x {event['dataset']}: {event['check']}"
-            checking = replace(now.examining, what=what, done=event["done"], of=event["of"])
-            return replace(now, examining=checking)
+            found = replace(now.examining, what=what, done=event["done"], of=event["of"])
+            return {"examining": found}
         case "ended":
-            return replace(now, how=event["how"], doing={}, examining=None)
+            return {"how": event["how"], "doing": {}, "examining": None}
         case _:
-            return now
+            return {}
+
+
+def _cell_changes(now: Progress, event: Event) -> dict[str, Any]:
+    status = event["status"]
+    return {
+        "statuses": {**now.statuses, status: now.statuses.get(status, 0) + 1},
+        "images": now.images + event["queries"],
+        "recent": (*now.recent, *_number(event))[-_RECENT:],
+    }
 
 
 def progress_of(events: Iterable[Event]) -> Progress | None:
@@ -182,6 +205,17 @@ def progress_of(events: Iterable[Event]) -> Progress | None:
     return progress
 
 
+def so_far(progress: Progress) -> dict[str, object]:
+    """Return the progress as the content of an event from which readers can begin."""
+    content: dict[str, object] = _adapter().dump_python(progress, mode="json")
+    return content
+
+
+@cache
+def _adapter() -> TypeAdapter[Progress]:
+    return TypeAdapter(Progress)
+
+
 def _number(event: Event) -> Iterator[tuple[str, str]]:
     """Yield the cell of an event and its number, if it has one; earlier versions told none."""
     if event.get("value") is not None:
@@ -190,4 +224,6 @@ def _number(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def _without(values: Mapping[str, T], slot: str) -> dict[str, T]:
-    return {key: value for key, value in values.items() if key != slot}
+    rest = dict(values)
+    rest.pop(slot, None)
+    return rest

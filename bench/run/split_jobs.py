@@ -1,6 +1,6 @@
-"""Turn cells into jobs: which job needs which, and which cells are split by images."""
+"""Turn cells into jobs: which job needs which, and which are split by images, at once or later."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -18,6 +18,8 @@ from bench.run.jobs import Job
 from bench.suite.load import Suite
 
 _UNKNOWN = 1e9  # operations of a forward pass where no model's size is known
+WORTH = 60.0  # seconds that each worker of a job must have left for one more to load its model
+_FAILURES = 3  # parts of a running job that failed and are given again
 _LONG = 0.5  # a job above this fraction of one worker's share of all work is split by images
 
 
@@ -46,16 +48,90 @@ def jobs_of(
     for job in jobs:
         below = job.cell.below
         chain[job.key] = job.work + (chain.get(below.id, 0.0) if below else 0.0)
-        long = slots > 1 and chain[job.key] > _LONG * share
-        # nobody knows how many parts a cell needs that stops when it has enough
-        parts = list(_parts(job, sizes)) if long and not job.cell.sequential else []
-        if len(parts) > 1:
+        if slots > 1 and job.parts > 1 and chain[job.key] > _LONG * share:
+            parts = list(_parts(job, sizes))
             found += parts
             keys = tuple(part.key for part in parts)
             scoring = sizes.score(job.cell) if job.cell.mode == "full" else 0.0
-            job = replace(job, needs=job.needs + keys, work=scoring, crafts=False)
+            job = replace(job, needs=job.needs + keys, work=scoring, crafts=False, parts=1)
         found.append(job)
     return found
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A running job whose parts other workers do.
+
+    Attributes:
+        free: Parts that no other worker was given, the next last.
+        undone: How many parts no other worker has done.
+        workers: How many workers there are, its own included.
+        failures: How many parts have failed.
+    """
+
+    free: list[int]
+    undone: int
+    workers: int = 1
+    failures: int = 0
+
+
+class SharedJobs:
+    """The parts of running jobs that were given to workers which no job was left for.
+
+    A job's own worker begins with the first part, and leaves out those that it finds done; so
+    other workers begin with the last. The part that it is at may be done twice, and so may a part
+    whose worker is slow.
+    """
+
+    def __init__(self) -> None:
+        """Start with no part."""
+        self._jobs: dict[str, _Shared] = {}  # by key
+        self._done: list[str] = []
+
+    def next_part(self, running: Iterable[tuple[Job, float]]) -> Job | None:
+        """Return a part of the job that may go on for longest; None if none is worth it.
+
+        Args:
+            running: Jobs with several parts, or of a part, each with the seconds for which it may
+                go on.
+        """
+        longest, most = None, WORTH
+        for job, left in running:
+            shared = self._jobs.get(job.key)
+            each = left / shared.workers if shared else left
+            if (shared is None or shared.free) and each >= most:
+                longest, most = job, each
+        if longest is None:
+            return None
+        parts = [*range(longest.parts)] if longest.part is None else [longest.part]
+        shared = self._jobs.setdefault(longest.key, _Shared(parts, len(parts)))
+        shared.workers += 1
+        part = shared.free.pop()
+        return replace(
+            longest, key=f"{longest.key}.{part}", part=part, needs=(),
+            work=longest.work / longest.parts, parts=1, helps=True,
+        )  # fmt: skip
+
+    def ended(self, part: Job, ok: bool) -> None:
+        """Record that a part has ended."""
+        key, _, _ = part.key.rpartition(".")
+        if (shared := self._jobs.get(key)) is None:
+            return  # the job is done
+        shared.workers -= 1
+        if ok:
+            shared.undone -= 1
+            self._done += [key] if not shared.undone else []
+        elif part.part is not None and shared.failures < _FAILURES:
+            shared.failures += 1
+            shared.free.append(part.part)
+
+    def next_done(self) -> str | None:
+        """Return the key of a job of which others have done all parts; None if none is left."""
+        return self._done.pop() if self._done else None
+
+    def forget(self, job: Job) -> None:
+        """Forget a job that is done."""
+        self._jobs.pop(job.key, None)
 
 
 def _makers(
@@ -85,7 +161,9 @@ def _whole(suite: Suite, cell: Cell, sizes: "_Sizes", makers: dict[str, str | No
         work = sizes.score(cell) + (sizes.craft(cell) if crafts else 0.0)
     surrogates = cell.attack.surrogates if cell.attack else ()
     gpus = max(suite.models[name].gpus for name in (*cell.sources, cell.target, *surrogates))
-    return Job(cell.id, cell, None, tuple(needs), gpus, work, crafts, _is_early(suite, cell))
+    parts = _count_of_parts(cell, sizes) if crafts else 1
+    early = _is_early(suite, cell)
+    return Job(cell.id, cell, None, tuple(needs), gpus, work, crafts, early, parts)
 
 
 def _is_early(suite: Suite, cell: Cell) -> bool:
@@ -101,14 +179,20 @@ def _is_early(suite: Suite, cell: Cell) -> bool:
     )
 
 
+def _count_of_parts(cell: Cell, sizes: "_Sizes") -> int:
+    # nobody knows how many parts a cell needs that stops when it has enough
+    if cell.attack is None or cell.sequential:
+        return 1
+    return len(parts_of(cell.attack, sizes.images(cell)))
+
+
 def _parts(job: Job, sizes: "_Sizes") -> Iterator[Job]:
     cell = job.cell
-    if cell.attack is None or not job.crafts:
-        return
+    assert cell.attack is not None
     images = sizes.images(cell)
     for index, rows in enumerate(parts_of(cell.attack, images)):
         work = sizes.craft(cell) * len(rows) / images
-        yield replace(job, key=part_key(cell.id, rows), part=index, work=work)
+        yield replace(job, key=part_key(cell.id, rows), part=index, work=work, parts=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Cells: crafts made once, verified, and failures that stay their own."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -394,6 +395,32 @@ def test_work_in_parts_moves_no_number(
     assert moved <= 1
     for key in whole:
         assert np.abs(whole[key].distance - parts[key].distance).max() < 1e-6
+
+
+@pytest.mark.parametrize("done", ["before", "meanwhile"])
+def test_a_part_of_a_cell_that_is_done_is_not_kept(
+    small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: str
+) -> None:
+    """Idle workers attack parts of a running cell, which may end before they do."""
+    monkeypatch.setattr("bench.plan.shards.PART", 8)
+    evaluate, cells = evaluator(small, tmp_path)
+    cell = next(cell for cell in cells if cell.mode == "success" and cell.attack)
+    result, passes = evaluate(cell), []
+
+    def attacked(case: Any, attack: Any, rows: range, after: Any = evaluate._attack) -> Any:
+        passes.append(rows)
+        if done == "meanwhile":
+            evaluate.store.put(result)
+        return after(case, attack, rows)
+
+    monkeypatch.setattr(evaluate, "_attack", attacked)
+    if done == "before":
+        evaluate.store.put(result)
+    else:
+        shutil.rmtree(evaluate.store.folder / "parts")
+    assert evaluate(cell, 1).status == "ok"
+    assert passes == ([] if done == "before" else [range(8, 16)])
+    assert not list(evaluate.store.folder.glob("parts/*/*"))
 
 
 def test_clean_accuracy_of_all_images(

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from bench.run.events import Event, read_events
+from bench.run.events import read_events
+from bench.run.progress import Event
 from tests.faults.inside import Inside
 from tests.faults.suite import NAME, Kind
 

@@ -12,7 +12,18 @@ from functools import partial
 import pandas as pd
 import torch
 
-from tests.perf import decoded, engine, growth, load, options, page, scheduling, stored, versus
+from tests.perf import (
+    decoded,
+    engine,
+    growth,
+    load,
+    options,
+    page,
+    scheduling,
+    simulation,
+    stored,
+    versus,
+)  # fmt: skip
 from tests.perf.radapt_cost import adapting
 from tests.perf.subjects import machine
 
@@ -59,6 +70,7 @@ PARTS = {
     "stored": lambda given: stored.stored(),
     "million": lambda given: stored.million(),
     "scheduling": lambda given: scheduling.scheduling(),
+    "simulation": lambda given: simulation.simulation(),
     "load": lambda given: load.load(),
     "start": lambda given: load.start(),
 }

@@ -105,6 +105,18 @@ per cell. *Name* is the hash of each cell's identity, which the first run of a s
 when all workers run. *Idle* is the share of the workers' time outside the cells.""",
         ("work", "workers", "ms a cell", "speed-up", "idle"),
     ),
+    "simulation": Part(
+        "Simulated clusters",
+        """The scheduler on clusters whose GPUs and clock are simulated. A cell takes 60 seconds on
+average, by its operations and a log-normal factor (sigma 0.5); a model takes 30 seconds to load and
+a dataset 15. 1% of the jobs lose their worker, and another needs 60 seconds to start; 0.5% run out
+of memory; 0.2% are 20 times slower. *Idle* is the share of the GPUs' time in which they neither
+compute nor load. *ms a cell* is the processor's time, with what the simulation takes.""",
+        (
+            *("GPUs", "cells", "hours", "idle", "idle before the last job", "stored twice"),
+            *("ms a cell", "peak MB"),
+        ),
+    ),
     "load": Part(
         "Two thousand cheap cells",
         """50 models of a user that cost next to nothing, each also with the images of 39 others:

@@ -12,7 +12,7 @@ import bench.run.events
 from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
-from bench.run.events import EventFile, read_events
+from bench.run.events import EventFile, read_events, read_progress
 from bench.run.jobs import Job
 from bench.run.progress import Doing, progress_of
 from bench.suite.load import Suite
@@ -128,6 +128,34 @@ def test_a_torn_file_is_read_as_far_as_it_goes(cells: list[Cell], path: Path) ->
     path.write_bytes(whole[: first - 2])
     assert progress_of(read_events(path)) is None
     assert progress_of(read_events(path.parent / "none")) is None
+
+
+def test_progress_is_read_from_the_last_that_the_file_has(
+    cells: list[Cell], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.run.events, "_EVERY", 4)
+    monkeypatch.setattr(bench.run.events, "_TAIL", 6_000)
+    file, job = EventFile(path), Job(cells[0].id, cells[0])
+    file.begin(cells, [job], 1)
+    for count in range(40):
+        file.opened(str(count), "here")
+        file.starting(str(count), job, 30.0)
+        if count % 3 == 0:
+            file.lost(str(count), "killed")
+        else:
+            file.finished(str(count), job, outcome(cells[0], queries=count), 8.0)
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole = progress_of(read_events(path))
+    assert whole is not None
+    assert (whole.losses, len(whole.lost), whole.done) == (14, 10, 26)
+    assert read_progress(path) == whole
+    path.write_bytes(b"".join(b"{}\n" if b'"began"' in line else line for line in lines))
+    assert read_progress(path) == whole  # the first line is not looked at
+    last = max(place for place, line in enumerate(lines) if b'"so far"' in line)
+    torn = [*lines[:last], lines[last][:50]]
+    for end in (b"", b"\n"):
+        path.write_bytes(b"".join(torn) + end)
+        assert read_progress(path) == progress_of(read_events(path))
 
 
 def test_a_full_disk_stops_no_run_and_leaves_the_later_lines_whole(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from bench.plan.cells import Cell, expand
 from bench.plan.identity import digest
 from bench.run.eta import Eta
 from bench.run.executors.interface import Opened, Outcome
-from bench.run.jobs import Job
-from bench.run.queue import JobQueue
-from bench.run.scheduler import Retry, run
+from bench.run.jobs import Job, Retry
+from bench.run.queue import Group, JobQueue, group_of
+from bench.run.scheduler import run
 from bench.run.split_jobs import jobs_of
 from bench.run.watchers import Watcher
 from bench.store.results_folder import Store
@@ -39,6 +39,10 @@ def ok(job: Job) -> CellResult:
     return CellResult(
         job.cell.id, "ok", np.ones(1, np.bool_), ("a",), np.zeros(1, np.float32), 0.0, 1, {}
     )
+
+
+def timed(job: Job) -> CellResult:
+    return replace(ok(job), seconds=job.work)
 
 
 def failed(job: Job, *, again: bool) -> CellResult:
@@ -136,12 +140,10 @@ class Notes(Watcher):
 
 
 @pytest.fixture
-def through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Store, Notes]]:
+def through(tmp_path: Path) -> Callable[..., tuple[Store, Notes]]:
     def go(jobs: Sequence[Job], workers: Workers, **options: Any) -> tuple[Store, Notes]:
-        clock = SimpleNamespace(monotonic=lambda: workers.now)
-        monkeypatch.setattr("bench.run.scheduler.time", clock)
         store, notes = Store(tmp_path, "s"), Notes()
-        run(jobs, workers, store, notes, **options)
+        run(jobs, workers, store, notes, clock=lambda: workers.now, **options)
         return store, notes
 
     return go
@@ -175,19 +177,82 @@ def test_a_job_waits_for_what_it_needs(through: Callable[..., Any]) -> None:
     assert begin == {"craft": 0, "free": 0, "late": 1, "last": 10}
 
 
+def picks(queue: JobQueue, slot: str) -> list[str]:
+    """Return the keys of all jobs in the order in which one worker gets them."""
+    return [job.key for job in iter(lambda: queue.pick(1.0, slot), None)]
+
+
 def test_a_worker_keeps_to_what_is_warm() -> None:
     jobs = [job(f"{m}{d}{i}", m, d, work=i + 1) for i in range(3) for m in "AB" for d in "xy"]
-    queue, warm, order = JobQueue(jobs), None, []
-    while picked := queue.pick(1.0, warm, ()):
-        warm = (picked.cell.target, picked.cell.dataset)
-        order.append(picked.key)
+    queue = JobQueue(jobs)
+    order = picks(queue, "0")
     groups = [key[:2] for key in order]
     assert [group for group, last in zip(groups, [None, *groups], strict=False) if group != last] \
         in (["Ax", "Ay", "Bx", "By"], ["Ax", "Ay", "By", "Bx"])  # fmt: skip
     assert order[:3] == ["Ax2", "Ax1", "Ax0"]  # long work first
     assert queue.waiting == 0
-    other = JobQueue(jobs).pick(1.0, None, {("A", "x"), ("A", "y"), ("B", "x")})
-    assert other is not None and other.key.startswith("By")  # where nobody is
+
+
+def test_workers_that_change_group_go_where_nobody_is_and_then_where_most_is_left() -> None:
+    jobs = [job(f"{m}{i}", m, work=1.0) for m, count in (("A", 10), ("B", 6)) for i in range(count)]
+    queue = JobQueue(jobs)
+    groups = [queue.pick(1.0, slot).key[0] for slot in "01234"]  # type: ignore[union-attr]
+    # 9 or 5 are left: 9 / 2 against 5 / 2, 8 / 3 against 5 / 2, 7 / 4 against 5 / 2
+    assert groups == ["A", "B", "A", "A", "B"]
+    queue.move("1", None)
+    queue.move("4", None)
+    assert queue.pick(1.0, "5").key[0] == "B"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_worker_that_changes_group_gets_the_best_of_all(seed: int) -> None:
+    """Jobs and workers come and go at random; each choice is compared with a search."""
+    random = Random(seed)
+    jobs = [
+        job(str(place), random.choice("ABCD"), random.choice("uvwxyz"),
+            work=float(random.randrange(9)), needs=(str(place - 20),) if place % 3 else ())
+        for place in range(150)
+    ]  # fmt: skip
+    queue, running, last = JobQueue(jobs), [], dict[str, Group]()
+    there = [item for item in jobs if item.needs not in {(each.key,) for each in jobs}]
+    wanted = {need for item in jobs for need in item.needs}
+    choices = 0
+
+    def rank(group: Group, own: Group | None) -> tuple[bool, bool, bool, float]:
+        at = [item for item in there if group_of(item) == group]
+        others = list(last.values()).count(group)
+        needed, work = any(item.key in wanted for item in at), sum(item.work for item in at)
+        return not others, own is not None and group[0] == own[0], needed, work / (1 + others)
+
+    while queue.waiting or running:
+        slot, chance = random.choice("0123456"), random.random()
+        if running and chance < 0.5:
+            ended = running.pop(random.randrange(len(running)))
+            if chance < 0.1:
+                queue.put(ended)
+                there.append(ended)
+            else:
+                queue.done(ended)
+                there += [item for item in jobs if item.needs == (ended.key,)]
+            continue
+        if chance > 0.95:
+            queue.move(slot, None)
+            last.pop(slot, None)
+        own = last.get(slot)
+        ranks = {group_of(item): rank(group_of(item), own) for item in there}
+        picked = queue.pick(1.0, slot)
+        if picked is None:
+            assert not there
+            continue
+        there.remove(picked)
+        running.append(picked)
+        last[slot] = group_of(picked)
+        if own in ranks:
+            assert last[slot] == own
+        else:
+            assert ranks[last[slot]] == max(ranks.values())
+            choices += 1
+    assert choices > 30
 
 
 def test_early_jobs_go_first_in_the_order_of_the_suite() -> None:
@@ -197,10 +262,7 @@ def test_early_jobs_go_first_in_the_order_of_the_suite() -> None:
         for m in "AB"
         for what, w in (("clean", 1), ("pgd", 9))
     ]
-    queue, warm, order = JobQueue(jobs), None, []
-    while picked := queue.pick(1.0, warm, ()):
-        warm = (picked.cell.target, picked.cell.dataset)
-        order.append(picked.key)
+    order = picks(JobQueue(jobs), "0")
     assert order == ["clean A", "pgd A", "clean B", "pgd B", "long B", "long A"]
 
 
@@ -254,6 +316,74 @@ def test_a_worker_that_hangs_is_ended(through: Callable[..., Any]) -> None:
     result = store.get(digest("hangs"))
     assert result is not None and "more than the 30 seconds" in str(result.reason)
     assert is_finished(store, digest("good"))
+
+
+def ran(workers: Workers) -> list[tuple[str, float]]:
+    """Return the key and the begin of each job, in order."""
+    return [(key, begin) for _, key, begin, _ in workers.spans]
+
+
+def test_idle_workers_attack_parts_of_what_runs_longest(through: Callable[..., Any]) -> None:
+    """From the last part on; the run does not wait for a part of a cell that is done."""
+    workers = Workers(2, lambda job, count: timed(job))
+    through([job("long", work=400.0, parts=4), job("short", work=1.0)], workers)
+    parts = [("long.3", 1), ("long.2", 101), ("long.1", 201), ("long.0", 301)]
+    assert ran(workers) == [("long", 0), ("short", 0), *parts]
+    assert workers.now == 400
+    assert not workers.busy
+
+
+def test_a_slow_worker_is_replaced_when_others_have_done_all_parts(
+    through: Callable[..., Any],
+) -> None:
+    def happens(job: Job, count: int) -> CellResult | None:
+        return None if (job.key, count) == ("long", 1) else timed(job)
+
+    workers = Workers(2, happens)
+    store, notes = through([job("long", work=400.0, parts=4), job("short", work=1.0)], workers)
+    assert ran(workers)[-2:] == [("long.0", 301), ("long", 401)]
+    assert notes.lost_ == ["slower than the workers that did all parts of its job"]
+    assert is_finished(store, digest("long"))
+
+
+def test_a_single_part_is_tried_in_another_worker_only_if_it_is_slow(
+    through: Callable[..., Any],
+) -> None:
+    def happens(job: Job, count: int) -> CellResult | None:
+        return None if (job.key, count) == ("x.0", 1) else timed(job)
+
+    parts = [job(f"x.{part}", part=part, work=100.0) for part in (0, 1)]
+    workers = Workers(2, happens)
+    through([*parts, job("x", needs=("x.0", "x.1"), work=1.0)], workers)
+    # looked at after 100, 160, 220 and 280 seconds: a minute more than twice the other part
+    again = [("x.0.0", 280), ("x.0", 380), ("x", 480)]
+    assert ran(workers) == [("x.0", 0), ("x.1", 0), *again]
+
+
+def test_a_helper_that_is_slow_is_replaced_too(through: Callable[..., Any]) -> None:
+    def happens(job: Job, count: int) -> CellResult | None:
+        return None if (job.key, count) in {("long", 1), ("long.3", 1)} else timed(job)
+
+    workers = Workers(3, happens)
+    short = [job(name, work=1.0) for name in "ab"]
+    _, notes = through([job("long", work=400.0, parts=4), *short], workers)
+    parts = [("long.3", 1), ("long.2", 1), ("long.1", 101), ("long.0", 201), ("long.3.3", 301)]
+    assert ran(workers)[3:] == [*parts, ("long", 401)]
+    assert len(notes.lost_) == 2
+
+
+def test_parts_that_fail_are_given_to_others_again_but_not_for_ever(
+    through: Callable[..., Any],
+) -> None:
+    def happens(job: Job, count: int) -> CellResult:
+        return failed(job, again=True) if job.helps else timed(job)
+
+    workers = Workers(2, happens)
+    _, notes = through([job("long", work=800.0, parts=8), job("short", work=1.0)], workers)
+    again = {"long.7": 4, "long.6": 1, "long.5": 1, "long.4": 1, "long.3": 1}
+    assert workers.tries == {"long": 1, "short": 1, **again}
+    assert workers.now == 800
+    assert notes.waits == []  # their cell does not need them
 
 
 def test_a_full_disk_ends_a_run(

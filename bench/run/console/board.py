@@ -12,9 +12,10 @@ from rich.text import Text
 
 from bench.plan.labels import clock, duration
 from bench.run.console.legible_console import Terminal, literal_text
-from bench.run.events import Event, Events
-from bench.run.progress import Progress, after
+from bench.run.events import Events
+from bench.run.progress import Event, Progress, after
 
+_WORKERS = 30  # that have a line each
 _PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
 
 
@@ -93,7 +94,7 @@ class Progression(Events):
 
 
 def board(progress: Progress, at: float) -> RenderableType:
-    """Return the board: the whole run, then each worker's job, then the newest numbers.
+    """Return the board: the whole run, then workers with their jobs, then the newest numbers.
 
     In the examination there is a line for it alone.
 
@@ -108,10 +109,13 @@ def board(progress: Progress, at: float) -> RenderableType:
     bar = ProgressBar(total=max(progress.jobs, 1), completed=progress.done, width=20)
     total.add_row(bar, _line(count))
     workers = Table.grid(padding=(0, 1))
-    for slot in sorted({*progress.where, *progress.doing}, key=_slot_order):
+    slots = sorted({*progress.where, *progress.doing}, key=_slot_order)
+    for slot in slots[:_WORKERS]:
         text = progress.doing[slot].text(at) if slot in progress.doing else "idle"
         name = [] if progress.slots == 1 else [literal_text(slot, style="dim")]
         workers.add_row(*name, _line(text))
+    if (more := len(slots) - _WORKERS) > 0:
+        workers.add_row("", _line(f"and {more} more workers"))
     numbers = Table.grid(padding=(0, 1))
     for what, number in progress.recent:
         numbers.add_row(literal_text(number, style="bold", justify="right"), _line(what))
@@ -125,7 +129,7 @@ def _line(text: str) -> Text:
 def _at_once(event: Event) -> str:
     """Return the message of an event that is printed at once; empty for other events."""
     match event["event"]:
-        case "finished" if event["status"] == "failed":
+        case "finished" if event["status"] == "failed" and not event["helps"]:
             return f"failed: {event['what']}: {event['reason']}"
         case "going on":
             return f"ranks are not settled: {event['jobs']} cells get more images"

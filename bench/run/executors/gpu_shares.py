@@ -16,15 +16,19 @@ class GpuShares:
         """Start with all accelerators free; `nodes` has the node id of each accelerator."""
         self._nodes = list(nodes)
         self._free = [1.0] * len(nodes)
+        # accelerators by their free fraction: few fractions occur, also where there are thousands
+        self._with = {1.0: set(range(len(nodes)))}
 
     def find(self, share: float) -> int | None:
         """Return the index of the fullest accelerator with room for a share, as Ray chooses."""
-        fits = [index for index, free in enumerate(self._free) if free >= share]
-        return min(fits, key=lambda index: self._free[index], default=None)
+        least = min(
+            (free for free, found in self._with.items() if found and free >= share), default=None
+        )
+        return None if least is None else min(self._with[least])
 
     def take(self, index: int, share: float) -> None:
         """Reserve a share of an accelerator; a negative share is released."""
-        self._free[index] = round(self._free[index] - share, _DIGITS)
+        self._set(index, round(self._free[index] - share, _DIGITS))
 
     def node(self, index: int) -> str:
         """Return the node id of an accelerator."""
@@ -38,7 +42,12 @@ class GpuShares:
         """Allow no reservations on nodes that are not in `alive`."""
         for index, node in enumerate(self._nodes):
             if node not in alive:
-                self._free[index] = float("-inf")
+                self._set(index, float("-inf"))
+
+    def _set(self, index: int, free: float) -> None:
+        self._with[self._free[index]].discard(index)
+        self._with.setdefault(free, set()).add(index)
+        self._free[index] = free
 
     @property
     def closed(self) -> bool:

@@ -109,7 +109,9 @@ def test_models_far_apart_stop_first_and_close_ones_go_on(tmp_path: Path) -> Non
     # the smaller dataset is used whole, and the other up to the same look
     assert (of["A", "white-box", "digits"], of["A", "white-box", "cifar10"]) == (700, 768)
     for _, results in all_rounds:
-        lines = "\n".join(status_lines(results))
+        results.store.put_lock(results.lock)
+        results.store.cells.put(list(results.by_id.values()))
+        lines = "\n".join(status_lines(results.suite, results.store))
         assert ("ranks are not settled" in lines) == (results is not last)
     board = leaderboard(last.suite, [Scored(*pair) for pair in last.cells_with_results])
     rows = board[board["threat"] == "white-box"].set_index("model")

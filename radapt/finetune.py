@@ -81,7 +81,7 @@ def finetune(
     mean, std = normalisation(tower, mean, std)
     started = fingerprint(tower)
     tower.train().requires_grad_(True)
-    device, process = accelerator.device, accelerator.process_index
+    device, process = accelerator.device, int(accelerator.process_index)
     stream: Iterator[tuple[Tensor, Tensor]] | None = None
 
     def embed(model: nn.Module, pixels: Tensor) -> Tensor:
@@ -89,18 +89,21 @@ def finetune(
             embeddings = embedding(model, normalise(pixels, mean, std))
         return embeddings.float()  # losses are computed in fp32, because logits need it
 
+    def seed_of(part: int) -> int:
+        # its own per part and process, so that a resumed run draws the same numbers
+        return (seed * 1_000_003 + part) * 1009 + process
+
     def loss_of_part(model: nn.Module, part: int) -> Tensor:
         # dropout uses the global random generator
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed((seed * 1_000_003 + part) * 1009 + process)
+            torch.manual_seed(seed_of(part))
             return loss_of(model, part)
 
     def loss_of(model: nn.Module, part: int) -> Tensor:
         nonlocal stream
         stream = stream or batches(part)
         images, labels = (tensor.to(device, non_blocking=True) for tensor in next(stream))
-        # a random generator per part and process, so that a resumed run has the same noise
-        noise = torch.Generator(device).manual_seed((seed * 1_000_003 + part) * 1009 + process)
+        noise = torch.Generator(device).manual_seed(seed_of(part))
         with accelerator.autocast():
             loss = objective.loss(images, labels)
             guidance = objective.guidance(images, labels) if objective.guidance else None

@@ -122,7 +122,7 @@ def on_frames(
         grid_thw: Frames, rows and columns of each image, `[images, 3]`.
         order: Order of the tower's patches.
     """
-    counted = [(grid, times) for grid, times in _runs(grid_thw)]
+    counted = list(_runs(grid_thw))
     parts = patches.split([times * grid[0] * grid[1] for grid, times in counted])
     changed = [
         patch_frames(change(unpatch_frames(part, grid, order)), order)

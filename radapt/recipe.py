@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from radapt.clip import Clip
 from radapt.finetune import InnerAttack
-from radapt.loop import Schedule
+from radapt.loop import Optimiser, Schedule
 from radapt.objectives import NormAxis, Objective, fare, tecoa, tga
 from radapt.text_files import read_text
 
@@ -73,7 +73,7 @@ class Recipe(_Spec):
     warmup: int = Field(ge=0)
     batch: int = Field(gt=0)
     accumulate: int = Field(1, gt=0)
-    optimiser: Literal["adamw", "sgd"]
+    optimiser: Optimiser
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     betas: tuple[float, float] = (0.9, 0.999)

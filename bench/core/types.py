@@ -17,8 +17,7 @@ if TYPE_CHECKING:  # planning and reporting must start without torch
 Mode = Literal["success", "full"]
 Norm = Literal["linf", "l2"]
 Status = Literal["ok", "skip", "failed"]
-CLEAN = "clean"  # stands for the attack of a number without attack
-WORST = "worst"  # stands for the attack of a worst case over all attacks
+CLEAN, WORST = "clean", "worst"  # names in tables: without attack, and under all attacks
 REACHED = "reached="  # flag: share of images on which the model said the attack's target
 # flag: the images were drawn until the number was precise enough, so its interval must hold then
 ANYTIME = "anytime"

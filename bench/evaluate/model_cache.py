@@ -1,4 +1,4 @@
-"""A cache of what cells share: models, zero-shot heads, batch sizes, judges, and images."""
+"""A cache of what cells share: models, zero-shot heads, batch sizes, scorers and images."""
 
 import gc
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -17,8 +17,9 @@ from bench.core.types import EmbeddingClassifier, ImageTextModel
 from bench.data.tensors import Images
 from bench.evaluate.image_cache import ImageCache
 from bench.evaluate.loading import Loading
+from bench.evaluate.scorer_cache import ScorerCache
 from bench.evaluate.text_vectors import TextVectors
-from bench.evaluate.unchanged import require_unchanged_judge, require_unchanged_model
+from bench.evaluate.unchanged import require_unchanged_model
 from bench.models import (
     ClipModel,
     DefendedLogits,
@@ -33,10 +34,9 @@ from bench.models.compiled import Compiled, use_channels_last
 from bench.models.lowered_precision import in_bfloat16
 from bench.models.own_outputs import LogitsClassifier, ModelOfLogits
 from bench.suite.load import Suite
-from bench.suite.metrics import TASKS, Task, metric_of
-from bench.suite.specs import Component, Precision, TransformersJudge, task_of
-from bench.tasks.answer_judges import Judge, build_judge, match
-from bench.tasks.answer_scores import Scorer, build_scorer
+from bench.suite.metrics import TASKS, Task
+from bench.suite.specs import Component, Precision, task_of
+from bench.tasks.answer_scores import Scorer
 from bench.tasks.prompted_models import PromptedModel, ValueFeatureModel
 
 _FULL = 0.5  # share of the memory that this process may use, above which models are dropped
@@ -44,7 +44,7 @@ _FULL = 0.5  # share of the memory that this process may use, above which models
 
 @dataclass
 class ModelCache:
-    """Builds models, heads and images at their first use and keeps them.
+    """Builds models, heads, scorers and images at their first use and keeps them.
 
     Attributes:
         suite: Defines the names.
@@ -76,18 +76,21 @@ class ModelCache:
     _towers: dict[Hashable, Compiled] = field(default_factory=dict)
     _models: dict[Hashable, ImageTextModel] = field(default_factory=dict)
     _batches: dict[Hashable, Batch] = field(default_factory=dict)
-    _scorers: dict[tuple[str, str], Scorer] = field(default_factory=dict)
     _independent: set[str] = field(default_factory=set)
-    _built_judge: Judge | None = None
     loading: Loading = field(init=False)
     _images: ImageCache = field(init=False)
     _vectors: TextVectors = field(init=False)
+    _scorers: ScorerCache = field(init=False)
 
     def __post_init__(self) -> None:
-        """Create empty caches of images and text vectors."""
+        """Create empty caches of images, text vectors and scorers."""
         self.loading = Loading(self.problems, self.logs, self.device)
         self._images = ImageCache(self.suite, self.lock, self.device, self.loading)
         self._vectors = TextVectors(self.suite.protocol, self.loading)
+        self._scorers = ScorerCache(
+            self.suite, self.lock, self.device, self.trust, self.judge_replies, self._images,
+            self.loading,
+        )  # fmt: skip
 
     def classifier(
         self,
@@ -136,26 +139,7 @@ class ModelCache:
 
     def scorer(self, dataset: str, metric: str) -> Scorer:
         """Return the scorer of a dataset's answers for a metric."""
-        if (dataset, metric) not in self._scorers:
-            all_exchanges = self.images(dataset).questions
-            judge = self._judge() if metric_of(metric).judged else match
-            rule = self.suite.protocol.vqa_rule
-            self._scorers[dataset, metric] = build_scorer(metric, all_exchanges, judge, rule)
-        return self._scorers[dataset, metric]
-
-    def _judge(self) -> Judge:
-        """Return the judge that decides whether an answer names an object."""
-        if self._built_judge is None:
-            with self.loading.timed():
-                self._built_judge = self.loading.once("protocol.judge", self._build_judge)
-        return self._built_judge
-
-    def _build_judge(self) -> Judge:
-        judge, weights, check = self.suite.protocol.judge, self.lock.judge, self.loading.check
-        built = build_judge(judge, self.judge_replies, weights, self.device, self.trust, check)
-        if isinstance(judge, TransformersJudge):
-            require_unchanged_judge(judge, weights)
-        return built
+        return self._scorers.scorer(dataset, metric)
 
     def _with_head(self, tower: ImageTextModel, model: str, dataset: str) -> EmbeddingClassifier:
         """Join a model's image tower (also compiled or in bf16) with its head for a dataset."""
@@ -271,8 +255,7 @@ class ModelCache:
         self._towers.clear()
         self._vectors.clear()  # keyed by the models' own text towers
         self._images.clear()
-        self._scorers.clear()  # they hold the judge
-        self._built_judge = None
+        self._scorers.clear()
         gc.collect()  # towers and the models adapted from them are in reference cycles
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

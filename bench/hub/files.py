@@ -121,7 +121,7 @@ def unreachable() -> str | None:
     """
     from huggingface_hub import constants
 
-    if constants.is_offline_mode():
+    if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set, so the hub is not contacted"
     return _unreachable(constants.ENDPOINT)
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from bench.core.digests import hash_files, hash_folder
 from bench.core.errors import MALFORMED, CellError, CellSkip
 from bench.core.identifiers import shown
+from bench.core.resolved_names import DatasetLock
 from bench.core.suite_paths import find_path, tried
-from bench.data import index_dataset
 from bench.data.source_kinds import source_of
 from bench.suite.load import Suite
 from bench.suite.specs import DatasetSpec, ExternalImages, Pixels
@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # it imports torch
     from bench.attacks.image_files import ImageFiles
 
 _SHOWN = 3  # ids that a message names
+
+ReadIndex = Callable[[str], DatasetLock]  # from a dataset's name to its samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +101,24 @@ def require_images(attack: ExternalImages, dataset: str) -> None:
         raise CellSkip(f"{attack.label} has no images of {dataset}: {path} is missing{tried(text)}")
 
 
-def image_faults(suite: Suite, contents: bool) -> Iterator[tuple[str, str]]:
+def image_faults(suite: Suite, index: ReadIndex | None) -> Iterator[tuple[str, str]]:
     """Yield key path and reason for images that are missing on every dataset, or cannot be used.
 
     Args:
         suite: The suite.
-        contents: Whether the files are opened and their ids compared with the datasets.
+        index: Reads the samples that ids are compared with; None to open no files.
     """
     here = list(images_of_suite(suite))
     for number, attack in enumerate(suite.attacks):
         if isinstance(attack, ExternalImages) and all(attack is not each for _, each, _ in here):
             text = attack.path_for(suite.datasets[0].name)
             yield f"attacks.{number}.path", f"{text}: no such file or folder{tried(text)}"
-    for key, attack, dataset in here if contents else ():
+    if index is None:
+        return
+    for key, attack, dataset in here:
         try:
             there = source_of(dataset).missing(suite.seed) is None
-            found = index_dataset(dataset, suite.most_samples, suite.seed) if there else None
+            found = index(dataset.name) if there else None
             checked_content(suite, attack, dataset, found.sample_ids if found else None)
         except MALFORMED as error:
             yield key, str(error) or type(error).__name__
@@ -145,7 +149,10 @@ def match(
                 f"the {len(sample_ids)} images of {dataset.name} in the order of their ids"
             )
         return Matched(files, dict(zip(sorted(sample_ids), range(files.count), strict=True)), True)
-    known = source_of(dataset).subset(seed).samples
+    sample = set(sample_ids)
+    within = files.shape is not None and sample.issuperset(files.names)
+    # the dataset's index only tells other images of the dataset from unknown ones
+    known = sample if within else source_of(dataset).subset(seed).samples
     ids = _ids_in_folder(files.names, known) if files.shape is None else files.names
     places: dict[str, list[int]] = defaultdict(list)
     for row, key in enumerate(ids):

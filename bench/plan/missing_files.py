@@ -6,6 +6,7 @@ Each fault belongs to one entry of the suite: a model that is made of others has
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from bench import catalogue
@@ -17,11 +18,12 @@ from bench.catalogue.weight_sources import (
 )
 from bench.core.errors import MALFORMED, CellError, NoSuchPath
 from bench.core.program import PROGRAM, PROJECT
+from bench.core.resolved_names import DatasetLock
 from bench.data import index_dataset
 from bench.data.source_kinds import source_of
 from bench.hub.files import NoSuchFile
 from bench.hub.weights import weight_faults
-from bench.plan.external_images import image_faults
+from bench.plan.external_images import ReadIndex, image_faults
 from bench.plan.judge_keys import key_fault
 from bench.plan.resolve import judge_weights
 from bench.suite.load import Suite
@@ -75,12 +77,21 @@ def find_faults(
         torch: Whether weights are checked that need open_clip or transformers: it imports torch.
         trust: Whether the judge may have a key that the user has not listed.
     """
+
+    @cache  # each dataset is read once, also if several attacks have images of it
+    def index(name: str) -> DatasetLock:
+        return index_dataset(suite.dataset(name), suite.most_samples, suite.seed)
+
     return [
-        *(fault for dataset in suite.datasets for fault in _of_dataset(suite, dataset, contents)),
+        *(
+            fault
+            for dataset in suite.datasets
+            for fault in _of_dataset(suite, dataset, index if contents else None)
+        ),
         *(fault for name, spec in suite.models.items() for fault in _of_model(name, spec, torch)),
         *(
             Fault(key, reason, _CORRECT)
-            for key, reason in image_faults(suite, contents=contents and torch)
+            for key, reason in image_faults(suite, index if contents and torch else None)
         ),
         *_of_packages(suite),
         *_of_judge(suite, torch, trust),
@@ -142,14 +153,14 @@ def download_line(suite: Suite) -> str:
     return f"{len(sizes)} datasets, about {known / 1000:.1f} GB{rest}; `fetch` shows the exact size"
 
 
-def _of_dataset(suite: Suite, dataset: DatasetSpec, contents: bool) -> Iterator[Fault]:
+def _of_dataset(suite: Suite, dataset: DatasetSpec, index: ReadIndex | None) -> Iterator[Fault]:
     key, source = f"datasets.{dataset.name}", source_of(dataset)
     download = source.download_folder is not None
     if reason := source.missing(suite.seed):
         yield Fault(key, reason, _FETCH if download else _CREATE, download)
-    elif contents and not download:
+    elif index is not None and not download:
         try:
-            index_dataset(dataset, suite.most_samples, suite.seed)
+            index(dataset.name)
         except CellError as error:
             yield Fault(key, str(error), _CORRECT)
         except Exception as error:  # readers raise many kinds, and a run fails with each

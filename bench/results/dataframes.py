@@ -34,9 +34,10 @@ def pivot(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     together = pd.concat([clean, attacked])
     keys = [*ROW, "dataset"]
     values = together.groupby([*keys, "column"], sort=False)["value"].agg(_mean_or_nan)
-    table = values.unstack("column", sort=False)
+    table = values.unstack("column")  # with `sort=False`, pandas 2.2.0 exchanges values
     order = pd.MultiIndex.from_frame((together if attacked.empty else attacked)[keys])
-    return table.reindex(order.drop_duplicates()).rename_axis(columns=None)
+    table = table.reindex(order.drop_duplicates(), columns=together["column"].unique())
+    return table.rename_axis(columns=None)
 
 
 def trade_off(results: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.core.types import CLEAN, Budget, Values
+from bench.core.types import CLEAN, WORST, Budget, Values
 from bench.results.tables import SAME_SOURCE, Scored
 from bench.stats import ranks
 from bench.suite.load import Suite
@@ -66,9 +66,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
                 "threat": threat,
                 "source": source,
                 **columns,
-                "worst": None
-                if worst is None
-                else float(np.mean([w.mean() for w in worst])) * best,
+                WORST: None if worst is None else float(np.mean([w.mean() for w in worst])) * best,
                 "n": _images(items),
                 "datasets": len(suite.datasets),
                 "flags": " ".join(flags),
@@ -81,7 +79,7 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
     frame = frame.assign(place=place).sort_values(
-        ["place", "worst"], ascending=[True, False], kind="stable", na_position="last"
+        ["place", WORST], ascending=[True, False], kind="stable", na_position="last"
     )
     return frame.drop(columns="place").reset_index(drop=True)
 

@@ -57,7 +57,7 @@ def _entry(
     assert result is not None
     known = lock.whole if cell.attack is None and cell.dataset in lock.whole else lock.datasets
     resolved = known.get(cell.dataset)
-    # of a cell that stopped before, all images that it could have had
+    # a cell that stopped early lists all images that it could have used
     ids = resolved.sample_ids if item.anytime and resolved else result.sample_ids
     templates = protocol.templates
     if isinstance(suite.dataset(cell.dataset), LanguageDataset):

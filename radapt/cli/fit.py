@@ -23,7 +23,7 @@ from radapt.cli.shared import (
     prepared,
 )
 from radapt.fit import Epoch, fit_anchor
-from radapt.fit_task import FitOptions
+from radapt.fit_task import Decay, FitOptions, Loss, Optimiser
 
 EXAMPLE = """\
   python -m radapt fit --model ViT-L-14-quickgelu:openai --data imagenet --images 2000 \\
@@ -51,9 +51,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--start", type=Path, help="file of the initial anchor (default: a white image's anchor)"
     )
-    losses = ("l2", "cosine", "ce")
-    parser.add_argument("--loss", choices=losses, default=DEFAULT.loss)
-    parser.add_argument("--attack-loss", choices=losses, help="default: as --loss")
+    parser.add_argument("--loss", choices=get_args(Loss), default=DEFAULT.loss)
+    parser.add_argument("--attack-loss", choices=get_args(Loss), help="default: as --loss")
     parser.add_argument(
         "--refresh", action="store_true", help="craft adversarial images at each step, not once"
     )
@@ -62,9 +61,9 @@ def add(commands: Commands) -> None:
     )
     for name in ("steps", "epochs", "batch"):
         parser.add_argument(f"--{name}", type=positive, default=getattr(DEFAULT, name))
-    parser.add_argument("--optimiser", choices=("adam", "sgd"), default=DEFAULT.optimiser)
+    parser.add_argument("--optimiser", choices=get_args(Optimiser), default=DEFAULT.optimiser)
     parser.add_argument("--lr", type=float, default=DEFAULT.lr)
-    parser.add_argument("--decay", choices=("cosine", "constant"), default=DEFAULT.decay)
+    parser.add_argument("--decay", choices=get_args(Decay), default=DEFAULT.decay)
     parser.add_argument(
         "--held-out", type=float, default=0.0,
         help="fraction of the images that selects the best epoch (default: 0)",

@@ -616,7 +616,7 @@ def test_one_judge_serves_all_datasets_and_is_let_go_of_with_the_models(
         made.append(weakref.ref(judge))
         return judge
 
-    monkeypatch.setattr("bench.evaluate.model_cache.build_judge", build)
+    monkeypatch.setattr("bench.evaluate.scorer_cache.build_judge", build)
     suite = worded(datasets=[WHAT, {**WHAT, "name": "again"}], samples=2)
     lock, _ = resolve(suite)
     cache = ModelCache(suite, lock, {}, CPU, None, True)

@@ -19,6 +19,8 @@ import run_bench
 from bench.core.errors import SuiteError
 from bench.core.types import CellResult
 from bench.data import load_images
+from bench.data.embedded_source import EmbeddedSource
+from bench.data.split import Split
 from bench.plan.cells import Cell, expand
 from bench.plan.missing_files import find_faults
 from bench.plan.resolve import resolve
@@ -264,6 +266,27 @@ def test_faults_of_the_files_are_told_before_anything_is_computed(
     message = capsys.readouterr().err
     assert "attacks.0.path: " in message and "may run code" in message
     assert not mark.exists() and not (tmp_path / "small" / "cells").exists()
+
+
+def test_a_dataset_is_read_once_for_all_images_made_of_it(
+    suite_file: Writer,
+    tmp_path: Path,
+    given: tuple[tuple[str, ...], NDArray[np.uint8]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids, images = given
+    entry = external(write(tmp_path / "a.npz", images, ids))["attacks"][0]
+    attacks = [{**entry, "name": name} for name in ("theirs", "others")]
+    suite = load_suite(suite_file(**{**external("none"), "attacks": attacks}))
+    read, opened = list[str](), EmbeddedSource.open
+
+    def counted(self: EmbeddedSource, seed: int | None = None) -> Split:
+        read.append(self.spec.name)
+        return opened(self, seed)
+
+    monkeypatch.setattr(EmbeddedSource, "open", counted)
+    assert not find_faults(suite)
+    assert read == ["cifar10"]
 
 
 def test_pixels_outside_of_0_and_1_fail_the_cell_with_their_range(

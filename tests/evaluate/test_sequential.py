@@ -1,5 +1,6 @@
 """Cells that stop when their number is precise enough."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from bench import load_results
 from bench.core.errors import SuiteError
 from bench.core.types import ANYTIME
 from bench.plan.cells import Cell
+from bench.report.export.adversarial_files import write_adversarial
 from bench.run.suite_run import run_suite
 from bench.stats import anytime_interval
 from bench.store.results_folder import Store
@@ -27,9 +30,10 @@ def stopping(monkeypatch: pytest.MonkeyPatch, suite_file: Callable[..., Path]) -
     """Return a maker of suites of parts of 8 images that stop at a width."""
     monkeypatch.setattr("bench.plan.shards.PART", 8)
 
-    def make(width: float) -> Suite:
+    def make(width: float, **changes: Any) -> Suite:
         samples = {"most": 44, "until": {"width": width}}
-        return load_suite(suite_file(samples=samples, attacks=[ATTACK], models=MODELS))
+        entries = {"samples": samples, "attacks": [ATTACK], "models": MODELS, **changes}
+        return load_suite(suite_file(**entries))
 
     return make
 
@@ -82,6 +86,20 @@ def test_a_cell_stops_at_the_first_part_at_which_it_is_narrow(
         n = len(before.correct)
         assert len(after.correct) > n or n == 44
         assert np.array_equal(after.correct[:n], before.correct)
+
+
+def test_images_of_cells_that_stopped_are_written_as_far_as_a_cell_used_them(
+    stopping: Any, tmp_path: Path
+) -> None:
+    root = tmp_path / "results"
+    loose = stopping(0.5, threats=[{"transfer": "CLIP"}], attacks=[{**ATTACK, "eps": "1/255"}])
+    run_suite(loose, results=root, device="cpu", batch=8)
+    longest = max((result.sample_ids for _, result in attacked(loose, root)), key=len)
+    assert len(longest) < 44
+    (path,) = write_adversarial(read_results(loose, Store(root, "small")), tmp_path / "ours")
+    with safe_open(path, "np") as file:
+        assert tuple(json.loads(file.metadata()["ids"])) == longest
+        assert len(file.get_tensor("images")) == len(longest)
 
 
 @pytest.mark.parametrize(

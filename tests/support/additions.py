@@ -1,7 +1,7 @@
-"""A copy of the project with something added to it, to prove how little an addition takes.
+"""A copy of the project to which a test adds a kind, to count the files that this touches.
 
-A test says which files an addition writes and which lines it inserts where; the copy then runs a
-suite that uses it. The number of files that it touches is the cost that `CONTRIBUTING.md` states.
+A test writes files and inserts lines; the copy then runs a suite with the new kind.
+`CONTRIBUTING.md` states the number of files for each kind.
 """
 
 import csv
@@ -20,8 +20,8 @@ class Copy:
     """A copy of `bench`, `radapt` and `run_bench.py` below a folder.
 
     Attributes:
-        root: Where the copy is.
-        touched: Files that were written or changed since, relative to the root.
+        root: Folder of the copy.
+        touched: Files that were written or changed in the copy, relative to the root.
     """
 
     def __init__(self, root: Path) -> None:
@@ -42,7 +42,7 @@ class Copy:
         self.touched.add(path)
 
     def insert(self, path: str, after: str, text: str) -> None:
-        """Insert text behind the only place of a file that reads `after`."""
+        """Insert text after `after`, which the file must contain exactly once."""
         place = self.root / path
         old = place.read_text("utf-8")
         assert old.count(after) == 1, f"{path} has {old.count(after)} places that read {after!r}"

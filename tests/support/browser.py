@@ -1,4 +1,4 @@
-"""A headless chromium for tests, spoken to over pipes (the DevTools protocol), without a driver."""
+"""A headless chromium for tests, controlled over pipes with the DevTools protocol."""
 
 import base64
 import json
@@ -95,7 +95,7 @@ class Tab:
         return answer["result"].get("value")
 
     def settle(self) -> None:
-        """Wait for two frames, in which what was asked for is laid out and drawn."""
+        """Wait for two frames, so that the page is laid out and drawn."""
         frame = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
         self.ask(f"{frame}.then(() => null)")
 
@@ -106,7 +106,7 @@ class Tab:
         self.send("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def click(self, selector: str) -> None:
-        """Click into the middle of what a selector finds, as a mouse does."""
+        """Click into the middle of the element that a selector finds."""
         box = self.ask(
             f"(() => {{ const found = document.querySelector({json.dumps(selector)});"
             "found.scrollIntoView({block: 'center', behavior: 'instant'});"
@@ -118,7 +118,7 @@ class Tab:
         self.send("Input.dispatchMouseEvent", type="mouseReleased", **where)
 
     def look(self, width: int, height: int, scheme: str = "light") -> None:
-        """Take on a window's size and a colour scheme."""
+        """Set the window's size and the colour scheme."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=width < 500,

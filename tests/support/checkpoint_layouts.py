@@ -23,7 +23,7 @@ def _averaged_by_torch(state: Mapping[str, Any]) -> dict[str, Any]:
     return {"n_averaged": torch.tensor(3), **_prefixed("module.")(state)}
 
 
-# by the names of `LAYOUTS`; a missing one fails the tests that go through those
+# by the names in `LAYOUTS`; tests of all layouts fail if a name is missing here
 WRAPPED: dict[str, Write] = {
     "a training state of TeCoA or TGA-ZSR": _under("vision_encoder_state_dict"),
     "a training state of Lightning, open_clip or timm": _under("state_dict"),

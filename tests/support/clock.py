@@ -2,7 +2,7 @@
 
 
 class Clock:
-    """Takes the place of the module `time` where code asks how long something has taken."""
+    """Replaces the module `time` in code that measures time."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -11,8 +11,8 @@ class Clock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Move the clock on; nobody waits."""
+        """Move the clock on without waiting."""
         self.now += seconds
 
 
-CLOCK = Clock()  # of this process, so that models which a suite names can move it
+CLOCK = Clock()  # one per process, so that a model in a suite's own code can move it

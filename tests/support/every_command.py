@@ -13,7 +13,7 @@ from tests.conftest import SMALL
 
 
 def commands(folder: Path, suite: Path, baseline: str, cell: str) -> list[list[str]]:
-    """Return a call of every command, on results that are there already for some."""
+    """Return arguments for every command; some need results that exist already."""
     results = ["--results", str(folder / "results")]
     name = yaml.safe_load(suite.read_text())["suite"]
     bundle = str(folder / f"{name}.zip")
@@ -36,7 +36,7 @@ def commands(folder: Path, suite: Path, baseline: str, cell: str) -> list[list[s
 
 
 def call(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Run a command; return what it said, which is no traceback."""
+    """Run a command and return its output, which must have no traceback."""
     try:
         code = run_bench.main(arguments)
     except SystemExit as stop:

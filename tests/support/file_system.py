@@ -37,7 +37,7 @@ def refuse(
 
 
 def refuse_writes(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int) -> None:
-    """Let nothing be written or made below a folder; the folder can be read. Holds for root too."""
+    """Let every write below a folder fail, also for root; files can be read."""
 
     def below(file: Any) -> bool:
         if isinstance(file, int):
@@ -71,7 +71,7 @@ def refuse_writes(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int) ->
 
 @contextmanager
 def reads() -> Iterator[Counter[str]]:
-    """Count by name how often each file is opened to be read, whoever opens it."""
+    """Count by file name how often any code opens a file for reading."""
     counter: Counter[str] = Counter()
     _counted.append(counter)
     try:

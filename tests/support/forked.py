@@ -1,6 +1,7 @@
-"""Processes forked from one that has imported the libraries, which costs more than most commands.
+"""Starts processes by a fork of a server that has imported the libraries already.
 
-Each has arguments, an environment and output of its own, as one that the shell starts.
+The imports take longer than most commands. Each process has its own arguments, environment and
+output, like a process that a shell starts.
 """
 
 import gc
@@ -30,12 +31,13 @@ ROOT = Path(__file__).parents[2]
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.support.forked"])
-_kept: list[ModuleType] = []  # modules that end take back what they told torch
+# kept alive: a module that is collected would deregister its operators from torch
+_kept: list[ModuleType] = []
 
 
 def process(target: object, *arguments: object) -> multiprocessing.process.BaseProcess:
     """Return a process, not yet started, that calls a function of a module."""
-    with patch.dict(os.environ, _ENVIRONMENT, clear=True):  # whatever a test has set
+    with patch.dict(os.environ, _ENVIRONMENT, clear=True):  # without what a test has set
         forkserver.ensure_running()
     return _CONTEXT.Process(target=target, args=arguments)  # type: ignore[arg-type]
 
@@ -72,7 +74,7 @@ def _script(command: list[str], cwd: str, environment: dict[str, str], *streams:
     os.environ.clear()
     os.environ.update(environment)
     torch.set_num_threads(1)
-    gc.freeze()  # what came with the fork is no garbage
+    gc.freeze()  # objects from before the fork are no garbage
     root = Path(command[0]).parent
     if root != ROOT:
         for name in [n for n in sys.modules if n.partition(".")[0] in ("bench", "radapt")]:

@@ -1,7 +1,7 @@
-"""A run that holds in the middle of a cell, so that tests can do something to it there.
+"""A run that stops and waits in the middle of a cell, at the same place on any machine.
 
-Once so many cells are kept, it says so before the next pass through a model, and waits. So what a
-test does then comes neither too early nor too late, however slow the machine is.
+When a given number of cells is stored, the process waits before the next pass through a model. So
+the moment at which a test interrupts it does not depend on the machine's speed.
 """
 
 import multiprocessing
@@ -24,9 +24,9 @@ from tests.support import forked
 
 @contextmanager
 def held(suite: Path, results: Path, cells: int) -> Iterator[BaseProcess]:
-    """Start a run, and yield its process once it holds with so many cells kept.
+    """Start a run, and yield its process when it waits with `cells` cells stored.
 
-    What it prints on stderr is in `errors.txt` beside the results.
+    Its stderr is in `errors.txt` beside the results.
     """
     command = ["run", str(suite), "--results", str(results), "--no-check"]
     ours, theirs = multiprocessing.Pipe()
@@ -44,7 +44,7 @@ def held(suite: Path, results: Path, cells: int) -> Iterator[BaseProcess]:
 
 
 def kept(results: Path) -> set[str]:
-    """Return the ids of the cells that are kept."""
+    """Return the ids of the stored cells."""
     return {path.stem for path in results.glob("small/cells/[!.]*.json")}
 
 

@@ -1,4 +1,4 @@
-"""The hub's cache on the local disk, as its client leaves it, without a network."""
+"""A cache on the local disk in the layout of the hub's client, for tests without a network."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ FIRST, SECOND = "a" * 40, "b" * 40  # commits
 
 
 def offline(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    """Let the hub's client see this cache and no network."""
+    """Let the hub's client use this cache and no network."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 

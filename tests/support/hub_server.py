@@ -1,12 +1,13 @@
-"""A local stand-in for the paths and headers of the Hugging Face hub that its client asks for."""
+"""A local server with the paths and headers of the Hugging Face hub that its client uses."""
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.support.local_server import serve
 
 COMMIT = "a" * 40
 LARGE = (".tar", ".bin", ".safetensors")
@@ -119,14 +120,6 @@ def serving() -> Iterator[Hub]:
     """Serve an empty hub on the local machine until the block ends."""
     hub = Hub()
     handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    hub.cdn = hub.url.replace("127.0.0.1", "localhost") + "/cdn"  # another host, as the hub's is
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serve(handler) as hub.url:
+        hub.cdn = hub.url.replace("127.0.0.1", "localhost") + "/cdn"  # another host, as the hub's
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -1,31 +1,32 @@
-"""A judge's endpoint on this machine, which replies as a test says and notes what it is asked."""
+"""A judge's endpoint on this machine: it gives the replies that a test sets, and logs requests."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.support.local_server import serve
 
 
 @dataclass
 class Endpoint:
-    """What an endpoint replies, and what it was asked.
+    """The replies of an endpoint, and the requests that it got.
 
     Attributes:
         url: Its address.
         said: Replies by a part of the question.
         failures: Statuses of the next replies, the last first.
         body: The whole reply in place of one by `said`.
-        elsewhere: Where its redirects lead.
+        elsewhere: The address that its redirects name.
         after: The `Retry-After` of each reply.
         broken: A part of the questions that are answered with 401.
-        refusing: Says why a request is refused with 400, if it is.
-        needed: Tokens that a reply takes; one with fewer is cut.
+        refusing: Returns why a request is refused with 400, or None to accept it.
+        needed: Tokens that a reply needs; with a lower limit it is cut off.
         cut_off: How many replies end before their announced length.
-        headers: Those of each request.
+        headers: The headers of each request.
         log: Path, authorisation and body of each request.
     """
 
@@ -45,6 +46,7 @@ class Endpoint:
 
 @contextmanager
 def endpoint() -> Iterator[Endpoint]:
+    """Serve an endpoint until the block ends."""
     room = Endpoint()
 
     class Handler(BaseHTTPRequestHandler):
@@ -78,13 +80,6 @@ def endpoint() -> Iterator[Endpoint]:
             self.end_headers()
             self.wfile.write(data)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    room.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serve(Handler) as address:
+        room.url = f"{address}/v1"
         yield room
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 class _Held:
-    """What autograd keeps of a tensor, for as long as it does."""
+    """Holds a tensor that autograd keeps; freed when autograd drops the tensor."""
 
     def __init__(self, value: Tensor) -> None:
         self.value = value
 
 
 def kept_bytes(compute: Callable[[], Tensor], weights: Iterable[Tensor]) -> int:
-    """Return the bytes that are kept when a loss has been computed, weights aside."""
+    """Return the bytes that are kept after a loss was computed, without those of the weights."""
     alive: weakref.WeakSet[_Held] = weakref.WeakSet()
 
     def pack(value: Tensor) -> _Held:

@@ -1,4 +1,4 @@
-"""The most bytes that tensors on a CPU take at the same time."""
+"""Measures the peak memory of tensors on a CPU."""
 
 import weakref
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class PeakBytes(TorchDispatchMode):
-    """Follows the bytes of what operations make, and keeps their greatest sum."""
+    """Adds up the bytes of tensors that operations make, and keeps the largest sum."""
 
     def __init__(self, held: Iterable[Tensor]) -> None:
         super().__init__()

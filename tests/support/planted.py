@@ -1,4 +1,4 @@
-"""Code in all places where a checkpoint or a dataset could hold it; it tells if it runs."""
+"""Checkpoints and datasets with code in every place that could hold it; it leaves a file if run."""
 
 import io
 import json
@@ -17,11 +17,11 @@ from tests.support.small_hugging_face import small_clip as small_hugging_face
 from tests.support.small_language import small_llava
 from tests.tasks.test_judges import small_model
 
-GADGET = "{{ cycler.__init__.__globals__.os.system('touch %s') }}"  # out of a careless sandbox
+GADGET = "{{ cycler.__init__.__globals__.os.system('touch %s') }}"  # leaves a lax sandbox
 
 
 class _Pickled:
-    """Becomes the outcome of running some code, wherever it is unpickled without care."""
+    """Runs code when it is unpickled without restrictions."""
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -32,7 +32,7 @@ class _Pickled:
 
 @dataclass(frozen=True)
 class Planter:
-    """Plants code, and tells what of it ran.
+    """Plants code, and finds what ran.
 
     Attributes:
         root: An empty folder.
@@ -44,7 +44,7 @@ class Planter:
 
     @property
     def ran(self) -> list[str]:
-        """What ran, by the names it was planted under."""
+        """Names under which the code that ran was planted."""
         return sorted(path.name for path in self.root.glob("ran-*"))
 
     def mark(self, name: str) -> Path:
@@ -60,7 +60,7 @@ class Planter:
         return buffer.getvalue()
 
     def copy(self, kind: str, name: str) -> Path:
-        """Return a copy of a sound checkpoint, with code that no file refers to yet."""
+        """Return a copy of a sound checkpoint with code to which no file refers yet."""
         folder = self.root / name
         shutil.copytree(self.whole[kind], folder)
         (folder / "planted.py").write_text(self.code(name) + "class Planted: pass\n")
@@ -82,13 +82,13 @@ def write_whole(root: Path) -> dict[str, Path]:
 
 
 def edit(path: Path, **changes: Any) -> None:
-    """Replace some keys of a JSON file, which need not be there."""
+    """Set some keys of a JSON file; it is made if it does not exist."""
     known = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps({**known, **changes}))
 
 
 def ask(path: Path, auto: str, *, several: bool = False, **changes: Any) -> None:
-    """Let a configuration name the class in the `planted.py` beside it, as `auto` is to be."""
+    """Set `auto_map` of a configuration, so that `auto` is the class in `planted.py` beside it."""
     # with the folder, since a loader may read the configuration from a copy of it
     named = f"{path.parent}--planted.Planted"
     edit(path, auto_map={auto: [named, None] if several else named}, **changes)
@@ -114,7 +114,7 @@ def tokenizer(planter: Planter, kind: str, name: str) -> Path:
 
 
 def trusted_tokenizer(planter: Planter, name: str, said: object = True) -> Path:
-    """Plant a tokenizer's class, with the word that lets open_clip run it."""
+    """Plant a tokenizer's class, with the option that lets open_clip run it."""
     folder = tokenizer(planter, "open_clip", name)
     ask_in_text(folder, tokenizer_kwargs={"trust_remote_code": said})
     return folder
@@ -164,7 +164,7 @@ def weights(planter: Planter, kind: str, name: str) -> Path:
 
 
 def generation(planter: Planter, name: str) -> Path:
-    """Plant a way to generate, beside a model that has its own."""
+    """Plant a method of generation beside a model that has its own."""
     folder = planter.copy("lvlm", name)
     (folder / "custom_generate").mkdir()
     (folder / "custom_generate" / "generate.py").write_text(
@@ -213,7 +213,7 @@ def _other_processor(planter: Planter, name: str) -> dict[str, Any]:
     return {"kind": "hugging_face", "name": str(sound), "processor": str(folder)}
 
 
-# what a suite may name -> its entry, and what the refusal says; empty where it is no fault
+# by name: a model's entry in a suite, and the message that refuses it; empty if it is loaded
 CLIPS: dict[str, tuple[Callable[[Planter, str], dict[str, Any]], str]] = {
     "told-tokenizer": (
         _clip(trusted_tokenizer),

@@ -1,4 +1,4 @@
-"""Tiny models in the ways in which models are published, as repositories of a hub."""
+"""Tiny models as repositories of a hub, in the forms in which models are published."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ Files = dict[str, bytes]
 
 
 def tokenizer_files(*words: str) -> Files:
-    """Return a tokenizer of whole words; `words` in place of the last of `WORDS`."""
+    """Return a tokenizer of whole words: `WORDS`, with `words` in place of the last ones."""
     known = [*WORDS[: len(WORDS) - len(words)], *words]
     model = tokenizers.models.WordLevel({w: i for i, w in enumerate(known)}, unk_token="<unk>")
     tokenizer = tokenizers.Tokenizer(model)

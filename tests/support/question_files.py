@@ -1,4 +1,4 @@
-"""Small files in the very layout of those that publishers of questions and captions hand out."""
+"""Small files in the exact layout of published questions and captions."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from bench.suite.specs import LanguageDataset
 from tests.conftest import png
 
-# what of a suite is asked in words, in place of the small suite's models and attacks
+# changes to the small suite: a model that answers in words, and no attacks
 WORDS: dict[str, Any] = {
     "models": {"Tiny": {"kind": "lvlm-tiny", "family": "llava"}},
     "attacks": None,
@@ -209,7 +209,7 @@ def vizwiz_captions(root: Path) -> LanguageDataset:
 
 
 def flickr_tokens(root: Path, listed: str | None = None) -> LanguageDataset:
-    """As Flickr8k.token.txt: a name in it is not that of an image."""
+    """As Flickr8k.token.txt: it names a file that is no image."""
     lines = []
     for number, name in enumerate(("1000092795.jpg", "10002456.jpg", "225_58.jpg.1")):
         picture(root / "images", name, 10 * number)

@@ -1,4 +1,4 @@
-"""Towers and images that tell every parameter apart."""
+"""Towers in which every parameter changes the output, and random images."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from tests.support.towers import SIZE, build
 
 
 def randomised(tower: nn.Module, seed: int) -> nn.Module:
-    """Leave no parameter at a constant, so that each one counts in the output."""
+    """Make every parameter random, so that each changes the output."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in tower.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3 + 0.1

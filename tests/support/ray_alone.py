@@ -1,4 +1,4 @@
-"""A process that starts a cluster of its own, is interrupted while it waits, and ends it."""
+"""A process that starts its own Ray cluster, is interrupted while it waits, and stops Ray."""
 
 import os
 import signal
@@ -41,18 +41,18 @@ def main(suite: str, folder: Path) -> None:
         raise AssertionError("Ctrl-C was not heard")
     (outcome,) = executor.wait(None)
     assert isinstance(outcome, Outcome)
-    assert outcome.result is not None, outcome.lost  # the worker heard nothing of it
+    assert outcome.result is not None, outcome.lost  # the worker was not interrupted
     assert outcome.result.provenance["threads"] == "1"
     executor.start(slot, Job("hold b", cell, work=0.0))
     until((folder / "hold b.begun").exists)
-    executor.close()  # though nobody lets the job go on
+    executor.close()  # although the job still waits
     executor.close()
     assert not ray.is_initialized()
     print("all is well")
 
 
 def _interrupt(begun: Path) -> None:
-    """Do as a terminal does, which tells Ray's own processes and the workers as well."""
+    """Send Ctrl-C as a terminal does: Ray's own processes and the workers get it too."""
     until(begun.exists)
     os.killpg(os.getpgid(0), signal.SIGINT)
 

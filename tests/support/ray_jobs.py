@@ -1,4 +1,4 @@
-"""What workers do in `test_ray`, in a module that they import quickly."""
+"""The jobs of workers in `test_ray`, in a module that is quick to import."""
 
 import os
 import time
@@ -26,10 +26,10 @@ def until(happened: Callable[[], bool]) -> None:
 
 
 def sleeper(setup: Setup, share: float) -> tuple[RunJob, str]:
-    """Return what sleeps as many seconds as a job's work, and says where.
+    """Return a function that sleeps for a job's work in seconds, and reports where it ran.
 
-    A job `hold NAME` makes the file `hold NAME.begun`, and ends once there is `hold NAME.go`.
-    A job `meet COUNT NAME` ends once so many such jobs have begun.
+    A job `hold NAME` makes the file `hold NAME.begun`, and ends when `hold NAME.go` exists.
+    A job `meet COUNT NAME` ends when COUNT such jobs have begun.
     """
 
     def run(job: Job) -> CellResult:
@@ -64,7 +64,7 @@ def no_device(setup: Setup, share: float) -> tuple[RunJob, str]:
 
 
 class Unreadable:
-    """What cannot be read where it arrives, as where a node lacks a module."""
+    """An object that workers cannot unpickle, as on a node that lacks a module."""
 
     def __call__(self, setup: Setup, share: float) -> tuple[RunJob, str]:
         raise AssertionError

@@ -25,7 +25,7 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 
 
 def small_clip(seed: int = 5, **config: Any) -> Any:
-    """Return the model itself, in evaluation mode."""
+    """Return the model in evaluation mode."""
     torch.manual_seed(seed)
     return open_clip.CLIP(**{**deepcopy(CONFIG), **config}).eval()
 
@@ -37,7 +37,7 @@ def pickled(state: Any) -> bytes:
 
 
 def hub_files(clip: Any, **config: Any) -> dict[str, bytes]:
-    """Return the files of RobustVLM's repositories; `config` goes into the model's."""
+    """Return files as in RobustVLM's repositories; `config` is added to the configuration."""
     written = {
         "model_cfg": {**CONFIG, **config},
         "preprocess_cfg": {"mean": list(MEAN), "std": list(STD)},

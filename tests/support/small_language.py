@@ -28,7 +28,7 @@ TEXT: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
     "num_key_value_heads": 2, "max_position_embeddings": 512,
 }  # fmt: skip
-# without one that makes the models draw weights with which all say the same
+# without `-`, with which the random weights would give equal answers to all images
 LETTERS = ALL_LETTERS.replace("-", "")
 WORDS = ("cat", "dog", "the", "ab", "is", "yes", "no")
 
@@ -144,7 +144,7 @@ def saved(kind: Any, config: Any, processor: Any, folder: Path, seed: int = 0) -
     silent = set(tokenizer.all_special_ids) - {tokenizer.eos_token_id}
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.ndim > 1:  # as initialised, all say nearly the same of every image
+            if weight.ndim > 1:  # as initialised, answers hardly depend on the image
                 weight.mul_(8 if "lm_head" in name else 4)
         model.get_output_embeddings().weight[sorted(silent)] = (
             0  # so that answers are words and letters

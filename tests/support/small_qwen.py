@@ -34,7 +34,7 @@ VISION: dict[str, dict[str, Any]] = {
 
 
 def build(kind: str) -> nn.Module:
-    """Return a frozen tower whose first attention depends much on its tokens and positions."""
+    """Return a frozen tower whose first attention depends strongly on its tokens and positions."""
     with seeded(0):
         if kind == "qwen2_5_vl":
             config = transformers.Qwen2_5_VLConfig(vision_config=VISION[kind]).vision_config
@@ -62,7 +62,7 @@ HEAD: dict[str, tuple[int, list[int]]] = {
 def small_qwen(
     kind: str, folder: Path, seed: int = 1, *, pixels: tuple[int, int] = (64**2, 128**2)
 ) -> Any:
-    """Write a model into a folder and return it; its images have so many pixels."""
+    """Write a model into a folder and return it; `pixels` bounds the pixels of its images."""
     tokenizer = small_language.qwen_tokenizer(VISION_TOKENS)
     ids = dict(
         zip(VISION_TOKENS, tokenizer.convert_tokens_to_ids(list(VISION_TOKENS)), strict=True)

@@ -1,4 +1,4 @@
-"""A small model that answers in one word, as a pooled image has it; it is there to be attacked."""
+"""A small model that answers with one word, from the pooled image, for tests of attacks."""
 
 from collections.abc import Sequence
 

@@ -39,7 +39,7 @@ def hugging_face(name: str, config: str, **extra: Any) -> nn.Module:
 
 
 def timm_tower(**trunk: Any) -> nn.Module:
-    """What open_clip builds for SigLIP, around a smaller trunk."""
+    """Return the tower that open_clip builds for SigLIP, with a smaller trunk."""
     tower: nn.Module = open_clip.timm_model.TimmModel(
         "test_vit", embed_dim=16, image_size=SIZE, pool="avg", proj="none"
     )

@@ -12,7 +12,7 @@ _PARTS = (
 
 
 def build_wheel(folder: Path) -> Path:
-    """Build the wheel in a folder that does not exist yet, with the setuptools that is here."""
+    """Build the wheel in a folder that does not exist yet, with the installed setuptools."""
     folder.mkdir()
     for part in _PARTS:
         (folder / part).symlink_to(ROOT / part)

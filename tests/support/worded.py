@@ -1,4 +1,4 @@
-"""Made-up results of models that answer in words, whose every number is known."""
+"""Invented results of models that answer in words, so that tests know every number."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +43,7 @@ def suite_of(datasets: tuple[dict[str, str], ...], *, attacked: bool = True) -> 
         name: {"kind": "python", "target": f"own:m{i}", "answers": True}
         for i, name in enumerate(NAMES)
     }
-    models["CLIP"] = {"kind": "nano", "weights": "clip"}  # a source of images, and no more
+    models["CLIP"] = {"kind": "nano", "weights": "clip"}  # only a source of images
     return Suite.model_validate(
         {
             "suite": "worded",

@@ -3,7 +3,8 @@
     FOLDER/<attack>@<eps>-from-<source>/<dataset>.safetensors
 
 Stored are the images of shared crafts: those for transfer, and white-box images if several metrics
-read them. White-box images of classification are not stored.
+read them. White-box images of classification are not stored. If cells stop when their number is
+precise enough, a file has the images that at least one cell used.
 """
 
 import json
@@ -50,20 +51,22 @@ def write_adversarial(results: Results, folder: Path) -> Iterator[str]:
     cpu = torch.device("cpu")
     cache = ImageCache(results.suite, results.lock, cpu, Loading({}, None, cpu))
     names = _Names()
-    seen: set[str] = set()
     without: Counter[str] = Counter()
+    crafts: dict[str, tuple[Cell, int]] = {}  # a cell of each craft, and how many images are used
     for cell, result in results.cells_with_results:
-        if not cell.crafted or result is None or result.status != "ok" or cell.craft_id in seen:
+        if not cell.crafted or result is None or result.status != "ok":
             continue
         if cell.mode == "success":
             without[_NOT_STORED[cell.mode]] += 1
             continue
-        seen.add(cell.craft_id)
+        first, count = crafts.get(cell.craft_id, (cell, 0))
+        crafts[cell.craft_id] = first, max(count, len(result.sample_ids))
+    for cell, count in crafts.values():
         try:
             images = cache.images(cell.dataset)
         except FAILURES as error:  # datasets can fail in many ways; report all as a run does
             raise UserError(f"{describe(cell)}: {reason(error)}") from error
-        data = _file_of(results, cell, images)
+        data = _file_of(results, cell, images, count)
         if data is None:
             without[_NOT_STORED[cell.mode]] += 1
             continue
@@ -78,12 +81,20 @@ def _write(data: bytes, path: Path) -> None:
     path.write_bytes(data)
 
 
-def _file_of(results: Results, cell: Cell, images: Images) -> bytes | None:
-    """Return the content of a craft's file, or None if a part of the craft is not stored."""
+def _file_of(results: Results, cell: Cell, images: Images, count: int) -> bytes | None:
+    """Return the content of a craft's file, or None if a part of the craft is not stored.
+
+    Args:
+        results: Stored results of the suite.
+        cell: A cell with the craft.
+        images: The images of its dataset.
+        count: Number of images, from the first, that the file must have.
+    """
     attack, threat = cell.attack, cell.threat
     assert attack is not None and threat is not None
     storage, found = results.suite.protocol.storage, []
-    for rows in parts_of(attack, len(images.labels)):
+    parts = [rows for rows in parts_of(attack, len(images.labels)) if rows.start < count]
+    for rows in parts:
         shape = (len(rows), *images.pixels.shape[1:])
         craft = results.store.craft(part_key(cell.craft_id, rows), shape)
         if craft is None:
@@ -94,7 +105,7 @@ def _file_of(results: Results, cell: Cell, images: Images) -> bytes | None:
         else:
             found.append(craft.kept)
     facts = {
-        "ids": json.dumps(images.sample_ids),
+        "ids": json.dumps(images.sample_ids[: parts[-1].stop]),
         "dataset": cell.dataset,
         "eps": cell.eps,
         "norm": cell.budget.norm,

@@ -118,7 +118,7 @@ def _spans(shown: Sequence[Column]) -> list[tuple[str, list[tuple[int, Column]]]
     """Group the columns between `clean` and `worst`, with their indices, by attack and metric."""
     spans: dict[str, list[tuple[int, Column]]] = {}
     for index, column in enumerate(shown[1:-1], 1):
-        spans.setdefault(f"{column.attack} {column.metric}".strip(), []).append((index, column))
+        spans.setdefault(column.heading, []).append((index, column))
     return list(spans.items())
 
 

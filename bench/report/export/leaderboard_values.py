@@ -41,6 +41,11 @@ class Column:
     norm: str = ""
     metric: str = ""
 
+    @property
+    def heading(self) -> str:
+        """Heading of the columns that differ in the radius only: `pgd`, `pgd R@5`."""
+        return f"{self.attack} {self.metric}".strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -81,6 +86,14 @@ Boards = Mapping[str, tuple[Row, ...]]  # by dataset; "" is the mean over all da
 def threat_name(threat: str, source: str) -> str:
     """Return the display name of a threat: `transfer from CLIP`; `clean` without attack."""
     return f"{threat} from {source}" if source else threat or CLEAN
+
+
+def by_threat(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows of each threat, by its display name."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(threat_name(row.threat, row.source), []).append(row)
+    return found
 
 
 def columns(suite: Suite) -> tuple[Column, ...]:

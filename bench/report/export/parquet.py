@@ -8,7 +8,7 @@ from bench.store.writing import write_atomically
 
 
 def write_parquet(cells: pd.DataFrame, path: Path) -> None:
-    """Write the table of `bench.results.tables.cells_frame`. Needs the `export` extra."""
+    """Write the table of `bench.results.tables.cells_frame`. Needs the `tables` extra."""
     numbers = {"value": "float64", "ci_low": "float64", "ci_high": "float64", "n": "int64"}
     typed = cells.astype(numbers)
     write_atomically(path, lambda part: typed.to_parquet(part, index=False, engine="pyarrow"))

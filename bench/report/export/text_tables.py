@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.report.export.escape import latex, markdown
-from bench.report.export.leaderboard_values import Column, Row, threat_name
+from bench.report.export.leaderboard_values import Column, Row, by_threat
 from bench.report.export.numbers import shown
 from bench.results.leaderboard import ABOUT_RANKS
 from bench.results.number_format import Scale, sample_noun, scale_of_suite, surviving_samples
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
-
-Threats = list[tuple[str, list[Row]]]
 
 
 def markdown_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) -> str:
@@ -20,7 +18,7 @@ def markdown_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row])
     if any(row.rank is not None for row in rows):
         lines += ["", markdown(ABOUT_RANKS)]
     heads = ["rank", "model", *(column.key for column in columns), "n", "flags"]
-    for name, members in _by_threat(rows):
+    for name, members in by_threat(rows).items():
         lines += ["", f"## {markdown(name)}", f"| {' | '.join(map(markdown, heads))} |"]
         lines.append(f"| ---: | :--- |{' ---: |' * (len(columns) + 1)} :--- |")
         best = _best(columns, members, scale)
@@ -48,7 +46,7 @@ def latex_table(suite: Suite, columns: Sequence[Column], rows: Sequence[Row]) ->
         + r" \\",
         " & ".join(["model", *(latex(column.eps) for column in columns)]) + r" \\",
     ]
-    for name, members in _by_threat(rows):
+    for name, members in by_threat(rows).items():
         lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{latex(name)}}}}} \\"]
         best = _best(columns, members, scale)
         for row in members:
@@ -71,16 +69,9 @@ def _about(suite: Suite, scale: Scale, escape: Callable[[str], str]) -> str:
     )
 
 
-def _by_threat(rows: Sequence[Row]) -> Threats:
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(threat_name(row.threat, row.source), []).append(row)
-    return list(found.items())
-
-
 def _spans(columns: Sequence[Column]) -> Iterator[tuple[str, int]]:
     """Yield the names of the column groups with their numbers of columns."""
-    names = [f"{column.attack} {column.metric}".strip() for column in columns]
+    names = [column.heading for column in columns]
     for name in dict.fromkeys(names):
         yield name, names.count(name)
 

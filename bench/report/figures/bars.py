@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.core.types import CLEAN, WORST
-from bench.report.export.leaderboard_values import Boards, Row
+from bench.report.export.leaderboard_values import Boards, Row, by_threat
 from bench.report.figures.figure_style import (
     ModelIndices,
-    by_threat,
     drawable,
     legend,
     legend_height,

@@ -97,14 +97,6 @@ def _letters() -> frozenset[int]:
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
-def by_threat(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the rows of each threat under its name."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(threat_name(row.threat, row.source), []).append(row)
-    return found
-
-
 def table_row(row: Row, dataset: str, column: str, rate: Interval) -> dict[str, Any]:
     """Return a number of a figure as a row of the figure's table."""
     return {

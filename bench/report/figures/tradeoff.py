@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.core.types import CLEAN, WORST
-from bench.report.export.leaderboard_values import Row
+from bench.report.export.leaderboard_values import Row, by_threat
 from bench.report.figures.figure_style import (
     ModelIndices,
-    by_threat,
     error_bars,
     legend,
     legend_height,

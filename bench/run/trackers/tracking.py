@@ -112,7 +112,10 @@ class Feed:
             self.dropped += 1
 
     def stop(self) -> None:
-        """Let the thread end after what waits; do not wait for it."""
+        """Let the thread end after the actions that wait; return without waiting for it.
+
+        If the queue is full, discard the actions that wait, so that the thread ends soon.
+        """
         try:
             self.waiting.put_nowait(None)
         except Full:

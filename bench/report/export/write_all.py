@@ -33,8 +33,8 @@ def export(
 
     Args:
         results: Stored results of the suite.
-        parquet: Whether to write `cells.parquet`. Needs the `tables` extra.
-        figures: Whether to write `figures/`. Needs the `plot` extra.
+        parquet: Whether to write `cells.parquet`. Needs the extra `tables`.
+        figures: Whether to write `figures/`. Needs the extra `plot`.
         show: Called with the leaderboard before anything is written, so that it is shown also if
             the folder may only be read.
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.core.program import PROJECT
 from radapt.atomic_write import write_atomically
 
 _SETTLED = 2 * 10**9  # ns; above the resolution of the times of file systems
@@ -89,7 +90,7 @@ def _entry(states: Sequence[FileState], how: str) -> Path | None:
     with suppress(RuntimeError):  # the user has no home folder
         cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
         key = hashlib.sha256(repr((how, *states)).encode(errors="surrogateescape")).hexdigest()
-        return Path(cache, "radapt-bench", "digests", key)
+        return Path(cache, PROJECT, "digests", key)
     return None
 
 

@@ -80,7 +80,7 @@ def frame_of(result: CellResult, images: bytes) -> Frame:
     correct = result.correct
     return Frame(
         bytes.fromhex(result.cell_id), result.status, images, len(correct), int(correct.sum()),
-        np.packbits(correct).tobytes(), 0, 0,
+        np.packbits(correct.astype(np.bool_)).tobytes(), 0, 0,
     )  # fmt: skip
 
 

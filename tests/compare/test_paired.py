@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import bench.plan.cells
+import bench.plan.identity_texts
 from bench.compare.differences import (
     ComparisonLabel,
     DatasetScores,
@@ -206,7 +206,7 @@ def test_results_against_the_same_of_other_code(
     same = with_results(read_results(suite, store), store.folder, force=False)
     assert {item.value for item in same.means} == {0.0}
     assert not any(item.real for item in (*same.means, *same.per_dataset))
-    monkeypatch.setattr(bench.plan.cells, "IDENTITY_FORM", 99)
+    monkeypatch.setattr(bench.plan.identity_texts, "IDENTITY_FORM", 99)
     _, before = made("before", worse)
     monkeypatch.undo()
     moved = with_results(read_results(suite, store), before.folder, force=False)

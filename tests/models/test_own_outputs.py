@@ -14,6 +14,7 @@ from bench import load_results
 from bench.core.errors import CellError, SuiteError
 from bench.core.language_types import AnsweringModel, HasValueFeatures
 from bench.core.resolved_names import Lock
+from bench.models.batch_dependence import require_independence
 from bench.models.own_outputs import OwnAnswers, OwnEmbeddings, OwnLogits
 from bench.plan.cells import expand
 from bench.run.suite_run import run_suite
@@ -242,3 +243,12 @@ def test_a_model_of_logits_is_declared(suite_file: Callable[..., Path]) -> None:
         asked["ask"] = "whether"
         models = {**WORDS["models"], "M": LOGITS}
         load_suite(suite_file(**{**WORDS, "models": models, "datasets": [asked]}, protocol="lvlm"))
+
+
+def test_a_random_model_most_of_whose_passes_agree_does_not_depend_on_its_batch() -> None:
+    def erring(images: Tensor) -> Tensor:
+        return torch.where(torch.rand(len(images), 1) < 0.3, -1.0, 1.0).expand(-1, 4)
+
+    for seed in range(100):
+        torch.manual_seed(seed)
+        require_independence(erring, torch.rand(3, 4, 4), "erring")

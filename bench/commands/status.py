@@ -48,8 +48,9 @@ def _failures(suite: Suite, store: Store) -> Iterator[str]:
     failed: dict[str | None, list[str]] = {}  # cells by reason
     for cell, result in results.cells_with_results:
         if result and result.status == "failed":
+            details = result.details()
             label = f"{cell.target} · {cell.dataset} · {Scored(cell, result).column}"
-            failed.setdefault(result.reason, []).append(label)
+            failed.setdefault(details.reason if details else None, []).append(label)
     for reason, (first, *others) in failed.items():
         more = f" and {len(others)} more" if others else ""
         yield f"  failed: {first}{more}: {reason}"

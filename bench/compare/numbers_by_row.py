@@ -11,8 +11,9 @@ from bench.compare.compared_results import (
 )
 from bench.compare.differences import AND, DatasetScores
 from bench.core.types import CLEAN, REACHED, WORST
-from bench.results.leaderboard import survivors, worst_case_cells
+from bench.results.board_cells import board_cells
 from bench.results.tables import SAME_SOURCE, Scored
+from bench.results.worst_case import survivors, worst_case_cells
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 from bench.suite.specs import DatasetSpec, eps_value
@@ -176,8 +177,9 @@ def _worst(suite: Suite, results: ComparedResults) -> Iterator[tuple[Row, str, N
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
     if not radii:
         return
-    survived = survivors(suite, results.scored)
-    for key, cells in worst_case_cells(suite, results.scored).items():
+    arrays = board_cells(suite, results.scored)
+    survived = survivors(arrays)
+    for key, cells in worst_case_cells(arrays).items():
         model, threat, source = key
         sequential = any(item.anytime for item in cells)
         ids = {

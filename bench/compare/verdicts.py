@@ -133,7 +133,8 @@ def _measured(names: Sequence[str], items: _Items) -> tuple[Interval | None, int
         for item in items[name]:
             shares = item.shares
             if shares is None:
-                reason = item.result.reason if item.result else "not run yet"
+                details = item.details()
+                reason = details.reason if details else "not run yet"
                 return None, 0, f"{name}: {reason}"
             rates.append(float(shares.mean()))
         images += items[name][0].images

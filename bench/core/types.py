@@ -119,6 +119,75 @@ class Attack(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Details:
+    """What a cell's result says besides its numbers per image; see `CellResult`."""
+
+    seconds: float
+    queries: int
+    provenance: Facts
+    reason: str | None
+    flags: tuple[str, ...]
+    load_seconds: float
+
+
+class Result(Protocol):
+    """The result of a cell: in memory (`CellResult`), or on disk and read when it is asked for."""
+
+    @property
+    def cell_id(self) -> str:
+        """Id of the cell."""
+        ...
+
+    @property
+    def status(self) -> Status:
+        """`ok`, `skip` or `failed`."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of images."""
+        ...
+
+    @property
+    def right(self) -> int:
+        """Number of images whose prediction is correct."""
+        ...
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Per image, whether the prediction is correct."""
+        ...
+
+    @property
+    def bits(self) -> bytes:
+        """Whether each prediction is correct, eight images in a byte, the first image highest."""
+        ...
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """Ids of the images."""
+        ...
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Warnings for readers of the number."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether the cell is done; a failed cell is computed again."""
+        ...
+
+    def details(self) -> Details | None:
+        """Return what it says besides its numbers per image; None if that is damaged."""
+        ...
+
+    def whole(self) -> CellResult | None:
+        """Return the whole result; None if it is damaged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class CellResult:
     """The result of a cell; only numpy arrays and scalars, for other processes and for JSON.
 
@@ -170,6 +239,31 @@ class CellResult:
     def finished(self) -> bool:
         """Whether the cell is done; a failed cell is computed again."""
         return self.status != "failed"
+
+    @property
+    def size(self) -> int:
+        """Number of images."""
+        return len(self.correct)
+
+    @property
+    def right(self) -> int:
+        """Number of images whose prediction is correct."""
+        return int(np.count_nonzero(self.correct))
+
+    @property
+    def bits(self) -> bytes:
+        """Whether each prediction is correct, eight images in a byte, the first image highest."""
+        return np.packbits(self.correct).tobytes()
+
+    def details(self) -> Details:
+        """Return what it says besides its numbers per image."""
+        return Details(
+            self.seconds, self.queries, self.provenance, self.reason, self.flags, self.load_seconds
+        )
+
+    def whole(self) -> CellResult:
+        """Return this result."""
+        return self
 
     @property
     def values(self) -> Values:

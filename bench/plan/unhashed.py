@@ -9,21 +9,32 @@ from bench.suite.metrics import metric_of
 from bench.suite.specs import OpenAIJudge
 
 
-def unhashed_flags(suite: Suite, lock: Lock, cell: Cell) -> tuple[str, ...]:
-    """Return the flag `unhashed` if a cell depends on content that could not be hashed.
+class UnhashedFlags:
+    """The flags `unhashed` of a suite's cells; what many cells share is looked up once."""
 
-    That is a user's model with content that is not here, as a target, a source or a part of
-    another model, or a judge behind an endpoint.
-    """
-    judged = isinstance(suite.protocol.judge, OpenAIJudge) and metric_of(cell.metric).judged
-    surrogates = cell.attack.surrogates if cell.attack else ()
-    named = {cell.target, *cell.sources, *surrogates}
-    found = judged or any(
-        is_unhashed(lock.models.get(each, ""))
-        for name in named
-        for each in (name, *_ancestors(suite, name))
-    )
-    return (UNHASHED,) if found else ()
+    def __init__(self, suite: Suite, lock: Lock) -> None:
+        """Look up the models with content that could not be hashed."""
+        self._judged = isinstance(suite.protocol.judge, OpenAIJudge)
+        self._models = {
+            name
+            for name in suite.models
+            for each in (name, *_ancestors(suite, name))
+            if is_unhashed(lock.models.get(each, ""))
+        }
+
+    def of(self, cell: Cell) -> tuple[str, ...]:
+        """Return the flag if a cell depends on content that could not be hashed.
+
+        That is a user's model with content that is not here, as a target, a source or a part of
+        another model, or a judge behind an endpoint.
+        """
+        if self._judged and metric_of(cell.metric).judged:
+            return (UNHASHED,)
+        if not self._models:
+            return ()
+        surrogates = cell.attack.surrogates if cell.attack else ()
+        found = self._models.intersection((cell.target, *cell.sources, *surrogates))
+        return (UNHASHED,) if found else ()
 
 
 def unhashed_lines(suite: Suite, lock: Lock) -> Iterator[str]:

@@ -2,17 +2,25 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from math import isnan
 
 import numpy as np
 import pandas as pd
 
-from bench.core.types import CLEAN, WORST, Budget, Values
+from bench.core.types import WORST, Values
+from bench.results.board_cells import BoardCells, Floats, Ints, Key, board_cells
 from bench.results.tables import SAME_SOURCE, Scored
+from bench.results.worst_case import (
+    attacked_counts,
+    stopped_early,
+    survivors,
+    worst_case_places,
+)
 from bench.stats import ranks
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
-from bench.suite.specs import eps_value
 
+_NONE: Ints = np.zeros(0, np.int64)
 INCOMPLETE = "incomplete"
 SKIPPED = "skipped"
 ABOUT_RANKS = (
@@ -32,50 +40,39 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     column is the mean over seeds and `worst` covers all seeds; after all other columns,
     `<attack>@<eps> spread` is the largest minus the smallest mean over datasets of any seed.
     """
-    groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
-    clean: dict[str, list[Scored]] = defaultdict(list)
-    best, names = metrics_of(suite.datasets[0])[0].highest, _columns(suite)
-    for item in scored:
-        cell = item.cell
-        if cell.threat is None:
-            clean[cell.target].append(item)
-        else:
-            groups[cell.target, cell.threat.kind, item.source].append(item)
-    keys = list(groups) or [(model, "", "") for model in suite.models if model in clean]
-    attacked = worst_case_cells(suite, scored)
-    rows, worst_cases = [], {}
-    for key in keys:
+    return leaderboard_of(board_cells(suite, scored))
+
+
+def leaderboard_of(cells: BoardCells) -> pd.DataFrame:
+    """Return the leaderboard of a suite's cells; see `leaderboard`."""
+    suite, keys = cells.suite, cells.keys
+    best = metrics_of(suite.datasets[0])[0].highest
+    places = cells.places
+    counted = worst_case_places(cells)
+    means = np.array([means_of(cells, places[key]) for key in keys])
+    spreads = _spreads(cells, [places[key] for key in keys], means)
+    worst_cases = survivors(cells)
+    rows = []
+    for row, key in enumerate(keys):
         model, threat, source = key
-        items = [*clean[model], *groups[key]]
-        counted = attacked.get(key, [])
-        worst = _worst(suite, counted)
-        columns = _means(items, names)
-        read = [*items, *counted]
-        flags = [INCOMPLETE] if any(i.shares is None and not i.skipped for i in read) else []
-        flags += [SKIPPED] if any(item.skipped for item in items) else []
-        if any(item.cell.same_source for item in groups[key]):
-            flags.append(SAME_SOURCE)
-        flags += dict.fromkeys(flag for item in read for flag in item.content_flags)
-        flags += dict.fromkeys(flag for item in read for flag in item.trust_flags)
-        if worst is not None:
-            worst_cases[key] = worst
+        worst = worst_cases.get(key)
         rows.append(
             {
                 "rank": None,
                 "model": model,
                 "threat": threat,
                 "source": source,
-                **columns,
+                **dict(zip(cells.columns, _without_nan(means[row]), strict=True)),
                 WORST: None if worst is None else float(np.mean([w.mean() for w in worst])) * best,
-                "n": _images(items),
+                "n": _images(cells, places[key]),
                 "datasets": len(suite.datasets),
-                "flags": " ".join(flags),
-                **_spreads(suite, items, columns),
+                "flags": " ".join(_flags(cells, places[key], counted.get(key, _NONE))),
+                **{name: values[row] for name, values in spreads.items()},
             }
         )
     frame = pd.DataFrame(rows)
-    early, sizes = stopped_early(suite, scored), attacked_counts(suite, scored)
-    most = _most_images(suite, scored) if suite.compared else None
+    early, sizes = stopped_early(cells), attacked_counts(cells)
+    most = _most_images(cells) if suite.compared else None
     frame["rank"] = _ranks(suite, keys, worst_cases, sizes, early, most)
     order = {kind: place for place, kind in enumerate(dict.fromkeys(key[1:] for key in keys))}
     place = [order[key[1:]] if key[1] != "white-box" else -1 for key in keys]
@@ -85,145 +82,98 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     return frame.drop(columns="place").reset_index(drop=True)
 
 
-def _images(items: Sequence[Scored]) -> int:
+def means_of(cells: BoardCells, places: Ints) -> Floats:
+    """Return per column the mean over datasets and seeds; NaN if a number is missing."""
+    columns, values = cells.arrays.column[places], cells.arrays.value[places]
+    order = np.argsort(columns, kind="stable")
+    sizes = np.bincount(columns, minlength=len(cells.columns))
+    starts = np.cumsum(sizes) - sizes
+    means = np.full(len(sizes), np.nan)
+    for size in np.unique(sizes[sizes > 0]).tolist():
+        members = np.flatnonzero(sizes == size)
+        rows = order[starts[members][:, None] + np.arange(size)]
+        means[members] = values[rows].mean(1)
+    return means
+
+
+def _without_nan(means: Floats) -> list[float | None]:
+    return [None if isnan(mean) else mean for mean in means.tolist()]
+
+
+def _images(cells: BoardCells, places: Ints) -> int:
     """Return the number of attacked images, or of clean images if there is no attack."""
-    counts: dict[str, int] = {}
-    for item in items:
-        if (shares := item.shares) is not None:
-            dataset = item.cell.dataset
-            counts[dataset] = min(len(shares), counts.get(dataset, len(shares)))
-    return sum(counts.values())
+    samples, datasets = cells.arrays.samples[places], cells.arrays.dataset[places]
+    smallest = np.full(len(cells.suite.datasets), np.iinfo(np.int64).max)
+    known = samples > 0
+    np.minimum.at(smallest, datasets[known], samples[known])
+    return int(smallest[np.unique(datasets[known])].sum())
 
 
-def _columns(suite: Suite) -> list[str]:
-    """Return the columns of means; those of the task's main metric come first."""
-    attacks = [attack.column(eps) for attack in suite.attacks for eps in attack.eps]
-    metrics = metrics_of(suite.datasets[0])
-    return [metric.column(name) for metric in metrics for name in (CLEAN, *attacks)]
+def _flags(cells: BoardCells, places: Ints, counted: Ints) -> list[str]:
+    """Return the flags of a row.
 
-
-def _means(items: Sequence[Scored], names: Sequence[str]) -> dict[str, float | None]:
-    """Return per column the mean over datasets and seeds, or None if a number is missing."""
-    values: dict[str, list[float]] = {name: [] for name in names}
-    for item in items:
-        value = item.value
-        values[item.column].append(np.nan if value is None else value)
-    means = {name: float(np.mean(found)) if found else np.nan for name, found in values.items()}
-    return {name: None if np.isnan(mean) else mean for name, mean in means.items()}
+    Args:
+        cells: The cells of the leaderboard.
+        places: The cells of the row, with the clean ones of its model.
+        counted: The cells of its worst case.
+    """
+    arrays, read = cells.arrays, np.concatenate([places, counted])
+    missing = np.isnan(arrays.value[read]) & ~arrays.skipped[read]
+    flags = [INCOMPLETE] if missing.any() else []
+    flags += [SKIPPED] if arrays.skipped[places].any() else []
+    flags += [SAME_SOURCE] if arrays.same_source[places].any() else []
+    flagged = [cells.items[place] for place in read[arrays.flagged[read]].tolist()]
+    flags += dict.fromkeys(flag for item in flagged for flag in item.content_flags)
+    flags += dict.fromkeys(flag for item in flagged for flag in item.trust_flags)
+    return flags
 
 
 def _spreads(
-    suite: Suite, items: Sequence[Scored], means: Mapping[str, float | None]
-) -> dict[str, float | None]:
-    """Return the range of the means over datasets between seeds; empty for a single seed."""
-    if len(suite.attack_seeds) == 1:
+    cells: BoardCells, rows: Sequence[Ints], means: Floats
+) -> dict[str, list[float | None]]:
+    """Return the range of the means over datasets between seeds; nothing for a single seed.
+
+    Args:
+        cells: The cells of the leaderboard.
+        rows: The cells of each row.
+        means: The means of each row.
+
+    Returns:
+        By name of the column, a value per row.
+    """
+    seeds, arrays = cells.suite.attack_seeds, cells.arrays
+    if len(seeds) == 1:
         return {}
-    by_seed: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for item in items:
-        if item.cell.crafted:  # images made by others have no seed
-            value = item.value
-            by_seed[item.column][item.cell.seed].append(np.nan if value is None else value)
+    crafted = arrays.crafted  # images made by others have no seed
+    columns, first = np.unique(arrays.column[crafted], return_index=True)
+    found = np.full(means.shape, np.nan)
+    for row, places in enumerate(rows):
+        of_seeds = [
+            means_of(cells, places[crafted[places] & (arrays.seed[places] == seed)])
+            for seed in seeds
+        ]
+        found[row] = np.where(np.isnan(means[row]), np.nan, np.ptp(of_seeds, 0))
     return {
-        f"{name} spread": None
-        if means[name] is None
-        else float(np.ptp([np.mean(rates) for rates in seeds.values()]))
-        for name, seeds in by_seed.items()
+        f"{cells.columns[column]} spread": _without_nan(found[:, column])
+        for column in columns[np.argsort(first)].tolist()
     }
 
 
-def _worst(suite: Suite, counted: Sequence[Scored]) -> list[Values] | None:
-    """Return per dataset the lowest score of each image, or None if a cell has no number.
-
-    Skipped cells do not count: their attack is not defined for the dataset.
-    """
-    survivors = []
-    for dataset in suite.datasets:
-        ran = [i for i in counted if i.cell.dataset == dataset.name and not i.skipped]
-        vectors = [item.shares for item in ran]
-        known = [vector for vector in vectors if vector is not None]
-        if not known or len(known) < len(vectors):
-            return None
-        n = min(map(len, known))  # cells that stop when they are precise enough have fewer images
-        survivors.append(np.minimum.reduce([vector[:n] for vector in known]))
-    return survivors
-
-
-def worst_case_cells(
-    suite: Suite, scored: Sequence[Scored]
-) -> dict[tuple[str, str, str], list[Scored]]:
-    """Return per (model, threat, source) the cells that count in its worst case.
-
-    These are its cells at the largest Linf radius; for white-box rows, those of the model under
-    any threat.
-    """
-    budgets = [attack.eps for attack in suite.attacks if attack.norm == "linf"]
-    radii = [eps_value(eps) for listed in budgets for eps in listed]
-    largest = Budget(max(radii)) if radii else None
-    found: dict[tuple[str, str, str], list[Scored]] = {}
-    of_model: dict[str, list[Scored]] = defaultdict(list)
-    for item in scored:
-        threat, model = item.cell.threat, item.cell.target
-        if threat is None or not item.metric.is_main:
-            continue
-        own = found.setdefault(
-            (model, threat.kind, item.source),
-            of_model[model] if threat.kind == "white-box" else [],
-        )
-        if item.cell.budget == largest:
-            of_model[model].append(item)
-            if threat.kind != "white-box":
-                own.append(item)
-    return found
-
-
-def survivors(suite: Suite, scored: Sequence[Scored]) -> dict[tuple[str, str, str], list[Values]]:
-    """Return per (model, threat, source) and dataset which images survive the worst case.
-
-    For graded metrics, the lowest score of each image, divided by the best score. Keys are absent
-    if a cell has no number or there is no Linf attack.
-    """
-    found = {key: _worst(suite, cells) for key, cells in worst_case_cells(suite, scored).items()}
-    return {key: vectors for key, vectors in found.items() if vectors is not None}
-
-
-def stopped_early(suite: Suite, scored: Sequence[Scored]) -> set[tuple[str, str, str]]:
-    """Return the (model, threat, source) with a cell in its worst case that stopped early.
-
-    Cells of images made by others never do.
-    """
-    return {
-        key
-        for key, cells in worst_case_cells(suite, scored).items()
-        if any(item.anytime for item in cells)
-    }
-
-
-def attacked_counts(suite: Suite, scored: Sequence[Scored]) -> list[int]:
-    """Return per dataset the number of attacked images; 0 if no attack ran."""
-    found = {
-        item.cell.dataset: item.images
-        for item in scored
-        if item.shares is not None and item.cell.attack and item.metric.is_main
-    }
-    return [found.get(dataset.name, 0) for dataset in suite.datasets]
-
-
-def _most_images(suite: Suite, scored: Sequence[Scored]) -> int | None:
+def _most_images(cells: BoardCells) -> int | None:
     """Return how many images each dataset has at least, as clean cells say; None if not known."""
-    sizes = {
-        item.cell.dataset: len(item.shares)
-        for item in scored
-        if item.cell.attack is None and item.shares is not None
-    }
+    arrays = cells.arrays
+    clean = (arrays.row < 0) & (arrays.samples > 0)
+    sizes = dict(zip(arrays.dataset[clean].tolist(), arrays.samples[clean].tolist(), strict=True))
+    suite = cells.suite
     return None if len(sizes) < len(suite.datasets) else min(suite.most_samples, *sizes.values())
 
 
 def _ranks(
     suite: Suite,
-    keys: Sequence[tuple[str, str, str]],
-    worst_cases: dict[tuple[str, str, str], list[Values]],
+    keys: Sequence[Key],
+    worst_cases: Mapping[Key, list[Values]],
     sizes: Sequence[int],
-    early: Collection[tuple[str, str, str]],
+    early: Collection[Key],
     most: int | None,
 ) -> "pd.Series[int]":
     """Return ranks within each (threat, source).

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from bench.core.resolved_names import UNRESOLVED, DatasetLock, Lock
+from bench.core.types import Details
 from bench.plan.cells import Cell
 from bench.plan.identity import external_identity
 from bench.results.attack_summary import settings
@@ -20,6 +21,7 @@ from bench.suite.specs import (
     ExternalImages,
     LanguageDataset,
     ModelSpec,
+    Threat,
 )
 from bench.suite.specs.models import root_model
 
@@ -27,20 +29,74 @@ OWN = "the model's own"  # a `python` model's preprocessing is unknown
 NORMALISATION = "inside the model, after resizing; attacks work on [0,1] pixels"
 
 
-def manifest(suite: Suite, lock: Lock, scored: Sequence[Scored]) -> dict[str, dict[str, Any]]:
-    """Return one entry per cell that has run, by the cell's id as in `cells.csv`."""
-    attacks = {attack.label_in_norm: _attack(attack) for attack in suite.attacks}
-    return {
-        item.cell.id: _entry(suite, lock, item, attacks)
-        for item in scored
-        if item.result is not None
-    }
+def manifest(suite: Suite, lock: Lock, scored: Iterable[Scored]) -> dict[str, dict[str, Any]]:
+    """Return one entry per cell that has run, by the cell's id as in `cells.csv`.
+
+    Of several cells with one id, the first counts.
+    """
+    entries, found = Entries(suite, lock), dict[str, dict[str, Any]]()
+    for item in scored:
+        if item.cell.id not in found and (details := item.details()) is not None:
+            found[item.cell.id] = entries.of(item, details)
+    return found
 
 
-def manifest_text(entries: dict[str, dict[str, Any]]) -> str:
-    """Return entries as JSON with one cell per line, so that a diff shows changed cells."""
-    lines = [f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items()]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+class Entries:
+    """Makes the entries of a suite's manifest; what many cells share is made once.
+
+    The cells of a model follow each other, so only what its cells share is kept.
+    """
+
+    def __init__(self, suite: Suite, lock: Lock) -> None:
+        """Begin without any cell."""
+        self._suite, self._lock = suite, lock
+        self._attacks = {attack.label_in_norm: _attack(attack) for attack in suite.attacks}
+        self._model = ""
+        # by names and the identities of what lives as long as the cells
+        self._measured: dict[tuple[object, ...], tuple[_Shared, tuple[str, ...]]] = {}
+        self._attacked: dict[tuple[object, ...], _Shared] = {}
+
+    def of(self, item: Scored, details: Details) -> dict[str, Any]:
+        """Return the entry of a cell that has run."""
+        measured, attacked = self._shared(item)
+        ran_on = {"ran_on": dict(details.provenance)}
+        return {**measured.fields, **ran_on, **(attacked.fields if attacked else {})}
+
+    def line(self, item: Scored, details: Details) -> str:
+        """Return the entry of a cell as JSON."""
+        measured, attacked = self._shared(item)
+        ran_on = f'"ran_on": {json.dumps(dict(details.provenance))}'
+        texts = (measured.text, ran_on, *([attacked.text] if attacked else []))
+        return f"{{{', '.join(texts)}}}"
+
+    def _shared(self, item: Scored) -> "tuple[_Shared, _Shared | None]":
+        cell, result = item.cell, item.result
+        assert result is not None
+        if cell.target != self._model:
+            self._model, self._measured, self._attacked = cell.target, {}, {}
+        clean, ids = cell.attack is None, result.sample_ids
+        key = (cell.dataset, cell.metric, clean, cell.seed, id(ids), item.anytime)
+        if key not in self._measured:  # the ids are kept, so that their identity stays theirs
+            self._measured[key] = _Shared(_measured(self._suite, self._lock, item)), ids
+        if cell.attack is None or cell.threat is None:
+            return self._measured[key][0], None
+        given = cell.dataset if isinstance(cell.attack, ExternalImages) else ""
+        under = (id(cell.attack), cell.eps, id(cell.threat), cell.mode, given, item.trust_flags)
+        if under not in self._attacked:
+            attack = self._attacks[cell.attack.label_in_norm]
+            self._attacked[under] = _Shared(
+                {**attack, **_attacked(self._suite, self._lock, item, cell.attack, cell.threat)}
+            )
+        return self._measured[key][0], self._attacked[under]
+
+
+class _Shared:
+    """Fields of an entry, with their JSON."""
+
+    __slots__ = ("fields", "text")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields, self.text = fields, json.dumps(fields)[1:-1]
 
 
 def _attack(attack: AnyAttack) -> dict[str, Any]:
@@ -50,9 +106,8 @@ def _attack(attack: AnyAttack) -> dict[str, Any]:
     }
 
 
-def _entry(
-    suite: Suite, lock: Lock, item: Scored, attacks: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+def _measured(suite: Suite, lock: Lock, item: Scored) -> dict[str, Any]:
+    """Return what the cells of a model, a dataset, a metric and a seed share."""
     cell, result, protocol = item.cell, item.result, suite.protocol
     assert result is not None
     known = lock.whole if cell.attack is None and cell.dataset in lock.whole else lock.datasets
@@ -65,7 +120,7 @@ def _entry(
     elif templates == "dataset":
         templates = resolved.templates if resolved else ()
     own = suite.models[cell.target].runs_own_code
-    entry: dict[str, Any] = {
+    return {
         **({"note": suite.note} if suite.note else {}),
         "model": cell.target,
         "weights": weights(suite, lock, cell.target),
@@ -89,19 +144,21 @@ def _entry(
         "normalisation": OWN if own else NORMALISATION,
         "judged_in": _precision(suite, cell.target),
         **({"answer_tokens": protocol.answer_tokens} if cell.task.answers else {}),
-        "ran_on": dict(result.provenance),
     }
-    if cell.attack is not None and cell.threat is not None:
-        entry |= {
-            **attacks[cell.attack.label_in_norm],
-            "eps": cell.eps,
-            "threat": cell.threat.kind,
-            **_origin_of_images(suite, lock, cell, cell.attack),
-            "judged_as": judged_as(protocol.storage, cell.mode, cell.attack),
-        }
-        if item.trust_flags:
-            entry["trust"] = list(item.trust_flags)
-    return entry
+
+
+def _attacked(
+    suite: Suite, lock: Lock, item: Scored, attack: AnyAttack, threat: Threat
+) -> dict[str, Any]:
+    """Return what the cells of a model under an attack and a threat share."""
+    cell = item.cell
+    return {
+        "eps": cell.eps,
+        "threat": threat.kind,
+        **_origin_of_images(suite, lock, cell, attack),
+        "judged_as": judged_as(suite.protocol.storage, cell.mode, attack),
+        **({"trust": list(item.trust_flags)} if item.trust_flags else {}),
+    }
 
 
 def _origin_of_images(suite: Suite, lock: Lock, cell: Cell, attack: AnyAttack) -> dict[str, Any]:

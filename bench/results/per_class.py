@@ -14,8 +14,9 @@ from bench.core.errors import CellError, UserError
 from bench.core.resolved_names import DatasetLock
 from bench.core.types import ANYTIME, WORST, Values
 from bench.data import read_answer_types, read_labels
-from bench.results.leaderboard import attacked_counts, stopped_early, survivors
+from bench.results.board_cells import board_cells
 from bench.results.tables import Scored, cells_frame, load_scored
+from bench.results.worst_case import attacked_counts, stopped_early, survivors
 from bench.stats import design_effect, rate_interval
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
@@ -49,8 +50,8 @@ def worst_case(suite: Suite, results: str | Path = "results") -> pd.DataFrame:
     radii = [eps for attack in suite.attacks if attack.norm == "linf" for eps in attack.eps]
     largest = max(radii, key=eps_value, default="")
     scored = load_scored(read_results(suite, Store(Path(results), suite.suite)))
-    found, sizes = survivors(suite, scored), attacked_counts(suite, scored)
-    early = stopped_early(suite, scored)
+    cells = board_cells(suite, scored)
+    found, sizes, early = survivors(cells), attacked_counts(cells), stopped_early(cells)
     constant = {
         "suite": suite.suite,
         "attack": WORST,

@@ -12,12 +12,11 @@ from dataclasses import replace
 from bench.core.types import Values
 from bench.plan.cells import Cell
 from bench.plan.looks import looks, unit_of
-from bench.results.leaderboard import survivors
-from bench.results.tables import Scored
+from bench.results.board_cells import Key, board_cells
+from bench.results.tables import Scored, load_scored
+from bench.results.worst_case import survivors
 from bench.stats import undecided
 from bench.store.snapshot import Results
-
-Key = tuple[str, str, str]  # model, threat and source: a row of the leaderboard
 
 
 def next_round(results: Results, failed: Collection[str] = ()) -> list[Cell]:
@@ -34,7 +33,7 @@ def next_round(results: Results, failed: Collection[str] = ()) -> list[Cell]:
     counts = {name: len(found.sample_ids) for name, found in results.lock.datasets.items()}
     most = min(counts.values(), default=suite.most_samples)
     ends = looks(unit_of(suite), most)
-    scored = [Scored(cell, result) for cell, result in results.cells_with_results]
+    scored = load_scored(results, examined={})
     rows: dict[Key, dict[str, Scored]] = defaultdict(dict)
     for item in scored:
         if item.cell.ends and item.cell.threat:
@@ -42,7 +41,7 @@ def next_round(results: Results, failed: Collection[str] = ()) -> list[Cell]:
             rows[key][item.cell.id] = item
     known = {
         key: vectors
-        for key, vectors in survivors(suite, scored).items()
+        for key, vectors in survivors(board_cells(suite, scored)).items()
         if key in rows and key[0] in suite.compared
     }
     places = dict.fromkeys(rows, 0)

@@ -4,6 +4,8 @@ A spreadsheet evaluates a cell that begins with `=`, `+`, `-` or `@`. An apostro
 such a text, and before a text that begins with an apostrophe; reading removes one apostrophe.
 """
 
+from collections.abc import Iterable
+from math import isnan
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # number formats are read from here by commands that need no tables
@@ -20,6 +22,19 @@ def csv_text(frame: "pd.DataFrame") -> str:
     for column in _text_columns(safe):
         safe[column] = safe[column].map(escaped_text)
     return safe.to_csv(index=False, float_format=f"%.{DIGITS}g")
+
+
+def csv_row(values: Iterable[object]) -> list[object]:
+    """Return a row for `csv.writer`, with the escaped texts and the numbers of `csv_text`."""
+    return [_entry(value) for value in values]
+
+
+def _entry(value: object) -> object:
+    if isinstance(value, str):
+        return escaped_text(value)
+    if isinstance(value, float):
+        return "" if isnan(value) else f"{value:.{DIGITS}g}"
+    return value
 
 
 def unescaped(frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -1,18 +1,19 @@
 """One row per cell: results as a pandas table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from bench.core.types import ANYTIME, CLEAN, VERIFIED_FAMILY, CellResult, Values
+from bench.core.types import ANYTIME, CLEAN, VERIFIED_FAMILY, CellResult, Details, Result, Values
 from bench.plan.cells import Cell
-from bench.plan.unhashed import unhashed_flags
+from bench.plan.unhashed import UnhashedFlags
 from bench.results.spreadsheet import unescaped
 from bench.stats import design_effect, rate_interval
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
-from bench.suite.metrics import Metric, image_id_of, metric_of, rule_of
+from bench.suite.metrics import METRICS, Metric, image_id_of, metric_of, rule_of
 from bench.trust.findings import Examined
 from bench.trust.reported_number import Pair
 from bench.trust.stored_findings import examined_pairs, flags_by_pair
@@ -43,7 +44,7 @@ class Scored:
     """
 
     cell: Cell
-    result: CellResult | None
+    result: Result | None
     trust_flags: tuple[str, ...] = ()
     content_flags: tuple[str, ...] = ()
 
@@ -57,34 +58,45 @@ class Scored:
         """Per sample, whether it is right, or its score / best score; None unless ok."""
         if self.result is None or self.result.status != "ok":
             return None
-        if self.result.scores is None or not self.metric.graded:
+        if not self.metric.graded:
             return self.result.correct  # right-or-wrong metrics may store scores of 0 and 1, too
-        return self.result.values / self.metric.highest
+        whole = self.result.whole()
+        if whole is None or whole.scores is None:
+            return None if whole is None else whole.correct
+        return whole.values / self.metric.highest
 
     @property
     def value(self) -> float | None:
         """The value of the metric; None unless the cell is ok."""
+        result, metric = self.result, self.metric
+        if result is None or result.status != "ok":
+            return None
+        if not metric.graded:
+            return result.right / result.size * metric.highest
         shares = self.shares
-        return None if shares is None else float(shares.mean()) * self.metric.highest
+        return None if shares is None else float(shares.mean()) * metric.highest
 
     @property
     def effective_size(self) -> float:
         """Effective sample size; the number of images for right-or-wrong answers."""
+        if not self.metric.graded:
+            return float(self.images)
         shares = self.shares
         return 0.0 if shares is None else self.images / float(design_effect(shares))
 
     @property
     def anytime(self) -> bool:
         """Whether its images were drawn until the number was precise enough."""
-        return self.result is not None and ANYTIME in self.result.flags
+        # flags are read from the disk, so those of a million other cells are not looked at
+        return self.result is not None and self.cell.sequential and ANYTIME in self.result.flags
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The 95% interval of the value; None unless the cell is ok."""
-        shares, size, best = self.shares, self.effective_size, self.metric.highest
-        if shares is None:
+        value, size, best = self.value, self.effective_size, self.metric.highest
+        if value is None:
             return None
-        low, high = rate_interval(float(shares.mean()) * size, size, anytime=self.anytime)
+        low, high = rate_interval(value / best * size, size, anytime=self.anytime)
         return low * best, high * best
 
     @property
@@ -93,8 +105,19 @@ class Scored:
         if self.result is None:
             return 0
         if not self.metric.shares_images:
-            return len(self.result.correct)
-        return len(set(map(image_id_of, self.result.sample_ids)))
+            return self.result.size
+        return _distinct_images(self.result.sample_ids)
+
+    def details(self) -> Details | None:
+        """Return the details of the result; None if there is no result or it is damaged."""
+        return None if self.result is None else self.result.details()
+
+    def answers(self) -> CellResult | None:
+        """Return the result of a model that answered in words; None of any other."""
+        if self.result is None or not self.metric.task.answers:
+            return None
+        whole = self.result.whole()
+        return whole if whole is not None and whole.texts else None
 
     @property
     def skipped(self) -> bool:
@@ -113,6 +136,11 @@ class Scored:
         return self.metric.column(name)
 
 
+@lru_cache(maxsize=256)  # many cells share their images
+def _distinct_images(sample_ids: tuple[str, ...]) -> int:
+    return len(set(map(image_id_of, sample_ids)))
+
+
 def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = None) -> list[Scored]:
     """Return a suite's cells with their results, and the flags of datasets and trust battery.
 
@@ -120,17 +148,21 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
         results: Stored results of the suite.
         examined: Findings of the trust battery; read from the store if None.
     """
+    suite, lock = results.suite, results.lock
     trust_flags = flags_by_pair(examined_pairs(results) if examined is None else examined)
     data_flags = {
         name: tuple(remark.flag for remark in found.remarks)
-        for name, found in results.lock.datasets.items()
+        for name, found in lock.datasets.items()
     }
+    unhashed = UnhashedFlags(suite, lock)
+    # scores and answers are looked at again and again
+    whole = {metric.name for metric in METRICS if metric.graded or metric.task.answers}
     return [
         Scored(
             cell,
-            result,
+            result.whole() if result is not None and cell.metric in whole else result,
             trust_flags.get((cell.target, cell.dataset), ()) if cell.attack else (),
-            (*unhashed_flags(results.suite, results.lock, cell), *data_flags.get(cell.dataset, ())),
+            (*unhashed.of(cell), *data_flags.get(cell.dataset, ())),
         )
         for cell, result in results.cells_with_results
     ]
@@ -153,52 +185,61 @@ def read_cells(file: "Path | IO[bytes]") -> "pd.DataFrame":
     return unescaped(frame)
 
 
-def cells_frame(suite: Suite, scored: Sequence[Scored]) -> "pd.DataFrame":
+def cells_frame(suite: Suite, scored: Iterable[Scored]) -> "pd.DataFrame":
     """Return one row per cell that has run, in the order of the suite."""
     import pandas as pd
 
-    rows = [_row(suite, item) for item in scored if item.result is not None]
+    rows = [row for _, _, row in cell_rows(suite, scored)]
     return pd.DataFrame(rows, columns=list(CELL_COLUMNS)).astype({"seed": "Int64"})
 
 
-def _row(suite: Suite, item: Scored) -> dict[str, object]:
-    cell, result = item.cell, item.result
+def cell_rows(
+    suite: Suite, scored: Iterable[Scored]
+) -> Iterator[tuple[Scored, Details, dict[str, object]]]:
+    """Yield each cell that has run with the details of its result and its row of `cells.csv`.
+
+    Cells whose details are damaged are left out.
+    """
+    for item in scored:
+        details = item.details()
+        if details is not None:
+            yield item, details, _row(suite, item, details)
+
+
+def _row(suite: Suite, item: Scored, details: Details) -> dict[str, object]:
+    cell, result, attack, threat = item.cell, item.result, item.cell.attack, item.cell.threat
     assert result is not None
-    value, shares = item.value, item.shares
-    n = 0 if shares is None else len(shares)
     low, high = item.interval or (None, None)
     return {
         "suite": suite.suite,
         "model": cell.target,
         "dataset": cell.dataset,
-        "task": cell.task.title,
-        "threat": cell.threat.kind if cell.threat else "",
+        "task": item.metric.task.title,
+        "threat": threat.kind if threat else "",
         "source": item.source,
-        "attack": cell.attack.label if cell.attack else CLEAN,
-        "norm": cell.attack.norm.capitalize() if cell.attack else "",
+        "attack": attack.label if attack else CLEAN,
+        "norm": attack.norm.capitalize() if attack else "",
         "eps": cell.eps,
-        "n": n,
+        "n": result.size if result.status == "ok" else 0,
         "metric": cell.metric,
         "vqa_rule": rule_of(suite.protocol, cell.metric),
-        "value": value,
+        "value": item.value,
         "ci_low": low,
         "ci_high": high,
-        "seconds": round(result.seconds, 3),
-        "load_seconds": round(result.load_seconds, 3),
-        "queries": result.queries,
+        "seconds": round(details.seconds, 3),
+        "load_seconds": round(details.load_seconds, 3),
+        "queries": details.queries,
         "status": result.status,
-        "reason": result.reason or "",
-        "flags": " ".join(cell_flags(item)),
+        "reason": details.reason or "",
+        "flags": " ".join(cell_flags(item, details)),
         "cell_id": cell.id,
         "craft_id": cell.craft_id,
-        "seed": cell.seed if cell.attack else None,
+        "seed": cell.seed if attack else None,
     }
 
 
-def cell_flags(item: Scored) -> list[str]:
+def cell_flags(item: Scored, details: Details) -> list[str]:
     """Return the flags of a cell that has run, as in `cells.csv`."""
-    result = item.result
-    assert result is not None
     same = [SAME_SOURCE] if item.cell.same_source else []
-    verified = [PREPROCESSING_VERIFIED] if VERIFIED_FAMILY in result.provenance else []
-    return [*same, *verified, *item.content_flags, *result.flags, *item.trust_flags]
+    verified = [PREPROCESSING_VERIFIED] if VERIFIED_FAMILY in details.provenance else []
+    return [*same, *verified, *item.content_flags, *details.flags, *item.trust_flags]

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.core.types import CellResult
 from bench.results.tables import Scored, cells_frame, load_scored
 from bench.stats import Interval, wilson
 from bench.store.results_folder import Store
@@ -66,15 +67,17 @@ def yes_no_scores(suite: Suite, results: str | Path = "results") -> pd.DataFrame
 def yes_no_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     """Return the table of `yes_no_scores` for cells with their results."""
     answered = [
-        item
+        (item, result)
         for item in scored
-        if item.metric.name == YES_NO and item.result is not None and item.result.texts
+        if item.metric.name == YES_NO and (result := item.answers()) is not None
     ]
-    cells = cells_frame(suite, answered)[[*_ROW, "dataset", "cell_id"]].to_dict("records")
+    cells = cells_frame(suite, [item for item, _ in answered])[
+        [*_ROW, "dataset", "cell_id"]
+    ].to_dict("records")
     rows: list[dict[str, object]] = [
         {**{str(name): value for name, value in cell.items()}, **values}
-        for cell, item in zip(cells, answered, strict=True)
-        for values in _values(item)
+        for cell, (_, result) in zip(cells, answered, strict=True)
+        for values in _values(result)
     ]
     frame = pd.DataFrame(rows, columns=[*YES_NO_COLUMNS])
     asked = [dataset.name for dataset in suite.datasets if metrics_of(dataset)[0].name == YES_NO]
@@ -107,10 +110,8 @@ def values_of(
         yield metric, n, found
 
 
-def _values(item: Scored) -> Iterator[dict[str, object]]:
+def _values(result: CellResult) -> Iterator[dict[str, object]]:
     """Yield the metrics of a cell."""
-    result = item.result
-    assert result is not None
     said = np.array([yes_no(text) == "yes" for text in result.texts])
     images = [image_id_of(key) for key in result.sample_ids]
     for metric, n, found in values_of(said, said == result.correct, images):

@@ -88,7 +88,11 @@ def write_bundle(results: Results, path: Path) -> None:
         _HEADER: json.dumps(header),
         _SUITE: suite.as_json(),
         _LOCK: _LOCK_ADAPTER.dump_json(results.lock, indent=1).decode(),
-        _RESULTS: "".join(_result_line(results, result) for result in results.by_id.values()),
+        _RESULTS: "".join(
+            _result_line(results, whole)
+            for result in results.by_id.values()
+            if (whole := result.whole()) is not None
+        ),
         _ENVIRONMENT: json.dumps(_environment(), indent=1),
         **{name: (store.folder / name).read_text("utf-8") for name in names},
     }

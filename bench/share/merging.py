@@ -89,8 +89,8 @@ def _merged(suite: Suite, store: Store, other: Path, theirs: ForeignResults) -> 
     conflicts = []
     added_results = []
     stored = read_results(suite, store, lock)
-    for cell, our_result in {pair[0].id: pair for pair in stored.cells_with_results}.values():
-        result = theirs.get(cell.id)
+    for cell, found in {pair[0].id: pair for pair in stored.cells_with_results}.values():
+        result, our_result = theirs.get(cell.id), found.whole() if found else None
         if result is None:
             missing += 1
         elif our_result is None or (our_result.status == "failed" and result.status != "failed"):

@@ -216,7 +216,12 @@ def _number(
     attacked = next((item.cell for item in ran if item.cell.attack), None)
     anytime = any(s.anytime for s in scores)
     rate = mean_of([s.correct for s in scores], [s.effective_size for s in scores], anytime=anytime)
-    flags = dict.fromkeys(flag for item in ran for flag in cell_flags(item))
+    flags = dict.fromkeys(
+        flag
+        for item in ran
+        if (details := item.details()) is not None
+        for flag in cell_flags(item, details)
+    )
     if not row.source:  # the worst case of a white-box row includes images of other rows
         flags.pop(SAME_SOURCE, None)
     return SharedNumber(

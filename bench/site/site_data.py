@@ -79,7 +79,7 @@ class SiteData:
         """What flags mean, by the word after `=`."""
         found = {check: " ".join(text) for check, text in EXPLANATIONS.items()}
         for each in self.results:
-            found |= remarks(each.entries)
+            found |= remarks(each.entries.values())
         return found
 
 
@@ -95,7 +95,7 @@ def site_data(results: Sequence[FoundResults]) -> SiteData:
 def _checked_lines(found: FoundResults) -> list[Line]:
     try:
         scale_of_results(found)
-        remarks(found.entries)
+        remarks(found.entries.values())
         for entry in found.entries.values():
             dict(flat({"weights": entry["weights"], "attack": entry.get("attack", "")}))
         if found.suite is not None:

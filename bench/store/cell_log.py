@@ -8,6 +8,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from bench.core.errors import Unreadable
 from bench.core.identifiers import is_id
@@ -16,6 +17,7 @@ from bench.store.cell_records import result_to_body
 from bench.store.frames import Frame, frame_of, status_at, unpack
 from bench.store.image_id_lists import ImageLists
 from bench.store.reading import DAMAGE, read_with_retry
+from bench.store.result_on_disk import ResultOnDisk
 from bench.store.segments import FRAMES, Segment, SegmentWriter, in_order, is_segment
 from bench.store.writing import Flusher, writing
 
@@ -23,6 +25,7 @@ OLD = ".json"
 OnDamage = Callable[[str, str, bytes, Exception], None]
 _BITS = 40  # of a place in a block
 _MASK = (1 << _BITS) - 1
+T = TypeVar("T")
 _TRIES = 3  # to read while a run merges segments
 
 
@@ -120,29 +123,66 @@ class CellLog:
                 return
         raise Unreadable(f"{self.folder}: files vanish while they are read; try again")
 
-    def get(self, key: str) -> CellResult | None:
+    def get(self, key: str) -> ResultOnDisk | None:
         """Return a cell's result as of the last `refresh`; None if no frame of it is sound.
+
+        Raises:
+            Unreadable: The list of its images cannot be read.
+        """
+        cell = bytes.fromhex(key)
+        place = self.places.get(cell)
+        if place is None:
+            return None
+        segment, content = self._blocks[place >> _BITS]
+        try:
+            place &= _MASK
+            frame = unpack(content, place)
+            return ResultOnDisk(self, segment, content, place, frame, self._images(frame))
+        except DAMAGE as error:
+            self._drop(cell, error)
+            return None
+
+    def _images(self, frame: Frame) -> tuple[str, ...]:
+        """Return the ids of a frame's images; ValueError or TypeError if their list is damaged."""
+        ids = self._lists.get(frame.images)
+        if len(ids) != frame.size:
+            raise ValueError(f"has {frame.size} values for {len(ids)} images")
+        return ids
+
+    def read(self, found: ResultOnDisk, parse: Callable[[ResultOnDisk], T]) -> T | None:
+        """Return what is read from the body of a result; None if it is damaged, which is told.
+
+        Args:
+            found: The result.
+            parse: Reads its body.
 
         Raises:
             Unreadable: It cannot be read.
         """
-        if key not in self:
-            return None
         try:
-            return self._result(key)
+            return self._parsed(found, parse)
         except DAMAGE:
             pass
         self.refresh()  # since a run may have merged the segment meanwhile
-        if key not in self:
-            return None
+        now = self.get(found.cell_id)
         try:
-            return self._result(key)
+            return None if now is None else self._parsed(now, parse)
         except DAMAGE as error:
-            cell = bytes.fromhex(key)
-            path = str(self.frame(cell)[0].bodies)
-            self._on_damage(path, f"{key}.body", self.body(cell), error)
-            del self.places[cell]
+            self._drop(bytes.fromhex(found.cell_id), error)
             return None
+
+    def _parsed(self, found: ResultOnDisk, parse: Callable[[ResultOnDisk], T]) -> T:
+        """Return what is read from a body; OSError becomes Unreadable, and absence ValueError."""
+        value = read_with_retry(str(found.segment.bodies), lambda: (parse(found),))
+        if value is None:
+            raise ValueError("its body is missing")
+        return value[0]
+
+    def _drop(self, cell: bytes, error: Exception) -> None:
+        """Tell that the result of a cell is damaged, and forget it."""
+        segment, _ = self.frame(cell)
+        self._on_damage(str(segment.bodies), f"{cell.hex()}.body", self.body(cell), error)
+        del self.places[cell]
 
     def statuses(self) -> dict[bytes, Status]:
         """Return the status of each cell with a frame, by its id in 10 bytes."""
@@ -164,14 +204,6 @@ class CellLog:
             return segment.body(frame)
         except (FileNotFoundError, ValueError):
             return b""
-
-    def _result(self, key: str) -> CellResult:
-        segment, frame = self.frame(bytes.fromhex(key))
-        path = str(segment.bodies)
-        result = read_with_retry(path, lambda: segment.result(frame, self._lists))
-        if result is None:
-            raise ValueError("its body is missing")
-        return result
 
     def _read(self, name: str) -> bool:
         """Read what is new in a segment, and return whether the segment still exists."""

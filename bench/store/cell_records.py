@@ -1,7 +1,9 @@
 """Encode a cell's result: as JSON, or as a frame with a compressed body.
 
 Parts of cells are stored as JSON, and so were cells by earlier versions. Cells are stored as frames
-(`bench.store.frames`), whose bodies have the fields that a frame has not.
+(`bench.store.frames`), whose bodies have the fields that a frame has not: two JSON objects, each
+with a checksum and compressed by itself. The first has the details, so that tables need not read
+the second, which has the values per image and is much larger. The first bodies had one object.
 `bench.core.types.CellResult` declares the fields.
 """
 
@@ -18,7 +20,7 @@ from pydantic_core import from_json
 from bench.core.identifiers import shown
 from bench.core.result_fields import Kind
 from bench.core.terminal import legible
-from bench.core.types import FIELDS, CellResult
+from bench.core.types import FIELDS, CellResult, Details
 from bench.store.checksums import has_checksum, with_checksum
 from bench.store.consistency import is_empty, result_fault
 from bench.store.reading import read_bytes
@@ -42,9 +44,12 @@ def result_to_json(result: CellResult, name: str) -> str:
 
 
 def result_to_body(result: CellResult) -> bytes:
-    """Return the fields of a result that a frame has not, with a checksum, compressed."""
-    fields = {name: value for name, value in _encoded_fields(result) if name not in _IN_FRAMES}
-    return zlib.compress(with_checksum(result.cell_id, json.dumps(fields)).encode(), _FAST)
+    """Return the fields of a result that a frame has not, with checksums, compressed."""
+    details, per_image = dict[str, object](), dict[str, object]()
+    for name, value in _encoded_fields(result):
+        if name not in _IN_FRAMES:
+            (per_image if FIELDS[name].per_image else details)[name] = value
+    return _compressed(result.cell_id, details) + _compressed(_per_image(result.cell_id), per_image)
 
 
 def result_from_body(
@@ -62,6 +67,58 @@ def result_from_body(
         ValueError, KeyError, TypeError, AttributeError: The body is damaged, or is that of another
             cell.
     """
+    details, rest = _details(body, cell_id)
+    fields = dict(_decoded_fields(details))
+    if rest:
+        content, _ = _uncompressed(rest, _per_image(cell_id))
+        fields |= dict(_decoded_fields(from_json(content)))
+    return CellResult(**fields, correct=correct, sample_ids=sample_ids)
+
+
+def details_from_body(body: bytes, cell_id: str) -> Details:
+    """Return the details in a body; its values per image are not read.
+
+    Raises:
+        ValueError, KeyError, TypeError: As `result_from_body`.
+    """
+    found, _ = _details(body, cell_id)
+    return Details(
+        found["seconds"], found["queries"], found["provenance"], found["reason"],
+        tuple(found["flags"]), found.get("load_seconds", 0.0),
+    )  # fmt: skip
+
+
+def check_body(body: bytes, cell_id: str) -> None:
+    """Check a body without decoding its values.
+
+    Raises:
+        ValueError: It does not fit its checksums, or is that of another cell.
+    """
+    _, rest = _uncompressed(body, cell_id)
+    if rest:
+        _uncompressed(rest, _per_image(cell_id))
+
+
+def _details(body: bytes, cell_id: str) -> tuple[dict[str, Any], bytes]:
+    """Return the first object of a body, and its rest."""
+    content, rest = _uncompressed(body, cell_id)
+    found: dict[str, Any] = from_json(content)
+    if found["cell_id"] != cell_id:
+        raise ValueError(f"has the result of cell {shown(found['cell_id'])}")
+    return found, rest
+
+
+def _per_image(cell_id: str) -> str:
+    """Return the name under which the values per image are stored."""
+    return f"{cell_id} per image"
+
+
+def _compressed(name: str, fields: Mapping[str, object]) -> bytes:
+    return zlib.compress(with_checksum(name, json.dumps(fields)).encode(), _FAST)
+
+
+def _uncompressed(body: bytes, name: str) -> tuple[bytes, bytes]:
+    """Return the first object of a body with its checksum checked, and the rest of the body."""
     unpacked = zlib.decompressobj()
     try:
         content = unpacked.decompress(body, _MAX_BODY)
@@ -69,12 +126,9 @@ def result_from_body(
         raise ValueError(str(error)) from error
     if unpacked.unconsumed_tail:
         raise ValueError(f"is larger than {_MAX_BODY >> 20} MiB")
-    if not has_checksum(cell_id, content):
+    if not has_checksum(name, content):
         raise ValueError("has no checksum")
-    fields = dict(_decoded_fields(from_json(content)))
-    if fields["cell_id"] != cell_id:
-        raise ValueError(f"has the result of cell {shown(fields['cell_id'])}")
-    return CellResult(**fields, correct=correct, sample_ids=sample_ids)
+    return content, unpacked.unused_data
 
 
 def read_result_file(path: str, name: str) -> CellResult:

@@ -44,7 +44,8 @@ def result_reader(folder: Path) -> ResultReader:
             refuse_link(path)
             result = _read_old(path, cell_id)
         else:
-            path, result = cells, log.get(cell_id)
+            path, found = cells, log.get(cell_id)
+            result = found.whole() if found else None
         if result is None:
             return None
         try:

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter
 from bench.core.errors import UserError
 from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
 from bench.core.resolved_names import Lock
-from bench.core.types import CellResult, Status
+from bench.core.types import CellResult, Result, Status
 from bench.plan.cell_names import KnownNames, from_bytes, to_bytes
 from bench.store import set_aside
 from bench.store.cell_log import OLD, CellLog
@@ -81,12 +81,16 @@ class Store:
     def get(self, cell_id: str) -> CellResult | None:
         """Return a cell's result as it is now; None if it is absent or damaged."""
         self.cells.refresh()
-        return self._read_cell(cell_id)
+        found = self._find(cell_id)
+        return None if found is None else found.whole()
 
-    def read(self, cell_ids: Iterable[str]) -> dict[str, CellResult]:
-        """Return the results of cells as they are now, without those that are absent or damaged."""
+    def find(self, cell_ids: Iterable[str]) -> dict[str, Result]:
+        """Return the results of cells as they are now, without those that are absent.
+
+        The rest of a result is read when it is asked for, so damage to it shows only then.
+        """
         self.cells.refresh()
-        found = ((key, self._read_cell(key)) for key in cell_ids)
+        found = ((key, self._find(key)) for key in cell_ids)
         return {key: result for key, result in found if result is not None}
 
     def statuses(self) -> Mapping[bytes, Status]:
@@ -95,8 +99,8 @@ class Store:
         No result is read, so damage to the rest of a result does not show.
         """
         self.cells.refresh()
-        old = {bytes.fromhex(key): key for key in self.cells.old if key not in self.cells}
-        found = {cell: self._read_cell(key) for cell, key in old.items()}
+        old = {bytes.fromhex(key): key for key in self.cells.old if self._is_old(key)}
+        found = {cell: self._old_result(key) for cell, key in old.items()}
         others = {cell: result.status for cell, result in found.items() if result is not None}
         return {**self.cells.statuses(), **others}
 
@@ -149,7 +153,7 @@ class Store:
             if now - path.lstat().st_mtime > _DAY and not path.is_dir():
                 with writing(path):
                     path.unlink(missing_ok=True)
-        tidy(self.cells, self._read_cell)
+        tidy(self.cells, self._old_result)
 
     def put_craft(self, key: str, craft: Craft) -> None:
         """Store a part of a craft."""
@@ -214,11 +218,16 @@ class Store:
             raise UserError(f"{self.folder}: got the part {shown(part)}; allowed: 7 digits or more")
         return f"{self._parts_folder(cell_id)}/{part}.json"
 
-    def _read_cell(self, cell_id: str) -> CellResult | None:
+    def _find(self, cell_id: str) -> Result | None:
         key = self._checked_id(cell_id)
-        if key in self.cells.old and key not in self.cells:
-            return self._read_result(f"{self.cells.folder}/{key}{OLD}", key)
-        return self.cells.get(key)
+        return self._old_result(key) if self._is_old(key) else self.cells.get(key)
+
+    def _is_old(self, key: str) -> bool:
+        """Return whether only an earlier version has stored a cell's result."""
+        return key in self.cells.old and key not in self.cells
+
+    def _old_result(self, key: str) -> CellResult | None:
+        return self._read_result(f"{self.cells.folder}/{key}{OLD}", key)
 
     def _read_result(self, path: str, name: str) -> CellResult | None:
         return read_stored(path, lambda: read_result_file(path, name), self.set_aside)

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from bench.core.types import CellResult
-from bench.store.cell_records import result_from_body
+from bench.core.types import CellResult, Details
+from bench.store.cell_records import check_body, details_from_body, result_from_body
 from bench.store.frames import Frame, Run, pack, runs
-from bench.store.image_id_lists import ImageLists
+from bench.store.open_files import OpenFile
 from bench.store.reading import open_regular
 from bench.store.writing import writing
 
@@ -35,6 +35,7 @@ class Segment:
         """Name the file of frames; nothing is read yet."""
         self.path, self.bodies = path, path.with_suffix(BODIES)
         self._read = 0  # bytes of frames that were read
+        self._open_bodies = OpenFile(self.bodies)
 
     def new_content(self) -> tuple[bytes, tuple[Run, ...]]:
         """Return what was written since the last call, and its frames.
@@ -45,22 +46,33 @@ class Segment:
         """
         if self.path.stat().st_size == self._read:
             return b"", ()
-        content = _read_from(self.path, self._read)
+        with open_regular(str(self.path)) as file:
+            file.seek(self._read)
+            content = file.read()
         found = tuple(runs(content))
         self._read += found[-1].end if found else 0
         return content, found
 
-    def result(self, frame: Frame, lists: ImageLists) -> CellResult:
+    def result(self, frame: Frame, ids: tuple[str, ...]) -> CellResult:
         """Return the result of a frame.
 
+        Args:
+            frame: The frame.
+            ids: Ids of its images.
+
         Raises:
-            OSError: The body or the list of images cannot be read.
-            ValueError, KeyError, TypeError, AttributeError: The result is damaged.
+            OSError: The body cannot be read.
+            ValueError, KeyError, TypeError, AttributeError: The body is damaged.
         """
-        body, ids = self.body(frame), lists.get(frame.images)
-        if len(ids) != frame.size:
-            raise ValueError(f"has {frame.size} values for {len(ids)} images")
-        return result_from_body(body, frame.cell.hex(), frame.correct, ids)
+        return result_from_body(self.body(frame), frame.cell.hex(), frame.correct, ids)
+
+    def details(self, frame: Frame) -> Details:
+        """Return the details of a frame's result; errors as of `result`."""
+        return details_from_body(self.body(frame), frame.cell.hex())
+
+    def check(self, frame: Frame) -> None:
+        """Check that a frame's result can be read; errors as of `result`."""
+        check_body(self.body(frame), frame.cell.hex())
 
     def body(self, frame: Frame) -> bytes:
         """Return the body of a frame as it is stored.
@@ -69,7 +81,7 @@ class Segment:
             OSError: It cannot be read.
             ValueError: It is cut off, or not in a regular file.
         """
-        body = _read_from(self.bodies, frame.offset, frame.length)
+        body = self._open_bodies.read(frame.offset, frame.length)
         if len(body) < frame.length:
             raise ValueError(f"its body is cut off in {self.bodies.name}")
         return body
@@ -143,10 +155,3 @@ def in_order(names: Sequence[str]) -> list[str]:
 def _last_number(folder: Path) -> int:
     names = in_order([name for name in os.listdir(folder) if is_segment(name)])
     return int(names[-1].partition(".")[0]) if names else 0
-
-
-def _read_from(path: Path, start: int, length: int = -1) -> bytes:
-    """Return the bytes of a regular file from a place on, to its end by default."""
-    with open_regular(str(path)) as file:
-        file.seek(start)
-        return file.read(length)

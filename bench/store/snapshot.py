@@ -1,18 +1,18 @@
 """The stored results of a suite, read once per command and passed on."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bench.core.resolved_names import Lock
-from bench.core.types import CellResult, Status
+from bench.core.types import Result, Status
 from bench.plan.cell_names import InOrder, known_names, names_key
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import still_valid
 from bench.store.results_folder import Store
 from bench.suite.load import Suite
 
-CellsWithResults = tuple[tuple[Cell, CellResult | None], ...]
+CellsWithResults = tuple[tuple[Cell, Result | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Results:
     store: Store
     lock: Lock
     cells: tuple[Cell, ...]
-    by_id: Mapping[str, CellResult]
+    by_id: Mapping[str, Result]
 
     @property
     def cells_with_results(self) -> CellsWithResults:
@@ -44,6 +44,11 @@ class Results:
         distinct = {cell.id: cell for cell in self.cells}
         known = self.by_id
         return [c for key, c in distinct.items() if key not in known or not known[key].finished]
+
+    def without(self, cell_ids: Collection[str]) -> "Results":
+        """Return a copy without the results of some cells, which are damaged."""
+        left = {key: result for key, result in self.by_id.items() if key not in cell_ids}
+        return replace(self, by_id=left)
 
     def updated(self, cells: Iterable[Cell]) -> "Results":
         """Return a copy with the results of some cells read again."""
@@ -97,5 +102,5 @@ def read_statuses(suite: Suite, store: Store) -> Counter[Status | None]:
     return Counter(map(store.statuses().get, ids))
 
 
-def _read(store: Store, cells: Iterable[Cell]) -> dict[str, CellResult]:
-    return store.read(dict.fromkeys(cell.id for cell in cells))
+def _read(store: Store, cells: Iterable[Cell]) -> dict[str, Result]:
+    return store.find(dict.fromkeys(cell.id for cell in cells))

@@ -1,5 +1,6 @@
 """Tidy the results of cells before a run, while no other process writes to them.
 
+All results are checked: other commands read no more of them than they need.
 Files of earlier versions are copied into a segment. Segments are merged if there are many, if most
 of what they hold was replaced, or if they are damaged. Nothing is lost if the process is killed:
 the disk has the copies before the originals are removed, and readers take the later of two.
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 from bench.core.types import CellResult
 from bench.store.cell_log import OLD, CellLog, last_stored
+from bench.store.result_on_disk import check
 from bench.store.segments import BODIES, FRAMES
 from bench.store.writing import writing
 
@@ -24,12 +26,13 @@ def tidy(log: CellLog, read: Callable[[str], CellResult | None]) -> None:
 
     Args:
         log: The results.
-        read: Returns the result of a cell, also from a file of an earlier version.
+        read: Returns the result in a file of an earlier version.
 
     Raises:
         StoreError: A file cannot be read, written or removed.
     """
     log.refresh()
+    _drop_damaged(log)
     _remove(
         path for path in log.folder.glob(f"*{BODIES}") if path.stem + FRAMES not in log.segments
     )
@@ -37,6 +40,13 @@ def tidy(log: CellLog, read: Callable[[str], CellResult | None]) -> None:
         _take_over(log, read)
     if len(log.segments) > _MOST_SEGMENTS or log.frames > 2 * len(log.places) or log.damaged:
         _merge(log)
+
+
+def _drop_damaged(log: CellLog) -> None:
+    """Tell which results are damaged, and forget them; a run computes them again."""
+    for cell in list(log.places):
+        if found := log.get(cell.hex()):
+            log.read(found, check)
 
 
 def _take_over(log: CellLog, read: Callable[[str], CellResult | None]) -> None:

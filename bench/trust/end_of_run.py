@@ -24,7 +24,7 @@ LEAST = 5.0  # seconds, so that small suites get some checks
 def allowance(examined: Mapping[Pair, Examined], numbers: Mapping[Pair, Number]) -> float:
     """Return the seconds left for examining numbers, after what was spent on them before."""
     spent = sum(record.seconds for pair, record in examined.items() if pair in numbers)
-    return max(LEAST, SHARE * sum(number.seconds for number in numbers.values()) - spent)
+    return max(LEAST, SHARE * sum(number.seconds() for number in numbers.values()) - spent)
 
 
 def examine_within(

@@ -159,7 +159,7 @@ def _subject(cache: ModelCache, pair: Pair, number: Number, most: int) -> Subjec
         images.labels[:count],
         number.budget,
         seeds,
-        number.reported,
+        number.measured(),
         cache.batch(model, dataset),
         storage=cache.suite.protocol.storage,
         defence=parts_of_defence(cache, pair),

@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.types import Budget, CellResult
+from bench.core.types import Budget, Result
 from bench.plan.cells import Cell
 from bench.suite.metrics import metric_of
 from bench.suite.specs import (
@@ -22,7 +22,7 @@ from bench.suite.specs import (
 ENOUGH_SURVIVORS = 0.1  # of images; a smaller robust accuracy needs no check
 
 Pair = tuple[str, str]  # names of a model and a dataset
-Done = tuple[Cell, CellResult]
+Done = tuple[Cell, Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Reported:
         steps: Gradient steps of the longest attack.
         eot: Forward passes that each step averages over.
         transferred: Whether all adversarial images were crafted on other models.
-        distance: Size of the largest perturbation, in the norm of the budget.
+        distance: Size of the largest perturbation, in the norm of the budget; known after
+            `Number.measured`, since many results must be read for it.
         surrogates: What the gradients of some attack left out, and models that it took them from.
             An attack on the base leaves the defence out.
     """
@@ -59,7 +60,8 @@ class Number:
         reported: The number.
         sample_ids: Ids of its images.
         cells: Ids of the cells that it comes from.
-        seconds: Time that all attacked cells of the model and dataset took.
+        results: The results of these cells.
+        attacked: The results of all attacked cells of the model and dataset.
     """
 
     budget: Budget
@@ -67,10 +69,22 @@ class Number:
     reported: Reported
     sample_ids: tuple[str, ...]
     cells: tuple[str, ...]
-    seconds: float = 0.0
+    results: tuple[Result, ...] = ()
+    attacked: tuple[Result, ...] = ()
+
+    def seconds(self) -> float:
+        """Return how long all attacked cells of the model and dataset took."""
+        told = (result.details() for result in self.attacked)
+        return sum(details.seconds for details in told if details is not None)
+
+    def measured(self) -> Reported:
+        """Return the number with the size of its largest perturbation."""
+        whole = (result.whole() for result in self.results)
+        sizes = [float(result.distance.max()) for result in whole if result is not None]
+        return replace(self.reported, distance=max(sizes, default=0.0))
 
 
-def reported_numbers(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pair, Number]:
+def reported_numbers(done: Iterable[tuple[Cell, Result | None]]) -> dict[Pair, Number]:
     """Return per model and dataset the number to examine; pairs without attacked cells are absent.
 
     The checks use only which logit is the highest, so the metric must depend on nothing else
@@ -89,9 +103,8 @@ def reported_numbers(done: Iterable[tuple[Cell, CellResult | None]]) -> dict[Pai
 
 
 def _number_of(found: list[Done]) -> Number:
-    return replace(
-        _number(_strongest_threat(found)), seconds=sum(result.seconds for _, result in found)
-    )
+    attacked = tuple(result for _, result in found)
+    return replace(_number(_strongest_threat(found)), attacked=attacked)
 
 
 def _strongest_threat(found: list[Done]) -> list[Done]:
@@ -116,7 +129,7 @@ def _number(found: list[Done]) -> Number:
 
 def _of_radius(found: list[Done]) -> Number:
     (cell, result), *_ = found
-    n = min(len(item.correct) for _, item in found)  # sequential cells may have fewer images
+    n = min(item.size for _, item in found)  # sequential cells may have fewer images
     attacks = [item.attack for item, _ in found if item.attack is not None]
     names = ", ".join(dict.fromkeys(attack.label for attack in attacks))
     on_base = all(member.on_base for attack in attacks for member in members_of(attack))
@@ -131,11 +144,11 @@ def _of_radius(found: list[Done]) -> Number:
             max(map(_steps, attacks)),
             max(map(_eot, attacks)),
             transferred,
-            max(float(item.distance.max()) for _, item in found),
-            frozenset(name for attack in attacks for name in _surrogates(attack)),
+            surrogates=frozenset(name for attack in attacks for name in _surrogates(attack)),
         ),
         result.sample_ids[:n],
         tuple(sorted(item.id for item, _ in found)),
+        tuple(item for _, item in found),
     )
 
 

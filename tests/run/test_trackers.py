@@ -98,7 +98,8 @@ def follow(store: Store, *names: str) -> None:  # noqa: F811
     watcher = track(names, SUITE, store.folder)
     watcher.begin(cells, [Job(cell.id, cell) for cell in cells], 1)
     for cell in cells:
-        result = results.by_id[cell.id]
+        result = results.by_id[cell.id].whole()
+        assert result is not None
         watcher.finished("0", Job(f"{cell.id}.0", cell, 0), result, None)  # a part has no row
         watcher.finished("0", Job(cell.id, cell), result, None)
     watcher.ended("done")

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from bench import load_results, load_suite
 from bench.core.types import Values
-from bench.results.leaderboard import survivors
+from bench.results.board_cells import board_cells
 from bench.results.tables import Scored
+from bench.results.worst_case import survivors
 from bench.stats import Z95, anytime_mean_interval, ranks
 from bench.stats.anytime import THRESHOLD, log_wealth
 from bench.stats.anytime_pairs import log_wealth_of_leads
@@ -139,7 +140,7 @@ def replayed(suite: Suite, orders: int) -> Iterator[str]:
     stored = read_results(suite, Store(Path("results"), suite.suite))
     groups: dict[tuple[str, str], list[list[Values]]] = defaultdict(list)
     scored = [Scored(*pair) for pair in stored.cells_with_results]
-    for (_, *group), vectors in survivors(suite, scored).items():
+    for (_, *group), vectors in survivors(board_cells(suite, scored)).items():
         groups[group[0], group[1]].append(vectors)
     rng = np.random.default_rng(0)
     for group, models in groups.items():

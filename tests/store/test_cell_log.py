@@ -15,7 +15,7 @@ from bench.store.segments import SegmentWriter
 from bench.store.set_aside import reasons
 from tests.store.test_results_folder import result
 from tests.support.file_system import reads
-from tests.support.stored_cells import segments, store_as_before, stored_ids
+from tests.support.stored_cells import segments, store_as_before, stored_ids, whole_results
 
 IDS = [f"{place:020x}" for place in range(5)]
 RESULTS = [
@@ -41,14 +41,14 @@ def filled(root: Path, results: Sequence[CellResult] = RESULTS) -> Store:
 
 
 def read(root: Path) -> dict[str, CellResult]:
-    return Store(root, "s").read(IDS)
+    return whole_results(Store(root, "s"), IDS)
 
 
 def test_what_was_put_is_read_by_any_process_at_once(tmp_path: Path) -> None:
     reader, writer = Store(tmp_path, "s"), Store(tmp_path, "s")
     for number, each in enumerate(RESULTS):
         writer.put(each)
-        found = reader.read(IDS)
+        found = whole_results(reader, IDS)
         assert list(found) == IDS[: number + 1]
         assert same(found[each.cell_id], each)
     again = replace(RESULTS[1], reason="another")
@@ -111,7 +111,7 @@ def test_what_is_damaged_is_computed_and_removed_by_the_next_runs(
     assert f"{path}: damaged (000001.cells: 50 bytes were changed); set aside" in (
         capsys.readouterr().err
     )
-    assert list(store.read(IDS)) == IDS[1:]
+    assert list(whole_results(store, IDS)) == IDS[1:]
     store.put(RESULTS[0])
     assert list(read(tmp_path)) == IDS
     assert not path.exists()
@@ -175,7 +175,7 @@ def test_many_segments_are_merged_and_a_kill_meanwhile_loses_nothing(
         shutil.rmtree(folder)
         shutil.copytree(before, folder)
         reader = Store(tmp_path, "s")
-        reader.read(IDS)
+        whole_results(reader, IDS)
         for _ in killed_after(steps):
             try:
                 Store(tmp_path, "s").tidy()
@@ -185,7 +185,9 @@ def test_many_segments_are_merged_and_a_kill_meanwhile_loses_nothing(
         assert kept(), steps
         Store(tmp_path, "s").tidy()
         assert kept()
-        assert all(same(a, b) for a, b in zip(reader.read(IDS).values(), expected, strict=True))
+        assert all(
+            same(a, b) for a, b in zip(whole_results(reader, IDS).values(), expected, strict=True)
+        )
     assert 0 < ended < 29
     assert len(segments(folder)) == 2
     assert stored_ids(folder) == set(IDS)
@@ -209,7 +211,7 @@ def test_a_write_that_fails_half_way_spoils_no_later_result(
             store.put(RESULTS[2])
     for each in RESULTS[2:]:
         store.put(each)
-    assert list(store.read(IDS)) == list(read(tmp_path)) == IDS
+    assert list(whole_results(store, IDS)) == list(read(tmp_path)) == IDS
 
 
 def test_statuses_are_read_without_the_results(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
-"""How often a command reads the lock and each result: once."""
+"""How often a command reads the lock and each result."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import bench.store.snapshot
 import run_bench
 from bench import run_suite
+from bench.store.open_files import OpenFile
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.trust.explanations import EXPLANATIONS
@@ -33,6 +35,20 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return found
 
 
+@pytest.fixture
+def bodies_read(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """Return how often each body is read, by its place."""
+    found: Counter[int] = Counter()
+    real = OpenFile.read
+
+    def read(self: OpenFile, start: int, length: int) -> bytes:
+        found[start] += 1
+        return real(self, start, length)
+
+    monkeypatch.setattr(OpenFile, "read", read)
+    return found
+
+
 def examined(store: Store) -> list[str]:
     """Keep the findings of every number, and return the names of their files."""
     results = read_results(SUITE, store)
@@ -47,19 +63,24 @@ def examined(store: Store) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "often"),
     [
-        *(["export"], ["export", "--bundle", "sent.zip"], ["status"]),
-        *(["check"], ["compare", "--baseline", "A"]),
+        (["export"], 1),
+        (["export", "--bundle", "sent.zip"], 2),  # the details for tables, and then all
+        (["status"], 0),
+        (["check"], 0),  # whether images are right is in the frames
+        (["compare", "--baseline", "A"], 2),  # the protocol, and the flags
     ],
-    ids=" ".join,
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
-def test_a_command_reads_everything_once(
+def test_how_often_a_command_reads_what(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     plans: list[object],
+    bodies_read: Counter[int],
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
+    often: int,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     store = filled(tmp_path)
@@ -73,25 +94,32 @@ def test_a_command_reads_everything_once(
     assert counted["lock.json"] == 1
     frames, bodies = segments(store.folder)
     assert counted[frames.name] == 1
-    assert counted[bodies.name] == (0 if name == "status" else len(CELLS))  # each body
+    assert counted[bodies.name] == (often > 0)  # it stays open
+    assert sorted(bodies_read.values()) == [often] * (len(CELLS) if often else 0)
     assert {counted[file] for file in findings} <= {0 if name == "status" else 1}
     assert len(plans) == 1
     capsys.readouterr()
 
 
-def test_a_run_reads_a_result_once_after_it_wrote_it(
-    tmp_path: Path, suite_file: Callable[..., Path], plans: list[object]
+def test_how_often_a_run_reads_a_result(
+    tmp_path: Path,
+    suite_file: Callable[..., Path],
+    plans: list[object],
+    bodies_read: Counter[int],
 ) -> None:
     attacks = [{"kind": "pgd", "eps": "2/255", "steps": 1}]
     models = {"CLIP": {"kind": "nano", "weights": "clip"}}
     suite = suite_file(samples=4, attacks=attacks, models=models, threats=["white-box"])
-    for computed, opened in ((2, 1), (0, 1)):  # after it was written, or at first
+    # for the tables, and for the time and the largest perturbation that the trust battery asks for;
+    # or to check what is stored, and for the tables
+    for computed, most in ((2, 3), (0, 2)):
         plans.clear()
+        bodies_read.clear()
         with reads() as counted:
             report = run_suite(suite, results=tmp_path, device="cpu")
         assert report.computed == computed
         assert counted["lock.json"] == 0
         frames, bodies = segments(report.folder)
-        assert counted[frames.name] == opened
-        assert counted[bodies.name] == 2
+        assert counted[frames.name] == counted[bodies.name] == 1
+        assert max(bodies_read.values()) == most
         assert len(plans) == 1

@@ -1,8 +1,10 @@
 """What tests ask about stored cells, and do to them."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
+from bench.core.types import CellResult
 from bench.store.cell_records import result_to_json
 from bench.store.results_folder import Store
 from bench.store.segments import BODIES, FRAMES
@@ -21,10 +23,16 @@ def stored_ids(folder: Path) -> set[str]:
     return {*(cell.hex() for cell in store.cells.places), *store.cells.old}
 
 
+def whole_results(store: Store, cell_ids: Iterable[str]) -> dict[str, CellResult]:
+    """Return the whole results of cells, without those that are absent or damaged."""
+    found = {key: result.whole() for key, result in store.find(cell_ids).items()}
+    return {key: result for key, result in found.items() if result is not None}
+
+
 def forget(folder: Path, *cell_ids: str) -> None:
     """Remove the results of cells from a suite's folder, as if they had never been stored."""
     before = Store(folder.parent, folder.name)
-    others = before.read(sorted(stored_ids(folder) - set(cell_ids)))
+    others = whole_results(before, sorted(stored_ids(folder) - set(cell_ids)))
     assert len(others) + len(cell_ids) == len(stored_ids(folder))
     shutil.rmtree(folder / "cells")
     Store(folder.parent, folder.name).cells.put(list(others.values()))
@@ -44,7 +52,7 @@ def change_body(folder: Path, cell_id: str) -> Path:
 def store_as_before(folder: Path) -> list[Path]:
     """Store all results of a suite as earlier versions did, each in a file of its own."""
     store = Store(folder.parent, folder.name)
-    results = store.read(sorted(stored_ids(folder)))
+    results = whole_results(store, sorted(stored_ids(folder)))
     shutil.rmtree(folder / "cells")
     (folder / "cells").mkdir()
     paths = [folder / "cells" / f"{key}.json" for key in results]

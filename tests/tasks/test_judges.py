@@ -20,7 +20,7 @@ from bench.core.types import unmeasured
 from bench.plan.cells import expand
 from bench.plan.identity import still_valid
 from bench.plan.resolve import judge_weights, resolve
-from bench.plan.unhashed import unhashed_flags, unhashed_lines
+from bench.plan.unhashed import UnhashedFlags, unhashed_lines
 from bench.results.manifest import manifest
 from bench.results.tables import Scored
 from bench.run.suite_run import run_suite
@@ -555,7 +555,7 @@ def test_who_judged_is_part_of_a_cell_and_behind_it(suite_file: Callable[..., Pa
         )
     )
     cell = expand(suite, Lock())[0]
-    assert unhashed_flags(suite, Lock(), cell) == ("unhashed",)
+    assert UnhashedFlags(suite, Lock()).of(cell) == ("unhashed",)
     assert [line.split(":")[0] for line in unhashed_lines(suite, Lock())] == ["protocol.judge"]
     entry = manifest(suite, Lock(), [Scored(cell, unmeasured(cell.id, "skip", "", 0, {}))])[cell.id]
     assert entry["templates"] == []

@@ -341,7 +341,7 @@ def test_the_share_is_of_the_time_of_what_is_examined(
     suite = load_suite(one_model(suite_file))
     run_suite(suite, results=tmp_path, device="cpu", check=False)
     _, numbers = findings_and_todo(read_results(suite, Store(tmp_path, suite.suite)), deep=False)
-    took = numbers[PAIR].seconds
+    took = numbers[PAIR].seconds()
     attacked = load_results(tmp_path / "small").set_index("attack").loc["pgd", "seconds"]
     assert took == pytest.approx(float(attacked), abs=1e-3)
     monkeypatch.setattr(bench.trust.end_of_run, "SHARE", 0.5)

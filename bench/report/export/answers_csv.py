@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.core.terminal import legible
 from bench.data.split import choose
-from bench.report.export.leaderboard_values import Key
+from bench.results.board_cells import Key
 from bench.results.tables import Scored, cells_frame
 from bench.suite.load import Suite
 
@@ -32,12 +32,10 @@ def answers_frame(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     The columns are the columns of `cells.csv` that identify a cell, then `sample_id`, `score` on
     the scale of the metric, and `text`, in which U+FFFD replaces control characters.
     """
-    answered = [item for item in scored if item.result is not None and item.result.texts]
-    cells = cells_frame(suite, answered)[[*_CELL_COLUMNS]].to_dict("records")
+    answered = [(item, result) for item in scored if (result := item.answers()) is not None]
+    cells = cells_frame(suite, [item for item, _ in answered])[[*_CELL_COLUMNS]].to_dict("records")
     parts = []
-    for cell, item in zip(cells, answered, strict=True):
-        result = item.result
-        assert result is not None
+    for cell, (_, result) in zip(cells, answered, strict=True):
         per_image: dict[str, object] = {
             "sample_id": result.sample_ids,
             "score": result.values.astype(float),
@@ -63,9 +61,9 @@ def examples(suite: Suite, scored: Sequence[Scored]) -> dict[Key, list[dict[str,
     clean: dict[tuple[str, str], Scored] = {}
     rows: dict[Key, dict[str, Scored | None]] = defaultdict(dict)
     for item in scored:
-        cell, value = item.cell, item.value
-        if item.result is None or not item.result.texts or value is None:
+        if item.answers() is None or (value := item.value) is None:
             continue
+        cell = item.cell
         if cell.threat is None:
             clean[cell.target, cell.dataset] = item
             continue
@@ -102,9 +100,9 @@ def _records(
 
 def _answers(item: Scored | None) -> Mapping[str, ScoredAnswer]:
     """Return the answers of a cell by image, cut to the length that the page shows."""
-    if item is None or item.result is None:
+    result = item.answers() if item else None
+    if result is None:
         return {}
-    result = item.result
     texts = map(legible, result.texts)
     cut = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in texts]
     answers = zip(cut, result.values.tolist(), strict=True)

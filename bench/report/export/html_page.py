@@ -11,17 +11,18 @@ import pandas as pd
 
 from bench.core.program import PROJECT, project_version
 from bench.report.export.assets import script_json, scripts, styles, template
-from bench.report.export.leaderboard_values import Boards, Column, Key, Row, columns, threat_name
+from bench.report.export.leaderboard_values import Boards, Column, Row, columns, threat_name
 from bench.report.export.links import model_links, pages_of_images
 from bench.report.export.numbers import rounded, shown
 from bench.report.export.protocol_details import (
-    Entries,
+    ProtocolFacts,
     details,
     evidence,
     remarks,
     versions,
 )
 from bench.results.attack_summary import in_words
+from bench.results.board_cells import Key
 from bench.results.number_format import sample_noun, scale_of_suite, surviving_samples
 from bench.stats import Interval
 from bench.store.cell_log import last_stored
@@ -44,7 +45,7 @@ def render(
     suite: Suite,
     boards: Boards,
     cells: pd.DataFrame,
-    entries: Entries,
+    facts: ProtocolFacts,
     answers: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
     folder: Path,
@@ -56,7 +57,7 @@ def render(
         suite: The suite.
         boards: Leaderboards over all datasets and per dataset.
         cells: Table of the cells.
-        entries: The manifest.
+        facts: What the cells say of the protocol.
         answers: Example answers by row; empty if the models do not answer in words.
         examined: Findings of the trust battery, by model and dataset.
         folder: Results folder, whose other pages are linked.
@@ -76,7 +77,7 @@ def render(
                 boards,
                 threats,
                 cells,
-                entries,
+                facts,
                 answers,
                 examined,
                 pages_of_images(folder),
@@ -102,7 +103,7 @@ def render(
         at_once=_LINES_AT_ONCE,
         failures=failures.to_dict("records"),
         attacks=[(each.label_in_norm, in_words(each), each.eps) for each in suite.attacks],
-        versions=versions(entries),
+        versions=versions(facts),
         written_by=f"{PROJECT} {project_version()}".strip(),
         stored=_last_stored(folder),
         has_data_page=(folder / "data.html").is_file(),
@@ -132,7 +133,7 @@ def _data(
     boards: Boards,
     threats: Sequence[tuple[str, str]],
     cells: pd.DataFrame,
-    entries: Entries,
+    facts: ProtocolFacts,
     answers: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
     images: Sequence[str],
@@ -152,7 +153,7 @@ def _data(
         "lines_at_once": _LINES_AT_ONCE,
         "meanings": {
             **{check: " ".join(meaning) for check, meaning in EXPLANATIONS.items()},
-            **remarks(entries),
+            **remarks(facts.entries),
         },
         "models": list(suite.models),
         "datasets": [dataset.name for dataset in suite.datasets],
@@ -167,7 +168,7 @@ def _data(
             dataset: [by_key[row.key] for row in rows] for dataset, by_key in numbers.items()
         },
         "cells": list(_cells(suite, threats, cells)),
-        "details": details(suite, entries),
+        "details": details(suite, facts),
         "answers": [answers.get(row.key, ()) for row in rows] if answers else [],
         "examined": evidence(examined),
         "links": model_links(suite),

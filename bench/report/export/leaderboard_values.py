@@ -1,15 +1,18 @@
 """The leaderboards as values with intervals: over all datasets, and per dataset."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bench.core.types import CLEAN, WORST
-from bench.results.leaderboard import leaderboard, stopped_early, survivors
+from bench.results.board_cells import BoardCells, Flags, Floats, Key, board_cells
+from bench.results.leaderboard import leaderboard_of
 from bench.results.tables import Scored
+from bench.results.worst_case import stopped_early, survivors
 from bench.stats import (
     Interval,
     anytime_mean_interval,
@@ -20,7 +23,7 @@ from bench.stats import (
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 
-Key = tuple[str, str, str]  # model, threat, source
+_KEY = ("model", "threat", "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,35 +128,33 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
         scored: Cells with their results.
         board: The leaderboard of `bench.results.leaderboard.leaderboard`.
     """
+    cells = board_cells(suite, scored)
     names = [column.key for column in columns(suite)]
-    sequential = _sequential(suite, scored)
-    sizes = _effective_sizes(scored)
     best = metrics_of(suite.datasets[0])[0].highest
+    keys = [_key(record) for record in board[[*_KEY]].to_dict("records")]
+    sequential = _sequential(cells, names)
     by_dataset: dict[str, tuple[Row, ...]] = {}
-    counts: dict[tuple[Key, str], list[float]] = {}
-    for dataset in suite.datasets:
-        single, own, of_dataset = suite, scored, board
+    # of each dataset, row and column
+    rates = np.full((len(suite.datasets), len(keys), len(names)), np.nan)
+    sizes = np.zeros_like(rates)
+    for place, dataset in enumerate(suite.datasets):
+        own, of_dataset = cells, board
         if len(suite.datasets) > 1:
-            single = suite.model_copy(update={"datasets": (dataset,)})
-            own = [item for item in scored if item.cell.dataset == dataset.name]
-            of_dataset = leaderboard(single, own)
+            own = cells.on(place)
+            of_dataset = leaderboard_of(own)
+        values = of_dataset[names].to_numpy(np.float64)
+        of_keys = [_key(record) for record in of_dataset[[*_KEY]].to_dict("records")]
         worst = {key: len(vector) / float(design_effect(vector))
-                 for key, (vector,) in survivors(single, own).items()}  # fmt: skip
-        rows = []
-        for record in of_dataset.to_dict("records"):
-            key, rates = _key(record), dict[str, Interval | None]()
-            for name in names:
-                n = worst.get(key, 0) if name == WORST else _size(sizes, key, dataset.name, name)
-                counts.setdefault((key, name), []).append(n)
-                value = record[name]
-                known = n > 0 and not pd.isna(value)
-                anytime = (key, name) in sequential
-                rates[name] = _rate(float(value), n, best, anytime) if known else None
-            rows.append(_row(record, rates))
-        by_dataset[dataset.name] = tuple(rows)
-    by_key = [{row.key: row for row in rows} for rows in by_dataset.values()]
-    means = _means(board, names, by_key, counts, best, sequential)
-    return {"": tuple(means), **by_dataset}
+                 for key, (vector,) in survivors(own).items()}  # fmt: skip
+        of_sizes = np.array([_sizes(own, key, len(names), worst.get(key, 0.0)) for key in of_keys])
+        drawn = np.array([sequential.get(key, False) for key in of_keys])
+        intervals = _rates(values, of_sizes, drawn, best)
+        by_dataset[dataset.name] = tuple(_rows(of_dataset, names, intervals))
+        at = [keys.index(key) for key in of_keys]
+        rates[place, at], sizes[place, at] = values / best, of_sizes
+    drawn = np.array([sequential[key] for key in keys])
+    means = _means(board[names].to_numpy(np.float64), rates, sizes, drawn, best)
+    return {"": tuple(_rows(board, names, means)), **by_dataset}
 
 
 def with_intervals(board: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
@@ -176,83 +177,100 @@ def with_intervals(board: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
     return pd.concat([board, pd.DataFrame(bounds, dtype=float)], axis=1)
 
 
-def _sequential(suite: Suite, scored: Sequence[Scored]) -> set[tuple[Key, str]]:
-    """Return the rows and columns with a cell that stopped when its number was precise enough."""
-    worst = {(key, WORST) for key in stopped_early(suite, scored)}
-    return worst | {(_key_of(item), item.column) for item in scored if item.anytime}
-
-
-def _effective_sizes(scored: Sequence[Scored]) -> Mapping[tuple[Key, str, str], float]:
-    """Return effective sample sizes by row, dataset and column; clean keys have only the model.
-
-    With several attack seeds it is the smallest size.
-    """
-    found: dict[tuple[Key, str, str], float] = {}
-    for item in scored:
-        cell = item.cell
-        if item.shares is not None:
-            place, size = (_key_of(item), cell.dataset, item.column), item.effective_size
-            found[place] = min(size, found.get(place, size))
+def _sequential(cells: BoardCells, names: Sequence[str]) -> dict[Key, Flags]:
+    """Return per row the columns with a cell that stopped when its number was precise enough."""
+    arrays, early, found = cells.arrays, stopped_early(cells), {}
+    for key, places in cells.places.items():
+        columns = np.zeros(len(names), np.bool_)
+        columns[np.unique(arrays.column[places[arrays.anytime[places]]])] = True
+        columns[-1] = key in early
+        found[key] = columns
     return found
 
 
-def _key_of(item: Scored) -> Key:
-    cell = item.cell
-    return cell.target, cell.threat.kind if cell.threat else "", item.source
+def _sizes(cells: BoardCells, key: Key, columns: int, worst: float) -> Floats:
+    """Return the effective sample size of each column of a row on one dataset; 0 without number.
+
+    With several attack seeds it is the smallest size.
+
+    Args:
+        cells: The cells of the dataset.
+        key: The row.
+        columns: Number of columns, the worst case last.
+        worst: The size of the worst case.
+    """
+    places = cells.places[key]
+    arrays = cells.arrays
+    known = places[arrays.samples[places] > 0]
+    sizes = np.full(columns, np.inf)
+    np.minimum.at(sizes, arrays.column[known], arrays.effective[known])
+    sizes[-1] = worst
+    return np.where(np.isinf(sizes), 0.0, sizes)
 
 
-def _size(sizes: Mapping[tuple[Key, str, str], float], key: Key, dataset: str, name: str) -> float:
-    clean = (key[0], "", "")
-    return sizes.get((key, dataset, name)) or sizes.get((clean, dataset, name)) or 0.0
+def _rates(values: Floats, sizes: Floats, drawn: Flags, best: float) -> list[list[Interval | None]]:
+    """Return the rates of a dataset with their intervals.
 
+    Args:
+        values: Of each row and column; NaN without a number.
+        sizes: Effective sample sizes; 0 without a number.
+        drawn: Whether images were drawn until the number was precise enough.
+        best: The best value of the metric.
+    """
 
-def _rate(value: float, n: float, best: float, anytime: bool) -> Interval:
-    bounds = rate_interval(value / best * n, n, anytime=anytime)
-    return Interval(value / best, *bounds).scaled(best)
+    def rate(value: float, n: float, anytime: bool) -> Interval | None:
+        if not n or isnan(value):
+            return None
+        bounds = rate_interval(value / best * n, n, anytime=anytime)
+        return Interval(value / best, *bounds).scaled(best)
+
+    rows = zip(values.tolist(), sizes.tolist(), drawn.tolist(), strict=True)
+    return [list(map(rate, *row)) for row in rows]
 
 
 def _means(
-    board: pd.DataFrame,
-    names: Sequence[str],
-    by_key: Sequence[Mapping[Key, Row]],
-    counts: Mapping[tuple[Key, str], Sequence[float]],
-    best: float,
-    sequential: Collection[tuple[Key, str]],
-) -> Iterator[Row]:
-    """Yield the rows over all datasets; their intervals are computed together, to save time."""
-    records = board.to_dict("records")
-    given = [
-        (_key(record), name) for record in records for name in names if not pd.isna(record[name])
-    ]
-    images = np.array([counts[place] for place in given]).reshape(-1, len(by_key))
-    rates = [[of.rates[name] for of in (rows[key] for rows in by_key)] for key, name in given]
-    right = np.array([[rate.value if rate else np.nan for rate in some] for some in rates])
-    correct = right.reshape(images.shape) / best * images
+    values: Floats, rates: Floats, sizes: Floats, drawn: Flags, best: float
+) -> list[list[Interval | None]]:
+    """Return the means over datasets with their intervals, which are computed together.
+
+    Args:
+        values: Of each row and column; NaN without a number.
+        rates: Of each dataset, row and column, divided by `best`.
+        sizes: Effective sample sizes in the same order.
+        drawn: Whether images were drawn until the number was precise enough.
+        best: The best value of the metric.
+    """
+    known = ~np.isnan(values)
+    images, anytime = sizes[:, known].T, drawn[known]
+    correct = rates[:, known].T * images
     low, high = mean_interval(correct, images)
-    if stopped := [index for index, place in enumerate(given) if place in sequential]:
-        low[stopped], high[stopped] = anytime_mean_interval(correct[stopped], images[stopped])
-    both = zip((low * best).tolist(), (high * best).tolist(), strict=True)
-    bounds = dict(zip(given, both, strict=True))
-    for record in records:
-        key = _key(record)
-        yield _row(
-            record,
-            {
-                name: Interval(float(record[name]), *bounds[key, name])
-                if (key, name) in bounds
-                else None
-                for name in names
-            },
-        )
+    if anytime.any():
+        low[anytime], high[anytime] = anytime_mean_interval(correct[anytime], images[anytime])
+    found: list[list[Interval | None]] = [[None] * len(row) for row in values]
+    bounds = zip(values[known].tolist(), (low * best).tolist(), (high * best).tolist(), strict=True)
+    for (row, column), given in zip(np.argwhere(known).tolist(), bounds, strict=True):
+        found[row][column] = Interval(*given)
+    return found
 
 
 def _key(record: Mapping[Any, Any]) -> Key:
     return record["model"], record["threat"], record["source"]
 
 
-def _row(record: Mapping[Any, Any], rates: Mapping[str, Interval | None]) -> Row:
-    rank = None if pd.isna(record["rank"]) else int(record["rank"])
-    flags = tuple(record["flags"].split())
-    named = {name: record.get(f"{name} spread") for name in rates}
-    spreads = {name: float(value) for name, value in named.items() if not pd.isna(value)}
-    return Row(rank, *_key(record), rates, int(record["n"]), flags, spreads)
+def _rows(
+    board: pd.DataFrame, names: Sequence[str], rates: Sequence[Sequence[Interval | None]]
+) -> Iterator[Row]:
+    """Yield the rows of a leaderboard with the rates of its columns."""
+    spread = {f"{name} spread": name for name in names if f"{name} spread" in board}
+    told = board[[*_KEY, "rank", "n", "flags", *spread]].to_dict("records")
+    for record, of_row in zip(told, rates, strict=True):
+        rank = None if pd.isna(record["rank"]) else int(record["rank"])
+        spreads = {
+            name: float(record[column])
+            for column, name in spread.items()
+            if not pd.isna(record[column])
+        }
+        yield Row(
+            rank, *_key(record), dict(zip(names, of_row, strict=True)), int(record["n"]),
+            tuple(record["flags"].split()), spreads,
+        )  # fmt: skip

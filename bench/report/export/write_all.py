@@ -5,17 +5,19 @@ from collections.abc import Callable
 import pandas as pd
 
 from bench.core.errors import UserError
+from bench.core.types import Details
 from bench.report.export.answers_csv import answers_frame, examples
+from bench.report.export.cell_files import write_cells
 from bench.report.export.html_page import render
 from bench.report.export.json_leaderboard import json_text
 from bench.report.export.leaderboard_values import boards, columns, with_intervals
 from bench.report.export.optional_dependencies import check_extras
 from bench.report.export.parquet import write_parquet
+from bench.report.export.protocol_details import ProtocolFacts
 from bench.report.export.text_tables import latex_table, markdown_table
 from bench.results.leaderboard import leaderboard
-from bench.results.manifest import manifest, manifest_text
 from bench.results.spreadsheet import csv_text
-from bench.results.tables import cells_frame, load_scored
+from bench.results.tables import Scored, cells_frame, load_scored
 from bench.results.yes_no_table import yes_no_frame
 from bench.store.snapshot import Results
 from bench.store.writing import write_text
@@ -47,23 +49,31 @@ def export(
         raise UserError(f"suite {suite.suite}: nothing is stored; run it first")
     examined = examined_pairs(results)
     scored = load_scored(results, examined)
-    entries = manifest(suite, results.lock, scored)
-    cells, board = cells_frame(suite, scored), leaderboard(suite, scored)
+    board = leaderboard(suite, scored)
+    show(board)
     rates = boards(suite, scored, board)
+    rows: list[dict[str, object]] = []
+    facts = ProtocolFacts(suite, results.lock)
+
+    def on_cell(item: Scored, details: Details, row: dict[str, object]) -> None:
+        facts.add(item, details)
+        rows.append(row)
+
+    written = write_cells(results, scored, folder, on_cell)
+    if damaged := results.by_id.keys() - written:  # found while the cells were written
+        return export(results.without(damaged), parquet=parquet, figures=figures, show=show)
     answers = examples(suite, scored)
-    planned = len(results.cells)
-    page = render(suite, rates, cells, entries, answers, examined, folder, planned)
+    page = render(
+        suite, rates, pd.DataFrame(rows), facts, answers, examined, folder, len(results.cells)
+    )
     texts = {
-        "cells.csv": csv_text(cells),
         "leaderboard.csv": csv_text(with_intervals(board, rates[""])),
         "leaderboard.html": page,
         "leaderboard.json": json_text(suite, rates),
         "leaderboard.md": markdown_table(suite, columns(suite), rates[""]),
         "leaderboard.tex": latex_table(suite, columns(suite), rates[""]),
-        "manifest.json": manifest_text(entries),
         "suite.json": suite.as_json(),
     }
-    show(board)
     for name, text in texts.items():
         write_text(folder / name, text)
     for name, table in (
@@ -73,7 +83,7 @@ def export(
         if not table.empty:
             write_text(folder / name, csv_text(table))
     if parquet:
-        write_parquet(cells, folder / "cells.parquet")
+        write_parquet(cells_frame(suite, scored), folder / "cells.parquet")
     if figures:
         from bench.report.figures import draw  # here, since it imports matplotlib
 

@@ -41,7 +41,8 @@ def find_cell(results: Results, given: str) -> tuple[Cell, CellResult]:
             f"{named}, {cell.metric}; allowed: cells of accuracy, because pages of images exist "
             "only for classification"
         )
-    result = results.by_id.get(cell.id)
+    stored = results.by_id.get(cell.id)
+    result = stored.whole() if stored else None
     if result is None or result.status != "ok":
         status = f"{result.status}: {result.reason}" if result else "not run yet"
         raise UserError(f"{named} ({status}); allowed: cells with status ok")

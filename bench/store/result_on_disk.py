@@ -1,0 +1,119 @@
+"""A stored result whose right and wrong images are known, and whose rest is read on demand.
+
+Tables of a million cells count right images only, so they hold this in place of whole results.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.types import CellResult, Details, Status
+from bench.store.frames import Frame, unpack
+from bench.store.segments import Segment
+
+T = TypeVar("T")
+
+
+class Bodies(Protocol):
+    """Reads the bodies of results."""
+
+    def read(self, found: "ResultOnDisk", parse: "Callable[[ResultOnDisk], T]") -> T | None:
+        """Return what `parse` reads from the body of a result; None if it is damaged."""
+        ...
+
+
+class ResultOnDisk:
+    """A result as its frame says it; see `bench.core.types.Result`."""
+
+    __slots__ = (
+        "_bodies", "_content", "_flags", "_place", "right", "sample_ids", "segment", "size",
+        "status",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        bodies: Bodies,
+        segment: Segment,
+        content: bytes,
+        place: int,
+        frame: Frame,
+        sample_ids: tuple[str, ...],
+    ) -> None:
+        """Take what the frame says.
+
+        Args:
+            bodies: Reads the rest of the result.
+            segment: The segment of the frame.
+            content: Frames as they were read from the segment.
+            place: Where the frame begins in them.
+            frame: The frame.
+            sample_ids: Ids of its images.
+        """
+        self.status: Status = frame.status
+        self.size, self.right = frame.size, frame.right
+        self.sample_ids, self.segment = sample_ids, segment
+        self._bodies, self._content, self._place = bodies, content, place
+        self._flags: tuple[str, ...] | None = None
+
+    @property
+    def frame(self) -> Frame:
+        """The frame."""
+        return unpack(self._content, self._place)
+
+    @property
+    def cell_id(self) -> str:
+        """Id of the cell."""
+        return self.frame.cell.hex()
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Per image, whether the prediction is correct."""
+        return self.frame.correct
+
+    @property
+    def bits(self) -> bytes:
+        """Whether each prediction is correct, eight images in a byte, the first image highest."""
+        return self.frame.bits
+
+    @property
+    def finished(self) -> bool:
+        """Whether the cell is done; a failed cell is computed again."""
+        return self.status != "failed"
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Warnings for readers of the number; none if the details are damaged."""
+        if self._flags is None:
+            found = self.details()
+            self._flags = found.flags if found else ()
+        return self._flags
+
+    def details(self) -> Details | None:
+        """Return what it says besides its numbers per image; None if that is damaged."""
+        return self._bodies.read(self, details_of)
+
+    def whole(self) -> CellResult | None:
+        """Return the whole result; None if it is damaged."""
+        return self._bodies.read(self, result_of)
+
+
+def details_of(found: ResultOnDisk) -> Details:
+    """Read the details of a result; errors as of `result_of`."""
+    return found.segment.details(found.frame)
+
+
+def result_of(found: ResultOnDisk) -> CellResult:
+    """Read a whole result.
+
+    Raises:
+        OSError: Its body cannot be read.
+        ValueError, KeyError, TypeError, AttributeError: It is damaged.
+    """
+    return found.segment.result(found.frame, found.sample_ids)
+
+
+def check(found: ResultOnDisk) -> None:
+    """Check that a result can be read; errors as of `result_of`."""
+    found.segment.check(found.frame)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from itertools import product
 
 from bench.core.resolved_names import DatasetLock, Lock
@@ -14,6 +14,7 @@ from bench.plan.identity import (
 )
 from bench.plan.identity_texts import (
     IdentityTexts,
+    Once,
     Texts,
     attacked_texts,
     craft_texts,
@@ -187,7 +188,7 @@ def _metric_cells(
     texts: IdentityTexts,
     naming: Naming,
 ) -> Iterator[Cell]:
-    scored = cache(partial(shared_texts, suite, lock, target, dataset, metric, texts))
+    scored = Once(partial(shared_texts, suite, lock, target, dataset, metric, texts))
 
     def clean() -> Texts:
         images = data_identity(suite, dataset, _clean_images(suite, lock, dataset))
@@ -206,7 +207,7 @@ def _metric_cells(
             mode = _mode(threat, metric)
             same = bool(threat.sources) and target in _made_on(suite, names, attack)
             nested = mode == "success" and isinstance(attack, NativeSpec) and attack.nested
-            fixed = cache(
+            fixed = Once(
                 partial(craft_texts, suite, attack, names, dataset, mode, seed, ends, texts)
             )
             below: Cell | None = None

@@ -104,6 +104,23 @@ def attacked_texts(scored: Callable[[], Texts], craft: str, rule: Texts) -> Text
     return {**scored(), "attack": canonical(craft), **rule}
 
 
+class Once:
+    """Texts that are made when they are first asked for: known names need none."""
+
+    __slots__ = ("_make", "_texts")
+
+    def __init__(self, make: Callable[[], Texts]) -> None:
+        """Take what makes the texts."""
+        self._make = make
+        self._texts: Texts | None = None
+
+    def __call__(self) -> Texts:
+        """Return the texts."""
+        if self._texts is None:
+            self._texts = self._make()
+        return self._texts
+
+
 def craft_texts(
     suite: Suite,
     attack: AnyAttack,

@@ -50,44 +50,48 @@ class Entries:
     def __init__(self, suite: Suite, lock: Lock) -> None:
         """Begin without any cell."""
         self._suite, self._lock = suite, lock
-        self._attacks = {attack.label_in_norm: _attack(attack) for attack in suite.attacks}
+        self._attacks = {attack.label_in_norm: _Shared(_attack(attack)) for attack in suite.attacks}
         self._model = ""
-        # by names and the identities of what lives as long as the cells
+        # by names, and by identities of what lives as long as the cells
         self._measured: dict[tuple[object, ...], tuple[_Shared, tuple[str, ...]]] = {}
-        self._attacked: dict[tuple[object, ...], _Shared] = {}
+        self._made: dict[tuple[object, ...], _Shared] = {}
 
     def of(self, item: Scored, details: Details) -> dict[str, Any]:
         """Return the entry of a cell that has run."""
-        measured, attacked = self._shared(item)
-        ran_on = {"ran_on": dict(details.provenance)}
-        return {**measured.fields, **ran_on, **(attacked.fields if attacked else {})}
+        measured, *attacked = self._shared(item)
+        found = {**measured.fields, "ran_on": dict(details.provenance)}
+        for each in attacked:
+            found |= each.fields
+        return found
 
     def line(self, item: Scored, details: Details) -> str:
         """Return the entry of a cell as JSON."""
-        measured, attacked = self._shared(item)
-        ran_on = f'"ran_on": {json.dumps(dict(details.provenance))}'
-        texts = (measured.text, ran_on, *([attacked.text] if attacked else []))
+        measured, *attacked = self._shared(item)
+        ran_on = json.dumps(dict(details.provenance))
+        texts = (measured.text, f'"ran_on": {ran_on}', *(each.text for each in attacked))
         return f"{{{', '.join(texts)}}}"
 
-    def _shared(self, item: Scored) -> "tuple[_Shared, _Shared | None]":
-        cell, result = item.cell, item.result
+    def _shared(self, item: Scored) -> "tuple[_Shared, ...]":
+        """Return how a cell was measured, its attack, and how its images were made."""
+        cell, result, attack, threat = item.cell, item.result, item.cell.attack, item.cell.threat
         assert result is not None
         if cell.target != self._model:
-            self._model, self._measured, self._attacked = cell.target, {}, {}
-        clean, ids = cell.attack is None, result.sample_ids
-        key = (cell.dataset, cell.metric, clean, cell.seed, id(ids), item.anytime)
-        if key not in self._measured:  # the ids are kept, so that their identity stays theirs
-            self._measured[key] = _Shared(_measured(self._suite, self._lock, item)), ids
-        if cell.attack is None or cell.threat is None:
-            return self._measured[key][0], None
-        given = cell.dataset if isinstance(cell.attack, ExternalImages) else ""
-        under = (id(cell.attack), cell.eps, id(cell.threat), cell.mode, given, item.trust_flags)
-        if under not in self._attacked:
-            attack = self._attacks[cell.attack.label_in_norm]
-            self._attacked[under] = _Shared(
-                {**attack, **_attacked(self._suite, self._lock, item, cell.attack, cell.threat)}
-            )
-        return self._measured[key][0], self._attacked[under]
+            self._model, self._measured, self._made = cell.target, {}, {}
+        ids = result.sample_ids
+        key = (cell.dataset, cell.metric, attack is None, cell.seed, id(ids), item.anytime)
+        measured = self._measured.get(key)
+        if measured is None:
+            measured = _Shared(_measured(self._suite, self._lock, item)), ids
+            self._measured[key] = measured  # with the ids, so that their identity stays theirs
+        if attack is None or threat is None:
+            return measured[:1]
+        given = (cell.dataset, id(attack)) if isinstance(attack, ExternalImages) else ()
+        under = (cell.eps, id(threat), cell.mode, item.trust_flags, given)
+        made = self._made.get(under)
+        if made is None:
+            made = _Shared(_made(self._suite, self._lock, item, attack, threat))
+            self._made[under] = made
+        return measured[0], self._attacks[attack.label_in_norm], made
 
 
 class _Shared:
@@ -147,10 +151,10 @@ def _measured(suite: Suite, lock: Lock, item: Scored) -> dict[str, Any]:
     }
 
 
-def _attacked(
+def _made(
     suite: Suite, lock: Lock, item: Scored, attack: AnyAttack, threat: Threat
 ) -> dict[str, Any]:
-    """Return what the cells of a model under an attack and a threat share."""
+    """Return what the cells of a model share under a threat and at a radius."""
     cell = item.cell
     return {
         "eps": cell.eps,

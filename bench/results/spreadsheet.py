@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # number formats are read from here by commands that need no 
 DIGITS = 6  # significant digits of all numbers in tables and on pages
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MARK = "'"
+_ESCAPED = {*_FORMULA, _MARK}  # first characters of texts
 
 
 def csv_text(frame: "pd.DataFrame") -> str:
@@ -26,15 +27,18 @@ def csv_text(frame: "pd.DataFrame") -> str:
 
 def csv_row(values: Iterable[object]) -> list[object]:
     """Return a row for `csv.writer`, with the escaped texts and the numbers of `csv_text`."""
-    return [_entry(value) for value in values]
+    return [
+        escaped_text(value)
+        if isinstance(value, str)
+        else _number(value)
+        if isinstance(value, float)
+        else value
+        for value in values
+    ]
 
 
-def _entry(value: object) -> object:
-    if isinstance(value, str):
-        return escaped_text(value)
-    if isinstance(value, float):
-        return "" if isnan(value) else f"{value:.{DIGITS}g}"
-    return value
+def _number(value: float) -> str:
+    return "" if isnan(value) else f"{value:.{DIGITS}g}"
 
 
 def unescaped(frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -53,7 +57,7 @@ def _text_columns(frame: "pd.DataFrame") -> list[str]:
 
 def escaped_text(value: object) -> object:
     """Return a text so that no spreadsheet takes it for a formula; other values as they are."""
-    if isinstance(value, str) and value.startswith((*_FORMULA, _MARK)):
+    if isinstance(value, str) and value[:1] in _ESCAPED:
         return f"{_MARK}{value}"
     return value
 

@@ -93,9 +93,12 @@ class Scored:
     @property
     def interval(self) -> tuple[float, float] | None:
         """The 95% interval of the value; None unless the cell is ok."""
-        value, size, best = self.value, self.effective_size, self.metric.highest
-        if value is None:
-            return None
+        value = self.value
+        return None if value is None else self.interval_of(value)
+
+    def interval_of(self, value: float) -> tuple[float, float]:
+        """Return the 95% interval of the value, which is known."""
+        size, best = self.effective_size, self.metric.highest
         low, high = rate_interval(value / best * size, size, anytime=self.anytime)
         return low * best, high * best
 
@@ -209,12 +212,13 @@ def cell_rows(
 def _row(suite: Suite, item: Scored, details: Details) -> dict[str, object]:
     cell, result, attack, threat = item.cell, item.result, item.cell.attack, item.cell.threat
     assert result is not None
-    low, high = item.interval or (None, None)
+    value, metric = item.value, item.metric
+    low, high = (None, None) if value is None else item.interval_of(value)
     return {
         "suite": suite.suite,
         "model": cell.target,
         "dataset": cell.dataset,
-        "task": item.metric.task.title,
+        "task": metric.task.title,
         "threat": threat.kind if threat else "",
         "source": item.source,
         "attack": attack.label if attack else CLEAN,
@@ -222,8 +226,8 @@ def _row(suite: Suite, item: Scored, details: Details) -> dict[str, object]:
         "eps": cell.eps,
         "n": result.size if result.status == "ok" else 0,
         "metric": cell.metric,
-        "vqa_rule": rule_of(suite.protocol, cell.metric),
-        "value": item.value,
+        "vqa_rule": rule_of(suite.protocol, cell.metric) if metric.has_rule else "",
+        "value": value,
         "ci_low": low,
         "ci_high": high,
         "seconds": round(details.seconds, 3),

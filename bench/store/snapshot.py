@@ -1,7 +1,9 @@
 """The stored results of a suite, read once per command and passed on."""
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from bench.core.resolved_names import Lock
@@ -75,8 +77,21 @@ def read_results(
     """
     valid = still_valid(suite, store.lock() if lock is None else lock)
     names = store.names(names_key(suite, valid))
-    cells = tuple(expand(suite, valid, InOrder(names)) if names else expand(suite, valid))
-    return Results(suite, store, valid, cells, _read(store, filter(wanted, cells)))
+    with collector_paused():
+        cells = tuple(expand(suite, valid, InOrder(names)) if names else expand(suite, valid))
+        return Results(suite, store, valid, cells, _read(store, filter(wanted, cells)))
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause Python's garbage collector, which would look through millions of objects in vain."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def store_names(results: Results) -> None:

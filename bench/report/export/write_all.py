@@ -19,7 +19,7 @@ from bench.results.leaderboard import leaderboard
 from bench.results.spreadsheet import csv_text
 from bench.results.tables import Scored, cells_frame, load_scored
 from bench.results.yes_no_table import yes_no_frame
-from bench.store.snapshot import Results
+from bench.store.snapshot import Results, collector_paused
 from bench.store.writing import write_text
 from bench.trust.stored_findings import examined_pairs
 
@@ -44,9 +44,16 @@ def export(
         UserError: Nothing is stored, a needed extra is not installed, or a file cannot be written.
     """
     check_extras({"parquet": parquet, "figures": figures})
-    suite, folder = results.suite, results.store.folder
     if not results.by_id:
-        raise UserError(f"suite {suite.suite}: nothing is stored; run it first")
+        raise UserError(f"suite {results.suite.suite}: nothing is stored; run it first")
+    with collector_paused():
+        return _write_all(results, parquet, figures, show)
+
+
+def _write_all(
+    results: Results, parquet: bool, figures: bool, show: Callable[[pd.DataFrame], object]
+) -> pd.DataFrame:
+    suite, folder = results.suite, results.store.folder
     examined = examined_pairs(results)
     scored = load_scored(results, examined)
     board = leaderboard(suite, scored)
@@ -61,7 +68,7 @@ def export(
 
     written = write_cells(results, scored, folder, on_cell)
     if damaged := results.by_id.keys() - written:  # found while the cells were written
-        return export(results.without(damaged), parquet=parquet, figures=figures, show=show)
+        return _write_all(results.without(damaged), parquet, figures, show)
     answers = examples(suite, scored)
     page = render(
         suite, rates, pd.DataFrame(rows), facts, answers, examined, folder, len(results.cells)

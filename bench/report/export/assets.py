@@ -51,8 +51,12 @@ def scripts(names: Sequence[str]) -> Inline:
 
 def script_json(value: object) -> Markup:
     """Return JSON for a script element; a name with `</script>` cannot end the element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+    return Markup(safe_in_script(json.dumps(value, separators=(",", ":"), allow_nan=False)))
+
+
+def safe_in_script(text: str) -> str:
+    """Return JSON text in ASCII without letters that could end a script element."""
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 @cache

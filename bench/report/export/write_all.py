@@ -7,9 +7,10 @@ import pandas as pd
 from bench.core.errors import UserError
 from bench.report.export.answers_csv import answers_frame, examples
 from bench.report.export.html_page import render
-from bench.report.export.json_leaderboard import json_text
+from bench.report.export.json_leaderboard import json_text, threats_of
 from bench.report.export.leaderboard_values import boards, columns, with_intervals
 from bench.report.export.optional_dependencies import check_extras
+from bench.report.export.page_parts import PARTS, PageCells, write_parts
 from bench.report.export.parquet import write_parquet
 from bench.report.export.text_tables import latex_table, markdown_table
 from bench.results.leaderboard import leaderboard
@@ -52,7 +53,13 @@ def export(
     rates = boards(suite, scored, board)
     answers = examples(suite, scored)
     planned = len(results.cells)
-    page = render(suite, rates, cells, entries, answers, examined, folder, planned)
+    show(board)
+    listed = PageCells(suite, threats_of(rates), planned, folder / PARTS)
+    for row in cells.astype(object).where(cells.notna(), None).to_dict("records"):
+        listed.add({str(name): value for name, value in row.items()})
+    found = listed.finish()
+    write_parts(suite, rates, found, answers, examined, folder / PARTS)
+    page = render(suite, rates, found, entries, answers, examined, folder, planned)
     texts = {
         "cells.csv": csv_text(cells),
         "leaderboard.csv": csv_text(with_intervals(board, rates[""])),
@@ -63,7 +70,6 @@ def export(
         "manifest.json": manifest_text(entries),
         "suite.json": suite.as_json(),
     }
-    show(board)
     for name, text in texts.items():
         write_text(folder / name, text)
     for name, table in (

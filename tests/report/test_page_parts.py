@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bench.report.export import export, page_parts, percent
+from bench.report.export import export, html_page, page_parts, percent
+from bench.report.export.leaderboard_values import Row
 from bench.report.export.page_parts import PARTS, PageCells
 from bench.results.tables import read_cells
+from bench.stats import Interval
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from tests.report.test_page import FOUND, NAMES, SCRIPT, SUITE, pick, stored, table
@@ -265,6 +267,21 @@ def test_names_are_texts_in_parts(tab: Tab, large: Path) -> None:
     assert tab.ask("window.hit === undefined")
     assert tab.ask("document.querySelectorAll('img, i').length") == 0
     assert tab.complaints == []
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(5, 200), (40, 200), (402, 19), (5000, 10)])
+def test_lines_drawn_at_once_fall_with_the_number_of_columns(columns: int, lines: int) -> None:
+    assert html_page._lines_at_once(columns) == lines
+
+
+def test_the_best_number_of_any_dataset_ends_the_colours_of_the_heat_map() -> None:
+    def row(value: float) -> Row:
+        rates = {"clean": Interval(value, 0, 9), "worst": None}
+        return Row(None, "Plain", "", "", rates, 40, (), {})
+
+    boards = {"": (row(0.75),), "cifar10": (row(0.2500001),), "digits": (row(1.2500001),)}
+    assert html_page._highest(boards) == 1.25
+    assert html_page._highest({"": ()}) == 0
 
 
 def test_parts_of_an_earlier_export_are_removed(

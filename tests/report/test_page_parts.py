@@ -3,34 +3,34 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
-from bench.report.export import export, html_page, page_parts, percent
-from bench.report.export.leaderboard_values import Row
-from bench.report.export.page_parts import PARTS, PageCells
+from bench.report.export import export, page_parts, percent
+from bench.report.export.page_parts import PARTS
 from bench.results.tables import read_cells
-from bench.stats import Interval
-from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from tests.report.test_page import FOUND, NAMES, SCRIPT, SUITE, pick, stored, table
 from tests.support.browser import CHROMIUM, Tab, browser
 
-in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install chromium")
-TRANSFER = f"transfer from {NAMES[0]}"
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install chromium")
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = stored(tmp_path_factory.mktemp("results"))
+def in_parts(root: Path) -> Path:
+    """The folder of the made-up results, exported like those of a large suite."""
+    store = stored(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page_parts, "_MOST_INLINE", 10)
         export(read_results(SUITE, store))
     return store.folder
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return in_parts(tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +97,6 @@ def all_read(tab: Tab) -> None:
     until(tab, f"!{text('#cells output')}.startsWith('Loading')")
 
 
-def parts_of(folder: Path) -> set[str]:
-    return {path.name for path in (folder / PARTS).iterdir()}
-
-
-@in_a_browser
 def test_the_page_holds_the_leaderboard_and_asks_for_nothing_else(tab: Tab, large: Path) -> None:
     board = pd.read_csv(large / "leaderboard.csv", keep_default_na=False)
     shown = table(tab)
@@ -116,7 +111,6 @@ def test_the_page_holds_the_leaderboard_and_asks_for_nothing_else(tab: Tab, larg
     assert tab.complaints == []
 
 
-@in_a_browser
 def test_a_dataset_is_loaded_when_it_is_chosen(tab: Tab) -> None:
     choose_dataset(tab, "digits")
     pick(tab, "#model", "STRONG")
@@ -132,7 +126,6 @@ def test_a_dataset_is_loaded_when_it_is_chosen(tab: Tab) -> None:
     assert tab.complaints == []
 
 
-@in_a_browser
 def test_the_last_of_two_quick_choices_holds(tab: Tab) -> None:
     sort = "document.querySelector('#board [data-sort=\"0\"] button').click()"
     choose_quickly(tab, ["digits", "cifar10"], sort)
@@ -143,7 +136,6 @@ def test_the_last_of_two_quick_choices_holds(tab: Tab) -> None:
     assert tab.complaints == []
 
 
-@in_a_browser
 def test_the_heat_map_of_a_model_is_loaded_when_it_comes_near(tab: Tab) -> None:
     pick(tab, "#heated", "1")
     assert "Loading the numbers of Strong" in tab.ask(text("#heat .panels"))
@@ -163,7 +155,6 @@ def test_the_heat_map_of_a_model_is_loaded_when_it_comes_near(tab: Tab) -> None:
     assert tab.complaints == []
 
 
-@in_a_browser
 def test_cells_are_read_model_by_model_until_enough_are_there(shared: Tab, large: Path) -> None:
     tab = opened(shared, large)
     cells = read_cells(large / "cells.csv")
@@ -186,7 +177,6 @@ def test_cells_are_read_model_by_model_until_enough_are_there(shared: Tab, large
     assert tab.complaints == []
 
 
-@in_a_browser
 def test_the_line_below_the_cells_says_how_many_models_were_read(
     shared: Tab, large: Path, tmp_path: Path
 ) -> None:
@@ -206,7 +196,6 @@ def test_the_line_below_the_cells_says_how_many_models_were_read(
     assert tab.complaints == []
 
 
-@in_a_browser
 def test_a_missing_part_is_named_where_its_content_would_stand(
     shared: Tab, large: Path, tmp_path: Path
 ) -> None:
@@ -250,7 +239,6 @@ def test_a_missing_part_is_named_where_its_content_would_stand(
     assert all("ERR_FILE_NOT_FOUND" in told for told in tab.complaints)
 
 
-@in_a_browser
 def test_a_part_of_another_state_of_the_results_is_not_shown(
     shared: Tab, large: Path, tmp_path: Path
 ) -> None:
@@ -264,7 +252,6 @@ def test_a_part_of_another_state_of_the_results_is_not_shown(
     assert table(tab) == []
 
 
-@in_a_browser
 def test_names_are_texts_in_parts(tab: Tab, large: Path) -> None:
     place = NAMES.index(SCRIPT)
     for path in (large / PARTS).iterdir():
@@ -280,74 +267,3 @@ def test_names_are_texts_in_parts(tab: Tab, large: Path) -> None:
     assert tab.ask("window.hit === undefined")
     assert tab.ask("document.querySelectorAll('img, i').length") == 0
     assert tab.complaints == []
-
-
-@pytest.mark.parametrize(("columns", "lines"), [(5, 200), (40, 200), (402, 19), (5000, 10)])
-def test_lines_drawn_at_once_fall_with_the_number_of_columns(columns: int, lines: int) -> None:
-    assert html_page._lines_at_once(columns) == lines
-
-
-def test_the_best_number_of_any_dataset_ends_the_colours_of_the_heat_map() -> None:
-    def row(value: float) -> Row:
-        rates = {"clean": Interval(value, 0, 9), "worst": None}
-        return Row(None, "Plain", "", "", rates, 40, (), {})
-
-    boards = {"": (row(0.75),), "cifar10": (row(0.2500001),), "digits": (row(1.2500001),)}
-    assert html_page._highest(boards) == 1.25
-    assert html_page._highest({"": ()}) == 0
-
-
-def test_parts_of_an_earlier_export_are_removed(
-    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(large, tmp_path / SUITE.suite)
-    store = Store(tmp_path, SUITE.suite)
-    names = parts_of(store.folder)
-    indices = range(len(NAMES))
-    assert names == {"dataset-0.js", "dataset-1.js"} | {
-        f"{kind}-{place}.js" for kind in ("cells", "model") for place in indices
-    }
-    (store.folder / PARTS / "cells-99.js").touch()
-    monkeypatch.setattr(page_parts, "_MOST_INLINE", 10)
-    export(read_results(SUITE, store))
-    assert parts_of(store.folder) == names
-    monkeypatch.undo()
-    export(read_results(SUITE, store))
-    assert not (store.folder / PARTS).exists()
-
-
-def test_what_others_put_beside_the_parts_is_kept(large: Path, tmp_path: Path) -> None:
-    shutil.copytree(large, tmp_path / SUITE.suite)
-    store = Store(tmp_path, SUITE.suite)
-    (store.folder / PARTS / "notes.js").touch()
-    export(read_results(SUITE, store))
-    assert parts_of(store.folder) == {"notes.js"}
-
-
-ROW: Mapping[str, Any] = {
-    **{"model": NAMES[0], "dataset": "cifar10", "threat": "", "source": "", "attack": "clean"},
-    **{"norm": "", "eps": "", "metric": "accuracy", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6},
-    **{"n": 40, "seed": None, "status": "ok", "reason": "", "flags": "", "cell_id": "0a"},
-}
-
-
-def test_a_large_suite_lists_its_first_failures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(page_parts, "_MOST_FAILURES", 3)
-    failed = {**ROW, "status": "failed", "reason": "x", "value": float("nan")}
-    for planned, listed in ((page_parts._MOST_INLINE, 7), (page_parts._MOST_INLINE + 1, 3)):
-        cells = PageCells(SUITE, [], planned, tmp_path)
-        for _ in range(7):
-            cells.add(failed)
-        cells.add(ROW)
-        found = cells.finish()
-        assert (found.count, found.failed, len(found.failures)) == (8, 7, listed)
-
-
-def test_the_cells_of_a_model_follow_each_other(tmp_path: Path) -> None:
-    cells = PageCells(SUITE, [], 10**6, tmp_path)
-    cells.add(ROW)
-    cells.add({**ROW, "model": "Strong"})
-    with pytest.raises(ValueError, match="'Plain' do not follow each other"):
-        cells.add(ROW)

@@ -5,6 +5,7 @@ All numbers for readers are rounded here; the page has the same rounding in `dat
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import isnan
 
 from bench.results.spreadsheet import DIGITS
 from bench.suite.load import Suite
@@ -88,3 +89,18 @@ def surviving_samples(suite: Suite) -> str:
     """Return what `worst` counts, for metrics of right-or-wrong answers."""
     samples = "answers" if sample_noun(suite) == "question" else "images"
     return f"{samples} that survive every attack"
+
+
+def rounded(value: float) -> float:
+    """Return a number rounded as in the CSV tables."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as a percentage with one decimal; a dash for None."""
+    return shown(value, PERCENT)
+
+
+def shown(value: float | None, scale: Scale) -> str:
+    """Return a number formatted on its scale; a dash for None or NaN."""
+    return "–" if value is None or isnan(value) else scale.text(value)

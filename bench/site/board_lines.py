@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.types import ANYTIME, CLEAN, WORST
-from bench.report.export.numbers import rounded
-from bench.results.number_format import PERCENT, Scale, scale_of
+from bench.results.number_format import PERCENT, Scale, rounded, scale_of
 from bench.site.found_results import FoundResults
 from bench.stats import mean_interval
 from bench.suite.metrics import metric_of

@@ -10,8 +10,8 @@ from typing import Any
 from bench.core.errors import UserError
 from bench.report.export.leaderboard_values import threat_name
 from bench.report.export.links import model_links
-from bench.report.export.numbers import rounded
 from bench.report.export.protocol_details import flat, remarks
+from bench.results.number_format import rounded
 from bench.site.board_lines import Line, columns_of, datasets_of, lines_of, scale_of_results
 from bench.site.found_results import Entries, FoundResults
 from bench.site.model_pairs import PairedTests, all_tests, column_of, dataset_of

@@ -22,7 +22,7 @@ from bench.plan.cells import expand
 from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.report.export.escape import latex, markdown
-from bench.report.export.numbers import rounded
+from bench.results.number_format import rounded
 from bench.results.spreadsheet import csv_text, unescaped
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results

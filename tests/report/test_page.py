@@ -83,9 +83,9 @@ def result(cell: Cell) -> CellResult:
     return done
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = Store(tmp_path_factory.mktemp("results"), SUITE.suite)
+def stored(root: Path) -> Store:
+    """Made-up results of the suite, with findings of the trust battery and a page of images."""
+    store = Store(root, SUITE.suite)
     store.put_lock(LOCK)
     for cell in expand(SUITE, LOCK):
         store.put(result(cell))
@@ -96,6 +96,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictured = store.folder / "images" / f"{expand(SUITE, LOCK)[0].id}.html"
     pictured.parent.mkdir()
     pictured.touch()
+    return store
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = stored(tmp_path_factory.mktemp("results"))
     export(read_results(SUITE, store))
     return store.folder
 

@@ -23,7 +23,7 @@ from bench.core.resolved_names import Lock
 from bench.core.types import CellResult
 from bench.plan.cells import expand
 from bench.report.export import export
-from bench.report.export.numbers import rounded
+from bench.results.number_format import rounded
 from bench.results.tables import load_scored
 from bench.share.foreign_formats import FORMATS, write_format
 from bench.share.shared_numbers import SharedNumber, SharedResults, shared_results

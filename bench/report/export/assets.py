@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, Template
 from markupsafe import Markup
 
-from bench.report.export.numbers import percent
+from bench.results.number_format import percent
 
 _PARTS = Path(__file__).parents[1] / "page"
 
@@ -51,8 +51,12 @@ def scripts(names: Sequence[str]) -> Inline:
 
 def script_json(value: object) -> Markup:
     """Return JSON for a script element; a name with `</script>` cannot end the element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+    return Markup(safe_in_script(json.dumps(value, separators=(",", ":"), allow_nan=False)))
+
+
+def safe_in_script(text: str) -> str:
+    """Return JSON text in ASCII without letters that could end a script element."""
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 @cache

@@ -1,19 +1,18 @@
-"""The HTML page of the leaderboard: one file that needs no network."""
+"""The HTML page of the leaderboard, which needs no network: one file unless the suite is large."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bench.core.program import PROJECT, project_version
 from bench.report.export.assets import script_json, scripts, styles, template
+from bench.report.export.json_leaderboard import ThreatKey, board_numbers, threats_of
 from bench.report.export.leaderboard_values import Boards, Column, Row, columns, threat_name
 from bench.report.export.links import model_links, pages_of_images
-from bench.report.export.numbers import rounded, shown
+from bench.report.export.page_parts import ListedCells
 from bench.report.export.protocol_details import (
     ProtocolFacts,
     details,
@@ -23,8 +22,13 @@ from bench.report.export.protocol_details import (
 )
 from bench.results.attack_summary import in_words
 from bench.results.board_cells import Key
-from bench.results.number_format import sample_noun, scale_of_suite, surviving_samples
-from bench.stats import Interval
+from bench.results.number_format import (
+    rounded,
+    sample_noun,
+    scale_of_suite,
+    shown,
+    surviving_samples,
+)
 from bench.store.cell_log import last_stored
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
@@ -33,10 +37,12 @@ from bench.trust.explanations import EXPLANATIONS
 from bench.trust.findings import Examined
 from bench.trust.reported_number import Pair
 
-_LINES_AT_ONCE = 200  # of the leaderboard; the scripts of the page draw more on request
+# of the leaderboard; the scripts of the page draw more on request
+_LINES_AT_ONCE, _FEWEST_LINES = 200, 10
+_CELLS_AT_ONCE = 8000
 _STYLES = ("base", "filters", "table", "figures", "details")
 _SCRIPTS = (
-    *("dom", "rounding", "data", "flags", "flag_tips", "marks", "axes", "tips"),
+    *("dom", "rounding", "data", "flags", "flag_tips", "marks", "axes", "tips", "parts"),
     *("board", "tradeoff", "curves", "heat", "cells", "details", "theme", "main"),
 )
 
@@ -44,7 +50,7 @@ _SCRIPTS = (
 def render(
     suite: Suite,
     boards: Boards,
-    cells: pd.DataFrame,
+    cells: ListedCells,
     facts: ProtocolFacts,
     answers: Mapping[Key, Sequence[Mapping[str, object]]],
     examined: Mapping[Pair, Examined],
@@ -53,10 +59,13 @@ def render(
 ) -> str:
     """Return the page: leaderboard, figures, all cells, and the protocol.
 
+    The page of a large suite has the leaderboard over all datasets, and loads the rest from parts
+    (`bench.report.export.page_parts`).
+
     Args:
         suite: The suite.
         boards: Leaderboards over all datasets and per dataset.
-        cells: Table of the cells.
+        cells: The cells, from `PageCells`.
         facts: What the cells say of the protocol.
         answers: Example answers by row; empty if the models do not answer in words.
         examined: Findings of the trust battery, by model and dataset.
@@ -65,24 +74,21 @@ def render(
     """
     scale = scale_of_suite(suite)
     rows = boards[""]
-    threats = list(dict.fromkeys((row.threat, row.source) for row in rows))
-    failures = cells[cells["status"] != "ok"]
+    threats = threats_of(boards)
+    at_once = _lines_at_once(len(columns(suite)))
     return template("page.html.j2").render(
         suite=suite,
         style=styles(_STYLES),
         script=scripts(_SCRIPTS),
         data=script_json(
-            _data(
-                suite,
-                boards,
-                threats,
-                cells,
-                facts,
-                answers,
-                examined,
-                pages_of_images(folder),
-            )
+            {
+                **_data(suite, boards, threats, cells, facts),
+                **_evidence(rows, cells, answers, examined),
+                "lines_at_once": at_once,
+                "images": pages_of_images(folder),
+            }
         ),
+        has_parts=cells.inline is None,
         scale=scale,
         shown=partial(shown, scale=scale),
         graded=any(metric.graded for of in suite.datasets for metric in metrics_of(of)),
@@ -98,10 +104,11 @@ def render(
             (threat_name(*threat), threat[0], [row for row in rows if _threat(row) == threat])
             for threat in threats
         ],
-        cells=len(cells),
+        cells=cells.count,
         planned=planned,
-        at_once=_LINES_AT_ONCE,
-        failures=failures.to_dict("records"),
+        at_once=at_once,
+        failures=cells.failures,
+        failed=cells.failed,
         attacks=[(each.label_in_norm, in_words(each), each.eps) for each in suite.attacks],
         versions=versions(facts),
         written_by=f"{PROJECT} {project_version()}".strip(),
@@ -124,19 +131,16 @@ def _spans(shown: Sequence[Column]) -> list[tuple[str, list[tuple[int, Column]]]
     return list(spans.items())
 
 
-def _threat(row: Row) -> tuple[str, str]:
+def _threat(row: Row) -> ThreatKey:
     return row.threat, row.source
 
 
 def _data(
     suite: Suite,
     boards: Boards,
-    threats: Sequence[tuple[str, str]],
-    cells: pd.DataFrame,
+    threats: Sequence[ThreatKey],
+    cells: ListedCells,
     facts: ProtocolFacts,
-    answers: Mapping[Key, Sequence[Mapping[str, object]]],
-    examined: Mapping[Pair, Examined],
-    images: Sequence[str],
 ) -> dict[str, Any]:
     """Return the data of the scripts; rows refer to models and threats by index."""
     shown = columns(suite)
@@ -144,13 +148,10 @@ def _data(
     rows = boards[""]
     models = {name: index for index, name in enumerate(suite.models)}
     indices = {key: index for index, key in enumerate(threats)}
-    numbers = {
-        dataset: {row.key: _numbers(row, shown) for row in board}
-        for dataset, board in boards.items()
-    }
+    inline = boards if cells.inline is not None else {"": rows}
+    numbers = {dataset: board_numbers(suite, board) for dataset, board in inline.items()}
     return {
         "suite": suite.suite,
-        "lines_at_once": _LINES_AT_ONCE,
         "meanings": {
             **{check: " ".join(meaning) for check, meaning in EXPLANATIONS.items()},
             **remarks(facts.entries),
@@ -162,18 +163,42 @@ def _data(
             for threat in threats
         ],
         "scale": {**asdict(scale), "axis": scale.axis},
+        "highest": 1 if scale.unit else _highest(boards),
         "columns": [_column(column) for column in shown],
         "rows": [{"model": models[row.model], "threat": indices[_threat(row)]} for row in rows],
         "boards": {
             dataset: [by_key[row.key] for row in rows] for dataset, by_key in numbers.items()
         },
-        "cells": list(_cells(suite, threats, cells)),
+        "cells": cells.inline,
         "details": details(suite, facts),
+        "links": model_links(suite),
+    }
+
+
+def _evidence(
+    rows: Sequence[Row],
+    cells: ListedCells,
+    answers: Mapping[Key, Sequence[Mapping[str, object]]],
+    examined: Mapping[Pair, Examined],
+) -> dict[str, Any]:
+    """Return the data of the dialogs, or what the scripts need to load it."""
+    if cells.inline is None:
+        return {"parts": {"stamp": cells.stamp, "cells": cells.models}}
+    return {
         "answers": [answers.get(row.key, ()) for row in rows] if answers else [],
         "examined": evidence(examined),
-        "links": model_links(suite),
-        "images": images,
     }
+
+
+def _highest(boards: Boards) -> float:
+    """Return the best number of the page."""
+    rates = (rate for rows in boards.values() for row in rows for rate in row.rates.values())
+    return max((rounded(rate.value) for rate in rates if rate), default=0.0)
+
+
+def _lines_at_once(shown: int) -> int:
+    """Return how many lines of the leaderboard are drawn at once, for a number of columns."""
+    return min(_LINES_AT_ONCE, max(_FEWEST_LINES, _CELLS_AT_ONCE // shown))
 
 
 def _column(column: Column) -> dict[str, Any]:
@@ -185,49 +210,3 @@ def _column(column: Column) -> dict[str, Any]:
         "norm": column.norm,
         "metric": column.metric,
     }
-
-
-def _numbers(row: Row, shown: Sequence[Column]) -> dict[str, Any]:
-    return {
-        "rank": row.rank,
-        "n": row.n,
-        "flags": row.flags,
-        "rates": [_rate(row.rates[column.key]) for column in shown],
-        "spreads": [_rounded(row.spreads.get(column.key)) for column in shown],
-    }
-
-
-def _rate(rate: Interval | None) -> list[float] | None:
-    if rate is None:
-        return None
-    return [rounded(value) for value in (rate.value, rate.low, rate.high)]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else rounded(value)
-
-
-def _cells(
-    suite: Suite, threats: Sequence[tuple[str, str]], cells: pd.DataFrame
-) -> Iterator[list[Any]]:
-    """Yield the rows of `cells.js`; models, datasets and threats are indices."""
-    models = {name: index for index, name in enumerate(suite.models)}
-    datasets = {dataset.name: index for index, dataset in enumerate(suite.datasets)}
-    indices: Mapping[tuple[str, str], int] = {key: index for index, key in enumerate(threats)}
-    for cell in cells.to_dict("records"):
-        norm = "-l2" if cell["norm"] == "L2" else ""
-        rate = [cell["value"], cell["ci_low"], cell["ci_high"]]
-        yield [
-            models[cell["model"]],
-            datasets[cell["dataset"]],
-            indices[cell["threat"], cell["source"]] if cell["threat"] else -1,
-            f"{cell['attack']}{norm}",
-            cell["eps"],
-            cell["metric"],
-            None if pd.isna(rate[0]) else [rounded(value) for value in rate],
-            cell["n"],
-            None if pd.isna(cell["seed"]) else int(cell["seed"]),
-            cell["status"],
-            cell["flags"],
-            cell["cell_id"],
-        ]

@@ -1,4 +1,4 @@
-"""The leaderboard as JSON, for programs."""
+"""The leaderboard as JSON, for programs and for the scripts of the page."""
 
 import json
 from collections.abc import Sequence
@@ -6,10 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.report.export.leaderboard_values import Boards, Row, columns
-from bench.report.export.numbers import rounded
-from bench.results.number_format import scale_of_suite
+from bench.results.board_cells import Key
+from bench.results.number_format import rounded, scale_of_suite
 from bench.stats import Interval
 from bench.suite.load import Suite
+
+ThreatKey = tuple[str, str]  # kind and source
 
 
 def json_text(suite: Suite, boards: Boards) -> str:
@@ -34,6 +36,30 @@ def json_text(suite: Suite, boards: Boards) -> str:
     return f"{{\n{text}\n}}\n"
 
 
+def threats_of(boards: Boards) -> list[ThreatKey]:
+    """Return kind and source of the threats of the leaderboard, in its order."""
+    return list(dict.fromkeys((row.threat, row.source) for row in boards[""]))
+
+
+def board_numbers(suite: Suite, rows: Sequence[Row]) -> dict[Key, dict[str, Any]]:
+    """Return the numbers of each row for the scripts of the page.
+
+    Spreads are left out with a single attack seed, since there are none.
+    """
+    names = [column.key for column in columns(suite)]
+    spread = len(suite.attack_seeds) > 1
+    return {
+        row.key: {
+            "rank": row.rank,
+            "n": row.n,
+            "flags": row.flags,
+            "rates": [_bounds(row.rates[name]) for name in names],
+            **({"spreads": [_rounded(row.spreads.get(name)) for name in names]} if spread else {}),
+        }
+        for row in rows
+    }
+
+
 def _lines(rows: Sequence[Row]) -> str:
     lines = ",\n".join(f"   {_json(_record(row))}" for row in rows)
     return f"[\n{lines}\n  ]"
@@ -56,7 +82,15 @@ def _record(row: Row) -> dict[str, Any]:
 
 
 def _rate(rate: Interval | None) -> dict[str, float] | None:
+    bounds = _bounds(rate)
+    return None if bounds is None else dict(zip(("value", "low", "high"), bounds, strict=True))
+
+
+def _bounds(rate: Interval | None) -> tuple[float, float, float] | None:
     if rate is None:
         return None
-    bounds = {"value": rate.value, "low": rate.low, "high": rate.high}
-    return {name: rounded(value) for name, value in bounds.items()}
+    return rounded(rate.value), rounded(rate.low), rounded(rate.high)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else rounded(value)

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bench.report.export.escape import latex, markdown
 from bench.report.export.leaderboard_values import Column, Row, by_threat
-from bench.report.export.numbers import shown
 from bench.results.leaderboard import ABOUT_RANKS
-from bench.results.number_format import Scale, sample_noun, scale_of_suite, surviving_samples
+from bench.results.number_format import Scale, sample_noun, scale_of_suite, shown, surviving_samples
 from bench.suite.load import Suite
 from bench.suite.metrics import metrics_of
 

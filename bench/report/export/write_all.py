@@ -7,11 +7,12 @@ import pandas as pd
 from bench.core.errors import UserError
 from bench.core.types import Details
 from bench.report.export.answers_csv import answers_frame, examples
-from bench.report.export.cell_files import write_cells
+from bench.report.export.cell_files import Row, write_cells
 from bench.report.export.html_page import render
-from bench.report.export.json_leaderboard import json_text
+from bench.report.export.json_leaderboard import json_text, threats_of
 from bench.report.export.leaderboard_values import boards, columns, with_intervals
 from bench.report.export.optional_dependencies import check_extras
+from bench.report.export.page_parts import PARTS, PageCells, write_parts
 from bench.report.export.parquet import write_parquet
 from bench.report.export.protocol_details import ProtocolFacts
 from bench.report.export.text_tables import latex_table, markdown_table
@@ -59,20 +60,20 @@ def _write_all(
     board = leaderboard(suite, scored)
     show(board)
     rates = boards(suite, scored, board)
-    rows: list[dict[str, object]] = []
     facts = ProtocolFacts(suite, results.lock)
+    listed = PageCells(suite, threats_of(rates), len(results.cells), folder / PARTS)
 
-    def on_cell(item: Scored, details: Details, row: dict[str, object]) -> None:
+    def on_cell(item: Scored, details: Details, row: Row) -> None:
         facts.add(item, details)
-        rows.append(row)
+        listed.add(row)
 
     written = write_cells(results, scored, folder, on_cell)
     if damaged := results.by_id.keys() - written:  # found while the cells were written
         return _write_all(results.without(damaged), parquet, figures, show)
     answers = examples(suite, scored)
-    page = render(
-        suite, rates, pd.DataFrame(rows), facts, answers, examined, folder, len(results.cells)
-    )
+    found = listed.finish()
+    write_parts(suite, rates, found, answers, examined, folder / PARTS)
+    page = render(suite, rates, found, facts, answers, examined, folder, len(results.cells))
     texts = {
         "leaderboard.csv": csv_text(with_intervals(board, rates[""])),
         "leaderboard.html": page,

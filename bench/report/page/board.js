@@ -39,7 +39,7 @@ const fill = (line, member, best) => {
   find(".interval", line).textContent = worst ? `${formatted(worst[1])} to ${formatted(worst[2])}` : "";
   for (const cell of all("[data-rate]", line)) {
     const rate = row.rates[cell.dataset.rate];
-    const spread = row.spreads[cell.dataset.rate];
+    const spread = row.spreads?.[cell.dataset.rate] ?? null;
     cell.replaceChildren(formatted(rate?.[0]), ...(spread === null ? [] : [spreadOf(spread)]));
     cell.title = rate ? `95%: ${formatted(rate[1])} to ${formatted(rate[2])}` : "";
     cell.hidden = hiddenColumns.has(cell.dataset.rate);
@@ -59,6 +59,7 @@ const linesOf = (body, count) => {
   return found;
 };
 const drawBoard = () => {
+  if (!hasNumbers()) return;
   find("#over").textContent = selected.dataset ? `on ${selected.dataset}` : "mean over the datasets";
   let [shown, left] = [0, lineLimit];
   bodies.forEach((body, threat) => {
@@ -72,6 +73,7 @@ const drawBoard = () => {
     left -= visible.length;
   });
   find("#shown").textContent = `${shown} of ${lines.length} rows`;
+  find("#none").textContent = "No model matches the filter.";
   find("#none").hidden = shown > 0;
   find("#board-rest").hidden = shown <= lineLimit;
   find("#board-rest output").textContent = `${lineLimit} of ${shown}`;
@@ -98,17 +100,19 @@ for (const head of all("#board [data-sort]")) {
     sortBy(head.dataset.sort, button.getAttribute("aria-label") ?? button.textContent));
 }
 find("#board-rest button").addEventListener("click", () => { lineLimit += data.lines_at_once; drawBoard(); });
+const hideColumn = (box) => {
+  if (box.checked) hiddenColumns.delete(box.value);
+  else hiddenColumns.add(box.value);
+};
 for (const box of all("#columns [value]")) {
-  box.addEventListener("change", () => {
-    if (box.checked) hiddenColumns.delete(box.value);
-    else hiddenColumns.add(box.value);
-    drawBoard();
-  });
+  box.addEventListener("change", () => { hideColumn(box); drawBoard(); });
 }
 for (const [button, shown] of [["#all-columns", true], ["#no-columns", false]]) {
   find(button)?.addEventListener("click", () => {
     for (const box of all("#columns [value]")) {
-      if (box.checked !== shown) box.click();
+      box.checked = shown;
+      hideColumn(box);
     }
+    drawBoard();
   });
 }

@@ -4,10 +4,12 @@ const AT_ONCE = 100;
 const HEADS = ["model", "dataset", "threat", "attack", "ε", "metric", data.scale.name, "95%", "n", "seed", "status", "flags", "cell"];
 let limit = AT_ONCE;
 
-const cellsShown = () =>
-  data.cells.filter(([model, dataset, threat]) =>
+let turn = 0; // of reading cells: a later turn ends those before
+
+const passing = (cells) =>
+  cells.filter(([model, dataset, threat]) =>
     passesFilters(model, threat) && (!selected.dataset || data.datasets[dataset] === selected.dataset));
-// in the order in which bench/report/export/html_page.py writes the values
+// in the order in which `PageCells.add` of bench/report/export/page_parts.py writes the values
 const cellLine = ([model, dataset, threat, attack, eps, metric, rate, n, seed, status, flags, id]) =>
   html("tr", {},
     html("th", { scope: "row", class: "text" }, name(data.models[model])),
@@ -21,15 +23,41 @@ const cellLine = ([model, dataset, threat, attack, eps, metric, rate, n, seed, s
     html("td", { class: "text" }, status),
     html("td", { class: "text" }, flags.split(" ").filter(Boolean).map((flag) => [flagOf(flag), " "])),
     html("td", { class: "text" }, html("code", {}, data.images.includes(id) ? link([id, `images/${id}.html`]) : id)));
-const drawCells = () => {
-  if (!find("#cells").open) return;
-  const shown = cellsShown();
+const showCells = (shown, hasMore, told) => {
   find("#cells .scroll").replaceChildren(html("table", {},
     html("thead", {}, html("tr", {}, HEADS.map((head, place) =>
       html("th", { scope: "col", class: [6, 7, 8, 9].includes(place) ? null : "text" }, head)))),
     html("tbody", {}, shown.slice(0, limit).map(cellLine))));
-  find("#cells output").textContent = `${Math.min(limit, shown.length)} of ${shown.length}`;
-  find("#further").hidden = shown.length <= limit;
+  find("#cells output").textContent = told(Math.min(limit, shown.length));
+  find("#further").hidden = !hasMore && shown.length <= limit;
+};
+// Reads the cells of one model after another until there are as many lines as asked.
+const readCells = async () => {
+  const mine = (turn += 1);
+  const models = data.parts.cells.filter((model) => passesFilters(model, -1));
+  const [shown, faults] = [[], []];
+  let [read, tried] = [0, 0];
+  const readOf = () => `${read} of ${models.length} models read`;
+  for (const model of models) {
+    if (shown.length >= limit) break;
+    tried += 1;
+    find("#cells output").textContent = `Loading: ${readOf()}`;
+    try {
+      for (const cell of passing(await load(`cells-${model}`))) shown.push(cell);
+      read += 1;
+    } catch ({ message }) {
+      faults.push(message);
+    }
+    if (mine !== turn) return;
+  }
+  showCells(shown, tried < models.length, (count) =>
+    (read < models.length ? [`${count} shown`, readOf(), ...faults].join("; ") : `${count} of ${shown.length}`));
+};
+const showAll = (shown) => showCells(shown, false, (count) => `${count} of ${shown.length}`);
+const drawCells = () => {
+  if (!find("#cells").open) return;
+  if (data.parts) readCells();
+  else showAll(passing(data.cells));
 };
 find("#cells").addEventListener("toggle", drawCells);
 find("#further").addEventListener("click", () => { limit += AT_ONCE; drawCells(); });

@@ -55,6 +55,7 @@ const drawCurves = (rows, members, high) => (width) => {
   return hasNames ? [drawing] : [drawing, key(rows)];
 };
 const drawAllCurves = () => {
+  if (!hasNumbers()) return;
   const members = find("#attack").value.split(" ").map(Number).sort((a, b) => columns[a].radius - columns[b].radius);
   const title = find("#attack").selectedOptions[0].textContent;
   const shown = threatsShown().map((threat) => ({

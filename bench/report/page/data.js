@@ -2,6 +2,7 @@
 
 const data = JSON.parse(find("#data").textContent);
 const columns = data.columns;
+const boards = new Map(Object.entries(data.boards)); // by dataset; "" is the mean over all
 const WORST = columns.length - 1;
 const selected = { threat: "", dataset: "", model: "" };
 
@@ -14,7 +15,8 @@ const withInterval = (rate) =>
 const passesFilters = (model, threat) =>
   (selected.threat === "" || threat === -1 || threat === Number(selected.threat)) &&
   data.models[model].toLowerCase().includes(selected.model);
-const numbers = (row) => data.boards[selected.dataset][row];
+const hasNumbers = () => boards.has(selected.dataset); // those of a large suite are loaded
+const numbers = (row) => boards.get(selected.dataset)[row];
 const rowsOf = (threat) =>
   data.rows
     .map(({ model, threat: of }, place) => ({ model, of, ...numbers(place) }))

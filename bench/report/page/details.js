@@ -29,27 +29,29 @@ const findingsOf = (title, { of, left, found }) => {
     rest.length ? html("details", {}, html("summary", {}, countByVerdict(rest)), verdicts(rest)) : null];
 };
 const allFindings = (model) => {
-  const known = ownProperty(data.examined, model) ?? {};
+  const known = findingsOnDatasets(model);
   const missing = data.datasets.filter((dataset) => !ownProperty(known, dataset));
   return [html("h3", {}, "Trust checks of the robust numbers"),
     ...data.datasets.filter((dataset) => ownProperty(known, dataset)).map((dataset) => findingsOf(dataset, known[dataset])),
     missing.length ? html("p", { class: "note" }, "not examined: ", missing.map((dataset, place) => [place ? ", " : "", name(dataset)])) : null];
 };
 
-const openDetails = ({ place, model, threat }) => {
+const openDetails = (row) => {
+  const { place, model, threat } = row;
   const { models, datasets, attacks, ran_on } = data.details;
   const named = data.models[model];
   const { kind, source } = data.threats[threat];
-  const { flags } = data.boards[""][place];
+  const { flags } = boards.get("")[place];
   const links = ownProperty(data.links, named);
+  const told = html("div");
+  const tell = () => told.replaceChildren(...[...answers(answersOf(row)), ...(kind ? allFindings(model) : [])].flat(Infinity).filter(Boolean));
   const part = (title, list, tag = "h4") => list?.length ? [html(tag, {}, name(title)), pairs(list)] : [];
   dialog.replaceChildren(
     html("div", { class: "head" },
       html("h2", { id: "details-title" }, name(named), " ", badge(threat)),
       html("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
     ...flags.map((flag) => html("p", {}, html("span", { class: "flag" }, flag), ` ${meaning(flag)}`)),
-    ...answers(data.answers[place]),
-    ...(kind ? allFindings(named) : []).flat(Infinity).filter(Boolean),
+    told,
     ...part("Model", ownProperty(models, named), "h3"),
     links?.length ? html("p", { class: "note" }, links.map((each) => [link(each), " "])) : "",
     ...(kind === "transfer" ? part(`Source of the images: ${source}`, ownProperty(models, source), "h3") : []),
@@ -57,6 +59,8 @@ const openDetails = ({ place, model, threat }) => {
     html("h3", {}, "Datasets"), ...Object.entries(datasets).flatMap(([title, list]) => part(title, list)),
     ...part("Ran on", ownProperty(ran_on, named), "h3"),
     html("p", { class: "note" }, link(["manifest.json", "manifest.json"]), " has an entry per cell."));
+  if (isThere(model)) tell();
+  else drawSoon(awaitPart(told, partOfModel(model), "example answers and trust checks", tell));
   dialog.showModal();
 };
 find("#board").addEventListener("click", ({ target }) => {

@@ -12,8 +12,7 @@ const brightness = (rgb) => {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
 // no model reaches the maximal CIDEr-D of 10, so the colour scale ends at the best number of the page
-const highest = unit ? 1 : Math.max(...Object.values(data.boards).flat().flatMap(({ rates }) =>
-  rates.filter(Boolean).map(([value]) => value)), Number.MIN_VALUE);
+const highest = Math.max(data.highest, Number.MIN_VALUE);
 const heatCell = (rate) => {
   if (!rate) return html("td", {}, "–");
   const rgb = shade(rate[0] / highest);
@@ -23,6 +22,10 @@ const heatCell = (rate) => {
 };
 const drawHeat = () => {
   const model = Number(find("#heated").value);
+  if (!isThere(model)) {
+    nearWindow.observe(awaitPart(find("#heat .panels"), partOfModel(model), `the numbers of ${data.models[model]}`, drawHeat));
+    return;
+  }
   const shown = threatsShown()
     .map((threat) => ({ threat, place: data.rows.findIndex((row) => row.model === model && row.threat === threat) }))
     .filter(({ place }) => place >= 0);
@@ -37,7 +40,8 @@ const drawHeat = () => {
       spans.flatMap(({ members }) => members.map((column) => heatCell(rates[column]))));
   find("#heat .panels").replaceChildren(...shown.map(({ threat, place }) => {
     const about = [name(data.models[model])];
-    const { flags } = data.boards[""][place];
+    const { flags, rates: means } = boards.get("")[place];
+    const rates = ratesOnDatasets(place);
     return html("figure", {},
       html("figcaption", {}, badge(threat), html("span", {}, about), flags.map(flagOf)),
       html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${data.models[model]}, ${data.threats[threat].name}` },
@@ -48,7 +52,7 @@ const drawHeat = () => {
             html("tr", {}, html("td"), spans.flatMap(({ members }) =>
               members.map((column) => html("th", { scope: "col" }, columns[column].eps))))),
           html("tbody", {},
-            data.datasets.map((dataset) => line(dataset, data.boards[dataset][place].rates)),
-            data.datasets.length > 1 && line("mean", data.boards[""][place].rates, true)))));
+            data.datasets.map((dataset, index) => line(dataset, rates[index])),
+            data.datasets.length > 1 && line("mean", means, true)))));
   }));
 };

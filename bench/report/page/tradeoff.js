@@ -72,6 +72,7 @@ const drawTradeoff = (rows, column, limits) => (width) => {
   return spots.size < points.length ? [drawing, key(rows)] : [drawing];
 };
 const drawTradeoffs = () => {
+  if (!hasNumbers()) return;
   const column = Number(find("#robust").value);
   const shown = threatsShown().map((threat) => ({
     threat,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UserError
-from bench.core.types import CLEAN
+from bench.core.types import ANYTIME, CLEAN
 from bench.plan.cells import Cell
 from bench.results.manifest import OWN, manifest
 from bench.results.tables import Scored, load_scored, read_cells
@@ -85,7 +85,10 @@ def other_results(suite: Suite, plan: Sequence[Cell], folder: Path) -> ComparedR
             (found,) = seeds.values()
         else:
             found = seeds.get(cell.seed, "")
-        scored.append(Scored(cell, theirs(found) if found else None))
+        result = theirs(found) if found else None
+        if result is not None and ANYTIME in result.flags and not cell.sequential:
+            cell = cell._replace(width=1.0)  # their suite stopped it, of whatever width
+        scored.append(Scored(cell, result))
         if found:
             protocols[cell.id] = entries[found]
     return ComparedResults(tuple(scored), protocols)

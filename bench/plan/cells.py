@@ -1,9 +1,9 @@
 """Expand a suite into cells. A cell's identity is a hash of everything that changes its result."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from typing import NamedTuple
 
 from bench.core.resolved_names import DatasetLock, Lock
 from bench.core.types import Budget, Mode
@@ -43,9 +43,11 @@ from bench.suite.specs import (
 _BY_IDENTITY = ByIdentity()
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One number of a suite: a target model, a dataset, an attack at one radius, a threat model.
+
+    A named tuple, since it is made in half the time of a frozen dataclass: a suite may have a
+    million.
 
     Attributes:
         id: Identity of the cell.
@@ -174,7 +176,7 @@ def _of_table(suite: Suite, cells: Sequence[Cell]) -> list[Cell]:
     table = {c.parts_id or c.id for c in cells if c.attack and c.target in suite.compared}
     rule = digest(sorted(table))
     return [
-        replace(cell, id=digest({"parts": cell.parts_id, "ranked": rule})) if cell.ends else cell
+        cell._replace(id=digest({"parts": cell.parts_id, "ranked": rule})) if cell.ends else cell
         for cell in cells
     ]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bench.core.types import WORST, Values
-from bench.results.board_cells import BoardCells, Floats, Ints, Key, board_cells
-from bench.results.tables import SAME_SOURCE, Scored
+from bench.results.board_cells import BoardCells, Floats, Ints, Key
+from bench.results.tables import SAME_SOURCE
 from bench.results.worst_case import (
     attacked_counts,
     stopped_early,
@@ -29,7 +29,7 @@ ABOUT_RANKS = (
 )
 
 
-def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
+def leaderboard(cells: BoardCells) -> pd.DataFrame:
     """Return one row per (model, threat, source): means over datasets, worst case and rank.
 
     A mean is blank if a dataset has no number; the flag `skipped` says that the attack is not
@@ -40,11 +40,6 @@ def leaderboard(suite: Suite, scored: Sequence[Scored]) -> pd.DataFrame:
     column is the mean over seeds and `worst` covers all seeds; after all other columns,
     `<attack>@<eps> spread` is the largest minus the smallest mean over datasets of any seed.
     """
-    return leaderboard_of(board_cells(suite, scored))
-
-
-def leaderboard_of(cells: BoardCells) -> pd.DataFrame:
-    """Return the leaderboard of a suite's cells; see `leaderboard`."""
     suite, keys = cells.suite, cells.keys
     best = metrics_of(suite.datasets[0])[0].highest
     places = cells.places

@@ -7,7 +7,6 @@ the same end, and outcomes of another rule are used again.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 
 from bench.core.types import Values
 from bench.plan.cells import Cell
@@ -47,7 +46,7 @@ def next_round(results: Results, failed: Collection[str] = ()) -> list[Cell]:
     places = dict.fromkeys(rows, 0)
     while True:
         short = {
-            id_: replace(item.cell, ends=ends[: place + 1])
+            id_: item.cell._replace(ends=ends[: place + 1])
             for key, place in places.items()
             for id_, item in rows[key].items()
             if _lacks(item, min(ends[place], counts.get(item.cell.dataset, most)), failed)

@@ -1,10 +1,9 @@
 """One row per cell: results as a pandas table."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from bench.core.types import ANYTIME, CLEAN, VERIFIED_FAMILY, CellResult, Details, Result, Values
 from bench.plan.cells import Cell
@@ -31,8 +30,7 @@ SAME_SOURCE = "source=target"
 PREPROCESSING_VERIFIED = "preprocessing=verified"
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """A cell of the plan with its result.
 
     Attributes:
@@ -88,7 +86,7 @@ class Scored:
     def anytime(self) -> bool:
         """Whether its images were drawn until the number was precise enough."""
         # flags are read from the disk, so those of a million other cells are not looked at
-        return self.result is not None and self.cell.sequential and ANYTIME in self.result.flags
+        return self.cell.sequential and self.result is not None and ANYTIME in self.result.flags
 
     @property
     def interval(self) -> tuple[float, float] | None:

@@ -6,7 +6,7 @@
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -129,25 +129,22 @@ class CellLog:
         Raises:
             Unreadable: The list of its images cannot be read.
         """
-        cell = bytes.fromhex(key)
-        place = self.places.get(cell)
-        if place is None:
-            return None
-        segment, content = self._blocks[place >> _BITS]
-        try:
-            place &= _MASK
-            frame = unpack(content, place)
-            return ResultOnDisk(self, segment, content, place, frame, self._images(frame))
-        except DAMAGE as error:
-            self._drop(cell, error)
-            return None
+        return self.find([key]).get(key)
 
-    def _images(self, frame: Frame) -> tuple[str, ...]:
-        """Return the ids of a frame's images; ValueError or TypeError if their list is damaged."""
-        ids = self._lists.get(frame.images)
-        if len(ids) != frame.size:
-            raise ValueError(f"has {frame.size} values for {len(ids)} images")
-        return ids
+    def find(self, keys: Iterable[str]) -> dict[str, ResultOnDisk]:
+        """Return the results of cells as of the last `refresh`; errors as of `get`."""
+        found, images_of = dict[str, ResultOnDisk](), self._lists.get
+        places, blocks = self.places, self._blocks
+        for key in keys:
+            place = places.get(bytes.fromhex(key))
+            if place is None:
+                continue
+            segment, content = blocks[place >> _BITS]
+            try:
+                found[key] = ResultOnDisk(self, segment, content, place & _MASK, images_of)
+            except DAMAGE as error:
+                self._drop(bytes.fromhex(key), error)
+        return found
 
     def read(self, found: ResultOnDisk, parse: Callable[[ResultOnDisk], T]) -> T | None:
         """Return what is read from the body of a result; None if it is damaged, which is told.

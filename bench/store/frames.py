@@ -99,9 +99,20 @@ def pack(frame: Frame) -> bytes:
 def unpack(content: bytes, place: int) -> Frame:
     """Return the sound frame at a place that `runs` has found."""
     _, _, status, cell, images, size, right, length, offset = _HEAD.unpack_from(content, place)
-    begin = place + _HEAD.size
-    bits = content[begin : begin + (size + 7) // 8]
+    bits = bits_at(content, place, size)
     return Frame(cell, _STATUSES[status], images, size, right, bits, offset, length)
+
+
+def told_at(content: bytes, place: int) -> tuple[Status, bytes, int, int]:
+    """Return status, list of images, number of images and of right ones of the frame at a place."""
+    _, _, status, _, images, size, right, _, _ = _HEAD.unpack_from(content, place)
+    return _STATUSES[status], images, size, right
+
+
+def bits_at(content: bytes, place: int, size: int) -> bytes:
+    """Return whether each prediction is right in the frame at a place, which has `size` images."""
+    begin = place + _HEAD.size
+    return content[begin : begin + (size + 7) // 8]
 
 
 def status_at(content: bytes, place: int) -> Status:

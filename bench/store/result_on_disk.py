@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.types import CellResult, Details, Status
-from bench.store.frames import Frame, unpack
+from bench.core.types import CellResult, Details
+from bench.store.frames import Frame, bits_at, told_at, unpack
 from bench.store.segments import Segment
 
 T = TypeVar("T")
@@ -38,22 +38,26 @@ class ResultOnDisk:
         segment: Segment,
         content: bytes,
         place: int,
-        frame: Frame,
-        sample_ids: tuple[str, ...],
+        images_of: Callable[[bytes], tuple[str, ...]],
     ) -> None:
-        """Take what the frame says.
+        """Read the head of a frame.
 
         Args:
             bodies: Reads the rest of the result.
             segment: The segment of the frame.
             content: Frames as they were read from the segment.
             place: Where the frame begins in them.
-            frame: The frame.
-            sample_ids: Ids of its images.
+            images_of: Returns the ids of the images in a list, given its digest.
+
+        Raises:
+            OSError: The list of its images cannot be read.
+            ValueError, TypeError: The list of its images is absent, damaged or another.
         """
-        self.status: Status = frame.status
-        self.size, self.right = frame.size, frame.right
-        self.sample_ids, self.segment = sample_ids, segment
+        self.status, images, self.size, self.right = told_at(content, place)
+        self.sample_ids = images_of(images)
+        if len(self.sample_ids) != self.size:
+            raise ValueError(f"has {self.size} values for {len(self.sample_ids)} images")
+        self.segment = segment
         self._bodies, self._content, self._place = bodies, content, place
         self._flags: tuple[str, ...] | None = None
 
@@ -75,7 +79,7 @@ class ResultOnDisk:
     @property
     def bits(self) -> bytes:
         """Whether each prediction is correct, eight images in a byte, the first image highest."""
-        return self.frame.bits
+        return bits_at(self._content, self._place, self.size)
 
     @property
     def finished(self) -> bool:

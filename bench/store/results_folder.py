@@ -80,18 +80,21 @@ class Store:
 
     def get(self, cell_id: str) -> CellResult | None:
         """Return a cell's result as it is now; None if it is absent or damaged."""
-        self.cells.refresh()
-        found = self._find(cell_id)
+        found = self.find([self._checked_id(cell_id)]).get(cell_id)
         return None if found is None else found.whole()
 
-    def find(self, cell_ids: Iterable[str]) -> dict[str, Result]:
+    def find(self, cell_ids: Iterable[str]) -> Mapping[str, Result]:
         """Return the results of cells as they are now, without those that are absent.
 
         The rest of a result is read when it is asked for, so damage to it shows only then.
         """
         self.cells.refresh()
-        found = ((key, self._find(key)) for key in cell_ids)
-        return {key: result for key, result in found if result is not None}
+        keys = list(cell_ids)
+        found = self.cells.find(keys)
+        if not self.cells.old:
+            return found
+        old = ((key, self._old_result(key)) for key in filter(self._is_old, keys))
+        return {**found, **{key: result for key, result in old if result is not None}}
 
     def statuses(self) -> Mapping[bytes, Status]:
         """Return the status of each stored cell as it is now, by its id in 10 bytes.
@@ -217,10 +220,6 @@ class Store:
         if not is_part(part):
             raise UserError(f"{self.folder}: got the part {shown(part)}; allowed: 7 digits or more")
         return f"{self._parts_folder(cell_id)}/{part}.json"
-
-    def _find(self, cell_id: str) -> Result | None:
-        key = self._checked_id(cell_id)
-        return self._old_result(key) if self._is_old(key) else self.cells.get(key)
 
     def _is_old(self, key: str) -> bool:
         """Return whether only an earlier version has stored a cell's result."""

@@ -117,5 +117,5 @@ def read_statuses(suite: Suite, store: Store) -> Counter[Status | None]:
     return Counter(map(store.statuses().get, ids))
 
 
-def _read(store: Store, cells: Iterable[Cell]) -> dict[str, Result]:
-    return store.find(dict.fromkeys(cell.id for cell in cells))
+def _read(store: Store, cells: Iterable[Cell]) -> Mapping[str, Result]:
+    return store.find(cell.id for cell in cells)

@@ -34,6 +34,7 @@ from bench.core.types import CellResult
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
 from bench.report.export import export
+from bench.results.board_cells import board_cells
 from bench.results.leaderboard import leaderboard
 from bench.results.tables import load_scored
 from bench.stats import holm, mcnemar, mean_of, paired_interval
@@ -95,7 +96,7 @@ def named(items: Any, model: str, attack: str, dataset: str = "mean", **also: st
 def test_models_against_a_baseline(made: Callable[..., tuple[Suite, Store]]) -> None:
     suite, store = made(samples=100)
     found = with_baseline(read_results(suite, store), "FARE", force=False)
-    board = leaderboard(suite, load_scored(read_results(suite, store))).set_index(
+    board = leaderboard(board_cells(suite, load_scored(read_results(suite, store)))).set_index(
         ["model", "threat"]
     )
     # clean; three attacks and the worst case under two threats; two models each

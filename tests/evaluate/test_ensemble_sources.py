@@ -16,6 +16,7 @@ from bench.core.types import Budget
 from bench.evaluate.cell import Evaluator
 from bench.plan.cells import expand
 from bench.plan.resolve import resolve
+from bench.results.board_cells import board_cells
 from bench.results.leaderboard import leaderboard
 from bench.results.manifest import manifest
 from bench.results.tables import Scored, cells_frame
@@ -177,7 +178,7 @@ def test_a_craft_on_two_models_is_made_once_and_scored_by_all(
     assert rows["flags"][:, joint].to_dict() == {
         "CLIP": "source=target", "FARE": "source=target", "R-Adapt_CLIP": "",
     }  # fmt: skip
-    board = leaderboard(suite, scored).set_index(["model", "source"])
+    board = leaderboard(board_cells(suite, scored)).set_index(["model", "source"])
     assert board["flags"]["FARE", joint] == "source=target"
     whole = [item for item in scored if item.cell.target == "FARE" and item.cell.attack]
     survives = [item.result.correct for item in whole if item.result is not None]

@@ -8,6 +8,7 @@ import pytest
 
 from bench.report.export import export
 from bench.report.export.leaderboard_values import Column, Row, boards
+from bench.results.board_cells import board_cells
 from bench.results.leaderboard import leaderboard
 from bench.results.number_format import PERCENT
 from bench.results.tables import load_scored
@@ -63,7 +64,7 @@ def test_figures_are_the_same_to_the_byte(store: Store) -> None:  # noqa: F811
 
 def rows_of(store: Store) -> tuple[Row, ...]:  # noqa: F811
     scored = load_scored(read_results(SUITE, store))
-    return boards(SUITE, scored, leaderboard(SUITE, scored))[""]
+    return boards(board_cells(SUITE, scored), leaderboard(board_cells(SUITE, scored)))[""]
 
 
 def test_the_front_is_what_nothing_beats(store: Store) -> None:  # noqa: F811

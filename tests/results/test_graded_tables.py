@@ -14,6 +14,7 @@ from bench.compare.paired_table import comparison_rows, write_comparison
 from bench.core.errors import UserError
 from bench.plan.cells import Cell, expand
 from bench.report.export import export
+from bench.results.board_cells import board_cells
 from bench.results.leaderboard import leaderboard
 from bench.results.tables import cells_frame, load_scored
 from bench.stats import ranks
@@ -78,7 +79,7 @@ def test_less_spread_makes_a_narrower_interval(tmp_path: Path) -> None:
 
 def test_the_leaderboard_takes_the_least_of_each_image(answering: tuple[Suite, Store]) -> None:
     suite, store = answering
-    board = leaderboard(suite, load_scored(read_results(suite, store)))
+    board = leaderboard(board_cells(suite, load_scored(read_results(suite, store))))
     assert list(board.columns) == [
         *("rank", "model", "threat", "source", "clean", "apgd-text@2/255", "apgd-text@4/255"),
         *("worst", "n", "datasets", "flags"),
@@ -175,7 +176,7 @@ def test_figures_of_cider(captioning: tuple[Suite, Store]) -> None:
 def test_models_are_compared_over_unlike_metrics(answering: tuple[Suite, Store]) -> None:
     suite, store = answering
     found = with_baseline(read_results(suite, store), NAMES[0], force=False)
-    board = leaderboard(suite, load_scored(read_results(suite, store))).set_index(
+    board = leaderboard(board_cells(suite, load_scored(read_results(suite, store)))).set_index(
         ["model", "threat"]
     )
     whole = [d for d in found.means if d.label.attack == "worst" and d.label.threat == "white-box"]
@@ -221,7 +222,7 @@ def test_equal_models_are_never_apart(tmp_path: Path) -> None:
         return np.linspace(0, 1, N) * (1 if cell.attack is None else 0.5)
 
     store = filled(tmp_path, suite, same)
-    board = leaderboard(suite, load_scored(read_results(suite, store)))
+    board = leaderboard(board_cells(suite, load_scored(read_results(suite, store))))
     assert set(board["rank"]) == {1}
     found = with_baseline(read_results(suite, store), NAMES[0], force=False)
     assert {d.p for d in (*found.means, *found.per_dataset)} == {1.0}
@@ -260,7 +261,7 @@ def test_questions_about_one_image_make_wider_intervals(tmp_path: Path) -> None:
     def width(folder: str, ids: tuple[str, ...]) -> float:
         store = filled(tmp_path / folder, suite, lambda _: np.repeat([0, 1], N // 2))
         scored = [
-            replace(item, result=replace(item.result, sample_ids=ids))
+            item._replace(result=replace(item.result, sample_ids=ids))
             for item in load_scored(read_results(suite, store))
             if item.result is not None
         ]

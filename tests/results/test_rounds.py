@@ -14,6 +14,7 @@ from bench.core.types import ANYTIME, CellResult, unmeasured
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
 from bench.plan.looks import looks
+from bench.results.board_cells import board_cells
 from bench.results.leaderboard import leaderboard
 from bench.results.rounds import next_round
 from bench.results.tables import Scored
@@ -113,7 +114,9 @@ def test_models_far_apart_stop_first_and_close_ones_go_on(tmp_path: Path) -> Non
         results.store.cells.put(list(results.by_id.values()))
         lines = "\n".join(status_lines(results.suite, results.store))
         assert ("ranks are not settled" in lines) == (results is not last)
-    board = leaderboard(last.suite, [Scored(*pair) for pair in last.cells_with_results])
+    board = leaderboard(
+        board_cells(last.suite, [Scored(*pair) for pair in last.cells_with_results])
+    )
     rows = board[board["threat"] == "white-box"].set_index("model")
     assert rows.index.tolist()[:3] == ["A", "B", "C"]
     assert rows["rank"].tolist() == [1, 2, 3, 4, 4]  # A and B by the test of all images
@@ -137,7 +140,9 @@ def test_only_compared_models_go_on_and_have_ranks(tmp_path: Path) -> None:
     *_, (_, last) = rounds(start(suite_of(["A", "C"]), tmp_path))
     of = {key: max(n) for key, n in sizes(last).items()}
     assert {of[name, "white-box", "digits"] for name in "BDE"} == {64}
-    board = leaderboard(last.suite, [Scored(*pair) for pair in last.cells_with_results])
+    board = leaderboard(
+        board_cells(last.suite, [Scored(*pair) for pair in last.cells_with_results])
+    )
     ranked = board[board["threat"] == "white-box"].set_index("model")["rank"].dropna()
     assert ranked.to_dict() == {"A": 1, "C": 2}
 

@@ -10,6 +10,7 @@ from bench.core.types import ANYTIME, CellResult
 from bench.plan.cells import expand
 from bench.plan.identity import spec_digests
 from bench.report.export.leaderboard_values import boards
+from bench.results.board_cells import board_cells
 from bench.results.leaderboard import leaderboard
 from bench.results.per_class import worst_case
 from bench.results.tables import load_scored
@@ -59,7 +60,7 @@ def test_only_cells_that_stopped_have_confidence_sequences(results: Results) -> 
     scored = load_scored(results)
     rows = {
         (row.model, row.threat): row.rates
-        for row in boards(SUITE, scored, leaderboard(SUITE, scored))[""]
+        for row in boards(board_cells(SUITE, scored), leaderboard(board_cells(SUITE, scored)))[""]
     }
 
     def bounds(n: int, anytime: bool) -> tuple[float, float]:

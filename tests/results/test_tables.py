@@ -14,6 +14,7 @@ from bench.core.types import VERIFIED_FAMILY, CellResult
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import spec_digests
 from bench.report.export import export
+from bench.results.board_cells import board_cells
 from bench.results.leaderboard import leaderboard
 from bench.results.tables import CELL_COLUMNS, cells_frame, load_scored
 from bench.store.results_folder import Store
@@ -72,7 +73,7 @@ def row(board: pd.DataFrame, model: str, threat: str) -> pd.Series:
 
 
 def test_leaderboard(store: Store) -> None:
-    board = leaderboard(SUITE, load_scored(read_results(SUITE, store)))
+    board = leaderboard(board_cells(SUITE, load_scored(read_results(SUITE, store))))
     assert list(board.columns) == [
         *("rank", "model", "threat", "source", "clean"),
         *("pgd@1/255", "pgd@2/255", "cw@2/255", "worst", "n", "datasets", "flags"),
@@ -99,7 +100,7 @@ def test_whoever_a_transferred_image_breaks_is_broken_white_box(store: Store) ->
             none = np.zeros(N, bool)
             ids = LOCK.datasets[cell.dataset].sample_ids
             store.put(CellResult(cell.id, "ok", none, ids, np.zeros(N, np.float32), 1, N, {}))
-    board = leaderboard(SUITE, load_scored(read_results(SUITE, store)))
+    board = leaderboard(board_cells(SUITE, load_scored(read_results(SUITE, store))))
     assert row(board, "A", "white-box")["worst"] == 0
 
 
@@ -171,7 +172,9 @@ def test_a_row_says_that_an_untested_family_was_verified(tmp_path: Path) -> None
 
 def test_without_linf_there_is_no_worst_and_nothing_is_missing(tmp_path: Path) -> None:
     suite, store = other_norm(tmp_path, [{"kind": "pgd", "norm": "l2", "eps": 0.5}])
-    white = row(leaderboard(suite, load_scored(read_results(suite, store))), "A", "white-box")
+    white = row(
+        leaderboard(board_cells(suite, load_scored(read_results(suite, store)))), "A", "white-box"
+    )
     assert pd.isna(white["worst"])
     assert (white["pgd-l2@0.5"], white["flags"]) == (0.5, "")
 
@@ -280,6 +283,8 @@ def test_a_seed_without_a_number_leaves_the_mean_blank(seeded: tuple[Suite, Stor
     suite, store = seeded
     cell = next(cell for cell in expand(suite, LOCK) if cell.target == "A" and cell.seed == 8)
     forget(store.folder, cell.id)
-    white = row(leaderboard(suite, load_scored(read_results(suite, store))), "A", "white-box")
+    white = row(
+        leaderboard(board_cells(suite, load_scored(read_results(suite, store)))), "A", "white-box"
+    )
     assert white["flags"] == "incomplete"
     assert white[["pgd@2/255", "pgd@2/255 spread", "worst"]].isna().all()

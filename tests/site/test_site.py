@@ -18,6 +18,7 @@ from bench.core.types import CellResult
 from bench.plan.cells import expand
 from bench.report.export import export, percent
 from bench.report.export.leaderboard_values import boards
+from bench.results.board_cells import board_cells
 from bench.results.leaderboard import leaderboard
 from bench.results.tables import load_scored
 from bench.share.bundle import write_bundle
@@ -96,7 +97,7 @@ def shown(tab: Tab, suite: str) -> list[list[str]]:
 def test_every_number_of_the_leaderboard_is_a_line_with_its_interval(stored: Results) -> None:
     (found,) = find_results([stored.store.folder.parent])
     scored = load_scored(stored)
-    known = boards(SUITE, scored, leaderboard(SUITE, scored))
+    known = boards(board_cells(SUITE, scored), leaderboard(board_cells(SUITE, scored)))
     lines = {(line.dataset, line.model, line.threat, line.source): line for line in lines_of(found)}
     assert len(lines) == sum(map(len, known.values()))
     for dataset, rows in known.items():

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bench.core.types import CLEAN, WORST
-from bench.results.board_cells import BoardCells, Flags, Floats, Key, board_cells
-from bench.results.leaderboard import leaderboard_of
-from bench.results.tables import Scored
+from bench.results.board_cells import BoardCells, Flags, Floats, Key
+from bench.results.leaderboard import leaderboard
 from bench.results.worst_case import stopped_early, survivors
 from bench.stats import (
     Interval,
@@ -115,7 +114,7 @@ def columns(suite: Suite) -> tuple[Column, ...]:
     return (*found, Column(WORST, WORST))
 
 
-def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Boards:
+def boards(cells: BoardCells, board: pd.DataFrame) -> Boards:
     """Return the rows of the leaderboard over all datasets, and per dataset.
 
     Intervals come from `bench.stats`: Wilson's interval for a dataset, and its generalisation for
@@ -124,11 +123,10 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
     The interval of a graded score uses the effective sample size.
 
     Args:
-        suite: The suite.
-        scored: Cells with their results.
+        cells: The cells of the leaderboard.
         board: The leaderboard of `bench.results.leaderboard.leaderboard`.
     """
-    cells = board_cells(suite, scored)
+    suite = cells.suite
     names = [column.key for column in columns(suite)]
     best = metrics_of(suite.datasets[0])[0].highest
     keys = [_key(record) for record in board[[*_KEY]].to_dict("records")]
@@ -141,7 +139,7 @@ def boards(suite: Suite, scored: Sequence[Scored], board: pd.DataFrame) -> Board
         own, of_dataset = cells, board
         if len(suite.datasets) > 1:
             own = cells.on(place)
-            of_dataset = leaderboard_of(own)
+            of_dataset = leaderboard(own)
         values = of_dataset[names].to_numpy(np.float64)
         of_keys = [_key(record) for record in of_dataset[[*_KEY]].to_dict("records")]
         worst = {key: len(vector) / float(design_effect(vector))

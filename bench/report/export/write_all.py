@@ -16,6 +16,7 @@ from bench.report.export.page_parts import PARTS, PageCells, write_parts
 from bench.report.export.parquet import write_parquet
 from bench.report.export.protocol_details import ProtocolFacts
 from bench.report.export.text_tables import latex_table, markdown_table
+from bench.results.board_cells import board_cells
 from bench.results.leaderboard import leaderboard
 from bench.results.spreadsheet import csv_text
 from bench.results.tables import Scored, cells_frame, load_scored
@@ -57,9 +58,10 @@ def _write_all(
     suite, folder = results.suite, results.store.folder
     examined = examined_pairs(results)
     scored = load_scored(results, examined)
-    board = leaderboard(suite, scored)
+    arrays = board_cells(suite, scored)
+    board = leaderboard(arrays)
     show(board)
-    rates = boards(suite, scored, board)
+    rates = boards(arrays, board)
     facts = ProtocolFacts(suite, results.lock)
     listed = PageCells(suite, threats_of(rates), len(results.cells), folder / PARTS)
 

@@ -28,17 +28,17 @@ def csv_text(frame: "pd.DataFrame") -> str:
 def csv_row(values: Iterable[object]) -> list[object]:
     """Return a row for `csv.writer`, with the escaped texts and the numbers of `csv_text`."""
     return [
-        escaped_text(value)
-        if isinstance(value, str)
-        else _number(value)
-        if isinstance(value, float)
-        else value
+        value
+        if isinstance(value, str) and value[:1] not in _ESCAPED  # as most are
+        else escaped_text(_rounded(value))
         for value in values
     ]
 
 
-def _number(value: float) -> str:
-    return "" if isnan(value) else f"{value:.{DIGITS}g}"
+def _rounded(value: object) -> object:
+    if isinstance(value, float):
+        return "" if isnan(value) else f"{value:.{DIGITS}g}"
+    return value
 
 
 def unescaped(frame: "pd.DataFrame") -> "pd.DataFrame":

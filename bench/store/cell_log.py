@@ -157,22 +157,20 @@ class CellLog:
             Unreadable: It cannot be read.
         """
         try:
-            return self._parsed(found, parse)
-        except DAMAGE:
+            return parse(found)
+        except (OSError, *DAMAGE):
             pass
         self.refresh()  # since a run may have merged the segment meanwhile
         now = self.get(found.cell_id)
+        if now is None:
+            return None
         try:
-            return None if now is None else self._parsed(now, parse)
+            value = read_with_retry(str(now.segment.bodies), lambda: (parse(now),))
+            if value is None:
+                raise ValueError("its body is missing")
         except DAMAGE as error:
             self._drop(bytes.fromhex(found.cell_id), error)
             return None
-
-    def _parsed(self, found: ResultOnDisk, parse: Callable[[ResultOnDisk], T]) -> T:
-        """Return what is read from a body; OSError becomes Unreadable, and absence ValueError."""
-        value = read_with_retry(str(found.segment.bodies), lambda: (parse(found),))
-        if value is None:
-            raise ValueError("its body is missing")
         return value[0]
 
     def _drop(self, cell: bytes, error: Exception) -> None:
@@ -198,7 +196,7 @@ class CellLog:
         """Return the body of a cell as it is stored; empty if it is missing or cut off."""
         segment, frame = self.frame(cell)
         try:
-            return segment.body(frame)
+            return segment.body(frame.offset, frame.length)
         except (FileNotFoundError, ValueError):
             return b""
 

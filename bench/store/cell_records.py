@@ -1,9 +1,9 @@
 """Encode a cell's result: as JSON, or as a frame with a compressed body.
 
 Parts of cells are stored as JSON, and so were cells by earlier versions. Cells are stored as frames
-(`bench.store.frames`), whose bodies have the fields that a frame has not: two JSON objects, each
-with a checksum and compressed by itself. The first has the details, so that tables need not read
-the second, which has the values per image and is much larger. The first bodies had one object.
+(`bench.store.frames`), whose bodies have the fields that a frame has not: two JSON objects with a
+checksum each. The first has the details and ends with a line break. The second has the values per
+image and is compressed; most tables need not read it. The first bodies were one object, compressed.
 `bench.core.types.CellResult` declares the fields.
 """
 
@@ -26,6 +26,7 @@ from bench.store.consistency import is_empty, result_fault
 from bench.store.reading import read_bytes
 
 _IN_FRAMES = ("correct", "sample_ids")  # fields that bodies lack
+_END = b"\n"  # of the details
 _FAST = 1  # of the levels of compression
 _MAX_BODY = 64 << 20  # bytes: a cell of a million images
 
@@ -49,7 +50,9 @@ def result_to_body(result: CellResult) -> bytes:
     for name, value in _encoded_fields(result):
         if name not in _IN_FRAMES:
             (per_image if FIELDS[name].per_image else details)[name] = value
-    return _compressed(result.cell_id, details) + _compressed(_per_image(result.cell_id), per_image)
+    first = with_checksum(result.cell_id, json.dumps(details)).encode()
+    second = with_checksum(_per_image(result.cell_id), json.dumps(per_image)).encode()
+    return first + _END + zlib.compress(second, _FAST)
 
 
 def result_from_body(
@@ -70,7 +73,7 @@ def result_from_body(
     details, rest = _details(body, cell_id)
     fields = dict(_decoded_fields(details))
     if rest:
-        content, _ = _uncompressed(rest, _per_image(cell_id))
+        content = _uncompressed(rest, _per_image(cell_id))
         fields |= dict(_decoded_fields(from_json(content)))
     return CellResult(**fields, correct=correct, sample_ids=sample_ids)
 
@@ -94,18 +97,28 @@ def check_body(body: bytes, cell_id: str) -> None:
     Raises:
         ValueError: It does not fit its checksums, or is that of another cell.
     """
-    _, rest = _uncompressed(body, cell_id)
+    _, rest = _split(body, cell_id)
     if rest:
         _uncompressed(rest, _per_image(cell_id))
 
 
 def _details(body: bytes, cell_id: str) -> tuple[dict[str, Any], bytes]:
     """Return the first object of a body, and its rest."""
-    content, rest = _uncompressed(body, cell_id)
+    content, rest = _split(body, cell_id)
     found: dict[str, Any] = from_json(content)
     if found["cell_id"] != cell_id:
         raise ValueError(f"has the result of cell {shown(found['cell_id'])}")
     return found, rest
+
+
+def _split(body: bytes, cell_id: str) -> tuple[bytes, bytes]:
+    """Return the first object of a body with its checksum checked, and the rest of the body."""
+    if not body.startswith(b"{"):
+        return _uncompressed(body, cell_id), b""
+    content, _, rest = body.partition(_END)
+    if not has_checksum(cell_id, content):
+        raise ValueError("has no checksum")
+    return content, rest
 
 
 def _per_image(cell_id: str) -> str:
@@ -113,22 +126,18 @@ def _per_image(cell_id: str) -> str:
     return f"{cell_id} per image"
 
 
-def _compressed(name: str, fields: Mapping[str, object]) -> bytes:
-    return zlib.compress(with_checksum(name, json.dumps(fields)).encode(), _FAST)
-
-
-def _uncompressed(body: bytes, name: str) -> tuple[bytes, bytes]:
-    """Return the first object of a body with its checksum checked, and the rest of the body."""
+def _uncompressed(compressed: bytes, name: str) -> bytes:
+    """Return an object with its checksum checked."""
     unpacked = zlib.decompressobj()
     try:
-        content = unpacked.decompress(body, _MAX_BODY)
+        content = unpacked.decompress(compressed, _MAX_BODY)
     except zlib.error as error:
         raise ValueError(str(error)) from error
     if unpacked.unconsumed_tail:
         raise ValueError(f"is larger than {_MAX_BODY >> 20} MiB")
     if not has_checksum(name, content):
         raise ValueError("has no checksum")
-    return content, unpacked.unused_data
+    return content
 
 
 def read_result_file(path: str, name: str) -> CellResult:

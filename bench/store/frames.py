@@ -109,6 +109,15 @@ def told_at(content: bytes, place: int) -> tuple[Status, bytes, int, int]:
     return _STATUSES[status], images, size, right
 
 
+def body_at(content: bytes, place: int) -> tuple[str, int, int]:
+    """Return the id of the cell of the frame at a place, and where its body begins, and its length.
+
+    The place and the length are those in the file of bodies.
+    """
+    _, _, _, cell, _, _, _, length, offset = _HEAD.unpack_from(content, place)
+    return cell.hex(), offset, length
+
+
 def bits_at(content: bytes, place: int, size: int) -> bytes:
     """Return whether each prediction is right in the frame at a place, which has `size` images."""
     begin = place + _HEAD.size

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.types import CellResult, Details
-from bench.store.frames import Frame, bits_at, told_at, unpack
+from bench.store.cell_records import check_body, details_from_body, result_from_body
+from bench.store.frames import bits_at, body_at, told_at, unpack
 from bench.store.segments import Segment
 
 T = TypeVar("T")
@@ -62,19 +63,14 @@ class ResultOnDisk:
         self._flags: tuple[str, ...] | None = None
 
     @property
-    def frame(self) -> Frame:
-        """The frame."""
-        return unpack(self._content, self._place)
-
-    @property
     def cell_id(self) -> str:
         """Id of the cell."""
-        return self.frame.cell.hex()
+        return body_at(self._content, self._place)[0]
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Per image, whether the prediction is correct."""
-        return self.frame.correct
+        return unpack(self._content, self._place).correct
 
     @property
     def bits(self) -> bytes:
@@ -102,10 +98,16 @@ class ResultOnDisk:
         """Return the whole result; None if it is damaged."""
         return self._bodies.read(self, result_of)
 
+    def body(self) -> tuple[str, bytes]:
+        """Return the id of the cell, and its body as it is stored; errors as of `Segment.body`."""
+        cell_id, offset, length = body_at(self._content, self._place)
+        return cell_id, self.segment.body(offset, length)
+
 
 def details_of(found: ResultOnDisk) -> Details:
     """Read the details of a result; errors as of `result_of`."""
-    return found.segment.details(found.frame)
+    cell_id, body = found.body()
+    return details_from_body(body, cell_id)
 
 
 def result_of(found: ResultOnDisk) -> CellResult:
@@ -115,9 +117,11 @@ def result_of(found: ResultOnDisk) -> CellResult:
         OSError: Its body cannot be read.
         ValueError, KeyError, TypeError, AttributeError: It is damaged.
     """
-    return found.segment.result(found.frame, found.sample_ids)
+    cell_id, body = found.body()
+    return result_from_body(body, cell_id, found.correct, found.sample_ids)
 
 
 def check(found: ResultOnDisk) -> None:
     """Check that a result can be read; errors as of `result_of`."""
-    found.segment.check(found.frame)
+    cell_id, body = found.body()
+    check_body(body, cell_id)

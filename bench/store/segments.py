@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from bench.core.types import CellResult, Details
-from bench.store.cell_records import check_body, details_from_body, result_from_body
 from bench.store.frames import Frame, Run, pack, runs
 from bench.store.open_files import OpenFile
 from bench.store.reading import open_regular
@@ -53,36 +51,15 @@ class Segment:
         self._read += found[-1].end if found else 0
         return content, found
 
-    def result(self, frame: Frame, ids: tuple[str, ...]) -> CellResult:
-        """Return the result of a frame.
-
-        Args:
-            frame: The frame.
-            ids: Ids of its images.
-
-        Raises:
-            OSError: The body cannot be read.
-            ValueError, KeyError, TypeError, AttributeError: The body is damaged.
-        """
-        return result_from_body(self.body(frame), frame.cell.hex(), frame.correct, ids)
-
-    def details(self, frame: Frame) -> Details:
-        """Return the details of a frame's result; errors as of `result`."""
-        return details_from_body(self.body(frame), frame.cell.hex())
-
-    def check(self, frame: Frame) -> None:
-        """Check that a frame's result can be read; errors as of `result`."""
-        check_body(self.body(frame), frame.cell.hex())
-
-    def body(self, frame: Frame) -> bytes:
-        """Return the body of a frame as it is stored.
+    def body(self, offset: int, length: int) -> bytes:
+        """Return the body at a place, as it is stored.
 
         Raises:
             OSError: It cannot be read.
             ValueError: It is cut off, or not in a regular file.
         """
-        body = self._open_bodies.read(frame.offset, frame.length)
-        if len(body) < frame.length:
+        body = self._open_bodies.read(offset, length)
+        if len(body) < length:
             raise ValueError(f"its body is cut off in {self.bodies.name}")
         return body
 

@@ -129,11 +129,11 @@ def boards(cells: BoardCells, board: pd.DataFrame) -> Boards:
     suite = cells.suite
     names = [column.key for column in columns(suite)]
     best = metrics_of(suite.datasets[0])[0].highest
-    keys = [_key(record) for record in board[[*_KEY]].to_dict("records")]
+    order = {key: place for place, key in enumerate(_keys(board))}
     sequential = _sequential(cells, names)
     by_dataset: dict[str, tuple[Row, ...]] = {}
     # of each dataset, row and column
-    rates = np.full((len(suite.datasets), len(keys), len(names)), np.nan)
+    rates = np.full((len(suite.datasets), len(order), len(names)), np.nan)
     sizes = np.zeros_like(rates)
     for place, dataset in enumerate(suite.datasets):
         own, of_dataset = cells, board
@@ -141,16 +141,16 @@ def boards(cells: BoardCells, board: pd.DataFrame) -> Boards:
             own = cells.on(place)
             of_dataset = leaderboard(own)
         values = of_dataset[names].to_numpy(np.float64)
-        of_keys = [_key(record) for record in of_dataset[[*_KEY]].to_dict("records")]
+        keys = _keys(of_dataset)
         worst = {key: len(vector) / float(design_effect(vector))
                  for key, (vector,) in survivors(own).items()}  # fmt: skip
-        of_sizes = np.array([_sizes(own, key, len(names), worst.get(key, 0.0)) for key in of_keys])
-        drawn = np.array([sequential.get(key, False) for key in of_keys])
+        of_sizes = np.array([_sizes(own, key, len(names), worst.get(key, 0.0)) for key in keys])
+        drawn = np.array([sequential[key] for key in keys])
         intervals = _rates(values, of_sizes, drawn, best)
         by_dataset[dataset.name] = tuple(_rows(of_dataset, names, intervals))
-        at = [keys.index(key) for key in of_keys]
+        at = [order[key] for key in keys]
         rates[place, at], sizes[place, at] = values / best, of_sizes
-    drawn = np.array([sequential[key] for key in keys])
+    drawn = np.array([sequential[key] for key in order])
     means = _means(board[names].to_numpy(np.float64), rates, sizes, drawn, best)
     return {"": tuple(_rows(board, names, means)), **by_dataset}
 
@@ -219,8 +219,8 @@ def _rates(values: Floats, sizes: Floats, drawn: Flags, best: float) -> list[lis
     def rate(value: float, n: float, anytime: bool) -> Interval | None:
         if not n or isnan(value):
             return None
-        bounds = rate_interval(value / best * n, n, anytime=anytime)
-        return Interval(value / best, *bounds).scaled(best)
+        low, high = rate_interval(value / best * n, n, anytime=anytime)
+        return Interval(value, low * best, high * best)
 
     rows = zip(values.tolist(), sizes.tolist(), drawn.tolist(), strict=True)
     return [list(map(rate, *row)) for row in rows]
@@ -249,6 +249,10 @@ def _means(
     for (row, column), given in zip(np.argwhere(known).tolist(), bounds, strict=True):
         found[row][column] = Interval(*given)
     return found
+
+
+def _keys(board: pd.DataFrame) -> list[Key]:
+    return [_key(record) for record in board[[*_KEY]].to_dict("records")]
 
 
 def _key(record: Mapping[Any, Any]) -> Key:

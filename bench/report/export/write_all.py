@@ -72,7 +72,8 @@ def _write_all(
     written = write_cells(results, scored, folder, on_cell)
     if damaged := results.by_id.keys() - written:  # found while the cells were written
         return _write_all(results.without(damaged), parquet, figures, show)
-    answers = examples(suite, scored)
+    spoken = [item for item in scored if item.metric.task.answers]
+    answers = examples(suite, spoken)
     found = listed.finish()
     write_parts(suite, rates, found, answers, examined, folder / PARTS)
     page = render(suite, rates, found, facts, answers, examined, folder, len(results.cells))
@@ -87,8 +88,8 @@ def _write_all(
     for name, text in texts.items():
         write_text(folder / name, text)
     for name, table in (
-        ("answers.csv", answers_frame(suite, scored)),
-        ("yes_no.csv", yes_no_frame(suite, scored)),
+        ("answers.csv", answers_frame(suite, spoken)),
+        ("yes_no.csv", yes_no_frame(suite, spoken)),
     ):
         if not table.empty:
             write_text(folder / name, csv_text(table))

@@ -2,7 +2,8 @@
 
 import argparse
 import socket
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -16,13 +17,14 @@ from bench.run.events import read_progress
 from bench.run.progress import Progress
 from bench.store.folder_lock import RunOwner, killed_owner, running_owner
 from bench.store.results_folder import Store
-from bench.store.snapshot import read_results, read_statuses
+from bench.store.snapshot import planned_ids, read_results
 from bench.suite.load import Suite
 
 
 def status_lines(suite: Suite, store: Store) -> Iterator[str]:
     """Yield the number of cells by status, the state of the run, and each reason of failures."""
-    counts = read_statuses(suite, store)
+    statuses = store.statuses()
+    counts = Counter(map(statuses.get, planned_ids(suite, store)))
     yield f"suite {suite.suite}: {counts.total()} cells in {store.folder}"
     known = [f"{counts[key]} {key}" for key in get_args(Status)]
     yield f"  {', '.join(known)}, {counts[None]} missing"
@@ -30,7 +32,7 @@ def status_lines(suite: Suite, store: Store) -> Iterator[str]:
         yield from _unsettled(suite, store)
     yield from run_lines(store.folder, datetime.now(UTC))
     if counts["failed"]:
-        yield from _failures(suite, store)
+        yield from _failures(suite, store, statuses)
 
 
 def _unsettled(suite: Suite, store: Store) -> Iterator[str]:
@@ -42,8 +44,8 @@ def _unsettled(suite: Suite, store: Store) -> Iterator[str]:
         yield f"  ranks are not settled: {len(short)} cells need more images"
 
 
-def _failures(suite: Suite, store: Store) -> Iterator[str]:
-    ids = {cell for cell, status in store.statuses().items() if status == "failed"}
+def _failures(suite: Suite, store: Store, statuses: Mapping[bytes, Status]) -> Iterator[str]:
+    ids = {cell for cell, status in statuses.items() if status == "failed"}
     results = read_results(suite, store, wanted=lambda cell: bytes.fromhex(cell.id) in ids)
     failed: dict[str | None, list[str]] = {}  # cells by reason
     for cell, result in results.cells_with_results:

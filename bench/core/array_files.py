@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.cache_folder import cache_folder
+from bench.core.file_lock import locked
 
 Array = NDArray[np.uint8]
 # rows of an array, and the value that all of them have
@@ -131,23 +132,13 @@ class ArrayFiles:
 
     @contextmanager
     def _making(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Lock a key: processes wait for each other. The kernel unlocks it if its process dies."""
-        from filelock import FileLock, Timeout  # few processes need it
-
-        lock = FileLock(self.folder / f"{key}.lock", timeout=_WAIT)
-        with _or_not_kept():
-            self.folder.mkdir(parents=True, exist_ok=True)
-        while not lock.is_locked:
+        """Lock a key while its array is made."""
+        with ExitStack() as held:
             try:
-                lock.acquire()
-            except Timeout:
-                on_wait()
+                held.enter_context(locked(self.folder / f"{key}.lock", on_wait))
             except (OSError, NotImplementedError) as error:
                 raise NotKept(f"{self.folder}: cannot be locked") from error
-        try:
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def _new_file(self, key: str) -> Iterator[IO[bytes]]:

@@ -18,13 +18,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from bench.core.errors import UserError
+from bench.core.file_lock import locked
 from bench.core.identifiers import ID_LENGTH, is_id, is_key, is_part, shown
 from bench.core.resolved_names import Lock
 from bench.core.types import CellResult, Result, Status
@@ -181,28 +182,16 @@ class Store:
     def crafting(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
         """Lock a part of a craft while it is made; processes of all runs wait for each other.
 
-        The kernel releases the lock if its process dies.
-
         Args:
             key: Key of the part.
             on_wait: Called every second while waiting; may raise to stop waiting.
         """
-        from filelock import FileLock, Timeout  # only runs need it
-
         path = self._craft_path(key)
-        folder = path.parent / ".locks"
-        lock = FileLock(folder / f"{path.stem}.lock", timeout=1.0)
-        with writing(Path(lock.lock_file)):
-            folder.mkdir(parents=True, exist_ok=True)
-            while not lock.is_locked:
-                try:
-                    lock.acquire()
-                except Timeout:
-                    on_wait()
-        try:
+        lock = path.parent / ".locks" / f"{path.stem}.lock"
+        with ExitStack() as held:
+            with writing(lock):
+                held.enter_context(locked(lock, on_wait))
             yield
-        finally:
-            lock.release()
 
     @property
     def _names_path(self) -> Path:

@@ -1,13 +1,12 @@
 """The stored results of a suite, read once per command and passed on."""
 
 import gc
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from bench.core.resolved_names import Lock
-from bench.core.types import Result, Status
+from bench.core.types import Result
 from bench.plan.cell_names import InOrder, known_names, names_key
 from bench.plan.cells import Cell, expand
 from bench.plan.identity import still_valid
@@ -28,6 +27,7 @@ class Results:
         cells: The cells under this lock, in the order of the suite; the cells of models with equal
             weights have the same ids.
         by_id: The stored results by cell id.
+        names_stored: Whether the names of the cells are stored.
     """
 
     suite: Suite
@@ -35,6 +35,7 @@ class Results:
     lock: Lock
     cells: tuple[Cell, ...]
     by_id: Mapping[str, Result]
+    names_stored: bool = False
 
     @property
     def cells_with_results(self) -> CellsWithResults:
@@ -79,7 +80,8 @@ def read_results(
     names = store.names(names_key(suite, valid))
     with collector_paused():
         cells = tuple(expand(suite, valid, InOrder(names)) if names else expand(suite, valid))
-        return Results(suite, store, valid, cells, _read(store, filter(wanted, cells)))
+        found = _read(store, filter(wanted, cells))
+        return Results(suite, store, valid, cells, found, names is not None)
 
 
 @contextmanager
@@ -100,21 +102,22 @@ def store_names(results: Results) -> None:
     Raises:
         StoreError: They cannot be written.
     """
+    if results.names_stored:
+        return
     key = names_key(results.suite, results.lock)
     ids = [cell.names for cell in results.cells]
     results.store.put_names(key, known_names(ids))
 
 
-def read_statuses(suite: Suite, store: Store) -> Counter[Status | None]:
-    """Return how many of a suite's cells have each status; None counts those without a result.
+def planned_ids(suite: Suite, store: Store) -> Iterator[bytes]:
+    """Return the id of each cell of a suite, 10 bytes.
 
     Raises:
         UserError: The lock is damaged, or a file cannot be read.
     """
     valid = still_valid(suite, store.lock())
     names = store.names(names_key(suite, valid))
-    ids = names.cell_ids() if names else (bytes.fromhex(c.id) for c in expand(suite, valid))
-    return Counter(map(store.statuses().get, ids))
+    return names.cell_ids() if names else (bytes.fromhex(c.id) for c in expand(suite, valid))
 
 
 def _read(store: Store, cells: Iterable[Cell]) -> Mapping[str, Result]:

@@ -10,7 +10,7 @@ from bench.core.resolved_names import Lock
 from bench.plan import cell_names, cells
 from bench.plan.cell_names import from_bytes, names_key, to_bytes
 from bench.store.results_folder import Store
-from bench.store.snapshot import read_results, read_statuses
+from bench.store.snapshot import planned_ids, read_results
 
 ATTACKS = [
     {"kind": "pgd", "eps": ["1/255", "2/255"], "steps": 1, "nested": True},
@@ -35,7 +35,7 @@ def test_names_that_a_run_stored_are_those_of_its_cells(
         patched.setattr(cell_names, "digest_of_texts", lambda _: pytest.fail("one was computed"))
         results = read_results(suite, store)
         assert list(results.cells) == computed
-        assert read_statuses(suite, store) == {"ok": len(computed)}
+        assert [each.hex() for each in planned_ids(suite, store)] == [c.id for c in computed]
     assert not results.missing()
 
 

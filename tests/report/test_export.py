@@ -24,9 +24,11 @@ from bench.report.export import export
 from bench.report.export.escape import latex, markdown
 from bench.results.number_format import rounded
 from bench.results.spreadsheet import csv_text, unescaped
+from bench.results.tables import read_cells
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
+from tests.support.stored_cells import change_body
 
 N = 40
 HOSTILE = (
@@ -260,3 +262,27 @@ def test_no_file_is_named_after_a_name(store: Store, tmp_path: Path) -> None:
         f".{ending}" for ending in (*FORMATS, "png", "svg", "pdf")
     }
     assert all(re.fullmatch(r"[a-z]+(\.[a-z]+)?", path.name) for path in made)
+
+
+def test_cells_whose_details_are_damaged_are_in_no_table(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = expand(SUITE, store.lock())
+    damaged = next(cell for cell in cells if cell.target == MODELS[0] and cell.eps == "2/255")
+    change_body(store.folder, damaged.id)
+    shown = list[pd.DataFrame]()
+    board = export(read_results(SUITE, Store(store.folder.parent, SUITE.suite)), show=shown.append)
+    told = capsys.readouterr().err
+    assert f"damaged ({damaged.id}.body: " in told
+    assert "it will be computed again" in told
+    assert len(shown) == 2  # the first was counted before the details were read
+    assert shown[1].equals(board)
+    rows = board[board["model"] == MODELS[0]].set_index("threat")
+    assert rows.loc["white-box", "flags"] == "incomplete"
+    assert pd.isna(rows.loc["white-box", "=pgd()@2/255"])
+    assert not pd.isna(rows.loc["white-box", "=pgd()@1/255"])
+    left = {cell.id for cell in cells} - {damaged.id}
+    assert set(read_cells(store.folder / "cells.csv")["cell_id"]) == left
+    assert json.loads((store.folder / "manifest.json").read_text()).keys() == left
+    page = (store.folder / "leaderboard.html").read_text()
+    assert damaged.id not in page

@@ -43,7 +43,8 @@ class MergeResult:
     """The outcome of a merge.
 
     Attributes:
-        added: Number of added results; ours were missing or had failed.
+        added: Number of added results; ours were missing, had failed, or had fewer images of a
+            cell that is drawn until ranks are settled.
         same: Number of cells with the same outcome in both.
         missing: Number of cells of the suite without a result of theirs.
         conflicts: Cells with different outcomes.
@@ -93,11 +94,15 @@ def _merged(suite: Suite, store: Store, other: Path, theirs: ForeignResults) -> 
         result, our_result = theirs.get(cell.id), found.whole() if found else None
         if result is None:
             missing += 1
-        elif our_result is None or (our_result.status == "failed" and result.status != "failed"):
+        elif our_result is None or _is_better(cell, result, our_result):
             _check_images(suite, lock, cell, result, other)
             added_results.append(result)
             added += 1
-        elif result.status == "failed" or _same_outcome(our_result, result):
+        elif (
+            result.status == "failed"
+            or _same_outcome(our_result, result)
+            or _is_better(cell, our_result, result)
+        ):
             same += 1
         else:
             conflicts.append(Conflict(cell, our_result, result))
@@ -145,6 +150,22 @@ def _difference(ours: CellResult, theirs: CellResult, scale: Scale) -> str:
         f"{scale.text(our_values.mean())}{scale.unit} in ours, "
         f"{scale.text(other_values.mean())}{scale.unit} in theirs, "
         f"{int((our_values != other_values).sum())} of {len(our_values)} images differ"
+    )
+
+
+def _is_better(cell: Cell, first: CellResult, second: CellResult) -> bool:
+    """Return whether a result counts in place of another one: that failed, or had fewer images.
+
+    Cells whose images are drawn until ranks are settled have more images in a later round.
+    """
+    if "failed" in (first.status, second.status):
+        return first.status != "failed"
+    n = second.size
+    return (
+        cell.ends is not None
+        and first.size > n
+        and first.sample_ids[:n] == second.sample_ids
+        and np.array_equal(first.values[:n], second.values)
     )
 
 

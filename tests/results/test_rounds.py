@@ -18,6 +18,7 @@ from bench.results.board_cells import board_cells
 from bench.results.leaderboard import leaderboard
 from bench.results.rounds import next_round
 from bench.results.tables import Scored
+from bench.share.merging import merge
 from bench.store.results_folder import Store
 from bench.store.snapshot import Results
 from bench.suite.load import Suite
@@ -171,3 +172,29 @@ def test_looks_grow_and_do_not_depend_on_how_many_images_there_are(count: int) -
     assert found == looks(64, 10**6)[: len(found)]
     assert found[-1] >= count
     assert all(before < count for before in found[:-1])
+
+
+def test_a_merge_takes_the_more_images_of_two_unfinished_runs(tmp_path: Path) -> None:
+    suite = suite_of()
+    first, *_, last = [results for _, results in rounds(start(suite, tmp_path / "a"))]
+    ours, theirs = Store(tmp_path / "ours", suite.suite), Store(tmp_path / "theirs", suite.suite)
+    for store in (ours, theirs):
+        store.put_lock(first.lock)
+    behind = {cell.id for cell in first.cells if cell.target in "AB"}  # in our run
+    for store, wanted in ((ours, behind), (theirs, set(first.by_id) - behind)):
+        for key in first.by_id:
+            results = first if key in wanted else last
+            store.put(results.by_id[key].whole() or pytest.fail())
+    merged = merge(suite, ours, theirs.folder)
+    assert not merged.conflicts
+    grown = {key for key in behind if first.by_id[key].size < last.by_id[key].size}
+    assert grown
+    assert merged.added == len(grown)
+    assert {key: found.size for key, found in merged.results.by_id.items()} == {
+        key: found.size for key, found in last.by_id.items()
+    }
+    assert not next_round(merged.results)
+    other = last.by_id[min(grown)].whole() or pytest.fail()
+    theirs.put(replace(other, correct=~other.correct))  # on as many images, with other outcomes
+    again = merge(suite, ours, theirs.folder)
+    assert [conflict.cell.id for conflict in again.conflicts] == [min(grown)]

@@ -77,10 +77,11 @@ class Scored(NamedTuple):
     @property
     def effective_size(self) -> float:
         """Effective sample size; the number of images for right-or-wrong answers."""
-        if not self.metric.graded:
-            return float(self.images)
+        metric = self.metric
+        if not metric.graded:
+            return float(self._images(metric))
         shares = self.shares
-        return 0.0 if shares is None else self.images / float(design_effect(shares))
+        return 0.0 if shares is None else self._images(metric) / float(design_effect(shares))
 
     @property
     def anytime(self) -> bool:
@@ -103,9 +104,12 @@ class Scored(NamedTuple):
     @property
     def images(self) -> int:
         """Number of scored images; captions of one image are correlated and count as one."""
+        return self._images(self.metric)
+
+    def _images(self, metric: Metric) -> int:
         if self.result is None:
             return 0
-        if not self.metric.shares_images:
+        if not metric.shares_images:
             return self.result.size
         return _distinct_images(self.result.sample_ids)
 
@@ -158,6 +162,7 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
     unhashed = UnhashedFlags(suite, lock)
     # scores and answers are looked at again and again
     whole = {metric.name for metric in METRICS if metric.graded or metric.task.answers}
+    ids = (cell.id for cell in results.cells)
     return [
         Scored(
             cell,
@@ -165,7 +170,7 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
             trust_flags.get((cell.target, cell.dataset), ()) if cell.attack else (),
             (*unhashed.of(cell), *data_flags.get(cell.dataset, ())),
         )
-        for cell, result in results.cells_with_results
+        for cell, result in zip(results.cells, map(results.by_id.get, ids), strict=True)
     ]
 
 
@@ -242,6 +247,6 @@ def _row(suite: Suite, item: Scored, details: Details) -> dict[str, object]:
 
 def cell_flags(item: Scored, details: Details) -> list[str]:
     """Return the flags of a cell that has run, as in `cells.csv`."""
-    same = [SAME_SOURCE] if item.cell.same_source else []
-    verified = [PREPROCESSING_VERIFIED] if VERIFIED_FAMILY in details.provenance else []
+    same = (SAME_SOURCE,) if item.cell.same_source else ()
+    verified = (PREPROCESSING_VERIFIED,) if VERIFIED_FAMILY in details.provenance else ()
     return [*same, *verified, *item.content_flags, *details.flags, *item.trust_flags]

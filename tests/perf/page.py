@@ -97,7 +97,7 @@ per cell. The files are in the system's cache. *All tables* are the seven files 
         "A million stored cells",
         """125 models, 10 datasets, 100 attacks with four radii and two threat models, 1,000 images
 per cell. *Name* is the hash of each cell's identity, which the first run of a suite computes.""",
-        ("work", "s", "ms a cell", "GB", "peak MB"),
+        ("work", "s", "ms a cell", "GB", "peak MB", "page MB"),
     ),
     "scheduling": Part(
         "Cost of scheduling",

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.cache_folder import cache_folder
-from bench.core.file_lock import locked
+from bench.core.file_lock import NotLocked, locked
 
 Array = NDArray[np.uint8]
 # rows of an array, and the value that all of them have
@@ -136,7 +136,7 @@ class ArrayFiles:
         with ExitStack() as held:
             try:
                 held.enter_context(locked(self.folder / f"{key}.lock", on_wait))
-            except (OSError, NotImplementedError) as error:
+            except NotLocked as error:
                 raise NotKept(f"{self.folder}: cannot be locked") from error
             yield
 

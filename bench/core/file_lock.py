@@ -7,6 +7,10 @@ from pathlib import Path
 _WAIT = 1.0  # seconds between calls while waiting
 
 
+class NotLocked(OSError):
+    """The system does not lock a file."""
+
+
 @contextmanager
 def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the lock of a file, which no other process then holds; its folder is made.
@@ -19,17 +23,21 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
             waiting.
 
     Raises:
-        OSError, NotImplementedError: The file cannot be made or locked.
+        NotLocked: The file cannot be made or locked.
     """
     from filelock import FileLock, Timeout  # few processes need it
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=_WAIT)
     while not lock.is_locked:
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
+            break
         except Timeout:
-            on_wait()
+            pass
+        except (OSError, NotImplementedError) as error:
+            raise NotLocked(*error.args) from error
+        on_wait()
     try:
         yield
     finally:

@@ -30,15 +30,15 @@ def csv_row(values: Iterable[object]) -> list[object]:
     return [
         value
         if isinstance(value, str) and value[:1] not in _ESCAPED  # as most are
-        else escaped_text(_rounded(value))
+        else _rounded(value)
+        if isinstance(value, float)
+        else escaped_text(value)
         for value in values
     ]
 
 
-def _rounded(value: object) -> object:
-    if isinstance(value, float):
-        return "" if isnan(value) else f"{value:.{DIGITS}g}"
-    return value
+def _rounded(value: float) -> str:
+    return "" if isnan(value) else f"{value:.{DIGITS}g}"
 
 
 def unescaped(frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -146,12 +146,20 @@ def _distinct_images(sample_ids: tuple[str, ...]) -> int:
     return len(set(map(image_id_of, sample_ids)))
 
 
-def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = None) -> list[Scored]:
+def load_scored(
+    results: Results,
+    examined: Mapping[Pair, Examined] | None = None,
+    *,
+    details_later: bool = False,
+) -> list[Scored]:
     """Return a suite's cells with their results, and the flags of datasets and trust battery.
+
+    Results whose details are damaged are left out.
 
     Args:
         results: Stored results of the suite.
         examined: Findings of the trust battery; read from the store if None.
+        details_later: Whether the caller reads all details, and leaves out what is damaged.
     """
     suite, lock = results.suite, results.lock
     trust_flags = flags_by_pair(examined_pairs(results) if examined is None else examined)
@@ -161,16 +169,24 @@ def load_scored(results: Results, examined: Mapping[Pair, Examined] | None = Non
     }
     unhashed = UnhashedFlags(suite, lock)
     # scores and answers are looked at again and again
-    whole = {metric.name for metric in METRICS if metric.graded or metric.task.answers}
-    ids = (cell.id for cell in results.cells)
+    looked_at = {metric.name for metric in METRICS if metric.graded or metric.task.answers}
+
+    def sound(cell: Cell) -> Result | None:
+        result = results.by_id.get(cell.id)
+        if result is None or (details_later and cell.metric not in looked_at):
+            return result
+        if cell.metric in looked_at:
+            return result.whole()
+        return None if result.details() is None else result
+
     return [
         Scored(
             cell,
-            result.whole() if result is not None and cell.metric in whole else result,
+            sound(cell),
             trust_flags.get((cell.target, cell.dataset), ()) if cell.attack else (),
             (*unhashed.of(cell), *data_flags.get(cell.dataset, ())),
         )
-        for cell, result in zip(results.cells, map(results.by_id.get, ids), strict=True)
+        for cell in results.cells
     ]
 
 

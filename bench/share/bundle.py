@@ -15,9 +15,10 @@ import json
 import platform
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -43,6 +44,7 @@ _HEADER, _SUITE, _LOCK, _RESULTS = "bundle.json", "suite.json", "lock.json", "re
 _ENVIRONMENT = "environment.json"
 _MEMBERS = (_HEADER, _SUITE, _LOCK, _RESULTS, _ENVIRONMENT, *TABLES, CHECK)
 MAX_RESULTS_BYTES = 1 << 30  # bytes of all results: some 40,000 cells of 1,000 images
+_BLOCK = 1 << 20  # bytes
 _LOCK_ADAPTER: TypeAdapter[Lock] = TypeAdapter(Lock)
 _VERSIONS_ADAPTER: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal results give equal bytes
@@ -70,8 +72,8 @@ def write_bundle(results: Results, path: Path) -> None:
     """Write the stored results of a suite as a zip file; its tables must exist already.
 
     Raises:
-        UserError: The published numbers that the suite names cannot be read, or a result has a
-            value that is not allowed in a bundle.
+        UserError: The published numbers that the suite names cannot be read, a result has a value
+            that is not allowed in a bundle, or there are too many results for one.
     """
     suite, store = results.suite, results.store
     names: tuple[str, ...] = TABLES
@@ -88,24 +90,51 @@ def write_bundle(results: Results, path: Path) -> None:
         _HEADER: json.dumps(header),
         _SUITE: suite.as_json(),
         _LOCK: _LOCK_ADAPTER.dump_json(results.lock, indent=1).decode(),
-        _RESULTS: "".join(
-            _result_line(results, whole)
-            for result in results.by_id.values()
-            if (whole := result.whole()) is not None
-        ),
         _ENVIRONMENT: json.dumps(_environment(), indent=1),
-        **{name: (store.folder / name).read_text("utf-8") for name in names},
     }
 
     def write(part: Path) -> None:
         with zipfile.ZipFile(part, "w") as archive:
             for name, text in members.items():
-                info = zipfile.ZipInfo(name, _FIXED_DATE)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                info.external_attr = 0o644 << 16
-                archive.writestr(info, text)
+                _write_member(archive, results, name, [text.encode()], MAX_FILE_BYTES)
+            _write_member(archive, results, _RESULTS, _result_lines(results), MAX_RESULTS_BYTES)
+            for name in names:
+                with (store.folder / name).open("rb") as file:
+                    blocks = iter(partial(file.read, _BLOCK), b"")
+                    _write_member(archive, results, name, blocks, MAX_FILE_BYTES)
 
     write_atomically(path, write)
+
+
+def _write_member(
+    archive: zipfile.ZipFile, results: Results, name: str, content: Iterable[bytes], most: int
+) -> None:
+    """Write a member block by block, and refuse one that `read_bundle` would refuse."""
+    info = zipfile.ZipInfo(name, _FIXED_DATE)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    written = 0
+    with archive.open(info, "w") as file:
+        for block in content:
+            written += len(block)
+            if written > most:
+                raise UserError(
+                    f"{results.store.folder}: too large for a bundle: {name} has more than "
+                    f"{most >> 20} MiB; give others the folder itself, which `merge`, `compare` "
+                    "and `site` read too"
+                )
+            file.write(block)
+
+
+def _result_lines(results: Results) -> Iterator[bytes]:
+    for result in results.by_id.values():
+        whole = result.whole()
+        if whole is None:
+            raise UserError(
+                f"{results.store.folder / 'cells'}: cell {result.cell_id}: its result is damaged; "
+                "run the suite again, which computes it again, and then bundle the results"
+            )
+        yield _result_line(results, whole).encode()
 
 
 def _result_line(results: Results, result: CellResult) -> str:

@@ -163,6 +163,7 @@ def _is_better(cell: Cell, first: CellResult, second: CellResult) -> bool:
     n = second.size
     return (
         cell.ends is not None
+        and first.status == second.status == "ok"
         and first.size > n
         and first.sample_ids[:n] == second.sample_ids
         and np.array_equal(first.values[:n], second.values)

@@ -9,7 +9,7 @@ from bench.compare.differences import DatasetScores
 from bench.compare.numbers_by_row import Row, numbers_by_row
 from bench.compare.published_number import MEAN
 from bench.core.errors import UserError
-from bench.core.types import CLEAN, WORST, Norm
+from bench.core.types import CLEAN, WORST, Budget, Norm
 from bench.report.export.leaderboard_values import threat_name
 from bench.results.number_format import Scale, scale_of
 from bench.results.tables import SAME_SOURCE, Scored, cell_flags, load_scored
@@ -156,7 +156,7 @@ def shared_results(results: Results, benchmark: str = "") -> SharedResults:
     radii = {eps_value(eps) for attack in _linf(suite) for eps in attack.eps}
     for radius in sorted(radii)[:-1]:  # `_numbers` has the worst case at the largest
         smaller = suite.model_copy(update={"attacks": _at_radius(suite, radius)})
-        own = [item for item in scored if not item.cell.eps or eps_value(item.cell.eps) == radius]
+        own = [item for item in scored if item.cell.budget in (Budget(0.0), Budget(radius))]
         found += [number for number in _numbers(smaller, own) if number.is_worst]
     if not found:
         raise UserError(f"suite {suite.suite}: no number is stored; run it first")

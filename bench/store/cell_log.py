@@ -147,7 +147,9 @@ class CellLog:
         return found
 
     def read(self, found: ResultOnDisk, parse: Callable[[ResultOnDisk], T]) -> T | None:
-        """Return what is read from the body of a result; None if it is damaged, which is told.
+        """Return what is read from the body of a result; None if it is damaged or was replaced.
+
+        Damage is told.
 
         Args:
             found: The result.
@@ -162,8 +164,8 @@ class CellLog:
             pass
         self.refresh()  # since a run may have merged the segment meanwhile
         now = self.get(found.cell_id)
-        if now is None:
-            return None
+        if now is None or (now.status, now.bits) != (found.status, found.bits):
+            return None  # it was replaced, so its body may be gone
         try:
             value = read_with_retry(str(now.segment.bodies), lambda: (parse(now),))
             if value is None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.core.identifiers import ID_LENGTH
-from bench.store.reading import read_bytes
+from bench.store.reading import read_bytes, read_with_retry
 from bench.store.writing import write_text
 
 SUFFIX = ".images"
@@ -45,15 +45,14 @@ class ImageLists:
         """Return the list with a digest.
 
         Raises:
-            OSError: It cannot be read.
+            Unreadable: It cannot be read.
             ValueError, TypeError: It is absent or damaged.
         """
         if digest not in self._known:
             path = self._path(digest)
-            try:
-                text = read_bytes(str(path))
-            except FileNotFoundError as error:
-                raise ValueError(f"its list of images is missing: {path.name}") from error
+            text = read_with_retry(str(path), lambda: read_bytes(str(path)))
+            if text is None:
+                raise ValueError(f"its list of images is missing: {path.name}")
             if _digest(text.decode()) != digest:
                 raise ValueError(f"its list of images is damaged: {path.name}")
             ids = tuple(json.loads(text))

@@ -51,7 +51,7 @@ class ResultOnDisk:
             images_of: Returns the ids of the images in a list, given its digest.
 
         Raises:
-            OSError: The list of its images cannot be read.
+            Unreadable: The list of its images cannot be read.
             ValueError, TypeError: The list of its images is absent, damaged or another.
         """
         self.status, images, self.size, self.right = told_at(content, place)
@@ -86,13 +86,14 @@ class ResultOnDisk:
     def flags(self) -> tuple[str, ...]:
         """Warnings for readers of the number; none if the details are damaged."""
         if self._flags is None:
-            found = self.details()
-            self._flags = found.flags if found else ()
-        return self._flags
+            self.details()
+        return self._flags or ()
 
     def details(self) -> Details | None:
         """Return what it says besides its numbers per image; None if that is damaged."""
-        return self._bodies.read(self, details_of)
+        found = self._bodies.read(self, details_of)
+        self._flags = found.flags if found else ()
+        return found
 
     def whole(self) -> CellResult | None:
         """Return the whole result; None if it is damaged."""

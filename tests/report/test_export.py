@@ -22,9 +22,10 @@ from bench.plan.cells import expand
 from bench.plan.identity import spec_digests
 from bench.report.export import export
 from bench.report.export.escape import latex, markdown
+from bench.results.manifest import manifest
 from bench.results.number_format import rounded
-from bench.results.spreadsheet import csv_text, unescaped
-from bench.results.tables import read_cells
+from bench.results.spreadsheet import csv_row, csv_text, unescaped
+from bench.results.tables import load_scored, read_cells
 from bench.store.results_folder import Store
 from bench.store.snapshot import read_results
 from bench.suite.load import Suite
@@ -286,3 +287,45 @@ def test_cells_whose_details_are_damaged_are_in_no_table(
     assert json.loads((store.folder / "manifest.json").read_text()).keys() == left
     page = (store.folder / "leaderboard.html").read_text()
     assert damaged.id not in page
+
+
+def test_rows_have_the_texts_and_numbers_of_other_tables() -> None:
+    values = [
+        *HOSTILE,
+        "",
+        "plain",
+        -0.5,
+        -0.0,
+        1.0,
+        1 / 3,
+        1e-9,
+        12345678.9,
+        float("nan"),
+        None,
+        7,
+    ]
+    frame = pd.DataFrame([values], columns=[f"c{place}" for place in range(len(values))])
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerow(csv_row(values))
+    assert written.getvalue() == csv_text(frame).split("\n", 1)[1]
+
+
+def test_of_models_with_equal_weights_the_manifest_names_the_first(tmp_path: Path) -> None:
+    entry = suite_of(("A", "B")).model_dump(mode="json")
+    twins = dict.fromkeys("AB", {"kind": "nano", "weights": "clip"})
+    suite = Suite.model_validate({**entry, "models": twins})
+    lock = Lock(dict.fromkeys("AB", "0"), {}, spec_digests(suite))
+    store = Store(tmp_path, suite.suite)
+    store.put_lock(lock)
+    for cell in expand(suite, lock):
+        far = np.zeros(N, np.float32)
+        right, ids = np.arange(N) < 9, tuple(map(str, range(N)))
+        store.put(CellResult(cell.id, "ok", right, ids, far, 0.5, N, {}))
+    export(read_results(suite, store))
+    entries = json.loads((store.folder / "manifest.json").read_text())
+    cells = read_cells(store.folder / "cells.csv")
+    first = cells.drop_duplicates("cell_id").set_index("cell_id")["model"]
+    assert len(first) < len(cells)
+    assert {key: entry["model"] for key, entry in entries.items()} == first.to_dict()
+    results = read_results(suite, store)
+    assert manifest(suite, results.lock, load_scored(results)) == entries

@@ -365,3 +365,18 @@ def test_the_command_replaces_an_earlier_export(
     assert len(list(folder.iterdir())) == 2 and not (folder / "gone.md").exists()
     assert run_bench.main([*call, "--to", "hub-eval-results"]) == 2
     assert "--benchmark OWNER/NAME" in capsys.readouterr().err
+
+
+def test_an_l2_attack_may_have_the_number_of_a_smaller_linf_radius(tmp_path: Path) -> None:
+    l2 = {"kind": "pgd", "eps": "1/255", "norm": "l2", "steps": 2}
+    suite = Suite.model_validate({**ENTRY, "attacks": [*ENTRY["attacks"], l2]})
+    store = Store(tmp_path, suite.suite)
+    ids, far = tuple(map(str, range(N))), np.zeros(N, np.float32)
+    for place, cell in enumerate(expand(suite, Lock())):
+        right = np.arange(N) % (3 + place) > (cell.attack is not None)
+        store.put(CellResult(cell.id, "ok", right, ids, far, 1.0, N, {}))
+    found = shared_results(read_results(suite, store))
+    worst = [number for number in found.numbers if number.is_worst]
+    assert {number.eps for number in worst} == {"1/255", "4/255"}
+    assert all(attack.norm == "linf" for number in worst for attack in number.attacks)
+    assert any(attack.norm == "l2" for number in found.numbers for attack in number.attacks)

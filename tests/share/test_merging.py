@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from bench.compare.paired import with_baseline
 from bench.core.errors import CellError, UserError
 from bench.core.resolved_names import Lock
 from bench.core.types import CellResult, unmeasured
@@ -18,6 +19,7 @@ from bench.evaluate.tracebacks import reason
 from bench.plan.cells import expand
 from bench.plan.identity import IDENTITY_FORM, spec_digests, still_valid
 from bench.report.export import export
+from bench.results.tables import load_scored
 from bench.share.bundle import read_bundle, write_bundle
 from bench.share.merging import merge, merge_lines
 from bench.store.folder_lock import lock_folder
@@ -496,3 +498,28 @@ def test_scores_and_texts_of_a_line_are_checked(field: str, value: list[object])
     read_result(json.dumps({**record, "scores": [0.5, 1], "texts": ["a", ""]}).encode())
     with pytest.raises(ValidationError):
         read_result(json.dumps({**record, field: value}).encode())
+
+
+def test_damage_is_in_no_table_and_in_no_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tables need the details of a result, and bundles all of it."""
+    store = filled(tmp_path)
+    store.cells.refresh()
+    bodies = store.folder / "cells" / "000001.bodies"
+    content = bodies.read_bytes()
+    cell, other = (store.cells.frame(bytes.fromhex(CELLS[place].id))[1] for place in (1, 2))
+    for frame, place in ((cell, cell.offset), (other, other.offset + other.length - 20)):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        bodies.write_bytes(changed)
+        results = read_results(SUITE, Store(tmp_path, SUITE.suite))
+        whole = frame is other  # in tables
+        scored = {item.cell.id: item for item in load_scored(results)}
+        assert (scored[frame.cell.hex()].value is not None) == whole
+        export(results)
+        assert (frame.cell.hex() in (store.folder / "cells.csv").read_text()) == whole
+        assert with_baseline(read_results(SUITE, Store(tmp_path, SUITE.suite)), "A", force=False)
+        with pytest.raises(UserError, match=f"cell {frame.cell.hex()}: its result is damaged"):
+            write_bundle(read_results(SUITE, Store(tmp_path, SUITE.suite)), tmp_path / "a.zip")
+    assert "damaged" in capsys.readouterr().err

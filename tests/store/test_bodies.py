@@ -121,3 +121,35 @@ def test_a_file_stays_open_and_shows_what_another_process_wrote(tmp_path: Path) 
     path.unlink()
     with pytest.raises(FileNotFoundError):
         OpenFile(path).read(0, 1)
+
+
+def test_few_files_are_open_at_once(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    files = []
+    for number in range(100):
+        path = tmp_path / str(number)
+        path.write_bytes(b"%03d" % number)
+        files.append(OpenFile(path))
+    for _ in range(2):
+        assert [file.read(0, 3) for file in files] == [b"%03d" % each for each in range(100)]
+        assert len(os.listdir("/proc/self/fd")) <= before + 32
+    assert [file.read(0, 3) for file in files[-2:] * 3] == [b"098", b"099"] * 3
+
+
+def test_details_are_never_those_of_a_later_result(tmp_path: Path) -> None:
+    reader, writer = Store(tmp_path, "s"), Store(tmp_path, "s")
+    writer.put(RESULT)
+    found = reader.find([ABC])[ABC]
+    writer.put(replace(RESULT, correct=~RESULT.correct, seconds=9.0))
+    assert found.details() == RESULT.details()  # its body is still there
+    later = reader.find([ABC])[ABC]
+    for _ in range(9):
+        writer.put(replace(RESULT, seconds=7.0))
+    Store(tmp_path, "s").tidy()  # merges, and removes the old files
+    assert reader.find([ABC])[ABC].details().seconds == 7.0  # type: ignore[union-attr]
+    reader.cells.segments.clear()
+    for each in (found, later):
+        each.segment.bodies.unlink(missing_ok=True)  # type: ignore[attr-defined]
+        each.segment._open_bodies = OpenFile(each.segment.bodies)  # type: ignore[attr-defined]
+    assert found.details().seconds == 7.0  # type: ignore[union-attr]  # equal in all that counts
+    assert later.details() is None  # other images are right in the newer result

@@ -57,7 +57,7 @@ def _write_all(
 ) -> pd.DataFrame:
     suite, folder = results.suite, results.store.folder
     examined = examined_pairs(results)
-    scored = load_scored(results, examined)
+    scored = load_scored(results, examined, details_later=True)
     arrays = board_cells(suite, scored)
     board = leaderboard(arrays)
     show(board)

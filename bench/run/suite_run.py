@@ -122,8 +122,8 @@ def run_suite(
     else:
         make = _inline(device, compiled, address, workers)
     with stoppable(), lock_folder(store.folder, executor, logs):
-        store.tidy()
         before = dict(reasons(store.set_aside))
+        store.tidy()
         resolved, problems = resolve(suite)
         if problems and not go_on:
             raise UserError(refusal([Fault(key, why, "") for key, why in problems.items()]))

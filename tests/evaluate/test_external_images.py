@@ -86,8 +86,9 @@ def outcomes(path: Path, root: Path) -> dict[tuple[str, str], list[CellResult]]:
     suite = load_suite(path)
     found: dict[tuple[str, str], list[CellResult]] = {}
     for cell, result in read_results(suite, Store(root, suite.suite)).cells_with_results:
-        if cell.threat is not None and result is not None:
-            found.setdefault((cell.target, cell.threat.kind), []).append(result)
+        whole = result.whole() if result else None
+        if cell.threat is not None and whole is not None:
+            found.setdefault((cell.target, cell.threat.kind), []).append(whole)
     return found
 
 

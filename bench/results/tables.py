@@ -171,22 +171,22 @@ def load_scored(
     # scores and answers are looked at again and again
     looked_at = {metric.name for metric in METRICS if metric.graded or metric.task.answers}
 
-    def sound(cell: Cell) -> Result | None:
-        result = results.by_id.get(cell.id)
-        if result is None or (details_later and cell.metric not in looked_at):
-            return result
-        if cell.metric in looked_at:
-            return result.whole()
-        return None if result.details() is None else result
+    def sound(cell: Cell, result: Result | None) -> Result | None:
+        if result is None or cell.metric in looked_at:
+            return None if result is None else result.whole()
+        return result if details_later or result.details() is not None else None
 
+    found: Iterable[Result | None] = map(results.by_id.get, [cell.id for cell in results.cells])
+    if not details_later or looked_at & {cell.metric for cell in results.cells}:
+        found = map(sound, results.cells, found)
     return [
         Scored(
             cell,
-            sound(cell),
+            result,
             trust_flags.get((cell.target, cell.dataset), ()) if cell.attack else (),
             (*unhashed.of(cell), *data_flags.get(cell.dataset, ())),
         )
-        for cell in results.cells
+        for cell, result in zip(results.cells, found, strict=True)
     ]
 
 

@@ -122,6 +122,21 @@ def test_a_narrow_terminal_gets_every_number_in_several_tables(
     assert {"narrow: white-box", "white-box at 4/255", "untrusted=square"} <= {*cells}
 
 
+def test_of_a_wide_table_few_rows_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = [f"pgd-{place}@4/255" for place in range(300)]
+    rows = [
+        {"rank": 1, "model": f"m{place}", "threat": "white-box", "source": "", "clean": 0.5}
+        | dict.fromkeys(columns, 0.1)
+        | {"worst": 0.1, "n": 400, "flags": ""}
+        for place in range(50)
+    ]
+    print_leaderboard(pd.DataFrame(rows), "wide", PERCENT)
+    text = capsys.readouterr().out
+    assert "25 of 50 rows; all of them are in leaderboard.csv" in text
+    assert "m24 " in text
+    assert "m25 " not in text
+
+
 def play(cells: list[Cell]) -> None:
     """A run of two workers where something of everything goes wrong."""
     jobs = [Job(cell.id, cell) for cell in cells[1:5]]

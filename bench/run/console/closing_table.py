@@ -12,7 +12,9 @@ from bench.results.leaderboard import ABOUT_RANKS
 from bench.results.number_format import Scale
 from bench.run.console.terminal_table import fits_terminal, print_table
 
-_MOST_ROWS = 200  # a terminal shows no more at once than a reader can look through
+# a terminal shows no more at once than a reader can look through, and a wide table takes long
+_MOST_ROWS, _FEWEST_ROWS = 200, 10
+_MOST_CELLS = 8000
 _SUMMARY = ("rank", "model", CLEAN, WORST, "n")
 _TEXTS = ("model", "flags")  # columns that are aligned to the left
 _Rows = Sequence[dict[str, str]]
@@ -23,7 +25,8 @@ def print_leaderboard(board: pd.DataFrame, title: str, scale: Scale) -> None:
 
     A table that is wider than the terminal becomes several: a summary, one per radius, and flags.
     """
-    shown_rows = board.head(_MOST_ROWS)
+    most = min(_MOST_ROWS, max(_FEWEST_ROWS, _MOST_CELLS // len(board.columns)))
+    shown_rows = board.head(most)
     for (threat, source), frame in shown_rows.groupby(["threat", "source"], sort=False):
         name = threat_name(str(threat), str(source))
         columns = [c for c in frame.columns if c not in ("threat", "source", "datasets")]
@@ -32,8 +35,8 @@ def print_leaderboard(board: pd.DataFrame, title: str, scale: Scale) -> None:
             _print(f"{title}: {name}", columns, rows)
         else:
             _print_in_parts(title, name, columns, rows)
-    if len(board) > _MOST_ROWS:
-        print(f"{_MOST_ROWS:,} of {len(board):,} rows; all of them are in leaderboard.csv")
+    if len(board) > most:
+        print(f"{most:,} of {len(board):,} rows; all of them are in leaderboard.csv")
     if board.filter(["rank"]).notna().any(axis=None):
         print(ABOUT_RANKS)
 

@@ -38,7 +38,7 @@ class CellLog:
         places: Where the frame of each cell is, by its id in 10 bytes.
         old: Ids of the cells that have a file of an earlier version; a frame counts more.
         frames: Number of frames; more than cells if later ones replace earlier ones.
-        damaged: Whether a stretch of a segment is damaged.
+        damaged: Whether a stretch of a segment is damaged, or a result is.
     """
 
     def __init__(self, folder: Path, on_damage: OnDamage) -> None:
@@ -180,6 +180,7 @@ class CellLog:
         segment, _ = self.frame(cell)
         self._on_damage(str(segment.bodies), f"{cell.hex()}.body", self.body(cell), error)
         del self.places[cell]
+        self.damaged = True
 
     def statuses(self) -> dict[bytes, Status]:
         """Return the status of each cell with a frame, by its id in 10 bytes."""

@@ -89,7 +89,9 @@ def test_damage_to_values_per_image_leaves_the_details(
     assert [name for name, _ in reasons(store.set_aside)] == [f"{ABC}.body"]
 
 
-def test_a_run_finds_damage_before_it_counts_what_is_missing(tmp_path: Path) -> None:
+def test_a_run_finds_damage_before_it_counts_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = Store(tmp_path, "s")
     for each in (RESULT, result(DEF)):
         store.put(each)
@@ -100,6 +102,11 @@ def test_a_run_finds_damage_before_it_counts_what_is_missing(tmp_path: Path) -> 
     again = Store(tmp_path, "s")
     again.tidy()
     assert list(again.find([ABC, DEF])) == [ABC]
+    assert f"{bodies}: damaged ({DEF}.body: " in capsys.readouterr().err
+    later = Store(tmp_path, "s")
+    later.tidy()
+    assert list(later.find([ABC, DEF])) == [ABC]
+    assert capsys.readouterr().err == ""  # told once
 
 
 def test_a_file_stays_open_and_shows_what_another_process_wrote(tmp_path: Path) -> None:

@@ -38,19 +38,20 @@ def command(options: argparse.Namespace) -> int:
     from bench.report.export import export
     from bench.results.number_format import scale_of_suite
     from bench.run.console.closing_table import print_leaderboard
-    from bench.store.snapshot import read_results
+    from bench.store.snapshot import collector_paused, read_results
 
     suite, store = open_suite(options)
     if options.bundle:
         from bench.share.bundle import check_bundle_path, write_bundle
 
         check_bundle_path(Path(options.bundle))
-    results = read_results(suite, store)
     scale = scale_of_suite(suite)
-    export(
-        results, parquet=options.parquet, figures=options.figures,
-        show=lambda board: print_leaderboard(board, suite.suite, scale),
-    )  # fmt: skip
+    with collector_paused():  # throughout: it would look through all results in between
+        results = read_results(suite, store)
+        export(
+            results, parquet=options.parquet, figures=options.figures,
+            show=lambda board: print_leaderboard(board, suite.suite, scale),
+        )  # fmt: skip
     print(store.folder)
     if options.bundle:
         write_bundle(results, Path(options.bundle))

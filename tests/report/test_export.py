@@ -312,7 +312,7 @@ def test_rows_have_the_texts_and_numbers_of_other_tables() -> None:
 
 def test_of_models_with_equal_weights_the_manifest_names_the_first(tmp_path: Path) -> None:
     entry = suite_of(("A", "B")).model_dump(mode="json")
-    twins = dict.fromkeys("AB", {"kind": "nano", "weights": "clip"})
+    twins = {name: {"kind": "nano", "weights": "clip"} for name in "AB"}
     suite = Suite.model_validate({**entry, "models": twins})
     lock = Lock(dict.fromkeys("AB", "0"), {}, spec_digests(suite))
     store = Store(tmp_path, suite.suite)

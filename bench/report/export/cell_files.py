@@ -14,6 +14,7 @@ from bench.results.tables import CELL_COLUMNS, Scored, cell_rows
 from bench.store.snapshot import Results
 from bench.store.writing import write_atomically
 
+_BUFFER = 1 << 20  # bytes that are written at once, since the manifest may have a gigabyte
 Row = dict[str, object]  # of cells.csv
 OnCell = Callable[[Scored, Details, Row], None]
 
@@ -41,8 +42,8 @@ def write_cells(
         written.clear()
         entries = Entries(results.suite, results.lock)
         with ExitStack() as files:
-            rows = files.enter_context(open(table, "w", encoding="utf-8", newline=""))
-            described = files.enter_context(open(manifest, "w", encoding="utf-8"))
+            rows = files.enter_context(open(table, "w", _BUFFER, "utf-8", newline=""))
+            described = files.enter_context(open(manifest, "w", _BUFFER, "utf-8"))
             write_row = csv.writer(rows, lineterminator="\n").writerow
             write_row(CELL_COLUMNS)
             described.write("{")

@@ -34,7 +34,7 @@ def test_changed_files_are_named_at_the_end_of_a_run_that_computes_them_again(
     folder = tmp_path / "small"
     before = load_results(folder)
     (key,) = before.loc[before["attack"] == "pgd", "cell_id"]
-    bodies = change_body(folder, key)
+    change_body(folder, key)
     (path,) = (tmp_path / "crafts").glob("*.safetensors")
     with safe_open(path, "numpy") as file:
         facts = file.metadata()
@@ -45,7 +45,7 @@ def test_changed_files_are_named_at_the_end_of_a_run_that_computes_them_again(
     place = lines.index(f"damaged files, now in {folder / 'set_aside'}; a run computes them again:")
     named = dict(line.strip().split(": ", 1) for line in lines[place + 1 : place + 3])
     assert named[f"crafts-{path.name}"] == "its checksum does not fit its content and name"
-    assert f"{key}.body" in named and bodies.is_file()
+    assert f"{key}.body" in named
     again = load_results(folder)
     assert again["value"].tolist() == before["value"].tolist()
     assert np.array_equal(load_file(path)["delta"], made)

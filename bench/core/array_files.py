@@ -40,7 +40,6 @@ Gather = Callable[[int, Iterator[Part]], Array]
 SMALLEST = 4 * 2**20  # bytes; below, a file saves less than half a second of decoding
 _MOST = 20 * 10**9  # bytes of all files
 _FREE_SHARE = 0.2  # share of the free disk, with these files removed, that they may take
-_WAIT = 1.0  # seconds between checks whether waiting still makes sense
 _CHECK = hashlib.sha256().digest_size
 _checked: set[tuple[Path, int, int]] = set()  # files and their inodes whose checksum was compared
 

@@ -10,7 +10,7 @@ from threading import Event
 import numpy as np
 import pytest
 
-from bench.core import array_files
+from bench.core import array_files, file_lock
 from bench.core.array_files import Array, ArrayFiles, NotKept, Part
 from bench.core.errors import TimeUp
 
@@ -155,7 +155,7 @@ def test_a_disk_that_refuses(files: ArrayFiles, monkeypatch: pytest.MonkeyPatch,
 def test_others_wait_for_the_process_that_makes_an_array(
     files: ArrayFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(array_files, "_WAIT", 0.01)
+    monkeypatch.setattr(file_lock, "_WAIT", 0.01)
     waits = Event()
     read: list[int] = []
 
@@ -174,7 +174,7 @@ def test_others_wait_for_the_process_that_makes_an_array(
 
 
 def test_who_waits_can_give_up(files: ArrayFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(array_files, "_WAIT", 0.01)
+    monkeypatch.setattr(file_lock, "_WAIT", 0.01)
 
     def give_up() -> None:
         raise TimeUp("too long")
